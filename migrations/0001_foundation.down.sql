@@ -21,6 +21,14 @@ drop policy wallet_holds_job_select on app.wallet_holds;
 
 drop policy wallet_holds_select on app.wallet_holds;
 
+drop policy wallet_credits_job_update on app.wallet_credits;
+
+drop policy wallet_credits_job_insert on app.wallet_credits;
+
+drop policy wallet_credits_job_select on app.wallet_credits;
+
+drop policy wallet_credits_select on app.wallet_credits;
+
 drop policy wallet_accounts_job_update on app.wallet_accounts;
 
 drop policy wallet_accounts_job_insert on app.wallet_accounts;
@@ -57,6 +65,14 @@ drop policy users_update on app.users;
 
 drop policy users_select on app.users;
 
+drop policy transfers_job_update on app.transfers;
+
+drop policy transfers_job_insert on app.transfers;
+
+drop policy transfers_job_select on app.transfers;
+
+drop policy transfers_select on app.transfers;
+
 drop policy transactions_job_update on app.transactions;
 
 drop policy transactions_job_insert on app.transactions;
@@ -74,6 +90,14 @@ drop policy ticket_types_update on app.ticket_types;
 drop policy ticket_types_insert on app.ticket_types;
 
 drop policy ticket_types_select on app.ticket_types;
+
+drop policy ticket_transfers_job_update on app.ticket_transfers;
+
+drop policy ticket_transfers_job_insert on app.ticket_transfers;
+
+drop policy ticket_transfers_job_select on app.ticket_transfers;
+
+drop policy ticket_transfers_select on app.ticket_transfers;
 
 drop policy tickets_job_update on app.tickets;
 
@@ -99,6 +123,14 @@ drop policy subscriptions_job_select on app.subscriptions;
 
 drop policy subscriptions_select on app.subscriptions;
 
+drop policy stripe_events_job_update on app.stripe_events;
+
+drop policy stripe_events_job_insert on app.stripe_events;
+
+drop policy stripe_events_job_select on app.stripe_events;
+
+drop policy stripe_events_select on app.stripe_events;
+
 drop policy sign_ups_job_delete on app.sign_ups;
 
 drop policy sign_ups_job_update on app.sign_ups;
@@ -114,6 +146,8 @@ drop policy sessions_job_update on app.sessions;
 drop policy sessions_job_insert on app.sessions;
 
 drop policy sessions_job_select on app.sessions;
+
+drop policy service_requests_job_select on app.service_requests;
 
 drop policy service_requests_update on app.service_requests;
 
@@ -144,6 +178,14 @@ drop policy revenue_shares_job_insert on app.revenue_shares;
 drop policy revenue_shares_job_select on app.revenue_shares;
 
 drop policy revenue_shares_select on app.revenue_shares;
+
+drop policy refunds_job_update on app.refunds;
+
+drop policy refunds_job_insert on app.refunds;
+
+drop policy refunds_job_select on app.refunds;
+
+drop policy refunds_select on app.refunds;
 
 drop policy refresh_tokens_job_delete on app.refresh_tokens;
 
@@ -186,6 +228,8 @@ drop policy promo_codes_update on app.promo_codes;
 drop policy promo_codes_insert on app.promo_codes;
 
 drop policy promo_codes_select on app.promo_codes;
+
+drop policy plans_job_update on app.plans;
 
 drop policy plans_job_select on app.plans;
 
@@ -271,6 +315,8 @@ drop policy likes_insert on app.likes;
 
 drop policy likes_select on app.likes;
 
+drop policy leads_job_insert on app.leads;
+
 drop policy leads_job_select on app.leads;
 
 drop policy leads_update on app.leads;
@@ -335,6 +381,14 @@ drop policy email_tokens_job_insert on app.email_tokens;
 
 drop policy email_tokens_job_select on app.email_tokens;
 
+drop policy disputes_job_update on app.disputes;
+
+drop policy disputes_job_insert on app.disputes;
+
+drop policy disputes_job_select on app.disputes;
+
+drop policy disputes_select on app.disputes;
+
 drop policy devices_job_update on app.devices;
 
 drop policy devices_job_select on app.devices;
@@ -360,6 +414,14 @@ drop policy countries_update on app.countries;
 drop policy countries_insert on app.countries;
 
 drop policy countries_select on app.countries;
+
+drop policy connected_accounts_job_update on app.connected_accounts;
+
+drop policy connected_accounts_job_insert on app.connected_accounts;
+
+drop policy connected_accounts_job_select on app.connected_accounts;
+
+drop policy connected_accounts_select on app.connected_accounts;
 
 drop policy community_members_job_select on app.community_members;
 
@@ -415,6 +477,18 @@ drop policy attendances_job_select on app.attendances;
 
 drop policy attendances_select on app.attendances;
 
+drop trigger wallet_transactions_currency on app.wallet_transactions;
+
+drop trigger wallet_transactions_balance on app.wallet_transactions;
+
+drop trigger tickets_end_transfers on app.tickets;
+
+drop trigger waitlist_entries_position on app.waitlist_entries;
+
+drop trigger status_goes_on on app.transactions;
+
+drop trigger quotes_settle on app.quotes;
+
 drop trigger wallet_transactions_audit on app.wallet_transactions;
 
 drop trigger wallet_journals_audit on app.wallet_journals;
@@ -422,6 +496,10 @@ drop trigger wallet_journals_audit on app.wallet_journals;
 drop trigger wallet_holds_audit on app.wallet_holds;
 
 drop trigger wallet_holds_stamp on app.wallet_holds;
+
+drop trigger wallet_credits_audit on app.wallet_credits;
+
+drop trigger wallet_credits_stamp on app.wallet_credits;
 
 drop trigger wallet_accounts_audit on app.wallet_accounts;
 
@@ -491,6 +569,10 @@ drop trigger users_document_update on app.users;
 
 drop trigger users_document_insert on app.users;
 
+drop trigger transfers_audit on app.transfers;
+
+drop trigger transfers_stamp on app.transfers;
+
 drop trigger transactions_audit on app.transactions;
 
 drop trigger transactions_stamp on app.transactions;
@@ -513,6 +595,10 @@ drop trigger ticket_types_stamp on app.ticket_types;
 
 drop trigger ticket_types_archived on app.ticket_types;
 
+drop trigger ticket_transfers_audit on app.ticket_transfers;
+
+drop trigger ticket_transfers_stamp on app.ticket_transfers;
+
 drop trigger tickets_audit on app.tickets;
 
 drop trigger tickets_count_update on app.tickets;
@@ -527,6 +613,10 @@ drop trigger subscriptions_audit on app.subscriptions;
 
 drop trigger subscriptions_stamp on app.subscriptions;
 
+drop trigger stripe_events_audit on app.stripe_events;
+
+drop trigger stripe_events_stamp on app.stripe_events;
+
 drop trigger sign_ups_stamp on app.sign_ups;
 
 drop trigger sessions_audit on app.sessions;
@@ -538,6 +628,10 @@ drop trigger sessions_begin_on_user_id_insert on app.sessions;
 drop trigger "0_end_children" on app.sessions;
 
 drop trigger sessions_stamp on app.sessions;
+
+drop trigger service_requests_emit_reopen on app.service_requests;
+
+drop trigger service_requests_emit_create on app.service_requests;
 
 drop trigger service_requests_audit on app.service_requests;
 
@@ -591,6 +685,12 @@ drop trigger revenue_shares_audit on app.revenue_shares;
 
 drop trigger revenue_shares_stamp on app.revenue_shares;
 
+drop trigger refunds_audit on app.refunds;
+
+drop trigger refunds_module_update on app.refunds;
+
+drop trigger refunds_stamp on app.refunds;
+
 drop trigger refresh_tokens_stamp on app.refresh_tokens;
 
 drop trigger referrals_audit on app.referrals;
@@ -624,8 +724,6 @@ drop trigger promotions_archived on app.promotions;
 drop trigger promo_codes_audit on app.promo_codes;
 
 drop trigger promo_codes_quota on app.promo_codes;
-
-drop trigger promo_codes_counters on app.promo_codes;
 
 drop trigger promo_codes_guard on app.promo_codes;
 
@@ -861,6 +959,10 @@ drop trigger email_tokens_begin_on_user_id_insert on app.email_tokens;
 
 drop trigger email_tokens_stamp on app.email_tokens;
 
+drop trigger disputes_audit on app.disputes;
+
+drop trigger disputes_stamp on app.disputes;
+
 drop trigger devices_audit on app.devices;
 
 drop trigger devices_quota on app.devices;
@@ -898,6 +1000,10 @@ drop trigger countries_archived on app.countries;
 drop trigger countries_document_update on app.countries;
 
 drop trigger countries_document_insert on app.countries;
+
+drop trigger connected_accounts_audit on app.connected_accounts;
+
+drop trigger connected_accounts_stamp on app.connected_accounts;
 
 drop trigger community_members_audit on app.community_members;
 
@@ -981,6 +1087,8 @@ drop trigger cities_document_insert on app.cities;
 
 drop trigger check_ins_audit on app.check_ins;
 
+drop trigger businesses_emit_approve on app.businesses;
+
 drop trigger businesses_audit on app.businesses;
 
 drop trigger businesses_quota on app.businesses;
@@ -1015,45 +1123,127 @@ drop trigger attendances_audit on app.attendances;
 
 drop trigger attendances_count_insert on app.attendances;
 
+drop view app.wallet_faults;
+
+drop view app.ticket_faults;
+
+drop view app.payment_faults;
+
+drop table search.venues__hidden;
+
 drop table search.venues;
 
 drop view app.venues_public;
+
+drop table search.users__hidden;
 
 drop table search.users;
 
 drop view app.users_public;
 
+drop table search.organizations__hidden;
+
 drop table search.organizations;
 
 drop view app.organizations_public;
+
+drop table search.institutions__hidden;
 
 drop table search.institutions;
 
 drop view app.institutions_public;
 
+drop table search.grant_announcements__hidden;
+
 drop table search.grant_announcements;
 
 drop view app.grant_announcements_public;
 
+drop table search.events__hidden;
+
 drop table search.events;
 
+drop view app.events_public_else;
+
 drop view app.events_public;
+
+drop table search.countries__hidden;
 
 drop table search.countries;
 
 drop view app.countries_public;
 
+drop table search.communities__hidden;
+
 drop table search.communities;
 
 drop view app.communities_public;
+
+drop table search.cities__hidden;
 
 drop table search.cities;
 
 drop view app.cities_public;
 
+drop table search.businesses__hidden;
+
 drop table search.businesses;
 
 drop view app.businesses_public;
+
+drop function app.find_wallet_faults();
+
+drop function app.leg_of_account();
+
+drop function app.journal_balances();
+
+drop function app.expire_holds(int);
+
+drop function app.release_hold(uuid,text);
+
+drop function app.hold_credits(uuid,bigint,text,timestamptz);
+
+drop function app.available_credits(uuid);
+
+drop function app.expire_credits(int);
+
+drop function app.grant_credits(text,text,text,uuid,uuid,bigint,timestamptz);
+
+drop function app.use_credits(uuid,bigint);
+
+drop function app.post_journal(text,text,text,uuid,uuid,jsonb);
+
+drop function app.system_wallet(text,text,uuid,text);
+
+drop function app.wallet_of(uuid,text);
+
+drop function app.end_transfers();
+
+drop function app.waitlist_position();
+
+drop function app.expire_orders(int);
+
+drop function app.return_tickets(uuid);
+
+drop function app.release_tickets(uuid);
+
+drop function app.sell_held_tickets(uuid);
+
+drop function app.hold_tickets(uuid);
+
+drop function app.wait_for_event(uuid);
+
+drop function app.room_of_event(uuid);
+
+drop function app.offer_places(uuid);
+
+drop function app.forbid_payment_going_back();
+
+drop function app.payment_rank(text);
+
+drop function app.settle_request();
+
+drop function app.wait_for_request(uuid);
 
 drop function sec.seen_wallet_account(uuid);
 
@@ -1089,6 +1279,8 @@ drop function sec.seen_organization_admin(uuid);
 
 drop function sec.seen_organization(uuid);
 
+drop function sec.seen_order_host(uuid);
+
 drop function sec.seen_order(uuid);
 
 drop function sec.seen_lead_provider(uuid);
@@ -1106,6 +1298,8 @@ drop function sec.seen_institution_city_admin(uuid);
 drop function sec.seen_institution_admin(uuid);
 
 drop function sec.seen_institution(uuid);
+
+drop function sec.seen_grant_announcement(uuid);
 
 drop function sec.seen_event_update(uuid);
 
@@ -1167,6 +1361,8 @@ drop function sec.mine_lead_organizer();
 
 drop function sec.mine_institution_update();
 
+drop function sec.mine_institution_moderates();
+
 drop function sec.mine_institution_city_admin();
 
 drop function sec.mine_institution_admin();
@@ -1178,6 +1374,8 @@ drop function sec.mine_event_admin();
 drop function sec.mine_community_update();
 
 drop function sec.mine_community_staff();
+
+drop function sec.mine_community__member();
 
 drop function sec.mine_business_update();
 
@@ -1267,11 +1465,17 @@ drop function audit.record_wallet_holds();
 
 drop function sec.may_wallet_hold(uuid,text);
 
+drop function audit.record_wallet_credits();
+
+drop function sec.may_wallet_credit(uuid,text);
+
 drop function audit.record_wallet_accounts();
 
 drop function sec.holds_wallet_account(uuid,text);
 
 drop function sec.may_wallet_account(uuid,text);
+
+drop function app.wallet_account_private(uuid);
 
 drop function audit.record_waitlist_entries();
 
@@ -1307,6 +1511,10 @@ drop function sec.may_venue(uuid,text);
 
 drop function app.venues_document();
 
+drop function sec.own_venues(int);
+
+drop function app.venues_search_own(text,boolean,text[],uuid,int);
+
 drop function app.venues_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_users();
@@ -1335,7 +1543,19 @@ drop function app.user_private(uuid);
 
 drop function app.users_document();
 
+drop function sec.own_users(int);
+
+drop function app.users_search_own(text,boolean,text[],uuid,int);
+
 drop function app.users_search(text,boolean,text[],uuid,int);
+
+drop function audit.record_transfers();
+
+drop function sec.holds_transfer(uuid,text);
+
+drop function sec.may_transfer(uuid,text);
+
+drop function app.transfer_private(uuid);
 
 drop function audit.record_transactions();
 
@@ -1361,6 +1581,10 @@ drop function app.ticket_types_guard();
 
 drop function sec.may_ticket_type(uuid,text);
 
+drop function audit.record_ticket_transfers();
+
+drop function sec.may_ticket_transfer(uuid,text);
+
 drop function audit.record_tickets();
 
 drop function app.tickets_count_update();
@@ -1380,6 +1604,10 @@ drop function sec.holds_subscription(uuid,text);
 drop function sec.may_subscription(uuid,text);
 
 drop function app.subscription_private(uuid);
+
+drop function audit.record_stripe_events();
+
+drop function sec.may_stripe_event(uuid,text);
 
 drop function audit.record_sessions();
 
@@ -1441,6 +1669,16 @@ drop function audit.record_revenue_shares();
 
 drop function sec.may_revenue_share(uuid,text);
 
+drop function audit.record_refunds();
+
+drop function app.refunds_module_update();
+
+drop function sec.holds_refund(uuid,text);
+
+drop function sec.may_refund(uuid,text);
+
+drop function app.refund_private(uuid);
+
 drop function audit.record_referrals();
 
 drop function sec.restore_referrals(uuid[]);
@@ -1457,9 +1695,15 @@ drop function sec.restore_quotes(uuid[]);
 
 drop function app.quotes_guard();
 
+drop function sec.quotes_accept_when(uuid);
+
+drop function sec.quotes_send_when(uuid);
+
 drop function sec.holds_quote(uuid,text);
 
 drop function sec.may_quote(uuid,text);
+
+drop function app.quote_may(uuid);
 
 drop function audit.record_promotions();
 
@@ -1474,8 +1718,6 @@ drop function sec.holds_promotion(uuid,text);
 drop function sec.may_promotion(uuid,text);
 
 drop function audit.record_promo_codes();
-
-drop function app.promo_codes_counters();
 
 drop function app.archived_promo_codes(uuid,int);
 
@@ -1532,6 +1774,10 @@ drop function sec.may_organization(uuid,text);
 drop function app.organization_private(uuid);
 
 drop function app.organizations_document();
+
+drop function sec.own_organizations(int);
+
+drop function app.organizations_search_own(text,boolean,text[],uuid,int);
 
 drop function app.organizations_search(text,boolean,text[],uuid,int);
 
@@ -1619,9 +1865,13 @@ drop function app.leads_archive_children();
 
 drop function app.leads_guard();
 
+drop function sec.leads_win_when(uuid);
+
 drop function sec.holds_lead(uuid,text);
 
 drop function sec.may_lead(uuid,text);
+
+drop function app.lead_may(uuid);
 
 drop function audit.record_institutions();
 
@@ -1645,6 +1895,10 @@ drop function sec.may_institution(uuid,text);
 
 drop function app.institutions_document();
 
+drop function sec.own_institutions(int);
+
+drop function app.institutions_search_own(text,boolean,text[],uuid,int);
+
 drop function app.institutions_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_grant_announcements();
@@ -1660,6 +1914,10 @@ drop function sec.holds_grant_announcement(uuid,text);
 drop function sec.may_grant_announcement(uuid,text);
 
 drop function app.grant_announcements_document();
+
+drop function sec.own_grant_announcements(int);
+
+drop function app.grant_announcements_search_own(text,boolean,text[],uuid,int);
 
 drop function app.grant_announcements_search(text,boolean,text[],uuid,int);
 
@@ -1715,6 +1973,10 @@ drop function app.event_private(uuid);
 
 drop function app.events_document();
 
+drop function sec.own_events(int);
+
+drop function app.events_search_own(text,boolean,text[],uuid,int);
+
 drop function app.events_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_email_tokens();
@@ -1722,6 +1984,14 @@ drop function audit.record_email_tokens();
 drop function app.email_tokens_begin_on_session_id();
 
 drop function app.email_tokens_begin_on_user_id();
+
+drop function audit.record_disputes();
+
+drop function sec.holds_dispute(uuid,text);
+
+drop function sec.may_dispute(uuid,text);
+
+drop function app.dispute_private(uuid);
 
 drop function audit.record_devices();
 
@@ -1755,7 +2025,17 @@ drop function sec.may_country(uuid,text);
 
 drop function app.countries_document();
 
+drop function sec.own_countries(int);
+
+drop function app.countries_search_own(text,boolean,text[],uuid,int);
+
 drop function app.countries_search(text,boolean,text[],uuid,int);
+
+drop function audit.record_connected_accounts();
+
+drop function sec.holds_connected_account(uuid,text);
+
+drop function sec.may_connected_account(uuid,text);
 
 drop function audit.record_community_members();
 
@@ -1809,6 +2089,10 @@ drop function app.community_private(uuid);
 
 drop function app.communities_document();
 
+drop function sec.own_communities(int);
+
+drop function app.communities_search_own(text,boolean,text[],uuid,int);
+
 drop function app.communities_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_commission_rules();
@@ -1842,6 +2126,10 @@ drop function sec.holds_city(uuid,text);
 drop function sec.may_city(uuid,text);
 
 drop function app.cities_document();
+
+drop function sec.own_cities(int);
+
+drop function app.cities_search_own(text,boolean,text[],uuid,int);
 
 drop function app.cities_search(text,boolean,text[],uuid,int);
 
@@ -1877,6 +2165,10 @@ drop function app.business_private(uuid);
 
 drop function app.businesses_document();
 
+drop function sec.own_businesses(int);
+
+drop function app.businesses_search_own(text,boolean,text[],uuid,int);
+
 drop function app.businesses_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_attendances();
@@ -1911,6 +2203,10 @@ alter table app.wallet_holds drop constraint wallet_holds_journal_id_fkey;
 
 alter table app.wallet_holds drop constraint wallet_holds_wallet_id_fkey;
 
+alter table app.wallet_credits drop constraint wallet_credits_journal_id_fkey;
+
+alter table app.wallet_credits drop constraint wallet_credits_wallet_id_fkey;
+
 alter table app.wallet_accounts drop constraint wallet_accounts_owner_city_id_fkey;
 
 alter table app.wallet_accounts drop constraint wallet_accounts_owner_institution_id_fkey;
@@ -1926,6 +2222,10 @@ alter table app.wallet_accounts drop constraint wallet_accounts_user_id_fkey;
 alter table app.waitlist_entries drop constraint waitlist_entries_live_user_id_fkey;
 
 alter table app.waitlist_entries drop constraint waitlist_entries_user_id_fkey;
+
+alter table app.waitlist_entries drop constraint waitlist_entries_live_offered_type_id_fkey;
+
+alter table app.waitlist_entries drop constraint waitlist_entries_offered_type_id_fkey;
 
 alter table app.waitlist_entries drop constraint waitlist_entries_live_ticket_type_id_fkey;
 
@@ -1959,6 +2259,16 @@ alter table app.users drop constraint users_live_home_city_id_fkey;
 
 alter table app.users drop constraint users_home_city_id_fkey;
 
+alter table app.transfers drop constraint transfers_source_id_fkey;
+
+alter table app.transfers drop constraint transfers_city_id_fkey;
+
+alter table app.transfers drop constraint transfers_dispute_id_fkey;
+
+alter table app.transfers drop constraint transfers_refund_id_fkey;
+
+alter table app.transfers drop constraint transfers_order_id_fkey;
+
 alter table app.transactions drop constraint transactions_promotion_id_fkey;
 
 alter table app.transactions drop constraint transactions_subscription_id_fkey;
@@ -1973,6 +2283,14 @@ alter table app.ticket_types drop constraint ticket_types_live_event_id_fkey;
 
 alter table app.ticket_types drop constraint ticket_types_event_id_fkey;
 
+alter table app.ticket_transfers drop constraint ticket_transfers_to_id_fkey;
+
+alter table app.ticket_transfers drop constraint ticket_transfers_from_id_fkey;
+
+alter table app.ticket_transfers drop constraint ticket_transfers_ticket_id_fkey;
+
+alter table app.tickets drop constraint tickets_refund_id_fkey;
+
 alter table app.tickets drop constraint tickets_buyer_id_fkey;
 
 alter table app.tickets drop constraint tickets_holder_id_fkey;
@@ -1982,6 +2300,8 @@ alter table app.tickets drop constraint tickets_event_id_fkey;
 alter table app.tickets drop constraint tickets_ticket_type_id_same_event_fkey;
 
 alter table app.tickets drop constraint tickets_order_id_same_event_fkey;
+
+alter table app.subscriptions drop constraint subscriptions_user_id_fkey;
 
 alter table app.subscriptions drop constraint subscriptions_plan_id_fkey;
 
@@ -2069,6 +2389,10 @@ alter table app.reviews drop constraint reviews_reviewer_id_fkey;
 
 alter table app.revenue_shares drop constraint revenue_shares_city_id_fkey;
 
+alter table app.refunds drop constraint refunds_requested_by_id_fkey;
+
+alter table app.refunds drop constraint refunds_order_id_fkey;
+
 alter table app.refresh_tokens drop constraint refresh_tokens_session_id_fkey;
 
 alter table app.referrals drop constraint referrals_live_referee_id_fkey;
@@ -2078,6 +2402,10 @@ alter table app.referrals drop constraint referrals_referee_id_fkey;
 alter table app.referrals drop constraint referrals_live_referrer_id_fkey;
 
 alter table app.referrals drop constraint referrals_referrer_id_fkey;
+
+alter table app.quotes drop constraint quotes_live_accepted_by_id_fkey;
+
+alter table app.quotes drop constraint quotes_accepted_by_id_fkey;
 
 alter table app.quotes drop constraint quotes_live_lead_id_fkey;
 
@@ -2114,6 +2442,8 @@ alter table app.organizations drop constraint organizations_city_id_fkey;
 alter table app.order_items drop constraint order_items_ticket_type_id_fkey;
 
 alter table app.order_items drop constraint order_items_order_id_fkey;
+
+alter table app.orders drop constraint orders_wallet_hold_id_fkey;
 
 alter table app.orders drop constraint orders_promo_code_id_fkey;
 
@@ -2273,6 +2603,10 @@ alter table app.email_tokens drop constraint email_tokens_session_id_fkey;
 
 alter table app.email_tokens drop constraint email_tokens_user_id_fkey;
 
+alter table app.disputes drop constraint disputes_transaction_id_fkey;
+
+alter table app.disputes drop constraint disputes_order_id_fkey;
+
 alter table app.devices drop constraint devices_session_id_fkey;
 
 alter table app.devices drop constraint devices_live_user_id_fkey;
@@ -2280,6 +2614,10 @@ alter table app.devices drop constraint devices_live_user_id_fkey;
 alter table app.devices drop constraint devices_user_id_fkey;
 
 alter table app.credentials drop constraint credentials_user_id_fkey;
+
+alter table app.connected_accounts drop constraint connected_accounts_owner_business_id_fkey;
+
+alter table app.connected_accounts drop constraint connected_accounts_owner_organization_id_fkey;
 
 alter table app.community_members drop constraint community_members_live_added_by_id_fkey;
 
@@ -2337,7 +2675,7 @@ alter table app.check_ins drop constraint check_ins_scanned_by_id_fkey;
 
 alter table app.check_ins drop constraint check_ins_event_id_fkey;
 
-alter table app.check_ins drop constraint check_ins_ticket_id_same_event_fkey;
+alter table app.check_ins drop constraint check_ins_ticket_id_fkey;
 
 alter table app.businesses drop constraint businesses_live_city_id_fkey;
 
@@ -2369,6 +2707,8 @@ drop table app.wallet_journals;
 
 drop table app.wallet_holds;
 
+drop table app.wallet_credits;
+
 drop table app.wallet_accounts;
 
 drop table app.waitlist_entries;
@@ -2381,15 +2721,21 @@ drop table counters.users;
 
 drop table app.users;
 
+drop table app.transfers;
+
 drop table app.transactions;
 
 drop table app.ticket_types;
+
+drop table app.ticket_transfers;
 
 drop table app.tickets;
 
 drop table app.throttles;
 
 drop table app.subscriptions;
+
+drop table app.stripe_events;
 
 drop table app.sign_ups;
 
@@ -2405,6 +2751,8 @@ drop table app.reviews;
 
 drop table app.revenue_shares;
 
+drop table app.refunds;
+
 drop table app.refresh_tokens;
 
 drop table app.referrals;
@@ -2412,8 +2760,6 @@ drop table app.referrals;
 drop table app.quotes;
 
 drop table app.promotions;
-
-drop table counters.promo_codes;
 
 drop table app.promo_codes;
 
@@ -2459,11 +2805,15 @@ drop table app.events;
 
 drop table app.email_tokens;
 
+drop table app.disputes;
+
 drop table app.devices;
 
 drop table app.credentials;
 
 drop table app.countries;
+
+drop table app.connected_accounts;
 
 drop table app.community_members;
 
@@ -2505,6 +2855,8 @@ drop function sec.scopes_org_admin();
 
 drop function sec.stayed();
 
+drop function sec.broken_checks(text,jsonb,text[],boolean,text[]);
+
 drop function sec.set_reason(text);
 
 drop function sec.show_archived();
@@ -2540,6 +2892,12 @@ drop function sec.folded(text);
 drop function sec.slugify(text);
 
 drop function sec.is_text_list(text[],int,int);
+
+drop function sec.is_social(text,text);
+
+drop function sec.is_code(text);
+
+drop function sec.is_local_time(text);
 
 drop function sec.is_timezone(text);
 

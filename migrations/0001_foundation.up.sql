@@ -183,9 +183,11 @@ alter function sec.is_seen(text) owner to culturepass_owner;
 create function sec.is_line(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- Empty, or one line that shows what it holds: no line ends, no zero-width characters, nothing that turns the
--- direction of writing. Joiners stand between other characters, as Persian and emoji have them.
+-- direction of writing. Joiners stand between other characters, as Persian and emoji have them. No blanks at its ends,
+-- and in form NFC: what looks the same is the same, and unique.
 begin
-  return p_text = '' or (sec.is_seen(p_text)
+  return p_text = '' or (sec.is_seen(p_text) and p_text is nfc normalized
+    and p_text !~ '^[\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]|[\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]$'
     and p_text !~ '[\u0001-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0001]|^[\u200c\u200d]|[\u200c\u200d]([\u200c\u200d]|$)');
 end
 $$;
@@ -218,9 +220,10 @@ alter function sec.is_email(text) owner to culturepass_owner;
 
 create function sec.is_url(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
--- http or https, a host, no user information, no blanks or control characters.
+-- http or https, a host in lower-case ASCII (international names as `xn--`), no user information, no blanks or
+-- control characters.
 begin
-  return char_length(p_text) <= 2000 and p_text ~ '^https?://[^\x01-\x20\x7f/?#@<>"\\^`{|}]+([/?#][^\x01-\x20\x7f<>"\\^`{|}]*)?$';
+  return char_length(p_text) <= 2000 and p_text ~ '^https?://[a-z0-9._~!$&''()*+,;=:%\[\]-]+([/?#][^\x01-\x20\x7f<>"\\^`{|}]*)?$';
 end
 $$;
 alter function sec.is_url(text) owner to culturepass_owner;
@@ -252,9 +255,15 @@ alter function sec.is_slug(text) owner to culturepass_owner;
 
 create function sec.is_currency(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
--- ISO 4217
+-- ISO 4217. As words of one text: an array would be read anew for every call.
 begin
-  return p_text ~ '^[A-Z]{3}$';
+  return p_text ~ '^[A-Z]{3}$' and strpos('AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF
+    CHE CHF CHW CLF CLP CNY COP COU CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP
+    GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT
+    LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR
+    NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN
+    SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD USN UYI UYU UYW UZS VED VES VND VUV WST XAD
+    XAF XAG XAU XBA XBB XBC XBD XCD XCG XDR XOF XPD XPF XPT XSU XTS XUA XXX YER ZAR ZMW ZWG', p_text) > 0;
 end
 $$;
 alter function sec.is_currency(text) owner to culturepass_owner;
@@ -263,16 +272,24 @@ create function sec.is_country(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- ISO 3166-1 alpha-2
 begin
-  return p_text ~ '^[A-Z]{2}$';
+  return p_text ~ '^[A-Z]{2}$' and strpos('AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW
+    BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI
+    FJ FK FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN
+    IO IQ IR IS IT JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME
+    MF MG MH MK ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF
+    PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV
+    SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE
+    YT ZA ZM ZW', p_text) > 0;
 end
 $$;
 alter function sec.is_country(text) owner to culturepass_owner;
 
 create function sec.is_locale(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
--- BCP 47: language, script, region
+-- BCP 47 in its usual spelling: language, script, region, variants
 begin
-  return p_text ~ '^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$';
+  return char_length(p_text) <= 35
+    and p_text ~ '^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?(-([a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*$';
 end
 $$;
 alter function sec.is_locale(text) owner to culturepass_owner;
@@ -293,6 +310,46 @@ end
 $$;
 alter function sec.is_timezone(text) owner to culturepass_owner;
 
+create function sec.is_local_time(p_text text) returns boolean
+  language plpgsql immutable strict parallel safe as $$
+-- Hours and minutes of a clock on the wall
+begin
+  return p_text ~ '^([01][0-9]|2[0-3]):[0-5][0-9]$';
+end
+$$;
+alter function sec.is_local_time(text) owner to culturepass_owner;
+
+create function sec.is_code(p_text text) returns boolean
+  language plpgsql immutable strict parallel safe as $$
+-- Something to type in: capital letters, no blanks.
+begin
+  return p_text ~ '^[^\s\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+$'
+    and p_text = upper(p_text collate "und-x-icu") and p_text is nfc normalized;
+end
+$$;
+alter function sec.is_code(text) owner to culturepass_owner;
+
+create function sec.is_social(p_text text, p_network text) returns boolean
+  language plpgsql immutable strict parallel safe as $$
+-- A page of that network, in the one spelling that `kernel::input::social` makes.
+begin
+  return char_length(p_text) <= 300 and p_text ~ case p_network
+    when 'instagram' then '^https://www\.instagram\.com/[A-Za-z0-9._]{1,30}$'
+    when 'facebook' then '^https://www\.facebook\.com/([A-Za-z0-9.-]{1,75}|profile\.php\?id=[0-9]{1,20}|(people|groups|pages)/[A-Za-z0-9.%/_-]{1,150})$'
+    when 'youtube' then '^https://www\.youtube\.com/(@[A-Za-z0-9._-]{1,60}|channel/[A-Za-z0-9_-]{1,60}|(c|user)/[A-Za-z0-9._%-]{1,100})$'
+    when 'linkedin' then '^https://www\.linkedin\.com/(in|company|school|showcase)/[A-Za-z0-9._%-]{1,150}$'
+    when 'x' then '^https://x\.com/[A-Za-z0-9_]{1,15}$'
+    when 'tiktok' then '^https://www\.tiktok\.com/@[A-Za-z0-9._]{1,24}$'
+    when 'mastodon' then '^https://([a-z0-9]+(-+[a-z0-9]+)*\.)+[a-z0-9]+(-+[a-z0-9]+)*/@[A-Za-z0-9._-]{1,60}$'
+    when 'threads' then '^https://www\.threads\.com/@[A-Za-z0-9._]{1,30}$'
+    when 'bluesky' then '^https://bsky\.app/profile/[A-Za-z0-9.:-]{3,100}$'
+    when 'whatsapp' then '^https://(wa\.me/[0-9]{7,15}|chat\.whatsapp\.com/[A-Za-z0-9]{10,40}|whatsapp\.com/channel/[A-Za-z0-9]{10,40})$'
+    when 'telegram' then '^https://t\.me/([A-Za-z0-9_]{4,32}|\+[A-Za-z0-9_-]{10,40}|joinchat/[A-Za-z0-9_-]{10,40})$'
+  end;
+end
+$$;
+alter function sec.is_social(text, text) owner to culturepass_owner;
+
 create function sec.is_text_list(p_list text[], p_length int, p_count int) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- At most so many texts, none of them null or empty, each at most so long.
@@ -306,13 +363,19 @@ $$;
 alter function sec.is_text_list(text[], int, int) owner to culturepass_owner;
 
 create function sec.slugify(p_text text) returns text
-  language sql immutable parallel safe as $$
--- Lower-case words joined by hyphens, accents taken off; empty where nothing Latin is left.
-  select btrim(left(regexp_replace(
-    regexp_replace(
-      normalize(replace(replace(replace(replace(lower(p_text), 'ß', 'ss'), 'æ', 'ae'), 'ø', 'o'), 'ł', 'l'), nfkd),
-      '[\u0300-\u036f]', '', 'g'),
-    '[^a-z0-9]+', '-', 'g'), 80), '-')
+  language plpgsql immutable parallel safe as $$
+-- Lower-case words joined by hyphens, Latin letters without what is added to them: Đà Nẵng becomes da-nang. Empty where
+-- less than half of the letters and digits is left: what remains of a name in another script would mislead.
+declare
+  -- Ligatures, full-width letters and loose accents are what normalising takes apart; `unaccent` knows the letters that
+  -- are no combinations (đ, ı, œ, þ), and is not immutable only because its rules are a file.
+  v_plain text := lower(replace(replace(public.unaccent('public.unaccent'::regdictionary,
+    regexp_replace(normalize(p_text, nfkc), '[\u0300-\u036f]', '', 'g')), 'ə', 'e'), 'Ə', 'e'));
+  v_all int := char_length(regexp_replace(v_plain collate "und-x-icu", '[^[:alnum:]]', '', 'g'));
+  v_slug text := btrim(left(regexp_replace(v_plain, '[^a-z0-9]+', '-', 'g'), 80), '-');
+begin
+  return case when 2 * char_length(regexp_replace(v_plain, '[^a-z0-9]', '', 'g')) >= v_all then v_slug else '' end;
+end
 $$;
 alter function sec.slugify(text) owner to culturepass_owner;
 
@@ -365,14 +428,19 @@ create function sec.is_social_links(p_value jsonb) returns boolean
 -- An object with these keys only, each with its format.
 begin
   return case when jsonb_typeof(p_value) <> 'object' then false else
-    p_value - array['website', 'instagram', 'facebook', 'youtube', 'linkedin', 'x', 'tiktok'] = '{}'
+    p_value - array['website', 'instagram', 'facebook', 'youtube', 'linkedin', 'x', 'tiktok', 'mastodon', 'threads', 'bluesky', 'whatsapp', 'telegram'] = '{}'
     and case when p_value ->> 'website' is null then true else case when jsonb_typeof(p_value -> 'website') = 'string' then sec.is_https(p_value ->> 'website') else false end end
-    and case when p_value ->> 'instagram' is null then true else case when jsonb_typeof(p_value -> 'instagram') = 'string' then sec.is_https(p_value ->> 'instagram') else false end end
-    and case when p_value ->> 'facebook' is null then true else case when jsonb_typeof(p_value -> 'facebook') = 'string' then sec.is_https(p_value ->> 'facebook') else false end end
-    and case when p_value ->> 'youtube' is null then true else case when jsonb_typeof(p_value -> 'youtube') = 'string' then sec.is_https(p_value ->> 'youtube') else false end end
-    and case when p_value ->> 'linkedin' is null then true else case when jsonb_typeof(p_value -> 'linkedin') = 'string' then sec.is_https(p_value ->> 'linkedin') else false end end
-    and case when p_value ->> 'x' is null then true else case when jsonb_typeof(p_value -> 'x') = 'string' then sec.is_https(p_value ->> 'x') else false end end
-    and case when p_value ->> 'tiktok' is null then true else case when jsonb_typeof(p_value -> 'tiktok') = 'string' then sec.is_https(p_value ->> 'tiktok') else false end end
+    and case when p_value ->> 'instagram' is null then true else case when jsonb_typeof(p_value -> 'instagram') = 'string' then sec.is_social((p_value ->> 'instagram'), 'instagram') else false end end
+    and case when p_value ->> 'facebook' is null then true else case when jsonb_typeof(p_value -> 'facebook') = 'string' then sec.is_social((p_value ->> 'facebook'), 'facebook') else false end end
+    and case when p_value ->> 'youtube' is null then true else case when jsonb_typeof(p_value -> 'youtube') = 'string' then sec.is_social((p_value ->> 'youtube'), 'youtube') else false end end
+    and case when p_value ->> 'linkedin' is null then true else case when jsonb_typeof(p_value -> 'linkedin') = 'string' then sec.is_social((p_value ->> 'linkedin'), 'linkedin') else false end end
+    and case when p_value ->> 'x' is null then true else case when jsonb_typeof(p_value -> 'x') = 'string' then sec.is_social((p_value ->> 'x'), 'x') else false end end
+    and case when p_value ->> 'tiktok' is null then true else case when jsonb_typeof(p_value -> 'tiktok') = 'string' then sec.is_social((p_value ->> 'tiktok'), 'tiktok') else false end end
+    and case when p_value ->> 'mastodon' is null then true else case when jsonb_typeof(p_value -> 'mastodon') = 'string' then sec.is_social((p_value ->> 'mastodon'), 'mastodon') else false end end
+    and case when p_value ->> 'threads' is null then true else case when jsonb_typeof(p_value -> 'threads') = 'string' then sec.is_social((p_value ->> 'threads'), 'threads') else false end end
+    and case when p_value ->> 'bluesky' is null then true else case when jsonb_typeof(p_value -> 'bluesky') = 'string' then sec.is_social((p_value ->> 'bluesky'), 'bluesky') else false end end
+    and case when p_value ->> 'whatsapp' is null then true else case when jsonb_typeof(p_value -> 'whatsapp') = 'string' then sec.is_social((p_value ->> 'whatsapp'), 'whatsapp') else false end end
+    and case when p_value ->> 'telegram' is null then true else case when jsonb_typeof(p_value -> 'telegram') = 'string' then sec.is_social((p_value ->> 'telegram'), 'telegram') else false end end
   end;
 end
 $$;
@@ -384,14 +452,14 @@ create function sec.is_opening_hours(p_value jsonb) returns boolean
 begin
   return case when jsonb_typeof(p_value) <> 'object' then false else
     p_value - array['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday', 'holidays'] = '{}'
-    and case when p_value ->> 'monday' is null then true else case when jsonb_typeof(p_value -> 'monday') = 'string' then sec.is_text((p_value ->> 'monday'), 0, 60) else false end end
-    and case when p_value ->> 'tuesday' is null then true else case when jsonb_typeof(p_value -> 'tuesday') = 'string' then sec.is_text((p_value ->> 'tuesday'), 0, 60) else false end end
-    and case when p_value ->> 'wednesday' is null then true else case when jsonb_typeof(p_value -> 'wednesday') = 'string' then sec.is_text((p_value ->> 'wednesday'), 0, 60) else false end end
-    and case when p_value ->> 'thursday' is null then true else case when jsonb_typeof(p_value -> 'thursday') = 'string' then sec.is_text((p_value ->> 'thursday'), 0, 60) else false end end
-    and case when p_value ->> 'friday' is null then true else case when jsonb_typeof(p_value -> 'friday') = 'string' then sec.is_text((p_value ->> 'friday'), 0, 60) else false end end
-    and case when p_value ->> 'saturday' is null then true else case when jsonb_typeof(p_value -> 'saturday') = 'string' then sec.is_text((p_value ->> 'saturday'), 0, 60) else false end end
-    and case when p_value ->> 'sunday' is null then true else case when jsonb_typeof(p_value -> 'sunday') = 'string' then sec.is_text((p_value ->> 'sunday'), 0, 60) else false end end
-    and case when p_value ->> 'holidays' is null then true else case when jsonb_typeof(p_value -> 'holidays') = 'string' then sec.is_text((p_value ->> 'holidays'), 0, 120) else false end end
+    and case when p_value ->> 'monday' is null then true else case when jsonb_typeof(p_value -> 'monday') = 'string' then sec.is_text((p_value ->> 'monday'), 0, 200) else false end end
+    and case when p_value ->> 'tuesday' is null then true else case when jsonb_typeof(p_value -> 'tuesday') = 'string' then sec.is_text((p_value ->> 'tuesday'), 0, 200) else false end end
+    and case when p_value ->> 'wednesday' is null then true else case when jsonb_typeof(p_value -> 'wednesday') = 'string' then sec.is_text((p_value ->> 'wednesday'), 0, 200) else false end end
+    and case when p_value ->> 'thursday' is null then true else case when jsonb_typeof(p_value -> 'thursday') = 'string' then sec.is_text((p_value ->> 'thursday'), 0, 200) else false end end
+    and case when p_value ->> 'friday' is null then true else case when jsonb_typeof(p_value -> 'friday') = 'string' then sec.is_text((p_value ->> 'friday'), 0, 200) else false end end
+    and case when p_value ->> 'saturday' is null then true else case when jsonb_typeof(p_value -> 'saturday') = 'string' then sec.is_text((p_value ->> 'saturday'), 0, 200) else false end end
+    and case when p_value ->> 'sunday' is null then true else case when jsonb_typeof(p_value -> 'sunday') = 'string' then sec.is_text((p_value ->> 'sunday'), 0, 200) else false end end
+    and case when p_value ->> 'holidays' is null then true else case when jsonb_typeof(p_value -> 'holidays') = 'string' then sec.is_text((p_value ->> 'holidays'), 0, 200) else false end end
   end;
 end
 $$;
@@ -403,8 +471,8 @@ create function sec.is_quiet_hours(p_value jsonb) returns boolean
 begin
   return case when jsonb_typeof(p_value) <> 'object' then false else
     p_value - array['starts', 'ends'] = '{}'
-    and case when p_value ->> 'starts' is null then false else case when jsonb_typeof(p_value -> 'starts') = 'string' then sec.is_text((p_value ->> 'starts'), 5, 5) else false end end
-    and case when p_value ->> 'ends' is null then false else case when jsonb_typeof(p_value -> 'ends') = 'string' then sec.is_text((p_value ->> 'ends'), 5, 5) else false end end
+    and case when p_value ->> 'starts' is null then false else case when jsonb_typeof(p_value -> 'starts') = 'string' then sec.is_local_time((p_value ->> 'starts')) else false end end
+    and case when p_value ->> 'ends' is null then false else case when jsonb_typeof(p_value -> 'ends') = 'string' then sec.is_local_time((p_value ->> 'ends')) else false end end
   end;
 end
 $$;
@@ -475,6 +543,45 @@ create function sec.set_reason(p_reason text) returns void
   select pg_catalog.set_config('app.reason', coalesce(p_reason, ''), true)
 $$;
 alter function sec.set_reason(text) owner to culturepass_owner;
+
+create function sec.broken_checks(p_table text, p_row jsonb, p_unknown text[], p_rest_is_null boolean, p_checks text[]) returns setof text
+  language plpgsql stable set search_path = '' as $$
+-- Which of these checks a row like this would break; asked when it is refused anyway, to tell all that is wrong at
+-- once. A check is left out if one of its columns is not known, or is none that would be null.
+declare
+  v_table constant pg_catalog.regclass := pg_catalog.format('app.%I', p_table)::pg_catalog.regclass;
+  v_check record;
+  v_broken boolean;
+begin
+  for v_check in
+    select c.conname, pg_catalog.pg_get_expr(c.conbin, c.conrelid) as rule, (
+      select pg_catalog.jsonb_object_agg(a.attname, p_row -> a.attname) from pg_catalog.pg_attribute a
+      where a.attrelid = c.conrelid and a.attnum = any (c.conkey) and p_row ? a.attname
+    ) as known
+    from pg_catalog.pg_constraint c
+    where c.conrelid = v_table and c.contype = 'c' and c.conname = any (p_checks)
+      and not exists (
+        select from pg_catalog.pg_attribute a
+        where a.attrelid = c.conrelid and a.attnum = any (c.conkey)
+          and (a.attname = any (p_unknown)
+            or not p_row ? a.attname and (not p_rest_is_null or a.attnotnull or a.atthasdef))
+      )
+    order by c.conname
+  loop
+    begin
+      execute pg_catalog.format(
+        'select not (%s) from pg_catalog.jsonb_populate_record(null::%s, $1)', v_check.rule, v_table
+      ) into v_broken using coalesce(v_check.known, '{}');
+      if v_broken then
+        return next v_check.conname;
+      end if;
+    exception when data_exception then
+      null;
+    end;
+  end loop;
+end
+$$;
+alter function sec.broken_checks(text, jsonb, text[], boolean, text[]) owner to culturepass_owner;
 
 create function sec.stayed() returns jsonb
   language sql stable parallel safe as $$
@@ -650,7 +757,7 @@ alter table counters.businesses set (fillfactor = 75);
 
 create table app.check_ins (
   id uuid default sec.uuid_v7() not null,
-  ticket_id uuid not null,
+  ticket_id uuid,
   event_id uuid not null,
   scanned_by_id uuid,
   result text default 'ok' not null,
@@ -663,6 +770,8 @@ create table app.check_ins (
   constraint check_ins_pkey primary key (id)
 );
 comment on table app.check_ins is 'One scan of a ticket at the door. Scans made offline come in later with the time of the device.';
+comment on column app.check_ins.ticket_id is 'None of ours signed a forged code, and one of another event is named all the same.';
+comment on column app.check_ins.event_id is 'Where it was scanned.';
 comment on column app.check_ins.result is 'What the door was told.';
 comment on column app.check_ins.nonce is 'Made by the scanner, so that a scan sent twice counts once.';
 comment on column app.check_ins.is_offline is 'Scanned without a connection and sent later.';
@@ -810,6 +919,41 @@ alter table app.community_members enable row level security;
 alter table app.community_members force row level security;
 alter table app.community_members set (fillfactor = 80);
 
+create table app.connected_accounts (
+  id uuid default sec.uuid_v7() not null,
+  owner_type text not null,
+  owner_id uuid not null,
+  stripe_account_id text,
+  country text not null,
+  charges_enabled boolean default false not null,
+  payouts_enabled boolean default false not null,
+  transfers_active boolean default false not null,
+  requirements_due text[] not null,
+  disabled_reason text,
+  deauthorized_at timestamptz,
+  attempt integer default 1 not null,
+  synced_at timestamptz,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  owner_organization_id uuid generated always as (case when owner_type = 'organization' then owner_id end) stored,
+  owner_business_id uuid generated always as (case when owner_type = 'business' then owner_id end) stored,
+  constraint connected_accounts_pkey primary key (id)
+);
+comment on table app.connected_accounts is 'The account at Stripe that an organisation''s or a business''s money goes to. What it can do, only Stripe says.';
+comment on column app.connected_accounts.stripe_account_id is 'Known once Stripe has answered.';
+comment on column app.connected_accounts.country is 'Where the owner is at home; Stripe never changes it.';
+comment on column app.connected_accounts.charges_enabled is 'Stripe lets it take payments.';
+comment on column app.connected_accounts.payouts_enabled is 'Stripe pays out to its bank.';
+comment on column app.connected_accounts.transfers_active is 'The platform may send it money.';
+comment on column app.connected_accounts.requirements_due is 'What Stripe wants to know of the owner.';
+comment on column app.connected_accounts.deauthorized_at is 'The owner has disconnected it from the platform.';
+comment on column app.connected_accounts.attempt is 'Counts the accounts that the owner has had.';
+comment on column app.connected_accounts.synced_at is 'When it was last read from Stripe.';
+alter table app.connected_accounts owner to culturepass_owner;
+alter table app.connected_accounts enable row level security;
+alter table app.connected_accounts force row level security;
+
 create table app.countries (
   id uuid default sec.uuid_v7() not null,
   status text default 'active' not null,
@@ -871,6 +1015,27 @@ alter table app.devices owner to culturepass_owner;
 alter table app.devices enable row level security;
 alter table app.devices force row level security;
 alter table app.devices set (fillfactor = 80);
+
+create table app.disputes (
+  id uuid default sec.uuid_v7() not null,
+  order_id uuid not null,
+  transaction_id uuid not null,
+  state text default 'needs_response' not null,
+  amount_cents bigint not null,
+  currency text not null,
+  reason text not null,
+  evidence_due_by timestamptz,
+  stripe_dispute_id text not null,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  constraint disputes_pkey primary key (id)
+);
+comment on table app.disputes is 'A buyer''s bank takes a payment back, and Stripe asks for evidence. The platform answers it at Stripe.';
+comment on column app.disputes.state is 'It is `closed` if it ended before any money moved.';
+alter table app.disputes owner to culturepass_owner;
+alter table app.disputes enable row level security;
+alter table app.disputes force row level security;
 
 create table app.email_tokens (
   id uuid default sec.uuid_v7() not null,
@@ -1255,18 +1420,27 @@ create table app.orders (
   event_id uuid not null,
   commission_rule_id uuid,
   promo_code_id uuid,
+  wallet_hold_id uuid,
   state text default 'pending' not null,
+  subtotal_cents bigint default 0 not null,
+  discount_cents bigint default 0 not null,
+  fee_cents bigint default 0 not null,
   amount_cents bigint not null,
   wallet_cents bigint default 0 not null,
   card_cents bigint default 0 not null,
+  cash_cents bigint default 0 not null,
   refunded_cents bigint default 0 not null,
+  refunded_card_cents bigint default 0 not null,
   currency text not null,
   platform_fee_cents bigint default 0 not null,
   city_share_cents bigint default 0 not null,
   organizer_cents bigint default 0 not null,
+  application_fee_cents bigint default 0 not null,
+  top_up_cents bigint default 0 not null,
   fee_paid_by text default 'organizer' not null,
   expires_at timestamptz,
   paid_at timestamptz,
+  sold_at_door boolean default false not null,
   idempotency_key text not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1275,13 +1449,22 @@ create table app.orders (
 );
 comment on table app.orders is 'One purchase of tickets to one event. Until it is paid or expires, it holds its tickets back from others.';
 comment on column app.orders.commission_rule_id is 'The rule that the fees came from.';
+comment on column app.orders.wallet_hold_id is 'The credits that are set aside until it is paid.';
+comment on column app.orders.subtotal_cents is 'The tickets at their price.';
+comment on column app.orders.discount_cents is 'What the promo code takes off.';
+comment on column app.orders.fee_cents is 'What the buyer pays on top.';
 comment on column app.orders.amount_cents is 'What the buyer pays in all.';
 comment on column app.orders.wallet_cents is 'The part paid with credits.';
 comment on column app.orders.card_cents is 'The part paid through Stripe.';
+comment on column app.orders.cash_cents is 'The part paid at the door.';
+comment on column app.orders.refunded_card_cents is 'The part of it that went back to the card.';
 comment on column app.orders.platform_fee_cents is 'Commission, frozen at the purchase.';
 comment on column app.orders.city_share_cents is 'What the city gets of the commission, frozen at the purchase.';
 comment on column app.orders.organizer_cents is 'What the host gets.';
+comment on column app.orders.application_fee_cents is 'What of the card payment stays with the platform.';
+comment on column app.orders.top_up_cents is 'What the platform adds, because credits were used.';
 comment on column app.orders.expires_at is 'A pending order lets go of its tickets then.';
+comment on column app.orders.sold_at_door is 'By the host''s staff, for cash.';
 comment on column app.orders.idempotency_key is 'The key the buyer sent, so that a repeated request buys once.';
 alter table app.orders owner to culturepass_owner;
 alter table app.orders enable row level security;
@@ -1293,12 +1476,18 @@ create table app.order_items (
   ticket_type_id uuid not null,
   quantity integer not null,
   unit_price_cents bigint not null,
+  subtotal_cents bigint not null,
+  discount_cents bigint default 0 not null,
+  total_cents bigint not null,
   currency text not null,
   created_at timestamptz default now() not null,
   constraint order_items_pkey primary key (id)
 );
 comment on table app.order_items is 'How many tickets of one type an order is for, at the price of that moment.';
 comment on column app.order_items.unit_price_cents is 'At the moment of the purchase.';
+comment on column app.order_items.subtotal_cents is 'The quantity at its price.';
+comment on column app.order_items.discount_cents is 'What the promo code takes off this line.';
+comment on column app.order_items.total_cents is 'What this line costs.';
 alter table app.order_items owner to culturepass_owner;
 alter table app.order_items enable row level security;
 alter table app.order_items force row level security;
@@ -1387,6 +1576,9 @@ create table app.plans (
   currency text not null,
   interval text not null,
   features text[] not null,
+  leads_per_month integer,
+  featured_days integer default 0 not null,
+  has_reports boolean default false not null,
   is_offered boolean default true not null,
   stripe_price_id text,
   archived_from text,
@@ -1396,7 +1588,11 @@ create table app.plans (
   constraint plans_pkey primary key (id)
 );
 comment on table app.plans is 'What a business can subscribe to.';
+comment on column app.plans.leads_per_month is 'How many requests for services a subscriber hears of in a month. All, if it is null.';
+comment on column app.plans.featured_days is 'Days in featured places that a period pays for.';
+comment on column app.plans.has_reports is 'Figures about the business.';
 comment on column app.plans.is_offered is 'Can be subscribed to now.';
+comment on column app.plans.stripe_price_id is 'Made when somebody first subscribes at this price.';
 alter table app.plans owner to culturepass_owner;
 alter table app.plans enable row level security;
 alter table app.plans force row level security;
@@ -1414,6 +1610,7 @@ create table app.promo_codes (
   per_user_limit integer default 1 not null,
   valid_from timestamptz default now() not null,
   valid_to timestamptz,
+  redemption_count bigint default 0 not null,
   archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
@@ -1423,6 +1620,7 @@ create table app.promo_codes (
   constraint promo_codes_pkey primary key (id)
 );
 comment on table app.promo_codes is 'A word that makes an event''s tickets cheaper. Only the host sees the list; buyers type the word.';
+comment on column app.promo_codes.code is 'Compared without case and blanks.';
 comment on column app.promo_codes.basis_points is 'Hundredths of a percent off.';
 comment on column app.promo_codes.amount_cents is 'Off each ticket.';
 comment on column app.promo_codes.per_user_limit is 'Orders of one buyer.';
@@ -1430,15 +1628,6 @@ alter table app.promo_codes owner to culturepass_owner;
 alter table app.promo_codes enable row level security;
 alter table app.promo_codes force row level security;
 alter table app.promo_codes set (fillfactor = 80);
-
-create table counters.promo_codes (
-  id uuid not null,
-  redemption_count bigint default 0 not null,
-  constraint promo_codes_pkey primary key (id)
-);
-comment on table counters.promo_codes is 'Counters of app.promo_codes, which change more often than they do.';
-alter table counters.promo_codes owner to culturepass_owner;
-alter table counters.promo_codes set (fillfactor = 75);
 
 create table app.promotions (
   id uuid default sec.uuid_v7() not null,
@@ -1476,11 +1665,13 @@ create table app.quotes (
   id uuid default sec.uuid_v7() not null,
   status text default 'active' not null,
   lead_id uuid not null,
+  accepted_by_id uuid,
   amount_cents bigint not null,
   currency text not null,
   terms text not null,
   valid_until timestamptz not null,
   state text default 'draft' not null,
+  accepted_at timestamptz,
   archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
@@ -1489,7 +1680,8 @@ create table app.quotes (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint quotes_pkey primary key (id)
 );
-comment on table app.quotes is 'What a business asks for a service. The organiser sees it once it is sent.';
+comment on table app.quotes is 'What a business asks for a service. The organiser sees it once it is sent. Accepting one wins its lead, loses the others, declines other quotes and settles the request.';
+comment on column app.quotes.accepted_by_id is 'Who accepted it for the organiser.';
 alter table app.quotes owner to culturepass_owner;
 alter table app.quotes enable row level security;
 alter table app.quotes force row level security;
@@ -1532,6 +1724,42 @@ comment on table app.refresh_tokens is 'One link in a session''s chain of single
 alter table app.refresh_tokens owner to culturepass_owner;
 alter table app.refresh_tokens enable row level security;
 alter table app.refresh_tokens force row level security;
+
+create table app.refunds (
+  id uuid default sec.uuid_v7() not null,
+  order_id uuid not null,
+  requested_by_id uuid,
+  state text default 'pending' not null,
+  amount_cents bigint not null,
+  card_cents bigint default 0 not null,
+  wallet_cents bigint default 0 not null,
+  cash_cents bigint default 0 not null,
+  organizer_cents bigint default 0 not null,
+  platform_fee_cents bigint default 0 not null,
+  city_share_cents bigint default 0 not null,
+  currency text not null,
+  reason text default 'requested' not null,
+  note text,
+  failure_code text,
+  stripe_refund_id text,
+  stripe_idempotency_key text not null,
+  settled_at timestamptz,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  constraint refunds_pkey primary key (id)
+);
+comment on table app.refunds is 'Money of an order that goes back to its buyer, to the card, to the wallet, or both.';
+comment on column app.refunds.card_cents is 'To the card.';
+comment on column app.refunds.wallet_cents is 'As credits.';
+comment on column app.refunds.cash_cents is 'At the door.';
+comment on column app.refunds.organizer_cents is 'What the host gives back of it.';
+comment on column app.refunds.platform_fee_cents is 'What the platform gives back of its commission.';
+comment on column app.refunds.city_share_cents is 'What the city gives back of its share.';
+comment on column app.refunds.stripe_idempotency_key is 'Stored before the call, so that a repeated call refunds once.';
+alter table app.refunds owner to culturepass_owner;
+alter table app.refunds enable row level security;
+alter table app.refunds force row level security;
 
 create table app.revenue_shares (
   id uuid default sec.uuid_v7() not null,
@@ -1638,7 +1866,7 @@ create table app.service_requests (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint service_requests_pkey primary key (id)
 );
-comment on table app.service_requests is 'An organiser looks for a service, such as catering or sound. Businesses hear of it through a lead.';
+comment on table app.service_requests is 'An organiser looks for a service, such as catering or sound. Businesses of the city and the category hear of it through a lead each; an accepted quote settles it.';
 alter table app.service_requests owner to culturepass_owner;
 alter table app.service_requests enable row level security;
 alter table app.service_requests force row level security;
@@ -1696,21 +1924,61 @@ alter table app.sign_ups owner to culturepass_owner;
 alter table app.sign_ups enable row level security;
 alter table app.sign_ups force row level security;
 
+create table app.stripe_events (
+  id uuid default sec.uuid_v7() not null,
+  stripe_event_id text not null,
+  type text not null,
+  stripe_account_id text,
+  object_type text,
+  object_id text,
+  api_version text,
+  livemode boolean not null,
+  happened_at timestamptz not null,
+  state text default 'received' not null,
+  error text,
+  settled_at timestamptz,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  constraint stripe_events_pkey primary key (id)
+);
+comment on table app.stripe_events is 'Something that Stripe told the platform about, at least once and in any order. It says only where to look; the object itself is read from Stripe.';
+comment on column app.stripe_events.stripe_event_id is 'Told twice, it is worked on once.';
+comment on column app.stripe_events.stripe_account_id is 'The connected account in which it happened; none of what is the platform''s own.';
+comment on column app.stripe_events.livemode is 'Real money.';
+comment on column app.stripe_events.state is '`parked` waits for a platform administrator.';
+comment on column app.stripe_events.error is 'Why it is parked.';
+alter table app.stripe_events owner to culturepass_owner;
+alter table app.stripe_events enable row level security;
+alter table app.stripe_events force row level security;
+
 create table app.subscriptions (
   id uuid default sec.uuid_v7() not null,
   business_id uuid not null,
   plan_id uuid not null,
-  stripe_subscription_id text not null,
+  user_id uuid,
   state text default 'incomplete' not null,
   current_period_start timestamptz,
   current_period_end timestamptz,
   cancel_at_period_end boolean default false not null,
+  entitled_until timestamptz,
+  stripe_subscription_id text,
+  stripe_item_id text,
+  stripe_idempotency_key text not null,
+  failure_code text,
+  synced_at timestamptz,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   constraint subscriptions_pkey primary key (id)
 );
 comment on table app.subscriptions is 'A business pays for a plan, period by period, as Stripe reports it.';
+comment on column app.subscriptions.user_id is 'Who subscribed, and whose card pays.';
+comment on column app.subscriptions.cancel_at_period_end is 'It ends with the period that is paid.';
+comment on column app.subscriptions.entitled_until is 'Until then the business has what the plan gives, which is the paid period and some days to pay the next.';
+comment on column app.subscriptions.stripe_subscription_id is 'Known once Stripe has answered.';
+comment on column app.subscriptions.stripe_idempotency_key is 'Stored before the call, so that a repeated call subscribes once.';
+comment on column app.subscriptions.synced_at is 'When it was last read from Stripe.';
 alter table app.subscriptions owner to culturepass_owner;
 alter table app.subscriptions enable row level security;
 alter table app.subscriptions force row level security;
@@ -1737,8 +2005,12 @@ create table app.tickets (
   event_id uuid not null,
   holder_id uuid not null,
   buyer_id uuid not null,
+  refund_id uuid,
   state text default 'valid' not null,
   code text not null,
+  position integer not null,
+  paid_cents bigint default 0 not null,
+  currency text not null,
   secret_version integer default 1 not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1746,11 +2018,33 @@ create table app.tickets (
   constraint tickets_pkey primary key (id)
 );
 comment on table app.tickets is 'The right of its holder to enter one event. The signed code is for the holder alone.';
+comment on column app.tickets.refund_id is 'The one it is given back with.';
 comment on column app.tickets.code is 'Signed, shown as a QR code.';
+comment on column app.tickets.position is 'Counts the tickets of an order.';
+comment on column app.tickets.paid_cents is 'What was paid for it, its part of discount and fee included; given back with it.';
 comment on column app.tickets.secret_version is 'Counts up when the ticket changes hands, which makes older codes worthless.';
 alter table app.tickets owner to culturepass_owner;
 alter table app.tickets enable row level security;
 alter table app.tickets force row level security;
+
+create table app.ticket_transfers (
+  id uuid default sec.uuid_v7() not null,
+  ticket_id uuid not null,
+  from_id uuid not null,
+  to_id uuid not null,
+  state text default 'offered' not null,
+  expires_at timestamptz not null,
+  decided_at timestamptz,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  constraint ticket_transfers_pkey primary key (id)
+);
+comment on table app.ticket_transfers is 'A holder offers a ticket to another member, who gets it by accepting. From then on the old code opens nothing.';
+comment on column app.ticket_transfers.state is 'An offer has expired when its time is over, and when the ticket was used or given back meanwhile.';
+alter table app.ticket_transfers owner to culturepass_owner;
+alter table app.ticket_transfers enable row level security;
+alter table app.ticket_transfers force row level security;
 
 create table app.ticket_types (
   id uuid default sec.uuid_v7() not null,
@@ -1767,6 +2061,7 @@ create table app.ticket_types (
   sales_end timestamptz,
   per_user_limit integer default 10 not null,
   refundable_until timestamptz,
+  waitlist_minutes integer default 120 not null,
   archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
@@ -1777,11 +2072,12 @@ create table app.ticket_types (
   constraint ticket_types_pkey primary key (id)
 );
 comment on table app.ticket_types is 'A kind of ticket to one event, with its price, its number and the time it is on sale.';
-comment on column app.ticket_types.held is 'Tickets of orders not yet paid.';
+comment on column app.ticket_types.held is 'Tickets of orders not yet paid, and places offered to the waiting list.';
 comment on column app.ticket_types.sold is 'Tickets that are paid for.';
 comment on column app.ticket_types.sales_start is 'On sale at once without it.';
 comment on column app.ticket_types.sales_end is 'On sale until the event without it.';
 comment on column app.ticket_types.refundable_until is 'Until when buyers may give tickets back themselves.';
+comment on column app.ticket_types.waitlist_minutes is 'How long a place is kept for the member of the waiting list to whom it is offered.';
 alter table app.ticket_types owner to culturepass_owner;
 alter table app.ticket_types enable row level security;
 alter table app.ticket_types force row level security;
@@ -1797,8 +2093,10 @@ create table app.transactions (
   type text not null,
   amount_cents bigint not null,
   refunded_cents bigint default 0 not null,
+  application_fee_cents bigint default 0 not null,
   currency text not null,
   stripe_payment_intent_id text,
+  stripe_account_id text,
   status text default 'created' not null,
   failure_code text,
   attempt integer default 1 not null,
@@ -1812,13 +2110,49 @@ create table app.transactions (
 comment on table app.transactions is 'One movement of money through Stripe, as a member''s history shows it. Nobody but the payments module writes it.';
 comment on column app.transactions.city_id is 'Whose administrators see it.';
 comment on column app.transactions.amount_cents is 'What was asked for.';
+comment on column app.transactions.application_fee_cents is 'What of it stays with the platform.';
 comment on column app.transactions.stripe_payment_intent_id is 'Known once Stripe has answered.';
+comment on column app.transactions.stripe_account_id is 'The connected account that the rest goes to.';
+comment on column app.transactions.status is 'After `failed`, a declined card, another one may be tried.';
 comment on column app.transactions.attempt is 'Counts the tries to pay one thing.';
 comment on column app.transactions.stripe_idempotency_key is 'Stored before the call, so that a repeated call charges once.';
 comment on column app.transactions.livemode is 'Real money.';
 alter table app.transactions owner to culturepass_owner;
 alter table app.transactions enable row level security;
 alter table app.transactions force row level security;
+
+create table app.transfers (
+  id uuid default sec.uuid_v7() not null,
+  order_id uuid,
+  refund_id uuid,
+  dispute_id uuid,
+  city_id uuid,
+  source_id uuid,
+  kind text not null,
+  amount_cents bigint not null,
+  currency text not null,
+  state text default 'pending' not null,
+  attempt integer default 1 not null,
+  failure_code text,
+  stripe_account_id text not null,
+  stripe_object_id text,
+  stripe_idempotency_key text not null,
+  settled_at timestamptz,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  constraint transfers_pkey primary key (id)
+);
+comment on table app.transfers is 'Money that the platform sends to a connected account besides the payments themselves, or takes back from one.';
+comment on column app.transfers.source_id is 'The transfer that a reversal takes back from; without it, the one that went with the payment.';
+comment on column app.transfers.kind is 'A `top_up` is what credits have paid for; reversals take back.';
+comment on column app.transfers.attempt is 'Counts up when Stripe has refused it for now, as for want of balance.';
+comment on column app.transfers.stripe_account_id is 'Whose money it is.';
+comment on column app.transfers.stripe_object_id is 'The transfer or its reversal at Stripe.';
+comment on column app.transfers.stripe_idempotency_key is 'Stored before the call, so that a repeated call moves money once.';
+alter table app.transfers owner to culturepass_owner;
+alter table app.transfers enable row level security;
+alter table app.transfers force row level security;
 
 create table app.users (
   id uuid default sec.uuid_v7() not null,
@@ -1927,6 +2261,7 @@ create table app.waitlist_entries (
   status text default 'active' not null,
   event_id uuid not null,
   ticket_type_id uuid,
+  offered_type_id uuid,
   user_id uuid default sec.uid() not null,
   position bigint,
   state text default 'waiting' not null,
@@ -1939,8 +2274,9 @@ create table app.waitlist_entries (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint waitlist_entries_pkey primary key (id)
 );
-comment on table app.waitlist_entries is 'A member waits for a ticket to a sold-out event or ticket type, first come first served.';
-comment on column app.waitlist_entries.position is 'Smaller is sooner.';
+comment on table app.waitlist_entries is 'A member waits for one ticket to a sold-out event or ticket type, first come first served. What comes free is kept for the next one, who takes it by ordering.';
+comment on column app.waitlist_entries.offered_type_id is 'Of which type a place is kept, while the state is offered.';
+comment on column app.waitlist_entries.position is 'Given on joining, counted by event. Smaller is sooner.';
 comment on column app.waitlist_entries.offer_expires_at is 'Until when the offered ticket is kept.';
 alter table app.waitlist_entries owner to culturepass_owner;
 alter table app.waitlist_entries enable row level security;
@@ -1956,6 +2292,7 @@ create table app.wallet_accounts (
   balance_cents bigint default 0 not null,
   held_cents bigint default 0 not null,
   last_seq bigint default 0 not null,
+  frozen_at timestamptz,
   track_balance boolean default true not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1972,10 +2309,30 @@ comment on column app.wallet_accounts.owner_id is 'Who a payable is owed to.';
 comment on column app.wallet_accounts.kind is 'user, or one of the accounts of the platform.';
 comment on column app.wallet_accounts.held_cents is 'Set aside for purchases under way; not to be spent.';
 comment on column app.wallet_accounts.last_seq is 'The number of the last leg.';
+comment on column app.wallet_accounts.frozen_at is 'Nothing is taken from it since then, as its balance is not what its legs add up to.';
 comment on column app.wallet_accounts.track_balance is 'Off for busy accounts of the platform, whose balance is added up when asked for.';
 alter table app.wallet_accounts owner to culturepass_owner;
 alter table app.wallet_accounts enable row level security;
 alter table app.wallet_accounts force row level security;
+
+create table app.wallet_credits (
+  id uuid default sec.uuid_v7() not null,
+  wallet_id uuid not null,
+  journal_id uuid not null,
+  amount_cents bigint not null,
+  remaining_cents bigint not null,
+  currency text not null,
+  expires_at timestamptz not null,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  constraint wallet_credits_pkey primary key (id)
+);
+comment on table app.wallet_credits is 'Credits that lapse at some time. What is spent comes out of the soonest first.';
+comment on column app.wallet_credits.remaining_cents is 'Neither spent nor lapsed.';
+alter table app.wallet_credits owner to culturepass_owner;
+alter table app.wallet_credits enable row level security;
+alter table app.wallet_credits force row level security;
 
 create table app.wallet_holds (
   id uuid default sec.uuid_v7() not null,
@@ -2214,6 +2571,9 @@ alter table app.check_ins add constraint check_ins_device_length
 alter table app.check_ins add constraint check_ins_gate_length
   check (sec.is_text(gate, 1, 120));
 
+alter table app.check_ins add constraint check_ins_at_range
+  check (at >= '1900-01-01 00:00:00+00'::timestamptz and at < '2201-01-01 00:00:00+00'::timestamptz);
+
 alter table app.cities add constraint cities_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
 
@@ -2267,6 +2627,12 @@ alter table app.commission_rules add constraint commission_rules_paid_by_choice
 
 alter table app.commission_rules add constraint commission_rules_city_share_basis_points_range
   check (city_share_basis_points between 0 and 10000);
+
+alter table app.commission_rules add constraint commission_rules_valid_from_range
+  check (valid_from >= '1900-01-01 00:00:00+00'::timestamptz and valid_from < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.commission_rules add constraint commission_rules_valid_to_range
+  check (valid_to >= '1900-01-01 00:00:00+00'::timestamptz and valid_to < '2201-01-01 00:00:00+00'::timestamptz);
 
 alter table app.commission_rules add constraint commission_rules_valid_to_check
   check (valid_to > valid_from);
@@ -2325,6 +2691,30 @@ alter table app.community_members add constraint community_members_role_choice
 alter table app.community_members add constraint community_members_state_choice
   check (state = any ('{pending,active,banned,unbanned}'::text[]));
 
+alter table app.connected_accounts add constraint connected_accounts_owner_type_choice
+  check (owner_type = any ('{organization,business}'::text[]));
+
+alter table app.connected_accounts add constraint connected_accounts_stripe_account_id_length
+  check (sec.is_text(stripe_account_id, 1, 255));
+
+alter table app.connected_accounts add constraint connected_accounts_country_format
+  check (sec.is_country(country));
+
+alter table app.connected_accounts add constraint connected_accounts_requirements_due_length
+  check (sec.is_text_list(requirements_due, 200, 200));
+
+alter table app.connected_accounts add constraint connected_accounts_disabled_reason_length
+  check (sec.is_text(disabled_reason, 1, 200));
+
+alter table app.connected_accounts add constraint connected_accounts_deauthorized_at_range
+  check (deauthorized_at >= '1900-01-01 00:00:00+00'::timestamptz and deauthorized_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.connected_accounts add constraint connected_accounts_attempt_range
+  check (attempt >= 1);
+
+alter table app.connected_accounts add constraint connected_accounts_synced_at_range
+  check (synced_at >= '1900-01-01 00:00:00+00'::timestamptz and synced_at < '2201-01-01 00:00:00+00'::timestamptz);
+
 alter table app.countries add constraint countries_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
 
@@ -2349,6 +2739,12 @@ alter table app.countries add constraint countries_id_live_key_key
 alter table app.credentials add constraint credentials_password_hash_length
   check (sec.is_text(password_hash, 40, 300));
 
+alter table app.credentials add constraint credentials_changed_at_range
+  check (changed_at >= '1900-01-01 00:00:00+00'::timestamptz and changed_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.credentials add constraint credentials_valid_from_range
+  check (valid_from >= '1900-01-01 00:00:00+00'::timestamptz and valid_from < '2201-01-01 00:00:00+00'::timestamptz);
+
 alter table app.devices add constraint devices_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
 
@@ -2357,6 +2753,27 @@ alter table app.devices add constraint devices_platform_choice
 
 alter table app.devices add constraint devices_push_token_length
   check (sec.is_text(push_token, 10, 650));
+
+alter table app.devices add constraint devices_last_seen_at_range
+  check (last_seen_at >= '1900-01-01 00:00:00+00'::timestamptz and last_seen_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.disputes add constraint disputes_state_choice
+  check (state = any ('{inquiry,needs_response,under_review,won,lost,closed}'::text[]));
+
+alter table app.disputes add constraint disputes_amount_cents_range
+  check (amount_cents >= 0);
+
+alter table app.disputes add constraint disputes_currency_format
+  check (sec.is_currency(currency));
+
+alter table app.disputes add constraint disputes_reason_length
+  check (sec.is_text(reason, 1, 100));
+
+alter table app.disputes add constraint disputes_evidence_due_by_range
+  check (evidence_due_by >= '1900-01-01 00:00:00+00'::timestamptz and evidence_due_by < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.disputes add constraint disputes_stripe_dispute_id_length
+  check (sec.is_text(stripe_dispute_id, 1, 255));
 
 alter table app.email_tokens add constraint email_tokens_purpose_choice
   check (purpose = any ('{reset_password,change_email}'::text[]));
@@ -2369,6 +2786,12 @@ alter table app.email_tokens add constraint email_tokens_email_format
 
 alter table app.email_tokens add constraint email_tokens_issued_for_length
   check (sec.is_text(issued_for, 43, 64));
+
+alter table app.email_tokens add constraint email_tokens_used_at_range
+  check (used_at >= '1900-01-01 00:00:00+00'::timestamptz and used_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.email_tokens add constraint email_tokens_expires_at_range
+  check (expires_at >= '1900-01-01 00:00:00+00'::timestamptz and expires_at < '2201-01-01 00:00:00+00'::timestamptz);
 
 alter table app.events add constraint events_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
@@ -2390,6 +2813,12 @@ alter table app.events add constraint events_description_length
 
 alter table app.events add constraint events_category_choice
   check (category = any ('{concert,festival,theatre,dance,film,exhibition,talk,workshop,food,market,sport,family,worship,other}'::text[]));
+
+alter table app.events add constraint events_starts_at_range
+  check (starts_at >= '1900-01-01 00:00:00+00'::timestamptz and starts_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.events add constraint events_ends_at_range
+  check (ends_at >= '1900-01-01 00:00:00+00'::timestamptz and ends_at < '2201-01-01 00:00:00+00'::timestamptz);
 
 alter table app.events add constraint events_ends_at_check
   check (ends_at > starts_at);
@@ -2427,6 +2856,12 @@ alter table app.external_identities add constraint external_identities_subject_l
 alter table app.external_identities add constraint external_identities_email_format
   check (sec.is_email(email::text));
 
+alter table app.external_identities add constraint external_identities_last_used_at_range
+  check (last_used_at >= '1900-01-01 00:00:00+00'::timestamptz and last_used_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.external_identities add constraint external_identities_unlinked_at_range
+  check (unlinked_at >= '1900-01-01 00:00:00+00'::timestamptz and unlinked_at < '2201-01-01 00:00:00+00'::timestamptz);
+
 alter table app.follows add constraint follows_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
 
@@ -2448,6 +2883,9 @@ alter table app.fraud_flags add constraint fraud_flags_score_range
 alter table app.fraud_flags add constraint fraud_flags_state_choice
   check (state = any ('{open,confirmed,dismissed}'::text[]));
 
+alter table app.fraud_flags add constraint fraud_flags_decided_at_range
+  check (decided_at >= '1900-01-01 00:00:00+00'::timestamptz and decided_at < '2201-01-01 00:00:00+00'::timestamptz);
+
 alter table app.grant_announcements add constraint grant_announcements_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
 
@@ -2462,6 +2900,12 @@ alter table app.grant_announcements add constraint grant_announcements_amount_ce
 
 alter table app.grant_announcements add constraint grant_announcements_currency_format
   check (sec.is_currency(currency));
+
+alter table app.grant_announcements add constraint grant_announcements_opens_at_range
+  check (opens_at >= '1900-01-01 00:00:00+00'::timestamptz and opens_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.grant_announcements add constraint grant_announcements_closes_at_range
+  check (closes_at >= '1900-01-01 00:00:00+00'::timestamptz and closes_at < '2201-01-01 00:00:00+00'::timestamptz);
 
 alter table app.grant_announcements add constraint grant_announcements_closes_at_check
   check (closes_at > opens_at);
@@ -2529,6 +2973,9 @@ alter table app.leads add constraint leads_budget_cents_range
 alter table app.leads add constraint leads_currency_format
   check (sec.is_currency(currency));
 
+alter table app.leads add constraint leads_needed_at_range
+  check (needed_at >= '1900-01-01 00:00:00+00'::timestamptz and needed_at < '2201-01-01 00:00:00+00'::timestamptz);
+
 alter table app.leads add constraint leads_state_choice
   check (state = any ('{new,viewed,declined,won,lost}'::text[]));
 
@@ -2583,6 +3030,9 @@ alter table app.notifications add constraint notifications_message_length
 alter table app.notifications add constraint notifications_type_choice
   check (type = any ('{event_reminder,event_changed,event_cancelled,ticket,order,waitlist,follow,review,community,role,promotion,lead,quote,wallet,security,system}'::text[]));
 
+alter table app.notifications add constraint notifications_read_at_range
+  check (read_at >= '1900-01-01 00:00:00+00'::timestamptz and read_at < '2201-01-01 00:00:00+00'::timestamptz);
+
 alter table app.notifications add constraint notifications_dedupe_key_length
   check (sec.is_text(dedupe_key, 1, 200));
 
@@ -2594,6 +3044,9 @@ alter table app.notification_deliveries add constraint notification_deliveries_s
 
 alter table app.notification_deliveries add constraint notification_deliveries_attempts_range
   check (attempts between 0 and 100);
+
+alter table app.notification_deliveries add constraint notification_deliveries_next_attempt_at_range
+  check (next_attempt_at >= '1900-01-01 00:00:00+00'::timestamptz and next_attempt_at < '2201-01-01 00:00:00+00'::timestamptz);
 
 alter table app.notification_deliveries add constraint notification_deliveries_provider_id_length
   check (sec.is_text(provider_id, 1, 255));
@@ -2616,6 +3069,15 @@ alter table app.notification_preferences add constraint notification_preferences
 alter table app.orders add constraint orders_state_choice
   check (state = any ('{pending,paid,expired,cancelled,refund_pending,refunded,part_refunded}'::text[]));
 
+alter table app.orders add constraint orders_subtotal_cents_range
+  check (subtotal_cents >= 0);
+
+alter table app.orders add constraint orders_discount_cents_range
+  check (discount_cents >= 0);
+
+alter table app.orders add constraint orders_fee_cents_range
+  check (fee_cents >= 0);
+
 alter table app.orders add constraint orders_amount_cents_range
   check (amount_cents >= 0);
 
@@ -2625,8 +3087,14 @@ alter table app.orders add constraint orders_wallet_cents_range
 alter table app.orders add constraint orders_card_cents_range
   check (card_cents >= 0);
 
+alter table app.orders add constraint orders_cash_cents_range
+  check (cash_cents >= 0);
+
 alter table app.orders add constraint orders_refunded_cents_range
   check (refunded_cents >= 0);
+
+alter table app.orders add constraint orders_refunded_card_cents_range
+  check (refunded_card_cents >= 0);
 
 alter table app.orders add constraint orders_currency_format
   check (sec.is_currency(currency));
@@ -2640,20 +3108,37 @@ alter table app.orders add constraint orders_city_share_cents_range
 alter table app.orders add constraint orders_organizer_cents_range
   check (organizer_cents >= 0);
 
+alter table app.orders add constraint orders_application_fee_cents_range
+  check (application_fee_cents >= 0);
+
+alter table app.orders add constraint orders_top_up_cents_range
+  check (top_up_cents >= 0);
+
 alter table app.orders add constraint orders_fee_paid_by_choice
   check (fee_paid_by = any ('{buyer,organizer}'::text[]));
+
+alter table app.orders add constraint orders_expires_at_range
+  check (expires_at >= '1900-01-01 00:00:00+00'::timestamptz and expires_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.orders add constraint orders_paid_at_range
+  check (paid_at >= '1900-01-01 00:00:00+00'::timestamptz and paid_at < '2201-01-01 00:00:00+00'::timestamptz);
 
 alter table app.orders add constraint orders_idempotency_key_length
   check (sec.is_text(idempotency_key, 16, 255));
 
 alter table app.orders add constraint orders_funded_check
-  check ((wallet_cents + card_cents) = amount_cents);
+  check (((wallet_cents + card_cents) + cash_cents) = amount_cents);
+
+alter table app.orders add constraint orders_adds_up_check
+  check (((subtotal_cents - discount_cents) + fee_cents) = amount_cents);
 
 alter table app.orders add constraint orders_shared_out_check
-  check (((platform_fee_cents + city_share_cents) + organizer_cents) <= amount_cents);
+  check (((platform_fee_cents + city_share_cents) + organizer_cents) = amount_cents);
 
 alter table app.orders add constraint orders_refund_within_check
-  check (refunded_cents <= amount_cents);
+  check (refunded_cents <= amount_cents
+    and refunded_card_cents <= card_cents
+    and refunded_card_cents <= refunded_cents);
 
 alter table app.orders add constraint orders_id_event_id_key
   unique (id, event_id);
@@ -2664,8 +3149,20 @@ alter table app.order_items add constraint order_items_quantity_range
 alter table app.order_items add constraint order_items_unit_price_cents_range
   check (unit_price_cents >= 0);
 
+alter table app.order_items add constraint order_items_subtotal_cents_range
+  check (subtotal_cents >= 0);
+
+alter table app.order_items add constraint order_items_discount_cents_range
+  check (discount_cents >= 0);
+
+alter table app.order_items add constraint order_items_total_cents_range
+  check (total_cents >= 0);
+
 alter table app.order_items add constraint order_items_currency_format
   check (sec.is_currency(currency));
+
+alter table app.order_items add constraint order_items_adds_up_check
+  check ((subtotal_cents - discount_cents) = total_cents);
 
 alter table app.organizations add constraint organizations_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
@@ -2751,14 +3248,20 @@ alter table app.plans add constraint plans_interval_choice
 alter table app.plans add constraint plans_features_length
   check (sec.is_text_list(features, 120, 30));
 
+alter table app.plans add constraint plans_leads_per_month_range
+  check (leads_per_month between 0 and 100000);
+
+alter table app.plans add constraint plans_featured_days_range
+  check (featured_days between 0 and 366);
+
 alter table app.plans add constraint plans_stripe_price_id_length
   check (sec.is_text(stripe_price_id, 1, 255));
 
 alter table app.promo_codes add constraint promo_codes_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
 
-alter table app.promo_codes add constraint promo_codes_code_length
-  check (sec.is_text(code, 3, 40));
+alter table app.promo_codes add constraint promo_codes_code_format
+  check (sec.is_text(code, 3, 40) and sec.is_code(code));
 
 alter table app.promo_codes add constraint promo_codes_basis_points_range
   check (basis_points between 1 and 10000);
@@ -2775,12 +3278,21 @@ alter table app.promo_codes add constraint promo_codes_max_redemptions_range
 alter table app.promo_codes add constraint promo_codes_per_user_limit_range
   check (per_user_limit between 1 and 100);
 
+alter table app.promo_codes add constraint promo_codes_valid_from_range
+  check (valid_from >= '1900-01-01 00:00:00+00'::timestamptz and valid_from < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.promo_codes add constraint promo_codes_valid_to_range
+  check (valid_to >= '1900-01-01 00:00:00+00'::timestamptz and valid_to < '2201-01-01 00:00:00+00'::timestamptz);
+
 alter table app.promo_codes add constraint promo_codes_one_discount_check
   check (((basis_points is null) is not true and amount_cents is null)
     or (basis_points is null and (amount_cents is null) is not true));
 
 alter table app.promo_codes add constraint promo_codes_amount_has_currency_check
   check (amount_cents is null or (currency is null) is not true);
+
+alter table app.promo_codes add constraint promo_codes_redeemed_within_check
+  check (max_redemptions is null or redemption_count <= max_redemptions);
 
 alter table app.promo_codes add constraint promo_codes_valid_range_check
   check (valid_to is null or valid_to > valid_from);
@@ -2793,6 +3305,12 @@ alter table app.promotions add constraint promotions_target_type_choice
 
 alter table app.promotions add constraint promotions_slot_choice
   check (slot = any ('{home,category,map}'::text[]));
+
+alter table app.promotions add constraint promotions_starts_at_range
+  check (starts_at >= '1900-01-01 00:00:00+00'::timestamptz and starts_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.promotions add constraint promotions_ends_at_range
+  check (ends_at >= '1900-01-01 00:00:00+00'::timestamptz and ends_at < '2201-01-01 00:00:00+00'::timestamptz);
 
 alter table app.promotions add constraint promotions_ends_at_check
   check (ends_at > starts_at);
@@ -2810,7 +3328,7 @@ alter table app.promotions add constraint promotions_ends_at_order
   check (ends_at > starts_at);
 
 alter table app.promotions add constraint promotions_target_type_target_id_slot_starts_at_excl
-  exclude using gist (target_type with =, target_id with =, slot with =, tstzrange(starts_at, ends_at, '[)') with &&) where (status <> 'archived');
+  exclude using gist (target_type with =, target_id with =, slot with =, tstzrange(starts_at, ends_at, '[)') with &&) where (status <> 'archived' and (state in ('requested', 'approved', 'active')));
 
 alter table app.quotes add constraint quotes_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
@@ -2823,6 +3341,9 @@ alter table app.quotes add constraint quotes_currency_format
 
 alter table app.quotes add constraint quotes_terms_length
   check (sec.is_text(terms, 0, 10000));
+
+alter table app.quotes add constraint quotes_valid_until_range
+  check (valid_until >= '1900-01-01 00:00:00+00'::timestamptz and valid_until < '2201-01-01 00:00:00+00'::timestamptz);
 
 alter table app.quotes add constraint quotes_state_choice
   check (state = any ('{draft,sent,accepted,declined,expired}'::text[]));
@@ -2839,11 +3360,74 @@ alter table app.referrals add constraint referrals_not_oneself_check
 alter table app.refresh_tokens add constraint refresh_tokens_token_hash_length
   check (sec.is_text(token_hash, 43, 64));
 
+alter table app.refresh_tokens add constraint refresh_tokens_used_at_range
+  check (used_at >= '1900-01-01 00:00:00+00'::timestamptz and used_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.refresh_tokens add constraint refresh_tokens_expires_at_range
+  check (expires_at >= '1900-01-01 00:00:00+00'::timestamptz and expires_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.refunds add constraint refunds_state_choice
+  check (state = any ('{pending,succeeded,failed}'::text[]));
+
+alter table app.refunds add constraint refunds_amount_cents_range
+  check (amount_cents >= 0);
+
+alter table app.refunds add constraint refunds_card_cents_range
+  check (card_cents >= 0);
+
+alter table app.refunds add constraint refunds_wallet_cents_range
+  check (wallet_cents >= 0);
+
+alter table app.refunds add constraint refunds_cash_cents_range
+  check (cash_cents >= 0);
+
+alter table app.refunds add constraint refunds_organizer_cents_range
+  check (organizer_cents >= 0);
+
+alter table app.refunds add constraint refunds_platform_fee_cents_range
+  check (platform_fee_cents >= 0);
+
+alter table app.refunds add constraint refunds_city_share_cents_range
+  check (city_share_cents >= 0);
+
+alter table app.refunds add constraint refunds_currency_format
+  check (sec.is_currency(currency));
+
+alter table app.refunds add constraint refunds_reason_choice
+  check (reason = any ('{requested,event_cancelled,sold_out_meanwhile,dispute,other}'::text[]));
+
+alter table app.refunds add constraint refunds_note_length
+  check (sec.is_text(note, 0, 500));
+
+alter table app.refunds add constraint refunds_failure_code_length
+  check (sec.is_text(failure_code, 1, 100));
+
+alter table app.refunds add constraint refunds_stripe_refund_id_length
+  check (sec.is_text(stripe_refund_id, 1, 255));
+
+alter table app.refunds add constraint refunds_stripe_idempotency_key_length
+  check (sec.is_text(stripe_idempotency_key, 1, 255));
+
+alter table app.refunds add constraint refunds_settled_at_range
+  check (settled_at >= '1900-01-01 00:00:00+00'::timestamptz and settled_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.refunds add constraint refunds_funded_check
+  check (((card_cents + wallet_cents) + cash_cents) = amount_cents);
+
+alter table app.refunds add constraint refunds_shared_out_check
+  check (((organizer_cents + platform_fee_cents) + city_share_cents) = amount_cents);
+
+alter table app.revenue_shares add constraint revenue_shares_period_start_range
+  check (period_start between '1900-01-01'::date and '2200-12-31'::date);
+
 alter table app.revenue_shares add constraint revenue_shares_currency_format
   check (sec.is_currency(currency));
 
 alter table app.revenue_shares add constraint revenue_shares_state_choice
   check (state = any ('{open,closed,paid}'::text[]));
+
+alter table app.revenue_shares add constraint revenue_shares_paid_at_range
+  check (paid_at >= '1900-01-01 00:00:00+00'::timestamptz and paid_at < '2201-01-01 00:00:00+00'::timestamptz);
 
 alter table app.reviews add constraint reviews_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
@@ -2904,6 +3488,9 @@ alter table app.service_requests add constraint service_requests_budget_cents_ra
 alter table app.service_requests add constraint service_requests_currency_format
   check (sec.is_currency(currency));
 
+alter table app.service_requests add constraint service_requests_needed_at_range
+  check (needed_at >= '1900-01-01 00:00:00+00'::timestamptz and needed_at < '2201-01-01 00:00:00+00'::timestamptz);
+
 alter table app.service_requests add constraint service_requests_state_choice
   check (state = any ('{open,settled,closed}'::text[]));
 
@@ -2912,6 +3499,15 @@ alter table app.service_requests add constraint service_requests_budget_has_curr
 
 alter table app.service_requests add constraint service_requests_id_live_key_key
   unique (id, live_key);
+
+alter table app.sessions add constraint sessions_authenticated_at_range
+  check (authenticated_at >= '1900-01-01 00:00:00+00'::timestamptz and authenticated_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.sessions add constraint sessions_expires_at_range
+  check (expires_at >= '1900-01-01 00:00:00+00'::timestamptz and expires_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.sessions add constraint sessions_revoked_at_range
+  check (revoked_at >= '1900-01-01 00:00:00+00'::timestamptz and revoked_at < '2201-01-01 00:00:00+00'::timestamptz);
 
 alter table app.sessions add constraint sessions_revoked_because_choice
   check (revoked_because = any ('{signed_out,signed_out_everywhere,password_changed,password_reset,address_changed,identity_unlinked,token_reused,expired}'::text[]));
@@ -2943,11 +3539,65 @@ alter table app.sign_ups add constraint sign_ups_locale_format
 alter table app.sign_ups add constraint sign_ups_timezone_format
   check (sec.is_timezone(timezone));
 
-alter table app.subscriptions add constraint subscriptions_stripe_subscription_id_length
-  check (sec.is_text(stripe_subscription_id, 1, 255));
+alter table app.sign_ups add constraint sign_ups_expires_at_range
+  check (expires_at >= '1900-01-01 00:00:00+00'::timestamptz and expires_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.stripe_events add constraint stripe_events_stripe_event_id_length
+  check (sec.is_text(stripe_event_id, 1, 255));
+
+alter table app.stripe_events add constraint stripe_events_type_length
+  check (sec.is_text(type, 1, 100));
+
+alter table app.stripe_events add constraint stripe_events_stripe_account_id_length
+  check (sec.is_text(stripe_account_id, 1, 255));
+
+alter table app.stripe_events add constraint stripe_events_object_type_length
+  check (sec.is_text(object_type, 1, 100));
+
+alter table app.stripe_events add constraint stripe_events_object_id_length
+  check (sec.is_text(object_id, 1, 255));
+
+alter table app.stripe_events add constraint stripe_events_api_version_length
+  check (sec.is_text(api_version, 1, 40));
+
+alter table app.stripe_events add constraint stripe_events_happened_at_range
+  check (happened_at >= '1900-01-01 00:00:00+00'::timestamptz and happened_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.stripe_events add constraint stripe_events_state_choice
+  check (state = any ('{received,done,ignored,parked}'::text[]));
+
+alter table app.stripe_events add constraint stripe_events_error_length
+  check (sec.is_text(error, 1, 500));
+
+alter table app.stripe_events add constraint stripe_events_settled_at_range
+  check (settled_at >= '1900-01-01 00:00:00+00'::timestamptz and settled_at < '2201-01-01 00:00:00+00'::timestamptz);
 
 alter table app.subscriptions add constraint subscriptions_state_choice
   check (state = any ('{incomplete,trialing,active,past_due,canceled,unpaid}'::text[]));
+
+alter table app.subscriptions add constraint subscriptions_current_period_start_range
+  check (current_period_start >= '1900-01-01 00:00:00+00'::timestamptz and current_period_start < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.subscriptions add constraint subscriptions_current_period_end_range
+  check (current_period_end >= '1900-01-01 00:00:00+00'::timestamptz and current_period_end < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.subscriptions add constraint subscriptions_entitled_until_range
+  check (entitled_until >= '1900-01-01 00:00:00+00'::timestamptz and entitled_until < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.subscriptions add constraint subscriptions_stripe_subscription_id_length
+  check (sec.is_text(stripe_subscription_id, 1, 255));
+
+alter table app.subscriptions add constraint subscriptions_stripe_item_id_length
+  check (sec.is_text(stripe_item_id, 1, 255));
+
+alter table app.subscriptions add constraint subscriptions_stripe_idempotency_key_length
+  check (sec.is_text(stripe_idempotency_key, 1, 255));
+
+alter table app.subscriptions add constraint subscriptions_failure_code_length
+  check (sec.is_text(failure_code, 1, 100));
+
+alter table app.subscriptions add constraint subscriptions_synced_at_range
+  check (synced_at >= '1900-01-01 00:00:00+00'::timestamptz and synced_at < '2201-01-01 00:00:00+00'::timestamptz);
 
 alter table app.throttles add constraint throttles_key_hash_length
   check (sec.is_text(key_hash, 43, 64));
@@ -2955,17 +3605,35 @@ alter table app.throttles add constraint throttles_key_hash_length
 alter table app.throttles add constraint throttles_attempts_range
   check (attempts between 0 and 1000000);
 
+alter table app.throttles add constraint throttles_counted_from_range
+  check (counted_from >= '1900-01-01 00:00:00+00'::timestamptz and counted_from < '2201-01-01 00:00:00+00'::timestamptz);
+
 alter table app.tickets add constraint tickets_state_choice
   check (state = any ('{valid,checked_in,refunded,transferred,void}'::text[]));
 
 alter table app.tickets add constraint tickets_code_length
   check (sec.is_text(code, 20, 400));
 
+alter table app.tickets add constraint tickets_position_range
+  check (position between 1 and 1000);
+
+alter table app.tickets add constraint tickets_paid_cents_range
+  check (paid_cents >= 0);
+
+alter table app.tickets add constraint tickets_currency_format
+  check (sec.is_currency(currency));
+
 alter table app.tickets add constraint tickets_secret_version_range
   check (secret_version >= 1);
 
-alter table app.tickets add constraint tickets_id_event_id_key
-  unique (id, event_id);
+alter table app.ticket_transfers add constraint ticket_transfers_state_choice
+  check (state = any ('{offered,accepted,declined,withdrawn,expired}'::text[]));
+
+alter table app.ticket_transfers add constraint ticket_transfers_expires_at_range
+  check (expires_at >= '1900-01-01 00:00:00+00'::timestamptz and expires_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.ticket_transfers add constraint ticket_transfers_decided_at_range
+  check (decided_at >= '1900-01-01 00:00:00+00'::timestamptz and decided_at < '2201-01-01 00:00:00+00'::timestamptz);
 
 alter table app.ticket_types add constraint ticket_types_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
@@ -2994,8 +3662,20 @@ alter table app.ticket_types add constraint ticket_types_held_range
 alter table app.ticket_types add constraint ticket_types_sold_range
   check (sold >= 0);
 
+alter table app.ticket_types add constraint ticket_types_sales_start_range
+  check (sales_start >= '1900-01-01 00:00:00+00'::timestamptz and sales_start < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.ticket_types add constraint ticket_types_sales_end_range
+  check (sales_end >= '1900-01-01 00:00:00+00'::timestamptz and sales_end < '2201-01-01 00:00:00+00'::timestamptz);
+
 alter table app.ticket_types add constraint ticket_types_per_user_limit_range
   check (per_user_limit between 1 and 100);
+
+alter table app.ticket_types add constraint ticket_types_refundable_until_range
+  check (refundable_until >= '1900-01-01 00:00:00+00'::timestamptz and refundable_until < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.ticket_types add constraint ticket_types_waitlist_minutes_range
+  check (waitlist_minutes between 5 and 10080);
 
 alter table app.ticket_types add constraint ticket_types_within_capacity_check
   check ((held + sold) <= capacity);
@@ -3018,14 +3698,20 @@ alter table app.transactions add constraint transactions_amount_cents_range
 alter table app.transactions add constraint transactions_refunded_cents_range
   check (refunded_cents >= 0);
 
+alter table app.transactions add constraint transactions_application_fee_cents_range
+  check (application_fee_cents >= 0);
+
 alter table app.transactions add constraint transactions_currency_format
   check (sec.is_currency(currency));
 
 alter table app.transactions add constraint transactions_stripe_payment_intent_id_length
   check (sec.is_text(stripe_payment_intent_id, 1, 255));
 
+alter table app.transactions add constraint transactions_stripe_account_id_length
+  check (sec.is_text(stripe_account_id, 1, 255));
+
 alter table app.transactions add constraint transactions_status_choice
-  check (status = any ('{created,requires_action,processing,failed,cancelled,succeeded,part_refunded,refunded,disputed}'::text[]));
+  check (status = any ('{created,requires_action,processing,failed,cancelled,succeeded,part_refunded,refunded}'::text[]));
 
 alter table app.transactions add constraint transactions_failure_code_length
   check (sec.is_text(failure_code, 1, 100));
@@ -3038,6 +3724,42 @@ alter table app.transactions add constraint transactions_stripe_idempotency_key_
 
 alter table app.transactions add constraint transactions_refund_within_check
   check (refunded_cents <= amount_cents);
+
+alter table app.transactions add constraint transactions_refunded_is_told_check
+  check (refunded_cents = 0 or status in ('part_refunded', 'refunded'));
+
+alter table app.transactions add constraint transactions_fee_within_check
+  check (application_fee_cents <= amount_cents);
+
+alter table app.transfers add constraint transfers_kind_choice
+  check (kind = any ('{top_up,refund_reversal,dispute_reversal,dispute_return,city_share}'::text[]));
+
+alter table app.transfers add constraint transfers_amount_cents_range
+  check (amount_cents >= 1);
+
+alter table app.transfers add constraint transfers_currency_format
+  check (sec.is_currency(currency));
+
+alter table app.transfers add constraint transfers_state_choice
+  check (state = any ('{pending,succeeded,failed}'::text[]));
+
+alter table app.transfers add constraint transfers_attempt_range
+  check (attempt >= 1);
+
+alter table app.transfers add constraint transfers_failure_code_length
+  check (sec.is_text(failure_code, 1, 100));
+
+alter table app.transfers add constraint transfers_stripe_account_id_length
+  check (sec.is_text(stripe_account_id, 1, 255));
+
+alter table app.transfers add constraint transfers_stripe_object_id_length
+  check (sec.is_text(stripe_object_id, 1, 255));
+
+alter table app.transfers add constraint transfers_stripe_idempotency_key_length
+  check (sec.is_text(stripe_idempotency_key, 1, 255));
+
+alter table app.transfers add constraint transfers_settled_at_range
+  check (settled_at >= '1900-01-01 00:00:00+00'::timestamptz and settled_at < '2201-01-01 00:00:00+00'::timestamptz);
 
 alter table app.users add constraint users_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
@@ -3153,6 +3875,9 @@ alter table app.wallet_accounts add constraint wallet_accounts_held_cents_range
 alter table app.wallet_accounts add constraint wallet_accounts_last_seq_range
   check (last_seq >= 0);
 
+alter table app.wallet_accounts add constraint wallet_accounts_frozen_at_range
+  check (frozen_at >= '1900-01-01 00:00:00+00'::timestamptz and frozen_at < '2201-01-01 00:00:00+00'::timestamptz);
+
 alter table app.wallet_accounts add constraint wallet_accounts_users_own_check
   check ((kind = 'user' and (user_id is null) is not true) or (kind <> 'user' and user_id is null));
 
@@ -3160,7 +3885,22 @@ alter table app.wallet_accounts add constraint wallet_accounts_payables_check
   check (owner_id is null or kind in ('org_payable', 'city_payable'));
 
 alter table app.wallet_accounts add constraint wallet_accounts_never_negative_check
-  check (kind <> 'user' or (balance_cents >= 0 and held_cents <= balance_cents));
+  check ((kind in ('user', 'promo_budget')) is not true or (balance_cents >= 0 and held_cents <= balance_cents));
+
+alter table app.wallet_credits add constraint wallet_credits_amount_cents_range
+  check (amount_cents >= 1);
+
+alter table app.wallet_credits add constraint wallet_credits_remaining_cents_range
+  check (remaining_cents >= 0);
+
+alter table app.wallet_credits add constraint wallet_credits_currency_format
+  check (sec.is_currency(currency));
+
+alter table app.wallet_credits add constraint wallet_credits_expires_at_range
+  check (expires_at >= '1900-01-01 00:00:00+00'::timestamptz and expires_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.wallet_credits add constraint wallet_credits_remaining_within_check
+  check (remaining_cents <= amount_cents);
 
 alter table app.wallet_holds add constraint wallet_holds_amount_cents_range
   check (amount_cents >= 1);
@@ -3174,14 +3914,20 @@ alter table app.wallet_holds add constraint wallet_holds_reference_length
 alter table app.wallet_holds add constraint wallet_holds_state_choice
   check (state = any ('{pending,posted,voided,expired}'::text[]));
 
+alter table app.wallet_holds add constraint wallet_holds_expires_at_range
+  check (expires_at >= '1900-01-01 00:00:00+00'::timestamptz and expires_at < '2201-01-01 00:00:00+00'::timestamptz);
+
 alter table app.wallet_journals add constraint wallet_journals_kind_choice
-  check (kind = any ('{refund_credit,event_credit,promotion_bonus,referral_reward,purchase,expiry,reversal,adjustment}'::text[]));
+  check (kind = any ('{funding,refund_credit,event_credit,promotion_bonus,referral_reward,purchase,expiry,reversal,adjustment}'::text[]));
 
 alter table app.wallet_journals add constraint wallet_journals_idempotency_key_length
   check (sec.is_text(idempotency_key, 8, 255));
 
 alter table app.wallet_journals add constraint wallet_journals_reference_length
   check (sec.is_text(reference, 1, 255));
+
+alter table app.wallet_journals add constraint wallet_journals_event_at_range
+  check (event_at >= '1900-01-01 00:00:00+00'::timestamptz and event_at < '2201-01-01 00:00:00+00'::timestamptz);
 
 alter table app.wallet_transactions add constraint wallet_transactions_amount_cents_range
   check (amount_cents >= 1);
@@ -3235,13 +3981,13 @@ create index attendances_event_id_idx
   on app.attendances (event_id, id);
 
 create unique index businesses_city_id_slug_key
-  on app.businesses (city_id, slug) where status <> 'archived';
+  on app.businesses (slug, city_id) where status <> 'archived';
 
 create index businesses_city_id_name_id_idx
-  on app.businesses (city_id, name, id);
+  on app.businesses (city_id, name collate "und-x-icu", id);
 
 create index businesses_name_id_idx
-  on app.businesses (name, id);
+  on app.businesses (name collate "und-x-icu", id);
 
 create index businesses_city_id_idx
   on app.businesses (city_id, id);
@@ -3261,11 +4007,14 @@ create index businesses_rating_count_id_idx
 create unique index check_ins_nonce_key
   on app.check_ins (nonce);
 
+create unique index check_ins_ticket_id_key
+  on app.check_ins (ticket_id) where (result = 'ok');
+
 create index check_ins_at_id_idx
   on app.check_ins (at, id);
 
 create index check_ins_ticket_id_idx
-  on app.check_ins (ticket_id, id);
+  on app.check_ins (ticket_id, id) where ticket_id is not null;
 
 create index check_ins_event_id_idx
   on app.check_ins (event_id, id);
@@ -3274,10 +4023,10 @@ create index check_ins_scanned_by_id_idx
   on app.check_ins (scanned_by_id, id) where scanned_by_id is not null;
 
 create unique index cities_country_id_slug_key
-  on app.cities (country_id, slug) where status <> 'archived';
+  on app.cities (slug, country_id) where status <> 'archived';
 
 create index cities_name_id_idx
-  on app.cities (name, id);
+  on app.cities (name collate "und-x-icu", id);
 
 create index cities_country_id_idx
   on app.cities (country_id, id);
@@ -3316,13 +4065,13 @@ create index commission_rules_while_archived_idx
   on app.commission_rules (id) where status = 'archived';
 
 create unique index communities_city_id_slug_key
-  on app.communities (city_id, slug) where status <> 'archived';
+  on app.communities (slug, city_id) where status <> 'archived';
 
 create index communities_city_id_name_id_idx
-  on app.communities (city_id, name, id);
+  on app.communities (city_id, name collate "und-x-icu", id);
 
 create index communities_name_id_idx
-  on app.communities (name, id);
+  on app.communities (name collate "und-x-icu", id);
 
 create index communities_city_id_idx
   on app.communities (city_id, id);
@@ -3357,11 +4106,26 @@ create index community_members_added_by_id_idx
 create index community_members_while_archived_idx
   on app.community_members (id) where status = 'archived';
 
+create unique index connected_accounts_stripe_account_id_key
+  on app.connected_accounts (stripe_account_id);
+
+create unique index connected_accounts_owner_type_owner_id_key
+  on app.connected_accounts (owner_type, owner_id);
+
+create index connected_accounts_synced_at_idx
+  on app.connected_accounts (synced_at);
+
+create index connected_accounts_owner_organization_id_idx
+  on app.connected_accounts (owner_organization_id, id) where owner_organization_id is not null;
+
+create index connected_accounts_owner_business_id_idx
+  on app.connected_accounts (owner_business_id, id) where owner_business_id is not null;
+
 create unique index countries_code_key
   on app.countries (code) where status <> 'archived';
 
 create index countries_name_id_idx
-  on app.countries (name, id);
+  on app.countries (name collate "und-x-icu", id);
 
 create index countries_while_archived_idx
   on app.countries (id) where status = 'archived';
@@ -3381,6 +4145,18 @@ create index devices_user_id_idx
 create index devices_session_id_idx
   on app.devices (session_id, id) where session_id is not null;
 
+create unique index disputes_stripe_dispute_id_key
+  on app.disputes (stripe_dispute_id);
+
+create index disputes_amount_cents_id_idx
+  on app.disputes (amount_cents, id);
+
+create index disputes_order_id_idx
+  on app.disputes (order_id, id);
+
+create index disputes_transaction_id_idx
+  on app.disputes (transaction_id, id);
+
 create unique index email_tokens_token_hash_key
   on app.email_tokens (token_hash);
 
@@ -3397,13 +4173,13 @@ create index email_tokens_session_id_idx
   on app.email_tokens (session_id, id) where session_id is not null;
 
 create unique index events_city_id_slug_key
-  on app.events (city_id, slug) where status <> 'archived';
+  on app.events (slug, city_id) where status <> 'archived';
 
 create index events_city_id_starts_at_id_idx
   on app.events (city_id, starts_at, id);
 
 create index events_title_id_idx
-  on app.events (title, id);
+  on app.events (title collate "und-x-icu", id);
 
 create index events_starts_at_id_idx
   on app.events (starts_at, id);
@@ -3520,7 +4296,7 @@ create index fraud_flags_decided_by_id_idx
   on app.fraud_flags (decided_by_id, id) where decided_by_id is not null;
 
 create index grant_announcements_title_id_idx
-  on app.grant_announcements (title, id);
+  on app.grant_announcements (title collate "und-x-icu", id);
 
 create index grant_announcements_opens_at_id_idx
   on app.grant_announcements (opens_at, id);
@@ -3535,13 +4311,13 @@ create index grant_announcements_while_archived_idx
   on app.grant_announcements (id) where status = 'archived';
 
 create unique index institutions_city_id_slug_key
-  on app.institutions (city_id, slug) where status <> 'archived';
+  on app.institutions (slug, city_id) where status <> 'archived';
 
 create index institutions_city_id_name_id_idx
-  on app.institutions (city_id, name, id);
+  on app.institutions (city_id, name collate "und-x-icu", id);
 
 create index institutions_name_id_idx
-  on app.institutions (name, id);
+  on app.institutions (name collate "und-x-icu", id);
 
 create index institutions_city_id_idx
   on app.institutions (city_id, id);
@@ -3642,6 +4418,9 @@ create index notification_preferences_user_id_idx
 create index notification_preferences_while_archived_idx
   on app.notification_preferences (id) where status = 'archived';
 
+create unique index orders_wallet_hold_id_key
+  on app.orders (wallet_hold_id);
+
 create unique index orders_user_id_idempotency_key_key
   on app.orders (user_id, idempotency_key);
 
@@ -3663,6 +4442,9 @@ create index orders_commission_rule_id_idx
 create index orders_promo_code_id_idx
   on app.orders (promo_code_id, id) where promo_code_id is not null;
 
+create index orders_wallet_hold_id_idx
+  on app.orders (wallet_hold_id, id) where wallet_hold_id is not null;
+
 create unique index order_items_order_id_ticket_type_id_key
   on app.order_items (order_id, ticket_type_id);
 
@@ -3673,13 +4455,13 @@ create index order_items_ticket_type_id_idx
   on app.order_items (ticket_type_id, id);
 
 create unique index organizations_city_id_slug_key
-  on app.organizations (city_id, slug) where status <> 'archived';
+  on app.organizations (slug, city_id) where status <> 'archived';
 
 create index organizations_city_id_name_id_idx
-  on app.organizations (city_id, name, id);
+  on app.organizations (city_id, name collate "und-x-icu", id);
 
 create index organizations_name_id_idx
-  on app.organizations (name, id);
+  on app.organizations (name collate "und-x-icu", id);
 
 create index organizations_city_id_idx
   on app.organizations (city_id, id);
@@ -3696,6 +4478,9 @@ create index organizations_rating_count_id_idx
 create unique index payment_methods_stripe_payment_method_id_key
   on app.payment_methods (stripe_payment_method_id) where status <> 'archived';
 
+create unique index payment_methods_user_id_key
+  on app.payment_methods (user_id) where status <> 'archived' and (is_default);
+
 create index payment_methods_user_id_idx
   on app.payment_methods (user_id, id);
 
@@ -3703,7 +4488,7 @@ create unique index plans_name_currency_interval_key
   on app.plans (name, currency, interval) where status <> 'archived';
 
 create index plans_name_id_idx
-  on app.plans (name, id);
+  on app.plans (name collate "und-x-icu", id);
 
 create index plans_price_cents_id_idx
   on app.plans (price_cents, id);
@@ -3738,11 +4523,17 @@ create index promotions_city_id_idx
 create index promotions_while_archived_idx
   on app.promotions (id) where status = 'archived';
 
+create unique index quotes_lead_id_key
+  on app.quotes (lead_id) where status <> 'archived' and (state = 'accepted');
+
 create index quotes_amount_cents_id_idx
   on app.quotes (amount_cents, id);
 
 create index quotes_lead_id_idx
   on app.quotes (lead_id, id);
+
+create index quotes_accepted_by_id_idx
+  on app.quotes (accepted_by_id, id) where accepted_by_id is not null;
 
 create index quotes_while_archived_idx
   on app.quotes (id) where status = 'archived';
@@ -3764,6 +4555,21 @@ create index refresh_tokens_expires_at_idx
 
 create index refresh_tokens_session_id_idx
   on app.refresh_tokens (session_id, id);
+
+create unique index refunds_stripe_refund_id_key
+  on app.refunds (stripe_refund_id);
+
+create unique index refunds_stripe_idempotency_key_key
+  on app.refunds (stripe_idempotency_key);
+
+create index refunds_amount_cents_id_idx
+  on app.refunds (amount_cents, id);
+
+create index refunds_order_id_idx
+  on app.refunds (order_id, id);
+
+create index refunds_requested_by_id_idx
+  on app.refunds (requested_by_id, id) where requested_by_id is not null;
 
 create unique index revenue_shares_city_id_currency_period_start_key
   on app.revenue_shares (city_id, currency, period_start);
@@ -3826,7 +4632,7 @@ create index role_assignments_granted_by_id_idx
   on app.role_assignments (granted_by_id, id) where granted_by_id is not null;
 
 create index service_requests_title_id_idx
-  on app.service_requests (title, id);
+  on app.service_requests (title collate "und-x-icu", id);
 
 create index service_requests_city_id_idx
   on app.service_requests (city_id, id);
@@ -3867,14 +4673,35 @@ create unique index sign_ups_token_hash_key
 create index sign_ups_expires_at_idx
   on app.sign_ups (expires_at);
 
+create unique index stripe_events_stripe_event_id_key
+  on app.stripe_events (stripe_event_id);
+
+create index stripe_events_state_created_at_idx
+  on app.stripe_events (state, created_at);
+
+create index stripe_events_happened_at_id_idx
+  on app.stripe_events (happened_at, id);
+
 create unique index subscriptions_stripe_subscription_id_key
   on app.subscriptions (stripe_subscription_id);
+
+create unique index subscriptions_stripe_idempotency_key_key
+  on app.subscriptions (stripe_idempotency_key);
+
+create unique index subscriptions_business_id_key
+  on app.subscriptions (business_id) where (state <> 'canceled');
+
+create index subscriptions_synced_at_idx
+  on app.subscriptions (synced_at);
 
 create index subscriptions_business_id_idx
   on app.subscriptions (business_id, id);
 
 create index subscriptions_plan_id_idx
   on app.subscriptions (plan_id, id);
+
+create index subscriptions_user_id_idx
+  on app.subscriptions (user_id, id) where user_id is not null;
 
 create unique index throttles_key_hash_key
   on app.throttles (key_hash);
@@ -3884,6 +4711,9 @@ create index throttles_counted_from_idx
 
 create unique index tickets_code_key
   on app.tickets (code);
+
+create unique index tickets_order_id_position_key
+  on app.tickets (order_id, position);
 
 create index tickets_order_id_idx
   on app.tickets (order_id, id);
@@ -3900,11 +4730,29 @@ create index tickets_holder_id_idx
 create index tickets_buyer_id_idx
   on app.tickets (buyer_id, id);
 
+create index tickets_refund_id_idx
+  on app.tickets (refund_id, id) where refund_id is not null;
+
+create unique index ticket_transfers_ticket_id_key
+  on app.ticket_transfers (ticket_id) where (state = 'offered');
+
+create index ticket_transfers_state_expires_at_idx
+  on app.ticket_transfers (state, expires_at);
+
+create index ticket_transfers_ticket_id_idx
+  on app.ticket_transfers (ticket_id, id);
+
+create index ticket_transfers_from_id_idx
+  on app.ticket_transfers (from_id, id);
+
+create index ticket_transfers_to_id_idx
+  on app.ticket_transfers (to_id, id);
+
 create unique index ticket_types_event_id_name_key
   on app.ticket_types (event_id, name) where status <> 'archived';
 
 create index ticket_types_name_id_idx
-  on app.ticket_types (name, id);
+  on app.ticket_types (name collate "und-x-icu", id);
 
 create index ticket_types_price_cents_id_idx
   on app.ticket_types (price_cents, id);
@@ -3921,8 +4769,14 @@ create unique index transactions_stripe_payment_intent_id_key
 create unique index transactions_stripe_idempotency_key_key
   on app.transactions (stripe_idempotency_key);
 
+create unique index transactions_order_id_key
+  on app.transactions (order_id) where (status <> 'cancelled' and (order_id is null) is not true);
+
 create index transactions_user_id_created_at_idx
   on app.transactions (user_id, created_at);
+
+create index transactions_status_created_at_idx
+  on app.transactions (status, created_at);
 
 create index transactions_amount_cents_id_idx
   on app.transactions (amount_cents, id);
@@ -3942,6 +4796,33 @@ create index transactions_subscription_id_idx
 create index transactions_promotion_id_idx
   on app.transactions (promotion_id, id) where promotion_id is not null;
 
+create unique index transfers_stripe_object_id_key
+  on app.transfers (stripe_object_id);
+
+create unique index transfers_stripe_idempotency_key_key
+  on app.transfers (stripe_idempotency_key);
+
+create index transfers_state_created_at_idx
+  on app.transfers (state, created_at);
+
+create index transfers_amount_cents_id_idx
+  on app.transfers (amount_cents, id);
+
+create index transfers_order_id_idx
+  on app.transfers (order_id, id) where order_id is not null;
+
+create index transfers_refund_id_idx
+  on app.transfers (refund_id, id) where refund_id is not null;
+
+create index transfers_dispute_id_idx
+  on app.transfers (dispute_id, id) where dispute_id is not null;
+
+create index transfers_city_id_idx
+  on app.transfers (city_id, id) where city_id is not null;
+
+create index transfers_source_id_idx
+  on app.transfers (source_id, id) where source_id is not null;
+
 create unique index users_handle_key
   on app.users (handle) where status <> 'archived';
 
@@ -3949,7 +4830,7 @@ create unique index users_email_key
   on app.users (email) where status <> 'archived';
 
 create index users_display_name_id_idx
-  on app.users (display_name, id);
+  on app.users (display_name collate "und-x-icu", id);
 
 create index users_home_city_id_idx
   on app.users (home_city_id, id) where home_city_id is not null;
@@ -3961,13 +4842,13 @@ create index users_follower_count_id_idx
   on counters.users (follower_count, id);
 
 create unique index venues_city_id_slug_key
-  on app.venues (city_id, slug) where status <> 'archived';
+  on app.venues (slug, city_id) where status <> 'archived';
 
 create index venues_city_id_name_id_idx
-  on app.venues (city_id, name, id);
+  on app.venues (city_id, name collate "und-x-icu", id);
 
 create index venues_name_id_idx
-  on app.venues (name, id);
+  on app.venues (name collate "und-x-icu", id);
 
 create index venues_city_id_idx
   on app.venues (city_id, id);
@@ -3997,16 +4878,25 @@ create index venues_rating_count_id_idx
   on counters.venues (rating_count, id);
 
 create unique index waitlist_entries_event_id_ticket_type_id_user_id_key
-  on app.waitlist_entries (event_id, ticket_type_id, user_id) nulls not distinct where status <> 'archived';
+  on app.waitlist_entries (event_id, ticket_type_id, user_id) nulls not distinct where status <> 'archived' and (state in ('waiting', 'offered'));
 
 create index waitlist_entries_event_id_position_idx
   on app.waitlist_entries (event_id, position);
+
+create index waitlist_entries_event_id_state_position_idx
+  on app.waitlist_entries (event_id, state, position);
+
+create index waitlist_entries_state_offer_expires_at_idx
+  on app.waitlist_entries (state, offer_expires_at);
 
 create index waitlist_entries_event_id_idx
   on app.waitlist_entries (event_id, id);
 
 create index waitlist_entries_ticket_type_id_idx
   on app.waitlist_entries (ticket_type_id, id) where ticket_type_id is not null;
+
+create index waitlist_entries_offered_type_id_idx
+  on app.waitlist_entries (offered_type_id, id) where offered_type_id is not null;
 
 create index waitlist_entries_user_id_idx
   on app.waitlist_entries (user_id, id);
@@ -4031,6 +4921,21 @@ create index wallet_accounts_owner_institution_id_idx
 
 create index wallet_accounts_owner_city_id_idx
   on app.wallet_accounts (owner_city_id, id) where owner_city_id is not null;
+
+create unique index wallet_credits_journal_id_key
+  on app.wallet_credits (journal_id);
+
+create index wallet_credits_wallet_id_expires_at_id_idx
+  on app.wallet_credits (wallet_id, expires_at, id);
+
+create index wallet_credits_expires_at_id_idx
+  on app.wallet_credits (expires_at, id);
+
+create index wallet_credits_wallet_id_idx
+  on app.wallet_credits (wallet_id, id);
+
+create index wallet_credits_journal_id_idx
+  on app.wallet_credits (journal_id, id);
 
 create unique index wallet_holds_journal_id_key
   on app.wallet_holds (journal_id);
@@ -4107,8 +5012,8 @@ alter table app.businesses add constraint businesses_city_id_fkey
 alter table app.businesses add constraint businesses_live_city_id_fkey
   foreign key (city_id, live_ref) references app.cities (id, live_key);
 
-alter table app.check_ins add constraint check_ins_ticket_id_same_event_fkey
-  foreign key (ticket_id, event_id) references app.tickets (id, event_id);
+alter table app.check_ins add constraint check_ins_ticket_id_fkey
+  foreign key (ticket_id) references app.tickets (id);
 
 alter table app.check_ins add constraint check_ins_event_id_fkey
   foreign key (event_id) references app.events (id);
@@ -4194,6 +5099,12 @@ alter table app.community_members add constraint community_members_added_by_id_f
 alter table app.community_members add constraint community_members_live_added_by_id_fkey
   foreign key (added_by_id, live_ref) references app.users (id, live_key);
 
+alter table app.connected_accounts add constraint connected_accounts_owner_organization_id_fkey
+  foreign key (owner_organization_id) references app.organizations (id);
+
+alter table app.connected_accounts add constraint connected_accounts_owner_business_id_fkey
+  foreign key (owner_business_id) references app.businesses (id);
+
 alter table app.credentials add constraint credentials_user_id_fkey
   foreign key (user_id) references app.users (id);
 
@@ -4205,6 +5116,12 @@ alter table app.devices add constraint devices_live_user_id_fkey
 
 alter table app.devices add constraint devices_session_id_fkey
   foreign key (session_id) references app.sessions (id);
+
+alter table app.disputes add constraint disputes_order_id_fkey
+  foreign key (order_id) references app.orders (id);
+
+alter table app.disputes add constraint disputes_transaction_id_fkey
+  foreign key (transaction_id) references app.transactions (id);
 
 alter table app.email_tokens add constraint email_tokens_user_id_fkey
   foreign key (user_id) references app.users (id);
@@ -4443,6 +5360,9 @@ alter table app.orders add constraint orders_commission_rule_id_fkey
 alter table app.orders add constraint orders_promo_code_id_fkey
   foreign key (promo_code_id) references app.promo_codes (id);
 
+alter table app.orders add constraint orders_wallet_hold_id_fkey
+  foreign key (wallet_hold_id) references app.wallet_holds (id);
+
 alter table app.order_items add constraint order_items_order_id_fkey
   foreign key (order_id) references app.orders (id);
 
@@ -4497,6 +5417,12 @@ alter table app.quotes add constraint quotes_lead_id_fkey
 alter table app.quotes add constraint quotes_live_lead_id_fkey
   foreign key (lead_id, live_ref) references app.leads (id, live_key);
 
+alter table app.quotes add constraint quotes_accepted_by_id_fkey
+  foreign key (accepted_by_id) references app.users (id);
+
+alter table app.quotes add constraint quotes_live_accepted_by_id_fkey
+  foreign key (accepted_by_id, live_ref) references app.users (id, live_key);
+
 alter table app.referrals add constraint referrals_referrer_id_fkey
   foreign key (referrer_id) references app.users (id);
 
@@ -4511,6 +5437,12 @@ alter table app.referrals add constraint referrals_live_referee_id_fkey
 
 alter table app.refresh_tokens add constraint refresh_tokens_session_id_fkey
   foreign key (session_id) references app.sessions (id);
+
+alter table app.refunds add constraint refunds_order_id_fkey
+  foreign key (order_id) references app.orders (id);
+
+alter table app.refunds add constraint refunds_requested_by_id_fkey
+  foreign key (requested_by_id) references app.users (id);
 
 alter table app.revenue_shares add constraint revenue_shares_city_id_fkey
   foreign key (city_id) references app.cities (id);
@@ -4641,6 +5573,9 @@ alter table app.subscriptions add constraint subscriptions_business_id_fkey
 alter table app.subscriptions add constraint subscriptions_plan_id_fkey
   foreign key (plan_id) references app.plans (id);
 
+alter table app.subscriptions add constraint subscriptions_user_id_fkey
+  foreign key (user_id) references app.users (id);
+
 alter table app.tickets add constraint tickets_order_id_same_event_fkey
   foreign key (order_id, event_id) references app.orders (id, event_id);
 
@@ -4655,6 +5590,18 @@ alter table app.tickets add constraint tickets_holder_id_fkey
 
 alter table app.tickets add constraint tickets_buyer_id_fkey
   foreign key (buyer_id) references app.users (id);
+
+alter table app.tickets add constraint tickets_refund_id_fkey
+  foreign key (refund_id) references app.refunds (id);
+
+alter table app.ticket_transfers add constraint ticket_transfers_ticket_id_fkey
+  foreign key (ticket_id) references app.tickets (id);
+
+alter table app.ticket_transfers add constraint ticket_transfers_from_id_fkey
+  foreign key (from_id) references app.users (id);
+
+alter table app.ticket_transfers add constraint ticket_transfers_to_id_fkey
+  foreign key (to_id) references app.users (id);
 
 alter table app.ticket_types add constraint ticket_types_event_id_fkey
   foreign key (event_id) references app.events (id);
@@ -4676,6 +5623,21 @@ alter table app.transactions add constraint transactions_subscription_id_fkey
 
 alter table app.transactions add constraint transactions_promotion_id_fkey
   foreign key (promotion_id) references app.promotions (id);
+
+alter table app.transfers add constraint transfers_order_id_fkey
+  foreign key (order_id) references app.orders (id);
+
+alter table app.transfers add constraint transfers_refund_id_fkey
+  foreign key (refund_id) references app.refunds (id);
+
+alter table app.transfers add constraint transfers_dispute_id_fkey
+  foreign key (dispute_id) references app.disputes (id);
+
+alter table app.transfers add constraint transfers_city_id_fkey
+  foreign key (city_id) references app.cities (id);
+
+alter table app.transfers add constraint transfers_source_id_fkey
+  foreign key (source_id) references app.transfers (id);
 
 alter table app.users add constraint users_home_city_id_fkey
   foreign key (home_city_id) references app.cities (id);
@@ -4725,6 +5687,12 @@ alter table app.waitlist_entries add constraint waitlist_entries_ticket_type_id_
 alter table app.waitlist_entries add constraint waitlist_entries_live_ticket_type_id_fkey
   foreign key (ticket_type_id, live_ref) references app.ticket_types (id, live_key);
 
+alter table app.waitlist_entries add constraint waitlist_entries_offered_type_id_fkey
+  foreign key (offered_type_id) references app.ticket_types (id);
+
+alter table app.waitlist_entries add constraint waitlist_entries_live_offered_type_id_fkey
+  foreign key (offered_type_id, live_ref) references app.ticket_types (id, live_key);
+
 alter table app.waitlist_entries add constraint waitlist_entries_user_id_fkey
   foreign key (user_id) references app.users (id);
 
@@ -4748,6 +5716,12 @@ alter table app.wallet_accounts add constraint wallet_accounts_owner_institution
 
 alter table app.wallet_accounts add constraint wallet_accounts_owner_city_id_fkey
   foreign key (owner_city_id) references app.cities (id);
+
+alter table app.wallet_credits add constraint wallet_credits_wallet_id_fkey
+  foreign key (wallet_id) references app.wallet_accounts (id);
+
+alter table app.wallet_credits add constraint wallet_credits_journal_id_fkey
+  foreign key (journal_id) references app.wallet_journals (id);
 
 alter table app.wallet_holds add constraint wallet_holds_wallet_id_fkey
   foreign key (wallet_id) references app.wallet_accounts (id);
@@ -5043,6 +6017,9 @@ begin
     if new.event_id is distinct from old.event_id then
       v_changed := v_changed || jsonb_build_object('event_id', jsonb_build_array(old.event_id, new.event_id));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -5070,6 +6047,8 @@ declare
   v_few constant int := 20;
   -- So many rows, and they are not all fetched to find the newest.
   v_many constant int := 5000;
+  -- Who wants more rows than a page has is given all that there are: reading the newest would only come on top.
+  v_page constant int := 200;
   v_enough constant int := greatest(p_wanted, v_few);
   v_all uuid[];
   v_found uuid[] := '{}';
@@ -5098,7 +6077,7 @@ begin
       if v_rows = 250 and cardinality(v_found) < 25 then
         -- Rare ones are fetched from the index, which knows no order.
         v_all := array(select d.id from search.businesses d where d.document @@ v_words limit v_many);
-        exit when cardinality(v_all) < v_many or p_wanted > 200;
+        exit when cardinality(v_all) < v_many or p_wanted > v_page;
       end if;
     end loop;
     if v_all is null or cardinality(v_all) >= v_many then
@@ -5160,35 +6139,142 @@ alter function app.businesses_search(text,boolean,text[],uuid,int) owner to cult
 revoke execute on function app.businesses_search(text,boolean,text[],uuid,int) from public;
 grant execute on function app.businesses_search(text,boolean,text[],uuid,int) to culturepass_app;
 
+create function app.businesses_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest rows that hold the words and that the caller sees, but not everybody.
+-- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_has_words boolean := coalesce(numnode(v_words) > 0, false);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- No more rows than this are looked through for each way in which rules name the caller.
+  v_most constant int := 20000;
+  v_mine uuid[];
+  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+begin
+  if v_words is null or sec.uid() is null then
+    return;
+  end if;
+  if (select sec.is_platform_admin()) then
+    -- They see nearly every row: the newest ones are gone through.
+    return query
+      select w.id
+      from (
+        select d.id
+        from (select d.* from search.businesses__hidden d where d.id < v_before order by d.id desc limit v_most) d
+        where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+          and (v_within is null or d.document @@ v_within)
+        union all
+        select d.id
+        from (select d.* from search.businesses d where d.id < v_before order by d.id desc limit v_most) d
+        where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+          and (v_within is null or d.document @@ v_within)
+          and (select true from app.businesses_public p where p.id = d.id) is null
+        order by 1 desc offset 0
+      ) w
+      where sec.seen_business(w.id) is not null
+      limit p_wanted;
+  end if;
+  -- Rows that name them are found however old they are.
+  v_mine := array(select distinct o.id from sec.own_businesses(v_most) as o(id) where o.id < v_before);
+  return query
+    select w.id
+    from (
+      select d.id
+      from unnest(v_mine) as m(id) join search.businesses__hidden d on d.id = m.id
+      where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+        and (v_within is null or d.document @@ v_within)
+      union all
+      select d.id
+      from unnest(v_mine) as m(id) join search.businesses d on d.id = m.id
+      where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+        and (v_within is null or d.document @@ v_within)
+        and (select true from app.businesses_public p where p.id = d.id) is null
+      order by 1 desc offset 0
+    ) w
+    where sec.seen_business(w.id) is not null
+    limit p_wanted;
+end
+$$;
+alter function app.businesses_search_own(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.businesses_search_own(text,boolean,text[],uuid,int) from public;
+grant execute on function app.businesses_search_own(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function sec.own_businesses(p_most int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
+-- `offset 0`: they are looked up by what names the caller, and then put in order.
+begin
+  return query
+  (
+    select o.id from (
+      select t.id from app.businesses t
+      where t.status <> 'archived' and t.id = any ((select sec.scopes_org_admin())::uuid[])
+      offset 0
+    ) o order by o.id desc limit p_most
+  )
+  union all
+  (
+    select o.id from (
+      select t.id from app.businesses t
+      where t.status <> 'archived' and t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+      offset 0
+    ) o order by o.id desc limit p_most
+  );
+end
+$$;
+alter function sec.own_businesses(int) owner to culturepass_authz;
+revoke execute on function sec.own_businesses(int) from public;
+
 create function app.businesses_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Writes what is searched of the row anew.
 begin
-  if (new.status = 'active' and new.state = 'approved') is not true then
+  if not (new.status <> 'archived') then
     delete from search.businesses where id = new.id;
+    delete from search.businesses__hidden where id = new.id;
     return null;
   end if;
-  insert into search.businesses as d (id, document, names)
-  values (
-    new.id,
-    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
-    sec.folded(' ' || new.name)
-  )
-  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  if new.status = 'active' and new.state = 'approved' then
+    if tg_op = 'UPDATE' then
+      delete from search.businesses__hidden where id = new.id;
+    end if;
+    insert into search.businesses as d (id, document, names)
+    values (
+      new.id,
+      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+      sec.folded(' ' || new.name)
+    )
+    on conflict (id) do update set document = excluded.document, names = excluded.names;
+  else
+    if tg_op = 'UPDATE' then
+      delete from search.businesses where id = new.id;
+    end if;
+    insert into search.businesses__hidden as d (id, document, names)
+    values (
+      new.id,
+      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+      sec.folded(' ' || new.name)
+    )
+    on conflict (id) do update set document = excluded.document, names = excluded.names;
+  end if;
   return null;
 end
 $$;
 alter function app.businesses_document() owner to culturepass_authz;
 revoke execute on function app.businesses_document() from public;
 
-create function app.business_private(p_id uuid) returns table(stripe_account_id text, charges_enabled boolean, payouts_enabled boolean)
+create function app.business_private(p_id uuid) returns table(stripe_account_id text, charges_enabled boolean, payouts_enabled boolean, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
+-- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.stripe_account_id end,
     case when may.r0 then t.charges_enabled end,
-    case when may.r0 then t.payouts_enabled end
+    case when may.r0 then t.payouts_enabled end,
+    case when may.r0 then 7::bigint else 0 end
   from app.businesses t, lateral (
     select
       (strpos(sec.held_org_admin(), t.id::text) > 0
@@ -5714,6 +6800,9 @@ begin
     if new.state is distinct from old.state then
       v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -5805,6 +6894,9 @@ begin
     if new.at is distinct from old.at then
       v_changed := v_changed || jsonb_build_object('at', jsonb_build_array(old.at, new.at));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -5832,6 +6924,8 @@ declare
   v_few constant int := 20;
   -- So many rows, and they are not all fetched to find the newest.
   v_many constant int := 5000;
+  -- Who wants more rows than a page has is given all that there are: reading the newest would only come on top.
+  v_page constant int := 200;
   v_enough constant int := greatest(p_wanted, v_few);
   v_all uuid[];
   v_found uuid[] := '{}';
@@ -5860,7 +6954,7 @@ begin
       if v_rows = 250 and cardinality(v_found) < 25 then
         -- Rare ones are fetched from the index, which knows no order.
         v_all := array(select d.id from search.cities d where d.document @@ v_words limit v_many);
-        exit when cardinality(v_all) < v_many or p_wanted > 200;
+        exit when cardinality(v_all) < v_many or p_wanted > v_page;
       end if;
     end loop;
     if v_all is null or cardinality(v_all) >= v_many then
@@ -5922,21 +7016,119 @@ alter function app.cities_search(text,boolean,text[],uuid,int) owner to culturep
 revoke execute on function app.cities_search(text,boolean,text[],uuid,int) from public;
 grant execute on function app.cities_search(text,boolean,text[],uuid,int) to culturepass_app;
 
+create function app.cities_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest rows that hold the words and that the caller sees, but not everybody.
+-- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_has_words boolean := coalesce(numnode(v_words) > 0, false);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- No more rows than this are looked through for each way in which rules name the caller.
+  v_most constant int := 20000;
+  v_mine uuid[];
+  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+begin
+  if v_words is null or sec.uid() is null then
+    return;
+  end if;
+  if (select sec.is_platform_admin()) then
+    -- They see nearly every row: the newest ones are gone through.
+    return query
+      select w.id
+      from (
+        select d.id
+        from (select d.* from search.cities__hidden d where d.id < v_before order by d.id desc limit v_most) d
+        where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+          and (v_within is null or d.document @@ v_within)
+        union all
+        select d.id
+        from (select d.* from search.cities d where d.id < v_before order by d.id desc limit v_most) d
+        where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+          and (v_within is null or d.document @@ v_within)
+          and (select true from app.cities_public p where p.id = d.id) is null
+        order by 1 desc offset 0
+      ) w
+      where sec.seen_city(w.id) is not null
+      limit p_wanted;
+  end if;
+  -- Rows that name them are found however old they are.
+  v_mine := array(select distinct o.id from sec.own_cities(v_most) as o(id) where o.id < v_before);
+  return query
+    select w.id
+    from (
+      select d.id
+      from unnest(v_mine) as m(id) join search.cities__hidden d on d.id = m.id
+      where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+        and (v_within is null or d.document @@ v_within)
+      union all
+      select d.id
+      from unnest(v_mine) as m(id) join search.cities d on d.id = m.id
+      where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+        and (v_within is null or d.document @@ v_within)
+        and (select true from app.cities_public p where p.id = d.id) is null
+      order by 1 desc offset 0
+    ) w
+    where sec.seen_city(w.id) is not null
+    limit p_wanted;
+end
+$$;
+alter function app.cities_search_own(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.cities_search_own(text,boolean,text[],uuid,int) from public;
+grant execute on function app.cities_search_own(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function sec.own_cities(p_most int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
+-- `offset 0`: they are looked up by what names the caller, and then put in order.
+begin
+  return query
+  (
+    select o.id from (
+      select t.id from app.cities t
+      where t.status <> 'archived' and t.id = any ((select sec.scopes_city_admin())::uuid[])
+      offset 0
+    ) o order by o.id desc limit p_most
+  );
+end
+$$;
+alter function sec.own_cities(int) owner to culturepass_authz;
+revoke execute on function sec.own_cities(int) from public;
+
 create function app.cities_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Writes what is searched of the row anew.
 begin
-  if (new.status = 'active') is not true then
+  if not (new.status <> 'archived') then
     delete from search.cities where id = new.id;
+    delete from search.cities__hidden where id = new.id;
     return null;
   end if;
-  insert into search.cities as d (id, document, names)
-  values (
-    new.id,
-    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name)) || array_to_tsvector(array_remove(array['=' || new.country_id], null)),
-    sec.folded(' ' || new.name)
-  )
-  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  if new.status = 'active' then
+    if tg_op = 'UPDATE' then
+      delete from search.cities__hidden where id = new.id;
+    end if;
+    insert into search.cities as d (id, document, names)
+    values (
+      new.id,
+      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name)) || array_to_tsvector(array_remove(array['=' || new.country_id], null)),
+      sec.folded(' ' || new.name)
+    )
+    on conflict (id) do update set document = excluded.document, names = excluded.names;
+  else
+    if tg_op = 'UPDATE' then
+      delete from search.cities where id = new.id;
+    end if;
+    insert into search.cities__hidden as d (id, document, names)
+    values (
+      new.id,
+      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name)) || array_to_tsvector(array_remove(array['=' || new.country_id], null)),
+      sec.folded(' ' || new.name)
+    )
+    on conflict (id) do update set document = excluded.document, names = excluded.names;
+  end if;
   return null;
 end
 $$;
@@ -6169,6 +7361,9 @@ begin
     end if;
     if new.population is distinct from old.population then
       v_changed := v_changed || jsonb_build_object('population', jsonb_build_array(old.population, new.population));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
     end if;
   end if;
   insert into audit.audit_logs
@@ -6452,6 +7647,9 @@ begin
     if new.valid_to is distinct from old.valid_to then
       v_changed := v_changed || jsonb_build_object('valid_to', jsonb_build_array(old.valid_to, new.valid_to));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -6479,6 +7677,8 @@ declare
   v_few constant int := 20;
   -- So many rows, and they are not all fetched to find the newest.
   v_many constant int := 5000;
+  -- Who wants more rows than a page has is given all that there are: reading the newest would only come on top.
+  v_page constant int := 200;
   v_enough constant int := greatest(p_wanted, v_few);
   v_all uuid[];
   v_found uuid[] := '{}';
@@ -6507,7 +7707,7 @@ begin
       if v_rows = 250 and cardinality(v_found) < 25 then
         -- Rare ones are fetched from the index, which knows no order.
         v_all := array(select d.id from search.communities d where d.document @@ v_words limit v_many);
-        exit when cardinality(v_all) < v_many or p_wanted > 200;
+        exit when cardinality(v_all) < v_many or p_wanted > v_page;
       end if;
     end loop;
     if v_all is null or cardinality(v_all) >= v_many then
@@ -6569,33 +7769,156 @@ alter function app.communities_search(text,boolean,text[],uuid,int) owner to cul
 revoke execute on function app.communities_search(text,boolean,text[],uuid,int) from public;
 grant execute on function app.communities_search(text,boolean,text[],uuid,int) to culturepass_app;
 
+create function app.communities_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest rows that hold the words and that the caller sees, but not everybody.
+-- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_has_words boolean := coalesce(numnode(v_words) > 0, false);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- No more rows than this are looked through for each way in which rules name the caller.
+  v_most constant int := 20000;
+  v_mine uuid[];
+  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+begin
+  if v_words is null or sec.uid() is null then
+    return;
+  end if;
+  if (select sec.is_platform_admin()) then
+    -- They see nearly every row: the newest ones are gone through.
+    return query
+      select w.id
+      from (
+        select d.id
+        from (select d.* from search.communities__hidden d where d.id < v_before order by d.id desc limit v_most) d
+        where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+          and (v_within is null or d.document @@ v_within)
+        union all
+        select d.id
+        from (select d.* from search.communities d where d.id < v_before order by d.id desc limit v_most) d
+        where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+          and (v_within is null or d.document @@ v_within)
+          and (select true from app.communities_public p where p.id = d.id) is null
+        order by 1 desc offset 0
+      ) w
+      where sec.seen_community(w.id) is not null
+      limit p_wanted;
+  end if;
+  -- Rows that name them are found however old they are.
+  v_mine := array(select distinct o.id from sec.own_communities(v_most) as o(id) where o.id < v_before);
+  return query
+    select w.id
+    from (
+      select d.id
+      from unnest(v_mine) as m(id) join search.communities__hidden d on d.id = m.id
+      where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+        and (v_within is null or d.document @@ v_within)
+      union all
+      select d.id
+      from unnest(v_mine) as m(id) join search.communities d on d.id = m.id
+      where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+        and (v_within is null or d.document @@ v_within)
+        and (select true from app.communities_public p where p.id = d.id) is null
+      order by 1 desc offset 0
+    ) w
+    where sec.seen_community(w.id) is not null
+    limit p_wanted;
+end
+$$;
+alter function app.communities_search_own(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.communities_search_own(text,boolean,text[],uuid,int) from public;
+grant execute on function app.communities_search_own(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function sec.own_communities(p_most int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
+-- `offset 0`: they are looked up by what names the caller, and then put in order.
+begin
+  return query
+  (
+    select o.id from (
+      select t.id from app.communities t
+      where t.status <> 'archived' and t.id = any (array(select sec.my_community_members_3()))
+      offset 0
+    ) o order by o.id desc limit p_most
+  )
+  union all
+  (
+    select o.id from (
+      select t.id from app.communities t
+      where t.status <> 'archived' and t.id = any ((select sec.scopes_org_admin())::uuid[])
+      offset 0
+    ) o order by o.id desc limit p_most
+  )
+  union all
+  (
+    select o.id from (
+      select t.id from app.communities t
+      where t.status <> 'archived' and t.id = any (array(select sec.my_community_members()))
+      offset 0
+    ) o order by o.id desc limit p_most
+  )
+  union all
+  (
+    select o.id from (
+      select t.id from app.communities t
+      where t.status <> 'archived' and t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+      offset 0
+    ) o order by o.id desc limit p_most
+  );
+end
+$$;
+alter function sec.own_communities(int) owner to culturepass_authz;
+revoke execute on function sec.own_communities(int) from public;
+
 create function app.communities_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Writes what is searched of the row anew.
 begin
-  if (new.status = 'active' and new.visibility = 'public') is not true then
+  if not (new.status <> 'archived') then
     delete from search.communities where id = new.id;
+    delete from search.communities__hidden where id = new.id;
     return null;
   end if;
-  insert into search.communities as d (id, document, names)
-  values (
-    new.id,
-    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
-    sec.folded(' ' || new.name)
-  )
-  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  if new.status = 'active' and new.visibility = 'public' then
+    if tg_op = 'UPDATE' then
+      delete from search.communities__hidden where id = new.id;
+    end if;
+    insert into search.communities as d (id, document, names)
+    values (
+      new.id,
+      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+      sec.folded(' ' || new.name)
+    )
+    on conflict (id) do update set document = excluded.document, names = excluded.names;
+  else
+    if tg_op = 'UPDATE' then
+      delete from search.communities where id = new.id;
+    end if;
+    insert into search.communities__hidden as d (id, document, names)
+    values (
+      new.id,
+      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+      sec.folded(' ' || new.name)
+    )
+    on conflict (id) do update set document = excluded.document, names = excluded.names;
+  end if;
   return null;
 end
 $$;
 alter function app.communities_document() owner to culturepass_authz;
 revoke execute on function app.communities_document() from public;
 
-create function app.community_private(p_id uuid) returns table(created_by_id uuid)
+create function app.community_private(p_id uuid) returns table(created_by_id uuid, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
+-- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
 begin
   return query select
-    case when may.r0 then t.created_by_id end
+    case when may.r0 then t.created_by_id end,
+    case when may.r0 then 1::bigint else 0 end
   from app.communities t, lateral (
     select
       (strpos(sec.held_org_admin(), t.id::text) > 0
@@ -7070,6 +8393,9 @@ begin
     if new.verified is distinct from old.verified then
       v_changed := v_changed || jsonb_build_object('verified', jsonb_build_array(old.verified, new.verified));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -7084,12 +8410,13 @@ $$;
 alter function audit.record_communities() owner to culturepass_audit;
 revoke execute on function audit.record_communities() from public;
 
-create function app.community_member_private(p_id uuid) returns table(added_by_id uuid)
+create function app.community_member_private(p_id uuid) returns table(added_by_id uuid, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
+-- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
 begin
   return query select
-    case when may.r0 then t.added_by_id end
+    case when may.r0 then t.added_by_id end,
+    case when may.r0 then 1::bigint else 0 end
   from app.community_members t, lateral (
     select
       (t.user_id = sec.uid() or sec.seen_community_staff(t.community_id)) as r0
@@ -7104,7 +8431,7 @@ grant execute on function app.community_member_private(uuid) to culturepass_app;
 
 create function app.community_member_may(p_id uuid) returns text[]
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- Actions that the caller may do, of those whose rule reads a column that not everyone may.
+-- Actions that the caller may do, of those whose rule reads a column or row that not everyone may.
 begin
   return (
     select array_remove(array[
@@ -7289,6 +8616,7 @@ create function app.community_members_guard() returns trigger
 -- Holds each action of a request to its effect.
 declare
   v_action constant text := coalesce(sec.action(), '');
+  v_refused text[] := '{}';
 begin
   if v_action not in ('archive', 'restore', 'suspend', 'unsuspend') and new.status is distinct from old.status then
     raise exception 'not changed by %', v_action using errcode = '42501';
@@ -7302,7 +8630,10 @@ begin
   case v_action
     when 'update' then
       if new.role is distinct from old.role and (sec.seen_community_staff(old.community_id)) is not true then
-        raise exception 'field role' using errcode = '42501';
+        v_refused := array_append(v_refused, 'role');
+      end if;
+      if v_refused <> '{}' then
+        raise exception 'fields %', array_to_string(v_refused, ' ') using errcode = '42501';
       end if;
     when 'archive' then
       if old.status <> 'active' or new.status <> 'archived' then
@@ -7362,9 +8693,14 @@ alter function app.community_members_guard() owner to culturepass_owner;
 create function app.community_members_guard_insert() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds field rules when a row is made.
+declare
+  v_refused text[] := '{}';
 begin
   if new.role <> 'member' and (sec.seen_community_staff(new.community_id)) is not true then
-      raise exception 'field role' using errcode = '42501';
+    v_refused := array_append(v_refused, 'role');
+  end if;
+  if v_refused <> '{}' then
+    raise exception 'fields %', array_to_string(v_refused, ' ') using errcode = '42501';
   end if;
   return new;
 end
@@ -7583,6 +8919,9 @@ begin
     if new.state is distinct from old.state then
       v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -7597,6 +8936,133 @@ $$;
 alter function audit.record_community_members() owner to culturepass_audit;
 revoke execute on function audit.record_community_members() from public;
 
+create function sec.may_connected_account(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+  end into v_answer
+  from app.connected_accounts t
+  where t.id = p_id and (strpos(sec.held_org_admin(), t.owner_id::text) > 0 or sec.is_platform_admin());
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_connected_account(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_connected_account(uuid,text) from public;
+grant execute on function sec.may_connected_account(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_connected_account(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('platform') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'platform' then sec.is_platform_admin()
+  end into v_answer
+  from app.connected_accounts t
+  where t.id = p_id and (strpos(sec.held_org_admin(), t.owner_id::text) > 0 or sec.is_platform_admin());
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_connected_account(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_connected_account(uuid,text) from public;
+grant execute on function sec.holds_connected_account(uuid,text) to culturepass_app, culturepass_job;
+
+create function audit.record_connected_accounts() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A change by its columns, each with what it was and what it is.
+declare
+  v_changed jsonb;
+begin
+  if tg_op = 'INSERT' then
+    v_changed := jsonb_strip_nulls(jsonb_build_object(
+      'owner_type', case when new.owner_type is not null then jsonb_build_array(null, new.owner_type) end,
+      'owner_id', case when new.owner_id is not null then jsonb_build_array(null, new.owner_id) end,
+      'stripe_account_id', case when new.stripe_account_id is not null then jsonb_build_array(null, case when new.stripe_account_id is not null then '•' end) end,
+      'country', case when new.country is not null then jsonb_build_array(null, new.country) end,
+      'charges_enabled', case when new.charges_enabled is not null then jsonb_build_array(null, new.charges_enabled) end,
+      'payouts_enabled', case when new.payouts_enabled is not null then jsonb_build_array(null, new.payouts_enabled) end,
+      'transfers_active', case when new.transfers_active is not null then jsonb_build_array(null, new.transfers_active) end,
+      'requirements_due', case when new.requirements_due is not null then jsonb_build_array(null, new.requirements_due) end,
+      'disabled_reason', case when new.disabled_reason is not null then jsonb_build_array(null, new.disabled_reason) end,
+      'deauthorized_at', case when new.deauthorized_at is not null then jsonb_build_array(null, new.deauthorized_at) end,
+      'attempt', case when new.attempt is not null then jsonb_build_array(null, new.attempt) end,
+      'synced_at', case when new.synced_at is not null then jsonb_build_array(null, new.synced_at) end
+    ));
+  else
+    v_changed := '{}';
+    if new.owner_type is distinct from old.owner_type then
+      v_changed := v_changed || jsonb_build_object('owner_type', jsonb_build_array(old.owner_type, new.owner_type));
+    end if;
+    if new.owner_id is distinct from old.owner_id then
+      v_changed := v_changed || jsonb_build_object('owner_id', jsonb_build_array(old.owner_id, new.owner_id));
+    end if;
+    if new.stripe_account_id is distinct from old.stripe_account_id then
+      v_changed := v_changed || jsonb_build_object('stripe_account_id', jsonb_build_array(case when old.stripe_account_id is not null then '•' end, case when new.stripe_account_id is not null then '•' end));
+    end if;
+    if new.country is distinct from old.country then
+      v_changed := v_changed || jsonb_build_object('country', jsonb_build_array(old.country, new.country));
+    end if;
+    if new.charges_enabled is distinct from old.charges_enabled then
+      v_changed := v_changed || jsonb_build_object('charges_enabled', jsonb_build_array(old.charges_enabled, new.charges_enabled));
+    end if;
+    if new.payouts_enabled is distinct from old.payouts_enabled then
+      v_changed := v_changed || jsonb_build_object('payouts_enabled', jsonb_build_array(old.payouts_enabled, new.payouts_enabled));
+    end if;
+    if new.transfers_active is distinct from old.transfers_active then
+      v_changed := v_changed || jsonb_build_object('transfers_active', jsonb_build_array(old.transfers_active, new.transfers_active));
+    end if;
+    if new.requirements_due is distinct from old.requirements_due then
+      v_changed := v_changed || jsonb_build_object('requirements_due', jsonb_build_array(old.requirements_due, new.requirements_due));
+    end if;
+    if new.disabled_reason is distinct from old.disabled_reason then
+      v_changed := v_changed || jsonb_build_object('disabled_reason', jsonb_build_array(old.disabled_reason, new.disabled_reason));
+    end if;
+    if new.deauthorized_at is distinct from old.deauthorized_at then
+      v_changed := v_changed || jsonb_build_object('deauthorized_at', jsonb_build_array(old.deauthorized_at, new.deauthorized_at));
+    end if;
+    if new.attempt is distinct from old.attempt then
+      v_changed := v_changed || jsonb_build_object('attempt', jsonb_build_array(old.attempt, new.attempt));
+    end if;
+    if new.synced_at is distinct from old.synced_at then
+      v_changed := v_changed || jsonb_build_object('synced_at', jsonb_build_array(old.synced_at, new.synced_at));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
+  end if;
+  insert into audit.audit_logs
+    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
+  values (
+    'connected_account', coalesce(new.id, old.id),
+    case tg_op when 'INSERT' then 'create' else coalesce(sec.action(), lower(tg_op)) end,
+    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), v_changed
+  );
+  return null;
+end
+$$;
+alter function audit.record_connected_accounts() owner to culturepass_audit;
+revoke execute on function audit.record_connected_accounts() from public;
+
 create function app.countries_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
 -- The newest public rows that hold the words, of all or of those before one: so many, or some more.
@@ -7610,6 +9076,8 @@ declare
   v_few constant int := 20;
   -- So many rows, and they are not all fetched to find the newest.
   v_many constant int := 5000;
+  -- Who wants more rows than a page has is given all that there are: reading the newest would only come on top.
+  v_page constant int := 200;
   v_enough constant int := greatest(p_wanted, v_few);
   v_all uuid[];
   v_found uuid[] := '{}';
@@ -7638,7 +9106,7 @@ begin
       if v_rows = 250 and cardinality(v_found) < 25 then
         -- Rare ones are fetched from the index, which knows no order.
         v_all := array(select d.id from search.countries d where d.document @@ v_words limit v_many);
-        exit when cardinality(v_all) < v_many or p_wanted > 200;
+        exit when cardinality(v_all) < v_many or p_wanted > v_page;
       end if;
     end loop;
     if v_all is null or cardinality(v_all) >= v_many then
@@ -7700,21 +9168,113 @@ alter function app.countries_search(text,boolean,text[],uuid,int) owner to cultu
 revoke execute on function app.countries_search(text,boolean,text[],uuid,int) from public;
 grant execute on function app.countries_search(text,boolean,text[],uuid,int) to culturepass_app;
 
+create function app.countries_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest rows that hold the words and that the caller sees, but not everybody.
+-- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_has_words boolean := coalesce(numnode(v_words) > 0, false);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- No more rows than this are looked through for each way in which rules name the caller.
+  v_most constant int := 20000;
+  v_mine uuid[];
+  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+begin
+  if v_words is null or sec.uid() is null then
+    return;
+  end if;
+  if (select sec.is_platform_admin()) then
+    -- They see nearly every row: the newest ones are gone through.
+    return query
+      select w.id
+      from (
+        select d.id
+        from (select d.* from search.countries__hidden d where d.id < v_before order by d.id desc limit v_most) d
+        where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+          and (v_within is null or d.document @@ v_within)
+        union all
+        select d.id
+        from (select d.* from search.countries d where d.id < v_before order by d.id desc limit v_most) d
+        where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+          and (v_within is null or d.document @@ v_within)
+          and (select true from app.countries_public p where p.id = d.id) is null
+        order by 1 desc offset 0
+      ) w
+      where sec.seen_country(w.id) is not null
+      limit p_wanted;
+  end if;
+  -- Rows that name them are found however old they are.
+  v_mine := array(select distinct o.id from sec.own_countries(v_most) as o(id) where o.id < v_before);
+  return query
+    select w.id
+    from (
+      select d.id
+      from unnest(v_mine) as m(id) join search.countries__hidden d on d.id = m.id
+      where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+        and (v_within is null or d.document @@ v_within)
+      union all
+      select d.id
+      from unnest(v_mine) as m(id) join search.countries d on d.id = m.id
+      where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+        and (v_within is null or d.document @@ v_within)
+        and (select true from app.countries_public p where p.id = d.id) is null
+      order by 1 desc offset 0
+    ) w
+    where sec.seen_country(w.id) is not null
+    limit p_wanted;
+end
+$$;
+alter function app.countries_search_own(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.countries_search_own(text,boolean,text[],uuid,int) from public;
+grant execute on function app.countries_search_own(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function sec.own_countries(p_most int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
+-- `offset 0`: they are looked up by what names the caller, and then put in order.
+begin
+  return query
+  select null::uuid where false;
+end
+$$;
+alter function sec.own_countries(int) owner to culturepass_authz;
+revoke execute on function sec.own_countries(int) from public;
+
 create function app.countries_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Writes what is searched of the row anew.
 begin
-  if (new.status = 'active') is not true then
+  if not (new.status <> 'archived') then
     delete from search.countries where id = new.id;
+    delete from search.countries__hidden where id = new.id;
     return null;
   end if;
-  insert into search.countries as d (id, document, names)
-  values (
-    new.id,
-    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name)),
-    sec.folded(' ' || new.name)
-  )
-  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  if new.status = 'active' then
+    if tg_op = 'UPDATE' then
+      delete from search.countries__hidden where id = new.id;
+    end if;
+    insert into search.countries as d (id, document, names)
+    values (
+      new.id,
+      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name)),
+      sec.folded(' ' || new.name)
+    )
+    on conflict (id) do update set document = excluded.document, names = excluded.names;
+  else
+    if tg_op = 'UPDATE' then
+      delete from search.countries where id = new.id;
+    end if;
+    insert into search.countries__hidden as d (id, document, names)
+    values (
+      new.id,
+      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name)),
+      sec.folded(' ' || new.name)
+    )
+    on conflict (id) do update set document = excluded.document, names = excluded.names;
+  end if;
   return null;
 end
 $$;
@@ -7899,6 +9459,9 @@ begin
     if new.default_locale is distinct from old.default_locale then
       v_changed := v_changed || jsonb_build_object('default_locale', jsonb_build_array(old.default_locale, new.default_locale));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -7939,6 +9502,9 @@ begin
     end if;
     if new.valid_from is distinct from old.valid_from then
       v_changed := v_changed || jsonb_build_object('valid_from', jsonb_build_array(old.valid_from, new.valid_from));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
     end if;
   end if;
   insert into audit.audit_logs
@@ -8167,6 +9733,9 @@ begin
     if new.last_seen_at is distinct from old.last_seen_at then
       v_changed := v_changed || jsonb_build_object('last_seen_at', jsonb_build_array(old.last_seen_at, new.last_seen_at));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -8180,6 +9749,136 @@ end
 $$;
 alter function audit.record_devices() owner to culturepass_audit;
 revoke execute on function audit.record_devices() from public;
+
+create function app.dispute_private(p_id uuid) returns table(stripe_dispute_id text, _seen bigint)
+  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+-- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+begin
+  return query select
+    case when may.r0 then t.stripe_dispute_id end,
+    case when may.r0 then 1::bigint else 0 end
+  from app.disputes t, lateral (
+    select
+      (sec.is_platform_admin()) as r0
+    offset 0
+  ) may
+  where t.id = p_id;
+end
+$$;
+alter function app.dispute_private(uuid) owner to culturepass_authz;
+revoke execute on function app.dispute_private(uuid) from public;
+grant execute on function app.dispute_private(uuid) to culturepass_app;
+
+create function sec.may_dispute(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+  end into v_answer
+  from app.disputes t
+  where t.id = p_id and sec.seen_order_host(t.order_id);
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_dispute(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_dispute(uuid,text) from public;
+grant execute on function sec.may_dispute(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_dispute(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('platform') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'platform' then sec.is_platform_admin()
+  end into v_answer
+  from app.disputes t
+  where t.id = p_id and sec.seen_order_host(t.order_id);
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_dispute(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_dispute(uuid,text) from public;
+grant execute on function sec.holds_dispute(uuid,text) to culturepass_app, culturepass_job;
+
+create function audit.record_disputes() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A change by its columns, each with what it was and what it is.
+declare
+  v_changed jsonb;
+begin
+  if tg_op = 'INSERT' then
+    v_changed := jsonb_strip_nulls(jsonb_build_object(
+      'order_id', case when new.order_id is not null then jsonb_build_array(null, new.order_id) end,
+      'transaction_id', case when new.transaction_id is not null then jsonb_build_array(null, new.transaction_id) end,
+      'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
+      'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
+      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
+      'reason', case when new.reason is not null then jsonb_build_array(null, new.reason) end,
+      'evidence_due_by', case when new.evidence_due_by is not null then jsonb_build_array(null, new.evidence_due_by) end,
+      'stripe_dispute_id', case when new.stripe_dispute_id is not null then jsonb_build_array(null, case when new.stripe_dispute_id is not null then '•' end) end
+    ));
+  else
+    v_changed := '{}';
+    if new.order_id is distinct from old.order_id then
+      v_changed := v_changed || jsonb_build_object('order_id', jsonb_build_array(old.order_id, new.order_id));
+    end if;
+    if new.transaction_id is distinct from old.transaction_id then
+      v_changed := v_changed || jsonb_build_object('transaction_id', jsonb_build_array(old.transaction_id, new.transaction_id));
+    end if;
+    if new.state is distinct from old.state then
+      v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+    end if;
+    if new.amount_cents is distinct from old.amount_cents then
+      v_changed := v_changed || jsonb_build_object('amount_cents', jsonb_build_array(old.amount_cents, new.amount_cents));
+    end if;
+    if new.currency is distinct from old.currency then
+      v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+    end if;
+    if new.reason is distinct from old.reason then
+      v_changed := v_changed || jsonb_build_object('reason', jsonb_build_array(old.reason, new.reason));
+    end if;
+    if new.evidence_due_by is distinct from old.evidence_due_by then
+      v_changed := v_changed || jsonb_build_object('evidence_due_by', jsonb_build_array(old.evidence_due_by, new.evidence_due_by));
+    end if;
+    if new.stripe_dispute_id is distinct from old.stripe_dispute_id then
+      v_changed := v_changed || jsonb_build_object('stripe_dispute_id', jsonb_build_array(case when old.stripe_dispute_id is not null then '•' end, case when new.stripe_dispute_id is not null then '•' end));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
+  end if;
+  insert into audit.audit_logs
+    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
+  values (
+    'dispute', coalesce(new.id, old.id),
+    case tg_op when 'INSERT' then 'create' else coalesce(sec.action(), lower(tg_op)) end,
+    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), v_changed
+  );
+  return null;
+end
+$$;
+alter function audit.record_disputes() owner to culturepass_audit;
+revoke execute on function audit.record_disputes() from public;
 
 create function app.email_tokens_begin_on_user_id() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -8252,6 +9951,9 @@ begin
     if new.expires_at is distinct from old.expires_at then
       v_changed := v_changed || jsonb_build_object('expires_at', jsonb_build_array(old.expires_at, new.expires_at));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -8279,6 +9981,8 @@ declare
   v_few constant int := 20;
   -- So many rows, and they are not all fetched to find the newest.
   v_many constant int := 5000;
+  -- Who wants more rows than a page has is given all that there are: reading the newest would only come on top.
+  v_page constant int := 200;
   v_enough constant int := greatest(p_wanted, v_few);
   v_all uuid[];
   v_found uuid[] := '{}';
@@ -8307,7 +10011,7 @@ begin
       if v_rows = 250 and cardinality(v_found) < 25 then
         -- Rare ones are fetched from the index, which knows no order.
         v_all := array(select d.id from search.events d where d.document @@ v_words limit v_many);
-        exit when cardinality(v_all) < v_many or p_wanted > 200;
+        exit when cardinality(v_all) < v_many or p_wanted > v_page;
       end if;
     end loop;
     if v_all is null or cardinality(v_all) >= v_many then
@@ -8369,33 +10073,227 @@ alter function app.events_search(text,boolean,text[],uuid,int) owner to culturep
 revoke execute on function app.events_search(text,boolean,text[],uuid,int) from public;
 grant execute on function app.events_search(text,boolean,text[],uuid,int) to culturepass_app;
 
+create function app.events_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest rows that hold the words and that the caller sees, but not everybody.
+-- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_has_words boolean := coalesce(numnode(v_words) > 0, false);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- No more rows than this are looked through for each way in which rules name the caller.
+  v_most constant int := 20000;
+  v_mine uuid[];
+  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+begin
+  if v_words is null or sec.uid() is null then
+    return;
+  end if;
+  if (select sec.is_platform_admin()) then
+    -- They see nearly every row: the newest ones are gone through.
+    return query
+      select w.id
+      from (
+        select d.id
+        from (select d.* from search.events__hidden d where d.id < v_before order by d.id desc limit v_most) d
+        where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+          and (v_within is null or d.document @@ v_within)
+        union all
+        select d.id
+        from (select d.* from search.events d where d.id < v_before order by d.id desc limit v_most) d
+        where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+          and (v_within is null or d.document @@ v_within)
+          and (select true from app.events_public p where p.id = d.id) is null
+        order by 1 desc offset 0
+      ) w
+      where sec.seen_event(w.id) is not null
+      limit p_wanted;
+  end if;
+  -- Rows that name them are found however old they are.
+  v_mine := array(select distinct o.id from sec.own_events(v_most) as o(id) where o.id < v_before);
+  return query
+    select w.id
+    from (
+      select d.id
+      from unnest(v_mine) as m(id) join search.events__hidden d on d.id = m.id
+      where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+        and (v_within is null or d.document @@ v_within)
+      union all
+      select d.id
+      from unnest(v_mine) as m(id) join search.events d on d.id = m.id
+      where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+        and (v_within is null or d.document @@ v_within)
+        and (select true from app.events_public p where p.id = d.id) is null
+      order by 1 desc offset 0
+    ) w
+    where sec.seen_event(w.id) is not null
+    limit p_wanted;
+end
+$$;
+alter function app.events_search_own(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.events_search_own(text,boolean,text[],uuid,int) from public;
+grant execute on function app.events_search_own(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function sec.own_events(p_most int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
+-- `offset 0`: they are looked up by what names the caller, and then put in order.
+begin
+  return query
+  (
+    select o.id from (
+      select t.id from app.events t
+      where t.status <> 'archived'
+        and t.host_organization_id = any (array(select p1.id from app.organizations p1 where p1.id = any ((select sec.scopes_org_admin())::uuid[]) and (p1.status = 'active' and p1.state = 'approved') is not true union all select p1.id from app.organizations p1 where p1.city_id = any ((select sec.scopes_city_admin())::uuid[]) and (p1.status = 'active' and p1.state = 'approved') is not true))
+        and t.state <> 'draft'
+        and t.visibility = 'public'
+      offset 0
+    ) o order by o.id desc limit p_most
+  )
+  union all
+  (
+    select o.id from (
+      select t.id from app.events t
+      where t.status <> 'archived'
+        and t.host_community_id = any (array(select p1.id from app.communities p1 where p1.id = any (array(select sec.my_community_members_3())) and (p1.status = 'active' and p1.visibility = 'public') is not true union all select p1.id from app.communities p1 where p1.id = any ((select sec.scopes_org_admin())::uuid[]) and (p1.status = 'active' and p1.visibility = 'public') is not true union all select p1.id from app.communities p1 where p1.id = any (array(select sec.my_community_members())) and (p1.status = 'active' and p1.visibility = 'public') is not true union all select p1.id from app.communities p1 where p1.city_id = any ((select sec.scopes_city_admin())::uuid[]) and (p1.status = 'active' and p1.visibility = 'public') is not true))
+        and t.state <> 'draft'
+        and t.visibility = 'public'
+      offset 0
+    ) o order by o.id desc limit p_most
+  )
+  union all
+  (
+    select o.id from (
+      select t.id from app.events t
+      where t.status <> 'archived'
+        and t.host_business_id = any (array(select p1.id from app.businesses p1 where p1.id = any ((select sec.scopes_org_admin())::uuid[]) and (p1.status = 'active' and p1.state = 'approved') is not true union all select p1.id from app.businesses p1 where p1.city_id = any ((select sec.scopes_city_admin())::uuid[]) and (p1.status = 'active' and p1.state = 'approved') is not true))
+        and t.state <> 'draft'
+        and t.visibility = 'public'
+      offset 0
+    ) o order by o.id desc limit p_most
+  )
+  union all
+  (
+    select o.id from (
+      select t.id from app.events t
+      where t.status <> 'archived'
+        and t.host_institution_id = any (array(select p1.id from app.institutions p1 where p1.id = any ((select sec.scopes_org_admin())::uuid[]) and (p1.status = 'active') is not true union all select p1.id from app.institutions p1 where p1.city_id = any ((select sec.scopes_city_admin())::uuid[]) and (p1.status = 'active') is not true))
+        and t.state <> 'draft'
+        and t.visibility = 'public'
+      offset 0
+    ) o order by o.id desc limit p_most
+  )
+  union all
+  (
+    select o.id from (
+      select t.id from app.events t
+      where t.status <> 'archived'
+        and t.host_community_id = any (array(select sec.mine_community__member()))
+        and t.state <> 'draft'
+        and t.visibility = 'community'
+      offset 0
+    ) o order by o.id desc limit p_most
+  )
+  union all
+  (
+    select o.id from (
+      select t.id from app.events t
+      where t.status <> 'archived' and t.id = any (array(select sec.my_event_tickets()))
+      offset 0
+    ) o order by o.id desc limit p_most
+  )
+  union all
+  (
+    select o.id from (
+      select t.id from app.events t
+      where t.status <> 'archived' and t.host_organization_id = any ((select sec.scopes_org_admin())::uuid[])
+      offset 0
+    ) o order by o.id desc limit p_most
+  )
+  union all
+  (
+    select o.id from (
+      select t.id from app.events t
+      where t.status <> 'archived' and t.host_community_id = any ((select sec.scopes_org_admin())::uuid[])
+      offset 0
+    ) o order by o.id desc limit p_most
+  )
+  union all
+  (
+    select o.id from (
+      select t.id from app.events t
+      where t.status <> 'archived' and t.host_business_id = any ((select sec.scopes_org_admin())::uuid[])
+      offset 0
+    ) o order by o.id desc limit p_most
+  )
+  union all
+  (
+    select o.id from (
+      select t.id from app.events t
+      where t.status <> 'archived' and t.host_institution_id = any ((select sec.scopes_org_admin())::uuid[])
+      offset 0
+    ) o order by o.id desc limit p_most
+  )
+  union all
+  (
+    select o.id from (
+      select t.id from app.events t
+      where t.status <> 'archived' and t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+      offset 0
+    ) o order by o.id desc limit p_most
+  );
+end
+$$;
+alter function sec.own_events(int) owner to culturepass_authz;
+revoke execute on function sec.own_events(int) from public;
+
 create function app.events_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Writes what is searched of the row anew.
 begin
-  if (new.status = 'active' and new.state <> 'draft' and new.visibility = 'public') is not true then
+  if not (new.status <> 'archived') then
     delete from search.events where id = new.id;
+    delete from search.events__hidden where id = new.id;
     return null;
   end if;
-  insert into search.events as d (id, document, names)
-  values (
-    new.id,
-    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.title || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id, '=' || new.host_id], null)),
-    sec.folded(' ' || new.title)
-  )
-  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  if new.status = 'active' and new.state <> 'draft' and new.visibility = 'public' then
+    if tg_op = 'UPDATE' then
+      delete from search.events__hidden where id = new.id;
+    end if;
+    insert into search.events as d (id, document, names)
+    values (
+      new.id,
+      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.title || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id, '=' || new.host_id], null)),
+      sec.folded(' ' || new.title)
+    )
+    on conflict (id) do update set document = excluded.document, names = excluded.names;
+  else
+    if tg_op = 'UPDATE' then
+      delete from search.events where id = new.id;
+    end if;
+    insert into search.events__hidden as d (id, document, names)
+    values (
+      new.id,
+      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.title || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id, '=' || new.host_id], null)),
+      sec.folded(' ' || new.title)
+    )
+    on conflict (id) do update set document = excluded.document, names = excluded.names;
+  end if;
   return null;
 end
 $$;
 alter function app.events_document() owner to culturepass_authz;
 revoke execute on function app.events_document() from public;
 
-create function app.event_private(p_id uuid) returns table(online_url text)
+create function app.event_private(p_id uuid) returns table(online_url text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
+-- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
 begin
   return query select
-    case when may.r0 then t.online_url end
+    case when may.r0 then t.online_url end,
+    case when may.r0 then 1::bigint else 0 end
   from app.events t, lateral (
     select
       (t.id in (select sec.my_event_tickets())
@@ -9012,6 +10910,9 @@ begin
     if new.featured_until is distinct from old.featured_until then
       v_changed := v_changed || jsonb_build_object('featured_until', jsonb_build_array(old.featured_until, new.featured_until));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -9060,6 +10961,9 @@ begin
     end if;
     if new.unlinked_at is distinct from old.unlinked_at then
       v_changed := v_changed || jsonb_build_object('unlinked_at', jsonb_build_array(old.unlinked_at, new.unlinked_at));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
     end if;
   end if;
   insert into audit.audit_logs
@@ -9561,6 +11465,9 @@ begin
     if new.entity_id is distinct from old.entity_id then
       v_changed := v_changed || jsonb_build_object('entity_id', jsonb_build_array(old.entity_id, new.entity_id));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -9650,6 +11557,9 @@ begin
     if new.decided_at is distinct from old.decided_at then
       v_changed := v_changed || jsonb_build_object('decided_at', jsonb_build_array(old.decided_at, new.decided_at));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -9677,6 +11587,8 @@ declare
   v_few constant int := 20;
   -- So many rows, and they are not all fetched to find the newest.
   v_many constant int := 5000;
+  -- Who wants more rows than a page has is given all that there are: reading the newest would only come on top.
+  v_page constant int := 200;
   v_enough constant int := greatest(p_wanted, v_few);
   v_all uuid[];
   v_found uuid[] := '{}';
@@ -9705,7 +11617,7 @@ begin
       if v_rows = 250 and cardinality(v_found) < 25 then
         -- Rare ones are fetched from the index, which knows no order.
         v_all := array(select d.id from search.grant_announcements d where d.document @@ v_words limit v_many);
-        exit when cardinality(v_all) < v_many or p_wanted > 200;
+        exit when cardinality(v_all) < v_many or p_wanted > v_page;
       end if;
     end loop;
     if v_all is null or cardinality(v_all) >= v_many then
@@ -9767,21 +11679,144 @@ alter function app.grant_announcements_search(text,boolean,text[],uuid,int) owne
 revoke execute on function app.grant_announcements_search(text,boolean,text[],uuid,int) from public;
 grant execute on function app.grant_announcements_search(text,boolean,text[],uuid,int) to culturepass_app;
 
+create function app.grant_announcements_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest rows that hold the words and that the caller sees, but not everybody.
+-- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_has_words boolean := coalesce(numnode(v_words) > 0, false);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- No more rows than this are looked through for each way in which rules name the caller.
+  v_most constant int := 20000;
+  v_mine uuid[];
+  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+begin
+  if v_words is null or sec.uid() is null then
+    return;
+  end if;
+  if (select sec.is_platform_admin()) then
+    -- They see nearly every row: the newest ones are gone through.
+    return query
+      select w.id
+      from (
+        select d.id
+        from (select d.* from search.grant_announcements__hidden d where d.id < v_before order by d.id desc limit v_most) d
+        where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+          and (v_within is null or d.document @@ v_within)
+        union all
+        select d.id
+        from (select d.* from search.grant_announcements d where d.id < v_before order by d.id desc limit v_most) d
+        where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+          and (v_within is null or d.document @@ v_within)
+          and (select true from app.grant_announcements_public p where p.id = d.id) is null
+        order by 1 desc offset 0
+      ) w
+      where sec.seen_grant_announcement(w.id) is not null
+      limit p_wanted;
+  end if;
+  -- Rows that name them are found however old they are.
+  v_mine := array(select distinct o.id from sec.own_grant_announcements(v_most) as o(id) where o.id < v_before);
+  return query
+    select w.id
+    from (
+      select d.id
+      from unnest(v_mine) as m(id) join search.grant_announcements__hidden d on d.id = m.id
+      where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+        and (v_within is null or d.document @@ v_within)
+      union all
+      select d.id
+      from unnest(v_mine) as m(id) join search.grant_announcements d on d.id = m.id
+      where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+        and (v_within is null or d.document @@ v_within)
+        and (select true from app.grant_announcements_public p where p.id = d.id) is null
+      order by 1 desc offset 0
+    ) w
+    where sec.seen_grant_announcement(w.id) is not null
+    limit p_wanted;
+end
+$$;
+alter function app.grant_announcements_search_own(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.grant_announcements_search_own(text,boolean,text[],uuid,int) from public;
+grant execute on function app.grant_announcements_search_own(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function sec.own_grant_announcements(p_most int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
+-- `offset 0`: they are looked up by what names the caller, and then put in order.
+begin
+  return query
+  (
+    select o.id from (
+      select t.id from app.grant_announcements t
+      where t.status <> 'archived'
+        and t.institution_id = any (array(select p1.id from app.institutions p1 where p1.id = any ((select sec.scopes_org_admin())::uuid[]) and (p1.status = 'active') is not true union all select p1.id from app.institutions p1 where p1.city_id = any ((select sec.scopes_city_admin())::uuid[]) and (p1.status = 'active') is not true))
+      offset 0
+    ) o order by o.id desc limit p_most
+  )
+  union all
+  (
+    select o.id from (
+      select t.id from app.grant_announcements t
+      where t.status <> 'archived' and t.institution_id = any (array(select sec.mine_institution_admin()))
+      offset 0
+    ) o order by o.id desc limit p_most
+  )
+  union all
+  (
+    select o.id from (
+      select t.id from app.grant_announcements t
+      where t.status <> 'archived' and t.institution_id = any (array(select sec.mine_institution_city_admin()))
+      offset 0
+    ) o order by o.id desc limit p_most
+  )
+  union all
+  (
+    select o.id from (
+      select t.id from app.grant_announcements t
+      where t.status <> 'archived' and t.institution_id = any (array(select sec.mine_institution_moderates()))
+      offset 0
+    ) o order by o.id desc limit p_most
+  );
+end
+$$;
+alter function sec.own_grant_announcements(int) owner to culturepass_authz;
+revoke execute on function sec.own_grant_announcements(int) from public;
+
 create function app.grant_announcements_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Writes what is searched of the row anew.
 begin
-  if (new.status = 'active') is not true then
+  if not (new.status <> 'archived') then
     delete from search.grant_announcements where id = new.id;
+    delete from search.grant_announcements__hidden where id = new.id;
     return null;
   end if;
-  insert into search.grant_announcements as d (id, document, names)
-  values (
-    new.id,
-    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.title || ' ' || new.description)) || array_to_tsvector(array_remove(array['=' || new.institution_id], null)),
-    sec.folded(' ' || new.title)
-  )
-  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  if new.status = 'active' then
+    if tg_op = 'UPDATE' then
+      delete from search.grant_announcements__hidden where id = new.id;
+    end if;
+    insert into search.grant_announcements as d (id, document, names)
+    values (
+      new.id,
+      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.title || ' ' || new.description)) || array_to_tsvector(array_remove(array['=' || new.institution_id], null)),
+      sec.folded(' ' || new.title)
+    )
+    on conflict (id) do update set document = excluded.document, names = excluded.names;
+  else
+    if tg_op = 'UPDATE' then
+      delete from search.grant_announcements where id = new.id;
+    end if;
+    insert into search.grant_announcements__hidden as d (id, document, names)
+    values (
+      new.id,
+      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.title || ' ' || new.description)) || array_to_tsvector(array_remove(array['=' || new.institution_id], null)),
+      sec.folded(' ' || new.title)
+    )
+    on conflict (id) do update set document = excluded.document, names = excluded.names;
+  end if;
   return null;
 end
 $$;
@@ -10036,6 +12071,9 @@ begin
     if new.url is distinct from old.url then
       v_changed := v_changed || jsonb_build_object('url', jsonb_build_array(old.url, new.url));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -10063,6 +12101,8 @@ declare
   v_few constant int := 20;
   -- So many rows, and they are not all fetched to find the newest.
   v_many constant int := 5000;
+  -- Who wants more rows than a page has is given all that there are: reading the newest would only come on top.
+  v_page constant int := 200;
   v_enough constant int := greatest(p_wanted, v_few);
   v_all uuid[];
   v_found uuid[] := '{}';
@@ -10091,7 +12131,7 @@ begin
       if v_rows = 250 and cardinality(v_found) < 25 then
         -- Rare ones are fetched from the index, which knows no order.
         v_all := array(select d.id from search.institutions d where d.document @@ v_words limit v_many);
-        exit when cardinality(v_all) < v_many or p_wanted > 200;
+        exit when cardinality(v_all) < v_many or p_wanted > v_page;
       end if;
     end loop;
     if v_all is null or cardinality(v_all) >= v_many then
@@ -10153,21 +12193,127 @@ alter function app.institutions_search(text,boolean,text[],uuid,int) owner to cu
 revoke execute on function app.institutions_search(text,boolean,text[],uuid,int) from public;
 grant execute on function app.institutions_search(text,boolean,text[],uuid,int) to culturepass_app;
 
+create function app.institutions_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest rows that hold the words and that the caller sees, but not everybody.
+-- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_has_words boolean := coalesce(numnode(v_words) > 0, false);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- No more rows than this are looked through for each way in which rules name the caller.
+  v_most constant int := 20000;
+  v_mine uuid[];
+  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+begin
+  if v_words is null or sec.uid() is null then
+    return;
+  end if;
+  if (select sec.is_platform_admin()) then
+    -- They see nearly every row: the newest ones are gone through.
+    return query
+      select w.id
+      from (
+        select d.id
+        from (select d.* from search.institutions__hidden d where d.id < v_before order by d.id desc limit v_most) d
+        where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+          and (v_within is null or d.document @@ v_within)
+        union all
+        select d.id
+        from (select d.* from search.institutions d where d.id < v_before order by d.id desc limit v_most) d
+        where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+          and (v_within is null or d.document @@ v_within)
+          and (select true from app.institutions_public p where p.id = d.id) is null
+        order by 1 desc offset 0
+      ) w
+      where sec.seen_institution(w.id) is not null
+      limit p_wanted;
+  end if;
+  -- Rows that name them are found however old they are.
+  v_mine := array(select distinct o.id from sec.own_institutions(v_most) as o(id) where o.id < v_before);
+  return query
+    select w.id
+    from (
+      select d.id
+      from unnest(v_mine) as m(id) join search.institutions__hidden d on d.id = m.id
+      where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+        and (v_within is null or d.document @@ v_within)
+      union all
+      select d.id
+      from unnest(v_mine) as m(id) join search.institutions d on d.id = m.id
+      where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+        and (v_within is null or d.document @@ v_within)
+        and (select true from app.institutions_public p where p.id = d.id) is null
+      order by 1 desc offset 0
+    ) w
+    where sec.seen_institution(w.id) is not null
+    limit p_wanted;
+end
+$$;
+alter function app.institutions_search_own(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.institutions_search_own(text,boolean,text[],uuid,int) from public;
+grant execute on function app.institutions_search_own(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function sec.own_institutions(p_most int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
+-- `offset 0`: they are looked up by what names the caller, and then put in order.
+begin
+  return query
+  (
+    select o.id from (
+      select t.id from app.institutions t
+      where t.status <> 'archived' and t.id = any ((select sec.scopes_org_admin())::uuid[])
+      offset 0
+    ) o order by o.id desc limit p_most
+  )
+  union all
+  (
+    select o.id from (
+      select t.id from app.institutions t
+      where t.status <> 'archived' and t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+      offset 0
+    ) o order by o.id desc limit p_most
+  );
+end
+$$;
+alter function sec.own_institutions(int) owner to culturepass_authz;
+revoke execute on function sec.own_institutions(int) from public;
+
 create function app.institutions_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Writes what is searched of the row anew.
 begin
-  if (new.status = 'active') is not true then
+  if not (new.status <> 'archived') then
     delete from search.institutions where id = new.id;
+    delete from search.institutions__hidden where id = new.id;
     return null;
   end if;
-  insert into search.institutions as d (id, document, names)
-  values (
-    new.id,
-    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
-    sec.folded(' ' || new.name)
-  )
-  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  if new.status = 'active' then
+    if tg_op = 'UPDATE' then
+      delete from search.institutions__hidden where id = new.id;
+    end if;
+    insert into search.institutions as d (id, document, names)
+    values (
+      new.id,
+      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+      sec.folded(' ' || new.name)
+    )
+    on conflict (id) do update set document = excluded.document, names = excluded.names;
+  else
+    if tg_op = 'UPDATE' then
+      delete from search.institutions where id = new.id;
+    end if;
+    insert into search.institutions__hidden as d (id, document, names)
+    values (
+      new.id,
+      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+      sec.folded(' ' || new.name)
+    )
+    on conflict (id) do update set document = excluded.document, names = excluded.names;
+  end if;
   return null;
 end
 $$;
@@ -10554,6 +12700,9 @@ begin
     if new.verified is distinct from old.verified then
       v_changed := v_changed || jsonb_build_object('verified', jsonb_build_array(old.verified, new.verified));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -10567,6 +12716,23 @@ end
 $$;
 alter function audit.record_institutions() owner to culturepass_audit;
 revoke execute on function audit.record_institutions() from public;
+
+create function app.lead_may(p_id uuid) returns text[]
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- Actions that the caller may do, of those whose rule reads a column or row that not everyone may.
+begin
+  return (
+    select array_remove(array[
+      case when t.state in ('new', 'viewed')
+        and (select r.state from app.service_requests r where r.id = t.service_request_id) = 'open' then 'win now' end
+    ], null)
+    from app.leads t where t.id = p_id
+  );
+end
+$$;
+alter function app.lead_may(uuid) owner to culturepass_authz;
+revoke execute on function app.lead_may(uuid) from public;
+grant execute on function app.lead_may(uuid) to culturepass_app;
 
 create function sec.may_lead(p_id uuid, p_what text) returns boolean
   language plpgsql security definer set search_path = '' as $$
@@ -10657,6 +12823,18 @@ alter function sec.holds_lead(uuid,text) owner to culturepass_authz;
 revoke execute on function sec.holds_lead(uuid,text) from public;
 grant execute on function sec.holds_lead(uuid,text) to culturepass_app, culturepass_job;
 
+create function sec.leads_win_when(p_id uuid) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- The guard of a transition: what it depends on stays as it is until the transition is done.
+begin
+  perform from app.service_requests r where r.id = (select t.service_request_id from app.leads t where t.id = p_id) for share;
+  return coalesce((select (select r.state from app.service_requests r where r.id = t.service_request_id) = 'open' from app.leads t where t.id = p_id), false);
+end
+$$;
+alter function sec.leads_win_when(uuid) owner to culturepass_counter;
+revoke execute on function sec.leads_win_when(uuid) from public;
+grant execute on function sec.leads_win_when(uuid) to culturepass_app;
+
 create function app.leads_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -10711,6 +12889,9 @@ begin
       end if;
       if new.state <> 'won' then
         raise exception 'not this state' using errcode = '42501';
+      end if;
+      if (sec.leads_win_when(old.id)) is not true then
+        raise exception 'not now' using errcode = '23514', constraint = 'leads_win_when';
       end if;
     when 'lose' then
       if old.state not in ('new', 'viewed') then
@@ -10936,6 +13117,9 @@ begin
     end if;
     if new.state is distinct from old.state then
       v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
     end if;
   end if;
   insert into audit.audit_logs
@@ -11217,6 +13401,9 @@ begin
     if new.event_id is distinct from old.event_id then
       v_changed := v_changed || jsonb_build_object('event_id', jsonb_build_array(old.event_id, new.event_id));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -11231,14 +13418,15 @@ $$;
 alter function audit.record_likes() owner to culturepass_audit;
 revoke execute on function audit.record_likes() from public;
 
-create function app.media_private(p_id uuid) returns table(uploaded_by_id uuid, storage_key text, content_hash text)
+create function app.media_private(p_id uuid) returns table(uploaded_by_id uuid, storage_key text, content_hash text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
+-- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.uploaded_by_id end,
     case when may.r0 then t.storage_key end,
-    case when may.r0 then t.content_hash end
+    case when may.r0 then t.content_hash end,
+    case when may.r0 then 7::bigint else 0 end
   from app.media t, lateral (
     select
       ((t.entity_type = 'user' and sec.seen_user_update(t.entity_id))
@@ -11698,6 +13886,9 @@ begin
     if new.content_hash is distinct from old.content_hash then
       v_changed := v_changed || jsonb_build_object('content_hash', jsonb_build_array(case when old.content_hash is not null then '•' end, case when new.content_hash is not null then '•' end));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -11787,6 +13978,9 @@ begin
     if new.dedupe_key is distinct from old.dedupe_key then
       v_changed := v_changed || jsonb_build_object('dedupe_key', jsonb_build_array(old.dedupe_key, new.dedupe_key));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -11873,6 +14067,9 @@ begin
     end if;
     if new.error is distinct from old.error then
       v_changed := v_changed || jsonb_build_object('error', jsonb_build_array(old.error, new.error));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
     end if;
   end if;
   insert into audit.audit_logs
@@ -12092,6 +14289,9 @@ begin
     if new.quiet_hours is distinct from old.quiet_hours then
       v_changed := v_changed || jsonb_build_object('quiet_hours', jsonb_build_array(old.quiet_hours, new.quiet_hours));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -12106,16 +14306,19 @@ $$;
 alter function audit.record_notification_preferences() owner to culturepass_audit;
 revoke execute on function audit.record_notification_preferences() from public;
 
-create function app.order_private(p_id uuid) returns table(commission_rule_id uuid, platform_fee_cents bigint, city_share_cents bigint, organizer_cents bigint, idempotency_key text)
+create function app.order_private(p_id uuid) returns table(commission_rule_id uuid, platform_fee_cents bigint, city_share_cents bigint, organizer_cents bigint, application_fee_cents bigint, top_up_cents bigint, idempotency_key text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
+-- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.commission_rule_id end,
     case when may.r0 then t.platform_fee_cents end,
     case when may.r0 then t.city_share_cents end,
     case when may.r0 then t.organizer_cents end,
-    case when may.r1 then t.idempotency_key end
+    case when may.r0 then t.application_fee_cents end,
+    case when may.r0 then t.top_up_cents end,
+    case when may.r1 then t.idempotency_key end,
+    case when may.r0 then 95::bigint else 0 end + case when may.r1 then 32::bigint else 0 end
   from app.orders t, lateral (
     select
       (sec.seen_event_admin(t.event_id) or sec.is_platform_admin()) as r0,
@@ -12191,15 +14394,23 @@ begin
         or new.event_id is distinct from old.event_id
         or new.commission_rule_id is distinct from old.commission_rule_id
         or new.promo_code_id is distinct from old.promo_code_id
+        or new.wallet_hold_id is distinct from old.wallet_hold_id
+        or new.subtotal_cents is distinct from old.subtotal_cents
+        or new.discount_cents is distinct from old.discount_cents
+        or new.fee_cents is distinct from old.fee_cents
         or new.amount_cents is distinct from old.amount_cents
         or new.wallet_cents is distinct from old.wallet_cents
         or new.card_cents is distinct from old.card_cents
+        or new.cash_cents is distinct from old.cash_cents
         or new.currency is distinct from old.currency
         or new.platform_fee_cents is distinct from old.platform_fee_cents
         or new.city_share_cents is distinct from old.city_share_cents
         or new.organizer_cents is distinct from old.organizer_cents
+        or new.application_fee_cents is distinct from old.application_fee_cents
+        or new.top_up_cents is distinct from old.top_up_cents
         or new.fee_paid_by is distinct from old.fee_paid_by
         or new.expires_at is distinct from old.expires_at
+        or new.sold_at_door is distinct from old.sold_at_door
         or new.idempotency_key is distinct from old.idempotency_key
       ) then
     raise exception 'not written by the module payments' using errcode = '42501';
@@ -12229,11 +14440,7 @@ begin
     having sum(redemption_count) <> 0
     order by parent
   loop
-    update counters.promo_codes p set redemption_count = p.redemption_count + v_row.redemption_count where p.id = v_row.parent;
-    if not found then
-      insert into counters.promo_codes as p (id, redemption_count) values (v_row.parent, v_row.redemption_count)
-        on conflict (id) do update set redemption_count = p.redemption_count + v_row.redemption_count;
-    end if;
+    update app.promo_codes p set redemption_count = p.redemption_count + v_row.redemption_count where p.id = v_row.parent;
   end loop;
   return null;
 end
@@ -12263,11 +14470,7 @@ begin
     having sum(redemption_count) <> 0
     order by parent
   loop
-    update counters.promo_codes p set redemption_count = p.redemption_count + v_row.redemption_count where p.id = v_row.parent;
-    if not found then
-      insert into counters.promo_codes as p (id, redemption_count) values (v_row.parent, v_row.redemption_count)
-        on conflict (id) do update set redemption_count = p.redemption_count + v_row.redemption_count;
-    end if;
+    update app.promo_codes p set redemption_count = p.redemption_count + v_row.redemption_count where p.id = v_row.parent;
   end loop;
   return null;
 end
@@ -12287,18 +14490,27 @@ begin
       'event_id', case when new.event_id is not null then jsonb_build_array(null, new.event_id) end,
       'commission_rule_id', case when new.commission_rule_id is not null then jsonb_build_array(null, case when new.commission_rule_id is not null then '•' end) end,
       'promo_code_id', case when new.promo_code_id is not null then jsonb_build_array(null, new.promo_code_id) end,
+      'wallet_hold_id', case when new.wallet_hold_id is not null then jsonb_build_array(null, new.wallet_hold_id) end,
       'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
+      'subtotal_cents', case when new.subtotal_cents is not null then jsonb_build_array(null, new.subtotal_cents) end,
+      'discount_cents', case when new.discount_cents is not null then jsonb_build_array(null, new.discount_cents) end,
+      'fee_cents', case when new.fee_cents is not null then jsonb_build_array(null, new.fee_cents) end,
       'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
       'wallet_cents', case when new.wallet_cents is not null then jsonb_build_array(null, new.wallet_cents) end,
       'card_cents', case when new.card_cents is not null then jsonb_build_array(null, new.card_cents) end,
+      'cash_cents', case when new.cash_cents is not null then jsonb_build_array(null, new.cash_cents) end,
       'refunded_cents', case when new.refunded_cents is not null then jsonb_build_array(null, new.refunded_cents) end,
+      'refunded_card_cents', case when new.refunded_card_cents is not null then jsonb_build_array(null, new.refunded_card_cents) end,
       'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
       'platform_fee_cents', case when new.platform_fee_cents is not null then jsonb_build_array(null, case when new.platform_fee_cents is not null then '•' end) end,
       'city_share_cents', case when new.city_share_cents is not null then jsonb_build_array(null, case when new.city_share_cents is not null then '•' end) end,
       'organizer_cents', case when new.organizer_cents is not null then jsonb_build_array(null, case when new.organizer_cents is not null then '•' end) end,
+      'application_fee_cents', case when new.application_fee_cents is not null then jsonb_build_array(null, case when new.application_fee_cents is not null then '•' end) end,
+      'top_up_cents', case when new.top_up_cents is not null then jsonb_build_array(null, case when new.top_up_cents is not null then '•' end) end,
       'fee_paid_by', case when new.fee_paid_by is not null then jsonb_build_array(null, new.fee_paid_by) end,
       'expires_at', case when new.expires_at is not null then jsonb_build_array(null, new.expires_at) end,
       'paid_at', case when new.paid_at is not null then jsonb_build_array(null, new.paid_at) end,
+      'sold_at_door', case when new.sold_at_door is not null then jsonb_build_array(null, new.sold_at_door) end,
       'idempotency_key', case when new.idempotency_key is not null then jsonb_build_array(null, case when new.idempotency_key is not null then '•' end) end
     ));
   else
@@ -12315,8 +14527,20 @@ begin
     if new.promo_code_id is distinct from old.promo_code_id then
       v_changed := v_changed || jsonb_build_object('promo_code_id', jsonb_build_array(old.promo_code_id, new.promo_code_id));
     end if;
+    if new.wallet_hold_id is distinct from old.wallet_hold_id then
+      v_changed := v_changed || jsonb_build_object('wallet_hold_id', jsonb_build_array(old.wallet_hold_id, new.wallet_hold_id));
+    end if;
     if new.state is distinct from old.state then
       v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+    end if;
+    if new.subtotal_cents is distinct from old.subtotal_cents then
+      v_changed := v_changed || jsonb_build_object('subtotal_cents', jsonb_build_array(old.subtotal_cents, new.subtotal_cents));
+    end if;
+    if new.discount_cents is distinct from old.discount_cents then
+      v_changed := v_changed || jsonb_build_object('discount_cents', jsonb_build_array(old.discount_cents, new.discount_cents));
+    end if;
+    if new.fee_cents is distinct from old.fee_cents then
+      v_changed := v_changed || jsonb_build_object('fee_cents', jsonb_build_array(old.fee_cents, new.fee_cents));
     end if;
     if new.amount_cents is distinct from old.amount_cents then
       v_changed := v_changed || jsonb_build_object('amount_cents', jsonb_build_array(old.amount_cents, new.amount_cents));
@@ -12327,8 +14551,14 @@ begin
     if new.card_cents is distinct from old.card_cents then
       v_changed := v_changed || jsonb_build_object('card_cents', jsonb_build_array(old.card_cents, new.card_cents));
     end if;
+    if new.cash_cents is distinct from old.cash_cents then
+      v_changed := v_changed || jsonb_build_object('cash_cents', jsonb_build_array(old.cash_cents, new.cash_cents));
+    end if;
     if new.refunded_cents is distinct from old.refunded_cents then
       v_changed := v_changed || jsonb_build_object('refunded_cents', jsonb_build_array(old.refunded_cents, new.refunded_cents));
+    end if;
+    if new.refunded_card_cents is distinct from old.refunded_card_cents then
+      v_changed := v_changed || jsonb_build_object('refunded_card_cents', jsonb_build_array(old.refunded_card_cents, new.refunded_card_cents));
     end if;
     if new.currency is distinct from old.currency then
       v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
@@ -12342,6 +14572,12 @@ begin
     if new.organizer_cents is distinct from old.organizer_cents then
       v_changed := v_changed || jsonb_build_object('organizer_cents', jsonb_build_array(case when old.organizer_cents is not null then '•' end, case when new.organizer_cents is not null then '•' end));
     end if;
+    if new.application_fee_cents is distinct from old.application_fee_cents then
+      v_changed := v_changed || jsonb_build_object('application_fee_cents', jsonb_build_array(case when old.application_fee_cents is not null then '•' end, case when new.application_fee_cents is not null then '•' end));
+    end if;
+    if new.top_up_cents is distinct from old.top_up_cents then
+      v_changed := v_changed || jsonb_build_object('top_up_cents', jsonb_build_array(case when old.top_up_cents is not null then '•' end, case when new.top_up_cents is not null then '•' end));
+    end if;
     if new.fee_paid_by is distinct from old.fee_paid_by then
       v_changed := v_changed || jsonb_build_object('fee_paid_by', jsonb_build_array(old.fee_paid_by, new.fee_paid_by));
     end if;
@@ -12351,8 +14587,14 @@ begin
     if new.paid_at is distinct from old.paid_at then
       v_changed := v_changed || jsonb_build_object('paid_at', jsonb_build_array(old.paid_at, new.paid_at));
     end if;
+    if new.sold_at_door is distinct from old.sold_at_door then
+      v_changed := v_changed || jsonb_build_object('sold_at_door', jsonb_build_array(old.sold_at_door, new.sold_at_door));
+    end if;
     if new.idempotency_key is distinct from old.idempotency_key then
       v_changed := v_changed || jsonb_build_object('idempotency_key', jsonb_build_array(case when old.idempotency_key is not null then '•' end, case when new.idempotency_key is not null then '•' end));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
     end if;
   end if;
   insert into audit.audit_logs
@@ -12410,6 +14652,9 @@ begin
       'ticket_type_id', case when new.ticket_type_id is not null then jsonb_build_array(null, new.ticket_type_id) end,
       'quantity', case when new.quantity is not null then jsonb_build_array(null, new.quantity) end,
       'unit_price_cents', case when new.unit_price_cents is not null then jsonb_build_array(null, new.unit_price_cents) end,
+      'subtotal_cents', case when new.subtotal_cents is not null then jsonb_build_array(null, new.subtotal_cents) end,
+      'discount_cents', case when new.discount_cents is not null then jsonb_build_array(null, new.discount_cents) end,
+      'total_cents', case when new.total_cents is not null then jsonb_build_array(null, new.total_cents) end,
       'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end
     ));
   else
@@ -12426,8 +14671,20 @@ begin
     if new.unit_price_cents is distinct from old.unit_price_cents then
       v_changed := v_changed || jsonb_build_object('unit_price_cents', jsonb_build_array(old.unit_price_cents, new.unit_price_cents));
     end if;
+    if new.subtotal_cents is distinct from old.subtotal_cents then
+      v_changed := v_changed || jsonb_build_object('subtotal_cents', jsonb_build_array(old.subtotal_cents, new.subtotal_cents));
+    end if;
+    if new.discount_cents is distinct from old.discount_cents then
+      v_changed := v_changed || jsonb_build_object('discount_cents', jsonb_build_array(old.discount_cents, new.discount_cents));
+    end if;
+    if new.total_cents is distinct from old.total_cents then
+      v_changed := v_changed || jsonb_build_object('total_cents', jsonb_build_array(old.total_cents, new.total_cents));
+    end if;
     if new.currency is distinct from old.currency then
       v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
     end if;
   end if;
   insert into audit.audit_logs
@@ -12456,6 +14713,8 @@ declare
   v_few constant int := 20;
   -- So many rows, and they are not all fetched to find the newest.
   v_many constant int := 5000;
+  -- Who wants more rows than a page has is given all that there are: reading the newest would only come on top.
+  v_page constant int := 200;
   v_enough constant int := greatest(p_wanted, v_few);
   v_all uuid[];
   v_found uuid[] := '{}';
@@ -12484,7 +14743,7 @@ begin
       if v_rows = 250 and cardinality(v_found) < 25 then
         -- Rare ones are fetched from the index, which knows no order.
         v_all := array(select d.id from search.organizations d where d.document @@ v_words limit v_many);
-        exit when cardinality(v_all) < v_many or p_wanted > 200;
+        exit when cardinality(v_all) < v_many or p_wanted > v_page;
       end if;
     end loop;
     if v_all is null or cardinality(v_all) >= v_many then
@@ -12546,36 +14805,143 @@ alter function app.organizations_search(text,boolean,text[],uuid,int) owner to c
 revoke execute on function app.organizations_search(text,boolean,text[],uuid,int) from public;
 grant execute on function app.organizations_search(text,boolean,text[],uuid,int) to culturepass_app;
 
+create function app.organizations_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest rows that hold the words and that the caller sees, but not everybody.
+-- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_has_words boolean := coalesce(numnode(v_words) > 0, false);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- No more rows than this are looked through for each way in which rules name the caller.
+  v_most constant int := 20000;
+  v_mine uuid[];
+  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+begin
+  if v_words is null or sec.uid() is null then
+    return;
+  end if;
+  if (select sec.is_platform_admin()) then
+    -- They see nearly every row: the newest ones are gone through.
+    return query
+      select w.id
+      from (
+        select d.id
+        from (select d.* from search.organizations__hidden d where d.id < v_before order by d.id desc limit v_most) d
+        where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+          and (v_within is null or d.document @@ v_within)
+        union all
+        select d.id
+        from (select d.* from search.organizations d where d.id < v_before order by d.id desc limit v_most) d
+        where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+          and (v_within is null or d.document @@ v_within)
+          and (select true from app.organizations_public p where p.id = d.id) is null
+        order by 1 desc offset 0
+      ) w
+      where sec.seen_organization(w.id) is not null
+      limit p_wanted;
+  end if;
+  -- Rows that name them are found however old they are.
+  v_mine := array(select distinct o.id from sec.own_organizations(v_most) as o(id) where o.id < v_before);
+  return query
+    select w.id
+    from (
+      select d.id
+      from unnest(v_mine) as m(id) join search.organizations__hidden d on d.id = m.id
+      where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+        and (v_within is null or d.document @@ v_within)
+      union all
+      select d.id
+      from unnest(v_mine) as m(id) join search.organizations d on d.id = m.id
+      where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+        and (v_within is null or d.document @@ v_within)
+        and (select true from app.organizations_public p where p.id = d.id) is null
+      order by 1 desc offset 0
+    ) w
+    where sec.seen_organization(w.id) is not null
+    limit p_wanted;
+end
+$$;
+alter function app.organizations_search_own(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.organizations_search_own(text,boolean,text[],uuid,int) from public;
+grant execute on function app.organizations_search_own(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function sec.own_organizations(p_most int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
+-- `offset 0`: they are looked up by what names the caller, and then put in order.
+begin
+  return query
+  (
+    select o.id from (
+      select t.id from app.organizations t
+      where t.status <> 'archived' and t.id = any ((select sec.scopes_org_admin())::uuid[])
+      offset 0
+    ) o order by o.id desc limit p_most
+  )
+  union all
+  (
+    select o.id from (
+      select t.id from app.organizations t
+      where t.status <> 'archived' and t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+      offset 0
+    ) o order by o.id desc limit p_most
+  );
+end
+$$;
+alter function sec.own_organizations(int) owner to culturepass_authz;
+revoke execute on function sec.own_organizations(int) from public;
+
 create function app.organizations_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Writes what is searched of the row anew.
 begin
-  if (new.status = 'active' and new.state = 'approved') is not true then
+  if not (new.status <> 'archived') then
     delete from search.organizations where id = new.id;
+    delete from search.organizations__hidden where id = new.id;
     return null;
   end if;
-  insert into search.organizations as d (id, document, names)
-  values (
-    new.id,
-    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
-    sec.folded(' ' || new.name)
-  )
-  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  if new.status = 'active' and new.state = 'approved' then
+    if tg_op = 'UPDATE' then
+      delete from search.organizations__hidden where id = new.id;
+    end if;
+    insert into search.organizations as d (id, document, names)
+    values (
+      new.id,
+      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+      sec.folded(' ' || new.name)
+    )
+    on conflict (id) do update set document = excluded.document, names = excluded.names;
+  else
+    if tg_op = 'UPDATE' then
+      delete from search.organizations where id = new.id;
+    end if;
+    insert into search.organizations__hidden as d (id, document, names)
+    values (
+      new.id,
+      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+      sec.folded(' ' || new.name)
+    )
+    on conflict (id) do update set document = excluded.document, names = excluded.names;
+  end if;
   return null;
 end
 $$;
 alter function app.organizations_document() owner to culturepass_authz;
 revoke execute on function app.organizations_document() from public;
 
-create function app.organization_private(p_id uuid) returns table(legal_name text, stripe_account_id text, charges_enabled boolean, payouts_enabled boolean)
+create function app.organization_private(p_id uuid) returns table(legal_name text, stripe_account_id text, charges_enabled boolean, payouts_enabled boolean, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
+-- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.legal_name end,
     case when may.r0 then t.stripe_account_id end,
     case when may.r0 then t.charges_enabled end,
-    case when may.r0 then t.payouts_enabled end
+    case when may.r0 then t.payouts_enabled end,
+    case when may.r0 then 15::bigint else 0 end
   from app.organizations t, lateral (
     select
       (strpos(sec.held_org_admin(), t.id::text) > 0
@@ -13075,6 +15441,9 @@ begin
     if new.state is distinct from old.state then
       v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -13132,7 +15501,8 @@ begin
     update app.payment_methods t set status = 'active'
     where t.id = any(p_ids) and t.status = 'archived'
       and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
-      and not exists (select from app.payment_methods o where o.status <> 'archived' and o.stripe_payment_method_id = t.stripe_payment_method_id);
+      and not exists (select from app.payment_methods o where o.status <> 'archived' and o.stripe_payment_method_id = t.stripe_payment_method_id)
+      and not exists (select from app.payment_methods o where o.status <> 'archived' and o.user_id = t.user_id and (o.is_default) and (t.is_default));
   exception when unique_violation or exclusion_violation or foreign_key_violation then
     -- Two of them want the same place, or somebody else was quicker: one by one.
     foreach v_id in array p_ids loop
@@ -13140,7 +15510,8 @@ begin
         update app.payment_methods t set status = 'active'
         where t.id = v_id and t.status = 'archived'
           and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
-          and not exists (select from app.payment_methods o where o.status <> 'archived' and o.stripe_payment_method_id = t.stripe_payment_method_id);
+          and not exists (select from app.payment_methods o where o.status <> 'archived' and o.stripe_payment_method_id = t.stripe_payment_method_id)
+          and not exists (select from app.payment_methods o where o.status <> 'archived' and o.user_id = t.user_id and (o.is_default) and (t.is_default));
       exception when unique_violation or exclusion_violation or foreign_key_violation then
         null;
       end;
@@ -13152,6 +15523,7 @@ begin
       select t.id, case
         when exists (select from app.users p where p.id = t.user_id and p.status = 'archived') then '{"code": "reference", "pointer": "/user_id"}'::jsonb
         when exists (select from app.payment_methods o where o.status <> 'archived' and o.stripe_payment_method_id = t.stripe_payment_method_id) then '{"code": "conflict", "pointer": "/stripe_payment_method_id"}'::jsonb
+        when exists (select from app.payment_methods o where o.status <> 'archived' and o.user_id = t.user_id and (o.is_default) and (t.is_default)) then '{"code": "conflict", "pointer": "/user_id"}'::jsonb
         else '{"code": "conflict", "pointer": ""}'::jsonb end as why
       from app.payment_methods t
       where t.id = any(p_ids) and t.status = 'archived'
@@ -13211,6 +15583,9 @@ begin
     if new.is_default is distinct from old.is_default then
       v_changed := v_changed || jsonb_build_object('is_default', jsonb_build_array(old.is_default, new.is_default));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -13225,12 +15600,13 @@ $$;
 alter function audit.record_payment_methods() owner to culturepass_audit;
 revoke execute on function audit.record_payment_methods() from public;
 
-create function app.plan_private(p_id uuid) returns table(stripe_price_id text)
+create function app.plan_private(p_id uuid) returns table(stripe_price_id text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
+-- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
 begin
   return query select
-    case when may.r0 then t.stripe_price_id end
+    case when may.r0 then t.stripe_price_id end,
+    case when may.r0 then 1::bigint else 0 end
   from app.plans t, lateral (
     select
       (sec.is_platform_admin()) as r0
@@ -13316,7 +15692,7 @@ begin
   if v_action not in ('archive', 'restore', 'suspend', 'unsuspend') and new.status is distinct from old.status then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
-  if v_action not in ('update') and (new.name is distinct from old.name or new.description is distinct from old.description or new.price_cents is distinct from old.price_cents or new.currency is distinct from old.currency or new.interval is distinct from old.interval or new.features is distinct from old.features or new.is_offered is distinct from old.is_offered or new.stripe_price_id is distinct from old.stripe_price_id) then
+  if v_action not in ('update') and (new.name is distinct from old.name or new.description is distinct from old.description or new.price_cents is distinct from old.price_cents or new.currency is distinct from old.currency or new.interval is distinct from old.interval or new.features is distinct from old.features or new.leads_per_month is distinct from old.leads_per_month or new.featured_days is distinct from old.featured_days or new.has_reports is distinct from old.has_reports or new.is_offered is distinct from old.is_offered) then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
   case v_action
@@ -13376,6 +15752,9 @@ begin
       'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
       'interval', case when new.interval is not null then jsonb_build_array(null, new.interval) end,
       'features', case when new.features is not null then jsonb_build_array(null, new.features) end,
+      'leads_per_month', case when new.leads_per_month is not null then jsonb_build_array(null, new.leads_per_month) end,
+      'featured_days', case when new.featured_days is not null then jsonb_build_array(null, new.featured_days) end,
+      'has_reports', case when new.has_reports is not null then jsonb_build_array(null, new.has_reports) end,
       'is_offered', case when new.is_offered is not null then jsonb_build_array(null, new.is_offered) end,
       'stripe_price_id', case when new.stripe_price_id is not null then jsonb_build_array(null, case when new.stripe_price_id is not null then '•' end) end
     ));
@@ -13402,11 +15781,23 @@ begin
     if new.features is distinct from old.features then
       v_changed := v_changed || jsonb_build_object('features', jsonb_build_array(old.features, new.features));
     end if;
+    if new.leads_per_month is distinct from old.leads_per_month then
+      v_changed := v_changed || jsonb_build_object('leads_per_month', jsonb_build_array(old.leads_per_month, new.leads_per_month));
+    end if;
+    if new.featured_days is distinct from old.featured_days then
+      v_changed := v_changed || jsonb_build_object('featured_days', jsonb_build_array(old.featured_days, new.featured_days));
+    end if;
+    if new.has_reports is distinct from old.has_reports then
+      v_changed := v_changed || jsonb_build_object('has_reports', jsonb_build_array(old.has_reports, new.has_reports));
+    end if;
     if new.is_offered is distinct from old.is_offered then
       v_changed := v_changed || jsonb_build_object('is_offered', jsonb_build_array(old.is_offered, new.is_offered));
     end if;
     if new.stripe_price_id is distinct from old.stripe_price_id then
       v_changed := v_changed || jsonb_build_object('stripe_price_id', jsonb_build_array(case when old.stripe_price_id is not null then '•' end, case when new.stripe_price_id is not null then '•' end));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
     end if;
   end if;
   insert into audit.audit_logs
@@ -13589,17 +15980,6 @@ alter function app.archived_promo_codes(uuid,int) owner to culturepass_authz;
 revoke execute on function app.archived_promo_codes(uuid,int) from public;
 grant execute on function app.archived_promo_codes(uuid,int) to culturepass_app;
 
-create function app.promo_codes_counters() returns trigger
-  language plpgsql security definer set search_path = '' as $$
--- A new row has nothing to count yet.
-begin
-  insert into counters.promo_codes (id) select a.id from added a on conflict (id) do nothing;
-  return null;
-end
-$$;
-alter function app.promo_codes_counters() owner to culturepass_counter;
-revoke execute on function app.promo_codes_counters() from public;
-
 create function audit.record_promo_codes() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- A change by its columns, each with what it was and what it is.
@@ -13650,6 +16030,9 @@ begin
     end if;
     if new.valid_to is distinct from old.valid_to then
       v_changed := v_changed || jsonb_build_object('valid_to', jsonb_build_array(old.valid_to, new.valid_to));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
     end if;
   end if;
   insert into audit.audit_logs
@@ -13931,7 +16314,7 @@ begin
       and not exists (select from app.businesses p where p.id = t.target_business_id and p.status = 'archived')
       and not exists (select from app.venues p where p.id = t.target_venue_id and p.status = 'archived')
       and not exists (select from app.cities p where p.id = t.city_id and p.status = 'archived')
-      and not exists (select from app.promotions o where o.status <> 'archived' and o.target_type = t.target_type and o.target_id = t.target_id and o.slot = t.slot and pg_catalog.tstzrange(o.starts_at, o.ends_at, '[)') && pg_catalog.tstzrange(t.starts_at, t.ends_at, '[)'));
+      and not exists (select from app.promotions o where o.status <> 'archived' and o.target_type = t.target_type and o.target_id = t.target_id and o.slot = t.slot and pg_catalog.tstzrange(o.starts_at, o.ends_at, '[)') && pg_catalog.tstzrange(t.starts_at, t.ends_at, '[)') and (o.state in ('requested', 'approved', 'active')) and (t.state in ('requested', 'approved', 'active')));
   exception when unique_violation or exclusion_violation or foreign_key_violation then
     -- Two of them want the same place, or somebody else was quicker: one by one.
     foreach v_id in array p_ids loop
@@ -13942,7 +16325,7 @@ begin
           and not exists (select from app.businesses p where p.id = t.target_business_id and p.status = 'archived')
           and not exists (select from app.venues p where p.id = t.target_venue_id and p.status = 'archived')
           and not exists (select from app.cities p where p.id = t.city_id and p.status = 'archived')
-          and not exists (select from app.promotions o where o.status <> 'archived' and o.target_type = t.target_type and o.target_id = t.target_id and o.slot = t.slot and pg_catalog.tstzrange(o.starts_at, o.ends_at, '[)') && pg_catalog.tstzrange(t.starts_at, t.ends_at, '[)'));
+          and not exists (select from app.promotions o where o.status <> 'archived' and o.target_type = t.target_type and o.target_id = t.target_id and o.slot = t.slot and pg_catalog.tstzrange(o.starts_at, o.ends_at, '[)') && pg_catalog.tstzrange(t.starts_at, t.ends_at, '[)') and (o.state in ('requested', 'approved', 'active')) and (t.state in ('requested', 'approved', 'active')));
       exception when unique_violation or exclusion_violation or foreign_key_violation then
         null;
       end;
@@ -13956,7 +16339,7 @@ begin
         when exists (select from app.businesses p where p.id = t.target_business_id and p.status = 'archived') then '{"code": "reference", "pointer": "/target_id"}'::jsonb
         when exists (select from app.venues p where p.id = t.target_venue_id and p.status = 'archived') then '{"code": "reference", "pointer": "/target_id"}'::jsonb
         when exists (select from app.cities p where p.id = t.city_id and p.status = 'archived') then '{"code": "reference", "pointer": "/city_id"}'::jsonb
-        when exists (select from app.promotions o where o.status <> 'archived' and o.target_type = t.target_type and o.target_id = t.target_id and o.slot = t.slot and pg_catalog.tstzrange(o.starts_at, o.ends_at, '[)') && pg_catalog.tstzrange(t.starts_at, t.ends_at, '[)')) then '{"code": "conflict", "pointer": "/starts_at"}'::jsonb
+        when exists (select from app.promotions o where o.status <> 'archived' and o.target_type = t.target_type and o.target_id = t.target_id and o.slot = t.slot and pg_catalog.tstzrange(o.starts_at, o.ends_at, '[)') && pg_catalog.tstzrange(t.starts_at, t.ends_at, '[)') and (o.state in ('requested', 'approved', 'active')) and (t.state in ('requested', 'approved', 'active'))) then '{"code": "conflict", "pointer": "/starts_at"}'::jsonb
         else '{"code": "conflict", "pointer": ""}'::jsonb end as why
       from app.promotions t
       where t.id = any(p_ids) and t.status = 'archived'
@@ -14047,6 +16430,9 @@ begin
     if new.state is distinct from old.state then
       v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -14060,6 +16446,27 @@ end
 $$;
 alter function audit.record_promotions() owner to culturepass_audit;
 revoke execute on function audit.record_promotions() from public;
+
+create function app.quote_may(p_id uuid) returns text[]
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- Actions that the caller may do, of those whose rule reads a column or row that not everyone may.
+begin
+  return (
+    select array_remove(array[
+      case when t.state in ('draft')
+        and t.valid_until > now()
+        and (select r.state from app.leads r where r.id = t.lead_id) in ('new', 'viewed') then 'send now' end,
+      case when t.state in ('sent')
+        and t.valid_until > now()
+        and (select r.state from app.leads r where r.id = t.lead_id) in ('new', 'viewed') then 'accept now' end
+    ], null)
+    from app.quotes t where t.id = p_id
+  );
+end
+$$;
+alter function app.quote_may(uuid) owner to culturepass_authz;
+revoke execute on function app.quote_may(uuid) from public;
+grant execute on function app.quote_may(uuid) to culturepass_app;
 
 create function sec.may_quote(p_id uuid, p_what text) returns boolean
   language plpgsql security definer set search_path = '' as $$
@@ -14146,6 +16553,30 @@ alter function sec.holds_quote(uuid,text) owner to culturepass_authz;
 revoke execute on function sec.holds_quote(uuid,text) from public;
 grant execute on function sec.holds_quote(uuid,text) to culturepass_app, culturepass_job;
 
+create function sec.quotes_send_when(p_id uuid) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- The guard of a transition: what it depends on stays as it is until the transition is done.
+begin
+  perform from app.leads r where r.id = (select t.lead_id from app.quotes t where t.id = p_id) for share;
+  return coalesce((select t.valid_until > now() and (select r.state from app.leads r where r.id = t.lead_id) in ('new', 'viewed') from app.quotes t where t.id = p_id), false);
+end
+$$;
+alter function sec.quotes_send_when(uuid) owner to culturepass_counter;
+revoke execute on function sec.quotes_send_when(uuid) from public;
+grant execute on function sec.quotes_send_when(uuid) to culturepass_app;
+
+create function sec.quotes_accept_when(p_id uuid) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- The guard of a transition: what it depends on stays as it is until the transition is done.
+begin
+  perform from app.leads r where r.id = (select t.lead_id from app.quotes t where t.id = p_id) for share;
+  return coalesce((select t.valid_until > now() and (select r.state from app.leads r where r.id = t.lead_id) in ('new', 'viewed') from app.quotes t where t.id = p_id), false);
+end
+$$;
+alter function sec.quotes_accept_when(uuid) owner to culturepass_counter;
+revoke execute on function sec.quotes_accept_when(uuid) from public;
+grant execute on function sec.quotes_accept_when(uuid) to culturepass_app;
+
 create function app.quotes_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -14156,6 +16587,12 @@ begin
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
   if v_action not in ('send', 'accept', 'decline', 'expire') and new.state is distinct from old.state then
+    raise exception 'not changed by %', v_action using errcode = '42501';
+  end if;
+  if v_action not in ('accept') and new.accepted_by_id is distinct from old.accepted_by_id then
+    raise exception 'not changed by %', v_action using errcode = '42501';
+  end if;
+  if v_action not in ('accept') and new.accepted_at is distinct from old.accepted_at then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
   if v_action not in ('update') and (new.amount_cents is distinct from old.amount_cents or new.currency is distinct from old.currency or new.terms is distinct from old.terms or new.valid_until is distinct from old.valid_until) then
@@ -14187,7 +16624,7 @@ begin
       if new.state <> 'sent' then
         raise exception 'not this state' using errcode = '42501';
       end if;
-      if (old.valid_until > now()) is not true then
+      if (sec.quotes_send_when(old.id)) is not true then
         raise exception 'not now' using errcode = '23514', constraint = 'quotes_send_when';
       end if;
     when 'accept' then
@@ -14197,7 +16634,13 @@ begin
       if new.state <> 'accepted' then
         raise exception 'not this state' using errcode = '42501';
       end if;
-      if (old.valid_until > now()) is not true then
+      if (new.accepted_by_id = sec.uid()) is not true then
+        raise exception 'not this value' using errcode = '42501';
+      end if;
+      if new.accepted_at is distinct from now() then
+        raise exception 'not this value' using errcode = '42501';
+      end if;
+      if (sec.quotes_accept_when(old.id)) is not true then
         raise exception 'not now' using errcode = '23514', constraint = 'quotes_accept_when';
       end if;
     when 'decline' then
@@ -14237,14 +16680,18 @@ begin
   begin
     update app.quotes t set status = 'active'
     where t.id = any(p_ids) and t.status = 'archived'
-      and not exists (select from app.leads p where p.id = t.lead_id and p.status = 'archived');
+      and not exists (select from app.leads p where p.id = t.lead_id and p.status = 'archived')
+      and not exists (select from app.users p where p.id = t.accepted_by_id and p.status = 'archived')
+      and not exists (select from app.quotes o where o.status <> 'archived' and o.lead_id = t.lead_id and (o.state = 'accepted') and (t.state = 'accepted'));
   exception when unique_violation or exclusion_violation or foreign_key_violation then
     -- Two of them want the same place, or somebody else was quicker: one by one.
     foreach v_id in array p_ids loop
       begin
         update app.quotes t set status = 'active'
         where t.id = v_id and t.status = 'archived'
-          and not exists (select from app.leads p where p.id = t.lead_id and p.status = 'archived');
+          and not exists (select from app.leads p where p.id = t.lead_id and p.status = 'archived')
+          and not exists (select from app.users p where p.id = t.accepted_by_id and p.status = 'archived')
+          and not exists (select from app.quotes o where o.status <> 'archived' and o.lead_id = t.lead_id and (o.state = 'accepted') and (t.state = 'accepted'));
       exception when unique_violation or exclusion_violation or foreign_key_violation then
         null;
       end;
@@ -14255,6 +16702,8 @@ begin
     from (
       select t.id, case
         when exists (select from app.leads p where p.id = t.lead_id and p.status = 'archived') then '{"code": "reference", "pointer": "/lead_id"}'::jsonb
+        when exists (select from app.users p where p.id = t.accepted_by_id and p.status = 'archived') then '{"code": "reference", "pointer": "/accepted_by_id"}'::jsonb
+        when exists (select from app.quotes o where o.status <> 'archived' and o.lead_id = t.lead_id and (o.state = 'accepted') and (t.state = 'accepted')) then '{"code": "conflict", "pointer": "/lead_id"}'::jsonb
         else '{"code": "conflict", "pointer": ""}'::jsonb end as why
       from app.quotes t
       where t.id = any(p_ids) and t.status = 'archived'
@@ -14313,11 +16762,13 @@ begin
     v_changed := jsonb_strip_nulls(jsonb_build_object(
       'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
       'lead_id', case when new.lead_id is not null then jsonb_build_array(null, new.lead_id) end,
+      'accepted_by_id', case when new.accepted_by_id is not null then jsonb_build_array(null, new.accepted_by_id) end,
       'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
       'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
       'terms', case when new.terms is not null then jsonb_build_array(null, new.terms) end,
       'valid_until', case when new.valid_until is not null then jsonb_build_array(null, new.valid_until) end,
-      'state', case when new.state is not null then jsonb_build_array(null, new.state) end
+      'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
+      'accepted_at', case when new.accepted_at is not null then jsonb_build_array(null, new.accepted_at) end
     ));
   else
     v_changed := '{}';
@@ -14326,6 +16777,9 @@ begin
     end if;
     if new.lead_id is distinct from old.lead_id then
       v_changed := v_changed || jsonb_build_object('lead_id', jsonb_build_array(old.lead_id, new.lead_id));
+    end if;
+    if new.accepted_by_id is distinct from old.accepted_by_id then
+      v_changed := v_changed || jsonb_build_object('accepted_by_id', jsonb_build_array(old.accepted_by_id, new.accepted_by_id));
     end if;
     if new.amount_cents is distinct from old.amount_cents then
       v_changed := v_changed || jsonb_build_object('amount_cents', jsonb_build_array(old.amount_cents, new.amount_cents));
@@ -14341,6 +16795,12 @@ begin
     end if;
     if new.state is distinct from old.state then
       v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+    end if;
+    if new.accepted_at is distinct from old.accepted_at then
+      v_changed := v_changed || jsonb_build_object('accepted_at', jsonb_build_array(old.accepted_at, new.accepted_at));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
     end if;
   end if;
   insert into audit.audit_logs
@@ -14472,6 +16932,9 @@ begin
     if new.rewarded_at is distinct from old.rewarded_at then
       v_changed := v_changed || jsonb_build_object('rewarded_at', jsonb_build_array(old.rewarded_at, new.rewarded_at));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -14485,6 +16948,204 @@ end
 $$;
 alter function audit.record_referrals() owner to culturepass_audit;
 revoke execute on function audit.record_referrals() from public;
+
+create function app.refund_private(p_id uuid) returns table(organizer_cents bigint, platform_fee_cents bigint, city_share_cents bigint, stripe_refund_id text, stripe_idempotency_key text, _seen bigint)
+  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+-- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+begin
+  return query select
+    case when may.r0 then t.organizer_cents end,
+    case when may.r0 then t.platform_fee_cents end,
+    case when may.r0 then t.city_share_cents end,
+    case when may.r1 then t.stripe_refund_id end,
+    case when may.r1 then t.stripe_idempotency_key end,
+    case when may.r0 then 7::bigint else 0 end + case when may.r1 then 24::bigint else 0 end
+  from app.refunds t, lateral (
+    select
+      (sec.seen_order_host(t.order_id)) as r0,
+      (sec.is_platform_admin()) as r1
+    offset 0
+  ) may
+  where t.id = p_id;
+end
+$$;
+alter function app.refund_private(uuid) owner to culturepass_authz;
+revoke execute on function app.refund_private(uuid) from public;
+grant execute on function app.refund_private(uuid) to culturepass_app;
+
+create function sec.may_refund(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+  end into v_answer
+  from app.refunds t
+  where t.id = p_id and sec.seen_order(t.order_id) is not null;
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_refund(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_refund(uuid,text) from public;
+grant execute on function sec.may_refund(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_refund(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('platform', 'host') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'platform' then sec.is_platform_admin()
+    when 'host' then sec.seen_order_host(t.order_id)
+  end into v_answer
+  from app.refunds t
+  where t.id = p_id and sec.seen_order(t.order_id) is not null;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_refund(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_refund(uuid,text) from public;
+grant execute on function sec.holds_refund(uuid,text) to culturepass_app, culturepass_job;
+
+create function app.refunds_module_update() returns trigger
+  language plpgsql set search_path = '' as $$
+-- Holds each module to the columns that it says it writes.
+begin
+  if sec.job() = 'payments'
+      and (
+        new.order_id is distinct from old.order_id
+        or new.requested_by_id is distinct from old.requested_by_id
+        or new.amount_cents is distinct from old.amount_cents
+        or new.card_cents is distinct from old.card_cents
+        or new.wallet_cents is distinct from old.wallet_cents
+        or new.cash_cents is distinct from old.cash_cents
+        or new.organizer_cents is distinct from old.organizer_cents
+        or new.platform_fee_cents is distinct from old.platform_fee_cents
+        or new.city_share_cents is distinct from old.city_share_cents
+        or new.currency is distinct from old.currency
+        or new.reason is distinct from old.reason
+        or new.note is distinct from old.note
+      ) then
+    raise exception 'not written by the module payments' using errcode = '42501';
+  end if;
+  return new;
+end
+$$;
+alter function app.refunds_module_update() owner to culturepass_owner;
+
+create function audit.record_refunds() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A change by its columns, each with what it was and what it is.
+declare
+  v_changed jsonb;
+begin
+  if tg_op = 'INSERT' then
+    v_changed := jsonb_strip_nulls(jsonb_build_object(
+      'order_id', case when new.order_id is not null then jsonb_build_array(null, new.order_id) end,
+      'requested_by_id', case when new.requested_by_id is not null then jsonb_build_array(null, new.requested_by_id) end,
+      'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
+      'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
+      'card_cents', case when new.card_cents is not null then jsonb_build_array(null, new.card_cents) end,
+      'wallet_cents', case when new.wallet_cents is not null then jsonb_build_array(null, new.wallet_cents) end,
+      'cash_cents', case when new.cash_cents is not null then jsonb_build_array(null, new.cash_cents) end,
+      'organizer_cents', case when new.organizer_cents is not null then jsonb_build_array(null, case when new.organizer_cents is not null then '•' end) end,
+      'platform_fee_cents', case when new.platform_fee_cents is not null then jsonb_build_array(null, case when new.platform_fee_cents is not null then '•' end) end,
+      'city_share_cents', case when new.city_share_cents is not null then jsonb_build_array(null, case when new.city_share_cents is not null then '•' end) end,
+      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
+      'reason', case when new.reason is not null then jsonb_build_array(null, new.reason) end,
+      'note', case when new.note is not null then jsonb_build_array(null, new.note) end,
+      'failure_code', case when new.failure_code is not null then jsonb_build_array(null, new.failure_code) end,
+      'stripe_refund_id', case when new.stripe_refund_id is not null then jsonb_build_array(null, case when new.stripe_refund_id is not null then '•' end) end,
+      'stripe_idempotency_key', case when new.stripe_idempotency_key is not null then jsonb_build_array(null, case when new.stripe_idempotency_key is not null then '•' end) end,
+      'settled_at', case when new.settled_at is not null then jsonb_build_array(null, new.settled_at) end
+    ));
+  else
+    v_changed := '{}';
+    if new.order_id is distinct from old.order_id then
+      v_changed := v_changed || jsonb_build_object('order_id', jsonb_build_array(old.order_id, new.order_id));
+    end if;
+    if new.requested_by_id is distinct from old.requested_by_id then
+      v_changed := v_changed || jsonb_build_object('requested_by_id', jsonb_build_array(old.requested_by_id, new.requested_by_id));
+    end if;
+    if new.state is distinct from old.state then
+      v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+    end if;
+    if new.amount_cents is distinct from old.amount_cents then
+      v_changed := v_changed || jsonb_build_object('amount_cents', jsonb_build_array(old.amount_cents, new.amount_cents));
+    end if;
+    if new.card_cents is distinct from old.card_cents then
+      v_changed := v_changed || jsonb_build_object('card_cents', jsonb_build_array(old.card_cents, new.card_cents));
+    end if;
+    if new.wallet_cents is distinct from old.wallet_cents then
+      v_changed := v_changed || jsonb_build_object('wallet_cents', jsonb_build_array(old.wallet_cents, new.wallet_cents));
+    end if;
+    if new.cash_cents is distinct from old.cash_cents then
+      v_changed := v_changed || jsonb_build_object('cash_cents', jsonb_build_array(old.cash_cents, new.cash_cents));
+    end if;
+    if new.organizer_cents is distinct from old.organizer_cents then
+      v_changed := v_changed || jsonb_build_object('organizer_cents', jsonb_build_array(case when old.organizer_cents is not null then '•' end, case when new.organizer_cents is not null then '•' end));
+    end if;
+    if new.platform_fee_cents is distinct from old.platform_fee_cents then
+      v_changed := v_changed || jsonb_build_object('platform_fee_cents', jsonb_build_array(case when old.platform_fee_cents is not null then '•' end, case when new.platform_fee_cents is not null then '•' end));
+    end if;
+    if new.city_share_cents is distinct from old.city_share_cents then
+      v_changed := v_changed || jsonb_build_object('city_share_cents', jsonb_build_array(case when old.city_share_cents is not null then '•' end, case when new.city_share_cents is not null then '•' end));
+    end if;
+    if new.currency is distinct from old.currency then
+      v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+    end if;
+    if new.reason is distinct from old.reason then
+      v_changed := v_changed || jsonb_build_object('reason', jsonb_build_array(old.reason, new.reason));
+    end if;
+    if new.note is distinct from old.note then
+      v_changed := v_changed || jsonb_build_object('note', jsonb_build_array(old.note, new.note));
+    end if;
+    if new.failure_code is distinct from old.failure_code then
+      v_changed := v_changed || jsonb_build_object('failure_code', jsonb_build_array(old.failure_code, new.failure_code));
+    end if;
+    if new.stripe_refund_id is distinct from old.stripe_refund_id then
+      v_changed := v_changed || jsonb_build_object('stripe_refund_id', jsonb_build_array(case when old.stripe_refund_id is not null then '•' end, case when new.stripe_refund_id is not null then '•' end));
+    end if;
+    if new.stripe_idempotency_key is distinct from old.stripe_idempotency_key then
+      v_changed := v_changed || jsonb_build_object('stripe_idempotency_key', jsonb_build_array(case when old.stripe_idempotency_key is not null then '•' end, case when new.stripe_idempotency_key is not null then '•' end));
+    end if;
+    if new.settled_at is distinct from old.settled_at then
+      v_changed := v_changed || jsonb_build_object('settled_at', jsonb_build_array(old.settled_at, new.settled_at));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
+  end if;
+  insert into audit.audit_logs
+    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
+  values (
+    'refund', coalesce(new.id, old.id),
+    case tg_op when 'INSERT' then 'create' else coalesce(sec.action(), lower(tg_op)) end,
+    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), v_changed
+  );
+  return null;
+end
+$$;
+alter function audit.record_refunds() owner to culturepass_audit;
+revoke execute on function audit.record_refunds() from public;
 
 create function sec.may_revenue_share(p_id uuid, p_what text) returns boolean
   language plpgsql security definer set search_path = '' as $$
@@ -14550,6 +17211,9 @@ begin
     end if;
     if new.paid_at is distinct from old.paid_at then
       v_changed := v_changed || jsonb_build_object('paid_at', jsonb_build_array(old.paid_at, new.paid_at));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
     end if;
   end if;
   insert into audit.audit_logs
@@ -14733,6 +17397,7 @@ create function app.reviews_guard() returns trigger
 -- Holds each action of a request to its effect.
 declare
   v_action constant text := coalesce(sec.action(), '');
+  v_refused text[] := '{}';
 begin
   if v_action not in ('archive', 'restore', 'suspend', 'unsuspend') and new.status is distinct from old.status then
     raise exception 'not changed by %', v_action using errcode = '42501';
@@ -14743,17 +17408,20 @@ begin
   case v_action
     when 'update' then
       if new.rating is distinct from old.rating and (old.reviewer_id = sec.uid()) is not true then
-        raise exception 'field rating' using errcode = '42501';
+        v_refused := array_append(v_refused, 'rating');
       end if;
       if new.comment is distinct from old.comment and (old.reviewer_id = sec.uid()) is not true then
-        raise exception 'field comment' using errcode = '42501';
+        v_refused := array_append(v_refused, 'comment');
       end if;
       if new.reply is distinct from old.reply
         and ((old.entity_type = 'organization' and sec.seen_organization_admin(old.entity_id))
           or (old.entity_type = 'business' and sec.seen_business_admin(old.entity_id))
           or (old.entity_type = 'venue' and sec.seen_venue_admin(old.entity_id))
           or (old.entity_type = 'community' and sec.seen_community_admin(old.entity_id))) is not true then
-        raise exception 'field reply' using errcode = '42501';
+        v_refused := array_append(v_refused, 'reply');
+      end if;
+      if v_refused <> '{}' then
+        raise exception 'fields %', array_to_string(v_refused, ' ') using errcode = '42501';
       end if;
     when 'archive' then
       if old.status <> 'active' or new.status <> 'archived' then
@@ -14782,19 +17450,24 @@ alter function app.reviews_guard() owner to culturepass_owner;
 create function app.reviews_guard_insert() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds field rules when a row is made.
+declare
+  v_refused text[] := '{}';
 begin
   if new.rating is not null and (new.reviewer_id = sec.uid()) is not true then
-      raise exception 'field rating' using errcode = '42501';
+    v_refused := array_append(v_refused, 'rating');
   end if;
   if new.comment is not null and (new.reviewer_id = sec.uid()) is not true then
-      raise exception 'field comment' using errcode = '42501';
+    v_refused := array_append(v_refused, 'comment');
   end if;
   if new.reply is not null
     and ((new.entity_type = 'organization' and sec.seen_organization_admin(new.entity_id))
       or (new.entity_type = 'business' and sec.seen_business_admin(new.entity_id))
       or (new.entity_type = 'venue' and sec.seen_venue_admin(new.entity_id))
       or (new.entity_type = 'community' and sec.seen_community_admin(new.entity_id))) is not true then
-      raise exception 'field reply' using errcode = '42501';
+    v_refused := array_append(v_refused, 'reply');
+  end if;
+  if v_refused <> '{}' then
+    raise exception 'fields %', array_to_string(v_refused, ' ') using errcode = '42501';
   end if;
   return new;
 end
@@ -15087,6 +17760,9 @@ begin
     end if;
     if new.reply is distinct from old.reply then
       v_changed := v_changed || jsonb_build_object('reply', jsonb_build_array(old.reply, new.reply));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
     end if;
   end if;
   insert into audit.audit_logs
@@ -15516,6 +18192,9 @@ begin
     if new.state is distinct from old.state then
       v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -15844,6 +18523,9 @@ begin
     if new.state is distinct from old.state then
       v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -15931,6 +18613,9 @@ begin
     if new.issuer_session is distinct from old.issuer_session then
       v_changed := v_changed || jsonb_build_object('issuer_session', jsonb_build_array(case when old.issuer_session is not null then '•' end, case when new.issuer_session is not null then '•' end));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -15945,12 +18630,117 @@ $$;
 alter function audit.record_sessions() owner to culturepass_audit;
 revoke execute on function audit.record_sessions() from public;
 
-create function app.subscription_private(p_id uuid) returns table(stripe_subscription_id text)
+create function sec.may_stripe_event(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+  end into v_answer
+  from app.stripe_events t
+  where t.id = p_id and sec.is_platform_admin();
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_stripe_event(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_stripe_event(uuid,text) from public;
+grant execute on function sec.may_stripe_event(uuid,text) to culturepass_app, culturepass_job;
+
+create function audit.record_stripe_events() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A change by its columns, each with what it was and what it is.
+declare
+  v_changed jsonb;
+begin
+  if tg_op = 'INSERT' then
+    v_changed := jsonb_strip_nulls(jsonb_build_object(
+      'stripe_event_id', case when new.stripe_event_id is not null then jsonb_build_array(null, new.stripe_event_id) end,
+      'type', case when new.type is not null then jsonb_build_array(null, new.type) end,
+      'stripe_account_id', case when new.stripe_account_id is not null then jsonb_build_array(null, case when new.stripe_account_id is not null then '•' end) end,
+      'object_type', case when new.object_type is not null then jsonb_build_array(null, new.object_type) end,
+      'object_id', case when new.object_id is not null then jsonb_build_array(null, case when new.object_id is not null then '•' end) end,
+      'api_version', case when new.api_version is not null then jsonb_build_array(null, new.api_version) end,
+      'livemode', case when new.livemode is not null then jsonb_build_array(null, new.livemode) end,
+      'happened_at', case when new.happened_at is not null then jsonb_build_array(null, new.happened_at) end,
+      'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
+      'error', case when new.error is not null then jsonb_build_array(null, new.error) end,
+      'settled_at', case when new.settled_at is not null then jsonb_build_array(null, new.settled_at) end
+    ));
+  else
+    v_changed := '{}';
+    if new.stripe_event_id is distinct from old.stripe_event_id then
+      v_changed := v_changed || jsonb_build_object('stripe_event_id', jsonb_build_array(old.stripe_event_id, new.stripe_event_id));
+    end if;
+    if new.type is distinct from old.type then
+      v_changed := v_changed || jsonb_build_object('type', jsonb_build_array(old.type, new.type));
+    end if;
+    if new.stripe_account_id is distinct from old.stripe_account_id then
+      v_changed := v_changed || jsonb_build_object('stripe_account_id', jsonb_build_array(case when old.stripe_account_id is not null then '•' end, case when new.stripe_account_id is not null then '•' end));
+    end if;
+    if new.object_type is distinct from old.object_type then
+      v_changed := v_changed || jsonb_build_object('object_type', jsonb_build_array(old.object_type, new.object_type));
+    end if;
+    if new.object_id is distinct from old.object_id then
+      v_changed := v_changed || jsonb_build_object('object_id', jsonb_build_array(case when old.object_id is not null then '•' end, case when new.object_id is not null then '•' end));
+    end if;
+    if new.api_version is distinct from old.api_version then
+      v_changed := v_changed || jsonb_build_object('api_version', jsonb_build_array(old.api_version, new.api_version));
+    end if;
+    if new.livemode is distinct from old.livemode then
+      v_changed := v_changed || jsonb_build_object('livemode', jsonb_build_array(old.livemode, new.livemode));
+    end if;
+    if new.happened_at is distinct from old.happened_at then
+      v_changed := v_changed || jsonb_build_object('happened_at', jsonb_build_array(old.happened_at, new.happened_at));
+    end if;
+    if new.state is distinct from old.state then
+      v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+    end if;
+    if new.error is distinct from old.error then
+      v_changed := v_changed || jsonb_build_object('error', jsonb_build_array(old.error, new.error));
+    end if;
+    if new.settled_at is distinct from old.settled_at then
+      v_changed := v_changed || jsonb_build_object('settled_at', jsonb_build_array(old.settled_at, new.settled_at));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
+  end if;
+  insert into audit.audit_logs
+    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
+  values (
+    'stripe_event', coalesce(new.id, old.id),
+    case tg_op when 'INSERT' then 'create' else coalesce(sec.action(), lower(tg_op)) end,
+    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), v_changed
+  );
+  return null;
+end
+$$;
+alter function audit.record_stripe_events() owner to culturepass_audit;
+revoke execute on function audit.record_stripe_events() from public;
+
+create function app.subscription_private(p_id uuid) returns table(stripe_subscription_id text, stripe_item_id text, stripe_idempotency_key text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
+-- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
 begin
   return query select
-    case when may.r0 then t.stripe_subscription_id end
+    case when may.r0 then t.stripe_subscription_id end,
+    case when may.r0 then t.stripe_item_id end,
+    case when may.r0 then t.stripe_idempotency_key end,
+    case when may.r0 then 7::bigint else 0 end
   from app.subscriptions t, lateral (
     select
       (sec.is_platform_admin()) as r0
@@ -16024,11 +18814,17 @@ begin
     v_changed := jsonb_strip_nulls(jsonb_build_object(
       'business_id', case when new.business_id is not null then jsonb_build_array(null, new.business_id) end,
       'plan_id', case when new.plan_id is not null then jsonb_build_array(null, new.plan_id) end,
-      'stripe_subscription_id', case when new.stripe_subscription_id is not null then jsonb_build_array(null, case when new.stripe_subscription_id is not null then '•' end) end,
+      'user_id', case when new.user_id is not null then jsonb_build_array(null, new.user_id) end,
       'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
       'current_period_start', case when new.current_period_start is not null then jsonb_build_array(null, new.current_period_start) end,
       'current_period_end', case when new.current_period_end is not null then jsonb_build_array(null, new.current_period_end) end,
-      'cancel_at_period_end', case when new.cancel_at_period_end is not null then jsonb_build_array(null, new.cancel_at_period_end) end
+      'cancel_at_period_end', case when new.cancel_at_period_end is not null then jsonb_build_array(null, new.cancel_at_period_end) end,
+      'entitled_until', case when new.entitled_until is not null then jsonb_build_array(null, new.entitled_until) end,
+      'stripe_subscription_id', case when new.stripe_subscription_id is not null then jsonb_build_array(null, case when new.stripe_subscription_id is not null then '•' end) end,
+      'stripe_item_id', case when new.stripe_item_id is not null then jsonb_build_array(null, case when new.stripe_item_id is not null then '•' end) end,
+      'stripe_idempotency_key', case when new.stripe_idempotency_key is not null then jsonb_build_array(null, case when new.stripe_idempotency_key is not null then '•' end) end,
+      'failure_code', case when new.failure_code is not null then jsonb_build_array(null, new.failure_code) end,
+      'synced_at', case when new.synced_at is not null then jsonb_build_array(null, new.synced_at) end
     ));
   else
     v_changed := '{}';
@@ -16038,8 +18834,8 @@ begin
     if new.plan_id is distinct from old.plan_id then
       v_changed := v_changed || jsonb_build_object('plan_id', jsonb_build_array(old.plan_id, new.plan_id));
     end if;
-    if new.stripe_subscription_id is distinct from old.stripe_subscription_id then
-      v_changed := v_changed || jsonb_build_object('stripe_subscription_id', jsonb_build_array(case when old.stripe_subscription_id is not null then '•' end, case when new.stripe_subscription_id is not null then '•' end));
+    if new.user_id is distinct from old.user_id then
+      v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
     end if;
     if new.state is distinct from old.state then
       v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
@@ -16052,6 +18848,27 @@ begin
     end if;
     if new.cancel_at_period_end is distinct from old.cancel_at_period_end then
       v_changed := v_changed || jsonb_build_object('cancel_at_period_end', jsonb_build_array(old.cancel_at_period_end, new.cancel_at_period_end));
+    end if;
+    if new.entitled_until is distinct from old.entitled_until then
+      v_changed := v_changed || jsonb_build_object('entitled_until', jsonb_build_array(old.entitled_until, new.entitled_until));
+    end if;
+    if new.stripe_subscription_id is distinct from old.stripe_subscription_id then
+      v_changed := v_changed || jsonb_build_object('stripe_subscription_id', jsonb_build_array(case when old.stripe_subscription_id is not null then '•' end, case when new.stripe_subscription_id is not null then '•' end));
+    end if;
+    if new.stripe_item_id is distinct from old.stripe_item_id then
+      v_changed := v_changed || jsonb_build_object('stripe_item_id', jsonb_build_array(case when old.stripe_item_id is not null then '•' end, case when new.stripe_item_id is not null then '•' end));
+    end if;
+    if new.stripe_idempotency_key is distinct from old.stripe_idempotency_key then
+      v_changed := v_changed || jsonb_build_object('stripe_idempotency_key', jsonb_build_array(case when old.stripe_idempotency_key is not null then '•' end, case when new.stripe_idempotency_key is not null then '•' end));
+    end if;
+    if new.failure_code is distinct from old.failure_code then
+      v_changed := v_changed || jsonb_build_object('failure_code', jsonb_build_array(old.failure_code, new.failure_code));
+    end if;
+    if new.synced_at is distinct from old.synced_at then
+      v_changed := v_changed || jsonb_build_object('synced_at', jsonb_build_array(old.synced_at, new.synced_at));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
     end if;
   end if;
   insert into audit.audit_logs
@@ -16067,12 +18884,13 @@ $$;
 alter function audit.record_subscriptions() owner to culturepass_audit;
 revoke execute on function audit.record_subscriptions() from public;
 
-create function app.ticket_private(p_id uuid) returns table(code text)
+create function app.ticket_private(p_id uuid) returns table(code text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
+-- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
 begin
   return query select
-    case when may.r0 then t.code end
+    case when may.r0 then t.code end,
+    case when may.r0 then 1::bigint else 0 end
   from app.tickets t, lateral (
     select
       (t.holder_id = sec.uid()) as r0
@@ -16219,8 +19037,12 @@ begin
       'event_id', case when new.event_id is not null then jsonb_build_array(null, new.event_id) end,
       'holder_id', case when new.holder_id is not null then jsonb_build_array(null, new.holder_id) end,
       'buyer_id', case when new.buyer_id is not null then jsonb_build_array(null, new.buyer_id) end,
+      'refund_id', case when new.refund_id is not null then jsonb_build_array(null, new.refund_id) end,
       'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
       'code', case when new.code is not null then jsonb_build_array(null, case when new.code is not null then '•' end) end,
+      'position', case when new.position is not null then jsonb_build_array(null, new.position) end,
+      'paid_cents', case when new.paid_cents is not null then jsonb_build_array(null, new.paid_cents) end,
+      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
       'secret_version', case when new.secret_version is not null then jsonb_build_array(null, new.secret_version) end
     ));
   else
@@ -16240,14 +19062,29 @@ begin
     if new.buyer_id is distinct from old.buyer_id then
       v_changed := v_changed || jsonb_build_object('buyer_id', jsonb_build_array(old.buyer_id, new.buyer_id));
     end if;
+    if new.refund_id is distinct from old.refund_id then
+      v_changed := v_changed || jsonb_build_object('refund_id', jsonb_build_array(old.refund_id, new.refund_id));
+    end if;
     if new.state is distinct from old.state then
       v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
     end if;
     if new.code is distinct from old.code then
       v_changed := v_changed || jsonb_build_object('code', jsonb_build_array(case when old.code is not null then '•' end, case when new.code is not null then '•' end));
     end if;
+    if new.position is distinct from old.position then
+      v_changed := v_changed || jsonb_build_object('position', jsonb_build_array(old.position, new.position));
+    end if;
+    if new.paid_cents is distinct from old.paid_cents then
+      v_changed := v_changed || jsonb_build_object('paid_cents', jsonb_build_array(old.paid_cents, new.paid_cents));
+    end if;
+    if new.currency is distinct from old.currency then
+      v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+    end if;
     if new.secret_version is distinct from old.secret_version then
       v_changed := v_changed || jsonb_build_object('secret_version', jsonb_build_array(old.secret_version, new.secret_version));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
     end if;
   end if;
   insert into audit.audit_logs
@@ -16262,6 +19099,88 @@ end
 $$;
 alter function audit.record_tickets() owner to culturepass_audit;
 revoke execute on function audit.record_tickets() from public;
+
+create function sec.may_ticket_transfer(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+  end into v_answer
+  from app.ticket_transfers t
+  where t.id = p_id and (t.from_id = sec.uid() or t.to_id = sec.uid() or sec.is_platform_admin());
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_ticket_transfer(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_ticket_transfer(uuid,text) from public;
+grant execute on function sec.may_ticket_transfer(uuid,text) to culturepass_app, culturepass_job;
+
+create function audit.record_ticket_transfers() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A change by its columns, each with what it was and what it is.
+declare
+  v_changed jsonb;
+begin
+  if tg_op = 'INSERT' then
+    v_changed := jsonb_strip_nulls(jsonb_build_object(
+      'ticket_id', case when new.ticket_id is not null then jsonb_build_array(null, new.ticket_id) end,
+      'from_id', case when new.from_id is not null then jsonb_build_array(null, new.from_id) end,
+      'to_id', case when new.to_id is not null then jsonb_build_array(null, new.to_id) end,
+      'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
+      'expires_at', case when new.expires_at is not null then jsonb_build_array(null, new.expires_at) end,
+      'decided_at', case when new.decided_at is not null then jsonb_build_array(null, new.decided_at) end
+    ));
+  else
+    v_changed := '{}';
+    if new.ticket_id is distinct from old.ticket_id then
+      v_changed := v_changed || jsonb_build_object('ticket_id', jsonb_build_array(old.ticket_id, new.ticket_id));
+    end if;
+    if new.from_id is distinct from old.from_id then
+      v_changed := v_changed || jsonb_build_object('from_id', jsonb_build_array(old.from_id, new.from_id));
+    end if;
+    if new.to_id is distinct from old.to_id then
+      v_changed := v_changed || jsonb_build_object('to_id', jsonb_build_array(old.to_id, new.to_id));
+    end if;
+    if new.state is distinct from old.state then
+      v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+    end if;
+    if new.expires_at is distinct from old.expires_at then
+      v_changed := v_changed || jsonb_build_object('expires_at', jsonb_build_array(old.expires_at, new.expires_at));
+    end if;
+    if new.decided_at is distinct from old.decided_at then
+      v_changed := v_changed || jsonb_build_object('decided_at', jsonb_build_array(old.decided_at, new.decided_at));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
+  end if;
+  insert into audit.audit_logs
+    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
+  values (
+    'ticket_transfer', coalesce(new.id, old.id),
+    case tg_op when 'INSERT' then 'create' else coalesce(sec.action(), lower(tg_op)) end,
+    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), v_changed
+  );
+  return null;
+end
+$$;
+alter function audit.record_ticket_transfers() owner to culturepass_audit;
+revoke execute on function audit.record_ticket_transfers() from public;
 
 create function sec.may_ticket_type(p_id uuid, p_what text) returns boolean
   language plpgsql security definer set search_path = '' as $$
@@ -16314,7 +19233,7 @@ begin
   if v_action not in ('archive', 'restore', 'suspend', 'unsuspend') and new.status is distinct from old.status then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
-  if v_action not in ('update') and (new.name is distinct from old.name or new.description is distinct from old.description or new.price_cents is distinct from old.price_cents or new.currency is distinct from old.currency or new.capacity is distinct from old.capacity or new.sales_start is distinct from old.sales_start or new.sales_end is distinct from old.sales_end or new.per_user_limit is distinct from old.per_user_limit or new.refundable_until is distinct from old.refundable_until) then
+  if v_action not in ('update') and (new.name is distinct from old.name or new.description is distinct from old.description or new.price_cents is distinct from old.price_cents or new.currency is distinct from old.currency or new.capacity is distinct from old.capacity or new.sales_start is distinct from old.sales_start or new.sales_end is distinct from old.sales_end or new.per_user_limit is distinct from old.per_user_limit or new.refundable_until is distinct from old.refundable_until or new.waitlist_minutes is distinct from old.waitlist_minutes) then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
   case v_action
@@ -16350,6 +19269,7 @@ create function app.ticket_types_archive_children() returns trigger
 begin
   update app.waitlist_entries t set status = 'archived', archived_with = new.id
     where t.ticket_type_id = new.id and t.status <> 'archived';
+  update app.waitlist_entries set offered_type_id = null where offered_type_id = new.id;
   return null;
 end
 $$;
@@ -16469,7 +19389,8 @@ begin
       'sales_start', case when new.sales_start is not null then jsonb_build_array(null, new.sales_start) end,
       'sales_end', case when new.sales_end is not null then jsonb_build_array(null, new.sales_end) end,
       'per_user_limit', case when new.per_user_limit is not null then jsonb_build_array(null, new.per_user_limit) end,
-      'refundable_until', case when new.refundable_until is not null then jsonb_build_array(null, new.refundable_until) end
+      'refundable_until', case when new.refundable_until is not null then jsonb_build_array(null, new.refundable_until) end,
+      'waitlist_minutes', case when new.waitlist_minutes is not null then jsonb_build_array(null, new.waitlist_minutes) end
     ));
   else
     v_changed := '{}';
@@ -16512,6 +19433,12 @@ begin
     if new.refundable_until is distinct from old.refundable_until then
       v_changed := v_changed || jsonb_build_object('refundable_until', jsonb_build_array(old.refundable_until, new.refundable_until));
     end if;
+    if new.waitlist_minutes is distinct from old.waitlist_minutes then
+      v_changed := v_changed || jsonb_build_object('waitlist_minutes', jsonb_build_array(old.waitlist_minutes, new.waitlist_minutes));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -16526,12 +19453,15 @@ $$;
 alter function audit.record_ticket_types() owner to culturepass_audit;
 revoke execute on function audit.record_ticket_types() from public;
 
-create function app.transaction_private(p_id uuid) returns table(stripe_idempotency_key text)
+create function app.transaction_private(p_id uuid) returns table(application_fee_cents bigint, stripe_account_id text, stripe_idempotency_key text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
+-- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
 begin
   return query select
-    case when may.r0 then t.stripe_idempotency_key end
+    case when may.r0 then t.application_fee_cents end,
+    case when may.r0 then t.stripe_account_id end,
+    case when may.r0 then t.stripe_idempotency_key end,
+    case when may.r0 then 7::bigint else 0 end
   from app.transactions t, lateral (
     select
       (sec.is_platform_admin()) as r0
@@ -16617,8 +19547,10 @@ begin
       'type', case when new.type is not null then jsonb_build_array(null, new.type) end,
       'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
       'refunded_cents', case when new.refunded_cents is not null then jsonb_build_array(null, new.refunded_cents) end,
+      'application_fee_cents', case when new.application_fee_cents is not null then jsonb_build_array(null, case when new.application_fee_cents is not null then '•' end) end,
       'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
       'stripe_payment_intent_id', case when new.stripe_payment_intent_id is not null then jsonb_build_array(null, case when new.stripe_payment_intent_id is not null then '•' end) end,
+      'stripe_account_id', case when new.stripe_account_id is not null then jsonb_build_array(null, case when new.stripe_account_id is not null then '•' end) end,
       'status', case when new.status is not null then jsonb_build_array(null, new.status) end,
       'failure_code', case when new.failure_code is not null then jsonb_build_array(null, new.failure_code) end,
       'attempt', case when new.attempt is not null then jsonb_build_array(null, new.attempt) end,
@@ -16651,11 +19583,17 @@ begin
     if new.refunded_cents is distinct from old.refunded_cents then
       v_changed := v_changed || jsonb_build_object('refunded_cents', jsonb_build_array(old.refunded_cents, new.refunded_cents));
     end if;
+    if new.application_fee_cents is distinct from old.application_fee_cents then
+      v_changed := v_changed || jsonb_build_object('application_fee_cents', jsonb_build_array(case when old.application_fee_cents is not null then '•' end, case when new.application_fee_cents is not null then '•' end));
+    end if;
     if new.currency is distinct from old.currency then
       v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
     end if;
     if new.stripe_payment_intent_id is distinct from old.stripe_payment_intent_id then
       v_changed := v_changed || jsonb_build_object('stripe_payment_intent_id', jsonb_build_array(case when old.stripe_payment_intent_id is not null then '•' end, case when new.stripe_payment_intent_id is not null then '•' end));
+    end if;
+    if new.stripe_account_id is distinct from old.stripe_account_id then
+      v_changed := v_changed || jsonb_build_object('stripe_account_id', jsonb_build_array(case when old.stripe_account_id is not null then '•' end, case when new.stripe_account_id is not null then '•' end));
     end if;
     if new.status is distinct from old.status then
       v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
@@ -16672,6 +19610,9 @@ begin
     if new.livemode is distinct from old.livemode then
       v_changed := v_changed || jsonb_build_object('livemode', jsonb_build_array(old.livemode, new.livemode));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -16686,6 +19627,176 @@ $$;
 alter function audit.record_transactions() owner to culturepass_audit;
 revoke execute on function audit.record_transactions() from public;
 
+create function app.transfer_private(p_id uuid) returns table(stripe_account_id text, stripe_object_id text, stripe_idempotency_key text, _seen bigint)
+  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+-- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+begin
+  return query select
+    case when may.r0 then t.stripe_account_id end,
+    case when may.r0 then t.stripe_object_id end,
+    case when may.r0 then t.stripe_idempotency_key end,
+    case when may.r0 then 7::bigint else 0 end
+  from app.transfers t, lateral (
+    select
+      (sec.is_platform_admin()) as r0
+    offset 0
+  ) may
+  where t.id = p_id;
+end
+$$;
+alter function app.transfer_private(uuid) owner to culturepass_authz;
+revoke execute on function app.transfer_private(uuid) from public;
+grant execute on function app.transfer_private(uuid) to culturepass_app;
+
+create function sec.may_transfer(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+  end into v_answer
+  from app.transfers t
+  where t.id = p_id
+    and (
+      sec.is_platform_admin()
+      or strpos(sec.held_city_admin(), t.city_id::text) > 0
+      or sec.seen_order_host(t.order_id)
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_transfer(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_transfer(uuid,text) from public;
+grant execute on function sec.may_transfer(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_transfer(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('platform') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'platform' then sec.is_platform_admin()
+  end into v_answer
+  from app.transfers t
+  where t.id = p_id
+    and (
+      sec.is_platform_admin()
+      or strpos(sec.held_city_admin(), t.city_id::text) > 0
+      or sec.seen_order_host(t.order_id)
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_transfer(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_transfer(uuid,text) from public;
+grant execute on function sec.holds_transfer(uuid,text) to culturepass_app, culturepass_job;
+
+create function audit.record_transfers() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A change by its columns, each with what it was and what it is.
+declare
+  v_changed jsonb;
+begin
+  if tg_op = 'INSERT' then
+    v_changed := jsonb_strip_nulls(jsonb_build_object(
+      'order_id', case when new.order_id is not null then jsonb_build_array(null, new.order_id) end,
+      'refund_id', case when new.refund_id is not null then jsonb_build_array(null, new.refund_id) end,
+      'dispute_id', case when new.dispute_id is not null then jsonb_build_array(null, new.dispute_id) end,
+      'city_id', case when new.city_id is not null then jsonb_build_array(null, new.city_id) end,
+      'source_id', case when new.source_id is not null then jsonb_build_array(null, new.source_id) end,
+      'kind', case when new.kind is not null then jsonb_build_array(null, new.kind) end,
+      'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
+      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
+      'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
+      'attempt', case when new.attempt is not null then jsonb_build_array(null, new.attempt) end,
+      'failure_code', case when new.failure_code is not null then jsonb_build_array(null, new.failure_code) end,
+      'stripe_account_id', case when new.stripe_account_id is not null then jsonb_build_array(null, case when new.stripe_account_id is not null then '•' end) end,
+      'stripe_object_id', case when new.stripe_object_id is not null then jsonb_build_array(null, case when new.stripe_object_id is not null then '•' end) end,
+      'stripe_idempotency_key', case when new.stripe_idempotency_key is not null then jsonb_build_array(null, case when new.stripe_idempotency_key is not null then '•' end) end,
+      'settled_at', case when new.settled_at is not null then jsonb_build_array(null, new.settled_at) end
+    ));
+  else
+    v_changed := '{}';
+    if new.order_id is distinct from old.order_id then
+      v_changed := v_changed || jsonb_build_object('order_id', jsonb_build_array(old.order_id, new.order_id));
+    end if;
+    if new.refund_id is distinct from old.refund_id then
+      v_changed := v_changed || jsonb_build_object('refund_id', jsonb_build_array(old.refund_id, new.refund_id));
+    end if;
+    if new.dispute_id is distinct from old.dispute_id then
+      v_changed := v_changed || jsonb_build_object('dispute_id', jsonb_build_array(old.dispute_id, new.dispute_id));
+    end if;
+    if new.city_id is distinct from old.city_id then
+      v_changed := v_changed || jsonb_build_object('city_id', jsonb_build_array(old.city_id, new.city_id));
+    end if;
+    if new.source_id is distinct from old.source_id then
+      v_changed := v_changed || jsonb_build_object('source_id', jsonb_build_array(old.source_id, new.source_id));
+    end if;
+    if new.kind is distinct from old.kind then
+      v_changed := v_changed || jsonb_build_object('kind', jsonb_build_array(old.kind, new.kind));
+    end if;
+    if new.amount_cents is distinct from old.amount_cents then
+      v_changed := v_changed || jsonb_build_object('amount_cents', jsonb_build_array(old.amount_cents, new.amount_cents));
+    end if;
+    if new.currency is distinct from old.currency then
+      v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+    end if;
+    if new.state is distinct from old.state then
+      v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+    end if;
+    if new.attempt is distinct from old.attempt then
+      v_changed := v_changed || jsonb_build_object('attempt', jsonb_build_array(old.attempt, new.attempt));
+    end if;
+    if new.failure_code is distinct from old.failure_code then
+      v_changed := v_changed || jsonb_build_object('failure_code', jsonb_build_array(old.failure_code, new.failure_code));
+    end if;
+    if new.stripe_account_id is distinct from old.stripe_account_id then
+      v_changed := v_changed || jsonb_build_object('stripe_account_id', jsonb_build_array(case when old.stripe_account_id is not null then '•' end, case when new.stripe_account_id is not null then '•' end));
+    end if;
+    if new.stripe_object_id is distinct from old.stripe_object_id then
+      v_changed := v_changed || jsonb_build_object('stripe_object_id', jsonb_build_array(case when old.stripe_object_id is not null then '•' end, case when new.stripe_object_id is not null then '•' end));
+    end if;
+    if new.stripe_idempotency_key is distinct from old.stripe_idempotency_key then
+      v_changed := v_changed || jsonb_build_object('stripe_idempotency_key', jsonb_build_array(case when old.stripe_idempotency_key is not null then '•' end, case when new.stripe_idempotency_key is not null then '•' end));
+    end if;
+    if new.settled_at is distinct from old.settled_at then
+      v_changed := v_changed || jsonb_build_object('settled_at', jsonb_build_array(old.settled_at, new.settled_at));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
+  end if;
+  insert into audit.audit_logs
+    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
+  values (
+    'transfer', coalesce(new.id, old.id),
+    case tg_op when 'INSERT' then 'create' else coalesce(sec.action(), lower(tg_op)) end,
+    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), v_changed
+  );
+  return null;
+end
+$$;
+alter function audit.record_transfers() owner to culturepass_audit;
+revoke execute on function audit.record_transfers() from public;
+
 create function app.users_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
 -- The newest public rows that hold the words, of all or of those before one: so many, or some more.
@@ -16699,6 +19810,8 @@ declare
   v_few constant int := 20;
   -- So many rows, and they are not all fetched to find the newest.
   v_many constant int := 5000;
+  -- Who wants more rows than a page has is given all that there are: reading the newest would only come on top.
+  v_page constant int := 200;
   v_enough constant int := greatest(p_wanted, v_few);
   v_all uuid[];
   v_found uuid[] := '{}';
@@ -16727,7 +19840,7 @@ begin
       if v_rows = 250 and cardinality(v_found) < 25 then
         -- Rare ones are fetched from the index, which knows no order.
         v_all := array(select d.id from search.users d where d.document @@ v_words limit v_many);
-        exit when cardinality(v_all) < v_many or p_wanted > 200;
+        exit when cardinality(v_all) < v_many or p_wanted > v_page;
       end if;
     end loop;
     if v_all is null or cardinality(v_all) >= v_many then
@@ -16789,35 +19902,142 @@ alter function app.users_search(text,boolean,text[],uuid,int) owner to culturepa
 revoke execute on function app.users_search(text,boolean,text[],uuid,int) from public;
 grant execute on function app.users_search(text,boolean,text[],uuid,int) to culturepass_app;
 
+create function app.users_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest rows that hold the words and that the caller sees, but not everybody.
+-- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_has_words boolean := coalesce(numnode(v_words) > 0, false);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- No more rows than this are looked through for each way in which rules name the caller.
+  v_most constant int := 20000;
+  v_mine uuid[];
+  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+begin
+  if v_words is null or sec.uid() is null then
+    return;
+  end if;
+  if (select sec.is_platform_admin()) then
+    -- They see nearly every row: the newest ones are gone through.
+    return query
+      select w.id
+      from (
+        select d.id
+        from (select d.* from search.users__hidden d where d.id < v_before order by d.id desc limit v_most) d
+        where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+          and (v_within is null or d.document @@ v_within)
+        union all
+        select d.id
+        from (select d.* from search.users d where d.id < v_before order by d.id desc limit v_most) d
+        where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+          and (v_within is null or d.document @@ v_within)
+          and (select true from app.users_public p where p.id = d.id) is null
+        order by 1 desc offset 0
+      ) w
+      where sec.seen_user(w.id) is not null
+      limit p_wanted;
+  end if;
+  -- Rows that name them are found however old they are.
+  v_mine := array(select distinct o.id from sec.own_users(v_most) as o(id) where o.id < v_before);
+  return query
+    select w.id
+    from (
+      select d.id
+      from unnest(v_mine) as m(id) join search.users__hidden d on d.id = m.id
+      where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+        and (v_within is null or d.document @@ v_within)
+      union all
+      select d.id
+      from unnest(v_mine) as m(id) join search.users d on d.id = m.id
+      where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+        and (v_within is null or d.document @@ v_within)
+        and (select true from app.users_public p where p.id = d.id) is null
+      order by 1 desc offset 0
+    ) w
+    where sec.seen_user(w.id) is not null
+    limit p_wanted;
+end
+$$;
+alter function app.users_search_own(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.users_search_own(text,boolean,text[],uuid,int) from public;
+grant execute on function app.users_search_own(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function sec.own_users(p_most int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
+-- `offset 0`: they are looked up by what names the caller, and then put in order.
+begin
+  return query
+  (
+    select o.id from (
+      select t.id from app.users t
+      where t.status <> 'archived' and t.id = (select sec.uid())
+      offset 0
+    ) o order by o.id desc limit p_most
+  )
+  union all
+  (
+    select o.id from (
+      select t.id from app.users t
+      where t.status <> 'archived' and t.home_city_id = any ((select sec.scopes_city_admin())::uuid[])
+      offset 0
+    ) o order by o.id desc limit p_most
+  );
+end
+$$;
+alter function sec.own_users(int) owner to culturepass_authz;
+revoke execute on function sec.own_users(int) from public;
+
 create function app.users_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Writes what is searched of the row anew.
 begin
-  if (new.status = 'active' and new.is_public) is not true then
+  if not (new.status <> 'archived') then
     delete from search.users where id = new.id;
+    delete from search.users__hidden where id = new.id;
     return null;
   end if;
-  insert into search.users as d (id, document, names)
-  values (
-    new.id,
-    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.handle || ' ' || new.display_name)),
-    sec.folded(' ' || new.handle || ' ' || new.display_name)
-  )
-  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  if new.status = 'active' and new.is_public then
+    if tg_op = 'UPDATE' then
+      delete from search.users__hidden where id = new.id;
+    end if;
+    insert into search.users as d (id, document, names)
+    values (
+      new.id,
+      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.handle || ' ' || new.display_name)),
+      sec.folded(' ' || new.handle || ' ' || new.display_name)
+    )
+    on conflict (id) do update set document = excluded.document, names = excluded.names;
+  else
+    if tg_op = 'UPDATE' then
+      delete from search.users where id = new.id;
+    end if;
+    insert into search.users__hidden as d (id, document, names)
+    values (
+      new.id,
+      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.handle || ' ' || new.display_name)),
+      sec.folded(' ' || new.handle || ' ' || new.display_name)
+    )
+    on conflict (id) do update set document = excluded.document, names = excluded.names;
+  end if;
   return null;
 end
 $$;
 alter function app.users_document() owner to culturepass_authz;
 revoke execute on function app.users_document() from public;
 
-create function app.user_private(p_id uuid) returns table(email public.citext, phone text, stripe_customer_id text)
+create function app.user_private(p_id uuid) returns table(email public.citext, phone text, stripe_customer_id text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
+-- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.email end,
     case when may.r0 then t.phone end,
-    case when may.r0 then t.stripe_customer_id end
+    case when may.r0 then t.stripe_customer_id end,
+    case when may.r0 then 7::bigint else 0 end
   from app.users t, lateral (
     select
       (t.id = sec.uid() or sec.is_platform_admin()) as r0
@@ -17025,6 +20245,7 @@ begin
     where t.user_id = new.id and t.status <> 'archived';
   update app.payment_methods t set status = 'archived', archived_with = new.id
     where t.user_id = new.id and t.status <> 'archived';
+  update app.quotes set accepted_by_id = null where accepted_by_id = new.id;
   update app.referrals t set status = 'archived', archived_with = new.id
     where t.referrer_id = new.id and t.status <> 'archived';
   update app.referrals t set status = 'archived', archived_with = new.id
@@ -17243,6 +20464,9 @@ begin
     if new.stripe_customer_id is distinct from old.stripe_customer_id then
       v_changed := v_changed || jsonb_build_object('stripe_customer_id', jsonb_build_array(case when old.stripe_customer_id is not null then '•' end, case when new.stripe_customer_id is not null then '•' end));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -17270,6 +20494,8 @@ declare
   v_few constant int := 20;
   -- So many rows, and they are not all fetched to find the newest.
   v_many constant int := 5000;
+  -- Who wants more rows than a page has is given all that there are: reading the newest would only come on top.
+  v_page constant int := 200;
   v_enough constant int := greatest(p_wanted, v_few);
   v_all uuid[];
   v_found uuid[] := '{}';
@@ -17298,7 +20524,7 @@ begin
       if v_rows = 250 and cardinality(v_found) < 25 then
         -- Rare ones are fetched from the index, which knows no order.
         v_all := array(select d.id from search.venues d where d.document @@ v_words limit v_many);
-        exit when cardinality(v_all) < v_many or p_wanted > 200;
+        exit when cardinality(v_all) < v_many or p_wanted > v_page;
       end if;
     end loop;
     if v_all is null or cardinality(v_all) >= v_many then
@@ -17360,21 +20586,195 @@ alter function app.venues_search(text,boolean,text[],uuid,int) owner to culturep
 revoke execute on function app.venues_search(text,boolean,text[],uuid,int) from public;
 grant execute on function app.venues_search(text,boolean,text[],uuid,int) to culturepass_app;
 
+create function app.venues_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest rows that hold the words and that the caller sees, but not everybody.
+-- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_has_words boolean := coalesce(numnode(v_words) > 0, false);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- No more rows than this are looked through for each way in which rules name the caller.
+  v_most constant int := 20000;
+  v_mine uuid[];
+  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+begin
+  if v_words is null or sec.uid() is null then
+    return;
+  end if;
+  if (select sec.is_platform_admin()) then
+    -- They see nearly every row: the newest ones are gone through.
+    return query
+      select w.id
+      from (
+        select d.id
+        from (select d.* from search.venues__hidden d where d.id < v_before order by d.id desc limit v_most) d
+        where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+          and (v_within is null or d.document @@ v_within)
+        union all
+        select d.id
+        from (select d.* from search.venues d where d.id < v_before order by d.id desc limit v_most) d
+        where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+          and (v_within is null or d.document @@ v_within)
+          and (select true from app.venues_public p where p.id = d.id) is null
+        order by 1 desc offset 0
+      ) w
+      where sec.seen_venue(w.id) is not null
+      limit p_wanted;
+  end if;
+  -- Rows that name them are found however old they are.
+  v_mine := array(select distinct o.id from sec.own_venues(v_most) as o(id) where o.id < v_before);
+  return query
+    select w.id
+    from (
+      select d.id
+      from unnest(v_mine) as m(id) join search.venues__hidden d on d.id = m.id
+      where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+        and (v_within is null or d.document @@ v_within)
+      union all
+      select d.id
+      from unnest(v_mine) as m(id) join search.venues d on d.id = m.id
+      where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+        and (v_within is null or d.document @@ v_within)
+        and (select true from app.venues_public p where p.id = d.id) is null
+      order by 1 desc offset 0
+    ) w
+    where sec.seen_venue(w.id) is not null
+    limit p_wanted;
+end
+$$;
+alter function app.venues_search_own(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.venues_search_own(text,boolean,text[],uuid,int) from public;
+grant execute on function app.venues_search_own(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function sec.own_venues(p_most int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
+-- `offset 0`: they are looked up by what names the caller, and then put in order.
+begin
+  return query
+  (
+    select o.id from (
+      select t.id from app.venues t
+      where t.status <> 'archived'
+        and t.owner_organization_id = any (array(select p1.id from app.organizations p1 where p1.id = any ((select sec.scopes_org_admin())::uuid[]) and (p1.status = 'active' and p1.state = 'approved') is not true union all select p1.id from app.organizations p1 where p1.city_id = any ((select sec.scopes_city_admin())::uuid[]) and (p1.status = 'active' and p1.state = 'approved') is not true))
+      offset 0
+    ) o order by o.id desc limit p_most
+  )
+  union all
+  (
+    select o.id from (
+      select t.id from app.venues t
+      where t.status <> 'archived'
+        and t.owner_business_id = any (array(select p1.id from app.businesses p1 where p1.id = any ((select sec.scopes_org_admin())::uuid[]) and (p1.status = 'active' and p1.state = 'approved') is not true union all select p1.id from app.businesses p1 where p1.city_id = any ((select sec.scopes_city_admin())::uuid[]) and (p1.status = 'active' and p1.state = 'approved') is not true))
+      offset 0
+    ) o order by o.id desc limit p_most
+  )
+  union all
+  (
+    select o.id from (
+      select t.id from app.venues t
+      where t.status <> 'archived'
+        and t.owner_institution_id = any (array(select p1.id from app.institutions p1 where p1.id = any ((select sec.scopes_org_admin())::uuid[]) and (p1.status = 'active') is not true union all select p1.id from app.institutions p1 where p1.city_id = any ((select sec.scopes_city_admin())::uuid[]) and (p1.status = 'active') is not true))
+      offset 0
+    ) o order by o.id desc limit p_most
+  )
+  union all
+  (
+    select o.id from (
+      select t.id from app.venues t
+      where t.status <> 'archived'
+        and t.owner_community_id = any (array(select p1.id from app.communities p1 where p1.id = any (array(select sec.my_community_members_3())) and (p1.status = 'active' and p1.visibility = 'public') is not true union all select p1.id from app.communities p1 where p1.id = any ((select sec.scopes_org_admin())::uuid[]) and (p1.status = 'active' and p1.visibility = 'public') is not true union all select p1.id from app.communities p1 where p1.id = any (array(select sec.my_community_members())) and (p1.status = 'active' and p1.visibility = 'public') is not true union all select p1.id from app.communities p1 where p1.city_id = any ((select sec.scopes_city_admin())::uuid[]) and (p1.status = 'active' and p1.visibility = 'public') is not true))
+      offset 0
+    ) o order by o.id desc limit p_most
+  )
+  union all
+  (
+    select o.id from (
+      select t.id from app.venues t
+      where t.status <> 'archived' and t.owner_organization_id = any ((select sec.scopes_org_admin())::uuid[])
+      offset 0
+    ) o order by o.id desc limit p_most
+  )
+  union all
+  (
+    select o.id from (
+      select t.id from app.venues t
+      where t.status <> 'archived' and t.owner_business_id = any ((select sec.scopes_org_admin())::uuid[])
+      offset 0
+    ) o order by o.id desc limit p_most
+  )
+  union all
+  (
+    select o.id from (
+      select t.id from app.venues t
+      where t.status <> 'archived' and t.owner_institution_id = any ((select sec.scopes_org_admin())::uuid[])
+      offset 0
+    ) o order by o.id desc limit p_most
+  )
+  union all
+  (
+    select o.id from (
+      select t.id from app.venues t
+      where t.status <> 'archived' and t.owner_community_id = any ((select sec.scopes_org_admin())::uuid[])
+      offset 0
+    ) o order by o.id desc limit p_most
+  )
+  union all
+  (
+    select o.id from (
+      select t.id from app.venues t
+      where t.status <> 'archived' and t.id = any ((select sec.scopes_org_admin())::uuid[])
+      offset 0
+    ) o order by o.id desc limit p_most
+  )
+  union all
+  (
+    select o.id from (
+      select t.id from app.venues t
+      where t.status <> 'archived' and t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+      offset 0
+    ) o order by o.id desc limit p_most
+  );
+end
+$$;
+alter function sec.own_venues(int) owner to culturepass_authz;
+revoke execute on function sec.own_venues(int) from public;
+
 create function app.venues_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Writes what is searched of the row anew.
 begin
-  if (new.status = 'active') is not true then
+  if not (new.status <> 'archived') then
     delete from search.venues where id = new.id;
+    delete from search.venues__hidden where id = new.id;
     return null;
   end if;
-  insert into search.venues as d (id, document, names)
-  values (
-    new.id,
-    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, '') || ' ' || new.address)) || array_to_tsvector(array_remove(array['=' || new.city_id, '=' || new.owner_id], null)),
-    sec.folded(' ' || new.name)
-  )
-  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  if new.status = 'active' then
+    if tg_op = 'UPDATE' then
+      delete from search.venues__hidden where id = new.id;
+    end if;
+    insert into search.venues as d (id, document, names)
+    values (
+      new.id,
+      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, '') || ' ' || new.address)) || array_to_tsvector(array_remove(array['=' || new.city_id, '=' || new.owner_id], null)),
+      sec.folded(' ' || new.name)
+    )
+    on conflict (id) do update set document = excluded.document, names = excluded.names;
+  else
+    if tg_op = 'UPDATE' then
+      delete from search.venues where id = new.id;
+    end if;
+    insert into search.venues__hidden as d (id, document, names)
+    values (
+      new.id,
+      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, '') || ' ' || new.address)) || array_to_tsvector(array_remove(array['=' || new.city_id, '=' || new.owner_id], null)),
+      sec.folded(' ' || new.name)
+    )
+    on conflict (id) do update set document = excluded.document, names = excluded.names;
+  end if;
   return null;
 end
 $$;
@@ -17860,6 +21260,9 @@ begin
     if new.verified is distinct from old.verified then
       v_changed := v_changed || jsonb_build_object('verified', jsonb_build_array(old.verified, new.verified));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -17990,8 +21393,9 @@ begin
     where t.id = any(p_ids) and t.status = 'archived'
       and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
       and not exists (select from app.ticket_types p where p.id = t.ticket_type_id and p.status = 'archived')
+      and not exists (select from app.ticket_types p where p.id = t.offered_type_id and p.status = 'archived')
       and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
-      and not exists (select from app.waitlist_entries o where o.status <> 'archived' and o.event_id = t.event_id and o.ticket_type_id is not distinct from t.ticket_type_id and o.user_id = t.user_id);
+      and not exists (select from app.waitlist_entries o where o.status <> 'archived' and o.event_id = t.event_id and o.ticket_type_id is not distinct from t.ticket_type_id and o.user_id = t.user_id and (o.state in ('waiting', 'offered')) and (t.state in ('waiting', 'offered')));
   exception when unique_violation or exclusion_violation or foreign_key_violation then
     -- Two of them want the same place, or somebody else was quicker: one by one.
     foreach v_id in array p_ids loop
@@ -18000,8 +21404,9 @@ begin
         where t.id = v_id and t.status = 'archived'
           and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
           and not exists (select from app.ticket_types p where p.id = t.ticket_type_id and p.status = 'archived')
+          and not exists (select from app.ticket_types p where p.id = t.offered_type_id and p.status = 'archived')
           and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
-          and not exists (select from app.waitlist_entries o where o.status <> 'archived' and o.event_id = t.event_id and o.ticket_type_id is not distinct from t.ticket_type_id and o.user_id = t.user_id);
+          and not exists (select from app.waitlist_entries o where o.status <> 'archived' and o.event_id = t.event_id and o.ticket_type_id is not distinct from t.ticket_type_id and o.user_id = t.user_id and (o.state in ('waiting', 'offered')) and (t.state in ('waiting', 'offered')));
       exception when unique_violation or exclusion_violation or foreign_key_violation then
         null;
       end;
@@ -18013,8 +21418,9 @@ begin
       select t.id, case
         when exists (select from app.events p where p.id = t.event_id and p.status = 'archived') then '{"code": "reference", "pointer": "/event_id"}'::jsonb
         when exists (select from app.ticket_types p where p.id = t.ticket_type_id and p.status = 'archived') then '{"code": "reference", "pointer": "/ticket_type_id"}'::jsonb
+        when exists (select from app.ticket_types p where p.id = t.offered_type_id and p.status = 'archived') then '{"code": "reference", "pointer": "/offered_type_id"}'::jsonb
         when exists (select from app.users p where p.id = t.user_id and p.status = 'archived') then '{"code": "reference", "pointer": "/user_id"}'::jsonb
-        when exists (select from app.waitlist_entries o where o.status <> 'archived' and o.event_id = t.event_id and o.ticket_type_id is not distinct from t.ticket_type_id and o.user_id = t.user_id) then '{"code": "conflict", "pointer": "/user_id"}'::jsonb
+        when exists (select from app.waitlist_entries o where o.status <> 'archived' and o.event_id = t.event_id and o.ticket_type_id is not distinct from t.ticket_type_id and o.user_id = t.user_id and (o.state in ('waiting', 'offered')) and (t.state in ('waiting', 'offered'))) then '{"code": "conflict", "pointer": "/user_id"}'::jsonb
         else '{"code": "conflict", "pointer": ""}'::jsonb end as why
       from app.waitlist_entries t
       where t.id = any(p_ids) and t.status = 'archived'
@@ -18044,6 +21450,7 @@ begin
       'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
       'event_id', case when new.event_id is not null then jsonb_build_array(null, new.event_id) end,
       'ticket_type_id', case when new.ticket_type_id is not null then jsonb_build_array(null, new.ticket_type_id) end,
+      'offered_type_id', case when new.offered_type_id is not null then jsonb_build_array(null, new.offered_type_id) end,
       'user_id', case when new.user_id is not null then jsonb_build_array(null, new.user_id) end,
       'position', case when new.position is not null then jsonb_build_array(null, new.position) end,
       'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
@@ -18060,6 +21467,9 @@ begin
     if new.ticket_type_id is distinct from old.ticket_type_id then
       v_changed := v_changed || jsonb_build_object('ticket_type_id', jsonb_build_array(old.ticket_type_id, new.ticket_type_id));
     end if;
+    if new.offered_type_id is distinct from old.offered_type_id then
+      v_changed := v_changed || jsonb_build_object('offered_type_id', jsonb_build_array(old.offered_type_id, new.offered_type_id));
+    end if;
     if new.user_id is distinct from old.user_id then
       v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
     end if;
@@ -18071,6 +21481,9 @@ begin
     end if;
     if new.offer_expires_at is distinct from old.offer_expires_at then
       v_changed := v_changed || jsonb_build_object('offer_expires_at', jsonb_build_array(old.offer_expires_at, new.offer_expires_at));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
     end if;
   end if;
   insert into audit.audit_logs
@@ -18085,6 +21498,25 @@ end
 $$;
 alter function audit.record_waitlist_entries() owner to culturepass_audit;
 revoke execute on function audit.record_waitlist_entries() from public;
+
+create function app.wallet_account_private(p_id uuid) returns table(frozen_at timestamptz, _seen bigint)
+  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+-- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+begin
+  return query select
+    case when may.r0 then t.frozen_at end,
+    case when may.r0 then 1::bigint else 0 end
+  from app.wallet_accounts t, lateral (
+    select
+      (sec.is_platform_admin()) as r0
+    offset 0
+  ) may
+  where t.id = p_id;
+end
+$$;
+alter function app.wallet_account_private(uuid) owner to culturepass_authz;
+revoke execute on function app.wallet_account_private(uuid) from public;
+grant execute on function app.wallet_account_private(uuid) to culturepass_app;
 
 create function sec.may_wallet_account(p_id uuid, p_what text) returns boolean
   language plpgsql security definer set search_path = '' as $$
@@ -18128,11 +21560,12 @@ create function sec.holds_wallet_account(p_id uuid, p_what text) returns boolean
 declare
   v_answer boolean;
 begin
-  if p_what not in ('holder') then
+  if p_what not in ('holder', 'platform') then
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   select case p_what
     when 'holder' then t.user_id = sec.uid()
+    when 'platform' then sec.is_platform_admin()
   end into v_answer
   from app.wallet_accounts t
   where t.id = p_id
@@ -18165,6 +21598,7 @@ begin
       'balance_cents', case when new.balance_cents is not null then jsonb_build_array(null, new.balance_cents) end,
       'held_cents', case when new.held_cents is not null then jsonb_build_array(null, new.held_cents) end,
       'last_seq', case when new.last_seq is not null then jsonb_build_array(null, new.last_seq) end,
+      'frozen_at', case when new.frozen_at is not null then jsonb_build_array(null, case when new.frozen_at is not null then '•' end) end,
       'track_balance', case when new.track_balance is not null then jsonb_build_array(null, new.track_balance) end
     ));
   else
@@ -18193,8 +21627,14 @@ begin
     if new.last_seq is distinct from old.last_seq then
       v_changed := v_changed || jsonb_build_object('last_seq', jsonb_build_array(old.last_seq, new.last_seq));
     end if;
+    if new.frozen_at is distinct from old.frozen_at then
+      v_changed := v_changed || jsonb_build_object('frozen_at', jsonb_build_array(case when old.frozen_at is not null then '•' end, case when new.frozen_at is not null then '•' end));
+    end if;
     if new.track_balance is distinct from old.track_balance then
       v_changed := v_changed || jsonb_build_object('track_balance', jsonb_build_array(old.track_balance, new.track_balance));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
     end if;
   end if;
   insert into audit.audit_logs
@@ -18209,6 +21649,88 @@ end
 $$;
 alter function audit.record_wallet_accounts() owner to culturepass_audit;
 revoke execute on function audit.record_wallet_accounts() from public;
+
+create function sec.may_wallet_credit(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+  end into v_answer
+  from app.wallet_credits t
+  where t.id = p_id and sec.seen_wallet_account(t.wallet_id) is not null;
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_wallet_credit(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_wallet_credit(uuid,text) from public;
+grant execute on function sec.may_wallet_credit(uuid,text) to culturepass_app, culturepass_job;
+
+create function audit.record_wallet_credits() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A change by its columns, each with what it was and what it is.
+declare
+  v_changed jsonb;
+begin
+  if tg_op = 'INSERT' then
+    v_changed := jsonb_strip_nulls(jsonb_build_object(
+      'wallet_id', case when new.wallet_id is not null then jsonb_build_array(null, new.wallet_id) end,
+      'journal_id', case when new.journal_id is not null then jsonb_build_array(null, new.journal_id) end,
+      'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
+      'remaining_cents', case when new.remaining_cents is not null then jsonb_build_array(null, new.remaining_cents) end,
+      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
+      'expires_at', case when new.expires_at is not null then jsonb_build_array(null, new.expires_at) end
+    ));
+  else
+    v_changed := '{}';
+    if new.wallet_id is distinct from old.wallet_id then
+      v_changed := v_changed || jsonb_build_object('wallet_id', jsonb_build_array(old.wallet_id, new.wallet_id));
+    end if;
+    if new.journal_id is distinct from old.journal_id then
+      v_changed := v_changed || jsonb_build_object('journal_id', jsonb_build_array(old.journal_id, new.journal_id));
+    end if;
+    if new.amount_cents is distinct from old.amount_cents then
+      v_changed := v_changed || jsonb_build_object('amount_cents', jsonb_build_array(old.amount_cents, new.amount_cents));
+    end if;
+    if new.remaining_cents is distinct from old.remaining_cents then
+      v_changed := v_changed || jsonb_build_object('remaining_cents', jsonb_build_array(old.remaining_cents, new.remaining_cents));
+    end if;
+    if new.currency is distinct from old.currency then
+      v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+    end if;
+    if new.expires_at is distinct from old.expires_at then
+      v_changed := v_changed || jsonb_build_object('expires_at', jsonb_build_array(old.expires_at, new.expires_at));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
+  end if;
+  insert into audit.audit_logs
+    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
+  values (
+    'wallet_credit', coalesce(new.id, old.id),
+    case tg_op when 'INSERT' then 'create' else coalesce(sec.action(), lower(tg_op)) end,
+    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), v_changed
+  );
+  return null;
+end
+$$;
+alter function audit.record_wallet_credits() owner to culturepass_audit;
+revoke execute on function audit.record_wallet_credits() from public;
 
 create function sec.may_wallet_hold(p_id uuid, p_what text) returns boolean
   language plpgsql security definer set search_path = '' as $$
@@ -18278,6 +21800,9 @@ begin
     end if;
     if new.expires_at is distinct from old.expires_at then
       v_changed := v_changed || jsonb_build_object('expires_at', jsonb_build_array(old.expires_at, new.expires_at));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
     end if;
   end if;
   insert into audit.audit_logs
@@ -18353,6 +21878,9 @@ begin
     end if;
     if new.event_at is distinct from old.event_at then
       v_changed := v_changed || jsonb_build_object('event_at', jsonb_build_array(old.event_at, new.event_at));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
     end if;
   end if;
   insert into audit.audit_logs
@@ -18440,6 +21968,9 @@ begin
     end if;
     if new.balance_after_cents is distinct from old.balance_after_cents then
       v_changed := v_changed || jsonb_build_object('balance_after_cents', jsonb_build_array(old.balance_after_cents, new.balance_after_cents));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
     end if;
   end if;
   insert into audit.audit_logs
@@ -19244,6 +22775,50 @@ alter function sec.mine_business_update() owner to culturepass_authz;
 revoke execute on function sec.mine_business_update() from public;
 grant execute on function sec.mine_business_update() to culturepass_app;
 
+create function sec.mine_community__member() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.communities t
+  where t.id = any (array(select sec.my_community_members_2()))
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.visibility = 'public'
+          or (select sec.is_platform_admin())
+          or t.id in (select sec.my_community_members_3())
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.id in (select sec.my_community_members())
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.id in (select sec.my_community_members())
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+        )
+      )
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and (
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+        )
+      )
+    );
+end
+$$;
+alter function sec.mine_community__member() owner to culturepass_authz;
+revoke execute on function sec.mine_community__member() from public;
+grant execute on function sec.mine_community__member() to culturepass_app;
+
 create function sec.mine_community_staff() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
 -- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
@@ -19401,6 +22976,21 @@ $$;
 alter function sec.mine_institution_city_admin() owner to culturepass_authz;
 revoke execute on function sec.mine_institution_city_admin() from public;
 grant execute on function sec.mine_institution_city_admin() to culturepass_app;
+
+create function sec.mine_institution_moderates() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.institutions t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (t.id in (select unnest(sec.scopes_org_admin()))) is not true
+    and (t.status = 'active' or t.status = 'suspended' or (t.status = 'archived' and sec.show_archived()));
+end
+$$;
+alter function sec.mine_institution_moderates() owner to culturepass_authz;
+revoke execute on function sec.mine_institution_moderates() from public;
+grant execute on function sec.mine_institution_moderates() to culturepass_app;
 
 create function sec.mine_institution_update() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
@@ -20295,6 +23885,38 @@ alter function sec.seen_event_update(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_event_update(uuid) from public;
 grant execute on function sec.seen_event_update(uuid) to culturepass_app;
 
+create function sec.seen_grant_announcement(p_id uuid) returns text
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
+begin
+  return (
+    select t.status from app.grant_announcements t
+    where t.id = p_id
+    and (
+      (t.status = 'active' and sec.seen_institution(t.institution_id) is not null)
+      or (
+        t.status = 'suspended'
+        and (
+          sec.seen_institution_admin(t.institution_id)
+          or sec.seen_institution_city_admin(t.institution_id)
+          or sec.seen_institution_moderates(t.institution_id)
+        )
+      )
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and (
+          sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id)
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_grant_announcement(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_grant_announcement(uuid) from public;
+grant execute on function sec.seen_grant_announcement(uuid) to culturepass_app;
+
 create function sec.seen_institution(p_id uuid) returns text
   language plpgsql stable parallel safe security definer set search_path = '' as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
@@ -20512,6 +24134,20 @@ $$;
 alter function sec.seen_order(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_order(uuid) from public;
 grant execute on function sec.seen_order(uuid) to culturepass_app;
+
+create function sec.seen_order_host(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.orders t
+    where t.id = p_id and (sec.seen_event_admin(t.event_id) or sec.is_platform_admin())
+  );
+end
+$$;
+alter function sec.seen_order_host(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_order_host(uuid) from public;
+grant execute on function sec.seen_order_host(uuid) to culturepass_app;
 
 create function sec.seen_organization(p_id uuid) returns text
   language plpgsql stable parallel safe security definer set search_path = '' as $$
@@ -20989,6 +24625,629 @@ alter function sec.seen_wallet_account(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_wallet_account(uuid) from public;
 grant execute on function sec.seen_wallet_account(uuid) to culturepass_app;
 
+create function app.wait_for_request(p_quote uuid) returns void
+  language plpgsql security definer set search_path = '' as $$
+begin
+  perform from app.service_requests r
+  join app.leads l on l.service_request_id = r.id
+  join app.quotes q on q.lead_id = l.id
+  where q.id = p_quote for update of r;
+end
+$$;
+alter function app.wait_for_request(uuid) owner to culturepass_counter;
+revoke execute on function app.wait_for_request(uuid) from public;
+grant execute on function app.wait_for_request(uuid) to culturepass_app;
+
+create function app.settle_request() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+declare
+  v_request uuid;
+begin
+  select l.service_request_id into v_request from app.leads l where l.id = new.lead_id;
+  update app.leads l set state = 'won' where l.id = new.lead_id and l.state in ('new', 'viewed');
+  update app.quotes q set state = 'declined' from app.leads l
+  where l.id = q.lead_id and l.service_request_id = v_request and q.id <> new.id and q.state = 'sent' and q.status <> 'archived';
+  update app.leads l set state = 'lost'
+  where l.service_request_id = v_request and l.id <> new.lead_id and l.state in ('new', 'viewed') and l.status <> 'archived';
+  update app.service_requests r set state = 'settled' where r.id = v_request and r.state <> 'settled';
+  return null;
+end
+$$;
+alter function app.settle_request() owner to culturepass_counter;
+revoke execute on function app.settle_request() from public;
+grant update (state) on app.quotes, app.leads, app.service_requests to culturepass_counter;
+
+create function app.payment_rank(p_status text) returns int
+  language sql immutable parallel safe set search_path = '' as $$
+  select case p_status
+    when 'created' then 0 when 'requires_action' then 1 when 'processing' then 2 when 'failed' then 3 when 'cancelled' then 4
+    else 5
+  end
+$$;
+alter function app.payment_rank(text) owner to culturepass_owner;
+revoke execute on function app.payment_rank(text) from public;
+grant execute on function app.payment_rank(text) to culturepass_job;
+
+create function app.forbid_payment_going_back() returns trigger
+  language plpgsql set search_path = '' as $$
+begin
+  if app.payment_rank(old.status) >= 4 and app.payment_rank(new.status) < app.payment_rank(old.status) then
+    raise exception 'a payment that is % does not become %', old.status, new.status
+      using errcode = '23514', constraint = 'transactions_status_goes_on';
+  end if;
+  return new;
+end
+$$;
+alter function app.forbid_payment_going_back() owner to culturepass_owner;
+revoke execute on function app.forbid_payment_going_back() from public;
+
+create function app.offer_places(p_type uuid) returns int
+  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+declare
+  v_type record;
+  v_over int := 0;
+  v_free bigint;
+  v_next uuid[] := '{}';
+  v_entry uuid;
+begin
+  if not exists (
+    select from app.waitlist_entries w
+    where w.offered_type_id = p_type and w.state = 'offered' and (w.offer_expires_at <= now() or w.status <> 'active')
+  ) and not exists (
+    select from app.waitlist_entries w join app.ticket_types t on t.id = p_type and t.event_id = w.event_id
+    where w.state = 'waiting' and w.status = 'active' and (w.ticket_type_id is null or w.ticket_type_id = p_type)
+  ) then
+    return 0;
+  end if;
+  select t.event_id, t.capacity - t.held - t.sold as free, t.sales_end, t.waitlist_minutes,
+    t.status = 'active' and (t.sales_start is null or t.sales_start <= now()) and (t.sales_end is null or t.sales_end > now()) as on_sale
+  into v_type from app.ticket_types t where t.id = p_type for no key update;
+  -- Entries that somebody else has locked are left to them: nobody is waited for while the type is locked.
+  with over as (
+    select w.id from app.waitlist_entries w
+    where w.offered_type_id = p_type and w.state = 'offered' and (w.offer_expires_at <= now() or w.status <> 'active')
+    for no key update skip locked
+  ), ended as (
+    update app.waitlist_entries w set state = 'expired', offered_type_id = null, offer_expires_at = null
+    from over where w.id = over.id returning w.id
+  )
+  select count(*) into v_over from ended;
+  v_free := case when v_type.on_sale then v_type.free + v_over else 0 end;
+  if v_free > 0 then
+    v_free := least(v_free, app.room_of_event(v_type.event_id) + v_over);
+  end if;
+  if v_free > 0 then
+    with next as (
+      select w.id, e.starts_at from app.waitlist_entries w
+      join app.users u on u.id = w.user_id and u.status = 'active'
+      join app.events e on e.id = w.event_id and e.state = 'published' and e.status = 'active' and e.starts_at > now()
+      where w.event_id = v_type.event_id and w.state = 'waiting' and w.status = 'active'
+        and (w.ticket_type_id is null or w.ticket_type_id = p_type)
+      order by w.position, w.id limit v_free for no key update of w skip locked
+    ), offered as (
+      update app.waitlist_entries w set state = 'offered', offered_type_id = p_type,
+        offer_expires_at = least(now() + make_interval(mins => v_type.waitlist_minutes), v_type.sales_end, next.starts_at)
+      from next where w.id = next.id returning w.id
+    )
+    select coalesce(array_agg(o.id), '{}') into v_next from offered o;
+  end if;
+  update app.ticket_types t set held = t.held - v_over + cardinality(v_next)
+  where t.id = p_type and v_over <> cardinality(v_next);
+  foreach v_entry in array v_next loop
+    perform jobs.tell('tickets.place_offered', 'waitlist_entry', v_entry, '{}');
+  end loop;
+  return cardinality(v_next);
+end
+$$;
+alter function app.offer_places(uuid) owner to culturepass_owner;
+revoke execute on function app.offer_places(uuid) from public;
+grant execute on function app.offer_places(uuid) to culturepass_job;
+
+create function app.room_of_event(p_event uuid) returns bigint
+  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+declare
+  v_capacity int;
+begin
+  select e.capacity into v_capacity from app.events e where e.id = p_event;
+  if v_capacity is null then
+    return 9999999999;
+  end if;
+  if not pg_try_advisory_xact_lock(hashtextextended('capacity:' || p_event::text, 0)) then
+    return 0;
+  end if;
+  return v_capacity - (select coalesce(sum(t.held + t.sold), 0) from app.ticket_types t where t.event_id = p_event);
+end
+$$;
+alter function app.room_of_event(uuid) owner to culturepass_owner;
+revoke execute on function app.room_of_event(uuid) from public;
+grant execute on function app.room_of_event(uuid) to culturepass_job;
+
+create function app.wait_for_event(p_event uuid) returns void
+  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+begin
+  perform pg_advisory_xact_lock(hashtextextended('capacity:' || e.id::text, 0))
+  from app.events e where e.id = p_event and e.capacity is not null;
+end
+$$;
+alter function app.wait_for_event(uuid) owner to culturepass_owner;
+revoke execute on function app.wait_for_event(uuid) from public;
+grant execute on function app.wait_for_event(uuid) to culturepass_job;
+
+create function app.hold_tickets(p_order uuid) returns void
+  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+declare
+  v_order record;
+  v_item record;
+  v_own int;
+  v_need int;
+  v_needed int := 0;
+  v_lacking uuid[] := '{}';
+  v_room bigint;
+begin
+  select o.user_id, o.event_id, e.capacity is not null as is_limited into v_order
+  from app.orders o join app.events e on e.id = o.event_id where o.id = p_order;
+  perform app.wait_for_event(v_order.event_id);
+  -- Of an event with a capacity of its own, who waits for another type waits for the same room.
+  for v_item in
+    select t.id, i.order_id is not null as is_ordered from app.ticket_types t
+    left join app.order_items i on i.ticket_type_id = t.id and i.order_id = p_order
+    where t.event_id = v_order.event_id and (v_order.is_limited or i.order_id is not null) order by t.id
+  loop
+    if v_order.is_limited and v_item.is_ordered then
+      -- Rows of types are locked in the order of their ids.
+      perform from app.ticket_types t where t.id = v_item.id for no key update;
+    end if;
+    perform app.offer_places(v_item.id);
+  end loop;
+  for v_item in
+    select i.ticket_type_id, i.quantity from app.order_items i where i.order_id = p_order order by i.ticket_type_id
+  loop
+    with own as (
+      select w.id from app.waitlist_entries w
+      where w.user_id = v_order.user_id and w.offered_type_id = v_item.ticket_type_id and w.state = 'offered'
+        and w.status = 'active' and w.offer_expires_at > now()
+      order by w.position, w.id limit v_item.quantity for no key update
+    ), taken as (
+      update app.waitlist_entries w set state = 'taken', offered_type_id = null, offer_expires_at = null
+      from own where w.id = own.id returning w.id
+    )
+    select count(*) into v_own from taken;
+    v_need := v_item.quantity - v_own;
+    v_needed := v_needed + v_need;
+    update app.ticket_types t set held = t.held + v_need
+    where t.id = v_item.ticket_type_id and t.held + t.sold + v_need <= t.capacity;
+    if not found then
+      v_lacking := array_append(v_lacking, v_item.ticket_type_id);
+    end if;
+  end loop;
+  if v_lacking <> '{}' then
+    raise exception 'sold out' using errcode = '23514', constraint = 'ticket_types_sold_out', detail = array_to_string(v_lacking, ' ');
+  end if;
+  v_room := app.room_of_event(v_order.event_id);
+  if v_room < 0 then
+    raise exception 'sold out' using errcode = '23514', constraint = 'events_sold_out', detail = greatest(v_room + v_needed, 0)::text;
+  end if;
+end
+$$;
+alter function app.hold_tickets(uuid) owner to culturepass_owner;
+revoke execute on function app.hold_tickets(uuid) from public;
+grant execute on function app.hold_tickets(uuid) to culturepass_job;
+
+create function app.sell_held_tickets(p_order uuid) returns void
+  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+declare
+  v_item record;
+begin
+  for v_item in
+    select i.ticket_type_id, i.quantity from app.order_items i where i.order_id = p_order order by i.ticket_type_id
+  loop
+    update app.ticket_types t set held = t.held - v_item.quantity, sold = t.sold + v_item.quantity
+    where t.id = v_item.ticket_type_id;
+  end loop;
+end
+$$;
+alter function app.sell_held_tickets(uuid) owner to culturepass_owner;
+revoke execute on function app.sell_held_tickets(uuid) from public;
+grant execute on function app.sell_held_tickets(uuid) to culturepass_job;
+
+create function app.release_tickets(p_order uuid) returns void
+  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+declare
+  v_item record;
+begin
+  for v_item in
+    select i.ticket_type_id, i.quantity from app.order_items i where i.order_id = p_order order by i.ticket_type_id
+  loop
+    update app.ticket_types t set held = t.held - v_item.quantity where t.id = v_item.ticket_type_id;
+    perform app.offer_places(v_item.ticket_type_id);
+  end loop;
+end
+$$;
+alter function app.release_tickets(uuid) owner to culturepass_owner;
+revoke execute on function app.release_tickets(uuid) from public;
+grant execute on function app.release_tickets(uuid) to culturepass_job;
+
+create function app.return_tickets(p_refund uuid) returns int
+  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+declare
+  v_type record;
+  v_count int := 0;
+begin
+  for v_type in
+    with given_back as (
+      update app.tickets t set state = 'refunded'
+      where t.refund_id = p_refund and t.state in ('valid', 'checked_in') returning t.ticket_type_id
+    )
+    select g.ticket_type_id, count(*)::int as quantity from given_back g group by 1 order by 1
+  loop
+    update app.ticket_types t set sold = t.sold - v_type.quantity where t.id = v_type.ticket_type_id;
+    perform app.offer_places(v_type.ticket_type_id);
+    v_count := v_count + v_type.quantity;
+  end loop;
+  return v_count;
+end
+$$;
+alter function app.return_tickets(uuid) owner to culturepass_owner;
+revoke execute on function app.return_tickets(uuid) from public;
+grant execute on function app.return_tickets(uuid) to culturepass_job;
+
+create function app.expire_orders(p_limit int) returns setof uuid
+  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+declare
+  v_orders uuid[];
+  v_hold uuid;
+  v_type record;
+begin
+  with due as (
+    select o.id from app.orders o where o.state = 'pending' and o.expires_at <= now()
+    order by o.expires_at, o.id limit p_limit for update skip locked
+  ), expired as (
+    update app.orders o set state = 'expired' from due where o.id = due.id returning o.id
+  )
+  select coalesce(array_agg(e.id), '{}') into v_orders from expired e;
+  for v_hold in
+    select o.wallet_hold_id from app.orders o join app.wallet_holds h on h.id = o.wallet_hold_id
+    where o.id = any (v_orders) order by h.wallet_id, h.id
+  loop
+    perform app.release_hold(v_hold, 'voided');
+  end loop;
+  for v_type in
+    select i.ticket_type_id, sum(i.quantity)::int as quantity from app.order_items i
+    where i.order_id = any (v_orders) group by 1 order by 1
+  loop
+    update app.ticket_types t set held = t.held - v_type.quantity where t.id = v_type.ticket_type_id;
+    perform app.offer_places(v_type.ticket_type_id);
+  end loop;
+  return query select unnest(v_orders);
+end
+$$;
+alter function app.expire_orders(int) owner to culturepass_owner;
+revoke execute on function app.expire_orders(int) from public;
+grant execute on function app.expire_orders(int) to culturepass_job;
+
+create function app.waitlist_position() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  perform pg_advisory_xact_lock(hashtextextended('waitlist:' || new.event_id::text, 0));
+  select coalesce(max(w.position), 0) + 1 into new.position from app.waitlist_entries w where w.event_id = new.event_id;
+  return new;
+end
+$$;
+alter function app.waitlist_position() owner to culturepass_counter;
+revoke execute on function app.waitlist_position() from public;
+
+create function app.end_transfers() returns trigger
+  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+begin
+  update app.ticket_transfers x set state = 'expired', decided_at = now() where x.ticket_id = new.id and x.state = 'offered';
+  return null;
+end
+$$;
+alter function app.end_transfers() owner to culturepass_owner;
+revoke execute on function app.end_transfers() from public;
+
+create function app.wallet_of(p_user uuid, p_currency text) returns uuid
+  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+declare
+  v_wallet uuid;
+begin
+  select w.id into v_wallet from app.wallet_accounts w
+  where w.user_id = p_user and w.kind = 'user' and w.currency = p_currency;
+  if v_wallet is null then
+    insert into app.wallet_accounts (user_id, kind, currency) values (p_user, 'user', p_currency)
+    on conflict do nothing;
+    select w.id into strict v_wallet from app.wallet_accounts w
+    where w.user_id = p_user and w.kind = 'user' and w.currency = p_currency;
+  end if;
+  return v_wallet;
+end
+$$;
+alter function app.wallet_of(uuid,text) owner to culturepass_owner;
+revoke execute on function app.wallet_of(uuid,text) from public;
+grant execute on function app.wallet_of(uuid,text) to culturepass_job;
+
+create function app.system_wallet(p_kind text, p_owner_type text, p_owner uuid, p_currency text) returns uuid
+  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+declare
+  v_wallet uuid;
+begin
+  loop
+    select w.id into v_wallet from app.wallet_accounts w
+    where w.user_id is null and w.kind = p_kind and w.currency = p_currency
+      and w.owner_type is not distinct from p_owner_type and w.owner_id is not distinct from p_owner;
+    exit when v_wallet is not null;
+    insert into app.wallet_accounts (owner_type, owner_id, kind, currency, track_balance)
+    values (p_owner_type, p_owner, p_kind, p_currency, p_kind = 'promo_budget')
+    on conflict do nothing;
+  end loop;
+  return v_wallet;
+end
+$$;
+alter function app.system_wallet(text,text,uuid,text) owner to culturepass_owner;
+revoke execute on function app.system_wallet(text,text,uuid,text) from public;
+grant execute on function app.system_wallet(text,text,uuid,text) to culturepass_job;
+
+create function app.post_journal(p_kind text, p_key text, p_reference text, p_reverses uuid, p_hold uuid, p_legs jsonb) returns uuid
+  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+declare
+  v_journal uuid;
+  v_hold app.wallet_holds;
+  v_leg record;
+  v_legs int := 0;
+  v_seq bigint;
+  v_balance bigint;
+begin
+  insert into app.wallet_journals (kind, idempotency_key, reference, reverses_id)
+  values (p_kind, p_key, p_reference, p_reverses)
+  on conflict (idempotency_key) do nothing returning id into v_journal;
+  if v_journal is null then
+    select j.id into v_journal from app.wallet_journals j
+    where j.idempotency_key = p_key and j.kind = p_kind and j.reverses_id is not distinct from p_reverses
+      and (
+        select jsonb_agg(jsonb_build_array(t.wallet_id, case t.type when 'credit' then t.amount_cents else -t.amount_cents end)
+          order by t.wallet_id, t.type, t.amount_cents)
+        from app.wallet_transactions t where t.journal_id = j.id
+      ) = (
+        select jsonb_agg(jsonb_build_array(l.wallet_id, l.amount_cents)
+          order by l.wallet_id, case when l.amount_cents > 0 then 'credit' else 'debit' end, abs(l.amount_cents))
+        from jsonb_to_recordset(p_legs) l(wallet_id uuid, amount_cents bigint)
+      );
+    if v_journal is null then
+      raise exception 'the key books another entry' using errcode = '23505', constraint = 'wallet_journals_key_reused';
+    end if;
+    return v_journal;
+  end if;
+  if p_hold is not null then
+    update app.wallet_holds h set state = 'posted', journal_id = v_journal
+    where h.id = p_hold and h.state = 'pending' and h.expires_at > now() returning h.* into v_hold;
+    if not found then
+      raise exception 'the hold is over' using errcode = '23514', constraint = 'wallet_holds_over';
+    end if;
+  end if;
+  for v_leg in
+    select w.id, w.kind, w.currency, w.track_balance, w.frozen_at, l.amount_cents as amount
+    from jsonb_to_recordset(p_legs) l(wallet_id uuid, amount_cents bigint)
+    join app.wallet_accounts w on w.id = l.wallet_id
+    order by w.id, l.amount_cents
+  loop
+    v_legs := v_legs + 1;
+    v_seq := null;
+    v_balance := null;
+    if v_leg.frozen_at is not null and v_leg.amount < 0 then
+      raise exception 'the account is frozen' using errcode = '23514', constraint = 'wallet_accounts_frozen';
+    end if;
+    if v_leg.track_balance then
+      update app.wallet_accounts w set balance_cents = w.balance_cents + v_leg.amount, last_seq = w.last_seq + 1,
+        held_cents = w.held_cents - case when v_leg.amount < 0 and w.id = v_hold.wallet_id then v_hold.amount_cents else 0 end
+      where w.id = v_leg.id returning w.last_seq, w.balance_cents into v_seq, v_balance;
+    end if;
+    insert into app.wallet_transactions (wallet_id, journal_id, amount_cents, currency, type, reference, seq, balance_after_cents)
+    values (v_leg.id, v_journal, abs(v_leg.amount), v_leg.currency, case when v_leg.amount > 0 then 'credit' else 'debit' end,
+      p_reference, v_seq, v_balance);
+    if v_leg.kind = 'user' and v_leg.amount < 0 and p_kind <> 'expiry' then
+      perform app.use_credits(v_leg.id, -v_leg.amount);
+    end if;
+    if v_leg.id = v_hold.wallet_id and v_leg.amount < 0 then
+      if -v_leg.amount > v_hold.amount_cents then
+        raise exception 'more than was set aside' using errcode = '23514', constraint = 'wallet_holds_amount';
+      end if;
+      v_hold := null;
+    end if;
+  end loop;
+  if v_legs < 2 or v_legs <> jsonb_array_length(p_legs) then
+    raise exception 'an entry has two legs or more, of accounts that exist' using errcode = '23503', constraint = 'wallet_journals_legs';
+  end if;
+  if v_hold.id is not null then
+    raise exception 'no leg takes from the hold' using errcode = '23514', constraint = 'wallet_holds_amount';
+  end if;
+  return v_journal;
+end
+$$;
+alter function app.post_journal(text,text,text,uuid,uuid,jsonb) owner to culturepass_owner;
+revoke execute on function app.post_journal(text,text,text,uuid,uuid,jsonb) from public;
+grant execute on function app.post_journal(text,text,text,uuid,uuid,jsonb) to culturepass_job;
+
+create function app.use_credits(p_wallet uuid, p_amount bigint) returns void
+  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+declare
+  v_left bigint := p_amount;
+  v_credit record;
+begin
+  for v_credit in
+    select c.id, c.remaining_cents from app.wallet_credits c
+    where c.wallet_id = p_wallet and c.remaining_cents > 0
+    order by c.expires_at, c.id for update
+  loop
+    exit when v_left = 0;
+    update app.wallet_credits c set remaining_cents = c.remaining_cents - least(v_left, v_credit.remaining_cents)
+    where c.id = v_credit.id;
+    v_left := v_left - least(v_left, v_credit.remaining_cents);
+  end loop;
+end
+$$;
+alter function app.use_credits(uuid,bigint) owner to culturepass_owner;
+revoke execute on function app.use_credits(uuid,bigint) from public;
+grant execute on function app.use_credits(uuid,bigint) to culturepass_job;
+
+create function app.grant_credits(p_kind text, p_key text, p_reference text, p_from uuid, p_to uuid, p_amount bigint, p_expires timestamptz) returns uuid
+  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+declare
+  v_journal uuid;
+begin
+  v_journal := app.post_journal(p_kind, p_key, p_reference, null, null, jsonb_build_array(
+    jsonb_build_object('wallet_id', p_from, 'amount_cents', -p_amount),
+    jsonb_build_object('wallet_id', p_to, 'amount_cents', p_amount)));
+  if p_expires is not null then
+    insert into app.wallet_credits (wallet_id, journal_id, amount_cents, remaining_cents, currency, expires_at)
+    select w.id, v_journal, p_amount, p_amount, w.currency, p_expires from app.wallet_accounts w where w.id = p_to
+    on conflict (journal_id) do nothing;
+  end if;
+  return v_journal;
+end
+$$;
+alter function app.grant_credits(text,text,text,uuid,uuid,bigint,timestamptz) owner to culturepass_owner;
+revoke execute on function app.grant_credits(text,text,text,uuid,uuid,bigint,timestamptz) from public;
+grant execute on function app.grant_credits(text,text,text,uuid,uuid,bigint,timestamptz) to culturepass_job;
+
+create function app.expire_credits(p_limit int) returns int
+  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+declare
+  v_credit record;
+  v_amount bigint;
+  v_done int := 0;
+begin
+  for v_credit in
+    select c.id, c.wallet_id, c.currency from app.wallet_credits c
+    where c.remaining_cents > 0 and c.expires_at <= now()
+    order by c.wallet_id, c.expires_at, c.id limit p_limit
+  loop
+    -- First the account, as whoever spends has it: then nobody changes the credit.
+    perform from app.wallet_accounts w where w.id = v_credit.wallet_id for update;
+    select least(c.remaining_cents, w.balance_cents - w.held_cents) into v_amount
+    from app.wallet_credits c join app.wallet_accounts w on w.id = c.wallet_id
+    where c.id = v_credit.id for update of c;
+    continue when coalesce(v_amount, 0) <= 0;
+    perform app.post_journal('expiry', 'expiry:' || v_credit.id || ':' || (
+        select w.last_seq from app.wallet_accounts w where w.id = v_credit.wallet_id),
+      'lapsed', null, null, jsonb_build_array(
+        jsonb_build_object('wallet_id', v_credit.wallet_id, 'amount_cents', -v_amount),
+        jsonb_build_object('wallet_id', app.system_wallet('platform_cash', null, null, v_credit.currency), 'amount_cents', v_amount)));
+    update app.wallet_credits c set remaining_cents = c.remaining_cents - v_amount where c.id = v_credit.id;
+    v_done := v_done + 1;
+  end loop;
+  return v_done;
+end
+$$;
+alter function app.expire_credits(int) owner to culturepass_owner;
+revoke execute on function app.expire_credits(int) from public;
+grant execute on function app.expire_credits(int) to culturepass_job;
+
+create function app.available_credits(p_wallet uuid) returns bigint
+  language plpgsql stable set search_path = '' set app.job = 'wallet' as $$
+begin
+  return (
+    select case when w.frozen_at is null then w.balance_cents - w.held_cents else 0 end
+    from app.wallet_accounts w where w.id = p_wallet
+  );
+end
+$$;
+alter function app.available_credits(uuid) owner to culturepass_owner;
+revoke execute on function app.available_credits(uuid) from public;
+grant execute on function app.available_credits(uuid) to culturepass_job;
+
+create function app.hold_credits(p_wallet uuid, p_amount bigint, p_reference text, p_expires timestamptz) returns uuid
+  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+declare
+  v_hold uuid;
+begin
+  insert into app.wallet_holds (wallet_id, amount_cents, currency, reference, expires_at)
+  select w.id, p_amount, w.currency, p_reference, p_expires from app.wallet_accounts w where w.id = p_wallet
+  returning id into strict v_hold;
+  update app.wallet_accounts w set held_cents = w.held_cents + p_amount where w.id = p_wallet;
+  return v_hold;
+end
+$$;
+alter function app.hold_credits(uuid,bigint,text,timestamptz) owner to culturepass_owner;
+revoke execute on function app.hold_credits(uuid,bigint,text,timestamptz) from public;
+grant execute on function app.hold_credits(uuid,bigint,text,timestamptz) to culturepass_job;
+
+create function app.release_hold(p_hold uuid, p_state text) returns boolean
+  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+declare
+  v_hold app.wallet_holds;
+begin
+  update app.wallet_holds h set state = p_state
+  where h.id = p_hold and h.state = 'pending' and (p_state <> 'expired' or h.expires_at <= now())
+  returning h.* into v_hold;
+  if not found then
+    return false;
+  end if;
+  update app.wallet_accounts w set held_cents = w.held_cents - v_hold.amount_cents where w.id = v_hold.wallet_id;
+  return true;
+end
+$$;
+alter function app.release_hold(uuid,text) owner to culturepass_owner;
+revoke execute on function app.release_hold(uuid,text) from public;
+grant execute on function app.release_hold(uuid,text) to culturepass_job;
+
+create function app.expire_holds(p_limit int) returns int
+  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+-- Holds whose time is over, some at a time; those that somebody has in hand are left to them. How many.
+declare
+  v_hold uuid;
+  v_done int := 0;
+begin
+  for v_hold in
+    select h.id from app.wallet_holds h where h.state = 'pending' and h.expires_at <= now()
+    order by h.wallet_id, h.id limit p_limit for update skip locked
+  loop
+    v_done := v_done + app.release_hold(v_hold, 'expired')::int;
+  end loop;
+  return v_done;
+end
+$$;
+alter function app.expire_holds(int) owner to culturepass_owner;
+revoke execute on function app.expire_holds(int) from public;
+grant execute on function app.expire_holds(int) to culturepass_job;
+
+create function app.journal_balances() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- At the end of the transaction, whoever wrote the legs: in each currency they add up to nothing.
+begin
+  if exists (
+    select from app.wallet_transactions t where t.journal_id = new.journal_id
+    group by t.currency having sum(case t.type when 'credit' then t.amount_cents else -t.amount_cents end) <> 0
+  ) then
+    raise exception 'a journal does not balance' using errcode = '23514', constraint = 'wallet_journals_balance';
+  end if;
+  return null;
+end
+$$;
+alter function app.journal_balances() owner to culturepass_counter;
+revoke execute on function app.journal_balances() from public;
+
+create function app.leg_of_account() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  if not exists (select from app.wallet_accounts w where w.id = new.wallet_id and w.currency = new.currency) then
+    raise exception 'a leg in another currency than its account' using errcode = '23514', constraint = 'wallet_transactions_currency';
+  end if;
+  return new;
+end
+$$;
+alter function app.leg_of_account() owner to culturepass_counter;
+revoke execute on function app.leg_of_account() from public;
+
+create function app.find_wallet_faults() returns table(fault text, entity_type text, entity_id uuid)
+  language plpgsql stable security definer set search_path = '' as $$
+begin
+  return query select f.fault, f.entity_type, f.entity_id from app.wallet_faults f;
+end
+$$;
+alter function app.find_wallet_faults() owner to culturepass_counter;
+revoke execute on function app.find_wallet_faults() from public;
+grant execute on function app.find_wallet_faults() to culturepass_job;
+
 create view app.businesses_public with (security_barrier = false) as
   select
     t.id,
@@ -21014,6 +25273,20 @@ insert into search.businesses (id, document, names)
   where t.status = 'active' and t.state = 'approved';
 create index businesses_document_idx on search.businesses using gin (document) with (gin_pending_list_limit = 256);
 create index businesses_names_idx on search.businesses using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
+create table search.businesses__hidden (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint businesses__hidden_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.businesses__hidden is 'What can be searched of rows that are not public by themselves.';
+alter table search.businesses__hidden alter column document set storage external;
+alter table search.businesses__hidden owner to culturepass_authz;
+insert into search.businesses__hidden (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  from app.businesses t
+  where t.status <> 'archived' and (t.status = 'active' and t.state = 'approved') is not true;
 
 create view app.cities_public with (security_barrier = false) as
   select
@@ -21041,6 +25314,20 @@ insert into search.cities (id, document, names)
 create index cities_document_idx on search.cities using gin (document) with (gin_pending_list_limit = 256);
 create index cities_names_idx on search.cities using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
 
+create table search.cities__hidden (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint cities__hidden_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.cities__hidden is 'What can be searched of rows that are not public by themselves.';
+alter table search.cities__hidden alter column document set storage external;
+alter table search.cities__hidden owner to culturepass_authz;
+insert into search.cities__hidden (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name)) || array_to_tsvector(array_remove(array['=' || t.country_id], null)), sec.folded(' ' || t.name)
+  from app.cities t
+  where t.status <> 'archived' and (t.status = 'active') is not true;
+
 create view app.communities_public with (security_barrier = false) as
   select
     t.id
@@ -21066,6 +25353,20 @@ insert into search.communities (id, document, names)
 create index communities_document_idx on search.communities using gin (document) with (gin_pending_list_limit = 256);
 create index communities_names_idx on search.communities using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
 
+create table search.communities__hidden (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint communities__hidden_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.communities__hidden is 'What can be searched of rows that are not public by themselves.';
+alter table search.communities__hidden alter column document set storage external;
+alter table search.communities__hidden owner to culturepass_authz;
+insert into search.communities__hidden (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  from app.communities t
+  where t.status <> 'archived' and (t.status = 'active' and t.visibility = 'public') is not true;
+
 create view app.countries_public with (security_barrier = false) as
   select
     t.id
@@ -21090,6 +25391,20 @@ insert into search.countries (id, document, names)
   where t.status = 'active';
 create index countries_document_idx on search.countries using gin (document) with (gin_pending_list_limit = 256);
 create index countries_names_idx on search.countries using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
+create table search.countries__hidden (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint countries__hidden_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.countries__hidden is 'What can be searched of rows that are not public by themselves.';
+alter table search.countries__hidden alter column document set storage external;
+alter table search.countries__hidden owner to culturepass_authz;
+insert into search.countries__hidden (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name)), sec.folded(' ' || t.name)
+  from app.countries t
+  where t.status <> 'archived' and (t.status = 'active') is not true;
 
 create view app.events_public with (security_barrier = false) as
   select
@@ -21130,6 +25445,75 @@ comment on view app.events_public is 'What everybody may search.';
 alter view app.events_public owner to culturepass_authz;
 grant select on app.events_public to culturepass_app;
 
+create view app.events_public_else with (security_barrier = false) as
+  select
+    t.id,
+    o.location as location
+  from app.venues o
+  join app.events t on t.venue_id = o.id
+  where t.location is null
+    and t.status = 'active'
+    and t.state <> 'draft'
+    and t.visibility = 'public'
+    and (
+      (
+        t.host_type = 'organization'
+        and exists (
+          select 1 from app.organizations p1
+          where p1.id = t.host_id and p1.status = 'active' and p1.state = 'approved'
+        )
+      )
+      or (
+        t.host_type = 'community'
+        and exists (
+          select 1 from app.communities p1
+          where p1.id = t.host_id and p1.status = 'active' and p1.visibility = 'public'
+        )
+      )
+      or (
+        t.host_type = 'business'
+        and exists (
+          select 1 from app.businesses p1
+          where p1.id = t.host_id and p1.status = 'active' and p1.state = 'approved'
+        )
+      )
+      or (
+        t.host_type = 'institution'
+        and exists (select 1 from app.institutions p1 where p1.id = t.host_id and p1.status = 'active')
+      )
+    )
+    and o.status = 'active'
+    and (
+      (
+        o.owner_type = 'organization'
+        and exists (
+          select 1 from app.organizations p1
+          where p1.id = o.owner_id and p1.status = 'active' and p1.state = 'approved'
+        )
+      )
+      or (
+        o.owner_type = 'business'
+        and exists (
+          select 1 from app.businesses p1
+          where p1.id = o.owner_id and p1.status = 'active' and p1.state = 'approved'
+        )
+      )
+      or (
+        o.owner_type = 'institution'
+        and exists (select 1 from app.institutions p1 where p1.id = o.owner_id and p1.status = 'active')
+      )
+      or (
+        o.owner_type = 'community'
+        and exists (
+          select 1 from app.communities p1
+          where p1.id = o.owner_id and p1.status = 'active' and p1.visibility = 'public'
+        )
+      )
+    );
+comment on view app.events_public_else is 'Where everybody may find what has no place of its own.';
+alter view app.events_public_else owner to culturepass_authz;
+grant select on app.events_public_else to culturepass_app;
+
 create table search.events (
   id uuid not null,
   document tsvector not null,
@@ -21145,6 +25529,20 @@ insert into search.events (id, document, names)
   where t.status = 'active' and t.state <> 'draft' and t.visibility = 'public';
 create index events_document_idx on search.events using gin (document) with (gin_pending_list_limit = 256);
 create index events_names_idx on search.events using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
+create table search.events__hidden (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint events__hidden_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.events__hidden is 'What can be searched of rows that are not public by themselves.';
+alter table search.events__hidden alter column document set storage external;
+alter table search.events__hidden owner to culturepass_authz;
+insert into search.events__hidden (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.title || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id, '=' || t.host_id], null)), sec.folded(' ' || t.title)
+  from app.events t
+  where t.status <> 'archived' and (t.status = 'active' and t.state <> 'draft' and t.visibility = 'public') is not true;
 
 create view app.grant_announcements_public with (security_barrier = false) as
   select
@@ -21172,6 +25570,20 @@ insert into search.grant_announcements (id, document, names)
 create index grant_announcements_document_idx on search.grant_announcements using gin (document) with (gin_pending_list_limit = 256);
 create index grant_announcements_names_idx on search.grant_announcements using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
 
+create table search.grant_announcements__hidden (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint grant_announcements__hidden_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.grant_announcements__hidden is 'What can be searched of rows that are not public by themselves.';
+alter table search.grant_announcements__hidden alter column document set storage external;
+alter table search.grant_announcements__hidden owner to culturepass_authz;
+insert into search.grant_announcements__hidden (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.title || ' ' || t.description)) || array_to_tsvector(array_remove(array['=' || t.institution_id], null)), sec.folded(' ' || t.title)
+  from app.grant_announcements t
+  where t.status <> 'archived' and (t.status = 'active') is not true;
+
 create view app.institutions_public with (security_barrier = false) as
   select
     t.id,
@@ -21198,6 +25610,20 @@ insert into search.institutions (id, document, names)
 create index institutions_document_idx on search.institutions using gin (document) with (gin_pending_list_limit = 256);
 create index institutions_names_idx on search.institutions using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
 
+create table search.institutions__hidden (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint institutions__hidden_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.institutions__hidden is 'What can be searched of rows that are not public by themselves.';
+alter table search.institutions__hidden alter column document set storage external;
+alter table search.institutions__hidden owner to culturepass_authz;
+insert into search.institutions__hidden (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  from app.institutions t
+  where t.status <> 'archived' and (t.status = 'active') is not true;
+
 create view app.organizations_public with (security_barrier = false) as
   select
     t.id
@@ -21223,6 +25649,20 @@ insert into search.organizations (id, document, names)
 create index organizations_document_idx on search.organizations using gin (document) with (gin_pending_list_limit = 256);
 create index organizations_names_idx on search.organizations using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
 
+create table search.organizations__hidden (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint organizations__hidden_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.organizations__hidden is 'What can be searched of rows that are not public by themselves.';
+alter table search.organizations__hidden alter column document set storage external;
+alter table search.organizations__hidden owner to culturepass_authz;
+insert into search.organizations__hidden (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  from app.organizations t
+  where t.status <> 'archived' and (t.status = 'active' and t.state = 'approved') is not true;
+
 create view app.users_public with (security_barrier = false) as
   select
     t.id
@@ -21247,6 +25687,20 @@ insert into search.users (id, document, names)
   where t.status = 'active' and t.is_public;
 create index users_document_idx on search.users using gin (document) with (gin_pending_list_limit = 256);
 create index users_names_idx on search.users using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
+create table search.users__hidden (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint users__hidden_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.users__hidden is 'What can be searched of rows that are not public by themselves.';
+alter table search.users__hidden alter column document set storage external;
+alter table search.users__hidden owner to culturepass_authz;
+insert into search.users__hidden (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.handle || ' ' || t.display_name)), sec.folded(' ' || t.handle || ' ' || t.display_name)
+  from app.users t
+  where t.status <> 'archived' and (t.status = 'active' and t.is_public) is not true;
 
 create view app.venues_public with (security_barrier = false) as
   select
@@ -21301,6 +25755,146 @@ insert into search.venues (id, document, names)
 create index venues_document_idx on search.venues using gin (document) with (gin_pending_list_limit = 256);
 create index venues_names_idx on search.venues using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
 
+create table search.venues__hidden (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint venues__hidden_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.venues__hidden is 'What can be searched of rows that are not public by themselves.';
+alter table search.venues__hidden alter column document set storage external;
+alter table search.venues__hidden owner to culturepass_authz;
+insert into search.venues__hidden (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, '') || ' ' || t.address)) || array_to_tsvector(array_remove(array['=' || t.city_id, '=' || t.owner_id], null)), sec.folded(' ' || t.name)
+  from app.venues t
+  where t.status <> 'archived' and (t.status = 'active') is not true;
+
+create view app.payment_faults with (security_invoker = true) as
+  select 'paid by card without a payment' as fault, 'order' as entity_type, o.id as entity_id
+  from app.orders o
+  where o.card_cents > 0 and o.state in ('paid', 'part_refunded', 'refunded')
+    and not exists (
+      select from app.transactions t where t.order_id = o.id and t.status in ('succeeded', 'part_refunded', 'refunded')
+    )
+  union all
+  select 'a payment that bought nothing', 'transaction', t.id
+  from app.transactions t join app.orders o on o.id = t.order_id
+  where t.status in ('succeeded', 'part_refunded', 'refunded') and o.state in ('pending', 'expired', 'cancelled')
+  union all
+  select 'paid is not what was ordered', 'transaction', t.id
+  from app.transactions t join app.orders o on o.id = t.order_id
+  where t.amount_cents <> o.card_cents or t.currency <> o.currency
+  union all
+  select 'refunded without a refund', 'transaction', t.id
+  from app.transactions t
+  where t.order_id is not null
+    and t.refunded_cents > (
+      select coalesce(sum(r.card_cents), 0) from app.refunds r where r.order_id = t.order_id and r.state <> 'failed'
+    )
+  union all
+  select 'more sent to the host than its part', 'order', o.id
+  from app.orders o
+  join (
+    select x.order_id, sum(case when x.kind in ('top_up', 'dispute_return') then x.amount_cents else -x.amount_cents end) as net
+    from app.transfers x where x.order_id is not null and x.state = 'succeeded' group by 1
+  ) s on s.order_id = o.id
+  where o.card_cents - o.application_fee_cents + s.net not between 0 and o.organizer_cents;
+alter view app.payment_faults owner to culturepass_counter;
+
+create view app.ticket_faults with (security_invoker = true) as
+  select 'held is not what pending orders and offers are for' as fault, 'ticket_type' as entity_type, t.id as entity_id
+  from app.ticket_types t
+  left join (
+    select i.ticket_type_id, sum(i.quantity) as total from app.order_items i
+    join app.orders o on o.id = i.order_id where o.state = 'pending' group by 1
+  ) s on s.ticket_type_id = t.id
+  left join (
+    select w.offered_type_id, count(*) as total from app.waitlist_entries w where w.state = 'offered' group by 1
+  ) w on w.offered_type_id = t.id
+  where t.held <> coalesce(s.total, 0) + coalesce(w.total, 0)
+  union all
+  select 'sold is not the number of tickets', 'ticket_type', t.id
+  from app.ticket_types t
+  left join (
+    select k.ticket_type_id, count(*) as total from app.tickets k where k.state in ('valid', 'checked_in') group by 1
+  ) s on s.ticket_type_id = t.id
+  where t.sold <> coalesce(s.total, 0)
+  union all
+  select 'oversold', 'ticket_type', t.id from app.ticket_types t where t.held + t.sold > t.capacity
+  union all
+  select 'offered and not to be handed on', 'ticket_transfer', x.id
+  from app.ticket_transfers x join app.tickets k on k.id = x.ticket_id
+  where x.state = 'offered' and (k.state <> 'valid' or k.refund_id is not null or k.holder_id <> x.from_id)
+  union all
+  select 'paid without its tickets', 'order', o.id
+  from app.orders o
+  where o.state = 'paid'
+    and (select coalesce(sum(i.quantity), 0) from app.order_items i where i.order_id = o.id)
+      <> (select count(*) from app.tickets k where k.order_id = o.id and k.state in ('valid', 'checked_in'))
+  union all
+  select 'tickets without payment', 'order', o.id
+  from app.orders o
+  where o.state in ('pending', 'expired', 'cancelled', 'refunded')
+    and exists (select from app.tickets k where k.order_id = o.id and k.state in ('valid', 'checked_in'))
+  union all
+  select 'owed and not on its way back', 'order', o.id
+  from app.orders o
+  where o.state = 'refund_pending'
+    and not exists (select from app.refunds r where r.order_id = o.id and r.state in ('pending', 'succeeded'))
+  union all
+  select 'refunded is not the sum of the refunds', 'order', o.id
+  from app.orders o
+  left join (
+    select r.order_id, sum(r.amount_cents) as total, sum(r.card_cents) as card from app.refunds r where r.state = 'succeeded' group by 1
+  ) s on s.order_id = o.id
+  where o.refunded_cents <> coalesce(s.total, 0) or o.refunded_card_cents <> coalesce(s.card, 0)
+  union all
+  select 'a hold of an order that is not pending', 'order', o.id
+  from app.orders o join app.wallet_holds h on h.id = o.wallet_hold_id
+  where o.state <> 'pending' and h.state = 'pending'
+  union all
+  select 'let in twice', 'ticket', c.ticket_id from app.check_ins c where c.result = 'ok' group by c.ticket_id having count(*) > 1;
+alter view app.ticket_faults owner to culturepass_counter;
+
+create view app.wallet_faults with (security_invoker = true) as
+  select 'unbalanced journal' as fault, 'wallet_journal' as entity_type, t.journal_id as entity_id
+  from app.wallet_transactions t group by t.journal_id, t.currency
+  having sum(case t.type when 'credit' then t.amount_cents else -t.amount_cents end) <> 0
+  union all
+  select 'journal without legs', 'wallet_journal', j.id from app.wallet_journals j
+  where not exists (select from app.wallet_transactions t where t.journal_id = j.id)
+  union all
+  select 'balance is not the sum of the legs', 'wallet_account', w.id
+  from app.wallet_accounts w
+  left join (
+    select t.wallet_id, sum(case t.type when 'credit' then t.amount_cents else -t.amount_cents end) as total,
+      count(*) as legs, max(t.seq) as last from app.wallet_transactions t group by t.wallet_id
+  ) s on s.wallet_id = w.id
+  where w.track_balance
+    and (w.balance_cents <> coalesce(s.total, 0) or w.last_seq <> coalesce(s.last, 0) or w.last_seq <> coalesce(s.legs, 0))
+  union all
+  select 'leg does not follow the one before', 'wallet_account', l.wallet_id
+  from (
+    select t.wallet_id, t.balance_after_cents,
+      sum(case t.type when 'credit' then t.amount_cents else -t.amount_cents end) over (partition by t.wallet_id order by t.seq) as running
+    from app.wallet_transactions t where t.seq is not null
+  ) l where l.balance_after_cents <> l.running
+  union all
+  select 'held is not the sum of the holds', 'wallet_account', w.id
+  from app.wallet_accounts w
+  left join (
+    select h.wallet_id, sum(h.amount_cents) as total from app.wallet_holds h where h.state = 'pending' group by h.wallet_id
+  ) s on s.wallet_id = w.id
+  where w.held_cents <> coalesce(s.total, 0)
+  union all
+  select 'more credits that lapse than there are', 'wallet_account', w.id
+  from app.wallet_accounts w
+  join (
+    select c.wallet_id, sum(c.remaining_cents) as total from app.wallet_credits c group by c.wallet_id
+  ) s on s.wallet_id = w.id
+  where s.total > w.balance_cents;
+alter view app.wallet_faults owner to culturepass_counter;
+
 create trigger attendances_count_insert
   after insert on app.attendances
   referencing new table as added
@@ -21312,11 +25906,11 @@ create trigger attendances_audit
 
 create trigger businesses_document_insert
   after insert on app.businesses
-  for each row when (new.status = 'active' and new.state = 'approved') execute function app.businesses_document();
+  for each row when (new.status <> 'archived') execute function app.businesses_document();
 
 create trigger businesses_document_update
-  after update of name, description, city_id, status, state on app.businesses
-  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.status is distinct from old.status or new.state is distinct from old.state) execute function app.businesses_document();
+  after update of name, description, status, city_id, state on app.businesses
+  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.status is distinct from old.status or new.city_id is distinct from old.city_id or new.state is distinct from old.state) execute function app.businesses_document();
 
 create trigger businesses_restore_slug
   before update of status on app.businesses
@@ -21341,7 +25935,8 @@ create trigger businesses_archived
 
 create trigger businesses_stamp
   before update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, stripe_account_id, charges_enabled, payouts_enabled, verified, state on app.businesses
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.city_id is distinct from old.city_id or new.avatar_url is distinct from old.avatar_url or new.banner_url is distinct from old.banner_url or new.social_links is distinct from old.social_links or new.name is distinct from old.name or new.slug is distinct from old.slug or new.description is distinct from old.description or new.category is distinct from old.category or new.website is distinct from old.website or new.contact_email::text is distinct from old.contact_email::text or new.phone is distinct from old.phone or new.location::text is distinct from old.location::text or new.price_band is distinct from old.price_band or new.stripe_account_id is distinct from old.stripe_account_id or new.charges_enabled is distinct from old.charges_enabled or new.payouts_enabled is distinct from old.payouts_enabled or new.verified is distinct from old.verified or new.state is distinct from old.state))
+  execute function sec.stamp();
 
 create trigger businesses_live
   before insert or update of status on app.businesses
@@ -21377,17 +25972,23 @@ create trigger businesses_audit
   after insert or update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, stripe_account_id, charges_enabled, payouts_enabled, verified, state on app.businesses
   for each row execute function audit.record_businesses();
 
+create trigger businesses_emit_approve
+  after update of state on app.businesses
+  for each row
+  when (old.state in ('pending', 'rejected') and new.state = 'approved')
+  execute function jobs.emit('business', 'approve');
+
 create trigger check_ins_audit
   after insert on app.check_ins
   for each row execute function audit.record_check_ins();
 
 create trigger cities_document_insert
   after insert on app.cities
-  for each row when (new.status = 'active') execute function app.cities_document();
+  for each row when (new.status <> 'archived') execute function app.cities_document();
 
 create trigger cities_document_update
-  after update of name, country_id, status on app.cities
-  for each row when (new.name is distinct from old.name or new.country_id is distinct from old.country_id or new.status is distinct from old.status) execute function app.cities_document();
+  after update of name, status, country_id on app.cities
+  for each row when (new.name is distinct from old.name or new.status is distinct from old.status or new.country_id is distinct from old.country_id) execute function app.cities_document();
 
 create trigger cities_restore_slug
   before update of status on app.cities
@@ -21404,7 +26005,8 @@ create trigger cities_archived
 
 create trigger cities_stamp
   before update of status, country_id, name, slug, timezone, location, population on app.cities
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.country_id is distinct from old.country_id or new.name is distinct from old.name or new.slug is distinct from old.slug or new.timezone is distinct from old.timezone or new.location::text is distinct from old.location::text or new.population is distinct from old.population))
+  execute function sec.stamp();
 
 create trigger cities_live
   before insert or update of status on app.cities
@@ -21436,7 +26038,8 @@ create trigger commission_rules_archived
 
 create trigger commission_rules_stamp
   before update of status, scope_type, scope_id, type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points, valid_from, valid_to on app.commission_rules
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.scope_type is distinct from old.scope_type or new.scope_id is distinct from old.scope_id or new.type is distinct from old.type or new.basis_points is distinct from old.basis_points or new.fixed_cents is distinct from old.fixed_cents or new.min_cents is distinct from old.min_cents or new.max_cents is distinct from old.max_cents or new.currency is distinct from old.currency or new.paid_by is distinct from old.paid_by or new.city_share_basis_points is distinct from old.city_share_basis_points or new.valid_from is distinct from old.valid_from or new.valid_to is distinct from old.valid_to))
+  execute function sec.stamp();
 
 create trigger commission_rules_guard
   before update of status, basis_points, fixed_cents, min_cents, max_cents, paid_by, city_share_basis_points, valid_from, valid_to on app.commission_rules
@@ -21454,11 +26057,11 @@ create trigger commission_rules_audit
 
 create trigger communities_document_insert
   after insert on app.communities
-  for each row when (new.status = 'active' and new.visibility = 'public') execute function app.communities_document();
+  for each row when (new.status <> 'archived') execute function app.communities_document();
 
 create trigger communities_document_update
-  after update of name, description, city_id, status, visibility on app.communities
-  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.status is distinct from old.status or new.visibility is distinct from old.visibility) execute function app.communities_document();
+  after update of name, description, status, city_id, visibility on app.communities
+  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.status is distinct from old.status or new.city_id is distinct from old.city_id or new.visibility is distinct from old.visibility) execute function app.communities_document();
 
 create trigger communities_restore_slug
   before update of status on app.communities
@@ -21483,7 +26086,8 @@ create trigger communities_archived
 
 create trigger communities_stamp
   before update of status, city_id, created_by_id, avatar_url, banner_url, social_links, name, slug, description, visibility, join_policy, verified on app.communities
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.city_id is distinct from old.city_id or new.created_by_id is distinct from old.created_by_id or new.avatar_url is distinct from old.avatar_url or new.banner_url is distinct from old.banner_url or new.social_links is distinct from old.social_links or new.name is distinct from old.name or new.slug is distinct from old.slug or new.description is distinct from old.description or new.visibility is distinct from old.visibility or new.join_policy is distinct from old.join_policy or new.verified is distinct from old.verified))
+  execute function sec.stamp();
 
 create trigger communities_live
   before insert or update of status on app.communities
@@ -21525,7 +26129,8 @@ create trigger community_members_archived
 
 create trigger community_members_stamp
   before update of status, community_id, user_id, added_by_id, role, state on app.community_members
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.community_id is distinct from old.community_id or new.user_id is distinct from old.user_id or new.added_by_id is distinct from old.added_by_id or new.role is distinct from old.role or new.state is distinct from old.state))
+  execute function sec.stamp();
 
 create trigger community_members_ended
   before update of status on app.community_members
@@ -21561,9 +26166,18 @@ create trigger community_members_audit
   after insert or update of status, community_id, user_id, added_by_id, role, state on app.community_members
   for each row execute function audit.record_community_members();
 
+create trigger connected_accounts_stamp
+  before update of owner_type, owner_id, stripe_account_id, country, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at on app.connected_accounts
+  for each row when ((new.owner_type is distinct from old.owner_type or new.owner_id is distinct from old.owner_id or new.stripe_account_id is distinct from old.stripe_account_id or new.country is distinct from old.country or new.charges_enabled is distinct from old.charges_enabled or new.payouts_enabled is distinct from old.payouts_enabled or new.transfers_active is distinct from old.transfers_active or new.requirements_due is distinct from old.requirements_due or new.disabled_reason is distinct from old.disabled_reason or new.deauthorized_at is distinct from old.deauthorized_at or new.attempt is distinct from old.attempt or new.synced_at is distinct from old.synced_at))
+  execute function sec.stamp();
+
+create trigger connected_accounts_audit
+  after insert or update of owner_type, owner_id, stripe_account_id, country, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at on app.connected_accounts
+  for each row execute function audit.record_connected_accounts();
+
 create trigger countries_document_insert
   after insert on app.countries
-  for each row when (new.status = 'active') execute function app.countries_document();
+  for each row when (new.status <> 'archived') execute function app.countries_document();
 
 create trigger countries_document_update
   after update of name, status on app.countries
@@ -21575,7 +26189,8 @@ create trigger countries_archived
 
 create trigger countries_stamp
   before update of status, code, name, currency, default_locale on app.countries
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.code is distinct from old.code or new.name is distinct from old.name or new.currency is distinct from old.currency or new.default_locale is distinct from old.default_locale))
+  execute function sec.stamp();
 
 create trigger countries_live
   before insert or update of status on app.countries
@@ -21603,7 +26218,8 @@ create trigger countries_audit
 
 create trigger credentials_stamp
   before update of user_id, password_hash, changed_at, valid_from on app.credentials
-  for each row execute function sec.stamp();
+  for each row when ((new.user_id is distinct from old.user_id or new.password_hash is distinct from old.password_hash or new.changed_at is distinct from old.changed_at or new.valid_from is distinct from old.valid_from))
+  execute function sec.stamp();
 
 create trigger credentials_audit
   after insert or update of user_id, password_hash, changed_at, valid_from or delete on app.credentials
@@ -21615,7 +26231,8 @@ create trigger devices_archived
 
 create trigger devices_stamp
   before update of status, user_id, session_id, platform, push_token, last_seen_at on app.devices
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.user_id is distinct from old.user_id or new.session_id is distinct from old.session_id or new.platform is distinct from old.platform or new.push_token is distinct from old.push_token or new.last_seen_at is distinct from old.last_seen_at))
+  execute function sec.stamp();
 
 create trigger devices_guard
   before update of status, push_token, last_seen_at on app.devices
@@ -21646,9 +26263,19 @@ create trigger devices_audit
   after insert or update of status, user_id, session_id, platform, push_token, last_seen_at on app.devices
   for each row execute function audit.record_devices();
 
+create trigger disputes_stamp
+  before update of order_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, stripe_dispute_id on app.disputes
+  for each row when ((new.order_id is distinct from old.order_id or new.transaction_id is distinct from old.transaction_id or new.state is distinct from old.state or new.amount_cents is distinct from old.amount_cents or new.currency is distinct from old.currency or new.reason is distinct from old.reason or new.evidence_due_by is distinct from old.evidence_due_by or new.stripe_dispute_id is distinct from old.stripe_dispute_id))
+  execute function sec.stamp();
+
+create trigger disputes_audit
+  after insert or update of order_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, stripe_dispute_id on app.disputes
+  for each row execute function audit.record_disputes();
+
 create trigger email_tokens_stamp
   before update of user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at on app.email_tokens
-  for each row execute function sec.stamp();
+  for each row when ((new.user_id is distinct from old.user_id or new.session_id is distinct from old.session_id or new.purpose is distinct from old.purpose or new.token_hash is distinct from old.token_hash or new.email::text is distinct from old.email::text or new.issued_for is distinct from old.issued_for or new.used_at is distinct from old.used_at or new.expires_at is distinct from old.expires_at))
+  execute function sec.stamp();
 
 create trigger email_tokens_begin_on_user_id_insert
   after insert on app.email_tokens
@@ -21676,11 +26303,11 @@ create trigger email_tokens_audit
 
 create trigger events_document_insert
   after insert on app.events
-  for each row when (new.status = 'active' and new.state <> 'draft' and new.visibility = 'public') execute function app.events_document();
+  for each row when (new.status <> 'archived') execute function app.events_document();
 
 create trigger events_document_update
-  after update of title, description, city_id, host_id, status, visibility, state on app.events
-  for each row when (new.title is distinct from old.title or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.host_id is distinct from old.host_id or new.status is distinct from old.status or new.visibility is distinct from old.visibility or new.state is distinct from old.state) execute function app.events_document();
+  after update of title, description, status, city_id, host_id, visibility, state on app.events
+  for each row when (new.title is distinct from old.title or new.description is distinct from old.description or new.status is distinct from old.status or new.city_id is distinct from old.city_id or new.host_id is distinct from old.host_id or new.visibility is distinct from old.visibility or new.state is distinct from old.state) execute function app.events_document();
 
 create trigger events_restore_slug
   before update of status on app.events
@@ -21697,7 +26324,8 @@ create trigger events_archived
 
 create trigger events_stamp
   before update of status, city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, state, capacity, trending_score, featured_until on app.events
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.city_id is distinct from old.city_id or new.host_type is distinct from old.host_type or new.host_id is distinct from old.host_id or new.venue_id is distinct from old.venue_id or new.title is distinct from old.title or new.slug is distinct from old.slug or new.description is distinct from old.description or new.category is distinct from old.category or new.starts_at is distinct from old.starts_at or new.ends_at is distinct from old.ends_at or new.timezone is distinct from old.timezone or new.location::text is distinct from old.location::text or new.online_url is distinct from old.online_url or new.visibility is distinct from old.visibility or new.state is distinct from old.state or new.capacity is distinct from old.capacity or new.trending_score is distinct from old.trending_score or new.featured_until is distinct from old.featured_until))
+  execute function sec.stamp();
 
 create trigger events_live
   before insert or update of status on app.events
@@ -21763,7 +26391,8 @@ create trigger events_emit_archive
 
 create trigger external_identities_stamp
   before update of user_id, issuer, subject, email, last_used_at, unlinked_at on app.external_identities
-  for each row execute function sec.stamp();
+  for each row when ((new.user_id is distinct from old.user_id or new.issuer is distinct from old.issuer or new.subject is distinct from old.subject or new.email::text is distinct from old.email::text or new.last_used_at is distinct from old.last_used_at or new.unlinked_at is distinct from old.unlinked_at))
+  execute function sec.stamp();
 
 create trigger external_identities_audit
   after insert or update of user_id, issuer, subject, email, last_used_at, unlinked_at or delete on app.external_identities
@@ -21775,7 +26404,8 @@ create trigger follows_archived
 
 create trigger follows_stamp
   before update of status, follower_id, entity_type, entity_id on app.follows
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.follower_id is distinct from old.follower_id or new.entity_type is distinct from old.entity_type or new.entity_id is distinct from old.entity_id))
+  execute function sec.stamp();
 
 create trigger follows_guard
   before update of status on app.follows
@@ -21803,7 +26433,8 @@ create trigger follows_audit
 
 create trigger fraud_flags_stamp
   before update of entity_type, entity_id, decided_by_id, rule, score, evidence, state, decided_at on app.fraud_flags
-  for each row execute function sec.stamp();
+  for each row when ((new.entity_type is distinct from old.entity_type or new.entity_id is distinct from old.entity_id or new.decided_by_id is distinct from old.decided_by_id or new.rule is distinct from old.rule or new.score is distinct from old.score or new.evidence is distinct from old.evidence or new.state is distinct from old.state or new.decided_at is distinct from old.decided_at))
+  execute function sec.stamp();
 
 create trigger fraud_flags_audit
   after insert or update of entity_type, entity_id, decided_by_id, rule, score, evidence, state, decided_at on app.fraud_flags
@@ -21811,11 +26442,11 @@ create trigger fraud_flags_audit
 
 create trigger grant_announcements_document_insert
   after insert on app.grant_announcements
-  for each row when (new.status = 'active') execute function app.grant_announcements_document();
+  for each row when (new.status <> 'archived') execute function app.grant_announcements_document();
 
 create trigger grant_announcements_document_update
-  after update of title, description, institution_id, status on app.grant_announcements
-  for each row when (new.title is distinct from old.title or new.description is distinct from old.description or new.institution_id is distinct from old.institution_id or new.status is distinct from old.status) execute function app.grant_announcements_document();
+  after update of title, description, status, institution_id on app.grant_announcements
+  for each row when (new.title is distinct from old.title or new.description is distinct from old.description or new.status is distinct from old.status or new.institution_id is distinct from old.institution_id) execute function app.grant_announcements_document();
 
 create trigger grant_announcements_archived
   before update of status on app.grant_announcements
@@ -21823,7 +26454,8 @@ create trigger grant_announcements_archived
 
 create trigger grant_announcements_stamp
   before update of status, institution_id, title, description, amount_cents, currency, opens_at, closes_at, url on app.grant_announcements
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.institution_id is distinct from old.institution_id or new.title is distinct from old.title or new.description is distinct from old.description or new.amount_cents is distinct from old.amount_cents or new.currency is distinct from old.currency or new.opens_at is distinct from old.opens_at or new.closes_at is distinct from old.closes_at or new.url is distinct from old.url))
+  execute function sec.stamp();
 
 create trigger grant_announcements_guard
   before update of status, title, description, amount_cents, currency, opens_at, closes_at, url on app.grant_announcements
@@ -21841,11 +26473,11 @@ create trigger grant_announcements_audit
 
 create trigger institutions_document_insert
   after insert on app.institutions
-  for each row when (new.status = 'active') execute function app.institutions_document();
+  for each row when (new.status <> 'archived') execute function app.institutions_document();
 
 create trigger institutions_document_update
-  after update of name, description, city_id, status on app.institutions
-  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.status is distinct from old.status) execute function app.institutions_document();
+  after update of name, description, status, city_id on app.institutions
+  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.status is distinct from old.status or new.city_id is distinct from old.city_id) execute function app.institutions_document();
 
 create trigger institutions_restore_slug
   before update of status on app.institutions
@@ -21862,7 +26494,8 @@ create trigger institutions_archived
 
 create trigger institutions_stamp
   before update of status, city_id, avatar_url, banner_url, social_links, name, slug, type, description, website, contact_email, location, verified on app.institutions
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.city_id is distinct from old.city_id or new.avatar_url is distinct from old.avatar_url or new.banner_url is distinct from old.banner_url or new.social_links is distinct from old.social_links or new.name is distinct from old.name or new.slug is distinct from old.slug or new.type is distinct from old.type or new.description is distinct from old.description or new.website is distinct from old.website or new.contact_email::text is distinct from old.contact_email::text or new.location::text is distinct from old.location::text or new.verified is distinct from old.verified))
+  execute function sec.stamp();
 
 create trigger institutions_live
   before insert or update of status on app.institutions
@@ -21904,7 +26537,8 @@ create trigger leads_archived
 
 create trigger leads_stamp
   before update of status, service_request_id, business_id, title, details, budget_cents, currency, needed_at, state on app.leads
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.service_request_id is distinct from old.service_request_id or new.business_id is distinct from old.business_id or new.title is distinct from old.title or new.details is distinct from old.details or new.budget_cents is distinct from old.budget_cents or new.currency is distinct from old.currency or new.needed_at is distinct from old.needed_at or new.state is distinct from old.state))
+  execute function sec.stamp();
 
 create trigger leads_live
   before insert or update of status on app.leads
@@ -21951,7 +26585,8 @@ create trigger likes_archived
 
 create trigger likes_stamp
   before update of status, user_id, event_id on app.likes
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.user_id is distinct from old.user_id or new.event_id is distinct from old.event_id))
+  execute function sec.stamp();
 
 create trigger likes_guard
   before update of status on app.likes
@@ -21983,7 +26618,8 @@ create trigger media_archived
 
 create trigger media_stamp
   before update of status, entity_type, entity_id, uploaded_by_id, type, url, alt_text, position, storage_key, width, height, bytes, content_hash on app.media
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.entity_type is distinct from old.entity_type or new.entity_id is distinct from old.entity_id or new.uploaded_by_id is distinct from old.uploaded_by_id or new.type is distinct from old.type or new.url is distinct from old.url or new.alt_text is distinct from old.alt_text or new.position is distinct from old.position or new.storage_key is distinct from old.storage_key or new.width is distinct from old.width or new.height is distinct from old.height or new.bytes is distinct from old.bytes or new.content_hash is distinct from old.content_hash))
+  execute function sec.stamp();
 
 create trigger media_guard
   before update of status, type, alt_text, position on app.media
@@ -22001,7 +26637,8 @@ create trigger media_audit
 
 create trigger notifications_stamp
   before update of user_id, title, message, type, is_read, read_at, data, dedupe_key on app.notifications
-  for each row execute function sec.stamp();
+  for each row when ((new.user_id is distinct from old.user_id or new.title is distinct from old.title or new.message is distinct from old.message or new.type is distinct from old.type or new.is_read is distinct from old.is_read or new.read_at is distinct from old.read_at or new.data is distinct from old.data or new.dedupe_key is distinct from old.dedupe_key))
+  execute function sec.stamp();
 
 create trigger notifications_audit
   after insert or update of user_id, title, message, type, is_read, read_at, data, dedupe_key on app.notifications
@@ -22009,7 +26646,8 @@ create trigger notifications_audit
 
 create trigger notification_deliveries_stamp
   before update of notification_id, device_id, channel, state, attempts, next_attempt_at, provider_id, error on app.notification_deliveries
-  for each row execute function sec.stamp();
+  for each row when ((new.notification_id is distinct from old.notification_id or new.device_id is distinct from old.device_id or new.channel is distinct from old.channel or new.state is distinct from old.state or new.attempts is distinct from old.attempts or new.next_attempt_at is distinct from old.next_attempt_at or new.provider_id is distinct from old.provider_id or new.error is distinct from old.error))
+  execute function sec.stamp();
 
 create trigger notification_deliveries_audit
   after insert or update of notification_id, device_id, channel, state, attempts, next_attempt_at, provider_id, error on app.notification_deliveries
@@ -22021,7 +26659,8 @@ create trigger notification_preferences_archived
 
 create trigger notification_preferences_stamp
   before update of status, user_id, channel, type, enabled, quiet_hours on app.notification_preferences
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.user_id is distinct from old.user_id or new.channel is distinct from old.channel or new.type is distinct from old.type or new.enabled is distinct from old.enabled or new.quiet_hours is distinct from old.quiet_hours))
+  execute function sec.stamp();
 
 create trigger notification_preferences_guard
   before update of status, enabled, quiet_hours on app.notification_preferences
@@ -22038,11 +26677,12 @@ create trigger notification_preferences_audit
   for each row execute function audit.record_notification_preferences();
 
 create trigger orders_stamp
-  before update of user_id, event_id, commission_rule_id, promo_code_id, state, amount_cents, wallet_cents, card_cents, refunded_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, fee_paid_by, expires_at, paid_at, idempotency_key on app.orders
-  for each row execute function sec.stamp();
+  before update of user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, sold_at_door, idempotency_key on app.orders
+  for each row when ((new.user_id is distinct from old.user_id or new.event_id is distinct from old.event_id or new.commission_rule_id is distinct from old.commission_rule_id or new.promo_code_id is distinct from old.promo_code_id or new.wallet_hold_id is distinct from old.wallet_hold_id or new.state is distinct from old.state or new.subtotal_cents is distinct from old.subtotal_cents or new.discount_cents is distinct from old.discount_cents or new.fee_cents is distinct from old.fee_cents or new.amount_cents is distinct from old.amount_cents or new.wallet_cents is distinct from old.wallet_cents or new.card_cents is distinct from old.card_cents or new.cash_cents is distinct from old.cash_cents or new.refunded_cents is distinct from old.refunded_cents or new.refunded_card_cents is distinct from old.refunded_card_cents or new.currency is distinct from old.currency or new.platform_fee_cents is distinct from old.platform_fee_cents or new.city_share_cents is distinct from old.city_share_cents or new.organizer_cents is distinct from old.organizer_cents or new.application_fee_cents is distinct from old.application_fee_cents or new.top_up_cents is distinct from old.top_up_cents or new.fee_paid_by is distinct from old.fee_paid_by or new.expires_at is distinct from old.expires_at or new.paid_at is distinct from old.paid_at or new.sold_at_door is distinct from old.sold_at_door or new.idempotency_key is distinct from old.idempotency_key))
+  execute function sec.stamp();
 
 create trigger orders_module_update
-  before update of user_id, event_id, commission_rule_id, promo_code_id, state, amount_cents, wallet_cents, card_cents, refunded_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, fee_paid_by, expires_at, paid_at, idempotency_key on app.orders
+  before update of user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, sold_at_door, idempotency_key on app.orders
   for each row when (current_user = 'culturepass_job')
   execute function app.orders_module_update();
 
@@ -22057,7 +26697,7 @@ create trigger orders_count_update
   for each statement execute function app.orders_count_update();
 
 create trigger orders_audit
-  after insert or update of user_id, event_id, commission_rule_id, promo_code_id, state, amount_cents, wallet_cents, card_cents, refunded_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, fee_paid_by, expires_at, paid_at, idempotency_key on app.orders
+  after insert or update of user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, sold_at_door, idempotency_key on app.orders
   for each row execute function audit.record_orders();
 
 create trigger order_items_audit
@@ -22066,11 +26706,11 @@ create trigger order_items_audit
 
 create trigger organizations_document_insert
   after insert on app.organizations
-  for each row when (new.status = 'active' and new.state = 'approved') execute function app.organizations_document();
+  for each row when (new.status <> 'archived') execute function app.organizations_document();
 
 create trigger organizations_document_update
-  after update of name, description, city_id, status, state on app.organizations
-  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.status is distinct from old.status or new.state is distinct from old.state) execute function app.organizations_document();
+  after update of name, description, status, city_id, state on app.organizations
+  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.status is distinct from old.status or new.city_id is distinct from old.city_id or new.state is distinct from old.state) execute function app.organizations_document();
 
 create trigger organizations_restore_slug
   before update of status on app.organizations
@@ -22095,7 +26735,8 @@ create trigger organizations_archived
 
 create trigger organizations_stamp
   before update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email, stripe_account_id, charges_enabled, payouts_enabled, verified, state on app.organizations
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.city_id is distinct from old.city_id or new.avatar_url is distinct from old.avatar_url or new.banner_url is distinct from old.banner_url or new.social_links is distinct from old.social_links or new.name is distinct from old.name or new.slug is distinct from old.slug or new.description is distinct from old.description or new.legal_name is distinct from old.legal_name or new.website is distinct from old.website or new.contact_email::text is distinct from old.contact_email::text or new.stripe_account_id is distinct from old.stripe_account_id or new.charges_enabled is distinct from old.charges_enabled or new.payouts_enabled is distinct from old.payouts_enabled or new.verified is distinct from old.verified or new.state is distinct from old.state))
+  execute function sec.stamp();
 
 create trigger organizations_live
   before insert or update of status on app.organizations
@@ -22137,7 +26778,8 @@ create trigger payment_methods_archived
 
 create trigger payment_methods_stamp
   before update of status, user_id, stripe_payment_method_id, brand, last4, exp_month, exp_year, is_default on app.payment_methods
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.user_id is distinct from old.user_id or new.stripe_payment_method_id is distinct from old.stripe_payment_method_id or new.brand is distinct from old.brand or new.last4 is distinct from old.last4 or new.exp_month is distinct from old.exp_month or new.exp_year is distinct from old.exp_year or new.is_default is distinct from old.is_default))
+  execute function sec.stamp();
 
 create trigger payment_methods_audit
   after insert or update of status, user_id, stripe_payment_method_id, brand, last4, exp_month, exp_year, is_default on app.payment_methods
@@ -22148,16 +26790,17 @@ create trigger plans_archived
   for each row execute function sec.keep_status();
 
 create trigger plans_stamp
-  before update of status, name, description, price_cents, currency, interval, features, is_offered, stripe_price_id on app.plans
-  for each row execute function sec.stamp();
+  before update of status, name, description, price_cents, currency, interval, features, leads_per_month, featured_days, has_reports, is_offered, stripe_price_id on app.plans
+  for each row when ((new.status is distinct from old.status or new.name is distinct from old.name or new.description is distinct from old.description or new.price_cents is distinct from old.price_cents or new.currency is distinct from old.currency or new.interval is distinct from old.interval or new.features is distinct from old.features or new.leads_per_month is distinct from old.leads_per_month or new.featured_days is distinct from old.featured_days or new.has_reports is distinct from old.has_reports or new.is_offered is distinct from old.is_offered or new.stripe_price_id is distinct from old.stripe_price_id))
+  execute function sec.stamp();
 
 create trigger plans_guard
-  before update of status, name, description, price_cents, currency, interval, features, is_offered, stripe_price_id on app.plans
+  before update of status, name, description, price_cents, currency, interval, features, leads_per_month, featured_days, has_reports, is_offered on app.plans
   for each row when (current_user = 'culturepass_app')
   execute function app.plans_guard();
 
 create trigger plans_audit
-  after insert or update of status, name, description, price_cents, currency, interval, features, is_offered, stripe_price_id on app.plans
+  after insert or update of status, name, description, price_cents, currency, interval, features, leads_per_month, featured_days, has_reports, is_offered, stripe_price_id on app.plans
   for each row execute function audit.record_plans();
 
 create trigger promo_codes_archived
@@ -22166,17 +26809,13 @@ create trigger promo_codes_archived
 
 create trigger promo_codes_stamp
   before update of status, event_id, code, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to on app.promo_codes
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.event_id is distinct from old.event_id or new.code is distinct from old.code or new.basis_points is distinct from old.basis_points or new.amount_cents is distinct from old.amount_cents or new.currency is distinct from old.currency or new.max_redemptions is distinct from old.max_redemptions or new.per_user_limit is distinct from old.per_user_limit or new.valid_from is distinct from old.valid_from or new.valid_to is distinct from old.valid_to))
+  execute function sec.stamp();
 
 create trigger promo_codes_guard
   before update of status, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to on app.promo_codes
   for each row when (current_user = 'culturepass_app')
   execute function app.promo_codes_guard();
-
-create trigger promo_codes_counters
-  after insert on app.promo_codes
-  referencing new table as added
-  for each statement execute function app.promo_codes_counters();
 
 create trigger promo_codes_quota
   after insert on app.promo_codes
@@ -22193,7 +26832,8 @@ create trigger promotions_archived
 
 create trigger promotions_stamp
   before update of status, target_type, target_id, city_id, slot, starts_at, ends_at, amount_cents, currency, paid_at, state on app.promotions
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.target_type is distinct from old.target_type or new.target_id is distinct from old.target_id or new.city_id is distinct from old.city_id or new.slot is distinct from old.slot or new.starts_at is distinct from old.starts_at or new.ends_at is distinct from old.ends_at or new.amount_cents is distinct from old.amount_cents or new.currency is distinct from old.currency or new.paid_at is distinct from old.paid_at or new.state is distinct from old.state))
+  execute function sec.stamp();
 
 create trigger promotions_guard
   before update of status, state on app.promotions
@@ -22214,11 +26854,12 @@ create trigger quotes_archived
   for each row execute function sec.keep_status('along');
 
 create trigger quotes_stamp
-  before update of status, lead_id, amount_cents, currency, terms, valid_until, state on app.quotes
-  for each row execute function sec.stamp();
+  before update of status, lead_id, accepted_by_id, amount_cents, currency, terms, valid_until, state, accepted_at on app.quotes
+  for each row when ((new.status is distinct from old.status or new.lead_id is distinct from old.lead_id or new.accepted_by_id is distinct from old.accepted_by_id or new.amount_cents is distinct from old.amount_cents or new.currency is distinct from old.currency or new.terms is distinct from old.terms or new.valid_until is distinct from old.valid_until or new.state is distinct from old.state or new.accepted_at is distinct from old.accepted_at))
+  execute function sec.stamp();
 
 create trigger quotes_guard
-  before update of status, amount_cents, currency, terms, valid_until, state on app.quotes
+  before update of status, amount_cents, currency, terms, valid_until, state, accepted_by_id, accepted_at on app.quotes
   for each row when (current_user = 'culturepass_app')
   execute function app.quotes_guard();
 
@@ -22233,7 +26874,7 @@ create trigger quotes_quota
   for each statement execute function requests.count_created('quote', '200');
 
 create trigger quotes_audit
-  after insert or update of status, lead_id, amount_cents, currency, terms, valid_until, state on app.quotes
+  after insert or update of status, lead_id, accepted_by_id, amount_cents, currency, terms, valid_until, state, accepted_at on app.quotes
   for each row execute function audit.record_quotes();
 
 create trigger referrals_archived
@@ -22242,7 +26883,8 @@ create trigger referrals_archived
 
 create trigger referrals_stamp
   before update of status, referrer_id, referee_id, state, rewarded_at on app.referrals
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.referrer_id is distinct from old.referrer_id or new.referee_id is distinct from old.referee_id or new.state is distinct from old.state or new.rewarded_at is distinct from old.rewarded_at))
+  execute function sec.stamp();
 
 create trigger referrals_audit
   after insert or update of status, referrer_id, referee_id, state, rewarded_at on app.referrals
@@ -22250,11 +26892,27 @@ create trigger referrals_audit
 
 create trigger refresh_tokens_stamp
   before update of session_id, token_hash, used_at, expires_at on app.refresh_tokens
-  for each row execute function sec.stamp();
+  for each row when ((new.session_id is distinct from old.session_id or new.token_hash is distinct from old.token_hash or new.used_at is distinct from old.used_at or new.expires_at is distinct from old.expires_at))
+  execute function sec.stamp();
+
+create trigger refunds_stamp
+  before update of order_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at on app.refunds
+  for each row when ((new.order_id is distinct from old.order_id or new.requested_by_id is distinct from old.requested_by_id or new.state is distinct from old.state or new.amount_cents is distinct from old.amount_cents or new.card_cents is distinct from old.card_cents or new.wallet_cents is distinct from old.wallet_cents or new.cash_cents is distinct from old.cash_cents or new.organizer_cents is distinct from old.organizer_cents or new.platform_fee_cents is distinct from old.platform_fee_cents or new.city_share_cents is distinct from old.city_share_cents or new.currency is distinct from old.currency or new.reason is distinct from old.reason or new.note is distinct from old.note or new.failure_code is distinct from old.failure_code or new.stripe_refund_id is distinct from old.stripe_refund_id or new.stripe_idempotency_key is distinct from old.stripe_idempotency_key or new.settled_at is distinct from old.settled_at))
+  execute function sec.stamp();
+
+create trigger refunds_module_update
+  before update of order_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at on app.refunds
+  for each row when (current_user = 'culturepass_job')
+  execute function app.refunds_module_update();
+
+create trigger refunds_audit
+  after insert or update of order_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at on app.refunds
+  for each row execute function audit.record_refunds();
 
 create trigger revenue_shares_stamp
   before update of city_id, period_start, amount_cents, currency, state, paid_at on app.revenue_shares
-  for each row execute function sec.stamp();
+  for each row when ((new.city_id is distinct from old.city_id or new.period_start is distinct from old.period_start or new.amount_cents is distinct from old.amount_cents or new.currency is distinct from old.currency or new.state is distinct from old.state or new.paid_at is distinct from old.paid_at))
+  execute function sec.stamp();
 
 create trigger revenue_shares_audit
   after insert or update of city_id, period_start, amount_cents, currency, state, paid_at on app.revenue_shares
@@ -22266,7 +26924,8 @@ create trigger reviews_archived
 
 create trigger reviews_stamp
   before update of status, reviewer_id, entity_type, entity_id, rating, comment, reply on app.reviews
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.reviewer_id is distinct from old.reviewer_id or new.entity_type is distinct from old.entity_type or new.entity_id is distinct from old.entity_id or new.rating is distinct from old.rating or new.comment is distinct from old.comment or new.reply is distinct from old.reply))
+  execute function sec.stamp();
 
 create trigger reviews_guard
   before update of status, rating, comment, reply on app.reviews
@@ -22303,7 +26962,8 @@ create trigger role_assignments_archived
 
 create trigger role_assignments_stamp
   before update of status, user_id, scope_type, scope_id, granted_by_id, role, state on app.role_assignments
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.user_id is distinct from old.user_id or new.scope_type is distinct from old.scope_type or new.scope_id is distinct from old.scope_id or new.granted_by_id is distinct from old.granted_by_id or new.role is distinct from old.role or new.state is distinct from old.state))
+  execute function sec.stamp();
 
 create trigger role_assignments_guard
   before update of status, state on app.role_assignments
@@ -22335,7 +26995,8 @@ create trigger service_requests_archived
 
 create trigger service_requests_stamp
   before update of status, city_id, host_type, host_id, event_id, title, category, description, budget_cents, currency, needed_at, state on app.service_requests
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.city_id is distinct from old.city_id or new.host_type is distinct from old.host_type or new.host_id is distinct from old.host_id or new.event_id is distinct from old.event_id or new.title is distinct from old.title or new.category is distinct from old.category or new.description is distinct from old.description or new.budget_cents is distinct from old.budget_cents or new.currency is distinct from old.currency or new.needed_at is distinct from old.needed_at or new.state is distinct from old.state))
+  execute function sec.stamp();
 
 create trigger service_requests_live
   before insert or update of status on app.service_requests
@@ -22371,9 +27032,21 @@ create trigger service_requests_audit
   after insert or update of status, city_id, host_type, host_id, event_id, title, category, description, budget_cents, currency, needed_at, state on app.service_requests
   for each row execute function audit.record_service_requests();
 
+create trigger service_requests_emit_create
+  after insert on app.service_requests
+  for each row
+  execute function jobs.emit('service_request', 'create');
+
+create trigger service_requests_emit_reopen
+  after update of state on app.service_requests
+  for each row
+  when (old.state in ('closed', 'settled') and new.state = 'open')
+  execute function jobs.emit('service_request', 'reopen');
+
 create trigger sessions_stamp
   before update of user_id, external_identity_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent, issuer_session on app.sessions
-  for each row execute function sec.stamp();
+  for each row when ((new.user_id is distinct from old.user_id or new.external_identity_id is distinct from old.external_identity_id or new.authenticated_at is distinct from old.authenticated_at or new.expires_at is distinct from old.expires_at or new.revoked_at is distinct from old.revoked_at or new.revoked_because is distinct from old.revoked_because or new.ip_address is distinct from old.ip_address or new.user_agent is distinct from old.user_agent or new.issuer_session is distinct from old.issuer_session))
+  execute function sec.stamp();
 
 create trigger "0_end_children"
   after update on app.sessions
@@ -22396,23 +27069,36 @@ create trigger sessions_audit
 
 create trigger sign_ups_stamp
   before update of token_hash, email, handle, display_name, locale, timezone, expires_at on app.sign_ups
-  for each row execute function sec.stamp();
+  for each row when ((new.token_hash is distinct from old.token_hash or new.email::text is distinct from old.email::text or new.handle is distinct from old.handle or new.display_name is distinct from old.display_name or new.locale is distinct from old.locale or new.timezone is distinct from old.timezone or new.expires_at is distinct from old.expires_at))
+  execute function sec.stamp();
+
+create trigger stripe_events_stamp
+  before update of stripe_event_id, type, stripe_account_id, object_type, object_id, api_version, livemode, happened_at, state, error, settled_at on app.stripe_events
+  for each row when ((new.stripe_event_id is distinct from old.stripe_event_id or new.type is distinct from old.type or new.stripe_account_id is distinct from old.stripe_account_id or new.object_type is distinct from old.object_type or new.object_id is distinct from old.object_id or new.api_version is distinct from old.api_version or new.livemode is distinct from old.livemode or new.happened_at is distinct from old.happened_at or new.state is distinct from old.state or new.error is distinct from old.error or new.settled_at is distinct from old.settled_at))
+  execute function sec.stamp();
+
+create trigger stripe_events_audit
+  after insert or update of stripe_event_id, type, stripe_account_id, object_type, object_id, api_version, livemode, happened_at, state, error, settled_at on app.stripe_events
+  for each row execute function audit.record_stripe_events();
 
 create trigger subscriptions_stamp
-  before update of business_id, plan_id, stripe_subscription_id, state, current_period_start, current_period_end, cancel_at_period_end on app.subscriptions
-  for each row execute function sec.stamp();
+  before update of business_id, plan_id, user_id, state, current_period_start, current_period_end, cancel_at_period_end, entitled_until, stripe_subscription_id, stripe_item_id, stripe_idempotency_key, failure_code, synced_at on app.subscriptions
+  for each row when ((new.business_id is distinct from old.business_id or new.plan_id is distinct from old.plan_id or new.user_id is distinct from old.user_id or new.state is distinct from old.state or new.current_period_start is distinct from old.current_period_start or new.current_period_end is distinct from old.current_period_end or new.cancel_at_period_end is distinct from old.cancel_at_period_end or new.entitled_until is distinct from old.entitled_until or new.stripe_subscription_id is distinct from old.stripe_subscription_id or new.stripe_item_id is distinct from old.stripe_item_id or new.stripe_idempotency_key is distinct from old.stripe_idempotency_key or new.failure_code is distinct from old.failure_code or new.synced_at is distinct from old.synced_at))
+  execute function sec.stamp();
 
 create trigger subscriptions_audit
-  after insert or update of business_id, plan_id, stripe_subscription_id, state, current_period_start, current_period_end, cancel_at_period_end on app.subscriptions
+  after insert or update of business_id, plan_id, user_id, state, current_period_start, current_period_end, cancel_at_period_end, entitled_until, stripe_subscription_id, stripe_item_id, stripe_idempotency_key, failure_code, synced_at on app.subscriptions
   for each row execute function audit.record_subscriptions();
 
 create trigger throttles_stamp
   before update of key_hash, attempts, counted_from on app.throttles
-  for each row execute function sec.stamp();
+  for each row when ((new.key_hash is distinct from old.key_hash or new.attempts is distinct from old.attempts or new.counted_from is distinct from old.counted_from))
+  execute function sec.stamp();
 
 create trigger tickets_stamp
-  before update of order_id, ticket_type_id, event_id, holder_id, buyer_id, state, code, secret_version on app.tickets
-  for each row execute function sec.stamp();
+  before update of order_id, ticket_type_id, event_id, holder_id, buyer_id, refund_id, state, code, position, paid_cents, currency, secret_version on app.tickets
+  for each row when ((new.order_id is distinct from old.order_id or new.ticket_type_id is distinct from old.ticket_type_id or new.event_id is distinct from old.event_id or new.holder_id is distinct from old.holder_id or new.buyer_id is distinct from old.buyer_id or new.refund_id is distinct from old.refund_id or new.state is distinct from old.state or new.code is distinct from old.code or new.position is distinct from old.position or new.paid_cents is distinct from old.paid_cents or new.currency is distinct from old.currency or new.secret_version is distinct from old.secret_version))
+  execute function sec.stamp();
 
 create trigger tickets_count_insert
   after insert on app.tickets
@@ -22425,16 +27111,26 @@ create trigger tickets_count_update
   for each statement execute function app.tickets_count_update();
 
 create trigger tickets_audit
-  after insert or update of order_id, ticket_type_id, event_id, holder_id, buyer_id, state, code, secret_version on app.tickets
+  after insert or update of order_id, ticket_type_id, event_id, holder_id, buyer_id, refund_id, state, code, position, paid_cents, currency, secret_version on app.tickets
   for each row execute function audit.record_tickets();
+
+create trigger ticket_transfers_stamp
+  before update of ticket_id, from_id, to_id, state, expires_at, decided_at on app.ticket_transfers
+  for each row when ((new.ticket_id is distinct from old.ticket_id or new.from_id is distinct from old.from_id or new.to_id is distinct from old.to_id or new.state is distinct from old.state or new.expires_at is distinct from old.expires_at or new.decided_at is distinct from old.decided_at))
+  execute function sec.stamp();
+
+create trigger ticket_transfers_audit
+  after insert or update of ticket_id, from_id, to_id, state, expires_at, decided_at on app.ticket_transfers
+  for each row execute function audit.record_ticket_transfers();
 
 create trigger ticket_types_archived
   before update of status on app.ticket_types
   for each row execute function sec.keep_status('along');
 
 create trigger ticket_types_stamp
-  before update of status, event_id, name, description, price_cents, currency, capacity, held, sold, sales_start, sales_end, per_user_limit, refundable_until on app.ticket_types
-  for each row execute function sec.stamp();
+  before update of status, event_id, name, description, price_cents, currency, capacity, held, sold, sales_start, sales_end, per_user_limit, refundable_until, waitlist_minutes on app.ticket_types
+  for each row when ((new.status is distinct from old.status or new.event_id is distinct from old.event_id or new.name is distinct from old.name or new.description is distinct from old.description or new.price_cents is distinct from old.price_cents or new.currency is distinct from old.currency or new.capacity is distinct from old.capacity or new.held is distinct from old.held or new.sold is distinct from old.sold or new.sales_start is distinct from old.sales_start or new.sales_end is distinct from old.sales_end or new.per_user_limit is distinct from old.per_user_limit or new.refundable_until is distinct from old.refundable_until or new.waitlist_minutes is distinct from old.waitlist_minutes))
+  execute function sec.stamp();
 
 create trigger ticket_types_live
   before insert or update of status on app.ticket_types
@@ -22442,7 +27138,7 @@ create trigger ticket_types_live
   execute function sec.live();
 
 create trigger ticket_types_guard
-  before update of status, name, description, price_cents, currency, capacity, sales_start, sales_end, per_user_limit, refundable_until on app.ticket_types
+  before update of status, name, description, price_cents, currency, capacity, sales_start, sales_end, per_user_limit, refundable_until, waitlist_minutes on app.ticket_types
   for each row when (current_user = 'culturepass_app')
   execute function app.ticket_types_guard();
 
@@ -22467,20 +27163,30 @@ create trigger ticket_types_quota
   for each statement execute function requests.count_created('ticket_type', '200');
 
 create trigger ticket_types_audit
-  after insert or update of status, event_id, name, description, price_cents, currency, capacity, held, sold, sales_start, sales_end, per_user_limit, refundable_until on app.ticket_types
+  after insert or update of status, event_id, name, description, price_cents, currency, capacity, held, sold, sales_start, sales_end, per_user_limit, refundable_until, waitlist_minutes on app.ticket_types
   for each row execute function audit.record_ticket_types();
 
 create trigger transactions_stamp
-  before update of user_id, city_id, order_id, subscription_id, promotion_id, type, amount_cents, refunded_cents, currency, stripe_payment_intent_id, status, failure_code, attempt, stripe_idempotency_key, livemode on app.transactions
-  for each row execute function sec.stamp();
+  before update of user_id, city_id, order_id, subscription_id, promotion_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, status, failure_code, attempt, stripe_idempotency_key, livemode on app.transactions
+  for each row when ((new.user_id is distinct from old.user_id or new.city_id is distinct from old.city_id or new.order_id is distinct from old.order_id or new.subscription_id is distinct from old.subscription_id or new.promotion_id is distinct from old.promotion_id or new.type is distinct from old.type or new.amount_cents is distinct from old.amount_cents or new.refunded_cents is distinct from old.refunded_cents or new.application_fee_cents is distinct from old.application_fee_cents or new.currency is distinct from old.currency or new.stripe_payment_intent_id is distinct from old.stripe_payment_intent_id or new.stripe_account_id is distinct from old.stripe_account_id or new.status is distinct from old.status or new.failure_code is distinct from old.failure_code or new.attempt is distinct from old.attempt or new.stripe_idempotency_key is distinct from old.stripe_idempotency_key or new.livemode is distinct from old.livemode))
+  execute function sec.stamp();
 
 create trigger transactions_audit
-  after insert or update of user_id, city_id, order_id, subscription_id, promotion_id, type, amount_cents, refunded_cents, currency, stripe_payment_intent_id, status, failure_code, attempt, stripe_idempotency_key, livemode on app.transactions
+  after insert or update of user_id, city_id, order_id, subscription_id, promotion_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, status, failure_code, attempt, stripe_idempotency_key, livemode on app.transactions
   for each row execute function audit.record_transactions();
+
+create trigger transfers_stamp
+  before update of order_id, refund_id, dispute_id, city_id, source_id, kind, amount_cents, currency, state, attempt, failure_code, stripe_account_id, stripe_object_id, stripe_idempotency_key, settled_at on app.transfers
+  for each row when ((new.order_id is distinct from old.order_id or new.refund_id is distinct from old.refund_id or new.dispute_id is distinct from old.dispute_id or new.city_id is distinct from old.city_id or new.source_id is distinct from old.source_id or new.kind is distinct from old.kind or new.amount_cents is distinct from old.amount_cents or new.currency is distinct from old.currency or new.state is distinct from old.state or new.attempt is distinct from old.attempt or new.failure_code is distinct from old.failure_code or new.stripe_account_id is distinct from old.stripe_account_id or new.stripe_object_id is distinct from old.stripe_object_id or new.stripe_idempotency_key is distinct from old.stripe_idempotency_key or new.settled_at is distinct from old.settled_at))
+  execute function sec.stamp();
+
+create trigger transfers_audit
+  after insert or update of order_id, refund_id, dispute_id, city_id, source_id, kind, amount_cents, currency, state, attempt, failure_code, stripe_account_id, stripe_object_id, stripe_idempotency_key, settled_at on app.transfers
+  for each row execute function audit.record_transfers();
 
 create trigger users_document_insert
   after insert on app.users
-  for each row when (new.status = 'active' and new.is_public) execute function app.users_document();
+  for each row when (new.status <> 'archived') execute function app.users_document();
 
 create trigger users_document_update
   after update of handle, display_name, status, is_public on app.users
@@ -22492,7 +27198,8 @@ create trigger users_archived
 
 create trigger users_stamp
   before update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id on app.users
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.home_city_id is distinct from old.home_city_id or new.handle is distinct from old.handle or new.display_name is distinct from old.display_name or new.bio is distinct from old.bio or new.profile_image_url is distinct from old.profile_image_url or new.banner_url is distinct from old.banner_url or new.is_public is distinct from old.is_public or new.social_links is distinct from old.social_links or new.locale is distinct from old.locale or new.timezone is distinct from old.timezone or new.email::text is distinct from old.email::text or new.phone is distinct from old.phone or new.stripe_customer_id is distinct from old.stripe_customer_id))
+  execute function sec.stamp();
 
 create trigger users_live
   before insert or update of status on app.users
@@ -22546,11 +27253,11 @@ create trigger users_emit_archive
 
 create trigger venues_document_insert
   after insert on app.venues
-  for each row when (new.status = 'active') execute function app.venues_document();
+  for each row when (new.status <> 'archived') execute function app.venues_document();
 
 create trigger venues_document_update
-  after update of name, description, address, city_id, owner_id, status on app.venues
-  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.address is distinct from old.address or new.city_id is distinct from old.city_id or new.owner_id is distinct from old.owner_id or new.status is distinct from old.status) execute function app.venues_document();
+  after update of name, description, address, status, city_id, owner_id on app.venues
+  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.address is distinct from old.address or new.status is distinct from old.status or new.city_id is distinct from old.city_id or new.owner_id is distinct from old.owner_id) execute function app.venues_document();
 
 create trigger venues_restore_slug
   before update of status on app.venues
@@ -22567,7 +27274,8 @@ create trigger venues_archived
 
 create trigger venues_stamp
   before update of status, city_id, owner_type, owner_id, avatar_url, banner_url, social_links, name, slug, description, address, location, capacity, accessibility, opening_hours, verified on app.venues
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.city_id is distinct from old.city_id or new.owner_type is distinct from old.owner_type or new.owner_id is distinct from old.owner_id or new.avatar_url is distinct from old.avatar_url or new.banner_url is distinct from old.banner_url or new.social_links is distinct from old.social_links or new.name is distinct from old.name or new.slug is distinct from old.slug or new.description is distinct from old.description or new.address is distinct from old.address or new.location::text is distinct from old.location::text or new.capacity is distinct from old.capacity or new.accessibility is distinct from old.accessibility or new.opening_hours is distinct from old.opening_hours or new.verified is distinct from old.verified))
+  execute function sec.stamp();
 
 create trigger venues_live
   before insert or update of status on app.venues
@@ -22608,8 +27316,9 @@ create trigger waitlist_entries_archived
   for each row execute function sec.keep_status('along');
 
 create trigger waitlist_entries_stamp
-  before update of status, event_id, ticket_type_id, user_id, position, state, offer_expires_at on app.waitlist_entries
-  for each row execute function sec.stamp();
+  before update of status, event_id, ticket_type_id, offered_type_id, user_id, position, state, offer_expires_at on app.waitlist_entries
+  for each row when ((new.status is distinct from old.status or new.event_id is distinct from old.event_id or new.ticket_type_id is distinct from old.ticket_type_id or new.offered_type_id is distinct from old.offered_type_id or new.user_id is distinct from old.user_id or new.position is distinct from old.position or new.state is distinct from old.state or new.offer_expires_at is distinct from old.offer_expires_at))
+  execute function sec.stamp();
 
 create trigger waitlist_entries_guard
   before update of status on app.waitlist_entries
@@ -22622,20 +27331,31 @@ create trigger waitlist_entries_quota
   for each statement execute function requests.count_created('waitlist_entry', '100');
 
 create trigger waitlist_entries_audit
-  after insert or update of status, event_id, ticket_type_id, user_id, position, state, offer_expires_at on app.waitlist_entries
+  after insert or update of status, event_id, ticket_type_id, offered_type_id, user_id, position, state, offer_expires_at on app.waitlist_entries
   for each row execute function audit.record_waitlist_entries();
 
 create trigger wallet_accounts_stamp
-  before update of user_id, owner_type, owner_id, kind, currency, balance_cents, held_cents, last_seq, track_balance on app.wallet_accounts
-  for each row execute function sec.stamp();
+  before update of user_id, owner_type, owner_id, kind, currency, balance_cents, held_cents, last_seq, frozen_at, track_balance on app.wallet_accounts
+  for each row when ((new.user_id is distinct from old.user_id or new.owner_type is distinct from old.owner_type or new.owner_id is distinct from old.owner_id or new.kind is distinct from old.kind or new.currency is distinct from old.currency or new.balance_cents is distinct from old.balance_cents or new.held_cents is distinct from old.held_cents or new.last_seq is distinct from old.last_seq or new.frozen_at is distinct from old.frozen_at or new.track_balance is distinct from old.track_balance))
+  execute function sec.stamp();
 
 create trigger wallet_accounts_audit
-  after insert or update of user_id, owner_type, owner_id, kind, currency, balance_cents, held_cents, last_seq, track_balance on app.wallet_accounts
+  after insert or update of user_id, owner_type, owner_id, kind, currency, balance_cents, held_cents, last_seq, frozen_at, track_balance on app.wallet_accounts
   for each row execute function audit.record_wallet_accounts();
+
+create trigger wallet_credits_stamp
+  before update of wallet_id, journal_id, amount_cents, remaining_cents, currency, expires_at on app.wallet_credits
+  for each row when ((new.wallet_id is distinct from old.wallet_id or new.journal_id is distinct from old.journal_id or new.amount_cents is distinct from old.amount_cents or new.remaining_cents is distinct from old.remaining_cents or new.currency is distinct from old.currency or new.expires_at is distinct from old.expires_at))
+  execute function sec.stamp();
+
+create trigger wallet_credits_audit
+  after insert or update of wallet_id, journal_id, amount_cents, remaining_cents, currency, expires_at on app.wallet_credits
+  for each row execute function audit.record_wallet_credits();
 
 create trigger wallet_holds_stamp
   before update of wallet_id, journal_id, amount_cents, currency, reference, state, expires_at on app.wallet_holds
-  for each row execute function sec.stamp();
+  for each row when ((new.wallet_id is distinct from old.wallet_id or new.journal_id is distinct from old.journal_id or new.amount_cents is distinct from old.amount_cents or new.currency is distinct from old.currency or new.reference is distinct from old.reference or new.state is distinct from old.state or new.expires_at is distinct from old.expires_at))
+  execute function sec.stamp();
 
 create trigger wallet_holds_audit
   after insert or update of wallet_id, journal_id, amount_cents, currency, reference, state, expires_at on app.wallet_holds
@@ -22648,6 +27368,30 @@ create trigger wallet_journals_audit
 create trigger wallet_transactions_audit
   after insert on app.wallet_transactions
   for each row execute function audit.record_wallet_transactions();
+
+create trigger quotes_settle
+  after update of state on app.quotes
+  for each row when (new.state = 'accepted' and old.state <> 'accepted') execute function app.settle_request();
+
+create trigger status_goes_on before update of status on app.transactions
+  for each row when (old.status is distinct from new.status) execute function app.forbid_payment_going_back();
+
+create trigger waitlist_entries_position
+  before insert on app.waitlist_entries
+  for each row when (new.position is null) execute function app.waitlist_position();
+
+create trigger tickets_end_transfers
+  after update of state, refund_id, holder_id on app.tickets
+  for each row when (new.state <> 'valid' or new.refund_id is not null or new.holder_id <> old.holder_id)
+  execute function app.end_transfers();
+
+create constraint trigger wallet_transactions_balance
+  after insert on app.wallet_transactions deferrable initially deferred
+  for each row execute function app.journal_balances();
+
+create trigger wallet_transactions_currency
+  before insert on app.wallet_transactions
+  for each row execute function app.leg_of_account();
 
 create policy attendances_select on app.attendances for select to culturepass_app
   using (
@@ -22774,7 +27518,7 @@ create policy businesses_update on app.businesses for update to culturepass_app
 
 create policy businesses_job_select on app.businesses for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'notifications', 'trending', 'media')
+    (select sec.job()) in ('payments', 'tickets', 'marketplace', 'notifications', 'trending', 'media')
   );
 
 create policy businesses_job_update on app.businesses for update to culturepass_job
@@ -23143,6 +27887,29 @@ create policy community_members_job_select on app.community_members for select t
     (select sec.job()) in ('notifications')
   );
 
+create policy connected_accounts_select on app.connected_accounts for select to culturepass_app
+  using (
+    (select sec.is_platform_admin()) or connected_accounts.owner_id in (select unnest(sec.scopes_org_admin()))
+  );
+
+create policy connected_accounts_job_select on app.connected_accounts for select to culturepass_job
+  using (
+    (select sec.job()) in ('payments', 'tickets')
+  );
+
+create policy connected_accounts_job_insert on app.connected_accounts for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('payments')
+  );
+
+create policy connected_accounts_job_update on app.connected_accounts for update to culturepass_job
+  using (
+    (select sec.job()) in ('payments')
+  )
+  with check (
+    (select sec.job()) in ('payments')
+  );
+
 create policy countries_select on app.countries for select to culturepass_app
   using (
     countries.status = 'active'
@@ -23179,7 +27946,7 @@ create policy countries_update on app.countries for update to culturepass_app
 
 create policy countries_job_select on app.countries for select to culturepass_job
   using (
-    (select sec.job()) in ('payments')
+    (select sec.job()) in ('payments', 'tickets')
   );
 
 create policy credentials_job_select on app.credentials for select to culturepass_job
@@ -23246,6 +28013,29 @@ create policy devices_job_update on app.devices for update to culturepass_job
   )
   with check (
     (select sec.job()) in ('notifications')
+  );
+
+create policy disputes_select on app.disputes for select to culturepass_app
+  using (
+    (select true from app.orders p1 where p1.id = disputes.order_id and (p1.event_id in (select sec.mine_event_admin()) or (select sec.is_platform_admin())))
+  );
+
+create policy disputes_job_select on app.disputes for select to culturepass_job
+  using (
+    (select sec.job()) in ('payments', 'tickets')
+  );
+
+create policy disputes_job_insert on app.disputes for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('payments')
+  );
+
+create policy disputes_job_update on app.disputes for update to culturepass_job
+  using (
+    (select sec.job()) in ('payments')
+  )
+  with check (
+    (select sec.job()) in ('payments')
   );
 
 create policy email_tokens_job_select on app.email_tokens for select to culturepass_job
@@ -23749,7 +28539,12 @@ create policy leads_update on app.leads for update to culturepass_app
 
 create policy leads_job_select on app.leads for select to culturepass_job
   using (
-    (select sec.job()) in ('notifications')
+    (select sec.job()) in ('marketplace', 'notifications')
+  );
+
+create policy leads_job_insert on app.leads for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('marketplace')
   );
 
 create policy likes_select on app.likes for select to culturepass_app
@@ -24085,7 +28880,7 @@ create policy order_items_select on app.order_items for select to culturepass_ap
 
 create policy order_items_job_select on app.order_items for select to culturepass_job
   using (
-    (select sec.job()) in ('tickets')
+    (select sec.job()) in ('payments', 'tickets')
   );
 
 create policy order_items_job_insert on app.order_items for insert to culturepass_job
@@ -24264,6 +29059,14 @@ create policy plans_update on app.plans for update to culturepass_app
 
 create policy plans_job_select on app.plans for select to culturepass_job
   using (
+    (select sec.job()) in ('payments', 'marketplace')
+  );
+
+create policy plans_job_update on app.plans for update to culturepass_job
+  using (
+    (select sec.job()) in ('payments')
+  )
+  with check (
     (select sec.job()) in ('payments')
   );
 
@@ -24487,7 +29290,7 @@ create policy quotes_update on app.quotes for update to culturepass_app
       when 'archive' then quotes.status = 'archived'
       when 'restore' then (quotes.status = 'archived') is not true
       when 'send' then quotes.status = 'active' and quotes.state = 'sent'
-      when 'accept' then quotes.status = 'active' and quotes.state = 'accepted'
+      when 'accept' then quotes.status = 'active' and quotes.state = 'accepted' and quotes.accepted_by_id = sec.uid()
       when 'decline' then quotes.status = 'active' and quotes.state = 'declined'
       when 'expire' then quotes.status = 'active' and quotes.state = 'expired'
       else false
@@ -24550,6 +29353,29 @@ create policy refresh_tokens_job_update on app.refresh_tokens for update to cult
 create policy refresh_tokens_job_delete on app.refresh_tokens for delete to culturepass_job
   using (
     (select sec.job()) in ('sessions')
+  );
+
+create policy refunds_select on app.refunds for select to culturepass_app
+  using (
+    (select true from app.orders p1 where p1.id = refunds.order_id)
+  );
+
+create policy refunds_job_select on app.refunds for select to culturepass_job
+  using (
+    (select sec.job()) in ('payments', 'tickets')
+  );
+
+create policy refunds_job_insert on app.refunds for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('tickets')
+  );
+
+create policy refunds_job_update on app.refunds for update to culturepass_job
+  using (
+    (select sec.job()) in ('payments', 'tickets')
+  )
+  with check (
+    (select sec.job()) in ('payments', 'tickets')
   );
 
 create policy revenue_shares_select on app.revenue_shares for select to culturepass_app
@@ -24994,6 +29820,11 @@ create policy service_requests_update on app.service_requests for update to cult
     end
   );
 
+create policy service_requests_job_select on app.service_requests for select to culturepass_job
+  using (
+    (select sec.job()) in ('marketplace')
+  );
+
 create policy sessions_job_select on app.sessions for select to culturepass_job
   using (
     (select sec.job()) in ('sessions')
@@ -25040,6 +29871,29 @@ create policy sign_ups_job_delete on app.sign_ups for delete to culturepass_job
     (select sec.job()) in ('sessions')
   );
 
+create policy stripe_events_select on app.stripe_events for select to culturepass_app
+  using (
+    (select sec.is_platform_admin())
+  );
+
+create policy stripe_events_job_select on app.stripe_events for select to culturepass_job
+  using (
+    (select sec.job()) in ('payments')
+  );
+
+create policy stripe_events_job_insert on app.stripe_events for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('payments')
+  );
+
+create policy stripe_events_job_update on app.stripe_events for update to culturepass_job
+  using (
+    (select sec.job()) in ('payments')
+  )
+  with check (
+    (select sec.job()) in ('payments')
+  );
+
 create policy subscriptions_select on app.subscriptions for select to culturepass_app
   using (
     (select sec.is_platform_admin()) or subscriptions.business_id in (select unnest(sec.scopes_org_admin()))
@@ -25047,7 +29901,7 @@ create policy subscriptions_select on app.subscriptions for select to culturepas
 
 create policy subscriptions_job_select on app.subscriptions for select to culturepass_job
   using (
-    (select sec.job()) in ('payments')
+    (select sec.job()) in ('payments', 'marketplace')
   );
 
 create policy subscriptions_job_insert on app.subscriptions for insert to culturepass_job
@@ -25096,7 +29950,7 @@ create policy tickets_select on app.tickets for select to culturepass_app
 
 create policy tickets_job_select on app.tickets for select to culturepass_job
   using (
-    (select sec.job()) in ('tickets', 'notifications', 'trending')
+    (select sec.job()) in ('payments', 'tickets', 'notifications', 'trending')
   );
 
 create policy tickets_job_insert on app.tickets for insert to culturepass_job
@@ -25105,6 +29959,31 @@ create policy tickets_job_insert on app.tickets for insert to culturepass_job
   );
 
 create policy tickets_job_update on app.tickets for update to culturepass_job
+  using (
+    (select sec.job()) in ('tickets')
+  )
+  with check (
+    (select sec.job()) in ('tickets')
+  );
+
+create policy ticket_transfers_select on app.ticket_transfers for select to culturepass_app
+  using (
+    ticket_transfers.from_id = (select sec.uid())
+    or ticket_transfers.to_id = (select sec.uid())
+    or (select sec.is_platform_admin())
+  );
+
+create policy ticket_transfers_job_select on app.ticket_transfers for select to culturepass_job
+  using (
+    (select sec.job()) in ('tickets')
+  );
+
+create policy ticket_transfers_job_insert on app.ticket_transfers for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('tickets')
+  );
+
+create policy ticket_transfers_job_update on app.ticket_transfers for update to culturepass_job
   using (
     (select sec.job()) in ('tickets')
   )
@@ -25184,6 +30063,31 @@ create policy transactions_job_insert on app.transactions for insert to culturep
   );
 
 create policy transactions_job_update on app.transactions for update to culturepass_job
+  using (
+    (select sec.job()) in ('payments')
+  )
+  with check (
+    (select sec.job()) in ('payments')
+  );
+
+create policy transfers_select on app.transfers for select to culturepass_app
+  using (
+    (select sec.is_platform_admin())
+    or (select true from app.orders p1 where p1.id = transfers.order_id and (p1.event_id in (select sec.mine_event_admin()) or (select sec.is_platform_admin())))
+    or transfers.city_id in (select unnest(sec.scopes_city_admin()))
+  );
+
+create policy transfers_job_select on app.transfers for select to culturepass_job
+  using (
+    (select sec.job()) in ('payments')
+  );
+
+create policy transfers_job_insert on app.transfers for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('payments')
+  );
+
+create policy transfers_job_update on app.transfers for update to culturepass_job
   using (
     (select sec.job()) in ('payments')
   )
@@ -25478,6 +30382,29 @@ create policy wallet_accounts_job_update on app.wallet_accounts for update to cu
     (select sec.job()) in ('wallet')
   );
 
+create policy wallet_credits_select on app.wallet_credits for select to culturepass_app
+  using (
+    exists (select 1 from app.wallet_accounts p1 where p1.id = wallet_credits.wallet_id)
+  );
+
+create policy wallet_credits_job_select on app.wallet_credits for select to culturepass_job
+  using (
+    (select sec.job()) in ('wallet')
+  );
+
+create policy wallet_credits_job_insert on app.wallet_credits for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('wallet')
+  );
+
+create policy wallet_credits_job_update on app.wallet_credits for update to culturepass_job
+  using (
+    (select sec.job()) in ('wallet')
+  )
+  with check (
+    (select sec.job()) in ('wallet')
+  );
+
 create policy wallet_holds_select on app.wallet_holds for select to culturepass_app
   using (
     exists (select 1 from app.wallet_accounts p1 where p1.id = wallet_holds.wallet_id)
@@ -25485,7 +30412,7 @@ create policy wallet_holds_select on app.wallet_holds for select to culturepass_
 
 create policy wallet_holds_job_select on app.wallet_holds for select to culturepass_job
   using (
-    (select sec.job()) in ('wallet')
+    (select sec.job()) in ('wallet', 'tickets')
   );
 
 create policy wallet_holds_job_insert on app.wallet_holds for insert to culturepass_job
@@ -25625,6 +30552,16 @@ grant select on app.community_members to culturepass_authz;
 grant select on app.community_members to culturepass_counter;
 grant update (status, archived_from, archived_with, ended_by_user, added_by_id) on app.community_members to culturepass_counter;
 
+grant select (id, owner_type, owner_id, owner_organization_id, owner_business_id, stripe_account_id, country, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at, version, created_at, updated_at) on app.connected_accounts to culturepass_app;
+
+grant select on app.connected_accounts to culturepass_job;
+grant insert (id, owner_type, owner_id, stripe_account_id, country, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at) on app.connected_accounts to culturepass_job;
+grant update (owner_type, owner_id, stripe_account_id, country, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at) on app.connected_accounts to culturepass_job;
+
+grant select on app.connected_accounts to culturepass_authz;
+
+grant select on app.connected_accounts to culturepass_counter;
+
 grant select (id, status, code, name, currency, default_locale, version, created_at, updated_at) on app.countries to culturepass_app;
 grant insert (code, name, currency, default_locale) on app.countries to culturepass_app;
 grant update (status, name, currency, default_locale) on app.countries to culturepass_app;
@@ -25657,6 +30594,16 @@ grant select on app.devices to culturepass_authz;
 
 grant select on app.devices to culturepass_counter;
 grant update (status, archived_from, archived_with, session_id) on app.devices to culturepass_counter;
+
+grant select (id, order_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, version, created_at, updated_at) on app.disputes to culturepass_app;
+
+grant select on app.disputes to culturepass_job;
+grant insert (id, order_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, stripe_dispute_id) on app.disputes to culturepass_job;
+grant update (order_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, stripe_dispute_id) on app.disputes to culturepass_job;
+
+grant select on app.disputes to culturepass_authz;
+
+grant select on app.disputes to culturepass_counter;
 
 grant select on app.email_tokens to culturepass_job;
 grant insert (id, user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at) on app.email_tokens to culturepass_job;
@@ -25756,6 +30703,7 @@ grant insert (service_request_id, business_id, title, details, budget_cents, cur
 grant update (status, title, details, budget_cents, currency, needed_at, state) on app.leads to culturepass_app;
 
 grant select on app.leads to culturepass_job;
+grant insert (id, service_request_id, business_id, title, details, budget_cents, currency, needed_at) on app.leads to culturepass_job;
 
 grant select on app.leads to culturepass_authz;
 
@@ -25818,21 +30766,21 @@ grant select on app.notification_preferences to culturepass_authz;
 grant select on app.notification_preferences to culturepass_counter;
 grant update (status, archived_from, archived_with) on app.notification_preferences to culturepass_counter;
 
-grant select (id, user_id, event_id, promo_code_id, state, amount_cents, wallet_cents, card_cents, refunded_cents, currency, fee_paid_by, expires_at, paid_at, version, created_at, updated_at) on app.orders to culturepass_app;
+grant select (id, user_id, event_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, fee_paid_by, expires_at, paid_at, sold_at_door, version, created_at, updated_at) on app.orders to culturepass_app;
 
 grant select on app.orders to culturepass_job;
-grant insert (id, user_id, event_id, commission_rule_id, promo_code_id, state, amount_cents, wallet_cents, card_cents, refunded_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, fee_paid_by, expires_at, paid_at, idempotency_key) on app.orders to culturepass_job;
-grant update (user_id, event_id, commission_rule_id, promo_code_id, state, amount_cents, wallet_cents, card_cents, refunded_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, fee_paid_by, expires_at, paid_at, idempotency_key) on app.orders to culturepass_job;
+grant insert (id, user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, sold_at_door, idempotency_key) on app.orders to culturepass_job;
+grant update (user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, sold_at_door, idempotency_key) on app.orders to culturepass_job;
 
 grant select on app.orders to culturepass_authz;
 
 grant select on app.orders to culturepass_counter;
-grant update (commission_rule_id, promo_code_id) on app.orders to culturepass_counter;
+grant update (commission_rule_id, promo_code_id, wallet_hold_id) on app.orders to culturepass_counter;
 
-grant select (id, order_id, ticket_type_id, quantity, unit_price_cents, currency, created_at) on app.order_items to culturepass_app;
+grant select (id, order_id, ticket_type_id, quantity, unit_price_cents, subtotal_cents, discount_cents, total_cents, currency, created_at) on app.order_items to culturepass_app;
 
 grant select on app.order_items to culturepass_job;
-grant insert (id, order_id, ticket_type_id, quantity, unit_price_cents, currency) on app.order_items to culturepass_job;
+grant insert (id, order_id, ticket_type_id, quantity, unit_price_cents, subtotal_cents, discount_cents, total_cents, currency) on app.order_items to culturepass_job;
 
 grant select on app.order_items to culturepass_authz;
 
@@ -25871,28 +30819,19 @@ grant select on app.payment_methods to culturepass_authz;
 grant select on app.payment_methods to culturepass_counter;
 grant update (status, archived_from, archived_with) on app.payment_methods to culturepass_counter;
 
-grant select (id, status, name, description, price_cents, currency, interval, features, is_offered, version, created_at, updated_at) on app.plans to culturepass_app;
-grant insert (name, description, price_cents, currency, interval, features, is_offered, stripe_price_id) on app.plans to culturepass_app;
-grant update (status, name, description, price_cents, currency, interval, features, is_offered, stripe_price_id) on app.plans to culturepass_app;
+grant select (id, status, name, description, price_cents, currency, interval, features, leads_per_month, featured_days, has_reports, is_offered, version, created_at, updated_at) on app.plans to culturepass_app;
+grant insert (name, description, price_cents, currency, interval, features, leads_per_month, featured_days, has_reports, is_offered) on app.plans to culturepass_app;
+grant update (status, name, description, price_cents, currency, interval, features, leads_per_month, featured_days, has_reports, is_offered) on app.plans to culturepass_app;
 
 grant select on app.plans to culturepass_job;
+grant update (stripe_price_id) on app.plans to culturepass_job;
 
 grant select on app.plans to culturepass_authz;
 
 grant select on app.plans to culturepass_counter;
 grant update (status, archived_from) on app.plans to culturepass_counter;
 
-grant select on counters.promo_codes to culturepass_app;
-
-grant select on counters.promo_codes to culturepass_job;
-
-grant select on counters.promo_codes to culturepass_authz;
-
-grant select on counters.promo_codes to culturepass_counter;
-grant insert on counters.promo_codes to culturepass_counter;
-grant update on counters.promo_codes to culturepass_counter;
-
-grant select (id, status, event_id, code, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to, version, created_at, updated_at) on app.promo_codes to culturepass_app;
+grant select (id, status, event_id, code, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to, redemption_count, version, created_at, updated_at) on app.promo_codes to culturepass_app;
 grant insert (event_id, code, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to) on app.promo_codes to culturepass_app;
 grant update (status, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to) on app.promo_codes to culturepass_app;
 
@@ -25901,7 +30840,7 @@ grant select on app.promo_codes to culturepass_job;
 grant select on app.promo_codes to culturepass_authz;
 
 grant select on app.promo_codes to culturepass_counter;
-grant update (status, archived_from, archived_with) on app.promo_codes to culturepass_counter;
+grant update (status, redemption_count, archived_from, archived_with) on app.promo_codes to culturepass_counter;
 
 grant select (id, status, target_type, target_id, target_event_id, target_business_id, target_venue_id, city_id, slot, starts_at, ends_at, amount_cents, currency, paid_at, state, version, created_at, updated_at) on app.promotions to culturepass_app;
 grant insert (target_type, target_id, city_id, slot, starts_at, ends_at, currency) on app.promotions to culturepass_app;
@@ -25915,16 +30854,16 @@ grant select on app.promotions to culturepass_authz;
 grant select on app.promotions to culturepass_counter;
 grant update (status, archived_from, archived_with) on app.promotions to culturepass_counter;
 
-grant select (id, status, lead_id, amount_cents, currency, terms, valid_until, state, version, created_at, updated_at) on app.quotes to culturepass_app;
+grant select (id, status, lead_id, accepted_by_id, amount_cents, currency, terms, valid_until, state, accepted_at, version, created_at, updated_at) on app.quotes to culturepass_app;
 grant insert (lead_id, amount_cents, currency, terms, valid_until) on app.quotes to culturepass_app;
-grant update (status, amount_cents, currency, terms, valid_until, state) on app.quotes to culturepass_app;
+grant update (status, amount_cents, currency, terms, valid_until, state, accepted_by_id, accepted_at) on app.quotes to culturepass_app;
 
 grant select on app.quotes to culturepass_job;
 
 grant select on app.quotes to culturepass_authz;
 
 grant select on app.quotes to culturepass_counter;
-grant update (status, archived_from, archived_with) on app.quotes to culturepass_counter;
+grant update (status, archived_from, archived_with, accepted_by_id) on app.quotes to culturepass_counter;
 
 grant select (id, status, referrer_id, referee_id, state, rewarded_at, version, created_at, updated_at) on app.referrals to culturepass_app;
 grant insert (referrer_id) on app.referrals to culturepass_app;
@@ -25945,6 +30884,17 @@ grant delete on app.refresh_tokens to culturepass_job;
 grant select on app.refresh_tokens to culturepass_authz;
 
 grant select on app.refresh_tokens to culturepass_counter;
+
+grant select (id, order_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, currency, reason, note, failure_code, settled_at, version, created_at, updated_at) on app.refunds to culturepass_app;
+
+grant select on app.refunds to culturepass_job;
+grant insert (id, order_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at) on app.refunds to culturepass_job;
+grant update (order_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at) on app.refunds to culturepass_job;
+
+grant select on app.refunds to culturepass_authz;
+
+grant select on app.refunds to culturepass_counter;
+grant update (requested_by_id) on app.refunds to culturepass_counter;
 
 grant select (id, city_id, period_start, amount_cents, currency, state, paid_at, version, created_at, updated_at) on app.revenue_shares to culturepass_app;
 
@@ -25993,6 +30943,8 @@ grant select (id, status, city_id, host_type, host_id, host_organization_id, hos
 grant insert (city_id, host_type, host_id, event_id, title, category, description, budget_cents, currency, needed_at) on app.service_requests to culturepass_app;
 grant update (status, title, category, description, budget_cents, currency, needed_at, state) on app.service_requests to culturepass_app;
 
+grant select on app.service_requests to culturepass_job;
+
 grant select on app.service_requests to culturepass_authz;
 
 grant select on app.service_requests to culturepass_counter;
@@ -26017,15 +30969,26 @@ grant select on app.sign_ups to culturepass_authz;
 
 grant select on app.sign_ups to culturepass_counter;
 
-grant select (id, business_id, plan_id, state, current_period_start, current_period_end, cancel_at_period_end, version, created_at, updated_at) on app.subscriptions to culturepass_app;
+grant select (id, stripe_event_id, type, stripe_account_id, object_type, object_id, api_version, livemode, happened_at, state, error, settled_at, version, created_at, updated_at) on app.stripe_events to culturepass_app;
+
+grant select on app.stripe_events to culturepass_job;
+grant insert (id, stripe_event_id, type, stripe_account_id, object_type, object_id, api_version, livemode, happened_at, state, error, settled_at) on app.stripe_events to culturepass_job;
+grant update (stripe_event_id, type, stripe_account_id, object_type, object_id, api_version, livemode, happened_at, state, error, settled_at) on app.stripe_events to culturepass_job;
+
+grant select on app.stripe_events to culturepass_authz;
+
+grant select on app.stripe_events to culturepass_counter;
+
+grant select (id, business_id, plan_id, user_id, state, current_period_start, current_period_end, cancel_at_period_end, entitled_until, failure_code, synced_at, version, created_at, updated_at) on app.subscriptions to culturepass_app;
 
 grant select on app.subscriptions to culturepass_job;
-grant insert (id, business_id, plan_id, stripe_subscription_id, state, current_period_start, current_period_end, cancel_at_period_end) on app.subscriptions to culturepass_job;
-grant update (business_id, plan_id, stripe_subscription_id, state, current_period_start, current_period_end, cancel_at_period_end) on app.subscriptions to culturepass_job;
+grant insert (id, business_id, plan_id, user_id, state, current_period_start, current_period_end, cancel_at_period_end, entitled_until, stripe_subscription_id, stripe_item_id, stripe_idempotency_key, failure_code, synced_at) on app.subscriptions to culturepass_job;
+grant update (business_id, plan_id, user_id, state, current_period_start, current_period_end, cancel_at_period_end, entitled_until, stripe_subscription_id, stripe_item_id, stripe_idempotency_key, failure_code, synced_at) on app.subscriptions to culturepass_job;
 
 grant select on app.subscriptions to culturepass_authz;
 
 grant select on app.subscriptions to culturepass_counter;
+grant update (user_id) on app.subscriptions to culturepass_counter;
 
 grant select on app.throttles to culturepass_job;
 grant insert (id, key_hash, attempts, counted_from) on app.throttles to culturepass_job;
@@ -26036,19 +30999,30 @@ grant select on app.throttles to culturepass_authz;
 
 grant select on app.throttles to culturepass_counter;
 
-grant select (id, order_id, ticket_type_id, event_id, holder_id, buyer_id, state, secret_version, version, created_at, updated_at) on app.tickets to culturepass_app;
+grant select (id, order_id, ticket_type_id, event_id, holder_id, buyer_id, refund_id, state, position, paid_cents, currency, secret_version, version, created_at, updated_at) on app.tickets to culturepass_app;
 
 grant select on app.tickets to culturepass_job;
-grant insert (id, order_id, ticket_type_id, event_id, holder_id, buyer_id, state, code, secret_version) on app.tickets to culturepass_job;
-grant update (order_id, ticket_type_id, event_id, holder_id, buyer_id, state, code, secret_version) on app.tickets to culturepass_job;
+grant insert (id, order_id, ticket_type_id, event_id, holder_id, buyer_id, refund_id, state, code, position, paid_cents, currency, secret_version) on app.tickets to culturepass_job;
+grant update (order_id, ticket_type_id, event_id, holder_id, buyer_id, refund_id, state, code, position, paid_cents, currency, secret_version) on app.tickets to culturepass_job;
 
 grant select on app.tickets to culturepass_authz;
 
 grant select on app.tickets to culturepass_counter;
+grant update (refund_id) on app.tickets to culturepass_counter;
 
-grant select (id, status, event_id, name, description, price_cents, currency, capacity, held, sold, sales_start, sales_end, per_user_limit, refundable_until, version, created_at, updated_at) on app.ticket_types to culturepass_app;
-grant insert (event_id, name, description, price_cents, currency, capacity, sales_start, sales_end, per_user_limit, refundable_until) on app.ticket_types to culturepass_app;
-grant update (status, name, description, price_cents, currency, capacity, sales_start, sales_end, per_user_limit, refundable_until) on app.ticket_types to culturepass_app;
+grant select (id, ticket_id, from_id, to_id, state, expires_at, decided_at, version, created_at, updated_at) on app.ticket_transfers to culturepass_app;
+
+grant select on app.ticket_transfers to culturepass_job;
+grant insert (id, ticket_id, from_id, to_id, state, expires_at, decided_at) on app.ticket_transfers to culturepass_job;
+grant update (ticket_id, from_id, to_id, state, expires_at, decided_at) on app.ticket_transfers to culturepass_job;
+
+grant select on app.ticket_transfers to culturepass_authz;
+
+grant select on app.ticket_transfers to culturepass_counter;
+
+grant select (id, status, event_id, name, description, price_cents, currency, capacity, held, sold, sales_start, sales_end, per_user_limit, refundable_until, waitlist_minutes, version, created_at, updated_at) on app.ticket_types to culturepass_app;
+grant insert (event_id, name, description, price_cents, currency, capacity, sales_start, sales_end, per_user_limit, refundable_until, waitlist_minutes) on app.ticket_types to culturepass_app;
+grant update (status, name, description, price_cents, currency, capacity, sales_start, sales_end, per_user_limit, refundable_until, waitlist_minutes) on app.ticket_types to culturepass_app;
 
 grant select on app.ticket_types to culturepass_job;
 grant update (held, sold) on app.ticket_types to culturepass_job;
@@ -26061,13 +31035,24 @@ grant update (status, archived_from, archived_with) on app.ticket_types to cultu
 grant select (id, user_id, city_id, order_id, subscription_id, promotion_id, type, amount_cents, refunded_cents, currency, stripe_payment_intent_id, status, failure_code, attempt, livemode, version, created_at, updated_at) on app.transactions to culturepass_app;
 
 grant select on app.transactions to culturepass_job;
-grant insert (id, user_id, city_id, order_id, subscription_id, promotion_id, type, amount_cents, refunded_cents, currency, stripe_payment_intent_id, status, failure_code, attempt, stripe_idempotency_key, livemode) on app.transactions to culturepass_job;
-grant update (user_id, city_id, order_id, subscription_id, promotion_id, type, amount_cents, refunded_cents, currency, stripe_payment_intent_id, status, failure_code, attempt, stripe_idempotency_key, livemode) on app.transactions to culturepass_job;
+grant insert (id, user_id, city_id, order_id, subscription_id, promotion_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, status, failure_code, attempt, stripe_idempotency_key, livemode) on app.transactions to culturepass_job;
+grant update (user_id, city_id, order_id, subscription_id, promotion_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, status, failure_code, attempt, stripe_idempotency_key, livemode) on app.transactions to culturepass_job;
 
 grant select on app.transactions to culturepass_authz;
 
 grant select on app.transactions to culturepass_counter;
 grant update (city_id, order_id, subscription_id, promotion_id) on app.transactions to culturepass_counter;
+
+grant select (id, order_id, refund_id, dispute_id, city_id, source_id, kind, amount_cents, currency, state, attempt, failure_code, settled_at, version, created_at, updated_at) on app.transfers to culturepass_app;
+
+grant select on app.transfers to culturepass_job;
+grant insert (id, order_id, refund_id, dispute_id, city_id, source_id, kind, amount_cents, currency, state, attempt, failure_code, stripe_account_id, stripe_object_id, stripe_idempotency_key, settled_at) on app.transfers to culturepass_job;
+grant update (order_id, refund_id, dispute_id, city_id, source_id, kind, amount_cents, currency, state, attempt, failure_code, stripe_account_id, stripe_object_id, stripe_idempotency_key, settled_at) on app.transfers to culturepass_job;
+
+grant select on app.transfers to culturepass_authz;
+
+grant select on app.transfers to culturepass_counter;
+grant update (order_id, refund_id, dispute_id, city_id, source_id) on app.transfers to culturepass_counter;
 
 grant select on counters.users to culturepass_app;
 
@@ -26112,28 +31097,38 @@ grant select on app.venues to culturepass_authz;
 grant select on app.venues to culturepass_counter;
 grant update (status, archived_from, archived_with) on app.venues to culturepass_counter;
 
-grant select (id, status, event_id, ticket_type_id, user_id, position, state, offer_expires_at, version, created_at, updated_at) on app.waitlist_entries to culturepass_app;
+grant select (id, status, event_id, ticket_type_id, offered_type_id, user_id, position, state, offer_expires_at, version, created_at, updated_at) on app.waitlist_entries to culturepass_app;
 grant insert (event_id, ticket_type_id) on app.waitlist_entries to culturepass_app;
 grant update (status) on app.waitlist_entries to culturepass_app;
 
 grant select on app.waitlist_entries to culturepass_job;
-grant update (position, state, offer_expires_at) on app.waitlist_entries to culturepass_job;
+grant update (offered_type_id, state, offer_expires_at) on app.waitlist_entries to culturepass_job;
 
 grant select on app.waitlist_entries to culturepass_authz;
 
 grant select on app.waitlist_entries to culturepass_counter;
-grant update (status, archived_from, archived_with, ticket_type_id) on app.waitlist_entries to culturepass_counter;
+grant update (status, archived_from, archived_with, ticket_type_id, offered_type_id) on app.waitlist_entries to culturepass_counter;
 
 grant select (id, user_id, owner_type, owner_id, owner_organization_id, owner_business_id, owner_community_id, owner_institution_id, owner_city_id, kind, currency, balance_cents, held_cents, last_seq, track_balance, version, created_at, updated_at) on app.wallet_accounts to culturepass_app;
 
 grant select on app.wallet_accounts to culturepass_job;
-grant insert (id, user_id, owner_type, owner_id, kind, currency, balance_cents, held_cents, last_seq, track_balance) on app.wallet_accounts to culturepass_job;
-grant update (user_id, owner_type, owner_id, kind, currency, balance_cents, held_cents, last_seq, track_balance) on app.wallet_accounts to culturepass_job;
+grant insert (id, user_id, owner_type, owner_id, kind, currency, balance_cents, held_cents, last_seq, frozen_at, track_balance) on app.wallet_accounts to culturepass_job;
+grant update (user_id, owner_type, owner_id, kind, currency, balance_cents, held_cents, last_seq, frozen_at, track_balance) on app.wallet_accounts to culturepass_job;
 
 grant select on app.wallet_accounts to culturepass_authz;
 
 grant select on app.wallet_accounts to culturepass_counter;
 grant update (user_id, owner_type, owner_id) on app.wallet_accounts to culturepass_counter;
+
+grant select (id, wallet_id, journal_id, amount_cents, remaining_cents, currency, expires_at, version, created_at, updated_at) on app.wallet_credits to culturepass_app;
+
+grant select on app.wallet_credits to culturepass_job;
+grant insert (id, wallet_id, journal_id, amount_cents, remaining_cents, currency, expires_at) on app.wallet_credits to culturepass_job;
+grant update (wallet_id, journal_id, amount_cents, remaining_cents, currency, expires_at) on app.wallet_credits to culturepass_job;
+
+grant select on app.wallet_credits to culturepass_authz;
+
+grant select on app.wallet_credits to culturepass_counter;
 
 grant select (id, wallet_id, journal_id, amount_cents, currency, reference, state, expires_at, version, created_at, updated_at) on app.wallet_holds to culturepass_app;
 

@@ -67,6 +67,30 @@ need_curl() {
   apt_install curl
 }
 
+has_node() { has npm && has node && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)'; }
+
+# Debian's own is too old for the generators.
+need_node() {
+  has_node || die "Node.js 20 or newer is missing, with npm"
+}
+
+# What the lock file of a folder names, of exactly these versions.
+install_node_packages() {
+  local folder=$1
+  if ! cmp -s "$folder/package-lock.json" "$folder/node_modules/.installed"; then
+    say "installing the packages of ${folder#"$PWD/"}"
+    (cd "$folder" && npm ci --silent --ignore-scripts --no-audit --no-fund)
+    cp "$folder/package-lock.json" "$folder/node_modules/.installed"
+  fi
+}
+
+need_jq() {
+  has jq && return
+  has apt-get || die "jq is missing"
+  apt_refresh
+  apt_install jq
+}
+
 # A short name for this checkout, for places outside of it.
 checkout_key() { printf '%s' "$1" | cksum | cut -d' ' -f1; }
 

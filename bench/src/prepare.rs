@@ -169,7 +169,7 @@ async fn fill(conn: &mut PgConnection, rows: i32) -> Result<()> {
     let id = ID.replace(":n", "n");
     let text = format!(
         "alter table app.institutions disable trigger institutions_audit;
-         insert into app.countries (code, name, currency, default_locale) values ('XA', 'Benchland', 'EUR', 'en');
+         insert into app.countries (code, name, currency, default_locale) values ('LI', 'Benchland', 'EUR', 'en');
          insert into app.cities (name, slug, timezone, location, country_id)
            select 'City ' || n, 'city-' || n, 'UTC', st_setsrid(st_makepoint(n, n), 4326)::geography, c.id
            from generate_series(0, {CITIES} - 1) n, app.countries c;

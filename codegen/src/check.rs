@@ -8,11 +8,15 @@ mod cycles;
 mod entities;
 mod fields;
 mod guarded;
+mod lists;
 mod open;
 mod relations;
 mod required;
+mod together;
 mod transitions;
 mod walk;
+
+pub(crate) use fields::is_parameter;
 
 use crate::diag::{Collector, Diagnostic, Diagnostics, Sources, Span};
 use crate::model::{Entity, EntityId, Model};
@@ -36,6 +40,7 @@ pub fn check(resolved: &Resolved, sources: &Sources) -> Result<(), Diagnostics> 
         fields::check(&of);
         guarded::check(&of);
         relations::check(&of);
+        together::check(&of);
         transitions::check(&of);
         access::check(&of);
     }

@@ -10,7 +10,7 @@ use crate::model::{Entity, EntityId, Lifecycle, Ty};
 use crate::names::{pascal, types as engine_types};
 use crate::objects::{Kind, Object};
 use crate::resolve::{Part, Resolved};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 pub fn check(
     resolved: &Resolved,
@@ -22,6 +22,7 @@ pub fn check(
         resolved,
         errors: &errors,
         taken: HashMap::new(),
+        refused: HashSet::new(),
     };
     register.fill(objects);
     errors.finish(sources)
@@ -47,6 +48,8 @@ struct Register<'a> {
     errors: &'a Collector,
     /// Where names must differ, and the name.
     taken: HashMap<(String, String), Taken<'a>>,
+    /// Names that two parts of one thing share.
+    refused: HashSet<String>,
 }
 
 impl<'a> Register<'a> {
@@ -65,6 +68,12 @@ impl<'a> Register<'a> {
             let name = pascal(&object.name);
             self.put(SCHEMA, format!("Patch{name}"), by, &object.name);
             self.put(SCHEMA, name, by, &object.name);
+            for field in &object.fields {
+                if matches!(field.ty, Ty::Enum { .. } | Ty::States { .. }) {
+                    let name = types::enum_name_of(&object.name, &field.name);
+                    self.put(SCHEMA, name, by, &format!("{} {}", object.name, field.name));
+                }
+            }
         }
         let shared = "Rust type in the file of objects";
         for name in ["Status", "Role"] {
@@ -164,8 +173,9 @@ impl<'a> Register<'a> {
             let path = format!("/{}", entity.plural.replace('_', "-"));
             self.put(PATH, path, Owner::Entity(id), &entity.name);
         }
-        for name in openapi::schemas_of(model, id) {
-            self.put(SCHEMA, name, Owner::Entity(id), &model.entities[id].name);
+        for (n, name) in openapi::schemas_of(model, id).into_iter().enumerate() {
+            let text = format!("{} {n}", model.entities[id].name);
+            self.put(SCHEMA, name, Owner::Entity(id), &text);
         }
         for (n, name) in openapi::operation_ids(model, id).into_iter().enumerate() {
             self.put(
@@ -192,6 +202,8 @@ impl<'a> Register<'a> {
         let key = (space.to_owned(), name);
         match self.taken.get(&key) {
             Some(other) if other.text == text => {}
+            // Two parts of one thing that share a name share it in every space: it is said once.
+            Some(other) if other.by == by && !self.refused.insert(key.1.clone()) => {}
             Some(other) => self.refuse(&key, other.by, by),
             None => {
                 let text = text.to_owned();

@@ -3,7 +3,7 @@
 //! Each file kind is one module below; they read the model and nothing else.
 
 pub mod actions;
-mod columns;
+pub mod columns;
 pub mod entity;
 pub mod hooks;
 pub mod migrations;

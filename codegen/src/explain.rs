@@ -4,7 +4,7 @@
 
 use crate::emit::openapi::{self, words};
 use crate::emit::{actions, schema};
-use crate::model::{Change, Entity, EntityId, Expr, Model, OnArchive};
+use crate::model::{Assigned, Change, Entity, EntityId, Expr, Model, OnArchive};
 use crate::names;
 use crate::objects::{Kind, Schema};
 use std::fmt::Write;
@@ -21,6 +21,7 @@ pub fn explain(model: &Model, name: &str) -> Result<String, String> {
     let mut out = format!("{}: {}\n", entity.name, entity.doc);
     columns(&mut out, &schema, entity);
     routes(&mut out, model, entity);
+    together(&mut out, model, entity);
     rules(&mut out, model, id, entity);
     if let Some(quota) = entity.quota {
         line(
@@ -28,6 +29,7 @@ pub fn explain(model: &Model, name: &str) -> Result<String, String> {
             format_args!("\nQuota\n  {quota} a day for each member"),
         );
     }
+    uniques(&mut out, model, id, entity);
     keeps(&mut out, model, id, entity);
     archiving(&mut out, model, id, entity);
     transitions(&mut out, model, id, entity);
@@ -104,6 +106,17 @@ fn routes(out: &mut String, model: &Model, entity: &Entity) {
     }
 }
 
+fn together(out: &mut String, model: &Model, entity: &Entity) {
+    let lists = entity.has.iter().filter_map(|has| {
+        let (child, max) = (&model.entities[has.child], has.create_with?);
+        Some(format!("  {}: up to {max} of {}", has.name, child.name))
+    });
+    let lists: Vec<String> = lists.collect();
+    if !lists.is_empty() {
+        line(out, format_args!("\nCreated with it\n{}", lists.join("\n")));
+    }
+}
+
 fn rules(out: &mut String, model: &Model, id: EntityId, entity: &Entity) {
     line(out, format_args!("\nRules"));
     for condition in &entity.conditions {
@@ -158,6 +171,25 @@ fn keeps(out: &mut String, model: &Model, id: EntityId, entity: &Entity) {
     }
 }
 
+/// What live rows do not share, and which of them that is about.
+fn uniques(out: &mut String, model: &Model, id: EntityId, entity: &Entity) {
+    let rows = |filter: Option<&Expr>| {
+        filter.map_or(String::new(), |f| format!(" where {}", said(model, id, f)))
+    };
+    let sets = schema::unique_sets(entity);
+    let sets =
+        (sets.iter()).map(|set| format!("  {}{}", set.join(", "), rows(entity.unique_where(set))));
+    let ranges = entity.exclude.iter().map(|e| {
+        let equal = e.columns.join(", ");
+        let rows = rows(e.filter.as_ref());
+        format!("  {equal}, {}..{} never overlap{rows}", e.from, e.to)
+    });
+    let lines: Vec<String> = sets.chain(ranges).collect();
+    if !lines.is_empty() {
+        line(out, format_args!("\nUnique\n{}", lines.join("\n")));
+    }
+}
+
 /// What becomes of a row when what it refers to is archived, where that is more than forbidding it.
 fn archiving(out: &mut String, model: &Model, id: EntityId, entity: &Entity) {
     let mut lines = Vec::new();
@@ -188,13 +220,21 @@ fn transitions(out: &mut String, model: &Model, id: EntityId, entity: &Entity) {
     }
     line(out, format_args!("\nTransitions"));
     for transition in &entity.transitions {
-        let change = match &transition.change {
-            Change::State { from, to, .. } => format!("{} -> {to}", from.join(" | ")),
-            Change::Set { field, value } => format!(
-                "set {field} = {}",
+        let state = match &transition.change {
+            Change::State { from, to, .. } => Some(format!("{} -> {to}", from.join(" | "))),
+            Change::Set(_) => None,
+        };
+        let sets = transition.sets().map(|set| match &set.value {
+            Assigned::Me => format!("set {} = me", set.column),
+            Assigned::Value(value) => format!(
+                "set {} = {}",
+                set.column,
                 crate::resolve::shown(value).trim_matches('`')
             ),
-        };
+        });
+        let change = (state.into_iter().chain(sets))
+            .collect::<Vec<_>>()
+            .join(", ");
         let when = transition
             .when
             .as_ref()

@@ -3,7 +3,7 @@
 use crate::{phrase, spec};
 
 /// (what they are, the words)
-pub fn words() -> [(&'static str, &'static [&'static str]); 14] {
+pub fn words() -> [(&'static str, &'static [&'static str]); 16] {
     [
         ("key of an entity", &spec::ENTITY_KEYS),
         ("key of a mixin", &spec::MIXIN_KEYS),
@@ -13,7 +13,9 @@ pub fn words() -> [(&'static str, &'static [&'static str]); 14] {
         ("action", &spec::ACTIONS),
         ("type", &phrase::TYPES),
         ("modifier of a field", &phrase::FIELD_MODIFIERS),
+        ("modifier of a value", &phrase::VALUE_WORDS),
         ("modifier of a relation", &phrase::RELATION_MODIFIERS),
+        ("modifier of a `has`", &phrase::HAS_MODIFIERS),
         ("function of a derived value", &phrase::AGGREGATES),
         ("modifier of a derived value", &phrase::DERIVED_MODIFIERS),
         ("modifier of a check", &phrase::CHECK_MODIFIERS),

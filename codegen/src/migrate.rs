@@ -29,6 +29,8 @@ mod phrase;
 mod placeholder;
 mod recount;
 mod refuse;
+mod reworded;
+mod rows;
 mod slug;
 mod stage;
 #[cfg(test)]
@@ -127,7 +129,9 @@ fn plan(
         |table: &str, column: &Column| placeholder::placeholder(old_model, old, table, column);
     let judge = class::Judge::new(old, schema, &hints.renames, &hints);
     let mut plan = Plan {
-        access: old_model.map_or_else(Vec::new, |old| access::changes(old, model)),
+        access: old_model.map_or_else(Vec::new, |old| {
+            access::changes(&reworded::forward(old, model), model)
+        }),
         ..Plan::default()
     };
     let first = entries.is_empty();

@@ -7,11 +7,15 @@
 mod expr;
 mod guarded;
 pub mod implied;
+mod invariants;
 mod lookup;
 mod memo;
+mod networks;
 
 pub use expr::{Expr, OfWhat, Op, Value};
+pub use invariants::{Check, Exclude, Keep, UniqueWhere};
 pub use memo::Memo;
+pub use networks::NETWORKS;
 use serde::{Deserialize, Serialize};
 
 /// Index into [`Model::entities`].
@@ -41,6 +45,9 @@ pub struct Model {
     pub tags: Vec<(String, Vec<EntityId>)>,
     /// In file-name order.
     pub entities: Vec<Entity>,
+    /// What modules keep in the database by hand: `spec/sql/<module>.sql`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_hand: Vec<crate::objects::Object>,
     /// Losses that app.yaml states (`dropped:`): `entity` for a table, `entity.field` for the values
     /// of a column that changes its type.
     #[serde(default)]
@@ -123,6 +130,9 @@ pub struct Entity {
     pub derived: Vec<Derived>,
     /// Each a list of column names (relations already replaced by their columns).
     pub unique: Vec<Vec<String>>,
+    /// Of those lists: which rows they are about, where that is not all live ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unique_where: Vec<UniqueWhere>,
     pub exclude: Vec<Exclude>,
     pub index: Vec<Vec<String>>,
     pub checks: Vec<Check>,
@@ -148,6 +158,17 @@ pub struct Entity {
     /// Former columns whose loss the spec states with `drop`.
     pub dropped: Vec<String>,
     pub was: Option<String>,
+    /// Values of its enums and states that were called something else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub renamed: Vec<RenamedValue>,
+}
+
+/// `enum(a, b was old_b)`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RenamedValue {
+    pub field: String,
+    pub from: String,
+    pub to: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -162,6 +183,9 @@ pub struct Field {
     pub moves: bool,
     pub search: bool,
     pub filter: bool,
+    /// Where the row is when this is null.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<Beside>,
     pub sort: bool,
     pub fixed: bool,
     pub system: bool,
@@ -173,6 +197,13 @@ pub struct Field {
     /// What it means, where the name does not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doc: Option<String>,
+}
+
+/// `else venue.location`: the place of a related row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Beside {
+    pub relation: String,
+    pub field: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -210,6 +241,17 @@ pub enum Ty {
     /// `from`: the field it is made of when the body has none.
     Slug {
         from: Option<String>,
+    },
+    /// A page of one of [`NETWORKS`].
+    Social {
+        network: String,
+    },
+    /// Hours and minutes of a clock on the wall.
+    LocalTime,
+    /// A text to type in, compared without case and blanks.
+    Code {
+        min: u32,
+        max: u32,
     },
     Currency,
     Country,
@@ -307,6 +349,9 @@ pub struct Has {
     pub child: EntityId,
     /// Name of the child's relation.
     pub via: String,
+    /// How many of them a body that creates this row may hold, to be created with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub create_with: Option<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -340,36 +385,6 @@ pub enum DerivedKind {
     Flag { expr: Expr },
 }
 
-/// Rows that are equal in `columns` never overlap in `[from, to)`; `to` null = open end.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Exclude {
-    pub columns: Vec<String>,
-    pub from: String,
-    pub to: String,
-}
-
-/// While the row of the relation `per` is not archived, the last active row with `filter` that refers to it stays;
-/// without `per` the last one of all.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Keep {
-    pub name: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub per: Option<String>,
-    pub filter: Option<Expr>,
-    /// What callers are told.
-    pub doc: Option<String>,
-}
-
-/// An invariant of every row.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Check {
-    pub name: String,
-    pub expr: Expr,
-    /// What callers are told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub doc: Option<String>,
-}
-
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NamedExpr {
     pub name: String,
@@ -381,18 +396,13 @@ pub struct Transition {
     /// The verb: route segment and action name.
     pub name: String,
     pub change: Change,
+    /// What it sets besides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sets: Vec<Set>,
     pub by: Expr,
     pub when: Option<Expr>,
     /// The caller must give a reason (1..500 characters), which goes to the audit log.
     pub reason: bool,
-}
-
-impl Transition {
-    /// The column that it changes.
-    pub fn column(&self) -> &str {
-        let (Change::State { field, .. } | Change::Set { field, .. }) = &self.change;
-        field
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -404,10 +414,22 @@ pub enum Change {
         from: Vec<String>,
         to: String,
     },
-    Set {
-        field: String,
-        value: Literal,
-    },
+    Set(Set),
+}
+
+/// A column that a transition sets, and to what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Set {
+    pub column: String,
+    pub value: Assigned,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Assigned {
+    /// Whoever does it.
+    Me,
+    Value(Literal),
 }
 
 /// What is `None` is denied to everybody. `deny` rules are already folded in (`grant and not deny`).

@@ -118,7 +118,8 @@ pub fn is_generated_variable(word: &str) -> bool {
 pub fn is_builtin_column(word: &str) -> bool {
     matches!(
         word,
-        "id" | "status"
+        "id" | "object"
+            | "status"
             | "version"
             | "created_at"
             | "updated_at"

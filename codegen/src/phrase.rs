@@ -13,20 +13,24 @@ mod relation;
 mod role;
 mod rule;
 mod transition;
+mod unique;
+mod values;
 
 use crate::diag::Span;
 use crate::model::{Literal, OnArchive, Op, Ty};
 
 pub use assignments::assignments;
 pub use check::{CHECK_MODIFIERS, check};
-pub use derived::{AGGREGATES, DERIVED_MODIFIERS, derived, exclude};
+pub use derived::{AGGREGATES, DERIVED_MODIFIERS, derived};
 pub use field::{FIELD_MODIFIERS, TYPES, field};
 pub use keep::keep;
 pub use reader::Parsed;
-pub use relation::{RELATION_MODIFIERS, has, relation};
+pub use relation::{HAS_MODIFIERS, RELATION_MODIFIERS, has, relation};
 pub use role::role;
 pub use rule::{ATOMS, rule};
 pub use transition::{TRANSITION_WORDS, transition};
+pub use unique::{exclude, unique};
+pub use values::VALUE_WORDS;
 
 /// Something with its place in a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,10 +62,17 @@ pub enum TyPhrase {
     Known(Ty),
     /// `slug from title`
     SlugFrom(Word),
-    Enum(Vec<Word>),
-    States(Vec<Word>),
+    Enum(Vec<ValuePhrase>),
+    States(Vec<ValuePhrase>),
     /// `object social_links`
     Object(Word),
+}
+
+/// `b was old_b`
+#[derive(Clone, Debug, PartialEq)]
+pub struct ValuePhrase {
+    pub word: Word,
+    pub was: Option<Word>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -70,6 +81,8 @@ pub enum FieldModifier {
     Moves,
     Search,
     Filter,
+    /// `else venue.location`
+    Else(Word, Word),
     Sort,
     Fixed,
     System,
@@ -132,6 +145,8 @@ pub enum OnEndPhrase {
 pub struct HasPhrase {
     pub child: Word,
     pub via: Word,
+    /// `create with (..20)`: how many at most.
+    pub create_with: Option<At<i64>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -161,12 +176,20 @@ pub enum DerivedForm {
     Flag(Rule),
 }
 
-/// `scope, valid_from..valid_to`
+/// `[city, slug]`; `event, user where state != cancelled`
+#[derive(Clone, Debug, PartialEq)]
+pub struct UniquePhrase {
+    pub columns: Vec<Word>,
+    pub filter: Option<Rule>,
+}
+
+/// `scope, valid_from..valid_to`, perhaps `where state == booked`
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExcludePhrase {
     pub columns: Vec<Word>,
     pub from: Word,
     pub to: Word,
+    pub filter: Option<Rule>,
 }
 
 /// `role_assignment where state == accepted`
@@ -188,6 +211,8 @@ pub struct KeepPhrase {
 #[derive(Clone, Debug, PartialEq)]
 pub struct TransitionPhrase {
     pub change: ChangePhrase,
+    /// Besides.
+    pub sets: Vec<SetPhrase>,
     pub by: Option<Rule>,
     pub when: Option<Rule>,
     pub reason: bool,
@@ -196,7 +221,14 @@ pub struct TransitionPhrase {
 #[derive(Clone, Debug, PartialEq)]
 pub enum ChangePhrase {
     State { from: Vec<Word>, to: Word },
-    Set { field: Word, value: At<Literal> },
+    Set(SetPhrase),
+}
+
+/// `set claimed_by = me`
+#[derive(Clone, Debug, PartialEq)]
+pub struct SetPhrase {
+    pub target: Word,
+    pub value: At<Literal>,
 }
 
 /// A rule or row expression as written.
@@ -258,6 +290,11 @@ pub struct Operand {
 pub enum OperandForm {
     /// A column, or the value of an enum.
     Name(String),
+    /// `event.state`: a column of a related row.
+    Path {
+        relation: String,
+        field: String,
+    },
     Literal(Literal),
     Add(Box<Operand>, Box<Operand>),
     Sub(Box<Operand>, Box<Operand>),
@@ -271,6 +308,7 @@ impl FieldModifier {
             FieldModifier::Moves => "moves",
             FieldModifier::Search => "search",
             FieldModifier::Filter => "filter",
+            FieldModifier::Else(..) => "else",
             FieldModifier::Sort => "sort",
             FieldModifier::Fixed => "fixed",
             FieldModifier::System => "system",

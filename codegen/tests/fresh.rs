@@ -10,7 +10,13 @@ use std::{
 fn abuse_66_generated_files_are_what_the_spec_says_wherever_it_lies() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let elsewhere = std::env::temp_dir().join(format!("codegen-elsewhere-{}", std::process::id()));
-    for folder in ["spec", "spec/entities", "migrations", "generated"] {
+    for folder in [
+        "spec",
+        "spec/entities",
+        "spec/sql",
+        "migrations",
+        "generated",
+    ] {
         copy_backwards(&root.join(folder), &elsewhere.join(folder));
     }
     let tree = codegen::generate(&elsewhere);

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Lines of an entity's file, on average and at most. Nobody reviews more.
-const LINES_MEAN: usize = 125;
+const LINES_MEAN: usize = 130;
 const LINES_MAX: usize = 280;
 
 fn tests() -> PathBuf {

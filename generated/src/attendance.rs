@@ -30,6 +30,7 @@ macro_rules! columns { () => {
 pub static ATTENDANCE: Resource = Resource {
     name: "attendance", plural: "attendances", path: "attendances", lifecycle: Lifecycle::AppendOnly, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Attendance::encode, create: None, update: None, private: &[], hooks: &[],
+    fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.attendances as t where t.id = $1"),
@@ -49,6 +50,7 @@ pub static ATTENDANCE: Resource = Resource {
         Expand::to("event", "event_id", &["event"]),
     ],
     children: &[],
+    together: &[],
     transitions: &[],
     constraints: &[],
 };

@@ -35,13 +35,13 @@ pub struct Business {
     /// 1 is cheap, 4 is dear.
     pub price_band: Option<i32>,
     /// The connected account that money goes to.
-    #[entity(omit_null)]
+    #[entity(private)]
     pub stripe_account_id: Option<String>,
     /// Stripe lets the account take payments.
-    #[entity(omit_null)]
+    #[entity(private)]
     pub charges_enabled: Option<bool>,
     /// Stripe pays out to the account.
-    #[entity(omit_null)]
+    #[entity(private)]
     pub payouts_enabled: Option<bool>,
     /// The city has looked at it.
     pub verified: bool,
@@ -104,7 +104,7 @@ macro_rules! columns { () => {
     "t.id, t.status, t.avatar_url, t.banner_url, t.social_links, t.name, t.slug, t.description, t.category,
     t.website, t.contact_email::text, t.phone, t.location, t.price_band, p.stripe_account_id, p.charges_enabled,
     p.payouts_enabled, t.verified, t.state, t.city_id, counts.follower_count::int8, counts.rating_avg::float8,
-    counts.rating_count::int8, t.version, t.created_at, t.updated_at"
+    counts.rating_count::int8, t.version, t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip] pub static IS_ADMIN: Rule = HoldsOf("orgAdmin", "id");
@@ -125,6 +125,7 @@ macro_rules! columns { () => {
 pub static BUSINESS: Resource = Resource {
     name: "business", plural: "businesses", path: "businesses", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Business::encode, create: Some(CreateBusiness::decode), update: Some(UpdateBusiness::decode), private: &[], hooks: &[],
+    fixed: &["id", "status", "stripe_account_id", "charges_enabled", "payouts_enabled", "verified", "state", "city_id", "version", "created_at", "updated_at", "object"], moving: &["follower_count", "rating_avg", "rating_count", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -188,16 +189,17 @@ pub static BUSINESS: Resource = Resource {
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_UPDATE, restore: &CAN_UPDATE, suspend: &CAN_SUSPEND },
     filters: &[
         Filter::new("q", "app.businesses_search", Kind::Search),
+        Filter::new("slug", "t.slug", Kind::Text),
         Filter::new("category", "t.category", Kind::Enum(BusinessCategory::WORDS)),
-        Filter::new("location", "app.businesses_public", Kind::Point),
-        Filter::new("price_band", "t.price_band", Kind::Int),
+        Filter::new("location", "app.businesses_public", Kind::Point).nullable("t.location"),
+        Filter::new("price_band", "t.price_band", Kind::Int).nullable("t.price_band"),
         Filter::new("verified", "t.verified", Kind::Bool),
         Filter::new("state", "t.state", Kind::Enum(BusinessState::WORDS)),
         Filter::new("city_id", "t.city_id", Kind::Uuid),
     ],
     within: &["t.city_id"], public_to_all: true,
     sorts: &[
-        Sort::new("name", "t.name", Kind::Text),
+        Sort::new("name", "t.name collate \"und-x-icu\"", Kind::Text),
         Sort::new("follower_count", "counts.follower_count", Kind::Bigint),
         Sort::new("rating_count", "counts.rating_count", Kind::Bigint),
     ],
@@ -216,6 +218,7 @@ pub static BUSINESS: Resource = Resource {
         Child::new("promotions", "promotion", "t.target_business_id"),
         Child::new("roles", "role_assignment", "t.scope_business_id"),
     ],
+    together: &[],
     transitions: &[
         Transition { name: "approve", rule: &CAN_APPROVE, from: &["pending", "rejected"], when: None, reason: false,
             sql: "update app.businesses as t set state = 'approved' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

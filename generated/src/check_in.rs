@@ -22,7 +22,9 @@ pub struct CheckIn {
     pub is_offline: bool,
     /// By the clock of the device.
     pub at: DateTime<Utc>,
-    pub ticket_id: Uuid,
+    /// None of ours signed a forged code, and one of another event is named all the same.
+    pub ticket_id: Option<Uuid>,
+    /// Where it was scanned.
     pub event_id: Uuid,
     pub scanned_by_id: Option<Uuid>,
     pub created_at: DateTime<Utc>,
@@ -32,6 +34,7 @@ pub struct CheckIn {
 #[rustfmt::skip]
 pub mod constraint {
     pub const NONCE_KEY: &str = "check_ins_nonce_key";
+    pub const TICKET_ID_KEY: &str = "check_ins_ticket_id_key";
 }
 
 #[rustfmt::skip]
@@ -46,6 +49,7 @@ macro_rules! columns { () => {
 pub static CHECK_IN: Resource = Resource {
     name: "check_in", plural: "check_ins", path: "check-ins", lifecycle: Lifecycle::AppendOnly, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: CheckIn::encode, create: None, update: None, private: &[], hooks: &[],
+    fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.check_ins as t where t.id = $1"),
@@ -68,6 +72,7 @@ pub static CHECK_IN: Resource = Resource {
         Expand::to("event", "event_id", &["event"]),
     ],
     children: &[],
+    together: &[],
     transitions: &[],
     constraints: &[],
 };

@@ -67,6 +67,7 @@ macro_rules! columns { () => {
 pub static CITY: Resource = Resource {
     name: "city", plural: "cities", path: "cities", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 50,
     encode: City::encode, create: Some(CreateCity::decode), update: Some(UpdateCity::decode), private: &[], hooks: &[],
+    fixed: &["id", "status", "country_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -106,12 +107,13 @@ pub static CITY: Resource = Resource {
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &CAN_CREATE },
     filters: &[
         Filter::new("q", "app.cities_search", Kind::Search),
+        Filter::new("slug", "t.slug", Kind::Text),
         Filter::new("location", "app.cities_public", Kind::Point),
         Filter::new("country_id", "t.country_id", Kind::Uuid),
     ],
     within: &["t.country_id"], public_to_all: true,
     sorts: &[
-        Sort::new("name", "t.name", Kind::Text),
+        Sort::new("name", "t.name collate \"und-x-icu\"", Kind::Text),
     ],
     expands: &[
         Expand::to("country", "country_id", &["country"]),
@@ -127,6 +129,7 @@ pub static CITY: Resource = Resource {
         Child::new("revenue-shares", "revenue_share", "t.city_id"),
         Child::new("transactions", "transaction", "t.city_id"),
     ],
+    together: &[],
     transitions: &[],
     constraints: &[
         Constraint::conflict("cities_country_id_slug_key", "/slug", "there is already a city with this country and slug"),

@@ -99,6 +99,7 @@ macro_rules! columns { () => {
 pub static COMMISSION_RULE: Resource = Resource {
     name: "commission_rule", plural: "commission_rules", path: "commission-rules", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: CommissionRule::encode, create: Some(CreateCommissionRule::decode), update: Some(UpdateCommissionRule::decode), private: &[], hooks: &[],
+    fixed: &["id", "status", "type", "currency", "scope_type", "scope_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -138,11 +139,11 @@ pub static COMMISSION_RULE: Resource = Resource {
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &Nobody },
     filters: &[
         Filter::new("type", "t.type", Kind::Enum(CommissionRuleType::WORDS)),
-        Filter::new("currency", "t.currency", Kind::Text),
+        Filter::new("currency", "t.currency", Kind::Formatted(kernel::input::Format::Currency)),
         Filter::new("valid_from", "t.valid_from", Kind::Time),
-        Filter::new("valid_to", "t.valid_to", Kind::Time),
-        Filter::new("scope_type", "t.scope_type", Kind::Enum(CommissionRuleScopeType::WORDS)),
-        Filter::new("scope_id", "t.scope_id", Kind::Uuid),
+        Filter::new("valid_to", "t.valid_to", Kind::Time).nullable("t.valid_to"),
+        Filter::new("scope_type", "t.scope_type", Kind::Enum(CommissionRuleScopeType::WORDS)).nullable("t.scope_type"),
+        Filter::new("scope_id", "t.scope_id", Kind::Uuid).nullable("t.scope_id"),
     ],
     within: &[], public_to_all: true,
     sorts: &[
@@ -152,6 +153,7 @@ pub static COMMISSION_RULE: Resource = Resource {
         Expand::to_one_of("scope", "scope_id", "scope_type", &["country", "city", "organization", "community", "business", "institution", "event"]),
     ],
     children: &[],
+    together: &[],
     transitions: &[],
     constraints: &[
         Constraint::conflict("commission_rules_scope_type_scope_id_type_currency__d5a971_excl", "/valid_from", "overlaps another commission rule of the same scope type and scope id and type and currency"),

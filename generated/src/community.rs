@@ -32,7 +32,7 @@ pub struct Community {
     pub verified: bool,
     pub city_id: Uuid,
     /// Who founded it.
-    #[entity(omit_null)]
+    #[entity(private)]
     pub created_by_id: Option<Uuid>,
     pub follower_count: i64,
     pub rating_avg: Option<f64>,
@@ -82,7 +82,7 @@ pub mod constraint {
 macro_rules! columns { () => {
     "t.id, t.status, t.avatar_url, t.banner_url, t.social_links, t.name, t.slug, t.description, t.visibility,
     t.join_policy, t.verified, t.city_id, p.created_by_id, counts.follower_count::int8, counts.rating_avg::float8,
-    counts.rating_count::int8, counts.member_count::int8, t.version, t.created_at, t.updated_at"
+    counts.rating_count::int8, counts.member_count::int8, t.version, t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip] pub static IS_ADMIN: Rule = HoldsOf("orgAdmin", "id");
@@ -106,6 +106,7 @@ macro_rules! columns { () => {
 pub static COMMUNITY: Resource = Resource {
     name: "community", plural: "communities", path: "communities", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Community::encode, create: Some(CreateCommunity::decode), update: Some(UpdateCommunity::decode), private: &[], hooks: &[],
+    fixed: &["id", "status", "verified", "city_id", "created_by_id", "version", "created_at", "updated_at", "object"], moving: &["follower_count", "rating_avg", "rating_count", "member_count", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -158,6 +159,7 @@ pub static COMMUNITY: Resource = Resource {
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &CAN_SUSPEND },
     filters: &[
         Filter::new("q", "app.communities_search", Kind::Search),
+        Filter::new("slug", "t.slug", Kind::Text),
         Filter::new("visibility", "t.visibility", Kind::Enum(CommunityVisibility::WORDS)),
         Filter::new("join_policy", "t.join_policy", Kind::Enum(CommunityJoinPolicy::WORDS)),
         Filter::new("verified", "t.verified", Kind::Bool),
@@ -165,7 +167,7 @@ pub static COMMUNITY: Resource = Resource {
     ],
     within: &["t.city_id"], public_to_all: true,
     sorts: &[
-        Sort::new("name", "t.name", Kind::Text),
+        Sort::new("name", "t.name collate \"und-x-icu\"", Kind::Text),
         Sort::new("follower_count", "counts.follower_count", Kind::Bigint),
         Sort::new("rating_count", "counts.rating_count", Kind::Bigint),
         Sort::new("member_count", "counts.member_count", Kind::Bigint),
@@ -183,6 +185,7 @@ pub static COMMUNITY: Resource = Resource {
         Child::new("service-requests", "service_request", "t.host_community_id"),
         Child::new("roles", "role_assignment", "t.scope_community_id"),
     ],
+    together: &[],
     transitions: &[
         Transition { name: "verify", rule: &CAN_VERIFY, from: &[], when: None, reason: false,
             sql: "update app.communities as t set verified = true where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

@@ -24,7 +24,7 @@ pub struct CommunityMember {
     pub community_id: Uuid,
     pub user_id: Uuid,
     /// The member, who asked, or the one who invited.
-    #[entity(omit_null)]
+    #[entity(private)]
     pub added_by_id: Option<Uuid>,
     pub version: i64,
     pub created_at: DateTime<Utc>,
@@ -56,7 +56,7 @@ pub mod constraint {
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.role, t.state, t.community_id, t.user_id, p.added_by_id, t.version, t.created_at,
-    t.updated_at"
+    t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip] pub static IS_MINE: Rule = MeIs("user_id");
@@ -78,6 +78,7 @@ macro_rules! columns { () => {
 pub static COMMUNITY_MEMBER: Resource = Resource {
     name: "community_member", plural: "community_members", path: "community-members", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: CommunityMember::encode, create: Some(CreateCommunityMember::decode), update: Some(UpdateCommunityMember::decode), private: &[], hooks: &[],
+    fixed: &["id", "status", "state", "community_id", "user_id", "added_by_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -132,6 +133,7 @@ pub static COMMUNITY_MEMBER: Resource = Resource {
         Expand::to("user", "user_id", &["user"]),
     ],
     children: &[],
+    together: &[],
     transitions: &[
         Transition { name: "join", rule: &CAN_JOIN, from: &["pending", "unbanned"], when: None, reason: false,
             sql: "update app.community_members as t set state = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

@@ -59,6 +59,7 @@ macro_rules! columns { () => {
 pub static COUNTRY: Resource = Resource {
     name: "country", plural: "countries", path: "countries", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 50,
     encode: Country::encode, create: Some(CreateCountry::decode), update: Some(UpdateCountry::decode), private: &[], hooks: &[],
+    fixed: &["id", "status", "code", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -96,16 +97,17 @@ pub static COUNTRY: Resource = Resource {
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &CAN_CREATE },
     filters: &[
         Filter::new("q", "app.countries_search", Kind::Search),
-        Filter::new("code", "t.code", Kind::Text),
+        Filter::new("code", "t.code", Kind::Formatted(kernel::input::Format::Country)),
     ],
     within: &[], public_to_all: true,
     sorts: &[
-        Sort::new("name", "t.name", Kind::Text),
+        Sort::new("name", "t.name collate \"und-x-icu\"", Kind::Text),
     ],
     expands: &[],
     children: &[
         Child::new("cities", "city", "t.country_id"),
     ],
+    together: &[],
     transitions: &[],
     constraints: &[
         Constraint::conflict("countries_code_key", "/code", "there is already a country with this code"),

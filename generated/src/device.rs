@@ -62,6 +62,7 @@ macro_rules! columns { () => {
 pub static DEVICE: Resource = Resource {
     name: "device", plural: "devices", path: "devices", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Device::encode, create: Some(CreateDevice::decode), update: Some(UpdateDevice::decode), private: &[], hooks: &[],
+    fixed: &["id", "status", "platform", "user_id", "session_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -97,6 +98,7 @@ pub static DEVICE: Resource = Resource {
     sorts: &[],
     expands: &[],
     children: &[],
+    together: &[],
     transitions: &[],
     constraints: &[
         Constraint::conflict("devices_push_token_key", "/push_token", "there is already a device with this push token"),

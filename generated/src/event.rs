@@ -38,7 +38,7 @@ pub struct Event {
     pub timezone: String,
     pub location: Option<Point>,
     /// Where it is streamed; for ticket holders and staff.
-    #[entity(omit_null)]
+    #[entity(private)]
     pub online_url: Option<String>,
     /// community, for members of the host; unlisted, for those who hold a ticket.
     pub visibility: EventVisibility,
@@ -116,7 +116,7 @@ macro_rules! columns { () => {
     t.host_type, t.host_id, t.venue_id, counts.like_count::int8, t.ticket_count::int8,
     counts.attendance_count::int8,
     coalesce((t.capacity is null) is not true and t.ticket_count >= t.capacity, false) as sold_out, t.version,
-    t.created_at, t.updated_at"
+    t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip]
@@ -150,6 +150,7 @@ macro_rules! sets { () => {
 pub static EVENT: Resource = Resource {
     name: "event", plural: "events", path: "events", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Event::encode, create: Some(CreateEvent::decode), update: Some(UpdateEvent::decode), private: &["online_url"], hooks: &["publish"],
+    fixed: &["id", "status", "state", "trending_score", "featured_until", "city_id", "host_type", "host_id", "version", "created_at", "updated_at", "object"], moving: &["like_count", "ticket_count", "attendance_count", "sold_out", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -201,21 +202,22 @@ pub static EVENT: Resource = Resource {
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_DELETE, restore: &CAN_UPDATE, suspend: &CAN_SUSPEND },
     filters: &[
         Filter::new("q", "app.events_search", Kind::Search),
+        Filter::new("slug", "t.slug", Kind::Text),
         Filter::new("category", "t.category", Kind::Enum(EventCategory::WORDS)),
         Filter::new("starts_at", "t.starts_at", Kind::Time),
         Filter::new("ends_at", "t.ends_at", Kind::Time),
-        Filter::new("location", "app.events_public", Kind::Point),
+        Filter::new("location", "app.events_public", Kind::Point).or_in("app.events_public_else").nullable("t.location"),
         Filter::new("visibility", "t.visibility", Kind::Enum(EventVisibility::WORDS)),
         Filter::new("state", "t.state", Kind::Enum(EventState::WORDS)),
-        Filter::new("featured_until", "t.featured_until", Kind::Time),
+        Filter::new("featured_until", "t.featured_until", Kind::Time).nullable("t.featured_until"),
         Filter::new("city_id", "t.city_id", Kind::Uuid),
         Filter::new("host_type", "t.host_type", Kind::Enum(EventHostType::WORDS)),
         Filter::new("host_id", "t.host_id", Kind::Uuid),
-        Filter::new("venue_id", "t.venue_id", Kind::Uuid),
+        Filter::new("venue_id", "t.venue_id", Kind::Uuid).nullable("t.venue_id"),
     ],
     within: &["t.city_id", "t.host_id", "t.host_organization_id", "t.host_community_id", "t.host_business_id", "t.host_institution_id"], public_to_all: true,
     sorts: &[
-        Sort::new("title", "t.title", Kind::Text),
+        Sort::new("title", "t.title collate \"und-x-icu\"", Kind::Text),
         Sort::new("starts_at", "t.starts_at", Kind::Time),
         Sort::new("trending_score", "t.trending_score", Kind::Decimal),
         Sort::new("like_count", "counts.like_count", Kind::Bigint),
@@ -237,6 +239,9 @@ pub static EVENT: Resource = Resource {
         Child::new("waitlist-entries", "waitlist_entry", "t.event_id"),
         Child::new("promo-codes", "promo_code", "t.event_id"),
         Child::new("promotions", "promotion", "t.target_event_id"),
+    ],
+    together: &[
+        Together { name: "ticket_types", entity: "ticket_type", column: "event_id", type_column: None, max: 20 },
     ],
     transitions: &[
         Transition { name: "publish", rule: &CAN_PUBLISH, from: &["draft"], when: Some("starts_at > now"), reason: false,

@@ -50,6 +50,7 @@ macro_rules! columns { () => {
 pub static FOLLOW: Resource = Resource {
     name: "follow", plural: "follows", path: "follows", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Follow::encode, create: Some(CreateFollow::decode), update: None, private: &[], hooks: &[],
+    fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -85,6 +86,7 @@ pub static FOLLOW: Resource = Resource {
         Expand::to_one_of("entity", "entity_id", "entity_type", &["user", "community", "organization", "business", "venue", "institution"]),
     ],
     children: &[],
+    together: &[],
     transitions: &[],
     constraints: &[
         Constraint::conflict("follows_follower_id_entity_type_entity_id_key", "/entity_id", "there is already a follow with this follower and entity type and entity"),

@@ -45,6 +45,7 @@ macro_rules! columns { () => {
 pub static FRAUD_FLAG: Resource = Resource {
     name: "fraud_flag", plural: "fraud_flags", path: "fraud-flags", lifecycle: Lifecycle::Mutable, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: FraudFlag::encode, create: None, update: None, private: &[], hooks: &[],
+    fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.fraud_flags as t where t.id = $1"),
@@ -68,6 +69,7 @@ pub static FRAUD_FLAG: Resource = Resource {
         Expand::to_one_of("entity", "entity_id", "entity_type", &["user", "community", "organization", "business", "venue", "institution", "event", "review", "order", "transaction", "promotion", "referral"]),
     ],
     children: &[],
+    together: &[],
     transitions: &[],
     constraints: &[],
 };

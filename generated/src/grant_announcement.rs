@@ -66,6 +66,7 @@ macro_rules! columns { () => {
 pub static GRANT_ANNOUNCEMENT: Resource = Resource {
     name: "grant_announcement", plural: "grant_announcements", path: "grant-announcements", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: GrantAnnouncement::encode, create: Some(CreateGrantAnnouncement::decode), update: Some(UpdateGrantAnnouncement::decode), private: &[], hooks: &[],
+    fixed: &["id", "status", "institution_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -112,7 +113,7 @@ pub static GRANT_ANNOUNCEMENT: Resource = Resource {
     ],
     within: &["t.institution_id"], public_to_all: true,
     sorts: &[
-        Sort::new("title", "t.title", Kind::Text),
+        Sort::new("title", "t.title collate \"und-x-icu\"", Kind::Text),
         Sort::new("opens_at", "t.opens_at", Kind::Time),
         Sort::new("closes_at", "t.closes_at", Kind::Time),
     ],
@@ -120,6 +121,7 @@ pub static GRANT_ANNOUNCEMENT: Resource = Resource {
         Expand::to("institution", "institution_id", &["institution"]),
     ],
     children: &[],
+    together: &[],
     transitions: &[],
     constraints: &[
         Constraint::invalid("grant_announcements_closes_at_check", "/closes_at", "must hold: closes_at > opens_at"),

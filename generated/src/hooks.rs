@@ -13,6 +13,8 @@ use std::sync::Arc;
 /// One method per `hooks:` word of the spec. Each runs inside of the transaction and may refuse.
 pub trait AppHooks: Send + Sync {
     fn event_before_publish<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>>;
+
+    fn quote_before_accept<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>>;
 }
 
 /// Every entity with routes, in file-name order.
@@ -26,8 +28,10 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&commission_rule::COMMISSION_RULE),
         plain(&community::COMMUNITY),
         plain(&community_member::COMMUNITY_MEMBER),
+        plain(&connected_account::CONNECTED_ACCOUNT),
         plain(&country::COUNTRY),
         plain(&device::DEVICE),
+        plain(&dispute::DISPUTE),
         hooked(&event::EVENT, EventHooks(app.clone())),
         plain(&follow::FOLLOW),
         plain(&fraud_flag::FRAUD_FLAG),
@@ -46,20 +50,25 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&plan::PLAN),
         plain(&promo_code::PROMO_CODE),
         plain(&promotion::PROMOTION),
-        plain(&quote::QUOTE),
+        hooked(&quote::QUOTE, QuoteHooks(app.clone())),
         plain(&referral::REFERRAL),
+        plain(&refund::REFUND),
         plain(&revenue_share::REVENUE_SHARE),
         plain(&review::REVIEW),
         plain(&role_assignment::ROLE_ASSIGNMENT),
         plain(&service_request::SERVICE_REQUEST),
+        plain(&stripe_event::STRIPE_EVENT),
         plain(&subscription::SUBSCRIPTION),
         plain(&ticket::TICKET),
+        plain(&ticket_transfer::TICKET_TRANSFER),
         plain(&ticket_type::TICKET_TYPE),
         plain(&transaction::TRANSACTION),
+        plain(&transfer::TRANSFER),
         plain(&user::USER),
         plain(&venue::VENUE),
         plain(&waitlist_entry::WAITLIST_ENTRY),
         plain(&wallet_account::WALLET_ACCOUNT),
+        plain(&wallet_credit::WALLET_CREDIT),
         plain(&wallet_hold::WALLET_HOLD),
         plain(&wallet_journal::WALLET_JOURNAL),
         plain(&wallet_transaction::WALLET_TRANSACTION),
@@ -68,7 +77,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
 
 /// The same without hooks, for whoever only wants to know what there is.
 #[rustfmt::skip]
-pub static RESOURCES: [&Resource; 44] = [
+pub static RESOURCES: [&Resource; 51] = [
     &attendance::ATTENDANCE,
     &business::BUSINESS,
     &check_in::CHECK_IN,
@@ -76,8 +85,10 @@ pub static RESOURCES: [&Resource; 44] = [
     &commission_rule::COMMISSION_RULE,
     &community::COMMUNITY,
     &community_member::COMMUNITY_MEMBER,
+    &connected_account::CONNECTED_ACCOUNT,
     &country::COUNTRY,
     &device::DEVICE,
+    &dispute::DISPUTE,
     &event::EVENT,
     &follow::FOLLOW,
     &fraud_flag::FRAUD_FLAG,
@@ -98,18 +109,23 @@ pub static RESOURCES: [&Resource; 44] = [
     &promotion::PROMOTION,
     &quote::QUOTE,
     &referral::REFERRAL,
+    &refund::REFUND,
     &revenue_share::REVENUE_SHARE,
     &review::REVIEW,
     &role_assignment::ROLE_ASSIGNMENT,
     &service_request::SERVICE_REQUEST,
+    &stripe_event::STRIPE_EVENT,
     &subscription::SUBSCRIPTION,
     &ticket::TICKET,
+    &ticket_transfer::TICKET_TRANSFER,
     &ticket_type::TICKET_TYPE,
     &transaction::TRANSACTION,
+    &transfer::TRANSFER,
     &user::USER,
     &venue::VENUE,
     &waitlist_entry::WAITLIST_ENTRY,
     &wallet_account::WALLET_ACCOUNT,
+    &wallet_credit::WALLET_CREDIT,
     &wallet_hold::WALLET_HOLD,
     &wallet_journal::WALLET_JOURNAL,
     &wallet_transaction::WALLET_TRANSACTION,
@@ -138,6 +154,20 @@ impl Hooks for EventHooks {
     ) -> BoxFuture<'a, Result<()>> {
         match (action, id, input) {
             ("publish", Some(id), _) => self.0.event_before_publish(cx, id),
+            _ => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+}
+
+struct QuoteHooks(Arc<dyn AppHooks>);
+
+impl Hooks for QuoteHooks {
+    #[rustfmt::skip]
+    fn before<'a>(
+        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
+    ) -> BoxFuture<'a, Result<()>> {
+        match (action, id, input) {
+            ("accept", Some(id), _) => self.0.quote_before_accept(cx, id),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
     }

@@ -101,6 +101,7 @@ macro_rules! fresh { () => {
 pub static INSTITUTION: Resource = Resource {
     name: "institution", plural: "institutions", path: "institutions", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Institution::encode, create: Some(CreateInstitution::decode), update: Some(UpdateInstitution::decode), private: &[], hooks: &[],
+    fixed: &["id", "status", "verified", "city_id", "version", "created_at", "updated_at", "object"], moving: &["follower_count", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -150,14 +151,15 @@ pub static INSTITUTION: Resource = Resource {
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &CAN_SUSPEND },
     filters: &[
         Filter::new("q", "app.institutions_search", Kind::Search),
+        Filter::new("slug", "t.slug", Kind::Text),
         Filter::new("type", "t.type", Kind::Enum(InstitutionType::WORDS)),
-        Filter::new("location", "app.institutions_public", Kind::Point),
+        Filter::new("location", "app.institutions_public", Kind::Point).nullable("t.location"),
         Filter::new("verified", "t.verified", Kind::Bool),
         Filter::new("city_id", "t.city_id", Kind::Uuid),
     ],
     within: &["t.city_id"], public_to_all: true,
     sorts: &[
-        Sort::new("name", "t.name", Kind::Text),
+        Sort::new("name", "t.name collate \"und-x-icu\"", Kind::Text),
         Sort::new("follower_count", "counts.follower_count", Kind::Bigint),
     ],
     expands: &[
@@ -172,6 +174,7 @@ pub static INSTITUTION: Resource = Resource {
         Child::new("grant-announcements", "grant_announcement", "t.institution_id"),
         Child::new("roles", "role_assignment", "t.scope_institution_id"),
     ],
+    together: &[],
     transitions: &[
         Transition { name: "verify", rule: &CAN_VERIFY, from: &[], when: None, reason: false,
             sql: "update app.institutions as t set verified = true where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

@@ -77,6 +77,7 @@ macro_rules! columns { () => {
 pub static LEAD: Resource = Resource {
     name: "lead", plural: "leads", path: "leads", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Lead::encode, create: Some(CreateLead::decode), update: Some(UpdateLead::decode), private: &[], hooks: &[],
+    fixed: &["id", "status", "state", "service_request_id", "business_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -84,7 +85,7 @@ pub static LEAD: Resource = Resource {
           case when t.status = 'active' and sec.seen_service_request_organizer(t.service_request_id) then 'delete' end,
           case when t.status = 'active' and t.state = 'new' and strpos(me.org_admin, t.business_id::text) > 0 then 'view' end,
           case when t.status = 'active' and t.state in ('new', 'viewed') and strpos(me.org_admin, t.business_id::text) > 0 then 'decline' end,
-          case when t.status = 'active' and t.state in ('new', 'viewed') and sec.seen_service_request_organizer(t.service_request_id) then 'win' end,
+          case when t.status = 'active' and t.state in ('new', 'viewed') and 'win now' = any (app.lead_may(t.id)) and sec.seen_service_request_organizer(t.service_request_id) then 'win' end,
           case when t.status = 'active' and t.state in ('new', 'viewed') and sec.seen_service_request_organizer(t.service_request_id) then 'lose' end
         ], null) as allowed_actions
         from app.leads as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin offset 0) as me where t.id = $1"),
@@ -118,7 +119,7 @@ pub static LEAD: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &Nobody },
     filters: &[
-        Filter::new("needed_at", "t.needed_at", Kind::Time),
+        Filter::new("needed_at", "t.needed_at", Kind::Time).nullable("t.needed_at"),
         Filter::new("state", "t.state", Kind::Enum(LeadState::WORDS)),
         Filter::new("service_request_id", "t.service_request_id", Kind::Uuid),
         Filter::new("business_id", "t.business_id", Kind::Uuid),
@@ -132,12 +133,13 @@ pub static LEAD: Resource = Resource {
     children: &[
         Child::new("quotes", "quote", "t.lead_id"),
     ],
+    together: &[],
     transitions: &[
         Transition { name: "view", rule: &CAN_VIEW, from: &["new"], when: None, reason: false,
             sql: "update app.leads as t set state = 'viewed' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "decline", rule: &CAN_DECLINE, from: &["new", "viewed"], when: None, reason: false,
             sql: "update app.leads as t set state = 'declined' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
-        Transition { name: "win", rule: &CAN_WIN, from: &["new", "viewed"], when: None, reason: false,
+        Transition { name: "win", rule: &CAN_WIN, from: &["new", "viewed"], when: Some("state of service_request is open"), reason: false,
             sql: "update app.leads as t set state = 'won' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "lose", rule: &CAN_LOSE, from: &["new", "viewed"], when: None, reason: false,
             sql: "update app.leads as t set state = 'lost' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
@@ -150,6 +152,7 @@ pub static LEAD: Resource = Resource {
         Constraint::conflict("leads_view_from", "/state", "only possible while state is new"),
         Constraint::conflict("leads_decline_from", "/state", "only possible while state is new or viewed"),
         Constraint::conflict("leads_win_from", "/state", "only possible while state is new or viewed"),
+        Constraint::conflict("leads_win_when", "", "only possible when state of service_request is open"),
         Constraint::conflict("leads_lose_from", "/state", "only possible while state is new or viewed"),
         Constraint::quota("leads_quota", "You have created 200 leads today; the next day begins at midnight UTC."),
     ],

@@ -10,9 +10,11 @@ pub mod city;
 pub mod commission_rule;
 pub mod community;
 pub mod community_member;
+pub mod connected_account;
 pub mod country;
 pub mod credential;
 pub mod device;
+pub mod dispute;
 pub mod email_token;
 pub mod event;
 pub mod external_identity;
@@ -39,28 +41,33 @@ pub mod promotion;
 pub mod quote;
 pub mod referral;
 pub mod refresh_token;
+pub mod refund;
 pub mod revenue_share;
 pub mod review;
 pub mod role_assignment;
 pub mod service_request;
 pub mod session;
 pub mod sign_up;
+pub mod stripe_event;
 pub mod subscription;
 pub mod throttle;
 pub mod ticket;
+pub mod ticket_transfer;
 pub mod ticket_type;
 pub mod transaction;
+pub mod transfer;
 pub mod user;
 pub mod venue;
 pub mod waitlist_entry;
 pub mod wallet_account;
+pub mod wallet_credit;
 pub mod wallet_hold;
 pub mod wallet_journal;
 pub mod wallet_transaction;
 
 /// Names under `modules:` of the spec.
 #[rustfmt::skip]
-pub const MODULES: &[&str] = &["sessions", "payments", "wallet", "tickets", "notifications", "trending", "media", "fraud"];
+pub const MODULES: &[&str] = &["sessions", "payments", "wallet", "tickets", "marketplace", "notifications", "trending", "media", "fraud"];
 
 /// Jobs that requests may ask for (`on_request`).
 #[rustfmt::skip]
@@ -68,4 +75,4 @@ pub const REQUESTED: &[&str] = &[];
 
 /// What entities tell (`emit`).
 #[rustfmt::skip]
-pub const EVENTS: &[&str] = &["event.publish", "event.cancel", "event.archive", "user.archive"];
+pub const EVENTS: &[&str] = &["business.approve", "event.publish", "event.cancel", "event.archive", "service_request.create", "service_request.reopen", "user.archive"];

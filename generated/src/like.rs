@@ -44,6 +44,7 @@ macro_rules! columns { () => {
 pub static LIKE: Resource = Resource {
     name: "like", plural: "likes", path: "likes", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Like::encode, create: Some(CreateLike::decode), update: None, private: &[], hooks: &[],
+    fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -78,6 +79,7 @@ pub static LIKE: Resource = Resource {
         Expand::to("event", "event_id", &["event"]),
     ],
     children: &[],
+    together: &[],
     transitions: &[],
     constraints: &[
         Constraint::conflict("likes_user_id_event_id_key", "/event_id", "there is already a like with this user and event"),

@@ -26,17 +26,17 @@ pub struct Media {
     /// Smallest first; the first picture stands for the target.
     pub position: i32,
     /// Its key in the object store.
-    #[entity(omit_null)]
+    #[entity(private)]
     pub storage_key: Option<String>,
     pub width: Option<i32>,
     pub height: Option<i32>,
     pub bytes: Option<i64>,
     /// SHA-256 in hexadecimal.
-    #[entity(omit_null)]
+    #[entity(private)]
     pub content_hash: Option<String>,
     pub entity_type: MediaEntityType,
     pub entity_id: Uuid,
-    #[entity(omit_null)]
+    #[entity(private)]
     pub uploaded_by_id: Option<Uuid>,
     pub version: i64,
     pub created_at: DateTime<Utc>,
@@ -67,7 +67,7 @@ pub struct UpdateMedia {
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.type, t.url, t.alt_text, t.position, p.storage_key, t.width, t.height, t.bytes,
-    p.content_hash, t.entity_type, t.entity_id, p.uploaded_by_id, t.version, t.created_at, t.updated_at"
+    p.content_hash, t.entity_type, t.entity_id, p.uploaded_by_id, t.version, t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip] pub static IS_OWNER: Rule = Of(&Related { column: "entity_id", type_column: Some("entity_type"), targets: &[("user", Some(&crate::user::CAN_UPDATE)), ("community", Some(&crate::community::CAN_UPDATE)), ("organization", Some(&crate::organization::CAN_UPDATE)), ("business", Some(&crate::business::CAN_UPDATE)), ("venue", Some(&crate::venue::CAN_CREATE)), ("institution", Some(&crate::institution::CAN_UPDATE)), ("event", Some(&crate::event::CAN_UPDATE))] });
@@ -79,6 +79,7 @@ macro_rules! columns { () => {
 pub static MEDIA: Resource = Resource {
     name: "media", plural: "media", path: "media", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Media::encode, create: Some(CreateMedia::decode), update: Some(UpdateMedia::decode), private: &[], hooks: &[],
+    fixed: &["id", "status", "url", "storage_key", "width", "height", "bytes", "content_hash", "entity_type", "entity_id", "uploaded_by_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -132,6 +133,7 @@ pub static MEDIA: Resource = Resource {
         Expand::to_one_of("entity", "entity_id", "entity_type", &["user", "community", "organization", "business", "venue", "institution", "event"]),
     ],
     children: &[],
+    together: &[],
     transitions: &[],
     constraints: &[
         Constraint::reference("media_entity_user_id_fkey", "/entity_id"), Constraint::reference("media_live_entity_user_id_fkey", "/entity_id"),

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "2a7d2ff2b0b97b4c4db1b36bf2a5a366638ff209541a9aef3bcde963eebff581c2f3cdabd584d839a7a7e37d1b39c49a",
+        checksum: "51610991eab777c5ae5a724b0e32fb86b3137aacb267725f82b1d9d8bbbdb2c0b9898230504510c91e573dfb044e0713",
     },
 ];

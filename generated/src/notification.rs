@@ -48,6 +48,7 @@ macro_rules! columns { () => {
 pub static NOTIFICATION: Resource = Resource {
     name: "notification", plural: "notifications", path: "notifications", lifecycle: Lifecycle::Mutable, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Notification::encode, create: None, update: None, private: &[], hooks: &[],
+    fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.notifications as t where t.id = $1"),
@@ -66,6 +67,7 @@ pub static NOTIFICATION: Resource = Resource {
     children: &[
         Child::new("deliveries", "notification_delivery", "t.notification_id"),
     ],
+    together: &[],
     transitions: &[],
     constraints: &[],
 };

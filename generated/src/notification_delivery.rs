@@ -47,6 +47,7 @@ macro_rules! columns { () => {
 pub static NOTIFICATION_DELIVERY: Resource = Resource {
     name: "notification_delivery", plural: "notification_deliveries", path: "notification-deliveries", lifecycle: Lifecycle::Mutable, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: NotificationDelivery::encode, create: None, update: None, private: &[], hooks: &[],
+    fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.notification_deliveries as t where t.id = $1"),
@@ -63,6 +64,7 @@ pub static NOTIFICATION_DELIVERY: Resource = Resource {
     sorts: &[],
     expands: &[],
     children: &[],
+    together: &[],
     transitions: &[],
     constraints: &[],
 };

@@ -69,6 +69,7 @@ macro_rules! columns { () => {
 pub static NOTIFICATION_PREFERENCE: Resource = Resource {
     name: "notification_preference", plural: "notification_preferences", path: "notification-preferences", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: NotificationPreference::encode, create: Some(CreateNotificationPreference::decode), update: Some(UpdateNotificationPreference::decode), private: &[], hooks: &[],
+    fixed: &["id", "status", "channel", "type", "user_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -107,6 +108,7 @@ pub static NOTIFICATION_PREFERENCE: Resource = Resource {
     sorts: &[],
     expands: &[],
     children: &[],
+    together: &[],
     transitions: &[],
     constraints: &[
         Constraint::conflict("notification_preferences_user_id_channel_type_key", "/type", "there is already a notification preference with this user and channel and type"),

@@ -24,12 +24,17 @@ pub enum Role {
 #[rustfmt::skip]
 pub struct SocialLinks {
     #[input(format = "https")] #[serde(default, skip_serializing_if = "Option::is_none")] pub website: Option<String>,
-    #[input(format = "https")] #[serde(default, skip_serializing_if = "Option::is_none")] pub instagram: Option<String>,
-    #[input(format = "https")] #[serde(default, skip_serializing_if = "Option::is_none")] pub facebook: Option<String>,
-    #[input(format = "https")] #[serde(default, skip_serializing_if = "Option::is_none")] pub youtube: Option<String>,
-    #[input(format = "https")] #[serde(default, skip_serializing_if = "Option::is_none")] pub linkedin: Option<String>,
-    #[input(format = "https")] #[serde(default, skip_serializing_if = "Option::is_none")] pub x: Option<String>,
-    #[input(format = "https")] #[serde(default, skip_serializing_if = "Option::is_none")] pub tiktok: Option<String>,
+    #[input(format = "instagram")] #[serde(default, skip_serializing_if = "Option::is_none")] pub instagram: Option<String>,
+    #[input(format = "facebook")] #[serde(default, skip_serializing_if = "Option::is_none")] pub facebook: Option<String>,
+    #[input(format = "youtube")] #[serde(default, skip_serializing_if = "Option::is_none")] pub youtube: Option<String>,
+    #[input(format = "linkedin")] #[serde(default, skip_serializing_if = "Option::is_none")] pub linkedin: Option<String>,
+    #[input(format = "x")] #[serde(default, skip_serializing_if = "Option::is_none")] pub x: Option<String>,
+    #[input(format = "tiktok")] #[serde(default, skip_serializing_if = "Option::is_none")] pub tiktok: Option<String>,
+    #[input(format = "mastodon")] #[serde(default, skip_serializing_if = "Option::is_none")] pub mastodon: Option<String>,
+    #[input(format = "threads")] #[serde(default, skip_serializing_if = "Option::is_none")] pub threads: Option<String>,
+    #[input(format = "bluesky")] #[serde(default, skip_serializing_if = "Option::is_none")] pub bluesky: Option<String>,
+    #[input(format = "whatsapp")] #[serde(default, skip_serializing_if = "Option::is_none")] pub whatsapp: Option<String>,
+    #[input(format = "telegram")] #[serde(default, skip_serializing_if = "Option::is_none")] pub telegram: Option<String>,
 }
 
 /// A closed object: opening hours.
@@ -38,14 +43,14 @@ pub struct SocialLinks {
 #[input(object)]
 #[rustfmt::skip]
 pub struct OpeningHours {
-    #[input(length(0, 60))] #[serde(default, skip_serializing_if = "Option::is_none")] pub monday: Option<String>,
-    #[input(length(0, 60))] #[serde(default, skip_serializing_if = "Option::is_none")] pub tuesday: Option<String>,
-    #[input(length(0, 60))] #[serde(default, skip_serializing_if = "Option::is_none")] pub wednesday: Option<String>,
-    #[input(length(0, 60))] #[serde(default, skip_serializing_if = "Option::is_none")] pub thursday: Option<String>,
-    #[input(length(0, 60))] #[serde(default, skip_serializing_if = "Option::is_none")] pub friday: Option<String>,
-    #[input(length(0, 60))] #[serde(default, skip_serializing_if = "Option::is_none")] pub saturday: Option<String>,
-    #[input(length(0, 60))] #[serde(default, skip_serializing_if = "Option::is_none")] pub sunday: Option<String>,
-    #[input(length(0, 120))] #[serde(default, skip_serializing_if = "Option::is_none")] pub holidays: Option<String>,
+    #[input(length(0, 200))] #[serde(default, skip_serializing_if = "Option::is_none")] pub monday: Option<String>,
+    #[input(length(0, 200))] #[serde(default, skip_serializing_if = "Option::is_none")] pub tuesday: Option<String>,
+    #[input(length(0, 200))] #[serde(default, skip_serializing_if = "Option::is_none")] pub wednesday: Option<String>,
+    #[input(length(0, 200))] #[serde(default, skip_serializing_if = "Option::is_none")] pub thursday: Option<String>,
+    #[input(length(0, 200))] #[serde(default, skip_serializing_if = "Option::is_none")] pub friday: Option<String>,
+    #[input(length(0, 200))] #[serde(default, skip_serializing_if = "Option::is_none")] pub saturday: Option<String>,
+    #[input(length(0, 200))] #[serde(default, skip_serializing_if = "Option::is_none")] pub sunday: Option<String>,
+    #[input(length(0, 200))] #[serde(default, skip_serializing_if = "Option::is_none")] pub holidays: Option<String>,
 }
 
 /// A closed object: quiet hours.
@@ -54,6 +59,6 @@ pub struct OpeningHours {
 #[input(object)]
 #[rustfmt::skip]
 pub struct QuietHours {
-    #[input(length(5, 5))] pub starts: String,
-    #[input(length(5, 5))] pub ends: String,
+    #[input(format = "local_time")] pub starts: String,
+    #[input(format = "local_time")] pub ends: String,
 }

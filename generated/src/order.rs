@@ -17,36 +17,56 @@ pub enum OrderFeePaidBy { Buyer, Organizer }
 pub struct Order {
     pub id: Uuid,
     pub state: OrderState,
+    /// The tickets at their price.
+    pub subtotal_cents: i64,
+    /// What the promo code takes off.
+    pub discount_cents: i64,
+    /// What the buyer pays on top.
+    pub fee_cents: i64,
     /// What the buyer pays in all.
     pub amount_cents: i64,
     /// The part paid with credits.
     pub wallet_cents: i64,
     /// The part paid through Stripe.
     pub card_cents: i64,
+    /// The part paid at the door.
+    pub cash_cents: i64,
     pub refunded_cents: i64,
+    /// The part of it that went back to the card.
+    pub refunded_card_cents: i64,
     pub currency: String,
     /// Commission, frozen at the purchase.
-    #[entity(omit_null)]
+    #[entity(private)]
     pub platform_fee_cents: Option<i64>,
     /// What the city gets of the commission, frozen at the purchase.
-    #[entity(omit_null)]
+    #[entity(private)]
     pub city_share_cents: Option<i64>,
     /// What the host gets.
-    #[entity(omit_null)]
+    #[entity(private)]
     pub organizer_cents: Option<i64>,
+    /// What of the card payment stays with the platform.
+    #[entity(private)]
+    pub application_fee_cents: Option<i64>,
+    /// What the platform adds, because credits were used.
+    #[entity(private)]
+    pub top_up_cents: Option<i64>,
     pub fee_paid_by: OrderFeePaidBy,
     /// A pending order lets go of its tickets then.
     pub expires_at: Option<DateTime<Utc>>,
     pub paid_at: Option<DateTime<Utc>>,
+    /// By the host's staff, for cash.
+    pub sold_at_door: bool,
     /// The key the buyer sent, so that a repeated request buys once.
-    #[entity(omit_null)]
+    #[entity(private)]
     pub idempotency_key: Option<String>,
     pub user_id: Uuid,
     pub event_id: Uuid,
     /// The rule that the fees came from.
-    #[entity(omit_null)]
+    #[entity(private)]
     pub commission_rule_id: Option<Uuid>,
     pub promo_code_id: Option<Uuid>,
+    /// The credits that are set aside until it is paid.
+    pub wallet_hold_id: Option<Uuid>,
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -55,14 +75,17 @@ pub struct Order {
 /// Constraints that a row written by hand can run into.
 #[rustfmt::skip]
 pub mod constraint {
+    pub const WALLET_HOLD_ID_KEY: &str = "orders_wallet_hold_id_key";
     pub const USER_ID_IDEMPOTENCY_KEY_KEY: &str = "orders_user_id_idempotency_key_key";
 }
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.state, t.amount_cents, t.wallet_cents, t.card_cents, t.refunded_cents, t.currency, p.platform_fee_cents,
-    p.city_share_cents, p.organizer_cents, t.fee_paid_by, t.expires_at, t.paid_at, p.idempotency_key, t.user_id,
-    t.event_id, p.commission_rule_id, t.promo_code_id, t.version, t.created_at, t.updated_at"
+    "t.id, t.state, t.subtotal_cents, t.discount_cents, t.fee_cents, t.amount_cents, t.wallet_cents, t.card_cents,
+    t.cash_cents, t.refunded_cents, t.refunded_card_cents, t.currency, p.platform_fee_cents, p.city_share_cents,
+    p.organizer_cents, p.application_fee_cents, p.top_up_cents, t.fee_paid_by, t.expires_at, t.paid_at,
+    t.sold_at_door, p.idempotency_key, t.user_id, t.event_id, p.commission_rule_id, t.promo_code_id,
+    t.wallet_hold_id, t.version, t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip] pub static IS_BUYER: Rule = MeIs("user_id");
@@ -73,13 +96,16 @@ macro_rules! columns { () => {
 pub static ORDER: Resource = Resource {
     name: "order", plural: "orders", path: "orders", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Order::encode, create: None, update: None, private: &[], hooks: &[],
+    fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.orders as t left join lateral app.order_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), "
         from (
-          select t.id, t.state, t.amount_cents, t.wallet_cents, t.card_cents, t.refunded_cents, t.currency, t.fee_paid_by,
-          t.expires_at, t.paid_at, t.user_id, t.event_id, t.promo_code_id, t.version, t.created_at, t.updated_at
+          select t.id, t.state, t.subtotal_cents, t.discount_cents, t.fee_cents, t.amount_cents, t.wallet_cents,
+          t.card_cents, t.cash_cents, t.refunded_cents, t.refunded_card_cents, t.currency, t.fee_paid_by,
+          t.expires_at, t.paid_at, t.sold_at_door, t.user_id, t.event_id, t.promo_code_id, t.wallet_hold_id,
+          t.version, t.created_at, t.updated_at
           from app.orders as t"),
         list_end: ") as t left join lateral app.order_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.orders as t left join lateral app.order_private(t.id) p on true where t.id = any($1)"),
@@ -88,8 +114,9 @@ pub static ORDER: Resource = Resource {
     rules: Rules { read: &CAN_READ, create: &Nobody, update: &Nobody, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[
         Filter::new("state", "t.state", Kind::Enum(OrderState::WORDS)),
-        Filter::new("currency", "t.currency", Kind::Text),
-        Filter::new("paid_at", "t.paid_at", Kind::Time),
+        Filter::new("currency", "t.currency", Kind::Formatted(kernel::input::Format::Currency)),
+        Filter::new("paid_at", "t.paid_at", Kind::Time).nullable("t.paid_at"),
+        Filter::new("sold_at_door", "t.sold_at_door", Kind::Bool),
         Filter::new("user_id", "t.user_id", Kind::Uuid),
         Filter::new("event_id", "t.event_id", Kind::Uuid),
     ],
@@ -103,8 +130,10 @@ pub static ORDER: Resource = Resource {
     children: &[
         Child::new("items", "order_item", "t.order_id"),
         Child::new("tickets", "ticket", "t.order_id"),
+        Child::new("refunds", "refund", "t.order_id"),
         Child::new("transactions", "transaction", "t.order_id"),
     ],
+    together: &[],
     transitions: &[],
     constraints: &[],
 };

@@ -11,6 +11,12 @@ pub struct OrderItem {
     pub quantity: i32,
     /// At the moment of the purchase.
     pub unit_price_cents: i64,
+    /// The quantity at its price.
+    pub subtotal_cents: i64,
+    /// What the promo code takes off this line.
+    pub discount_cents: i64,
+    /// What this line costs.
+    pub total_cents: i64,
     pub currency: String,
     pub order_id: Uuid,
     pub ticket_type_id: Uuid,
@@ -25,7 +31,8 @@ pub mod constraint {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.quantity, t.unit_price_cents, t.currency, t.order_id, t.ticket_type_id, t.created_at"
+    "t.id, t.quantity, t.unit_price_cents, t.subtotal_cents, t.discount_cents, t.total_cents, t.currency, t.order_id,
+    t.ticket_type_id, t.created_at"
 } }
 
 #[rustfmt::skip] pub static CAN_READ: Rule = Of(&Related { column: "order_id", type_column: None, targets: &[("order", None)] });
@@ -34,6 +41,7 @@ macro_rules! columns { () => {
 pub static ORDER_ITEM: Resource = Resource {
     name: "order_item", plural: "order_items", path: "order-items", lifecycle: Lifecycle::AppendOnly, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: OrderItem::encode, create: None, update: None, private: &[], hooks: &[],
+    fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.order_items as t where t.id = $1"),
@@ -52,6 +60,7 @@ pub static ORDER_ITEM: Resource = Resource {
         Expand::to("ticket_type", "ticket_type_id", &["ticket_type"]),
     ],
     children: &[],
+    together: &[],
     transitions: &[],
     constraints: &[],
 };

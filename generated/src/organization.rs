@@ -21,18 +21,18 @@ pub struct Organization {
     pub slug: String,
     pub description: Option<String>,
     /// As it stands on invoices.
-    #[entity(omit_null)]
+    #[entity(private)]
     pub legal_name: Option<String>,
     pub website: Option<String>,
     pub contact_email: Option<String>,
     /// The connected account that ticket money goes to.
-    #[entity(omit_null)]
+    #[entity(private)]
     pub stripe_account_id: Option<String>,
     /// Stripe lets the account take payments.
-    #[entity(omit_null)]
+    #[entity(private)]
     pub charges_enabled: Option<bool>,
     /// Stripe pays out to the account.
-    #[entity(omit_null)]
+    #[entity(private)]
     pub payouts_enabled: Option<bool>,
     /// The city has looked at it.
     pub verified: bool,
@@ -89,7 +89,7 @@ macro_rules! columns { () => {
     "t.id, t.status, t.avatar_url, t.banner_url, t.social_links, t.name, t.slug, t.description, p.legal_name,
     t.website, t.contact_email::text, p.stripe_account_id, p.charges_enabled, p.payouts_enabled, t.verified,
     t.state, t.city_id, counts.follower_count::int8, counts.rating_avg::float8, counts.rating_count::int8,
-    t.version, t.created_at, t.updated_at"
+    t.version, t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip]
@@ -121,6 +121,7 @@ macro_rules! sets { () => {
 pub static ORGANIZATION: Resource = Resource {
     name: "organization", plural: "organizations", path: "organizations", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Organization::encode, create: Some(CreateOrganization::decode), update: Some(UpdateOrganization::decode), private: &["legal_name"], hooks: &[],
+    fixed: &["id", "status", "stripe_account_id", "charges_enabled", "payouts_enabled", "verified", "state", "city_id", "version", "created_at", "updated_at", "object"], moving: &["follower_count", "rating_avg", "rating_count", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -173,13 +174,14 @@ pub static ORGANIZATION: Resource = Resource {
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_UPDATE, restore: &CAN_UPDATE, suspend: &CAN_SUSPEND },
     filters: &[
         Filter::new("q", "app.organizations_search", Kind::Search),
+        Filter::new("slug", "t.slug", Kind::Text),
         Filter::new("verified", "t.verified", Kind::Bool),
         Filter::new("state", "t.state", Kind::Enum(OrganizationState::WORDS)),
         Filter::new("city_id", "t.city_id", Kind::Uuid),
     ],
     within: &["t.city_id"], public_to_all: true,
     sorts: &[
-        Sort::new("name", "t.name", Kind::Text),
+        Sort::new("name", "t.name collate \"und-x-icu\"", Kind::Text),
         Sort::new("follower_count", "counts.follower_count", Kind::Bigint),
         Sort::new("rating_count", "counts.rating_count", Kind::Bigint),
     ],
@@ -195,6 +197,7 @@ pub static ORGANIZATION: Resource = Resource {
         Child::new("service-requests", "service_request", "t.host_organization_id"),
         Child::new("roles", "role_assignment", "t.scope_organization_id"),
     ],
+    together: &[],
     transitions: &[
         Transition { name: "approve", rule: &CAN_APPROVE, from: &["pending", "rejected"], when: None, reason: false,
             sql: "update app.organizations as t set state = 'approved' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

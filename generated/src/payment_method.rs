@@ -27,6 +27,7 @@ pub struct PaymentMethod {
 #[rustfmt::skip]
 pub mod constraint {
     pub const STRIPE_PAYMENT_METHOD_ID_KEY: &str = "payment_methods_stripe_payment_method_id_key";
+    pub const USER_ID_KEY: &str = "payment_methods_user_id_key";
 }
 
 #[rustfmt::skip]
@@ -41,6 +42,7 @@ macro_rules! columns { () => {
 pub static PAYMENT_METHOD: Resource = Resource {
     name: "payment_method", plural: "payment_methods", path: "payment-methods", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: PaymentMethod::encode, create: None, update: None, private: &[], hooks: &[],
+    fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.payment_methods as t where t.id = $1"),
@@ -54,6 +56,7 @@ pub static PAYMENT_METHOD: Resource = Resource {
     sorts: &[],
     expands: &[],
     children: &[],
+    together: &[],
     transitions: &[],
     constraints: &[],
 };

@@ -20,9 +20,16 @@ pub struct Plan {
     pub currency: String,
     pub interval: PlanInterval,
     pub features: Vec<String>,
+    /// How many requests for services a subscriber hears of in a month. All, if it is null.
+    pub leads_per_month: Option<i32>,
+    /// Days in featured places that a period pays for.
+    pub featured_days: i32,
+    /// Figures about the business.
+    pub has_reports: bool,
     /// Can be subscribed to now.
     pub is_offered: bool,
-    #[entity(omit_null)]
+    /// Made when somebody first subscribes at this price.
+    #[entity(private)]
     pub stripe_price_id: Option<String>,
     pub version: i64,
     pub created_at: DateTime<Utc>,
@@ -39,8 +46,10 @@ pub struct CreatePlan {
     #[input(format = "currency")] pub currency: String,
     pub interval: PlanInterval,
     #[input(list(120, 30))] pub features: Vec<String>,
+    #[input(range(0, 100000))] pub leads_per_month: Option<i32>,
+    #[input(range(0, 366), default = 0)] pub featured_days: i32,
+    #[input(default = false)] pub has_reports: bool,
     #[input(default = true)] pub is_offered: bool,
-    #[input(length(1, 255))] pub stripe_price_id: Option<String>,
 }
 
 #[derive(Debug, Clone, Input)]
@@ -53,8 +62,10 @@ pub struct UpdatePlan {
     #[input(required, format = "currency")] pub currency: Patch<String>,
     #[input(required)] pub interval: Patch<PlanInterval>,
     #[input(required, list(120, 30))] pub features: Patch<Vec<String>>,
+    #[input(optional, range(0, 100000))] pub leads_per_month: Patch<i32>,
+    #[input(range(0, 366), default = 0)] pub featured_days: Patch<i32>,
+    #[input(default = false)] pub has_reports: Patch<bool>,
     #[input(default = true)] pub is_offered: Patch<bool>,
-    #[input(keep, optional, length(1, 255))] pub stripe_price_id: Patch<String>,
 }
 
 /// Constraints that a row written by hand can run into.
@@ -65,16 +76,8 @@ pub mod constraint {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.status, t.name, t.description, t.price_cents, t.currency, t.interval, t.features, t.is_offered,
-    p.stripe_price_id, t.version, t.created_at, t.updated_at"
-} }
-
-#[rustfmt::skip]
-macro_rules! sets { () => {
-    "name = case when $3 then $4 else t.name end, description = case when $5 then $6 else t.description end,
-    price_cents = case when $7 then $8 else t.price_cents end, currency = case when $9 then $10 else t.currency end,
-    interval = case when $11 then $12 else t.interval end, features = case when $13 then $14 else t.features end,
-    is_offered = case when $15 then $16 else t.is_offered end"
+    "t.id, t.status, t.name, t.description, t.price_cents, t.currency, t.interval, t.features, t.leads_per_month,
+    t.featured_days, t.has_reports, t.is_offered, p.stripe_price_id, t.version, t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip] pub static IS_PLATFORM: Rule = Holds("platformAdmin");
@@ -84,7 +87,8 @@ macro_rules! sets { () => {
 #[rustfmt::skip]
 pub static PLAN: Resource = Resource {
     name: "plan", plural: "plans", path: "plans", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
-    encode: Plan::encode, create: Some(CreatePlan::decode), update: Some(UpdatePlan::decode), private: &["stripe_price_id"], hooks: &[],
+    encode: Plan::encode, create: Some(CreatePlan::decode), update: Some(UpdatePlan::decode), private: &[], hooks: &[],
+    fixed: &["id", "status", "stripe_price_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -95,20 +99,29 @@ pub static PLAN: Resource = Resource {
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.plans as t left join lateral app.plan_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), "
         from (
-          select t.id, t.status, t.name, t.description, t.price_cents, t.currency, t.interval, t.features, t.is_offered,
-          t.version, t.created_at, t.updated_at
+          select t.id, t.status, t.name, t.description, t.price_cents, t.currency, t.interval, t.features,
+          t.leads_per_month, t.featured_days, t.has_reports, t.is_offered, t.version, t.created_at, t.updated_at
           from app.plans as t"),
         list_end: ") as t left join lateral app.plan_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.plans as t left join lateral app.plan_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.plans as t
-          (name, description, price_cents, currency, interval, features, is_offered, stripe_price_id)
+          (name, description, price_cents, currency, interval, features, leads_per_month, featured_days, has_reports,
+          is_offered)
         select
-          $1, $2, $3, $4, $5, $6, $7, $8::text
+          $1, $2, $3, $4, $5, $6, $7, $8, $9, $10
         returning t.id, t.version",
-        update: concat!("update app.plans as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $17::bool and $18::text is null
-        returning t.id, t.version"),
-        update_private: &[concat!("update app.plans as t set stripe_price_id = $18::text, ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and $17::bool
-        returning t.id, t.version")],
+        update: "update app.plans as t set 
+          name = case when $3 then $4 else t.name end, description = case when $5 then $6 else t.description end,
+          price_cents = case when $7 then $8 else t.price_cents end,
+          currency = case when $9 then $10 else t.currency end,
+          interval = case when $11 then $12 else t.interval end,
+          features = case when $13 then $14 else t.features end,
+          leads_per_month = case when $15 then $16 else t.leads_per_month end,
+          featured_days = case when $17 then $18 else t.featured_days end,
+          has_reports = case when $19 then $20 else t.has_reports end,
+          is_offered = case when $21 then $22 else t.is_offered end
+        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
+        returning t.id, t.version",
         archive: "update app.plans as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.plans as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
@@ -120,19 +133,20 @@ pub static PLAN: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &Nobody },
     filters: &[
-        Filter::new("currency", "t.currency", Kind::Text),
+        Filter::new("currency", "t.currency", Kind::Formatted(kernel::input::Format::Currency)),
         Filter::new("interval", "t.interval", Kind::Enum(PlanInterval::WORDS)),
         Filter::new("is_offered", "t.is_offered", Kind::Bool),
     ],
     within: &[], public_to_all: true,
     sorts: &[
-        Sort::new("name", "t.name", Kind::Text),
+        Sort::new("name", "t.name collate \"und-x-icu\"", Kind::Text),
         Sort::new("price_cents", "t.price_cents", Kind::Bigint),
     ],
     expands: &[],
     children: &[
         Child::new("subscriptions", "subscription", "t.plan_id"),
     ],
+    together: &[],
     transitions: &[],
     constraints: &[
         Constraint::conflict("plans_name_currency_interval_key", "/interval", "there is already a plan with this name and currency and interval"),

@@ -10,6 +10,7 @@ use macros::{Entity, Input};
 pub struct PromoCode {
     pub id: Uuid,
     pub status: Status,
+    /// Compared without case and blanks.
     pub code: String,
     /// Hundredths of a percent off.
     pub basis_points: Option<i32>,
@@ -32,7 +33,7 @@ pub struct PromoCode {
 #[input(create)]
 #[rustfmt::skip]
 pub struct CreatePromoCode {
-    #[input(length(3, 40))] pub code: String,
+    #[input(length(3, 40), format = "code")] pub code: String,
     #[input(range(1, 10000))] pub basis_points: Option<i32>,
     #[input(range(1, _))] pub amount_cents: Option<i64>,
     #[input(format = "currency")] pub currency: Option<String>,
@@ -65,13 +66,7 @@ pub mod constraint {
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.code, t.basis_points, t.amount_cents, t.currency, t.max_redemptions, t.per_user_limit,
-    t.valid_from, t.valid_to, t.event_id, counts.redemption_count::int8, t.version, t.created_at, t.updated_at"
-} }
-
-#[rustfmt::skip]
-macro_rules! fresh { () => {
-    "t.id, t.status, t.code, t.basis_points, t.amount_cents, t.currency, t.max_redemptions, t.per_user_limit,
-    t.valid_from, t.valid_to, t.event_id, 0::int8 as redemption_count, t.version, t.created_at, t.updated_at"
+    t.valid_from, t.valid_to, t.event_id, t.redemption_count::int8, t.version, t.created_at, t.updated_at"
 } }
 
 #[rustfmt::skip] pub static IS_HOST: Rule = Of(&Related { column: "event_id", type_column: None, targets: &[("event", Some(&crate::event::IS_ADMIN))] });
@@ -81,22 +76,23 @@ macro_rules! fresh { () => {
 pub static PROMO_CODE: Resource = Resource {
     name: "promo_code", plural: "promo_codes", path: "promo-codes", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: PromoCode::encode, create: Some(CreatePromoCode::decode), update: Some(UpdatePromoCode::decode), private: &[], hooks: &[],
+    fixed: &["id", "status", "code", "event_id", "version", "created_at", "updated_at", "object"], moving: &["redemption_count", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
           case when t.status = 'active' and sec.seen_event_admin(t.event_id) then 'update' end,
           case when t.status = 'active' and sec.seen_event_admin(t.event_id) then 'delete' end
         ], null) as allowed_actions
-        from app.promo_codes as t join counters.promo_codes as counts on counts.id = t.id where t.id = $1"),
-        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.promo_codes as t join counters.promo_codes as counts on counts.id = t.id where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.promo_codes as t join counters.promo_codes as counts on counts.id = t.id"),
-        by_ids: concat!("select ", columns!(), " from app.promo_codes as t join counters.promo_codes as counts on counts.id = t.id where t.id = any($1)"),
+        from app.promo_codes as t where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.promo_codes as t where t.id = $1"),
+        list: concat!("select ", columns!(), " from app.promo_codes as t"),
+        by_ids: concat!("select ", columns!(), " from app.promo_codes as t where t.id = any($1)"),
         create: concat!("insert into app.promo_codes as t
           (code, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to,
           event_id)
         select
           $1, $2, $3, $4, $5, $6, $7, $8, $9
-        returning ", fresh!()),
+        returning ", columns!()),
         update: concat!("update app.promo_codes as t set 
           basis_points = case when $3 then $4 else t.basis_points end,
           amount_cents = case when $5 then $6 else t.amount_cents end,
@@ -105,7 +101,7 @@ pub static PROMO_CODE: Resource = Resource {
           per_user_limit = case when $11 then $12 else t.per_user_limit end,
           valid_from = case when $13 then $14 else t.valid_from end,
           valid_to = case when $15 then $16 else t.valid_to end
-        from counters.promo_codes as counts where counts.id = t.id and t.id = $1 and ($2::int8[] is null or t.version = any ($2))
+        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
         archive: "update app.promo_codes as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.promo_codes as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
@@ -118,9 +114,9 @@ pub static PROMO_CODE: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_READ, update: &CAN_READ, delete: &CAN_READ, restore: &CAN_READ, suspend: &Nobody },
     filters: &[
-        Filter::new("code", "t.code", Kind::Text),
+        Filter::new("code", "t.code", Kind::Formatted(kernel::input::Format::Code)),
         Filter::new("valid_from", "t.valid_from", Kind::Time),
-        Filter::new("valid_to", "t.valid_to", Kind::Time),
+        Filter::new("valid_to", "t.valid_to", Kind::Time).nullable("t.valid_to"),
         Filter::new("event_id", "t.event_id", Kind::Uuid),
     ],
     within: &[], public_to_all: true,
@@ -131,11 +127,13 @@ pub static PROMO_CODE: Resource = Resource {
     children: &[
         Child::new("orders", "order", "t.promo_code_id"),
     ],
+    together: &[],
     transitions: &[],
     constraints: &[
         Constraint::conflict("promo_codes_event_id_code_key", "/code", "there is already a promo code with this event and code"),
         Constraint::invalid("promo_codes_one_discount_check", "", "must hold: (basis_points is set and amount_cents is empty) or (basis_points is empty and amount_cents is set)"),
         Constraint::invalid("promo_codes_amount_has_currency_check", "", "must hold: amount_cents is empty or currency is set"),
+        Constraint::invalid("promo_codes_redeemed_within_check", "", "must hold: max_redemptions is empty or redemption_count ≤ max_redemptions"),
         Constraint::invalid("promo_codes_valid_range_check", "", "must hold: valid_to is empty or valid_to > valid_from"),
         Constraint::reference("promo_codes_event_id_fkey", "/event_id"), Constraint::reference("promo_codes_live_event_id_fkey", "/event_id"),
         Constraint::quota("promo_codes_quota", "You have created 200 promo codes today; the next day begins at midnight UTC."),

@@ -80,6 +80,7 @@ macro_rules! columns { () => {
 pub static PROMOTION: Resource = Resource {
     name: "promotion", plural: "promotions", path: "promotions", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Promotion::encode, create: Some(CreatePromotion::decode), update: None, private: &[], hooks: &[],
+    fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -136,6 +137,7 @@ pub static PROMOTION: Resource = Resource {
         Expand::to("city", "city_id", &["city"]),
     ],
     children: &[],
+    together: &[],
     transitions: &[
         Transition { name: "approve", rule: &CAN_APPROVE, from: &["requested"], when: Some("amount_cents is 0 or paid_at is set"), reason: false,
             sql: "update app.promotions as t set state = 'approved' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
@@ -149,7 +151,7 @@ pub static PROMOTION: Resource = Resource {
             sql: "update app.promotions as t set state = 'cancelled' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
     ],
     constraints: &[
-        Constraint::conflict("promotions_target_type_target_id_slot_starts_at_excl", "/starts_at", "overlaps another promotion of the same target type and target id and slot"),
+        Constraint::conflict("promotions_target_type_target_id_slot_starts_at_excl", "/starts_at", "overlaps another promotion of the same target type and target id and slot where state is one of requested, approved, active"),
         Constraint::invalid("promotions_ends_at_order", "/ends_at", "must be after starts at"),
         Constraint::invalid("promotions_ends_at_check", "/ends_at", "must hold: ends_at > starts_at"),
         Constraint::reference("promotions_target_event_id_same_city_fkey", "/target_id"), Constraint::reference("promotions_live_target_event_id_fkey", "/target_id"),

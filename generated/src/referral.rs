@@ -50,6 +50,7 @@ macro_rules! columns { () => {
 pub static REFERRAL: Resource = Resource {
     name: "referral", plural: "referrals", path: "referrals", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Referral::encode, create: Some(CreateReferral::decode), update: None, private: &[], hooks: &[],
+    fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.referrals as t where t.id = $1"),
@@ -72,6 +73,7 @@ pub static REFERRAL: Resource = Resource {
         Expand::to("referrer", "referrer_id", &["user"]).hidden(),
     ],
     children: &[],
+    together: &[],
     transitions: &[],
     constraints: &[
         Constraint::conflict("referrals_referee_id_key", "/referee_id", "there is already a referral with this referee"),

@@ -42,6 +42,7 @@ macro_rules! columns { () => {
 pub static REVENUE_SHARE: Resource = Resource {
     name: "revenue_share", plural: "revenue_shares", path: "revenue-shares", lifecycle: Lifecycle::Mutable, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: RevenueShare::encode, create: None, update: None, private: &[], hooks: &[],
+    fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.revenue_shares as t where t.id = $1"),
@@ -52,7 +53,7 @@ pub static REVENUE_SHARE: Resource = Resource {
     rules: Rules { read: &CAN_READ, create: &Nobody, update: &Nobody, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[
         Filter::new("period_start", "t.period_start", Kind::Date),
-        Filter::new("currency", "t.currency", Kind::Text),
+        Filter::new("currency", "t.currency", Kind::Formatted(kernel::input::Format::Currency)),
         Filter::new("state", "t.state", Kind::Enum(RevenueShareState::WORDS)),
         Filter::new("city_id", "t.city_id", Kind::Uuid),
     ],
@@ -64,6 +65,7 @@ pub static REVENUE_SHARE: Resource = Resource {
         Expand::to("city", "city_id", &["city"]),
     ],
     children: &[],
+    together: &[],
     transitions: &[],
     constraints: &[],
 };

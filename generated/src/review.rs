@@ -69,6 +69,7 @@ macro_rules! columns { () => {
 pub static REVIEW: Resource = Resource {
     name: "review", plural: "reviews", path: "reviews", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: true, page: 20,
     encode: Review::encode, create: Some(CreateReview::decode), update: Some(UpdateReview::decode), private: &[], hooks: &[],
+    fixed: &["id", "status", "reviewer_id", "entity_type", "entity_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -119,6 +120,7 @@ pub static REVIEW: Resource = Resource {
         Expand::to_one_of("entity", "entity_id", "entity_type", &["organization", "business", "venue", "community"]),
     ],
     children: &[],
+    together: &[],
     transitions: &[],
     constraints: &[
         Constraint::conflict("reviews_reviewer_id_entity_type_entity_id_key", "/entity_id", "there is already a review with this reviewer and entity type and entity"),

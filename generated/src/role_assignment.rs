@@ -74,6 +74,7 @@ macro_rules! columns { () => {
 pub static ROLE_ASSIGNMENT: Resource = Resource {
     name: "role_assignment", plural: "role_assignments", path: "role-assignments", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: RoleAssignment::encode, create: Some(CreateRoleAssignment::decode), update: None, private: &[], hooks: &[],
+    fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -103,8 +104,8 @@ pub static ROLE_ASSIGNMENT: Resource = Resource {
         Filter::new("role", "t.role", Kind::Enum(RoleAssignmentRole::WORDS)),
         Filter::new("state", "t.state", Kind::Enum(RoleAssignmentState::WORDS)),
         Filter::new("user_id", "t.user_id", Kind::Uuid),
-        Filter::new("scope_type", "t.scope_type", Kind::Enum(RoleAssignmentScopeType::WORDS)),
-        Filter::new("scope_id", "t.scope_id", Kind::Uuid),
+        Filter::new("scope_type", "t.scope_type", Kind::Enum(RoleAssignmentScopeType::WORDS)).nullable("t.scope_type"),
+        Filter::new("scope_id", "t.scope_id", Kind::Uuid).nullable("t.scope_id"),
     ],
     within: &[], public_to_all: true,
     sorts: &[],
@@ -113,6 +114,7 @@ pub static ROLE_ASSIGNMENT: Resource = Resource {
         Expand::to_one_of("scope", "scope_id", "scope_type", &["city", "organization", "business", "community", "institution", "venue"]),
     ],
     children: &[],
+    together: &[],
     transitions: &[
         Transition { name: "accept", rule: &CAN_ACCEPT, from: &["offered", "declined"], when: None, reason: false,
             sql: "update app.role_assignments as t set state = 'accepted' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

@@ -12,14 +12,29 @@ pub enum SubscriptionState { Incomplete, Trialing, Active, PastDue, Canceled, Un
 #[derive(Debug, Clone, Entity)]
 pub struct Subscription {
     pub id: Uuid,
-    #[entity(omit_null)]
-    pub stripe_subscription_id: Option<String>,
     pub state: SubscriptionState,
     pub current_period_start: Option<DateTime<Utc>>,
     pub current_period_end: Option<DateTime<Utc>>,
+    /// It ends with the period that is paid.
     pub cancel_at_period_end: bool,
+    /// Until then the business has what the plan gives, which is the paid period and some days to pay the next.
+    pub entitled_until: Option<DateTime<Utc>>,
+    /// Known once Stripe has answered.
+    #[entity(private)]
+    pub stripe_subscription_id: Option<String>,
+    #[entity(private)]
+    pub stripe_item_id: Option<String>,
+    /// Stored before the call, so that a repeated call subscribes once.
+    #[entity(private)]
+    pub stripe_idempotency_key: Option<String>,
+    pub failure_code: Option<String>,
+    /// When it was last read from Stripe.
+    pub synced_at: Option<DateTime<Utc>>,
     pub business_id: Uuid,
     pub plan_id: Uuid,
+    /// Who subscribed, and whose card pays.
+    pub user_id: Option<Uuid>,
+    pub is_entitled: bool,
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -29,12 +44,17 @@ pub struct Subscription {
 #[rustfmt::skip]
 pub mod constraint {
     pub const STRIPE_SUBSCRIPTION_ID_KEY: &str = "subscriptions_stripe_subscription_id_key";
+    pub const STRIPE_IDEMPOTENCY_KEY_KEY: &str = "subscriptions_stripe_idempotency_key_key";
+    pub const BUSINESS_ID_KEY: &str = "subscriptions_business_id_key";
 }
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, p.stripe_subscription_id, t.state, t.current_period_start, t.current_period_end, t.cancel_at_period_end,
-    t.business_id, t.plan_id, t.version, t.created_at, t.updated_at"
+    "t.id, t.state, t.current_period_start, t.current_period_end, t.cancel_at_period_end, t.entitled_until,
+    p.stripe_subscription_id, p.stripe_item_id, p.stripe_idempotency_key, t.failure_code, t.synced_at,
+    t.business_id, t.plan_id, t.user_id,
+    coalesce((t.entitled_until is null) is not true and t.entitled_until > now(), false) as is_entitled, t.version,
+    t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip] pub static IS_PLATFORM: Rule = Holds("platformAdmin");
@@ -44,13 +64,14 @@ macro_rules! columns { () => {
 pub static SUBSCRIPTION: Resource = Resource {
     name: "subscription", plural: "subscriptions", path: "subscriptions", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Subscription::encode, create: None, update: None, private: &[], hooks: &[],
+    fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.subscriptions as t left join lateral app.subscription_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), "
         from (
-          select t.id, t.state, t.current_period_start, t.current_period_end, t.cancel_at_period_end, t.business_id,
-          t.plan_id, t.version, t.created_at, t.updated_at
+          select t.id, t.state, t.current_period_start, t.current_period_end, t.cancel_at_period_end, t.entitled_until,
+          t.failure_code, t.synced_at, t.business_id, t.plan_id, t.user_id, t.version, t.created_at, t.updated_at
           from app.subscriptions as t"),
         list_end: ") as t left join lateral app.subscription_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.subscriptions as t left join lateral app.subscription_private(t.id) p on true where t.id = any($1)"),
@@ -59,7 +80,8 @@ pub static SUBSCRIPTION: Resource = Resource {
     rules: Rules { read: &CAN_READ, create: &Nobody, update: &Nobody, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[
         Filter::new("state", "t.state", Kind::Enum(SubscriptionState::WORDS)),
-        Filter::new("current_period_end", "t.current_period_end", Kind::Time),
+        Filter::new("current_period_end", "t.current_period_end", Kind::Time).nullable("t.current_period_end"),
+        Filter::new("entitled_until", "t.entitled_until", Kind::Time).nullable("t.entitled_until"),
         Filter::new("business_id", "t.business_id", Kind::Uuid),
         Filter::new("plan_id", "t.plan_id", Kind::Uuid),
     ],
@@ -70,6 +92,7 @@ pub static SUBSCRIPTION: Resource = Resource {
         Expand::to("plan", "plan_id", &["plan"]),
     ],
     children: &[],
+    together: &[],
     transitions: &[],
     constraints: &[],
 };

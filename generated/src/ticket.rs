@@ -14,8 +14,13 @@ pub struct Ticket {
     pub id: Uuid,
     pub state: TicketState,
     /// Signed, shown as a QR code.
-    #[entity(omit_null)]
+    #[entity(private)]
     pub code: Option<String>,
+    /// Counts the tickets of an order.
+    pub position: i32,
+    /// What was paid for it, its part of discount and fee included; given back with it.
+    pub paid_cents: i64,
+    pub currency: String,
     /// Counts up when the ticket changes hands, which makes older codes worthless.
     pub secret_version: i32,
     pub order_id: Uuid,
@@ -23,6 +28,8 @@ pub struct Ticket {
     pub event_id: Uuid,
     pub holder_id: Uuid,
     pub buyer_id: Uuid,
+    /// The one it is given back with.
+    pub refund_id: Option<Uuid>,
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -32,12 +39,13 @@ pub struct Ticket {
 #[rustfmt::skip]
 pub mod constraint {
     pub const CODE_KEY: &str = "tickets_code_key";
+    pub const ORDER_ID_POSITION_KEY: &str = "tickets_order_id_position_key";
 }
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.state, p.code, t.secret_version, t.order_id, t.ticket_type_id, t.event_id, t.holder_id, t.buyer_id,
-    t.version, t.created_at, t.updated_at"
+    "t.id, t.state, p.code, t.position, t.paid_cents, t.currency, t.secret_version, t.order_id, t.ticket_type_id,
+    t.event_id, t.holder_id, t.buyer_id, t.refund_id, t.version, t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip] pub static IS_HOLDER_ONLY: Rule = MeIs("holder_id");
@@ -47,13 +55,14 @@ macro_rules! columns { () => {
 pub static TICKET: Resource = Resource {
     name: "ticket", plural: "tickets", path: "tickets", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Ticket::encode, create: None, update: None, private: &[], hooks: &[],
+    fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.tickets as t left join lateral app.ticket_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), "
         from (
-          select t.id, t.state, t.secret_version, t.order_id, t.ticket_type_id, t.event_id, t.holder_id, t.buyer_id,
-          t.version, t.created_at, t.updated_at
+          select t.id, t.state, t.position, t.paid_cents, t.currency, t.secret_version, t.order_id, t.ticket_type_id,
+          t.event_id, t.holder_id, t.buyer_id, t.refund_id, t.version, t.created_at, t.updated_at
           from app.tickets as t"),
         list_end: ") as t left join lateral app.ticket_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.tickets as t left join lateral app.ticket_private(t.id) p on true where t.id = any($1)"),
@@ -76,7 +85,9 @@ pub static TICKET: Resource = Resource {
     ],
     children: &[
         Child::new("check-ins", "check_in", "t.ticket_id"),
+        Child::new("transfers", "ticket_transfer", "t.ticket_id"),
     ],
+    together: &[],
     transitions: &[],
     constraints: &[],
 };

@@ -15,7 +15,7 @@ pub struct TicketType {
     pub price_cents: i64,
     pub currency: String,
     pub capacity: i32,
-    /// Tickets of orders not yet paid.
+    /// Tickets of orders not yet paid, and places offered to the waiting list.
     pub held: i32,
     /// Tickets that are paid for.
     pub sold: i32,
@@ -26,6 +26,8 @@ pub struct TicketType {
     pub per_user_limit: i32,
     /// Until when buyers may give tickets back themselves.
     pub refundable_until: Option<DateTime<Utc>>,
+    /// How long a place is kept for the member of the waiting list to whom it is offered.
+    pub waitlist_minutes: i32,
     pub event_id: Uuid,
     pub sold_out: bool,
     pub version: i64,
@@ -46,6 +48,7 @@ pub struct CreateTicketType {
     pub sales_end: Option<DateTime<Utc>>,
     #[input(range(1, 100), default = 10)] pub per_user_limit: i32,
     pub refundable_until: Option<DateTime<Utc>>,
+    #[input(range(5, 10080), default = 120)] pub waitlist_minutes: i32,
     pub event_id: Uuid,
 }
 
@@ -62,6 +65,7 @@ pub struct UpdateTicketType {
     #[input(optional)] pub sales_end: Patch<DateTime<Utc>>,
     #[input(range(1, 100), default = 10)] pub per_user_limit: Patch<i32>,
     #[input(optional)] pub refundable_until: Patch<DateTime<Utc>>,
+    #[input(range(5, 10080), default = 120)] pub waitlist_minutes: Patch<i32>,
 }
 
 /// Constraints that a row written by hand can run into.
@@ -73,7 +77,7 @@ pub mod constraint {
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.name, t.description, t.price_cents, t.currency, t.capacity, t.held, t.sold, t.sales_start,
-    t.sales_end, t.per_user_limit, t.refundable_until, t.event_id,
+    t.sales_end, t.per_user_limit, t.refundable_until, t.waitlist_minutes, t.event_id,
     coalesce((t.held + t.sold) >= t.capacity, false) as sold_out, t.version, t.created_at, t.updated_at"
 } }
 
@@ -86,6 +90,7 @@ macro_rules! columns { () => {
 pub static TICKET_TYPE: Resource = Resource {
     name: "ticket_type", plural: "ticket_types", path: "ticket-types", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: TicketType::encode, create: Some(CreateTicketType::decode), update: Some(UpdateTicketType::decode), private: &[], hooks: &[],
+    fixed: &["id", "status", "held", "sold", "event_id", "version", "created_at", "updated_at", "object"], moving: &["sold_out", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -100,9 +105,9 @@ pub static TICKET_TYPE: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.ticket_types as t where t.id = any($1)"),
         create: concat!("insert into app.ticket_types as t
           (name, description, price_cents, currency, capacity, sales_start, sales_end, per_user_limit,
-          refundable_until, event_id)
+          refundable_until, waitlist_minutes, event_id)
         select
-          $1, $2, $3, $4, $5, $6, $7, $8, $9, $10
+          $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11
         returning ", columns!()),
         update: concat!("update app.ticket_types as t set 
           name = case when $3 then $4 else t.name end, description = case when $5 then $6 else t.description end,
@@ -112,7 +117,8 @@ pub static TICKET_TYPE: Resource = Resource {
           sales_start = case when $13 then $14 else t.sales_start end,
           sales_end = case when $15 then $16 else t.sales_end end,
           per_user_limit = case when $17 then $18 else t.per_user_limit end,
-          refundable_until = case when $19 then $20 else t.refundable_until end
+          refundable_until = case when $19 then $20 else t.refundable_until end,
+          waitlist_minutes = case when $21 then $22 else t.waitlist_minutes end
         where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
         archive: "update app.ticket_types as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
@@ -129,13 +135,13 @@ pub static TICKET_TYPE: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_DELETE, restore: &CAN_CREATE, suspend: &CAN_SUSPEND },
     filters: &[
-        Filter::new("sales_start", "t.sales_start", Kind::Time),
-        Filter::new("sales_end", "t.sales_end", Kind::Time),
+        Filter::new("sales_start", "t.sales_start", Kind::Time).nullable("t.sales_start"),
+        Filter::new("sales_end", "t.sales_end", Kind::Time).nullable("t.sales_end"),
         Filter::new("event_id", "t.event_id", Kind::Uuid),
     ],
     within: &[], public_to_all: true,
     sorts: &[
-        Sort::new("name", "t.name", Kind::Text),
+        Sort::new("name", "t.name collate \"und-x-icu\"", Kind::Text),
         Sort::new("price_cents", "t.price_cents", Kind::Bigint),
     ],
     expands: &[
@@ -144,6 +150,7 @@ pub static TICKET_TYPE: Resource = Resource {
     children: &[
         Child::new("tickets", "ticket", "t.ticket_type_id"),
     ],
+    together: &[],
     transitions: &[],
     constraints: &[
         Constraint::conflict("ticket_types_event_id_name_key", "/name", "there is already a ticket type with this event and name"),

@@ -10,9 +10,7 @@ pub enum TransactionType { Ticket, Subscription, Featured, ServiceFee }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Choice)]
 #[rustfmt::skip]
-pub enum TransactionStatus {
-    Created, RequiresAction, Processing, Failed, Cancelled, Succeeded, PartRefunded, Refunded, Disputed,
-}
+pub enum TransactionStatus { Created, RequiresAction, Processing, Failed, Cancelled, Succeeded, PartRefunded, Refunded }
 
 /// One movement of money through Stripe, as a member's history shows it. Nobody but the payments module writes it.
 #[derive(Debug, Clone, Entity)]
@@ -22,15 +20,22 @@ pub struct Transaction {
     /// What was asked for.
     pub amount_cents: i64,
     pub refunded_cents: i64,
+    /// What of it stays with the platform.
+    #[entity(private)]
+    pub application_fee_cents: Option<i64>,
     pub currency: String,
     /// Known once Stripe has answered.
     pub stripe_payment_intent_id: Option<String>,
+    /// The connected account that the rest goes to.
+    #[entity(private)]
+    pub stripe_account_id: Option<String>,
+    /// After `failed`, a declined card, another one may be tried.
     pub status: TransactionStatus,
     pub failure_code: Option<String>,
     /// Counts the tries to pay one thing.
     pub attempt: i32,
     /// Stored before the call, so that a repeated call charges once.
-    #[entity(omit_null)]
+    #[entity(private)]
     pub stripe_idempotency_key: Option<String>,
     /// Real money.
     pub livemode: bool,
@@ -50,13 +55,14 @@ pub struct Transaction {
 pub mod constraint {
     pub const STRIPE_PAYMENT_INTENT_ID_KEY: &str = "transactions_stripe_payment_intent_id_key";
     pub const STRIPE_IDEMPOTENCY_KEY_KEY: &str = "transactions_stripe_idempotency_key_key";
+    pub const ORDER_ID_KEY: &str = "transactions_order_id_key";
 }
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.type, t.amount_cents, t.refunded_cents, t.currency, t.stripe_payment_intent_id, t.status,
-    t.failure_code, t.attempt, p.stripe_idempotency_key, t.livemode, t.user_id, t.city_id, t.order_id,
-    t.subscription_id, t.promotion_id, t.version, t.created_at, t.updated_at"
+    "t.id, t.type, t.amount_cents, t.refunded_cents, p.application_fee_cents, t.currency, t.stripe_payment_intent_id,
+    p.stripe_account_id, t.status, t.failure_code, t.attempt, p.stripe_idempotency_key, t.livemode, t.user_id,
+    t.city_id, t.order_id, t.subscription_id, t.promotion_id, t.version, t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip] pub static IS_PLATFORM: Rule = Holds("platformAdmin");
@@ -66,6 +72,7 @@ macro_rules! columns { () => {
 pub static TRANSACTION: Resource = Resource {
     name: "transaction", plural: "transactions", path: "transactions", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Transaction::encode, create: None, update: None, private: &[], hooks: &[],
+    fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.transactions as t left join lateral app.transaction_private(t.id) p on true where t.id = $1"),
@@ -82,13 +89,13 @@ pub static TRANSACTION: Resource = Resource {
     rules: Rules { read: &CAN_READ, create: &Nobody, update: &Nobody, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[
         Filter::new("type", "t.type", Kind::Enum(TransactionType::WORDS)),
-        Filter::new("currency", "t.currency", Kind::Text),
+        Filter::new("currency", "t.currency", Kind::Formatted(kernel::input::Format::Currency)),
         Filter::new("status", "t.status", Kind::Enum(TransactionStatus::WORDS)),
         Filter::new("user_id", "t.user_id", Kind::Uuid),
-        Filter::new("city_id", "t.city_id", Kind::Uuid),
-        Filter::new("order_id", "t.order_id", Kind::Uuid),
-        Filter::new("subscription_id", "t.subscription_id", Kind::Uuid),
-        Filter::new("promotion_id", "t.promotion_id", Kind::Uuid),
+        Filter::new("city_id", "t.city_id", Kind::Uuid).nullable("t.city_id"),
+        Filter::new("order_id", "t.order_id", Kind::Uuid).nullable("t.order_id"),
+        Filter::new("subscription_id", "t.subscription_id", Kind::Uuid).nullable("t.subscription_id"),
+        Filter::new("promotion_id", "t.promotion_id", Kind::Uuid).nullable("t.promotion_id"),
     ],
     within: &[], public_to_all: true,
     sorts: &[
@@ -100,7 +107,10 @@ pub static TRANSACTION: Resource = Resource {
         Expand::to("subscription", "subscription_id", &["subscription"]),
         Expand::to("promotion", "promotion_id", &["promotion"]),
     ],
-    children: &[],
+    children: &[
+        Child::new("disputes", "dispute", "t.transaction_id"),
+    ],
+    together: &[],
     transitions: &[],
     constraints: &[],
 };

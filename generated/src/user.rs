@@ -22,12 +22,12 @@ pub struct User {
     pub locale: String,
     pub timezone: String,
     /// Only the member and the platform see it; it changes by confirming the new address.
-    #[entity(omit_null)]
+    #[entity(private)]
     pub email: Option<String>,
-    #[entity(omit_null)]
+    #[entity(private)]
     pub phone: Option<String>,
     /// Who this is to Stripe.
-    #[entity(omit_null)]
+    #[entity(private)]
     pub stripe_customer_id: Option<String>,
     /// Whose administrators look after the member.
     pub home_city_id: Option<Uuid>,
@@ -68,7 +68,7 @@ macro_rules! columns { () => {
     "t.id, t.status, t.handle, t.display_name, t.bio, t.profile_image_url, t.banner_url, t.is_public, t.social_links,
     t.locale, t.timezone, p.email::text, p.phone, p.stripe_customer_id, t.home_city_id, counts.follower_count::int8,
     counts.following_count::int8, counts.community_count::int8, counts.attended_count::int8, t.version,
-    t.created_at, t.updated_at"
+    t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip]
@@ -96,6 +96,7 @@ macro_rules! sets { () => {
 pub static USER: Resource = Resource {
     name: "user", plural: "users", path: "users", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: User::encode, create: None, update: Some(UpdateUser::decode), private: &["phone"], hooks: &[],
+    fixed: &["id", "status", "handle", "email", "stripe_customer_id", "version", "created_at", "updated_at", "object"], moving: &["follower_count", "following_count", "community_count", "attended_count", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -134,11 +135,11 @@ pub static USER: Resource = Resource {
     filters: &[
         Filter::new("q", "app.users_search", Kind::Search),
         Filter::new("handle", "t.handle", Kind::Text),
-        Filter::new("home_city_id", "t.home_city_id", Kind::Uuid),
+        Filter::new("home_city_id", "t.home_city_id", Kind::Uuid).nullable("t.home_city_id"),
     ],
     within: &[], public_to_all: true,
     sorts: &[
-        Sort::new("display_name", "t.display_name", Kind::Text),
+        Sort::new("display_name", "t.display_name collate \"und-x-icu\"", Kind::Text),
         Sort::new("follower_count", "counts.follower_count", Kind::Bigint),
     ],
     expands: &[
@@ -164,6 +165,7 @@ pub static USER: Resource = Resource {
         Child::new("devices", "device", "t.user_id"),
         Child::new("referrals", "referral", "t.referrer_id"),
     ],
+    together: &[],
     transitions: &[],
     constraints: &[
         Constraint::conflict("users_handle_key", "/handle", "there is already a user with this handle"),

@@ -115,6 +115,7 @@ macro_rules! fresh { () => {
 pub static VENUE: Resource = Resource {
     name: "venue", plural: "venues", path: "venues", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Venue::encode, create: Some(CreateVenue::decode), update: Some(UpdateVenue::decode), private: &[], hooks: &[],
+    fixed: &["id", "status", "verified", "city_id", "owner_type", "owner_id", "version", "created_at", "updated_at", "object"], moving: &["follower_count", "rating_avg", "rating_count", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -165,8 +166,9 @@ pub static VENUE: Resource = Resource {
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &CAN_SUSPEND },
     filters: &[
         Filter::new("q", "app.venues_search", Kind::Search),
+        Filter::new("slug", "t.slug", Kind::Text),
         Filter::new("location", "app.venues_public", Kind::Point),
-        Filter::new("capacity", "t.capacity", Kind::Int),
+        Filter::new("capacity", "t.capacity", Kind::Int).nullable("t.capacity"),
         Filter::new("verified", "t.verified", Kind::Bool),
         Filter::new("city_id", "t.city_id", Kind::Uuid),
         Filter::new("owner_type", "t.owner_type", Kind::Enum(VenueOwnerType::WORDS)),
@@ -174,7 +176,7 @@ pub static VENUE: Resource = Resource {
     ],
     within: &["t.city_id", "t.owner_id", "t.owner_organization_id", "t.owner_business_id", "t.owner_institution_id", "t.owner_community_id"], public_to_all: true,
     sorts: &[
-        Sort::new("name", "t.name", Kind::Text),
+        Sort::new("name", "t.name collate \"und-x-icu\"", Kind::Text),
         Sort::new("follower_count", "counts.follower_count", Kind::Bigint),
         Sort::new("rating_count", "counts.rating_count", Kind::Bigint),
     ],
@@ -190,6 +192,7 @@ pub static VENUE: Resource = Resource {
         Child::new("promotions", "promotion", "t.target_venue_id"),
         Child::new("roles", "role_assignment", "t.scope_venue_id"),
     ],
+    together: &[],
     transitions: &[
         Transition { name: "verify", rule: &CAN_VERIFY, from: &[], when: None, reason: false,
             sql: "update app.venues as t set verified = true where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

@@ -24,6 +24,9 @@ pub struct WalletAccount {
     pub held_cents: i64,
     /// The number of the last leg.
     pub last_seq: i64,
+    /// Nothing is taken from it since then, as its balance is not what its legs add up to.
+    #[entity(private)]
+    pub frozen_at: Option<DateTime<Utc>>,
     /// Off for busy accounts of the platform, whose balance is added up when asked for.
     pub track_balance: bool,
     pub user_id: Option<Uuid>,
@@ -43,22 +46,29 @@ pub mod constraint {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.kind, t.currency, t.balance_cents, t.held_cents, t.last_seq, t.track_balance, t.user_id, t.owner_type,
-    t.owner_id, t.version, t.created_at, t.updated_at"
+    "t.id, t.kind, t.currency, t.balance_cents, t.held_cents, t.last_seq, p.frozen_at, t.track_balance, t.user_id,
+    t.owner_type, t.owner_id, t.version, t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip] pub static IS_HOLDER: Rule = MeIs("user_id");
-#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Ref(&IS_HOLDER), HoldsOf("orgAdmin", "owner_id"), HoldsOf("cityAdmin", "owner_id"), Holds("platformAdmin")]);
+#[rustfmt::skip] pub static IS_PLATFORM: Rule = Holds("platformAdmin");
+#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Ref(&IS_HOLDER), HoldsOf("orgAdmin", "owner_id"), HoldsOf("cityAdmin", "owner_id"), Ref(&IS_PLATFORM)]);
 
 #[rustfmt::skip]
 pub static WALLET_ACCOUNT: Resource = Resource {
-    name: "wallet_account", plural: "wallet_accounts", path: "wallet-accounts", lifecycle: Lifecycle::Mutable, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "wallet_account", plural: "wallet_accounts", path: "wallet-accounts", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: WalletAccount::encode, create: None, update: None, private: &[], hooks: &[],
+    fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "
-        from app.wallet_accounts as t where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.wallet_accounts as t"),
-        by_ids: concat!("select ", columns!(), " from app.wallet_accounts as t where t.id = any($1)"),
+        from app.wallet_accounts as t left join lateral app.wallet_account_private(t.id) p on true where t.id = $1"),
+        list: concat!("select ", columns!(), "
+        from (
+          select t.id, t.kind, t.currency, t.balance_cents, t.held_cents, t.last_seq, t.track_balance, t.user_id,
+          t.owner_type, t.owner_id, t.version, t.created_at, t.updated_at
+          from app.wallet_accounts as t"),
+        list_end: ") as t left join lateral app.wallet_account_private(t.id) p on true",
+        by_ids: concat!("select ", columns!(), " from app.wallet_accounts as t left join lateral app.wallet_account_private(t.id) p on true where t.id = any($1)"),
         ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &Nobody, update: &Nobody, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
@@ -71,7 +81,9 @@ pub static WALLET_ACCOUNT: Resource = Resource {
     children: &[
         Child::new("transactions", "wallet_transaction", "t.wallet_id"),
         Child::new("holds", "wallet_hold", "t.wallet_id"),
+        Child::new("credits", "wallet_credit", "t.wallet_id"),
     ],
+    together: &[],
     transitions: &[],
     constraints: &[],
 };

@@ -42,6 +42,7 @@ macro_rules! columns { () => {
 pub static WALLET_HOLD: Resource = Resource {
     name: "wallet_hold", plural: "wallet_holds", path: "wallet-holds", lifecycle: Lifecycle::Mutable, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: WalletHold::encode, create: None, update: None, private: &[], hooks: &[],
+    fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.wallet_holds as t where t.id = $1"),
@@ -60,6 +61,7 @@ pub static WALLET_HOLD: Resource = Resource {
         Expand::to("wallet", "wallet_id", &["wallet_account"]),
     ],
     children: &[],
+    together: &[],
     transitions: &[],
     constraints: &[],
 };

@@ -7,7 +7,7 @@ use macros::{Choice, Entity};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Choice)]
 #[rustfmt::skip]
 pub enum WalletJournalKind {
-    RefundCredit, EventCredit, PromotionBonus, ReferralReward, Purchase, Expiry, Reversal, Adjustment,
+    Funding, RefundCredit, EventCredit, PromotionBonus, ReferralReward, Purchase, Expiry, Reversal, Adjustment,
 }
 
 /// One balanced entry of the ledger. A mistake is undone by another entry that reverses it.
@@ -43,6 +43,7 @@ macro_rules! columns { () => {
 pub static WALLET_JOURNAL: Resource = Resource {
     name: "wallet_journal", plural: "wallet_journals", path: "wallet-journals", lifecycle: Lifecycle::AppendOnly, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: WalletJournal::encode, create: None, update: None, private: &[], hooks: &[],
+    fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.wallet_journals as t where t.id = $1"),
@@ -60,6 +61,7 @@ pub static WALLET_JOURNAL: Resource = Resource {
     children: &[
         Child::new("legs", "wallet_transaction", "t.journal_id"),
     ],
+    together: &[],
     transitions: &[],
     constraints: &[],
 };

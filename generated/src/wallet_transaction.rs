@@ -43,6 +43,7 @@ macro_rules! columns { () => {
 pub static WALLET_TRANSACTION: Resource = Resource {
     name: "wallet_transaction", plural: "wallet_transactions", path: "wallet-transactions", lifecycle: Lifecycle::AppendOnly, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: WalletTransaction::encode, create: None, update: None, private: &[], hooks: &[],
+    fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.wallet_transactions as t where t.id = $1"),
@@ -61,6 +62,7 @@ pub static WALLET_TRANSACTION: Resource = Resource {
         Expand::to("wallet", "wallet_id", &["wallet_account"]),
     ],
     children: &[],
+    together: &[],
     transitions: &[],
     constraints: &[],
 };

@@ -59,7 +59,7 @@ pub enum RuleKind {
 }
 
 pub enum EntityAttr {
-    OmitNull,
+    Private,
 }
 
 pub enum ChoiceAttr {
@@ -167,8 +167,8 @@ impl Parse for EntityAttr {
     fn parse(input: ParseStream) -> Result<Self> {
         let ident: Ident = input.parse()?;
         match ident.to_string().as_str() {
-            "omit_null" => Ok(EntityAttr::OmitNull),
-            other => Err(unknown(&ident, other, "`omit_null`")),
+            "private" => Ok(EntityAttr::Private),
+            other => Err(unknown(&ident, other, "`private`")),
         }
     }
 }

@@ -13,7 +13,7 @@ mod valid;
 use proc_macro::TokenStream;
 
 /// `from_row` and `encode`, by column position: the struct's order is the statement's.
-/// `#[entity(omit_null)]` on a field leaves it out of the JSON when it is null.
+/// `#[entity(private)]` on a field: only some see it, and the row says behind its columns which of these its reader does.
 #[proc_macro_derive(Entity, attributes(entity))]
 pub fn entity(item: TokenStream) -> TokenStream {
     expand::expand(item.into(), expand::entity::derive).into()

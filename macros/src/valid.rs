@@ -5,7 +5,7 @@ use crate::attr::{InputKind, Rule, RuleKind, StructWord};
 use crate::expand::choice::word;
 use syn::{Error, Result};
 
-pub const FORMATS: [(&str, &str); 9] = [
+pub const FORMATS: [(&str, &str); 22] = [
     ("email", "Email"),
     ("url", "Url"),
     ("https", "Https"),
@@ -15,6 +15,20 @@ pub const FORMATS: [(&str, &str); 9] = [
     ("country", "Country"),
     ("locale", "Locale"),
     ("timezone", "Timezone"),
+    ("local_time", "LocalTime"),
+    ("code", "Code"),
+    // Of `social(…)`: constants of `Format`.
+    ("instagram", "INSTAGRAM"),
+    ("facebook", "FACEBOOK"),
+    ("youtube", "YOUTUBE"),
+    ("linkedin", "LINKEDIN"),
+    ("x", "X"),
+    ("tiktok", "TIKTOK"),
+    ("mastodon", "MASTODON"),
+    ("threads", "THREADS"),
+    ("bluesky", "BLUESKY"),
+    ("whatsapp", "WHATSAPP"),
+    ("telegram", "TELEGRAM"),
 ];
 
 /// The one kind of body that the struct says it is.

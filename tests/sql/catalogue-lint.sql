@@ -2,9 +2,9 @@
 -- Read by tests/src/database/lint.rs; `culturepass` stands for the application's name.
 with
   requests as (select rolname from pg_roles where rolname in ('culturepass_app', 'culturepass_job')),
-  -- Views that may run with their owner's rights: what everybody may search, see codegen's projection.rs.
+  -- Views that may run with their owner's rights: what everybody may search and where, see codegen's projection.rs.
   projections as (select c.oid from pg_class c where c.relnamespace = 'app'::regnamespace and c.relkind = 'v'
-    and c.relname like '%\_public' and pg_get_userbyid(c.relowner) = 'culturepass_authz'),
+    and c.relname ~ '_public(_else)?$' and pg_get_userbyid(c.relowner) = 'culturepass_authz'),
   tables as (select c.oid, c.relname, c.relowner, c.relrowsecurity, c.relforcerowsecurity from pg_class c where c.relnamespace = 'app'::regnamespace and c.relkind in ('r', 'p')),
   functions as (select p.oid, p.proowner, p.prosecdef, p.proconfig from pg_proc p where p.pronamespace in ('app'::regnamespace, 'sec'::regnamespace, 'audit'::regnamespace, 'jobs'::regnamespace, 'requests'::regnamespace, 'counters'::regnamespace))
 

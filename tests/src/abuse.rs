@@ -18,6 +18,7 @@ mod issuer;
 mod lanes;
 mod libraries;
 mod limits;
+mod links;
 mod lists;
 mod logs;
 mod mailboxes;

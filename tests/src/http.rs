@@ -1,5 +1,6 @@
 //! The API as clients meet it: suites that the model drives over every entity, so that a new one is covered by itself.
 
+mod all_at_once;
 mod answers;
 mod audiences;
 mod audit_log;
@@ -8,17 +9,23 @@ pub mod bodies;
 mod dead_jobs;
 mod deeds;
 mod document;
+mod documentation;
 mod expect;
+mod front;
 mod hidden;
 mod idempotency;
 mod matrix;
 pub mod operations;
+mod pasted;
 mod patches;
 mod people;
+mod private;
 mod ratings;
 mod refusals;
+mod round_trips;
 mod routes;
 mod rows;
 mod same;
 mod snapshots;
 mod tenants;
+mod together;

@@ -6,3 +6,4 @@ mod pages;
 mod places;
 mod private_members;
 mod search;
+mod search_own;

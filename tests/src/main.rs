@@ -12,6 +12,8 @@ mod jobs;
 mod library;
 mod lists;
 mod mail;
+mod marketplace;
 mod migrations;
+mod money;
 mod rules;
 mod support;

@@ -6,5 +6,6 @@ mod mended;
 mod random;
 pub mod repository;
 pub mod rows;
+mod rules;
 mod runner;
 mod whole;

@@ -4,6 +4,7 @@ pub mod catalogue;
 pub mod client;
 pub mod database;
 pub mod documented;
+pub mod edits;
 pub mod fragile;
 pub mod mail;
 pub mod pages;
@@ -14,6 +15,7 @@ pub mod rows;
 mod sample;
 pub mod server;
 pub mod socket;
+pub mod stripe;
 
 pub use client::{Answer, Client};
 pub use database::Database;

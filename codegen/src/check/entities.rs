@@ -1,8 +1,8 @@
 //! Keys of an entity that contradict each other or have no effect, derived values, and names of constraints.
 
-use super::{Of, open, walk, wrong};
+use super::{Of, lists, open, walk, wrong};
 use crate::emit::schema::{reader, told_by_update};
-use crate::model::{DerivedKind, Entity, Hook, Lifecycle, Relation, Ty};
+use crate::model::{DerivedKind, Hook, Lifecycle, Relation};
 use crate::names;
 use crate::resolve::Part;
 
@@ -16,9 +16,7 @@ pub fn check(of: &Of) {
     creator(of);
     derived(of);
     has(of);
-    column_lists(of);
-    keys_fit_an_index(of);
-    exclude(of);
+    lists::check(of);
     keep(of);
     constraint_names(of);
     former_name(of);
@@ -257,98 +255,6 @@ fn has(of: &Of) {
                 "use it in a derived value or a rule, or remove it",
             );
         }
-    }
-}
-
-fn column_lists(of: &Of) {
-    for (part, lists, what) in [
-        (Part::Unique, &of.entity.unique, "unique"),
-        (Part::Index, &of.entity.index, "index"),
-    ] {
-        for (n, columns) in lists.iter().enumerate() {
-            if lists[..n].contains(columns)
-                || (part == Part::Index && of.entity.unique.contains(columns))
-            {
-                of.refuse(
-                    part,
-                    &columns.join(","),
-                    format!("this {what} is here twice"),
-                    "remove it: a unique list has an index",
-                );
-            }
-        }
-    }
-    for columns in &of.entity.unique {
-        if let [only] = columns.as_slice()
-            && of.entity.field(only).is_some_and(|f| f.unique)
-        {
-            of.refuse(
-                Part::Unique,
-                only,
-                format!("`{only}` is unique already"),
-                "remove one of the two",
-            );
-        }
-    }
-}
-
-fn exclude(of: &Of) {
-    for exclude in &of.entity.exclude {
-        let end = |name: &str| {
-            of.entity
-                .field(name)
-                .filter(|f| matches!(f.ty, Ty::Time | Ty::Date))
-        };
-        let help = "a range goes from a required time (or date) to another, which may be optional: an open end";
-        match (end(&exclude.from), end(&exclude.to)) {
-            (Some(from), Some(to)) if from.ty == to.ty && !from.optional => {}
-            _ => of.refuse(Part::Exclude, &exclude.from, "this is no range", help),
-        }
-    }
-}
-
-/// A row of a B-tree takes a third of a page; what is longer fails when it is written.
-pub const KEY_BYTES_MAX: usize = 2_600;
-
-/// The most that a column can take in a key, in UTF-8.
-pub fn key_bytes(entity: &Entity, column: &str) -> usize {
-    match entity.field(column).map(|field| &field.ty) {
-        Some(Ty::Text { max, .. }) => *max as usize * 4,
-        Some(Ty::Url) => 2_000,
-        Some(Ty::Email) => 254,
-        Some(Ty::Slug { .. }) => 100,
-        Some(Ty::Json | Ty::Object { .. } | Ty::TextList { .. }) => usize::MAX / 64,
-        _ => 64,
-    }
-}
-
-fn keys_fit_an_index(of: &Of) {
-    for (part, lists) in [
-        (Part::Unique, &of.entity.unique),
-        (Part::Index, &of.entity.index),
-    ] {
-        for columns in lists {
-            key_fits(of, part, &columns.join(","), columns);
-        }
-    }
-    for exclude in &of.entity.exclude {
-        key_fits(of, Part::Exclude, &exclude.from, &exclude.columns);
-    }
-}
-
-fn key_fits(of: &Of, part: Part, place: &str, columns: &[String]) {
-    let bytes: usize = columns.iter().map(|c| key_bytes(of.entity, c)).sum();
-    let is_point = |c: &String| of.entity.field(c).is_some_and(|f| f.ty == Ty::Point);
-    if bytes > KEY_BYTES_MAX && !columns.iter().any(is_point) {
-        of.refuse(
-            part,
-            place,
-            "these may be too long together for an index",
-            format!(
-                "shorter texts: {} characters in all; lists and objects are no keys",
-                KEY_BYTES_MAX / 4
-            ),
-        );
     }
 }
 

@@ -1,7 +1,7 @@
 //! Modifiers of fields that contradict their type, each other, or have no effect.
 
 use super::{Of, Wrong, open, wrong};
-use crate::model::{Change, Field, Lifecycle, Literal, OnEnd, Ty};
+use crate::model::{Field, Lifecycle, Literal, OnEnd, Ty};
 use crate::names;
 use crate::resolve::Part;
 
@@ -16,7 +16,7 @@ pub fn check(of: &Of) {
 
 type Verdict = Option<Wrong>;
 
-const RULES: [fn(&Of, &Field) -> Verdict; 20] = [
+const RULES: [fn(&Of, &Field) -> Verdict; 21] = [
     money_has_currency,
     search_is_for_texts,
     search_is_public,
@@ -24,6 +24,7 @@ const RULES: [fn(&Of, &Field) -> Verdict; 20] = [
     filter_has_a_name,
     one_place_is_near,
     near_is_public,
+    else_leads_to_a_place,
     sort_has_an_order,
     unique_is_comparable,
     key_fits_an_index,
@@ -143,7 +144,7 @@ fn key_fits_an_index(of: &Of, field: &Field) -> Verdict {
         (_, true) => "sort",
         _ => return None,
     };
-    if super::entities::key_bytes(of.entity, &field.name) <= super::entities::KEY_BYTES_MAX {
+    if super::lists::key_bytes(of.entity, &field.name) <= super::lists::KEY_BYTES_MAX {
         return None;
     }
     wrong(
@@ -151,7 +152,7 @@ fn key_fits_an_index(of: &Of, field: &Field) -> Verdict {
         format!("`{}` may be too long for an index", field.name),
         format!(
             "keep it to {} characters, or remove `{word}`",
-            super::entities::KEY_BYTES_MAX / 4
+            super::lists::KEY_BYTES_MAX / 4
         ),
     )
 }
@@ -162,6 +163,58 @@ fn near_is_public(of: &Of, field: &Field) -> Verdict {
             "filter",
             "`near` and `bbox` need a public `read`: they go through the rows that anyone may read",
             "remove `filter`, or let `read` be true for some rows without signing in",
+        );
+    }
+    None
+}
+
+fn else_leads_to_a_place(of: &Of, field: &Field) -> Verdict {
+    let beside = field.beside.as_ref()?;
+    let refuse = |message: String, help: String| wrong("else", message, help);
+    if !(field.ty == Ty::Point && field.optional && field.filter) {
+        return refuse(
+            "`else` says where `near` and `bbox` find a row without a place of its own".to_owned(),
+            format!("write `{}: point?, filter, else …`", field.name),
+        );
+    }
+    let name = &beside.relation;
+    let Some(relation) = of.entity.relation(name) else {
+        let known = of.entity.belongs.iter().map(|r| r.name.as_str());
+        return refuse(
+            format!("there is no relation `{name}` here"),
+            names::suggest(name, known, "relations"),
+        );
+    };
+    let [target] = relation.targets[..] else {
+        return refuse(
+            format!("`{name}` leads to several kinds of objects"),
+            "name a relation to one entity".to_owned(),
+        );
+    };
+    if relation.read.is_some() {
+        return refuse(
+            format!("who may not see `{name}` would find it by its place"),
+            "name a relation without `read`".to_owned(),
+        );
+    }
+    let target = &of.cx.model.entities[target];
+    let place = target.field(&beside.field);
+    if !place.is_some_and(|place| place.ty == Ty::Point && place.filter) {
+        return refuse(
+            format!(
+                "`{}` has no place `{}` to be found by",
+                target.name, beside.field
+            ),
+            format!("name a `point` of `{}` that has `filter`", target.name),
+        );
+    }
+    if place.is_some_and(|place| place.beside.is_some()) {
+        return refuse(
+            format!(
+                "the `else` of `{}.{}` is not followed",
+                target.name, beside.field
+            ),
+            "name a place that has no `else` itself".to_owned(),
         );
     }
     None
@@ -296,14 +349,8 @@ fn system_is_written(of: &Of, field: &Field) -> Verdict {
     if !field.system || made || of.written_by_module() || of.written_by_engine(&field.name) {
         return None;
     }
-    let set = of
-        .entity
-        .transitions
-        .iter()
-        .any(|transition| match &transition.change {
-            Change::Set { field: set, .. } => *set == field.name,
-            Change::State { .. } => false,
-        });
+    let mut transitions = of.entity.transitions.iter();
+    let set = transitions.any(|t| t.sets().any(|set| set.column == field.name));
     // The database does, when what it hangs on ends.
     let ended = (of.entity.belongs.iter())
         .any(|relation| relation.on_end == Some(OnEnd::Set(field.name.clone())));

@@ -304,7 +304,11 @@ fn target_is_seen(of: &Of, relation: &Relation) -> Verdict {
 fn system_is_written(of: &Of, relation: &Relation) -> Verdict {
     let holder = of.cx.model.holder(of.entity).map(|r| r.name.as_str());
     let is_holder = of.id == of.cx.model.assignments && holder == Some(relation.name.as_str());
+    let column = relation.id_column();
+    let mut transitions = of.entity.transitions.iter();
+    let set = transitions.any(|t| t.sets().any(|set| set.column == column));
     if !relation.system
+        || set
         || is_holder
         || of.written_by_module()
         || of.written_by_engine(&relation.name)
@@ -315,8 +319,8 @@ fn system_is_written(of: &Of, relation: &Relation) -> Verdict {
         "system",
         format!("nothing ever writes `{}`", relation.name),
         format!(
-            "name `{}` under `write:` of a module, or remove `system`",
-            of.entity.name
+            "add a transition with `set {} = me`, name `{}` under `write:` of a module, or remove `system`",
+            relation.name, of.entity.name
         ),
     )
 }

@@ -1,7 +1,7 @@
 //! States and how they are reached.
 
-use super::Of;
-use crate::model::{Change, Lifecycle, Literal, Ty};
+use super::{Of, open};
+use crate::model::{Assigned, Change, Lifecycle, Literal, Relation, Ty};
 use crate::names;
 use crate::resolve::Part;
 
@@ -22,6 +22,7 @@ pub fn check(of: &Of) {
     only_where_routes_write(of);
     verbs_are_free(of);
     targets_are_system(of);
+    guards_tell_nothing(of);
     states_are_reached(of);
 }
 
@@ -86,17 +87,60 @@ fn verbs_are_free(of: &Of) {
 
 /// What a transition sets must not be open to a body too, or the transition's rule would mean nothing.
 fn targets_are_system(of: &Of) {
+    let entity = of.entity;
+    for transition in &entity.transitions {
+        for set in transition.sets() {
+            let relation = entity.belongs.iter().find(|r| r.id_column() == set.column);
+            let (name, system) = match (entity.field(&set.column), relation) {
+                (Some(field), _) => (&field.name, field.system),
+                (None, Some(relation)) => (&relation.name, relation.system),
+                (None, None) => continue,
+            };
+            if !system {
+                let who = match relation.is_some_and(Relation::of_caller) {
+                    true => "is set when a row is created",
+                    false => "may be set by any body too",
+                };
+                of.refuse(
+                    Part::Transition,
+                    &transition.name,
+                    format!("`{name}` {who}"),
+                    format!("add `system` to the line of `{name}`"),
+                );
+            }
+            if set.value == Assigned::Me && open::to_anyone(of.cx.model, of.id, &transition.by) {
+                of.refuse(
+                    Part::Transition,
+                    &transition.name,
+                    format!("who does this without signing in is nobody that `{name}` could be"),
+                    "write `by signed_in` (or more)",
+                );
+            }
+        }
+    }
+}
+
+/// Whoever may make a transition learns whether its `when` holds.
+fn guards_tell_nothing(of: &Of) {
     for transition in &of.entity.transitions {
-        let Change::Set { field, .. } = &transition.change else {
-            continue;
-        };
-        if of.entity.field(field).is_some_and(|f| !f.system) {
-            of.refuse(
-                Part::Transition,
-                &transition.name,
-                format!("`{field}` may be set by any body too"),
-                format!("add `system` to the line of `{field}`"),
-            );
+        let related = transition.when.iter().flat_map(|when| when.related());
+        for (relation, column) in related {
+            let relation = of.entity.relation(relation);
+            let Some(target) = relation.and_then(|r| r.targets.first()) else {
+                continue;
+            };
+            let there = &of.cx.model.entities[*target];
+            if there.is_private(column) {
+                of.refuse(
+                    Part::Transition,
+                    &transition.name,
+                    format!(
+                        "whoever may do this would learn of `{column}` of `{}`, which only some may read",
+                        there.name
+                    ),
+                    "compare what everybody sees who reads the row",
+                );
+            }
         }
     }
 }
@@ -117,7 +161,7 @@ fn states_are_reached(of: &Of) {
         .iter()
         .filter_map(|t| match &t.change {
             Change::State { to, .. } => Some(to.as_str()),
-            Change::Set { .. } => None,
+            Change::Set(_) => None,
         })
         .collect();
     if to.is_empty() {

@@ -4,13 +4,15 @@
 
 mod action;
 mod common;
-mod example;
+pub mod example;
+mod named;
 mod names;
 mod note;
 mod operation;
 mod parameters;
 mod problems;
 mod schema;
+mod together;
 mod types;
 pub mod words;
 
@@ -40,9 +42,11 @@ pub fn document(model: &Model) -> Value {
         .collect();
     let mut schemas = common::schemas(model);
     let mut parameters = common::parameters();
+    let mut responses = problems::responses();
+    parameters.extend(parameters::components(model, &order));
     for id in &order {
         add_schemas(model, *id, &mut schemas);
-        parameters.extend(parameters::components(model, *id));
+        responses.extend(operation::answers(model, *id));
     }
     json!({
         "openapi": "3.1.0",
@@ -57,7 +61,7 @@ pub fn document(model: &Model) -> Value {
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "responses": problems::responses(),
+            "responses": responses,
             "parameters": parameters,
             "headers": common::headers(),
             "securitySchemes": common::security_schemes(),
@@ -81,10 +85,38 @@ fn reading_order(model: &Model) -> Vec<EntityId> {
 }
 
 fn tags(model: &Model, order: &[EntityId]) -> Vec<Value> {
-    let entities = order.iter().map(|id| &model.entities[*id]);
-    entities
-        .map(|entity| json!({"name": schema::heading(entity), "description": entity.doc}))
-        .collect()
+    let tag = |id: &EntityId| {
+        let entity = &model.entities[*id];
+        let mut text = entity.doc.clone();
+        for (name, meaning) in conditions(model, *id) {
+            text.push_str(if text.contains("\n- ") {
+                "\n- "
+            } else {
+                "\n\nNames in the rules:\n- "
+            });
+            text.push_str(&format!("`{name}`: {meaning}"));
+        }
+        json!({"name": schema::heading(entity), "description": text})
+    };
+    order.iter().map(tag).collect()
+}
+
+/// What the rules of an entity's operations lean on by name.
+fn conditions(model: &Model, id: EntityId) -> Vec<(String, String)> {
+    let entity = &model.entities[id];
+    let own = operations(model, id)
+        .into_iter()
+        .filter(|operation| !matches!(operation.action, Action::Nested(_)))
+        .map(|operation| operation.rule);
+    let mut all: Vec<(String, String)> = Vec::new();
+    for rule in own.chain(&entity.access.read) {
+        for one in words::explain(model, id, rule).conditions {
+            if !all.contains(&one) {
+                all.push(one);
+            }
+        }
+    }
+    all
 }
 
 /// Understood by readers that fold tags into chapters; the others ignore it.
@@ -122,9 +154,14 @@ fn tag_groups(model: &Model, order: &[EntityId]) -> Vec<Value> {
 
 /// Schemas that every application has.
 pub fn common_schemas() -> Vec<String> {
+    // The last two come from the engine's own lists.
+    let names = types::FORMATS
+        .into_iter()
+        .chain(["ProblemType", "ProblemCode"]);
     common::own_schemas()
         .into_iter()
         .map(|(name, _)| name)
+        .chain(names.map(str::to_owned))
         .collect()
 }
 
@@ -143,9 +180,22 @@ pub fn schemas_of(model: &Model, id: EntityId) -> Vec<String> {
             Action::Patch => Some(format!("Patch{name}")),
             _ => None,
         });
+    let restored = (operations.iter())
+        .any(|operation| matches!(operation.action, Action::Restore))
+        .then(|| format!("Restored{name}"));
+    let expanded = schema::expanded(model, id).map(|_| format!("Expanded{name}"));
+    let named = named::all(model, id, &action::allowed(model, id)).into_iter();
     [name.clone(), format!("{name}List")]
         .into_iter()
         .chain(bodies)
+        .chain(restored)
+        .chain(expanded)
+        .chain(named.map(|(name, _)| name))
+        .chain(
+            together::schemas(model, id)
+                .into_iter()
+                .map(|(name, _)| name),
+        )
         .collect()
 }
 
@@ -170,10 +220,16 @@ fn add_schemas(model: &Model, id: EntityId, schemas: &mut Map<String, Value>) {
         );
     };
     add(name.clone(), row);
-    add(
-        format!("{name}List"),
-        schema::list(entity, example::row(model, id)),
-    );
+    if let Some(expanded) = schema::expanded(model, id) {
+        add(format!("Expanded{name}"), expanded);
+    }
+    for (name, schema) in named::all(model, id, &allowed) {
+        add(name, schema);
+    }
+    add(format!("{name}List"), schema::list(model, id));
+    for (name, schema) in together::schemas(model, id) {
+        add(name, schema);
+    }
     for operation in operations(model, id) {
         match operation.action {
             Action::Create => add(
@@ -195,9 +251,11 @@ fn introduction(model: &Model) -> String {
     format!(
         "{doc}
 
-**Signing in.** Send the access token as `Authorization: Bearer …` (here: the *Authorize* button). Much can be read without one. Every operation says who may use it; in its table *yes* and *no* hold for every object, *depends* means that the rule above it decides.
+**Signing in.** Send the access token as `Authorization: Bearer …` (here: the *Authorize* button). Much can be read without one. Every operation says who may use it: *Yes* holds for every object, *Depends* means that the rule before it decides, and nobody else may. Names in rules are explained at the tag. `RateLimit` and `RateLimit-Policy` come with every answer that a limit counts.
 
 **Reading.** Lists come in pages: repeat the request with `cursor` set to `next_cursor` until it is null. `expand` puts related objects into the answer. Ignore properties that you do not know; new ones are added without notice.
+
+`object` says of every object what it is. Archived objects are gone from every answer until they are restored.
 
 **Changing.** PUT and PATCH need the object's ETag in `If-Match`, so that nobody overwrites a change unseen (428 without, 412 if it is outdated). DELETE archives.
 

@@ -20,6 +20,7 @@ mod endings;
 mod givers;
 mod grants;
 mod guards;
+mod held;
 mod jobs;
 mod keeps;
 mod may;
@@ -29,6 +30,7 @@ pub mod names;
 mod object;
 mod outbox;
 mod outranks;
+mod own;
 mod parents;
 mod policies;
 mod predicate;
@@ -57,11 +59,12 @@ pub use documents::{searched, seen_by_all, within};
 pub use givers::giver;
 pub use grants::{insertable, updatable};
 pub use keeps::detail as keep_detail;
-pub use may::{allowed, possible_now};
+pub use may::{allowed, assigned, differs, possible_now};
 pub use outbox::ordinary as told_by_update;
+pub use private::SEEN;
 pub use references::{children, is_live};
 pub use states::{asked as asked_of_state, columns as state_columns, to_delete as deletable};
-pub use uniques::unique_sets;
+pub use uniques::{as_sorted, unique_sets};
 
 use crate::model::{EntityId, Model};
 use crate::objects::{Kind, Object, Schema};
@@ -104,6 +107,7 @@ pub fn objects(model: &Model) -> Vec<Object> {
     objects.extend(requests::objects(model));
     objects.extend(outranks::function(model));
     objects.extend(seen::functions(model, &objects));
+    objects.extend(model.by_hand.iter().cloned());
     objects
 }
 
@@ -119,6 +123,7 @@ fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     objects.extend(ask::functions(model, id));
     objects.extend(slugs::objects(model, id));
     objects.extend(creators::objects(model, id));
+    objects.extend(held::functions(model, id));
     objects.extend(guards::objects(model, id));
     objects.extend(jobs::guard(model, id));
     objects.extend(archive::objects(model, id));

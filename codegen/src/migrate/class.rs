@@ -9,7 +9,7 @@ use super::change::{Renames, TableChange, table_changes};
 use super::depend::key;
 use super::hints::{Hints, kept_by_triggers};
 use super::op::{How, Op, table_of};
-use super::text::{mentions, signature, words};
+use super::text::{last_name, mentions, signature, words};
 use crate::objects::{Column, Kind, Object, Schema};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -145,6 +145,9 @@ impl<'a> Judge<'a> {
     fn narrows(&self, object: &Object, change: &TableChange) -> bool {
         if object.kind == Kind::Index && !mentions(&object.create, "unique") {
             return false;
+        }
+        if let Some(fewer) = self.hints.fewer_rows(last_name(&object.name)) {
+            return !fewer;
         }
         let named = |c: &&Column| mentions(&object.create, &c.name) && c.name != "id";
         let kept: Vec<&Column> = (change.kept.iter().map(|(_, new)| *new))

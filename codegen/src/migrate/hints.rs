@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::Renames;
+use super::reworded;
 use crate::emit::schema::{ARCHIVED_FROM, ARCHIVED_WITH, LIVE_KEY, counters_table, delta_table};
 use crate::model::{Entity, Field, Model, Object, Relation, Ty};
 
@@ -25,6 +26,8 @@ pub struct Hints {
     pub spent: BTreeSet<String>,
     derived: BTreeSet<(String, String)>,
     looser: BTreeSet<(String, String)>,
+    /// Names of unique and excluding rules that are about other rows than before: whether those are fewer.
+    rows: BTreeMap<String, bool>,
 }
 
 impl Hints {
@@ -39,6 +42,11 @@ impl Hints {
     /// What the column may hold only grew.
     pub fn looser(&self, table: &str, column: &str) -> bool {
         self.looser.contains(&(table.to_owned(), column.to_owned()))
+    }
+
+    /// A unique or excluding rule is about other rows than before: whether those are only fewer.
+    pub fn fewer_rows(&self, rule: &str) -> Option<bool> {
+        self.rows.get(rule).copied()
     }
 
     pub fn entity<'a>(&'a self, table: &'a str) -> &'a str {
@@ -99,6 +107,7 @@ pub fn hints(old: &Model, new: &Model) -> Hints {
         .filter(|word| !states(old, new, word))
         .cloned()
         .collect();
+    let spoken = reworded::forward(old, new);
     for entity in &new.entities {
         let was = former(entity, old, new);
         if let Some(was) = was.filter(|was| table(was) != table(entity)) {
@@ -108,8 +117,12 @@ pub fn hints(old: &Model, new: &Model) -> Hints {
             }
         }
         of_entity(&mut hints, entity, was, old, new);
+        if let Some(was) = former(entity, &spoken, new) {
+            hints.rows.extend(super::rows::changed(was, entity));
+        }
     }
     hints.renames.words = renamed_words(old, new);
+    hints.renames.words.extend(reworded::words(old, new));
     hints
 }
 
@@ -259,7 +272,8 @@ fn looser((old_model, old): (&Model, &Field), (new_model, new): (&Model, &Field)
         |old: &Option<i64>, new: &Option<i64>| new.is_none_or(|n| old.is_some_and(|o| n >= o));
     old.check == new.check
         && match (&old.ty, &new.ty) {
-            (Ty::Text { min: a, max: b }, Ty::Text { min: c, max: d }) => c <= a && d >= b,
+            (Ty::Text { min: a, max: b }, Ty::Text { min: c, max: d })
+            | (Ty::Code { min: a, max: b }, Ty::Code { min: c, max: d }) => c <= a && d >= b,
             (Ty::TextList { max: a, count: b }, Ty::TextList { max: c, count: d }) => {
                 c >= a && d >= b
             }

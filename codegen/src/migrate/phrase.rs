@@ -13,7 +13,11 @@ pub fn phrase(model: &Model, field: &Field) -> String {
     let modifiers = [
         (field.unique, "unique"),
         (field.search, "search"),
-        (field.filter, "filter"),
+        // Of an address it goes without saying.
+        (
+            field.filter && !matches!(field.ty, Ty::Slug { .. }),
+            "filter",
+        ),
         (field.sort, "sort"),
         (field.fixed, "fixed"),
         (field.system, "system"),
@@ -21,6 +25,9 @@ pub fn phrase(model: &Model, field: &Field) -> String {
     ];
     for (_, word) in modifiers.iter().filter(|(on, _)| *on) {
         text.push_str(&format!(", {word}"));
+    }
+    if let Some(beside) = &field.beside {
+        text.push_str(&format!(", else {}.{}", beside.relation, beside.field));
     }
     text
 }
@@ -47,6 +54,10 @@ fn ty(model: &Model, ty: &Ty) -> String {
         Ty::Url => "url".to_owned(),
         Ty::Email => "email".to_owned(),
         Ty::Phone => "phone".to_owned(),
+        Ty::Social { network } => format!("social({network})"),
+        Ty::LocalTime => "local_time".to_owned(),
+        Ty::Code { min: 0, max } => format!("code(..{max})"),
+        Ty::Code { min, max } => format!("code({min}..{max})"),
         Ty::Currency => "currency".to_owned(),
         Ty::Country => "country".to_owned(),
         Ty::Locale => "locale".to_owned(),

@@ -59,6 +59,12 @@ fn of_type(ty: &Ty, unique: bool) -> Option<String> {
         Ty::Email => Some(format!("{ANY_WORD} || '@example.invalid'")),
         Ty::Url => Some(format!("'https://example.invalid/' || {ANY_WORD}")),
         Ty::Phone => quoted("+10000000000"),
+        Ty::Social { network } => quoted(crate::emit::openapi::example::social(network)),
+        Ty::LocalTime => quoted("00:00"),
+        Ty::Code { min, max } if unique && *max >= 12 => {
+            Some(format!("upper(rpad({ANY_WORD}, greatest(12, {min}), '-'))"))
+        }
+        Ty::Code { min, .. } => Some(format!("repeat('-', {min}::int)")),
         Ty::Currency => quoted("USD"),
         Ty::Country => quoted("US"),
         Ty::Locale => quoted("en"),

@@ -5,6 +5,7 @@
 use super::change::Renames;
 use super::hints::former;
 use super::op::Op;
+use super::reworded;
 use super::text::rename;
 use crate::emit::schema::{Recount, recounts};
 use crate::model::{Entity, Model};
@@ -26,8 +27,8 @@ pub fn after(old: &Model, new: &Model, renames: &Renames) -> After {
         same.map(|e| e.name.clone())
     };
     After {
-        up: steps(old, new, &was, renames),
-        down: steps(new, old, &became, &renames.reversed()),
+        up: steps(&reworded::forward(old, new), new, &was, renames),
+        down: steps(&reworded::back(old, new), old, &became, &renames.reversed()),
     }
 }
 

@@ -7,8 +7,9 @@ use super::class::widens;
 use super::columns::is_archiving;
 use super::hints::{Hints, former, states};
 use super::phrase::phrase;
+use super::reworded;
 use super::text::{bare_table, statements};
-use crate::model::{Entity, Lifecycle, Model};
+use crate::model::{Entity, Lifecycle, Model, RenamedValue};
 use crate::objects::{Column, Object, Schema};
 
 /// One change that is not made, and what to write instead.
@@ -54,8 +55,26 @@ pub fn refusals(
         at.altered(&mut found);
         at.inline(&mut found);
     }
+    found.extend(models.into_iter().flat_map(two_of_one));
     found.extend(models.into_iter().flat_map(nothing_to_drop));
     found
+}
+
+/// A value that is said to have become one that was there beside it.
+fn two_of_one(models: &Models) -> Vec<Refusal> {
+    let both = reworded::both_there(models.old, models.new);
+    both.map(|(entity, value)| {
+        let RenamedValue { field, from, to } = value;
+        Refusal {
+            entity: Some(entity.name.clone()),
+            field: Some(field.clone()),
+            message: format!("`{from}` and `{to}` were both values of `{field}`, so `{to}` is no new name"),
+            help: format!(
+                "give the rows with `{from}` another value in a migration by hand, and take `was {from}` away"
+            ),
+        }
+    })
+    .collect()
 }
 
 /// What `dropped` names must be there to be lost.
@@ -321,8 +340,8 @@ impl Place<'_> {
             return format!("write a `?` behind the target of `{word}`, {later}");
         }
         match self.phrase_of(word) {
-            // One value for all of them would be there twice.
-            Some(line) if self.is_unique(word) => {
+            // One value for all of them would be there twice, or be the address of all.
+            Some(line) if self.is_unique(word) || line.starts_with("slug from") => {
                 let (ty, rest) = line.split_once(", ").unwrap_or((line.as_str(), ""));
                 let rest = if rest.is_empty() {
                     String::new()

@@ -63,6 +63,10 @@ fn headline(op: &Op, entity: &dyn Fn(&str) -> String) -> Option<String> {
         Op::DropColumn { table, column } if column.generated.is_none() => {
             format!("drop_{}_{}", entity(table), stem(&column.name))
         }
+        // Of a reference, it follows from the new name of what it leads to.
+        Op::ReplaceWord {
+            table, name, to, ..
+        } if !name.ends_with("_type") => format!("rename_{}_{}_{to}", entity(table), stem(name)),
         Op::Retype { table, new, .. } => format!("alter_{}_{}", entity(table), new.name),
         Op::SetDefault { table, name, .. }
         | Op::AddNotNullCheck { table, name }

@@ -90,6 +90,11 @@ pub enum Op {
 pub enum Value {
     /// A column of this row (fields, built-in columns, derived counters).
     Column(String),
+    /// A column of the row that a relation to one entity leads to; only in `when` of transitions.
+    Related {
+        relation: String,
+        column: String,
+    },
     Literal(Literal),
     /// `a + b`, `a - b` over numbers
     Add(Box<Value>, Box<Value>),
@@ -102,6 +107,28 @@ impl Expr {
         let mut found = Vec::new();
         self.collect_columns(&mut found);
         found
+    }
+
+    /// Relation and column of each value of another row that it compares.
+    pub fn related(&self) -> Vec<(&str, &str)> {
+        let mut found = Vec::new();
+        self.collect_related(&mut found);
+        found
+    }
+
+    fn collect_related<'e>(&'e self, found: &mut Vec<(&'e str, &'e str)>) {
+        match self {
+            Expr::All(parts) | Expr::Any(parts) => {
+                parts.iter().for_each(|part| part.collect_related(found));
+            }
+            Expr::Not(part) => part.collect_related(found),
+            Expr::Compare { left, right, .. } => {
+                left.collect_related(found);
+                right.collect_related(found);
+            }
+            Expr::In { value, .. } | Expr::IsNull(value) => value.collect_related(found),
+            _ => {}
+        }
     }
 
     fn collect_columns(&self, found: &mut Vec<String>) {
@@ -129,7 +156,18 @@ impl Value {
                 a.collect_columns(found);
                 b.collect_columns(found);
             }
-            Value::Literal(_) => {}
+            Value::Literal(_) | Value::Related { .. } => {}
+        }
+    }
+
+    fn collect_related<'v>(&'v self, found: &mut Vec<(&'v str, &'v str)>) {
+        match self {
+            Value::Related { relation, column } => found.push((relation, column)),
+            Value::Add(a, b) | Value::Sub(a, b) => {
+                a.collect_related(found);
+                b.collect_related(found);
+            }
+            Value::Literal(_) | Value::Column(_) => {}
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Columns that only some may read: the fields and relations with a `read` rule.
 
-use super::{Entity, Expr, Value};
+use super::{Change, Entity, Expr, Transition, Value};
 
 impl Entity {
     /// Each with its rule, references first.
@@ -26,6 +26,14 @@ impl Entity {
         self.private_columns()
             .iter()
             .any(|(name, _)| name == column)
+    }
+
+    /// Whether it can be made from where the row is depends on such a column.
+    pub fn starts_unseen(&self, transition: &Transition) -> bool {
+        match &transition.change {
+            Change::State { field, .. } => self.is_private(field),
+            Change::Set(_) => transition.columns().any(|column| self.is_private(column)),
+        }
     }
 
     /// A rule or condition of this entity names such a column.
@@ -59,6 +67,6 @@ fn names_one(value: &Value, columns: &[String]) -> bool {
     match value {
         Value::Column(name) => columns.contains(name),
         Value::Add(a, b) | Value::Sub(a, b) => names_one(a, columns) || names_one(b, columns),
-        Value::Literal(_) => false,
+        Value::Literal(_) | Value::Related { .. } => false,
     }
 }

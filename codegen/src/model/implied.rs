@@ -29,7 +29,12 @@ pub fn hides(model: &Model, id: EntityId) -> bool {
     let changes = [&access.update, &access.restore, &access.suspend];
     let changes = changes.into_iter().flatten().cloned();
     // What `by` says of the value that the transition changes is not so any more.
-    let verbs = (entity.transitions.iter()).map(|t| without(entity, &t.by, t.column(), 0));
+    let verbs = (entity.transitions.iter()).map(|t| {
+        let columns = t.columns();
+        columns.fold(t.by.clone(), |rule, column| {
+            without(entity, &rule, column, 0)
+        })
+    });
     let mut rules = changes.chain(verbs);
     !rules.all(|rule| implies(model, id, &rule, read, 0))
 }
@@ -56,10 +61,14 @@ fn without(entity: &Entity, rule: &Expr, column: &str, depth: usize) -> Expr {
 /// Whether the rule looks at the column, also through conditions and derived values.
 fn names(entity: &Entity, rule: &Expr, column: &str, depth: usize) -> bool {
     let part = |part: &Expr| names(entity, part, column, depth + 1);
+    let leads = |relation: usize| entity.belongs[relation].id_column() == column;
     match rule {
         Expr::All(parts) | Expr::Any(parts) => parts.iter().any(part),
         Expr::Not(inner) => part(inner),
         Expr::Condition(index) => depth > DEPTH_MAX || part(&entity.conditions[*index].expr),
+        Expr::Of { relation, .. } | Expr::MeIs { relation } => leads(*relation),
+        Expr::MeHoldsOf { relation, .. } => relation.is_some_and(leads),
+        Expr::MeOutranks { relation, of } => relation.is_some_and(leads) || of.is_some_and(leads),
         other => other.columns().iter().any(|named| {
             let flag = entity.derived.iter().find(|derived| derived.name == *named);
             named == column
@@ -203,6 +212,7 @@ fn names_only(entity: &Entity, value: &Value, columns: &[String]) -> bool {
             columns.contains(name) && !entity.derived.iter().any(flag)
         }
         Value::Literal(_) => true,
+        Value::Related { .. } => false,
         Value::Add(a, b) | Value::Sub(a, b) => {
             names_only(entity, a, columns) && names_only(entity, b, columns)
         }

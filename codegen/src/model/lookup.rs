@@ -33,6 +33,11 @@ impl Entity {
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.fields.iter().find(|f| f.name == name)
     }
+    /// Which rows a list of `unique` is about, where that is not all live ones.
+    pub fn unique_where(&self, columns: &[String]) -> Option<&Expr> {
+        let found = self.unique_where.iter().find(|u| u.columns == columns);
+        found.map(|u| &u.filter)
+    }
     /// Routes that change rows exist.
     pub fn writable(&self) -> bool {
         !self.internal && self.module.is_none()
@@ -41,5 +46,24 @@ impl Entity {
         self.fields
             .iter()
             .find(|f| matches!(f.ty, Ty::States { .. }))
+    }
+}
+
+impl Transition {
+    /// Everything that it sets, but the state.
+    pub fn sets(&self) -> impl Iterator<Item = &Set> {
+        let first = match &self.change {
+            Change::Set(set) => Some(set),
+            Change::State { .. } => None,
+        };
+        first.into_iter().chain(&self.sets)
+    }
+    /// The columns that it changes.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        let state = match &self.change {
+            Change::State { field, .. } => Some(field.as_str()),
+            Change::Set(_) => None,
+        };
+        (state.into_iter()).chain(self.sets().map(|set| set.column.as_str()))
     }
 }

@@ -236,6 +236,7 @@ const TYPES: &[&str] = &[
     "sql",
     "status",
     "string",
+    "together",
     "transition",
     "utc",
     "uuid",

@@ -1,9 +1,8 @@
-//! `count(likes where state == active), sort`, `capacity != null and ticket_count >= capacity`,
-//! and the phrases of `exclude`.
+//! `count(likes where state == active), sort`, `capacity != null and ticket_count >= capacity`
 
 use super::lexer::Token;
 use super::reader::{Parsed, Reader};
-use super::{DerivedForm, DerivedPhrase, ExcludePhrase, Rule, rule};
+use super::{DerivedForm, DerivedPhrase, Rule, rule};
 use crate::diag::Diagnostic;
 use crate::spec::yaml::Text;
 
@@ -79,25 +78,5 @@ fn filter(r: &mut Reader) -> Parsed<Option<Rule>> {
     match r.take_word("where") {
         Some(_) => Ok(Some(r.nested(rule::any)?)),
         None => Ok(None),
-    }
-}
-
-pub fn exclude(text: &Text) -> Parsed<ExcludePhrase> {
-    let mut r = Reader::new(text);
-    let help = "write `scope, valid_from..valid_to`: what must be equal, then the range that must not overlap";
-    let mut columns = Vec::new();
-    loop {
-        let name = r.expect_name("a field or relation", help)?;
-        if r.take_sign("..").is_some() {
-            let to = r.expect_name("the field where the range ends", help)?;
-            r.expect_end(help)?;
-            return Ok(ExcludePhrase {
-                columns,
-                from: name,
-                to,
-            });
-        }
-        columns.push(name);
-        r.expect_sign(",", help)?;
     }
 }

@@ -1,14 +1,15 @@
 //! `text(1..140)?, search, check ends_at > starts_at`
 
 use super::reader::{Parsed, Reader};
-use super::{At, FieldLine, FieldModifier, FieldPhrase, TyPhrase, Word, rule};
+use super::values::values;
+use super::{At, FieldLine, FieldModifier, FieldPhrase, TyPhrase, rule};
 use crate::diag::Diagnostic;
-use crate::model::Ty;
+use crate::model::{NETWORKS, Ty};
 use crate::names;
 use crate::spec::yaml::Text;
 
 /// First words of a field phrase, as the grammar page must show them.
-pub const TYPES: [&str; 25] = [
+pub const TYPES: [&str; 28] = [
     "text",
     "int",
     "bigint",
@@ -22,6 +23,9 @@ pub const TYPES: [&str; 25] = [
     "url",
     "email",
     "phone",
+    "social",
+    "local_time",
+    "code",
     "slug",
     "currency",
     "country",
@@ -36,9 +40,9 @@ pub const TYPES: [&str; 25] = [
     "slug from",
 ];
 
-pub const FIELD_MODIFIERS: [&str; 13] = [
-    "unique", "moves", "search", "filter", "sort", "fixed", "system", "read", "write", "redact",
-    "check", "was", "doc",
+pub const FIELD_MODIFIERS: [&str; 14] = [
+    "unique", "moves", "search", "filter", "else", "sort", "fixed", "system", "read", "write",
+    "redact", "check", "was", "doc",
 ];
 
 /// Texts are stored and sent whole.
@@ -92,6 +96,7 @@ fn modifier(r: &mut Reader) -> Parsed<At<FieldModifier>> {
         "moves" => FieldModifier::Moves,
         "search" => FieldModifier::Search,
         "filter" => FieldModifier::Filter,
+        "else" => beside(r)?,
         "sort" => FieldModifier::Sort,
         "fixed" => FieldModifier::Fixed,
         "system" => FieldModifier::System,
@@ -106,6 +111,15 @@ fn modifier(r: &mut Reader) -> Parsed<At<FieldModifier>> {
         it,
         span: start.to(r.last_span()),
     })
+}
+
+/// `else venue.location`
+fn beside(r: &mut Reader) -> Parsed<FieldModifier> {
+    let help = "write the relation and the place there: `else venue.location`";
+    let relation = r.expect_name("a relation", help)?;
+    r.expect_sign(".", help)?;
+    let field = r.expect_name("a field", help)?;
+    Ok(FieldModifier::Else(relation, field))
 }
 
 /// Its first word.
@@ -158,6 +172,14 @@ fn ty(r: &mut Reader) -> Parsed<At<TyPhrase>> {
         "url" => TyPhrase::Known(Ty::Url),
         "email" => TyPhrase::Known(Ty::Email),
         "phone" => TyPhrase::Known(Ty::Phone),
+        "social" => TyPhrase::Known(Ty::Social {
+            network: network(r)?,
+        }),
+        "local_time" => TyPhrase::Known(Ty::LocalTime),
+        "code" => {
+            let (min, max) = text_bounds(r, start, "code(3..40)")?;
+            TyPhrase::Known(Ty::Code { min, max })
+        }
         "currency" => TyPhrase::Known(Ty::Currency),
         "country" => TyPhrase::Known(Ty::Country),
         "locale" => TyPhrase::Known(Ty::Locale),
@@ -288,6 +310,21 @@ fn text_bounds(r: &mut Reader, start: crate::diag::Span, example: &str) -> Parse
     Ok((min.map_or(0, |m| m.it as u32), max.it as u32))
 }
 
+/// `social(instagram)`
+fn network(r: &mut Reader) -> Parsed<String> {
+    let help = "write the network: `social(instagram)`";
+    r.expect_sign("(", help)?;
+    let name = r.expect_name("a network", help)?;
+    if !NETWORKS.contains(&name.it.as_str()) {
+        return Err(
+            Diagnostic::at(name.span, format!("unknown network `{}`", name.it))
+                .help(names::suggest(&name.it, NETWORKS, "networks")),
+        );
+    }
+    r.expect_sign(")", help)?;
+    Ok(name.it)
+}
+
 fn places(r: &mut Reader) -> Parsed<u32> {
     let help = "write the number of decimal places: `decimal(2)`";
     r.expect_sign("(", help)?;
@@ -302,50 +339,6 @@ fn places(r: &mut Reader) -> Parsed<u32> {
     }
     r.expect_sign(")", help)?;
     Ok(places.it as u32)
-}
-
-/// `(a, b)`
-fn values(r: &mut Reader, example: &str) -> Parsed<Vec<Word>> {
-    let help = format!("list the values like `{example}`");
-    r.expect_sign("(", &help)?;
-    let mut values: Vec<Word> = Vec::new();
-    loop {
-        let value = r.expect_name("a value", &help)?;
-        if let Some(first) = values.iter().find(|v| v.it == value.it) {
-            return Err(Diagnostic::at(
-                value.span,
-                format!("the value `{}` is here twice", value.it),
-            )
-            .also(first.span, "first written here")
-            .help("keep one of the two"));
-        }
-        let alike = |v: &&Word| names::pascal(&v.it) == names::pascal(&value.it);
-        if let Some(first) = values.iter().find(alike) {
-            return Err(Diagnostic::at(
-                value.span,
-                format!(
-                    "`{}` and `{}` are both `{}` in Rust",
-                    first.it,
-                    value.it,
-                    names::pascal(&value.it)
-                ),
-            )
-            .also(first.span, "the other")
-            .help("rename one of the two"));
-        }
-        if !names::is_word(&value.it) {
-            return Err(
-                Diagnostic::at(value.span, format!("`{}` can't be a value", value.it))
-                    .help("start with a letter; letters, digits and `_` follow, 63 at most"),
-            );
-        }
-        values.push(value);
-        if r.take_sign(",").is_none() {
-            break;
-        }
-    }
-    r.expect_sign(")", &help)?;
-    Ok(values)
 }
 
 /// `text(..80)(..20)`

@@ -23,6 +23,11 @@ pub const RELATION_MODIFIERS: [&str; 13] = [
     "doc",
 ];
 
+pub const HAS_MODIFIERS: [&str; 1] = ["create with"];
+
+/// One request creates them all, in one statement.
+const CREATED_WITH_MAX: i64 = 100;
+
 pub fn relation(text: &Text) -> Parsed<RelationLine> {
     let mut r = Reader::new(text);
     if r.is_word("drop") && r.peek_second().is_none() {
@@ -147,6 +152,36 @@ pub fn has(text: &Text) -> Parsed<HasPhrase> {
     r.expect_sign("*", help)?;
     r.expect_word("via", help)?;
     let via = r.expect_name("a relation of the child", help)?;
+    let create_with = match r.take_sign(",") {
+        Some(_) if r.is_word("create") => Some(create_with(&mut r)?),
+        Some(_) => return Err(r.unknown("modifier", &HAS_MODIFIERS)),
+        None => None,
+    };
     r.expect_end(help)?;
-    Ok(HasPhrase { child, via })
+    Ok(HasPhrase {
+        child,
+        via,
+        create_with,
+    })
+}
+
+fn create_with(r: &mut Reader) -> Parsed<At<i64>> {
+    let help =
+        "write `create with (..20)`: whoever creates the row may create up to 20 of these with it";
+    let start = r.skip();
+    r.expect_word("with", help)?;
+    r.expect_sign("(", help)?;
+    r.expect_sign("..", help)?;
+    let Some(max) = r.take_integer()? else {
+        return Err(r.unexpected("a number", help));
+    };
+    let span = start.to(r.expect_sign(")", help)?);
+    if !(1..=CREATED_WITH_MAX).contains(&max.it) {
+        return Err(Diagnostic::at(
+            max.span,
+            format!("{} rows cannot be created with another", max.it),
+        )
+        .help(format!("choose 1 to {CREATED_WITH_MAX}")));
+    }
+    Ok(At { it: max.it, span })
 }

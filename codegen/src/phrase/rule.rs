@@ -205,7 +205,6 @@ fn comparison_or_name(r: &mut Reader) -> Parsed<Form> {
             return Err(me_is_not_compared(left.span.to(r.span()), sign, name));
         }
         let right = operand(r)?;
-        refuse_path(r, &right)?;
         return Ok(Form::Compare { left, op, right });
     }
     if r.take_word("in").is_some() {
@@ -213,6 +212,11 @@ fn comparison_or_name(r: &mut Reader) -> Parsed<Form> {
             value: left,
             list: list(r)?,
         });
+    }
+    if let OperandForm::Path { relation, field } = &left.form {
+        return Err(Diagnostic::at(left.span, "a value of another row by itself").help(format!(
+            "in `when`, compare it: `{relation}.{field} == …`; in a rule write `<condition> of {relation}`"
+        )));
     }
     let OperandForm::Name(name) = left.form else {
         return Err(r.unexpected("a comparison", COMPARE));
@@ -226,20 +230,6 @@ fn comparison_or_name(r: &mut Reader) -> Parsed<Form> {
         return Ok(Form::Of { what, relation });
     }
     Ok(Form::Name(what.it))
-}
-
-/// `host.name` on the right of a comparison.
-fn refuse_path(r: &Reader, right: &Operand) -> Parsed<()> {
-    match &right.form {
-        OperandForm::Name(name) if r.is_sign(".") => Err(Diagnostic::at(
-            right.span.to(r.span()),
-            "a rule does not look into another row",
-        )
-        .help(format!(
-            "name what you need there as a condition, and write `<condition> of {name}`"
-        ))),
-        _ => Ok(()),
-    }
 }
 
 /// `owner == me`, `me == owner`: the caller is nobody's value. At the sign, or at `me` behind it.
@@ -307,10 +297,6 @@ fn refuse_foreign(r: &Reader, left: &Operand) -> Parsed<()> {
         ("is", other) => at(
             "`is` only follows `me`",
             format!("write `{name} == {other}`, or `me is {name}`"),
-        ),
-        (".", _) => at(
-            "a rule does not look into another row",
-            format!("name what you need there as a condition, and write `<condition> of {name}`"),
         ),
         _ => Ok(()),
     }
@@ -398,6 +384,18 @@ fn term(r: &mut Reader) -> Parsed<Operand> {
             ));
         }
         let span = r.skip();
+        if word != "this" && r.is_sign(".") {
+            r.skip();
+            let help = "write `<relation>.<field>`, as in `event.state == published`";
+            let field = r.expect_name("a field of the related row", help)?;
+            return Ok(Operand {
+                span: span.to(field.span),
+                form: OperandForm::Path {
+                    relation: word,
+                    field: field.it,
+                },
+            });
+        }
         return Ok(Operand {
             form: OperandForm::Name(word),
             span,

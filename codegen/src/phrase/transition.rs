@@ -1,24 +1,18 @@
-//! `draft | published -> cancelled, by host, when starts_at > now(), reason`
+//! `draft | published -> cancelled, set ended_by = me, by host, when starts_at > now(), reason`
 
 use super::reader::{Parsed, Reader};
-use super::{ChangePhrase, TransitionPhrase, rule};
+use super::{ChangePhrase, SetPhrase, TransitionPhrase, rule};
 use crate::diag::Diagnostic;
 use crate::spec::yaml::Text;
 
-pub const TRANSITION_WORDS: [&str; 3] = ["by", "when", "reason"];
+pub const TRANSITION_WORDS: [&str; 4] = ["set", "by", "when", "reason"];
 
 pub fn transition(text: &Text) -> Parsed<TransitionPhrase> {
     let mut r = Reader::new(text);
     let help = "write `draft -> published, by <rule>` or `set featured = true, by <rule>`";
     let change =
         if r.is_word("set") && matches!(r.peek_second(), Some(super::lexer::Token::Word(_))) {
-            r.skip();
-            let field = r.expect_name("a field", help)?;
-            r.expect_sign("=", help)?;
-            ChangePhrase::Set {
-                field,
-                value: r.take_literal()?,
-            }
+            ChangePhrase::Set(set(&mut r, help)?)
         } else {
             let mut from = vec![r.expect_name("a state", help)?];
             while r.take_sign("|").is_some() {
@@ -32,6 +26,7 @@ pub fn transition(text: &Text) -> Parsed<TransitionPhrase> {
         };
     let mut phrase = TransitionPhrase {
         change,
+        sets: Vec::new(),
         by: None,
         when: None,
         reason: false,
@@ -42,7 +37,9 @@ pub fn transition(text: &Text) -> Parsed<TransitionPhrase> {
             Diagnostic::at(start, format!("`{name}` is here twice"))
                 .help("join the two with `and` or `or`")
         };
-        if r.take_word("by").is_some() {
+        if r.is_word("set") {
+            phrase.sets.push(set(&mut r, help)?);
+        } else if r.take_word("by").is_some() {
             if phrase.by.replace(rule::any(&mut r)?).is_some() {
                 return Err(twice("by"));
             }
@@ -66,4 +63,15 @@ pub fn transition(text: &Text) -> Parsed<TransitionPhrase> {
         );
     }
     Ok(phrase)
+}
+
+/// `set claimed_by = me`
+fn set(r: &mut Reader, help: &str) -> Parsed<SetPhrase> {
+    r.skip();
+    let target = r.expect_name("a field or relation", help)?;
+    r.expect_sign("=", help)?;
+    Ok(SetPhrase {
+        target,
+        value: r.take_literal()?,
+    })
 }

@@ -25,6 +25,9 @@ pub fn names(spec: &Spec, places: &mut Places, errors: &Collector) -> Model {
         modules: Vec::new(),
         tags: Vec::new(),
         entities: Vec::new(),
+        by_hand: (spec.sql.iter())
+            .flat_map(|file| file.objects.iter().cloned())
+            .collect(),
         dropped: app.dropped.iter().map(|word| word.it.clone()).collect(),
         memo: Memo::default(),
     };
@@ -68,6 +71,7 @@ pub fn names(spec: &Spec, places: &mut Places, errors: &Collector) -> Model {
         places.put_app(&format!("objects.{}", name.it), name.span);
     }
     modules(&mut model, spec, places, errors);
+    of_modules(&model, spec, errors);
     tags(&mut model, spec, errors);
     unused(spec, errors);
     model
@@ -94,6 +98,8 @@ fn entities(model: &mut Model, spec: &Spec, places: &mut Places, errors: &Collec
             has: Vec::new(),
             derived: Vec::new(),
             unique: Vec::new(),
+            unique_where: Vec::new(),
+            renamed: Vec::new(),
             exclude: Vec::new(),
             index: Vec::new(),
             checks: Vec::new(),
@@ -229,6 +235,31 @@ fn refuse_entity_name(entity: &EntitySpec, plural: &str, errors: &Collector) {
             )
             .help("leave the key out"),
         );
+    }
+}
+
+/// SQL by hand belongs to a module, and creates each thing once.
+fn of_modules(model: &Model, spec: &Spec, errors: &Collector) {
+    let mut seen = std::collections::BTreeSet::new();
+    for file in &spec.sql {
+        if !model
+            .modules
+            .iter()
+            .any(|module| module.name == file.module)
+        {
+            let names: Vec<&str> = model.modules.iter().map(|m| m.name.as_str()).collect();
+            errors.push(
+                Diagnostic::at(file.span, format!("no module is called `{}`", file.module)).help(
+                    format!("the file is called after one of: {}", names.join(", ")),
+                ),
+            );
+        }
+        for object in &file.objects {
+            if !seen.insert((object.kind, object.name.as_str())) {
+                let message = format!("`{}` is created twice", object.name);
+                errors.push(Diagnostic::at(file.span, message));
+            }
+        }
     }
 }
 

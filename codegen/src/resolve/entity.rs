@@ -18,7 +18,7 @@ pub struct Parts {
     fields: Vec<[Option<Expr>; 3]>,
     relations: Vec<Option<Expr>>,
     derived: Vec<Option<Expr>>,
-    unique: Vec<Vec<String>>,
+    unique: Vec<(Vec<String>, Option<Expr>)>,
     exclude: Vec<Exclude>,
     index: Vec<Vec<String>>,
     checks: Vec<Check>,
@@ -53,7 +53,13 @@ impl Parts {
                 (DerivedKind::Flag { .. }, None) => {}
             }
         }
-        entity.unique = self.unique;
+        for (columns, filter) in self.unique {
+            entity.unique_where.extend(filter.map(|filter| UniqueWhere {
+                columns: columns.clone(),
+                filter,
+            }));
+            entity.unique.push(columns);
+        }
         entity.exclude = self.exclude;
         entity.index = self.index;
         entity.checks = self.checks;
@@ -89,8 +95,8 @@ pub fn rules(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> 
             .collect(),
         checks: checks(r, id, lines, places),
         keeps: keeps(r, id, lines, places),
-        unique: column_lists(r, id, &spec.unique, Part::Unique, places),
-        index: column_lists(r, id, &spec.index, Part::Index, places),
+        unique: uniques(r, id, lines, places),
+        index: indexes(r, id, lines, places),
         exclude: excludes(r, id, lines, places),
         transitions: transitions(r, id, lines, places),
         conditions: conditions(r, id, lines, places),
@@ -172,25 +178,44 @@ fn keeps(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> Vec<
     keeps
 }
 
-/// Of `unique` and `index`. The place of a list is from its first word to its last.
-fn column_lists(
+fn uniques(
     r: &Resolver,
     id: EntityId,
-    lists: &[Vec<Word>],
-    part: Part,
+    lines: &Lines,
     places: &mut Places,
-) -> Vec<Vec<String>> {
+) -> Vec<(Vec<String>, Option<Expr>)> {
     let mut found = Vec::new();
-    for words in lists {
-        let Some(columns) = column_list(r, id, words) else {
-            continue;
-        };
-        if let (Some(first), Some(last)) = (words.first(), words.last()) {
-            places.put(id, part, &columns.join(","), first.span.to(last.span));
+    for phrase in &lines.spec.unique {
+        let filter = phrase.filter.as_ref();
+        let filter = filter.map(|rule| r.rule(id, rule, Kind::Stored));
+        let columns = placed_list(r, id, &phrase.columns, Part::Unique, places);
+        if let (Some(columns), None | Some(Some(_))) = (columns, &filter) {
+            found.push((columns, filter.flatten()));
         }
-        found.push(columns);
     }
     found
+}
+
+fn indexes(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> Vec<Vec<String>> {
+    let lists = lines.spec.index.iter();
+    lists
+        .filter_map(|words| placed_list(r, id, words, Part::Index, places))
+        .collect()
+}
+
+/// Of `unique` and `index`. The place of a list is from its first word to its last.
+fn placed_list(
+    r: &Resolver,
+    id: EntityId,
+    words: &[Word],
+    part: Part,
+    places: &mut Places,
+) -> Option<Vec<String>> {
+    let columns = column_list(r, id, words)?;
+    if let (Some(first), Some(last)) = (words.first(), words.last()) {
+        places.put(id, part, &columns.join(","), first.span.to(last.span));
+    }
+    Some(columns)
 }
 
 fn excludes(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> Vec<Exclude> {
@@ -198,12 +223,17 @@ fn excludes(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> V
     for phrase in &lines.spec.exclude {
         let columns = column_list(r, id, &phrase.it.columns);
         let ends = column_list(r, id, &[phrase.it.from.clone(), phrase.it.to.clone()]);
-        if let (Some(columns), Some([from, to])) = (columns, ends.as_deref()) {
+        let filter = phrase.it.filter.as_ref();
+        let filter = filter.map(|rule| r.rule(id, rule, Kind::Stored));
+        if let (Some(columns), Some([from, to]), None | Some(Some(_))) =
+            (columns, ends.as_deref(), &filter)
+        {
             places.put(id, Part::Exclude, from, phrase.span);
             excludes.push(Exclude {
                 columns,
                 from: from.clone(),
                 to: to.clone(),
+                filter: filter.flatten(),
             });
         }
     }

@@ -4,9 +4,9 @@ use super::lines::Lines;
 use super::literals::literal_fits;
 use super::places::{Part, Places};
 use crate::diag::{Collector, Diagnostic};
-use crate::model::{EntityId, Field, Model, Object, Ty};
+use crate::model::{Beside, EntityId, Field, Model, Object, RenamedValue, Ty};
 use crate::names;
-use crate::phrase::{At, FieldLine, FieldModifier, FieldPhrase, TyPhrase, Word};
+use crate::phrase::{At, FieldLine, FieldModifier, FieldPhrase, TyPhrase, ValuePhrase, Word};
 
 pub fn resolve(
     model: &mut Model,
@@ -15,7 +15,7 @@ pub fn resolve(
     places: &mut Places,
     errors: &Collector,
 ) {
-    let mut fields = Vec::new();
+    let (mut fields, mut former) = (Vec::new(), Vec::new());
     for (name, phrase) in &lines.fields {
         places.put(id, Part::Field, &name.it, name.span);
         refuse_name(name, errors);
@@ -55,11 +55,38 @@ pub fn resolve(
                 modifier.span,
             );
         }
-        fields.push(field(name, phrase, ty, errors));
+        let mut field = field(name, phrase, ty, errors);
+        field.filter |= is_address(phrase, &field) && !model.entities[id].internal;
+        fields.push(field);
+        former.extend(renamed(&phrase.ty.it).map(|(to, from)| RenamedValue {
+            field: name.it.clone(),
+            from: from.it.clone(),
+            to: to.it.clone(),
+        }));
     }
     refuse_second_states(lines, errors);
     model.entities[id].fields = fields;
+    model.entities[id].renamed = former;
     model.entities[id].dropped = lines.dropped.clone();
+}
+
+/// Values with a former name.
+fn renamed(phrase: &TyPhrase) -> impl Iterator<Item = (&Word, &Word)> {
+    let values = match phrase {
+        TyPhrase::Enum(values) | TyPhrase::States(values) => values.as_slice(),
+        _ => &[],
+    };
+    values
+        .iter()
+        .filter_map(|v| Some((&v.word, v.was.as_ref()?)))
+}
+
+/// A slug that everybody may read is what front ends link by, so each list finds by it, `filter` or not.
+fn is_address(phrase: &FieldPhrase, field: &Field) -> bool {
+    let is_private = |m: &At<FieldModifier>| matches!(m.it, FieldModifier::Read(_));
+    matches!(field.ty, Ty::Slug { .. })
+        && !phrase.modifiers.iter().any(is_private)
+        && !crate::check::is_parameter(&field.name)
 }
 
 /// Before transitions are looked up: they would be taken for those of the first.
@@ -108,6 +135,13 @@ pub fn object_fields(lines: &[(Word, FieldLine)], errors: &Collector) -> Vec<Fie
             errors.push(
                 Diagnostic::at(default.span, "a default in an object has no effect")
                     .help("make the field optional"),
+            );
+        }
+        for (_, was) in renamed(&phrase.ty.it) {
+            errors.push(
+                Diagnostic::at(was.span, "a value inside of an object is not renamed").help(
+                    "the objects of the rows are moved in a migration by hand; take `was` away",
+                ),
             );
         }
         let Some(ty) = ty(&phrase.ty, &[], errors) else {
@@ -159,7 +193,8 @@ pub(super) fn refuse_name(name: &Word, errors: &Collector) {
 }
 
 fn ty(phrase: &At<TyPhrase>, objects: &[Object], errors: &Collector) -> Option<Ty> {
-    let values = |words: &[Word]| words.iter().map(|w| w.it.clone()).collect::<Vec<_>>();
+    let values =
+        |words: &[ValuePhrase]| words.iter().map(|v| v.word.it.clone()).collect::<Vec<_>>();
     Some(match &phrase.it {
         TyPhrase::Known(ty) => ty.clone(),
         TyPhrase::SlugFrom(from) => Ty::Slug {
@@ -199,6 +234,7 @@ fn field(name: &Word, phrase: &FieldPhrase, ty: Ty, errors: &Collector) -> Field
         moves: false,
         search: false,
         filter: false,
+        beside: None,
         sort: false,
         fixed: false,
         system: false,
@@ -227,6 +263,12 @@ fn field(name: &Word, phrase: &FieldPhrase, ty: Ty, errors: &Collector) -> Field
             FieldModifier::Moves => field.moves = true,
             FieldModifier::Search => field.search = true,
             FieldModifier::Filter => field.filter = true,
+            FieldModifier::Else(relation, place) => {
+                field.beside = Some(Beside {
+                    relation: relation.it.clone(),
+                    field: place.it.clone(),
+                })
+            }
             FieldModifier::Sort => field.sort = true,
             FieldModifier::Fixed => field.fixed = true,
             FieldModifier::System => field.system = true,

@@ -36,17 +36,42 @@ pub fn literal_fits(
         (Ty::Text { min, max }, Literal::Text(text)) => {
             given.length(*min as usize, *max as usize, text)
         }
+        (Ty::LocalTime, Literal::Text(text)) if is_local_time(text) => Ok(()),
+        (Ty::LocalTime, _) => given.wrong("a time from 00:00 to 23:59"),
+        (Ty::Code { min, max }, Literal::Text(text)) if is_code(text) => {
+            given.length(*min as usize, *max as usize, text)
+        }
+        (Ty::Code { .. }, _) => given.wrong("a word of capital letters without blanks"),
         (Ty::Currency, Literal::Text(text)) => given.capitals(3, text),
         (Ty::Country, Literal::Text(text)) => given.capitals(2, text),
         (
             Ty::Locale | Ty::Timezone | Ty::Url | Ty::Email | Ty::Phone | Ty::Slug { .. },
             Literal::Text(_),
         ) => Ok(()),
-        (Ty::Uuid | Ty::Json | Ty::Point | Ty::Object { .. } | Ty::TextList { .. }, _) => {
-            Err(Diagnostic::at(span, "this type has no defaults").help("make the field optional"))
-        }
+        (
+            Ty::Uuid
+            | Ty::Json
+            | Ty::Point
+            | Ty::Object { .. }
+            | Ty::TextList { .. }
+            | Ty::Social { .. },
+            _,
+        ) => Err(Diagnostic::at(span, "this type has no defaults").help("make the field optional")),
         _ => given.wrong("a text"),
     }
+}
+
+fn is_local_time(text: &str) -> bool {
+    let below = |part: &str, end: u8| {
+        part.len() == 2
+            && part.bytes().all(|b| b.is_ascii_digit())
+            && part.parse::<u8>().is_ok_and(|n| n < end)
+    };
+    (text.split_once(':')).is_some_and(|(hours, minutes)| below(hours, 24) && below(minutes, 60))
+}
+
+fn is_code(text: &str) -> bool {
+    text.to_uppercase() == text && !text.contains(char::is_whitespace)
 }
 
 struct Given<'a> {
@@ -130,6 +155,8 @@ fn example(ty: &Ty, literal: &Literal) -> String {
         Ty::Time | Ty::Date => "write `= now()`".into(),
         Ty::Int { .. } | Ty::Bigint { .. } | Ty::Money { .. } => "write it like `= 0`".into(),
         Ty::Decimal { .. } => "write it like `= 0.5`".into(),
+        Ty::LocalTime => "write it like `= \"08:00\"`".into(),
+        Ty::Code { .. } => "write it like `= SUMMER25`".into(),
         Ty::Currency => "write it like `= AUD`".into(),
         Ty::Country => "write it like `= AU`".into(),
         _ => "write it like `= \"text\"`".into(),

@@ -197,6 +197,11 @@ pub fn has(
                 name: name.it.clone(),
                 child,
                 via: phrase.via.it.clone(),
+                create_with: phrase.create_with.as_ref().map(|max| {
+                    let modifier = format!("{} create with", name.it);
+                    places.put(id, Part::Modifier, &modifier, max.span);
+                    u32::try_from(max.it).unwrap_or(u32::MAX)
+                }),
             }),
         }
     }

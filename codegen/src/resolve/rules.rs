@@ -15,6 +15,8 @@ pub enum Kind {
     Access,
     /// About the row, asked at one moment: no actor.
     Moment,
+    /// As `Moment`, for a row that is about to change: related rows can be held as they are.
+    When,
     /// About the row, its answer is kept: no actor, no `now()`.
     Stored,
 }

@@ -145,6 +145,10 @@ impl Resolver<'_> {
         match &operand.form {
             OperandForm::Literal(literal) => self.literal(literal, span, other, kind),
             OperandForm::Name(name) => self.named(entity, name, span, other, kind),
+            OperandForm::Path { relation, field } => {
+                let found = self.related(entity, [relation, field], span, kind);
+                self.errors.keep(found)
+            }
             OperandForm::Add(a, b) => self.arithmetic(entity, [a, b], span, kind, Value::Add),
             OperandForm::Sub(a, b) => self.arithmetic(entity, [a, b], span, kind, Value::Sub),
         }
@@ -181,6 +185,55 @@ impl Resolver<'_> {
             value: Value::Column(column.name),
             class: Some(column.class),
             nullable: column.nullable,
+            span,
+        })
+    }
+
+    /// `event.state`
+    fn related(
+        &self,
+        entity: EntityId,
+        [relation, field]: [&str; 2],
+        span: Span,
+        kind: Kind,
+    ) -> Result<Side, Diagnostic> {
+        if kind != Kind::When {
+            return Err(Diagnostic::at(span, "a rule does not look into another row").help(format!(
+                "name what you need there as a condition, and write `<condition> of {relation}`; only `when` compares values of other rows"
+            )));
+        }
+        let this = &self.model.entities[entity];
+        let Some(found) = this.relation(relation) else {
+            let known = this.belongs.iter().map(|r| r.name.as_str());
+            let message = format!("`{}` has no relation `{relation}`", this.name);
+            return Err(Diagnostic::at(span, message).help(names::suggest(
+                relation,
+                known,
+                "relations",
+            )));
+        };
+        let &[target] = found.targets.as_slice() else {
+            return Err(Diagnostic::at(
+                span,
+                format!("`{relation}` leads to one of several, whose fields differ"),
+            )
+            .help(format!(
+                "say in `by` what must hold there: `<condition> of {relation}`"
+            )));
+        };
+        let there = &self.model.entities[target];
+        let Some(column) = columns::find(self.model, target, field) else {
+            let message = format!("`{}` has no field `{field}`", there.name);
+            let help = names::suggest(field, columns::known(there), "fields");
+            return Err(Diagnostic::at(span, message).help(help));
+        };
+        Ok(Side {
+            value: Value::Related {
+                relation: relation.to_owned(),
+                column: column.name,
+            },
+            class: Some(column.class),
+            nullable: column.nullable || found.optional,
             span,
         })
     }
@@ -302,7 +355,7 @@ fn compare_null(
         )
         .help("write `x == null` or `x != null`")));
     }
-    if !side.nullable || !matches!(side.value, Value::Column(_)) {
+    if !side.nullable || !matches!(side.value, Value::Column(_) | Value::Related { .. }) {
         return Some(Err(Diagnostic::at(side.span, "this is never null")
             .help("remove the comparison, or make the field optional")));
     }

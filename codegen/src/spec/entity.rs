@@ -1,13 +1,13 @@
 //! One entity file as written.
 
-use super::keys::{Keys, entries, list, name, name_of, scalar};
+use super::keys::{Keys, entries, list, name, name_of, scalar, words};
 use super::yaml::{Node, Text};
 use crate::diag::{Collector, Diagnostic, Span};
 use crate::model::Lifecycle;
 use crate::names;
 use crate::phrase::{
     self, At, CheckPhrase, DerivedPhrase, ExcludePhrase, FieldLine, HasPhrase, KeepPhrase,
-    RelationLine, Rule, TransitionPhrase, Word,
+    RelationLine, Rule, TransitionPhrase, UniquePhrase, Word,
 };
 
 pub const ENTITY_KEYS: [&str; 25] = [
@@ -66,7 +66,7 @@ pub struct EntitySpec {
     /// `mixins:` stands before `fields:`.
     pub mixins_first: bool,
     pub body: Body,
-    pub unique: Vec<Vec<Word>>,
+    pub unique: Vec<UniquePhrase>,
     pub exclude: Vec<At<ExcludePhrase>>,
     pub index: Vec<Vec<Word>>,
     pub keep: Vec<(Word, KeepPhrase)>,
@@ -121,7 +121,7 @@ pub fn read(stem: &str, tree: &Node, errors: &Collector) -> Option<EntitySpec> {
         mixins: keys.words("mixins", "write `mixins: [profile]`"),
         mixins_first,
         body: body(&keys),
-        unique: keys.word_lists("unique", "write `unique: [[city, slug]]`"),
+        unique: unique(&keys),
         exclude: exclude(&keys),
         index: keys.word_lists("index", "write `index: [[city, starts_at]]`"),
         keep: keys.phrases("keep", "name: one per relation", phrase::keep),
@@ -244,6 +244,25 @@ fn quota(keys: &Keys) -> Option<At<u32>> {
             None
         }
     }
+}
+
+/// `[[city, slug]]`, and phrases for those that hold for some rows only.
+fn unique(keys: &Keys) -> Vec<UniquePhrase> {
+    let help = "write `unique: [[city, slug]]`";
+    let Some(node) = keys.get("unique") else {
+        return Vec::new();
+    };
+    let phrase = |item: &Node| match item {
+        Node::Scalar(text) if text.value.contains(' ') => keys.errors.keep(phrase::unique(text)),
+        list => Some(UniquePhrase {
+            columns: words(list, "each of them", help, keys.errors),
+            filter: None,
+        }),
+    };
+    (list(node, "`unique`", help, keys.errors).iter())
+        .filter_map(phrase)
+        .filter(|phrase| !phrase.columns.is_empty())
+        .collect()
 }
 
 fn exclude(keys: &Keys) -> Vec<At<ExcludePhrase>> {

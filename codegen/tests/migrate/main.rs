@@ -175,6 +175,19 @@ fn a_field_that_is_never_null_needs_a_value_for_the_rows_that_exist() {
     );
 }
 
+/// One address for all rows is none, whether it is unique or not.
+#[test]
+fn a_slug_that_is_new_gets_no_value_for_all_rows() {
+    let edit = (
+        "city",
+        "  name: text(1..80), search",
+        "  name: text(1..80), search\n  address: slug from name",
+    );
+    let said = refused(&[edit]);
+    assert!(said.contains("write `address: slug from name?`"), "{said}");
+    assert!(!said.contains("<value>"), "{said}");
+}
+
 /// It was filled by hand or by the application meanwhile; the validation finds what is left.
 #[test]
 fn a_field_that_was_null_may_be_never_null_without_a_default() {

@@ -123,6 +123,50 @@ fn what_the_running_version_does_not_notice_is_safe() {
     }
 }
 
+/// Over fewer rows a rule refuses nothing new: the index is built anew, and no running version notices.
+#[test]
+fn a_rule_for_some_rows_is_breaking_only_where_it_becomes_stricter() {
+    let rows = "unique: [[organization, user]]";
+    let list = |filter: &str| format!("unique:\n  - organization, user where {filter}");
+    let cases = [
+        ("none", rows.to_owned(), list("state == active"), 3),
+        ("any", list("state == active"), rows.to_owned(), 4),
+        (
+            "fewer",
+            list("state in (active, pending)"),
+            list("state == active"),
+            3,
+        ),
+        (
+            "more",
+            list("state == active"),
+            list("state in (active, pending)"),
+            4,
+        ),
+        (
+            "others",
+            list("state == active"),
+            list("state != active"),
+            4,
+        ),
+    ];
+    for (what, before, after, code) in cases {
+        let to = ("member", rows, after.as_str());
+        let next = step(&[("member", rows, &before)], &[to])
+            .unwrap_or_else(|refused| panic!("{what}: {refused:#?}"));
+        let plan = next.plan.render();
+        assert_eq!(next.plan.worst().exit_code(), code, "{what}: {plan}");
+    }
+    let index = "index: [[city, starts_at]]";
+    let range = |filter: &str| format!("{index}\nexclude:\n  - host, starts_at..ends_at{filter}");
+    let (all, some) = (range(""), range(" where state == published"));
+    for (before, after, code) in [(&all, &some, 3), (&some, &all, 4)] {
+        let next = step(&[("event", index, before)], &[("event", index, after)]).unwrap();
+        let plan = next.plan.render();
+        assert_eq!(next.plan.worst().exit_code(), code, "{plan}");
+    }
+}
+
 /// The check of the rows that hold such objects is made anew and looks at all of them.
 #[test]
 fn a_change_of_an_object_is_validated_and_has_its_class() {
@@ -338,4 +382,95 @@ fn the_plan_says_what_else_gives_more() {
             "{expected}: {lines:#?}"
         );
     }
+}
+
+const STATES: &str = "  state: states(draft, published, cancelled) = draft, filter";
+
+/// Everything that names the value: states, default, transitions, rules, a count of them above.
+const RENAMED: [Edit; 4] = [
+    (
+        "event",
+        STATES,
+        "  state: states(proposal was draft, published, cancelled) = proposal, filter",
+    ),
+    (
+        "event",
+        "publish: draft -> published",
+        "publish: proposal -> published",
+    ),
+    (
+        "event",
+        "cancel: draft | published",
+        "cancel: proposal | published",
+    ),
+    ("event", "read: state != draft", "read: state != proposal"),
+];
+
+/// The rows are told the new word, and nothing else changes for anybody: no rule is another, nothing is counted anew.
+#[test]
+fn a_value_under_a_new_name_is_only_a_name() {
+    let counted = |word: &str| {
+        format!(
+            "has:\n  events: event* via city\nderived:\n  draft_count: count(events where state == {word})\naccess:"
+        )
+    };
+    let (before, after) = (counted("draft"), counted("proposal"));
+    let from = [("city", "access:", before.as_str())];
+    let to: Vec<Edit> = RENAMED
+        .into_iter()
+        .chain([("city", "access:", after.as_str())])
+        .collect();
+    let next = step(&from, &to).unwrap_or_else(|refused| panic!("{refused:#?}"));
+    let plan = next.plan.render();
+    assert_eq!(next.plan.worst().exit_code(), 4, "{plan}");
+    assert_eq!(next.plan.access, [], "{plan}");
+    assert!(!plan.contains("again"), "{plan}");
+    let up = &next.plan.migrations[0].up;
+    assert!(
+        up.contains("update app.events set state = 'proposal' where state = 'draft';"),
+        "{up}"
+    );
+    let down = &next.plan.migrations[0].down;
+    assert!(
+        down.contains("update app.events set state = 'draft' where state = 'proposal';"),
+        "{down}"
+    );
+}
+
+/// Once it is done, `was` says nothing any more; and a value that was there before is no new name.
+#[test]
+fn a_value_is_renamed_once() {
+    let kept = step(&RENAMED, &RENAMED).unwrap();
+    assert_eq!(kept.plan.migrations.len(), 0);
+    let both = STATES.replacen("draft,", "draft, proposal,", 1);
+    let reached = "  publish: draft | proposal -> published, by host, when starts_at > now()\n  park: draft -> proposal, by host";
+    let publish = "  publish: draft -> published, by host, when starts_at > now()";
+    let from = [
+        ("event", STATES, both.as_str()),
+        ("event", publish, reached),
+    ];
+    let said = super::world::refused_after(&from, &RENAMED);
+    assert!(
+        said.contains("event.state: `draft` and `proposal` were both values of `state`"),
+        "{said}"
+    );
+}
+
+/// A role is a word of the assignments and a name of app.yaml.
+#[test]
+fn a_role_under_a_new_name_lets_nobody_in_or_out() {
+    let role = "role: enum(orgAdmin, cityAdmin, platformAdmin)";
+    let to = [
+        (
+            "role_assignment",
+            role,
+            "role: enum(orgAdmin, cityKeeper was cityAdmin, platformAdmin)",
+        ),
+        ("app", "cityAdmin", "cityKeeper"),
+        ("city", "cityAdmin", "cityKeeper"),
+        ("organization", "cityAdmin", "cityKeeper"),
+        ("event", "me holds cityAdmin", "me holds cityKeeper"),
+    ];
+    let next = step(&[], &to).unwrap_or_else(|refused| panic!("{refused:#?}"));
+    assert_eq!(next.plan.access, [], "{}", next.plan.render());
 }

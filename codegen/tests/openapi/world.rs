@@ -61,6 +61,7 @@ pub fn model() -> Model {
             transaction(),
             secret(),
         ],
+        by_hand: Vec::new(),
         dropped: vec![],
     }
 }
@@ -237,6 +238,7 @@ fn event() -> Entity {
             name: "likes".into(),
             child: LIKE,
             via: "event".into(),
+            create_with: None,
         }],
         derived: vec![
             Derived {
@@ -267,6 +269,7 @@ fn event() -> Entity {
                     from: vec!["draft".into()],
                     to: "published".into(),
                 },
+                sets: Vec::new(),
                 by: host(),
                 when: Some(Expr::Compare {
                     left: column("starts_at"),
@@ -282,6 +285,7 @@ fn event() -> Entity {
                     from: vec!["draft".into(), "published".into()],
                     to: "cancelled".into(),
                 },
+                sets: Vec::new(),
                 by: host(),
                 when: None,
                 reason: true,
@@ -430,6 +434,7 @@ fn field(name: &str, ty: Ty) -> Field {
         moves: false,
         search: false,
         filter: false,
+        beside: None,
         sort: false,
         fixed: false,
         system: false,
@@ -478,6 +483,8 @@ fn entity(name: &str, doc: &str, lifecycle: Lifecycle) -> Entity {
         has: vec![],
         derived: vec![],
         unique: vec![],
+        unique_where: vec![],
+        renamed: vec![],
         exclude: vec![],
         index: vec![],
         checks: vec![],

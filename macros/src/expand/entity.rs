@@ -34,7 +34,7 @@ fn expand(node: &DeriveInput) -> Result<TokenStream> {
                 ::core::result::Result::Ok(Self { #(#reads),* })
             }
 
-            /// Writes such a row as a JSON object, without making a struct of it.
+            /// Writes such a row as members of a JSON object, without making a struct of it.
             pub fn encode(
                 row: &::kernel::private::PgRow,
                 out: &mut ::std::vec::Vec<u8>,
@@ -55,11 +55,11 @@ fn expand(node: &DeriveInput) -> Result<TokenStream> {
 fn column(field: &Field) -> TokenStream {
     let key = format!("\"{}\":", field.name());
     let ty = &field.ty;
-    let omit_null = field
+    let private = field
         .entity
         .iter()
-        .any(|attr| matches!(attr, EntityAttr::OmitNull));
+        .any(|attr| matches!(attr, EntityAttr::Private));
     quote! {
-        ::kernel::value::Column { key: #key, write: <#ty as ::kernel::value::Cell>::write, omit_null: #omit_null }
+        ::kernel::value::Column { key: #key, write: <#ty as ::kernel::value::Cell>::write, private: #private }
     }
 }

@@ -1,6 +1,6 @@
 pub struct Event {
     pub id: Uuid,
     pub r#type: EventType,
-    #[entity(omit_null)]
+    #[entity(private)]
     pub door_code: Option<String>,
 }

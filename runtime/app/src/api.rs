@@ -1,6 +1,6 @@
 //! The whole API: generated and hand-written routes, and the document that describes both.
 
-use crate::{App, modules};
+use crate::{App, hooks, modules};
 use axum::Router;
 use generated::hooks::{AppHooks, resources};
 use kernel::member::proven_by;
@@ -18,9 +18,11 @@ pub fn router(app: &App) -> Router {
 pub fn document() -> &'static str {
     static DOCUMENT: OnceLock<String> = OnceLock::new();
     DOCUMENT.get_or_init(|| {
+        crate::problems::declare();
         let mut document = serde_json::from_str(include_str!("../../../generated/openapi.json"))
             .expect("the generated document is JSON");
         modules::amend(&mut document);
+        hooks::amend(&mut document);
         document.to_string()
     })
 }

@@ -19,6 +19,7 @@ use kernel::{
     cursor::CursorKey,
     http::ConfigError,
     jobs::{CatchUp, Job, Periodic, Schedule},
+    openapi::Objects,
     own::{List, parameter},
     resource::Kind,
 };
@@ -113,8 +114,12 @@ static LIST: List = List::new(
     ],
 );
 
+static OBJECTS: Objects = Objects(&[("AuditLog", "audit_log")]);
+
 #[derive(OpenApi)]
-#[openapi(paths(list))]
+#[openapi(paths(list), modifiers(&OBJECTS), tags(
+    (name = "Oversight", description = "What the administrators of the platform look after: who changed what, and jobs that were given up."),
+))]
 struct Document;
 
 /// One change of one object.
@@ -123,6 +128,7 @@ struct Document;
     "action": "update", "performed_by": "019a6d3c-7c3e-7b1a-9d2f-0242ac120003", "performed_role": "orgAdmin",
     "request_id": "019a6d3c-7c3e-7b1a-9d2f-0242ac120004", "reason": null,
     "changed": {"title": ["Lights", "Festival of Lights"]}, "created_at": "2026-11-20T18:30:00Z"}))]
+#[serde(tag = "object", rename = "audit_log")]
 struct AuditLog {
     id: i64,
     /// As in the specs: `event`

@@ -5,7 +5,7 @@
 
 mod query;
 
-use crate::module::{Module, NoSettings, Parts};
+use crate::module::{Module, NoSettings, Parts, administrator, id};
 use axum::{
     Json, Router,
     extract::{Path, RawQuery, State},
@@ -19,6 +19,7 @@ use kernel::{
     cursor::CursorKey,
     http::ConfigError,
     jobs::{self, CatchUp, Job, Periodic, Revived, Schedule, Work},
+    openapi::Objects,
     problems,
 };
 use query::Query;
@@ -98,8 +99,10 @@ async fn purge(db: &Db) -> Result<()> {
     Ok(())
 }
 
+static OBJECTS: Objects = Objects(&[("DeadJob", "dead_job")]);
+
 #[derive(OpenApi)]
-#[openapi(paths(list, retry, discard))]
+#[openapi(paths(list, retry, discard), modifiers(&OBJECTS))]
 struct Document;
 
 /// A job that failed too often. It is kept for 30 days.
@@ -108,6 +111,7 @@ struct Document;
     "payload": {"template": "reset_password", "to": "•"}, "on_behalf_of": null, "attempts": 20,
     "request_id": "019a6d3c-7c3e-7b1a-9d2f-0242ac120004", "last_error": "the mail server refused the connection",
     "created_at": "2026-11-20T18:30:00Z", "ended_at": "2026-11-23T20:11:00Z"}))]
+#[serde(tag = "object", rename = "dead_job")]
 struct DeadJob {
     id: Uuid,
     /// `<module>.<job>`
@@ -145,13 +149,6 @@ impl From<jobs::Dead> for DeadJob {
             created_at: dead.created_at,
             ended_at: dead.ended_at,
         }
-    }
-}
-
-fn administrator(caller: &Member) -> Result<()> {
-    match caller.holds("platformAdmin") {
-        true => Ok(()),
-        false => Err(Error::forbidden()),
     }
 }
 
@@ -202,10 +199,10 @@ async fn list(
 async fn retry(
     State(queue): State<DeadJobs>,
     caller: Member,
-    Path(id): Path<String>,
+    Path(job): Path<String>,
 ) -> Result<StatusCode> {
     administrator(&caller)?;
-    match jobs::revive(&queue.db, Some(&caller), caller.request_id, job_id(&id)?).await? {
+    match jobs::revive(&queue.db, Some(&caller), caller.request_id, id(&job)?).await? {
         Revived::Queued => Ok(StatusCode::NO_CONTENT),
         Revived::Missing => Err(Error::not_found()),
         Revived::Waiting => Err(Error::new(&problems::CONFLICT)
@@ -225,18 +222,12 @@ async fn retry(
 async fn discard(
     State(queue): State<DeadJobs>,
     caller: Member,
-    Path(id): Path<String>,
+    Path(job): Path<String>,
 ) -> Result<StatusCode> {
     administrator(&caller)?;
-    if jobs::discard(&queue.db, Some(&caller), caller.request_id, job_id(&id)?).await? {
+    if jobs::discard(&queue.db, Some(&caller), caller.request_id, id(&job)?).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(Error::not_found())
     }
-}
-
-/// What is no id is no job's id.
-fn job_id(text: &str) -> Result<Uuid> {
-    let id = Uuid::try_parse(text).ok().filter(|_| text.len() == 36);
-    id.ok_or_else(Error::not_found)
 }

@@ -3,7 +3,35 @@
 use crate::App;
 use generated::hooks::AppHooks;
 use kernel::{Cx, Error, Result, prelude::BoxFuture, problem::Item, problems};
+use serde_json::{Value, json};
 use uuid::Uuid;
+
+/// What the hooks refuse, by operation. A test finds every hook here.
+const REFUSED: [(&str, &str, &str); 2] = [
+    (
+        "/events/{id}/publish",
+        "post",
+        "409 also while nobody can know where it is: an event needs a `venue_id`, a `location` or an `online_url`.",
+    ),
+    (
+        "/quotes/{id}/accept",
+        "post",
+        "the lead has won, other leads of the request are lost, their quotes declined, and the request is settled. 409 also where \
+         another quote of the request has been accepted at the same moment.",
+    ),
+];
+
+/// Says so in the API document.
+pub fn amend(document: &mut Value) {
+    for (path, method, text) in REFUSED {
+        let item = document["paths"].get_mut(path);
+        let operation = item.and_then(|item| item.get_mut(method));
+        if let Some(description) = operation.and_then(|one| one.get_mut("description")) {
+            let before = description.as_str().unwrap_or_default();
+            *description = json!(format!("{before}\n\n**Also**: {text}"));
+        }
+    }
+}
 
 impl AppHooks for App {
     /// People need to know where to go.
@@ -23,6 +51,18 @@ impl AppHooks for App {
                 // Not visible: the statement itself will say what to answer.
                 _ => Ok(()),
             }
+        })
+    }
+
+    /// One quote of a request at a time: of two that are accepted at once the second one sees what the first has decided.
+    fn quote_before_accept<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            // Whoever does not see it locks nothing.
+            sqlx::query("select app.wait_for_request(t.id) from app.quotes t where t.id = $1")
+                .bind(id)
+                .execute(cx.conn())
+                .await?;
+            Ok(())
         })
     }
 }

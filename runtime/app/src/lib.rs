@@ -9,10 +9,15 @@ pub mod clock;
 mod dead_jobs;
 pub mod hooks;
 pub mod mail;
+pub mod marketplace;
 mod me;
 pub mod module;
 pub mod modules;
+pub mod payments;
+pub mod problems;
 pub mod sessions;
+pub mod tickets;
+pub mod wallet;
 pub mod worker;
 
 use kernel::{Db, http::ConfigError, jobs::Work};
@@ -33,6 +38,7 @@ pub struct App {
 
 impl App {
     pub fn new(parts: &Parts, settings: modules::Settings) -> Result<Self, ConfigError> {
+        problems::declare();
         let modules = Modules::new(parts, settings)?;
         let work = modules.work();
         modules

@@ -2,23 +2,27 @@
 //!
 //! `docs/modules.md` builds one from beginning to end.
 
-use crate::{clock::Clock, mail::Mailer};
-use axum::Router;
+use crate::{clock::Clock, mail::Mailer, tickets::Tickets};
+use axum::{Router, http::HeaderMap};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use gateway::Gateway;
 use hmac::{Hmac, KeyInit, Mac};
 use kernel::{
-    Db,
+    Db, Error, Member, Result,
     auth::Tokens,
     config::BodyLimit,
     http::ConfigError,
+    idempotency,
     jobs::{Consumer, Job, Periodic, Work},
+    problems,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use std::sync::{Arc, OnceLock};
 use url::Url;
 use utoipa::openapi::OpenApi;
+use uuid::Uuid;
 
 /// One part of the product that is written by hand.
 pub trait Module: Clone + Send + Sync + 'static {
@@ -109,6 +113,32 @@ pub fn check<M: Module>(module: &M) -> Result<(), String> {
     Ok(())
 }
 
+/// 403 for everybody but platform administrators.
+pub fn administrator(caller: &Member) -> Result<()> {
+    match caller.holds("platformAdmin") {
+        true => Ok(()),
+        false => Err(Error::forbidden()),
+    }
+}
+
+/// The id in a path, in the one spelling that answers use. 404 for what is none: nothing has it.
+pub fn id(text: &str) -> Result<Uuid> {
+    let id = Uuid::try_parse(text).ok().filter(|_| text.len() == 36);
+    id.ok_or_else(Error::not_found)
+}
+
+/// The `Idempotency-Key` of a request on a route that demands one; the layer has refused those without.
+pub fn idempotency_key(headers: &HeaderMap) -> Result<&str> {
+    idempotency::key(headers)?.ok_or_else(|| Error::new(&problems::BAD_REQUEST))
+}
+
+/// Sixteen bytes of SHA-256 in hexadecimal: a short text for a long one, the same for the same.
+pub fn digest(text: &str) -> String {
+    let digest = Sha256::digest(text);
+    let bytes = digest.iter().take(16);
+    bytes.map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// In the spec, or the engine's own: those touch no entity.
 fn is_module(name: &str) -> bool {
     ["audit", "jobs"].contains(&name) || generated::MODULES.contains(&name)
@@ -129,6 +159,18 @@ pub struct Parts {
     pub public_url: Url,
     /// Conveniences of development are refused.
     pub production: bool,
+    /// Who takes payments; without one nothing can be paid by card.
+    pub provider: Option<Provider>,
+    /// Set by the module itself, for modules that are listed after it.
+    pub tickets: Arc<OnceLock<Tickets>>,
+}
+
+/// The payment service.
+#[derive(Clone)]
+pub struct Provider {
+    pub gateway: Arc<dyn Gateway>,
+    /// Whether it moves real money. Events of the other kind are not believed.
+    pub livemode: bool,
 }
 
 impl Parts {

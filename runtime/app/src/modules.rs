@@ -1,6 +1,9 @@
 //! The list of modules: the one place outside of its folder where a module is named.
 
-use crate::{audit_logs::AuditLogs, dead_jobs::DeadJobs, me::Me, module::*, sessions::Sessions};
+use crate::{
+    audit_logs::AuditLogs, dead_jobs::DeadJobs, marketplace::Marketplace, me::Me, module::*,
+    payments::Payments, sessions::Sessions, tickets::Tickets, wallet::Wallet,
+};
 use axum::Router;
 use kernel::{config::BodyLimit, http::ConfigError, jobs::Work};
 use serde_json::Value;
@@ -11,6 +14,11 @@ modules! {
     me: Me,
     audit_logs: AuditLogs,
     dead_jobs: DeadJobs,
+    wallet: Wallet,
+    tickets: Tickets,
+    marketplace: Marketplace,
+    // After tickets, which it tells of payments.
+    payments: Payments,
 }
 
 /// Everything that is asked of all modules, from the list of them.

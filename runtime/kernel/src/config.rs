@@ -66,6 +66,8 @@ pub struct HttpConfig {
     pub drain_timeout: Duration,
     /// Origins that browsers may call from; `null` and `*` are refused.
     pub cors_origins: Vec<String>,
+    /// Also from pages on the same machine, whatever their port: for development.
+    pub cors_localhost: bool,
     /// Addresses or networks (`10.0.0.0/8`) whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<String>,
     pub ip_limit: Option<RateLimit>,
@@ -92,6 +94,7 @@ impl Default for HttpConfig {
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(25),
             cors_origins: Vec::new(),
+            cors_localhost: false,
             trusted_proxies: Vec::new(),
             ip_limit: Some(RateLimit {
                 per_minute: 1200,

@@ -11,6 +11,7 @@ mod run;
 mod writer;
 
 pub(crate) use reader::{Question, Reader, Work};
+pub use run::in_transaction;
 
 use crate::{
     actor::{Actor, Facts},
@@ -275,6 +276,20 @@ impl Cx {
 
     pub(crate) fn module(&self) -> Option<&'static str> {
         self.module
+    }
+
+    /// Goes on as another module, in the same transaction, and says which one it was before: what two modules do together
+    /// is done or not done as one. Only a transaction of a module can.
+    pub async fn work_as(&mut self, name: &'static str) -> Result<&'static str> {
+        let Some(before) = self.module else {
+            return Err(Error::internal("a request does not work as a module"));
+        };
+        sqlx::query("select set_config('app.job', $1, true)")
+            .bind(name)
+            .execute(self.conn())
+            .await?;
+        self.module = Some(name);
+        Ok(before)
     }
 
     /// The worker of this process looks for jobs once this is committed.

@@ -62,6 +62,53 @@ impl Error {
         self
     }
 
+    /// What it tells the client. The cause stays.
+    pub(crate) fn copy(&self) -> Self {
+        self.0.problem.clone().into()
+    }
+
+    /// One more thing that is wrong with the same request. What is wrong by itself comes before what does not fit
+    /// other data: a conflict with an invalid value beside it is an invalid request.
+    pub(crate) fn with_finding(mut self, item: Item) -> Self {
+        let kind = match item.code {
+            "reference" => &problems::REFERENCE,
+            "conflict" => &problems::CONFLICT,
+            _ => &problems::INVALID,
+        };
+        let problem = &mut self.0.problem;
+        if rank(kind) < rank(problem.kind) {
+            (problem.kind, problem.detail) = (kind, kind.doc.into());
+        }
+        let same = |known: &Item| {
+            (&known.pointer, &known.parameter, known.code)
+                == (&item.pointer, &item.parameter, item.code)
+        };
+        if !problem.errors.iter().any(same) {
+            problem.errors.push(item);
+        }
+        self
+    }
+
+    /// Together with what was found before it. What has no list stands for itself: a body that can't be read, a header.
+    pub(crate) fn after(self, first: Option<Self>) -> Self {
+        match first {
+            None => self,
+            Some(first) if first.0.problem.errors.is_empty() => first,
+            Some(_) if self.0.problem.errors.is_empty() => self,
+            Some(first) => {
+                let items = self.0.problem.errors.into_iter();
+                items.fold(first, Self::with_finding)
+            }
+        }
+    }
+
+    /// With each thing that is wrong told otherwise.
+    pub(crate) fn map_items(mut self, told: impl FnMut(Item) -> Item) -> Self {
+        let items = std::mem::take(&mut self.0.problem.errors);
+        self.0.problem.errors = items.into_iter().map(told).collect();
+        self
+    }
+
     pub fn retry_after(mut self, seconds: u64) -> Self {
         self.0.problem.retry_after = Some(seconds);
         self
@@ -136,6 +183,17 @@ impl Error {
     pub fn is_refusal(&self) -> bool {
         self.0.again == Again::No && self.0.problem.kind.status < 500
     }
+}
+
+/// The order of kinds that values are refused with.
+fn rank(kind: &Kind) -> usize {
+    let order = [
+        &problems::INVALID,
+        &problems::REFERENCE,
+        &problems::CONFLICT,
+    ];
+    let at = order.iter().position(|known| known.slug == kind.slug);
+    at.unwrap_or(order.len())
 }
 
 impl From<Problem> for Error {

@@ -26,7 +26,7 @@ pub enum Precondition {
     Missing,
     /// `*`
     Any,
-    /// One of these; possibly none, because a weak or foreign tag matches nothing.
+    /// One of these; possibly none, because a foreign tag matches nothing.
     Versions(Vec<i64>),
 }
 
@@ -39,8 +39,9 @@ impl Precondition {
             for tag in tags(value, &header::IF_MATCH)? {
                 match tag {
                     Tag::Any => return Ok(Self::Any),
-                    Tag::Strong(text) => all.extend(version(text)),
-                    Tag::Weak(_) => {}
+                    // Weak ones too: whoever compresses an answer on its way makes its tag weak, and the version in it
+                    // says as much as before.
+                    Tag::One(text) => all.extend(version(text)),
                 }
             }
         }
@@ -73,36 +74,59 @@ pub fn not_modified(headers: &HeaderMap, current: &HeaderValue) -> Result<bool> 
         for tag in tags(value, &header::IF_NONE_MATCH)? {
             match tag {
                 Tag::Any => return Ok(true),
-                Tag::Strong(text) | Tag::Weak(text) => {
-                    if current
-                        .as_bytes()
-                        .strip_prefix(b"\"")
-                        .and_then(|tag| tag.strip_suffix(b"\""))
-                        == Some(text.as_bytes())
-                    {
-                        return Ok(true);
-                    }
-                }
+                Tag::One(text) if opaque(current) == Some(uncompressed(text)) => return Ok(true),
+                Tag::One(_) => {}
             }
         }
     }
     Ok(false)
 }
 
-enum Tag<'a> {
-    Any,
-    Strong(&'a str),
-    Weak(&'a str),
+/// The tag of the same answer in another encoding, which is not the same byte by byte.
+pub fn weaken(tag: &HeaderValue) -> Option<HeaderValue> {
+    let text = tag.to_str().ok().filter(|text| text.starts_with('"'))?;
+    HeaderValue::try_from(format!("W/{text}")).ok()
 }
 
+enum Tag<'a> {
+    Any,
+    /// Strong or weak: the two differ in nothing that is asked here.
+    One(&'a str),
+}
+
+/// Of `3-9f2c4e1ab07d5583`, or of `3` alone: lists and nested objects show versions and no tags.
 fn version(tag: &str) -> Option<i64> {
-    let (version, hash) = tag.split_once('-')?;
+    let (version, hash) = tag.split_once('-').unwrap_or((tag, "none"));
     let plain = version.bytes().all(|byte| byte.is_ascii_digit());
     if plain && !hash.is_empty() {
         version.parse().ok()
     } else {
         None
     }
+}
+
+fn opaque(tag: &HeaderValue) -> Option<&str> {
+    tag.to_str().ok()?.strip_prefix('"')?.strip_suffix('"')
+}
+
+/// Without what proxies put behind a tag when they compress its answer.
+fn uncompressed(tag: &str) -> &str {
+    let ends = ["--gzip", "-gzip", "-br", "-zstd", ";gzip", ";br"];
+    ends.iter()
+        .find_map(|end| tag.strip_suffix(end))
+        .unwrap_or(tag)
+}
+
+/// A tag that lost its quotes on the way, to the next comma: version, and perhaps hash.
+fn unquoted(text: &str) -> Option<(&str, &str)> {
+    let (tag, _) = text.split_once(',').unwrap_or((text, ""));
+    let rest = &text[tag.len()..];
+    let tag = tag.trim_end();
+    let is_ours = tag.starts_with(|c: char| c.is_ascii_digit())
+        && tag
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    is_ours.then_some((tag, rest))
 }
 
 fn tags<'a>(value: &'a HeaderValue, name: &HeaderName) -> Result<Vec<Tag<'a>>> {
@@ -116,19 +140,13 @@ fn tags<'a>(value: &'a HeaderValue, name: &HeaderName) -> Result<Vec<Tag<'a>>> {
     }
     let mut tags = Vec::new();
     while !rest.is_empty() {
-        let (weak, quoted) = match rest.strip_prefix("W/") {
-            Some(quoted) => (true, quoted),
-            None => (false, rest),
-        };
-        let (text, after) = quoted
-            .strip_prefix('"')
-            .and_then(|text| text.split_once('"'))
-            .ok_or_else(error)?;
-        tags.push(if weak {
-            Tag::Weak(text)
-        } else {
-            Tag::Strong(text)
-        });
+        let tag = rest.strip_prefix("W/").unwrap_or(rest);
+        let (text, after) = match tag.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"'),
+            None => unquoted(tag),
+        }
+        .ok_or_else(error)?;
+        tags.push(Tag::One(text));
         rest = after.trim_start();
         if let Some(after) = rest.strip_prefix(',') {
             rest = after.trim_start();
@@ -176,16 +194,32 @@ mod tests {
             if_match(&["\"3-ab\", \"4-cd\"", "\"5-ef\""]).unwrap(),
             Versions(vec![3, 4, 5])
         );
+        for one in [
+            "W/\"3-ab\"",
+            "\"3\"",
+            "3",
+            "3-ab",
+            "W/\"3\"",
+            "\"3-ab-gzip\"",
+        ] {
+            assert_eq!(if_match(&[one]).unwrap(), Versions(vec![3]), "{one}");
+        }
+        assert_eq!(if_match(&["3, \"4\""]).unwrap(), Versions(vec![3, 4]));
         assert_eq!(
-            if_match(&["W/\"3-ab\""]).unwrap(),
-            Versions(vec![]),
-            "weak tags never match"
-        );
-        assert_eq!(
-            if_match(&["\"foreign\", \"-1-x\", \"+3-x\""]).unwrap(),
+            if_match(&["\"foreign\", \"-1-x\", \"+3-x\", \"\", \"3-\""]).unwrap(),
             Versions(vec![])
         );
-        for bad in ["3-ab", "\"3-ab", "", "\"a\" \"b\"", ","] {
+        for bad in [
+            "\"3-ab",
+            "3\"",
+            "",
+            "\"a\" \"b\"",
+            ",",
+            "3 4",
+            "abc",
+            "-3",
+            "3-ä",
+        ] {
             assert_eq!(if_match(&[bad]).unwrap_err().status(), 400, "{bad}");
         }
     }
@@ -199,5 +233,9 @@ mod tests {
         assert!(asked("\"7-44136fa355b3678a\"") && asked("W/\"7-44136fa355b3678a\"") && asked("*"));
         assert!(!asked("\"7-0000000000000000\""));
         assert!(asked("\"1-x\", \"7-44136fa355b3678a\""));
+        assert!(asked("\"7-44136fa355b3678a-gzip\"") && asked("7-44136fa355b3678a"));
+        assert!(!asked("\"7\""), "a version is not the whole");
+        assert_eq!(weaken(&current).unwrap(), "W/\"7-44136fa355b3678a\"");
+        assert_eq!(weaken(&weaken(&current).unwrap()), None);
     }
 }

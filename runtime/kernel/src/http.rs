@@ -4,13 +4,15 @@
 
 pub mod body;
 pub mod client;
+mod compress;
 pub mod cors;
 pub mod docs;
 pub mod health;
+pub mod home;
 mod identify;
 pub mod limits;
 pub mod metrics;
-mod outer;
+pub(crate) mod outer;
 
 pub use body::{Json, Raw, Sent};
 
@@ -19,7 +21,10 @@ use crate::{
     config::HttpConfig,
     http::{client::Network, cors::Origins, limits::Limiter},
 };
-use axum::{Router, middleware::from_fn_with_state};
+use axum::{
+    Router,
+    middleware::{from_fn_with_state, map_response},
+};
 use std::{net::IpAddr, sync::Arc};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
@@ -53,7 +58,7 @@ impl Http {
         Ok(Arc::new(Self {
             auth,
             proxies,
-            origins: Origins::new(&config.cors_origins)?,
+            origins: Origins::new(&config.cors_origins, config.cors_localhost)?,
             per_ip: config
                 .ip_limit
                 .map(|limit| Limiter::new("ip", limit))
@@ -74,6 +79,8 @@ impl Http {
             .route_layer(from_fn_with_state(self.clone(), identify::identify))
             .merge(docs::router())
             .layer(from_fn_with_state(self.clone(), outer::outer))
+            .layer(compress::layer())
+            .layer(map_response(compress::weaken))
     }
 
     pub(crate) fn proxies(&self) -> &[Network] {

@@ -1,26 +1,37 @@
 //! What a request body becomes: the traits that `#[derive(Input)]` and `#[derive(Choice)]` implement,
 //! and the helpers their expansions call. Knows no entity and no HTTP.
 
+mod address;
 mod bind;
 mod body;
 mod check;
 mod choice;
+mod codes;
 mod edit;
 mod format;
+mod items;
 mod json;
 mod line;
+mod phone;
 mod scalar;
 pub mod schema;
+mod social;
+#[cfg(test)]
+mod social_tests;
+mod tags;
 
 pub use bind::{bind, bind_patch};
 pub use body::Body;
 pub use check::Check;
 pub use choice::{Choice, choice};
+pub use codes::{COUNTRIES, CURRENCIES};
 pub use edit::{Edit, Merge, Parts};
 pub use format::Format;
+pub use items::{Objects, Values};
 pub use json::{DEPTH_MAX, Node};
-pub use line::{LINE_MAX, is_line, is_seen, line_of};
+pub use line::{LINE_MAX, is_line, is_seen, line_of, normal_line};
 pub use scalar::{FromJson, Place};
+pub use social::Network;
 
 use sqlx::postgres::PgArguments;
 use std::any::Any;

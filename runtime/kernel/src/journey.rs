@@ -6,10 +6,13 @@
 pub mod act;
 pub mod create;
 mod diagnose;
+mod findings;
 pub mod get;
 pub mod list;
+mod read_only;
 mod refused;
 mod stayed;
+mod together;
 pub mod update;
 
 use crate::{
@@ -225,7 +228,7 @@ struct Shown {
 impl Shown {
     fn of(resource: &Resource, row: &PgRow) -> Result<Self, sqlx::Error> {
         let mut body = Vec::with_capacity(1024);
-        (resource.encode)(row, &mut body)?;
+        resource.write(row, &mut body)?;
         Ok(Self {
             tag: etag::tag(version(row)?, &body),
             body,

@@ -2,13 +2,16 @@
 //!
 //! What a caller may see is not decided here: the database leaves out the rest.
 
+mod condition;
 pub mod cursor;
 pub(crate) mod expand;
 pub mod own;
 mod place;
 pub(crate) mod query;
 pub(crate) mod text;
+mod time;
 mod value;
+mod values;
 
 use crate::{
     caller::Caller,
@@ -92,14 +95,15 @@ impl Page<'_> {
             if index > 0 {
                 out.push(b',');
             }
-            (self.resource.encode)(row, &mut out)?;
+            self.resource.write(row, &mut out)?;
             related.write(&self.query.expand, row, &mut out)?;
         }
         out.extend_from_slice(b"],\"next_cursor\":");
         match found.rows.last().filter(|_| found.more) {
             Some(last) => {
+                let place = self.place_of(last, reader).await?;
                 out.push(b'"');
-                out.extend_from_slice(self.seal(last)?.as_bytes());
+                out.extend_from_slice(self.seal(last, place)?.as_bytes());
                 out.push(b'"');
             }
             None => out.extend_from_slice(b"null"),
@@ -149,15 +153,32 @@ impl Page<'_> {
         scope
     }
 
-    fn seal(&self, last: &PgRow) -> Result<String> {
+    /// Where the last row of the page is, if that is what they are ordered by.
+    async fn place_of(&self, last: &PgRow, reader: &mut Reader) -> Result<Option<Point>> {
+        let Order::Distance(places) = self.query.order else {
+            return Ok(None);
+        };
+        if let Some(own) = last.try_get(places.column)? {
+            return Ok(Some(own));
+        }
+        let statement = text::place_beside(places, last.try_get("id")?);
+        let statement = statement.map_err(Error::internal)?;
+        let rows = reader.fetch(statement.question()).await?;
+        // Gone since the page was read: the same question has another answer by now.
+        let row = rows.first().ok_or_else(|| {
+            Error::unavailable()
+                .retry_after(1)
+                .because("the last place is gone")
+        })?;
+        Ok(Some(row.try_get(0)?))
+    }
+
+    fn seal(&self, last: &PgRow, place: Option<Point>) -> Result<String> {
         let key = match self.query.order {
             Order::Id(_) => None,
             Order::By(sort, _) => Some(Value::of_row(sort.kind, last, sort.name)?.text()),
             // Where it was: how far that is, the database computes again, to the same last digit.
-            Order::Distance(column) => {
-                let place: Point = last.try_get(column)?;
-                Some(format!("{} {}", place.lng, place.lat))
-            }
+            Order::Distance(_) => place.map(|place| format!("{} {}", place.lng, place.lat)),
         };
         Ok(self.scope().seal(key.as_deref(), last.try_get("id")?))
     }

@@ -1,26 +1,35 @@
-//! `GET /openapi.json` and the pages under `/docs` that show it.
+//! `GET /openapi.json`, its parts under `/openapi/`, and the pages under `/docs` that show them.
 //!
 //! The document is put together on the first request, from the generated one and from what the
 //! application says about its hand-written routes. Knows no entity.
 
+mod groups;
+mod lists;
 mod merge;
+mod objects;
 mod own;
 mod page;
+mod unused;
 
+pub use objects::Objects;
+
+use crate::{Error, Result, problems};
 use axum::{
     Router,
     body::Body,
-    extract::State,
+    extract::{Path, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, OnceLock};
 
 pub const PATH: &str = "/openapi.json";
+/// Where the parts of it are.
+const PARTS: &str = "/openapi/";
 
 /// Describes the hand-written routes: `<ApiDoc as utoipa::OpenApi>::openapi`.
 pub type HandWritten = fn() -> utoipa::openapi::OpenApi;
@@ -29,23 +38,41 @@ pub type HandWritten = fn() -> utoipa::openapi::OpenApi;
 struct Document {
     generated: &'static str,
     hand_written: HandWritten,
-    served: OnceLock<Served>,
+    servers: Vec<String>,
+    /// What stands in examples, and what is to stand there instead.
+    examples: Vec<(String, String)>,
+    served: OnceLock<Vec<Served>>,
 }
 
+/// The whole document, or a part of it.
 struct Served {
+    /// For whoever chooses between them.
+    name: String,
+    path: String,
     text: Bytes,
     etag: HeaderValue,
 }
 
 /// The document and the pages. To be merged into the routes of the API.
-pub fn router(generated: &'static str, hand_written: HandWritten) -> Router {
+///
+/// `servers` are the addresses that clients know; `examples` says what is to stand in examples instead of what does, such as ids of objects that are really there.
+pub fn router(
+    generated: &'static str,
+    hand_written: HandWritten,
+    servers: Vec<String>,
+    examples: Vec<(String, String)>,
+) -> Router {
     let document = Arc::new(Document {
         generated,
         hand_written,
+        servers,
+        examples,
         served: OnceLock::new(),
     });
     Router::new()
-        .route(PATH, get(json))
+        .route(PATH, get(whole))
+        .route(&format!("{PARTS}{{file}}"), get(part))
+        .route("/docs/swagger-initializer.js", get(initializer))
         .with_state(document)
         .merge(page::router())
 }
@@ -53,7 +80,7 @@ pub fn router(generated: &'static str, hand_written: HandWritten) -> Router {
 /// The whole document: generated routes, hand-written routes, and the engine's own.
 ///
 /// Fails only if the generated text is not a document, which no released build can have.
-pub fn document(generated: &str, hand_written: HandWritten) -> Result<Value, serde_json::Error> {
+pub fn document(generated: &str, hand_written: HandWritten) -> serde_json::Result<Value> {
     let mut document: Value = serde_json::from_str(generated)?;
     merge::add(
         &mut document,
@@ -61,31 +88,50 @@ pub fn document(generated: &str, hand_written: HandWritten) -> Result<Value, ser
         merge::Place::First,
     );
     merge::add(&mut document, own::document(), merge::Place::Last);
+    lists::add(&mut document);
+    // Whose document it is, and what may be done with it: with this program, so its licence.
+    let title = document["info"]["title"].clone();
+    document["info"]["contact"] = json!({"name": title});
+    document["info"]["license"] =
+        json!({"name": env!("CARGO_PKG_LICENSE"), "identifier": env!("CARGO_PKG_LICENSE")});
+    unused::remove(&mut document);
     Ok(document)
 }
 
-async fn json(State(document): State<Arc<Document>>, headers: HeaderMap) -> Response {
-    let served = document.served();
-    let known = headers
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
-        .any(|sent| names(sent, &served.etag));
-    let (status, body) = match known {
-        true => (StatusCode::NOT_MODIFIED, Body::empty()),
-        false => (StatusCode::OK, Body::from(served.text.clone())),
-    };
-    let headers = [
-        (
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        ),
-        (
-            header::CACHE_CONTROL,
-            HeaderValue::from_static("public, no-cache"),
-        ),
-        (header::ETAG, served.etag.clone()),
-    ];
-    (status, headers, body).into_response()
+async fn whole(State(document): State<Arc<Document>>, headers: HeaderMap) -> Result<Response> {
+    document.answer(PATH, &headers)
+}
+
+async fn part(
+    State(document): State<Arc<Document>>,
+    Path(file): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response> {
+    document.answer(&format!("{PARTS}{file}"), &headers)
+}
+
+async fn initializer(State(document): State<Arc<Document>>) -> Response {
+    let all = document.served().iter();
+    let urls: Vec<Value> = all
+        .map(|one| json!({"name": one.name, "url": one.path}))
+        .collect();
+    page::initializer(&json!(urls))
+}
+
+impl Served {
+    fn new(name: &str, path: String, text: String) -> Self {
+        let hash: String = Sha256::digest(&text)
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Self {
+            name: name.to_owned(),
+            path,
+            text: Bytes::from(text),
+            etag: HeaderValue::from_str(&format!("\"{hash}\"")).expect("hexadecimal"),
+        }
+    }
 }
 
 /// Whether `If-None-Match` names the tag; weak tags count, as for every read.
@@ -99,24 +145,60 @@ fn names(sent: &HeaderValue, etag: &HeaderValue) -> bool {
 }
 
 impl Document {
-    fn served(&self) -> &Served {
+    fn answer(&self, path: &str, headers: &HeaderMap) -> Result<Response> {
+        let served = self.served().iter().find(|served| served.path == path);
+        let served = served.ok_or_else(|| Error::new(&problems::NO_ROUTE))?;
+        let known = headers
+            .get_all(header::IF_NONE_MATCH)
+            .iter()
+            .any(|sent| names(sent, &served.etag));
+        let (status, body) = match known {
+            true => (StatusCode::NOT_MODIFIED, Body::empty()),
+            false => (StatusCode::OK, Body::from(served.text.clone())),
+        };
+        let headers = [
+            (
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/json"),
+            ),
+            (
+                header::CACHE_CONTROL,
+                HeaderValue::from_static("public, no-cache"),
+            ),
+            (header::ETAG, served.etag.clone()),
+        ];
+        Ok((status, headers, body).into_response())
+    }
+
+    /// The whole document, then its parts.
+    fn served(&self) -> &[Served] {
         self.served.get_or_init(|| {
-            let text = match document(self.generated, self.hand_written) {
-                Ok(document) => Bytes::from(document.to_string()),
+            let whole = |text| Served::new("Everything", PATH.to_owned(), text);
+            let document = match document(self.generated, self.hand_written) {
+                Ok(mut document) => {
+                    let servers = self.servers.iter();
+                    document["servers"] = servers.map(|url| json!({"url": url})).collect();
+                    document
+                }
                 // Better the generated text as it is than none.
                 Err(error) => {
                     tracing::error!(%error, "the API document could not be put together");
-                    Bytes::from_static(self.generated.as_bytes())
+                    return vec![whole(self.generated.to_owned())];
                 }
             };
-            let hash: String = Sha256::digest(&text)
-                .iter()
-                .take(8)
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
-            let etag = HeaderValue::from_str(&format!("\"{hash}\"")).expect("hexadecimal");
-            Served { text, etag }
+            let mut all = vec![whole(self.written(&document))];
+            all.extend(groups::split(&document).into_iter().map(|group| {
+                let path = format!("{PARTS}{}", group.file);
+                Served::new(&group.name, path, self.written(&group.document))
+            }));
+            all
         })
+    }
+
+    fn written(&self, document: &Value) -> String {
+        let text = document.to_string();
+        let all = self.examples.iter();
+        all.fold(text, |text, (example, real)| text.replace(example, real))
     }
 }
 

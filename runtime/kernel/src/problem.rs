@@ -76,7 +76,7 @@ impl Problem {
         response
     }
 
-    fn body(&self, instance: Option<Uuid>) -> Vec<u8> {
+    pub(crate) fn body(&self, instance: Option<Uuid>) -> Vec<u8> {
         #[derive(Serialize)]
         struct Document<'a> {
             r#type: String,

@@ -1,6 +1,9 @@
 //! Every kind of problem the API answers with: the one documented list.
 //!
-//! Served as documentation under `/problems/{slug}`. Knows no HTTP machinery, only names and texts.
+//! Served as documentation under `/problems/{slug}`. Knows no HTTP machinery, only names and texts. An application adds
+//! its own with [`declare`].
+
+use std::sync::OnceLock;
 
 /// A problem type of RFC 9457.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,15 +16,44 @@ pub struct Kind {
     pub doc: &'static str,
 }
 
-macro_rules! kinds {
+/// A list of kinds: a static for each, and `ALL`.
+#[macro_export]
+macro_rules! problem_kinds {
     ($($name:ident = $status:literal, $slug:literal, $title:literal, $doc:literal;)*) => {
-        $(#[doc = $doc] pub static $name: Kind = Kind { slug: $slug, status: $status, title: $title, doc: $doc };)*
+        $(#[doc = $doc]
+        pub static $name: $crate::problems::Kind =
+            $crate::problems::Kind { slug: $slug, status: $status, title: $title, doc: $doc };)*
         /// In the order of their status.
-        pub static ALL: &[&Kind] = &[$(&$name),*];
+        pub static ALL: &[&$crate::problems::Kind] = &[$(&$name),*];
     };
 }
 
-kinds! {
+/// What an application adds to the lists.
+pub struct Own {
+    pub kinds: &'static [&'static Kind],
+    pub codes: &'static [(&'static str, &'static str)],
+}
+
+static OWN: OnceLock<&'static Own> = OnceLock::new();
+
+/// Adds the application's own problem types and codes, once per process: they are constants of the program.
+pub fn declare(own: &'static Own) {
+    OWN.get_or_init(|| own);
+}
+
+/// Every kind, those of the application last.
+pub fn all() -> impl Iterator<Item = &'static Kind> {
+    let own = OWN.get().map_or(&[][..], |own| own.kinds);
+    ALL.iter().chain(own).copied()
+}
+
+/// Every code with what it means, those of the application last.
+pub fn codes() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    let own = OWN.get().map_or(&[][..], |own| own.codes);
+    CODES.iter().chain(own)
+}
+
+problem_kinds! {
     SYNTAX = 400, "invalid-syntax", "The request body is not valid JSON",
         "The body could not be read as one JSON object: a syntax error, a key given twice, or nesting that is too deep. Nothing was changed.";
     BAD_REQUEST = 400, "bad-request", "The request could not be understood",
@@ -85,7 +117,7 @@ kinds! {
 }
 
 pub fn by_slug(slug: &str) -> Option<&'static Kind> {
-    ALL.iter().copied().find(|kind| kind.slug == slug)
+    all().find(|kind| kind.slug == slug)
 }
 
 /// For answers that arose outside our code (router, HTTP library).
@@ -110,6 +142,31 @@ pub fn by_status(status: u16) -> &'static Kind {
         _ => &BAD_REQUEST,
     }
 }
+
+/// `errors[].code`: what can be wrong with a value, with what it means. A code that is missing here is in no document,
+/// and generated clients do not know it; the system tests hold every answer they get against this list.
+pub static CODES: &[(&str, &str)] = &[
+    ("required", "it is missing"),
+    ("unknown", "there is no such property or parameter here"),
+    ("repeated", "it was given twice"),
+    ("type", "it is of another JSON type"),
+    ("null", "it can't be empty"),
+    ("length", "it is too short or too long"),
+    ("range", "it is too small or too large"),
+    ("format", "it is not written as it has to be"),
+    ("choice", "it is none of the values that there are"),
+    ("invalid", "a rule of the object does not hold"),
+    ("read_only", "only the server changes it"),
+    ("reserved", "the name is kept for the platform"),
+    ("weak", "the password is guessed at once"),
+    ("forbidden", "the caller may not set it"),
+    (
+        "reference",
+        "the object it names is missing, archived or hidden",
+    ),
+    ("conflict", "another object has this value"),
+    ("blocked", "another object is in the way"),
+];
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,11 @@
 //! One `static Resource` per entity, no generics: the request journeys are compiled once for all of them.
 //! Knows no entity, runs nothing.
 
-use crate::{actor::Actor, input::Input, rule::Rule};
+use crate::{
+    actor::Actor,
+    input::{Format, Input},
+    rule::Rule,
+};
 use sqlx::postgres::PgRow;
 
 /// One entity as the engine sees it.
@@ -34,10 +38,11 @@ pub struct Resource {
     pub sorts: &'static [Sort],
     pub expands: &'static [Expand],
     pub children: &'static [Child],
+    pub together: &'static [Together],
     pub transitions: &'static [Transition],
     /// Constraint name → what to answer when the database refuses.
     pub constraints: &'static [Constraint],
-    /// Writes the row as a JSON object. `Scope::One` answers carry `allowed_actions`.
+    /// Writes the row as members of a JSON object; see [`Resource::write`]. `Scope::One` answers carry `allowed_actions`.
     pub encode: fn(&PgRow, &mut Vec<u8>) -> Result<(), sqlx::Error>,
     /// `None`: no such route.
     pub create: Option<Decode>,
@@ -46,11 +51,25 @@ pub struct Resource {
     /// Updatable columns that not everyone may read: a statement that keeps their old value would have to
     /// read it, so there is one text per set of those that are given.
     pub private: &'static [&'static str],
+    /// Properties of an answer that no update changes. A body may repeat them.
+    pub fixed: &'static [&'static str],
+    /// Such that move by themselves: what a body says of them is not looked at.
+    pub moving: &'static [&'static str],
     /// Actions with a hook: `create`, `update`, `archive`, verbs.
     pub hooks: &'static [&'static str],
 }
 
 impl Resource {
+    /// Writes the row as a JSON object that says first what it is: `{"object":"event","id":…}`.
+    pub fn write(&self, row: &PgRow, out: &mut Vec<u8>) -> Result<(), sqlx::Error> {
+        out.extend_from_slice(b"{\"object\":\"");
+        out.extend_from_slice(self.name.as_bytes());
+        out.push(b'"');
+        (self.encode)(row, out)?;
+        out.push(b'}');
+        Ok(())
+    }
+
     /// The text that reads one object with what this caller may do with it.
     pub fn get_text(&self, actor: &Actor) -> &'static str {
         match actor {
@@ -158,12 +177,18 @@ pub struct Filter {
     /// view `app.events_public`.
     pub sql: &'static str,
     pub kind: Kind,
+    /// What is null where the object has none, for `.null=`; empty where it always has one.
+    pub null: &'static str,
+    /// Of a Point: the view with those that have no place of their own, at the place of something else; or empty.
+    pub beside: &'static str,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Uuid,
     Text,
+    /// A text of this format: what is sent is brought into the form that is stored.
+    Formatted(Format),
     /// Closed set; the values are in the API document.
     Enum(&'static [&'static str]),
     Int,
@@ -210,6 +235,20 @@ pub struct Child {
     pub sql: &'static str,
 }
 
+/// Objects that a body may hold, to be created with the one that it is for.
+pub struct Together {
+    /// The list in the body: `ticket_types`
+    pub name: &'static str,
+    /// entity name of the objects
+    pub entity: &'static str,
+    /// How they refer to the object around them: `event_id`
+    pub column: &'static str,
+    /// `host_type`
+    pub type_column: Option<&'static str>,
+    /// How many at most.
+    pub max: usize,
+}
+
 pub struct Transition {
     /// `publish`
     pub name: &'static str,
@@ -249,7 +288,23 @@ pub enum Answer {
 
 impl Filter {
     pub const fn new(param: &'static str, sql: &'static str, kind: Kind) -> Self {
-        Filter { param, sql, kind }
+        Filter {
+            param,
+            sql,
+            kind,
+            null: "",
+            beside: "",
+        }
+    }
+
+    /// Without a place of its own it is where this view says.
+    pub const fn or_in(self, beside: &'static str) -> Self {
+        Filter { beside, ..self }
+    }
+
+    /// May be empty, which is where `null` is.
+    pub const fn nullable(self, null: &'static str) -> Self {
+        Filter { null, ..self }
     }
 }
 

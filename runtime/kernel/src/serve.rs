@@ -4,6 +4,7 @@
 
 mod patience;
 mod shares;
+mod worded;
 
 use crate::http::{
     Http,
@@ -26,6 +27,7 @@ use tokio::{
     time::sleep,
 };
 use tower::Service;
+use worded::Worded;
 
 /// Answers requests until `stop` completes, then lets those in progress finish.
 pub async fn serve(
@@ -80,7 +82,7 @@ pub async fn serve(
             request.extensions_mut().insert(peer);
             routes.clone().call(request.map(Body::new))
         });
-        let stream = TokioIo::new(Patient::new(stream, http.config.write_timeout));
+        let stream = TokioIo::new(Worded::new(Patient::new(stream, http.config.write_timeout)));
         let connection = builder(&http).serve_connection(stream, service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
@@ -140,7 +142,7 @@ fn builder(http: &Http) -> http1::Builder {
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(http.config.header_timeout)
-        // Moderate excess is refused by the outer layer with a problem; this is where reading stops.
-        .max_header_size(2 * http.config.max_header_bytes);
+        // Moderate excess is refused by the outer layer, which knows the client; this is where reading stops.
+        .max_header_size(4 * http.config.max_header_bytes);
     builder
 }

@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::settings::{Common, Http, Mail, Owner, Roles, Tokens, Worker};
+use crate::settings::{Common, Http, Mail, Owner, Roles, Stripe, Tokens, Worker};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -40,6 +40,8 @@ pub enum Command {
     Token(Box<Token>),
     /// Print a fresh key for TOKEN_KEY
     TokenKey,
+    /// Print the API document, of all routes
+    Openapi,
     /// List all settings
     Settings {
         /// As the text of a settings file
@@ -81,6 +83,8 @@ pub struct App {
     pub tokens: Tokens,
     #[command(flatten)]
     pub mail: Mail,
+    #[command(flatten)]
+    pub stripe: Stripe,
     #[command(flatten)]
     pub modules: app::modules::Settings,
 }
@@ -155,12 +159,14 @@ pub struct Seed {
     pub what: SeedWhat,
 }
 
-#[derive(Subcommand, Clone, Copy, Debug)]
+#[derive(Subcommand, Clone, Debug)]
 pub enum SeedWhat {
     /// Countries and cities
     Reference,
     /// Members, profiles, events and what they did, all invented; never in production
     Demo,
+    /// Orders of the demonstration's members, paid through a fake of Stripe while the server runs; never in production
+    Trade(Box<App>),
 }
 
 #[derive(Args, Clone, Debug)]

@@ -2,6 +2,7 @@
 
 mod admin;
 mod database;
+mod openapi;
 mod seed;
 mod serve;
 mod token;
@@ -25,6 +26,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Seed(arguments) => seed::run(&cli.common, &arguments).await?,
         Command::Token(arguments) => token::print(&cli.common, &arguments).await?,
         Command::TokenKey => print!("{}", token::fresh_key()),
+        Command::Openapi => println!("{}", openapi::text()?),
         Command::Settings { write: true, .. } => settings::document::write()?,
         Command::Settings { example: true, .. } => print!("{}", settings::document::example()),
         Command::Settings { .. } => print!("{}", settings::document::table()),

@@ -85,7 +85,8 @@ pub struct Http {
     /// A second listener for `/livez`, `/readyz` and `/metrics`. Without it only `/livez` is served.
     #[arg(long, env = "ADMIN_LISTEN")]
     pub admin_listen: Option<SocketAddr>,
-    /// Origins that browsers may call the API from, separated by commas.
+    /// Origins that browsers may call the API from, separated by commas. In development also every page of the same
+    /// machine.
     #[arg(long, env = "CORS_ORIGINS", value_delimiter = ',')]
     pub cors_origins: Vec<String>,
     /// Addresses or networks whose `X-Forwarded-For` is believed, separated by commas.
@@ -230,6 +231,20 @@ pub enum SmtpTls {
     Starttls,
     Implicit,
     None,
+}
+
+/// The way to the payment provider.
+#[derive(Args, Clone, Debug)]
+pub struct Stripe {
+    #[command(flatten)]
+    pub stripe_secret_key: secret::StripeSecretKey,
+    /// Where Stripe answers. Another address is for something that plays Stripe, such as `fake-stripe`.
+    #[arg(long, env = "STRIPE_URL", default_value = "https://api.stripe.com")]
+    pub stripe_url: Url,
+    /// A call of Stripe has its answer within this time, all its attempts together, or counts as not answered. Less than
+    /// `HANDLER_TIMEOUT_SECONDS`.
+    #[arg(long, env = "STRIPE_TIMEOUT_SECONDS", default_value_t = 12)]
+    pub stripe_timeout_seconds: u64,
 }
 
 /// Jobs, and work that comes round again.

@@ -1,9 +1,10 @@
 //! From settings to a running application.
 
 use crate::{
-    cli,
+    cli, seed,
     settings::{
-        Common, Environment, Http as HttpSettings, Mail, Roles, Secret, SmtpTls, Tokens, Worker,
+        Common, Environment, Http as HttpSettings, Mail, Roles, Secret, SmtpTls, Stripe, Tokens,
+        Worker,
     },
 };
 use anyhow::{Context, Result, bail};
@@ -11,17 +12,23 @@ use app::{
     App,
     clock::Clock,
     mail::{Encryption, FileMailer, LogMailer, Mailer, SmtpConfig, SmtpMailer},
-    module, modules,
+    module::{self, Provider},
+    modules,
 };
 use axum::Router;
 use kernel::{
     Db,
     auth::{Authenticator, External, Tokens as Issuer},
     config::{DbConfig, HttpConfig, IssuerConfig, Jwks, RateLimit, TokenConfig},
-    http::Http,
+    http::{
+        Http,
+        home::{self, Home},
+    },
     jobs::WorkerConfig,
 };
+use secrecy::ExposeSecret;
 use std::{sync::Arc, time::Duration};
+use stripe_gateway::StripeGateway;
 use url::Url;
 
 /// An application that is ready to answer.
@@ -46,7 +53,11 @@ pub struct Parts {
     pub public_url: Url,
     /// Conveniences of development are refused.
     pub production: bool,
+    /// Who takes payments, if anybody does.
+    pub provider: Option<Provider>,
     pub api_docs: bool,
+    /// What stands in the examples of the document, and what is to stand there instead.
+    pub examples: Vec<(String, String)>,
 }
 
 /// Connects lazily: a database that is not there yet does not matter here.
@@ -62,6 +73,8 @@ pub fn build(parts: Parts) -> Result<Built> {
         key: parts.tokens.signing_key,
         public_url: parts.public_url,
         production: parts.production,
+        provider: parts.provider,
+        tickets: Arc::default(),
     };
     let app = App::new(&shared, parts.modules)?;
     let mut external = Vec::new();
@@ -69,6 +82,12 @@ pub fn build(parts: Parts) -> Result<Built> {
         let resolver = Arc::new(app.modules.sessions.clone());
         external.push(External::new(issuer, resolver).context("OIDC_ISSUER")?);
     }
+    let public = shared.public_url.as_str().trim_end_matches('/').to_owned();
+    // While somebody develops, the first is wherever they look at the document.
+    let servers = match parts.production {
+        true => vec![public],
+        false => vec!["/".to_owned(), public],
+    };
     let mut config = parts.http;
     config.body_limits = app.modules.body_limits();
     let http = Http::new(config, Authenticator::new(tokens.clone(), external))?;
@@ -77,8 +96,14 @@ pub fn build(parts: Parts) -> Result<Built> {
         routes = routes.merge(kernel::openapi::router(
             app::api::document(),
             app::api::hand_written,
+            servers,
+            parts.examples,
         ));
     }
+    let routes = routes.merge(home::router(Home {
+        document: app::api::document,
+        docs: parts.api_docs,
+    }));
     Ok(Built {
         router: http.wrap(routes),
         app,
@@ -94,14 +119,22 @@ pub fn parts(common: &Common, app: &cli::App, http: Option<&HttpSettings>) -> Re
     let tokens = token_config(&app.tokens)?;
     Ok(Parts {
         db: db_config(&app.roles)?,
-        http: http.map(http_config).unwrap_or_default(),
+        http: HttpConfig {
+            cors_localhost: !production,
+            ..http.map(http_config).unwrap_or_default()
+        },
         issuer: issuer_config(&app.tokens)?,
         modules: app.modules.clone(),
         mailer: mailer(&app.mail)?,
         clock: Clock::default(),
         public_url: app.tokens.public_url.clone(),
         production,
+        provider: provider(&app.stripe, production)?,
         api_docs: http.is_some_and(|http| http.api_docs.unwrap_or(!production)),
+        examples: match production {
+            true => Vec::new(),
+            false => seed::examples::of_the_demonstration(),
+        },
         tokens,
     })
 }
@@ -146,6 +179,31 @@ fn mailer(settings: &Mail) -> Result<Arc<dyn Mailer>> {
     Ok(Arc::new(
         mailer.map_err(|error| anyhow::anyhow!("SMTP_HOST: {error}"))?,
     ))
+}
+
+fn provider(settings: &Stripe, production: bool) -> Result<Option<Provider>> {
+    let Some(key) = settings.stripe_secret_key.get()? else {
+        return Ok(None);
+    };
+    let url = &settings.stripe_url;
+    if production && url.scheme() != "https" {
+        bail!("STRIPE_URL: in production the secret key goes over https only");
+    }
+    let livemode = ["sk_live_", "rk_live_"]
+        .iter()
+        .any(|prefix| key.expose_secret().starts_with(prefix));
+    if livemode && url.as_str().trim_end_matches('/') != stripe_gateway::Settings::BASE_URL {
+        bail!("STRIPE_URL: a key of real money goes to Stripe and nowhere else");
+    }
+    let mut gateway = stripe_gateway::Settings::new(key, url.clone());
+    gateway.total_timeout = Duration::from_secs(settings.stripe_timeout_seconds.max(1));
+    gateway.attempt_timeout = gateway.attempt_timeout.min(gateway.total_timeout);
+    gateway.in_transaction = kernel::cx::in_transaction;
+    let gateway = StripeGateway::new(gateway).context("the client of Stripe")?;
+    Ok(Some(Provider {
+        gateway: Arc::new(gateway),
+        livemode,
+    }))
 }
 
 pub fn worker_config(settings: &Worker) -> WorkerConfig {

@@ -115,6 +115,10 @@ drop trigger loans_guard on app.loans;
 
 drop trigger loans_stamp on app.loans;
 
+drop trigger enquiries_emit_adopt on app.enquiries;
+
+drop trigger enquiries_emit_claim on app.enquiries;
+
 drop trigger enquiries_audit on app.enquiries;
 
 drop trigger enquiries_guard on app.enquiries;
@@ -209,13 +213,19 @@ drop trigger appointments_stamp on app.appointments;
 
 drop trigger appointments_archived on app.appointments;
 
+drop table search.categories__hidden;
+
 drop table search.categories;
 
 drop view app.categories_public;
 
+drop table search.books__hidden;
+
 drop table search.books;
 
 drop view app.books_public;
+
+drop table search.authors__hidden;
 
 drop table search.authors;
 
@@ -313,9 +323,13 @@ drop function sec.restore_reservations(uuid[]);
 
 drop function app.reservations_guard();
 
+drop function sec.reservations_make_ready_when(uuid);
+
 drop function sec.holds_reservation(uuid,text);
 
 drop function sec.may_reservation(uuid,text);
+
+drop function app.reservation_may(uuid);
 
 drop function audit.record_penalties();
 
@@ -344,6 +358,8 @@ drop function app.members_guard();
 drop function sec.holds_member(uuid,text);
 
 drop function sec.may_member(uuid,text);
+
+drop function jobs.emit_loans_update();
 
 drop function audit.record_loans();
 
@@ -386,6 +402,10 @@ drop function sec.holds_category(uuid,text);
 drop function sec.may_category(uuid,text);
 
 drop function app.categories_document();
+
+drop function sec.own_categories(int);
+
+drop function app.categories_search_own(text,boolean,text[],uuid,int);
 
 drop function app.categories_search(text,boolean,text[],uuid,int);
 
@@ -433,6 +453,10 @@ drop function app.book_private(uuid);
 
 drop function app.books_document();
 
+drop function sec.own_books(int);
+
+drop function app.books_search_own(text,boolean,text[],uuid,int);
+
 drop function app.books_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_authors();
@@ -448,6 +472,10 @@ drop function sec.holds_author(uuid,text);
 drop function sec.may_author(uuid,text);
 
 drop function app.authors_document();
+
+drop function sec.own_authors(int);
+
+drop function app.authors_search_own(text,boolean,text[],uuid,int);
 
 drop function app.authors_search(text,boolean,text[],uuid,int);
 
@@ -486,6 +514,14 @@ alter table app.penalties drop constraint penalties_member_id_fkey;
 alter table app.loans drop constraint loans_member_id_fkey;
 
 alter table app.loans drop constraint loans_book_id_fkey;
+
+alter table app.enquiries drop constraint enquiries_live_keeper_id_fkey;
+
+alter table app.enquiries drop constraint enquiries_keeper_id_fkey;
+
+alter table app.enquiries drop constraint enquiries_live_claimed_by_id_fkey;
+
+alter table app.enquiries drop constraint enquiries_claimed_by_id_fkey;
 
 alter table app.enquiries drop constraint enquiries_live_book_id_fkey;
 
@@ -575,6 +611,8 @@ drop function sec.is_librarian();
 
 drop function sec.stayed();
 
+drop function sec.broken_checks(text,jsonb,text[],boolean,text[]);
+
 drop function sec.set_reason(text);
 
 drop function sec.show_archived();
@@ -606,6 +644,12 @@ drop function sec.folded(text);
 drop function sec.slugify(text);
 
 drop function sec.is_text_list(text[],int,int);
+
+drop function sec.is_social(text,text);
+
+drop function sec.is_code(text);
+
+drop function sec.is_local_time(text);
 
 drop function sec.is_timezone(text);
 

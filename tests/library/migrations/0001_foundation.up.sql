@@ -183,9 +183,11 @@ alter function sec.is_seen(text) owner to library_owner;
 create function sec.is_line(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- Empty, or one line that shows what it holds: no line ends, no zero-width characters, nothing that turns the
--- direction of writing. Joiners stand between other characters, as Persian and emoji have them.
+-- direction of writing. Joiners stand between other characters, as Persian and emoji have them. No blanks at its ends,
+-- and in form NFC: what looks the same is the same, and unique.
 begin
-  return p_text = '' or (sec.is_seen(p_text)
+  return p_text = '' or (sec.is_seen(p_text) and p_text is nfc normalized
+    and p_text !~ '^[\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]|[\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]$'
     and p_text !~ '[\u0001-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0001]|^[\u200c\u200d]|[\u200c\u200d]([\u200c\u200d]|$)');
 end
 $$;
@@ -218,9 +220,10 @@ alter function sec.is_email(text) owner to library_owner;
 
 create function sec.is_url(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
--- http or https, a host, no user information, no blanks or control characters.
+-- http or https, a host in lower-case ASCII (international names as `xn--`), no user information, no blanks or
+-- control characters.
 begin
-  return char_length(p_text) <= 2000 and p_text ~ '^https?://[^\x01-\x20\x7f/?#@<>"\\^`{|}]+([/?#][^\x01-\x20\x7f<>"\\^`{|}]*)?$';
+  return char_length(p_text) <= 2000 and p_text ~ '^https?://[a-z0-9._~!$&''()*+,;=:%\[\]-]+([/?#][^\x01-\x20\x7f<>"\\^`{|}]*)?$';
 end
 $$;
 alter function sec.is_url(text) owner to library_owner;
@@ -252,9 +255,15 @@ alter function sec.is_slug(text) owner to library_owner;
 
 create function sec.is_currency(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
--- ISO 4217
+-- ISO 4217. As words of one text: an array would be read anew for every call.
 begin
-  return p_text ~ '^[A-Z]{3}$';
+  return p_text ~ '^[A-Z]{3}$' and strpos('AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF
+    CHE CHF CHW CLF CLP CNY COP COU CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP
+    GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT
+    LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR
+    NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN
+    SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD USN UYI UYU UYW UZS VED VES VND VUV WST XAD
+    XAF XAG XAU XBA XBB XBC XBD XCD XCG XDR XOF XPD XPF XPT XSU XTS XUA XXX YER ZAR ZMW ZWG', p_text) > 0;
 end
 $$;
 alter function sec.is_currency(text) owner to library_owner;
@@ -263,16 +272,24 @@ create function sec.is_country(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- ISO 3166-1 alpha-2
 begin
-  return p_text ~ '^[A-Z]{2}$';
+  return p_text ~ '^[A-Z]{2}$' and strpos('AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW
+    BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI
+    FJ FK FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN
+    IO IQ IR IS IT JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME
+    MF MG MH MK ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF
+    PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV
+    SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE
+    YT ZA ZM ZW', p_text) > 0;
 end
 $$;
 alter function sec.is_country(text) owner to library_owner;
 
 create function sec.is_locale(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
--- BCP 47: language, script, region
+-- BCP 47 in its usual spelling: language, script, region, variants
 begin
-  return p_text ~ '^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$';
+  return char_length(p_text) <= 35
+    and p_text ~ '^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?(-([a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*$';
 end
 $$;
 alter function sec.is_locale(text) owner to library_owner;
@@ -293,6 +310,46 @@ end
 $$;
 alter function sec.is_timezone(text) owner to library_owner;
 
+create function sec.is_local_time(p_text text) returns boolean
+  language plpgsql immutable strict parallel safe as $$
+-- Hours and minutes of a clock on the wall
+begin
+  return p_text ~ '^([01][0-9]|2[0-3]):[0-5][0-9]$';
+end
+$$;
+alter function sec.is_local_time(text) owner to library_owner;
+
+create function sec.is_code(p_text text) returns boolean
+  language plpgsql immutable strict parallel safe as $$
+-- Something to type in: capital letters, no blanks.
+begin
+  return p_text ~ '^[^\s\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+$'
+    and p_text = upper(p_text collate "und-x-icu") and p_text is nfc normalized;
+end
+$$;
+alter function sec.is_code(text) owner to library_owner;
+
+create function sec.is_social(p_text text, p_network text) returns boolean
+  language plpgsql immutable strict parallel safe as $$
+-- A page of that network, in the one spelling that `kernel::input::social` makes.
+begin
+  return char_length(p_text) <= 300 and p_text ~ case p_network
+    when 'instagram' then '^https://www\.instagram\.com/[A-Za-z0-9._]{1,30}$'
+    when 'facebook' then '^https://www\.facebook\.com/([A-Za-z0-9.-]{1,75}|profile\.php\?id=[0-9]{1,20}|(people|groups|pages)/[A-Za-z0-9.%/_-]{1,150})$'
+    when 'youtube' then '^https://www\.youtube\.com/(@[A-Za-z0-9._-]{1,60}|channel/[A-Za-z0-9_-]{1,60}|(c|user)/[A-Za-z0-9._%-]{1,100})$'
+    when 'linkedin' then '^https://www\.linkedin\.com/(in|company|school|showcase)/[A-Za-z0-9._%-]{1,150}$'
+    when 'x' then '^https://x\.com/[A-Za-z0-9_]{1,15}$'
+    when 'tiktok' then '^https://www\.tiktok\.com/@[A-Za-z0-9._]{1,24}$'
+    when 'mastodon' then '^https://([a-z0-9]+(-+[a-z0-9]+)*\.)+[a-z0-9]+(-+[a-z0-9]+)*/@[A-Za-z0-9._-]{1,60}$'
+    when 'threads' then '^https://www\.threads\.com/@[A-Za-z0-9._]{1,30}$'
+    when 'bluesky' then '^https://bsky\.app/profile/[A-Za-z0-9.:-]{3,100}$'
+    when 'whatsapp' then '^https://(wa\.me/[0-9]{7,15}|chat\.whatsapp\.com/[A-Za-z0-9]{10,40}|whatsapp\.com/channel/[A-Za-z0-9]{10,40})$'
+    when 'telegram' then '^https://t\.me/([A-Za-z0-9_]{4,32}|\+[A-Za-z0-9_-]{10,40}|joinchat/[A-Za-z0-9_-]{10,40})$'
+  end;
+end
+$$;
+alter function sec.is_social(text, text) owner to library_owner;
+
 create function sec.is_text_list(p_list text[], p_length int, p_count int) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- At most so many texts, none of them null or empty, each at most so long.
@@ -306,13 +363,19 @@ $$;
 alter function sec.is_text_list(text[], int, int) owner to library_owner;
 
 create function sec.slugify(p_text text) returns text
-  language sql immutable parallel safe as $$
--- Lower-case words joined by hyphens, accents taken off; empty where nothing Latin is left.
-  select btrim(left(regexp_replace(
-    regexp_replace(
-      normalize(replace(replace(replace(replace(lower(p_text), 'ß', 'ss'), 'æ', 'ae'), 'ø', 'o'), 'ł', 'l'), nfkd),
-      '[\u0300-\u036f]', '', 'g'),
-    '[^a-z0-9]+', '-', 'g'), 80), '-')
+  language plpgsql immutable parallel safe as $$
+-- Lower-case words joined by hyphens, Latin letters without what is added to them: Đà Nẵng becomes da-nang. Empty where
+-- less than half of the letters and digits is left: what remains of a name in another script would mislead.
+declare
+  -- Ligatures, full-width letters and loose accents are what normalising takes apart; `unaccent` knows the letters that
+  -- are no combinations (đ, ı, œ, þ), and is not immutable only because its rules are a file.
+  v_plain text := lower(replace(replace(public.unaccent('public.unaccent'::regdictionary,
+    regexp_replace(normalize(p_text, nfkc), '[\u0300-\u036f]', '', 'g')), 'ə', 'e'), 'Ə', 'e'));
+  v_all int := char_length(regexp_replace(v_plain collate "und-x-icu", '[^[:alnum:]]', '', 'g'));
+  v_slug text := btrim(left(regexp_replace(v_plain, '[^a-z0-9]+', '-', 'g'), 80), '-');
+begin
+  return case when 2 * char_length(regexp_replace(v_plain, '[^a-z0-9]', '', 'g')) >= v_all then v_slug else '' end;
+end
 $$;
 alter function sec.slugify(text) owner to library_owner;
 
@@ -440,6 +503,45 @@ create function sec.set_reason(p_reason text) returns void
   select pg_catalog.set_config('app.reason', coalesce(p_reason, ''), true)
 $$;
 alter function sec.set_reason(text) owner to library_owner;
+
+create function sec.broken_checks(p_table text, p_row jsonb, p_unknown text[], p_rest_is_null boolean, p_checks text[]) returns setof text
+  language plpgsql stable set search_path = '' as $$
+-- Which of these checks a row like this would break; asked when it is refused anyway, to tell all that is wrong at
+-- once. A check is left out if one of its columns is not known, or is none that would be null.
+declare
+  v_table constant pg_catalog.regclass := pg_catalog.format('app.%I', p_table)::pg_catalog.regclass;
+  v_check record;
+  v_broken boolean;
+begin
+  for v_check in
+    select c.conname, pg_catalog.pg_get_expr(c.conbin, c.conrelid) as rule, (
+      select pg_catalog.jsonb_object_agg(a.attname, p_row -> a.attname) from pg_catalog.pg_attribute a
+      where a.attrelid = c.conrelid and a.attnum = any (c.conkey) and p_row ? a.attname
+    ) as known
+    from pg_catalog.pg_constraint c
+    where c.conrelid = v_table and c.contype = 'c' and c.conname = any (p_checks)
+      and not exists (
+        select from pg_catalog.pg_attribute a
+        where a.attrelid = c.conrelid and a.attnum = any (c.conkey)
+          and (a.attname = any (p_unknown)
+            or not p_row ? a.attname and (not p_rest_is_null or a.attnotnull or a.atthasdef))
+      )
+    order by c.conname
+  loop
+    begin
+      execute pg_catalog.format(
+        'select not (%s) from pg_catalog.jsonb_populate_record(null::%s, $1)', v_check.rule, v_table
+      ) into v_broken using coalesce(v_check.known, '{}');
+      if v_broken then
+        return next v_check.conname;
+      end if;
+    exception when data_exception then
+      null;
+    end;
+  end loop;
+end
+$$;
+alter function sec.broken_checks(text, jsonb, text[], boolean, text[]) owner to library_owner;
 
 create function sec.stayed() returns jsonb
   language sql stable parallel safe as $$
@@ -675,9 +777,13 @@ create table app.enquiries (
   id uuid default sec.uuid_v7() not null,
   status text default 'active' not null,
   book_id uuid,
+  claimed_by_id uuid,
+  keeper_id uuid,
   question text not null,
   answer_to citext,
   desk text default 'lending' not null,
+  state text default 'open' not null,
+  claimed_at timestamptz,
   archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -686,6 +792,8 @@ create table app.enquiries (
   constraint enquiries_pkey primary key (id)
 );
 comment on table app.enquiries is 'A question that anybody may leave at the desk, also without a card. Only the staff reads it, and what is for the administration only they do.';
+comment on column app.enquiries.claimed_by_id is 'Who looks after it.';
+comment on column app.enquiries.keeper_id is 'Who keeps the answer for the next who asks.';
 alter table app.enquiries owner to library_owner;
 alter table app.enquiries enable row level security;
 alter table app.enquiries force row level security;
@@ -906,6 +1014,12 @@ alter table app.authors add constraint authors_homepage_format
 alter table app.authors add constraint authors_name_length
   check (sec.is_text(name, 1, 160));
 
+alter table app.authors add constraint authors_born_on_range
+  check (born_on between '1900-01-01'::date and '2200-12-31'::date);
+
+alter table app.authors add constraint authors_died_on_range
+  check (died_on between '1900-01-01'::date and '2200-12-31'::date);
+
 alter table app.authors add constraint authors_died_on_check
   check (died_on >= born_on);
 
@@ -929,6 +1043,9 @@ alter table app.books add constraint books_title_length
 
 alter table app.books add constraint books_isbn_length
   check (sec.is_text(isbn, 10, 13));
+
+alter table app.books add constraint books_published_on_range
+  check (published_on between '1900-01-01'::date and '2200-12-31'::date);
 
 alter table app.books add constraint books_language_format
   check (sec.is_locale(language));
@@ -987,6 +1104,12 @@ alter table app.enquiries add constraint enquiries_answer_to_format
 alter table app.enquiries add constraint enquiries_desk_choice
   check (desk = any ('{lending,administration}'::text[]));
 
+alter table app.enquiries add constraint enquiries_state_choice
+  check (state = any ('{open,claimed,answered}'::text[]));
+
+alter table app.loans add constraint loans_due_on_range
+  check (due_on between '1900-01-01'::date and '2200-12-31'::date);
+
 alter table app.loans add constraint loans_renewals_range
   check (renewals between 0 and 5);
 
@@ -1020,6 +1143,9 @@ alter table app.members add constraint members_phone_format
 alter table app.members add constraint members_address_format
   check (sec.is_postal_address(address));
 
+alter table app.members add constraint members_joined_on_range
+  check (joined_on between '1900-01-01'::date and '2200-12-31'::date);
+
 alter table app.members add constraint members_id_live_key_key
   unique (id, live_key);
 
@@ -1034,6 +1160,9 @@ alter table app.penalties add constraint penalties_reason_length
 
 alter table app.reservations add constraint reservations_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
+
+alter table app.reservations add constraint reservations_wanted_until_range
+  check (wanted_until between '1900-01-01'::date and '2200-12-31'::date);
 
 alter table app.reservations add constraint reservations_state_choice
   check (state = any ('{waiting,ready,collected}'::text[]));
@@ -1078,7 +1207,7 @@ create index appointments_while_archived_idx
   on app.appointments (id) where status = 'archived';
 
 create index authors_name_id_idx
-  on app.authors (name, id);
+  on app.authors (name collate "und-x-icu", id);
 
 create index authors_while_archived_idx
   on app.authors (id) where status = 'archived';
@@ -1090,7 +1219,7 @@ create unique index books_isbn_key
   on app.books (isbn) where status <> 'archived';
 
 create index books_title_id_idx
-  on app.books (title, id);
+  on app.books (title collate "und-x-icu", id);
 
 create index books_on_loan_id_idx
   on app.books (on_loan, id);
@@ -1123,7 +1252,7 @@ create unique index categories_shelf_mark_key
   on app.categories (shelf_mark) where status <> 'archived';
 
 create index categories_name_id_idx
-  on app.categories (name, id);
+  on app.categories (name collate "und-x-icu", id);
 
 create index categories_parent_id_idx
   on app.categories (parent_id, id) where parent_id is not null;
@@ -1136,6 +1265,12 @@ create index categories_book_count_id_idx
 
 create index enquiries_book_id_idx
   on app.enquiries (book_id, id) where book_id is not null;
+
+create index enquiries_claimed_by_id_idx
+  on app.enquiries (claimed_by_id, id) where claimed_by_id is not null;
+
+create index enquiries_keeper_id_idx
+  on app.enquiries (keeper_id, id) where keeper_id is not null;
 
 create index enquiries_while_archived_idx
   on app.enquiries (id) where status = 'archived';
@@ -1156,7 +1291,7 @@ create unique index members_email_key
   on app.members (email) where status <> 'archived';
 
 create index members_name_id_idx
-  on app.members (name, id);
+  on app.members (name collate "und-x-icu", id);
 
 create index members_joined_on_id_idx
   on app.members (joined_on, id);
@@ -1171,7 +1306,7 @@ create index penalties_loan_id_idx
   on app.penalties (loan_id, id) where loan_id is not null;
 
 create unique index reservations_book_id_member_id_key
-  on app.reservations (book_id, member_id) where status <> 'archived';
+  on app.reservations (book_id, member_id) where status <> 'archived' and (state <> 'collected');
 
 create index reservations_book_id_idx
   on app.reservations (book_id, id);
@@ -1253,6 +1388,18 @@ alter table app.enquiries add constraint enquiries_book_id_fkey
 
 alter table app.enquiries add constraint enquiries_live_book_id_fkey
   foreign key (book_id, live_ref) references app.books (id, live_key);
+
+alter table app.enquiries add constraint enquiries_claimed_by_id_fkey
+  foreign key (claimed_by_id) references app.members (id);
+
+alter table app.enquiries add constraint enquiries_live_claimed_by_id_fkey
+  foreign key (claimed_by_id, live_ref) references app.members (id, live_key);
+
+alter table app.enquiries add constraint enquiries_keeper_id_fkey
+  foreign key (keeper_id) references app.members (id);
+
+alter table app.enquiries add constraint enquiries_live_keeper_id_fkey
+  foreign key (keeper_id, live_ref) references app.members (id, live_key);
 
 alter table app.loans add constraint loans_book_id_fkey
   foreign key (book_id) references app.books (id);
@@ -1573,6 +1720,9 @@ begin
     if new.role is distinct from old.role then
       v_changed := v_changed || jsonb_build_object('role', jsonb_build_array(old.role, new.role));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -1600,6 +1750,8 @@ declare
   v_few constant int := 20;
   -- So many rows, and they are not all fetched to find the newest.
   v_many constant int := 5000;
+  -- Who wants more rows than a page has is given all that there are: reading the newest would only come on top.
+  v_page constant int := 200;
   v_enough constant int := greatest(p_wanted, v_few);
   v_all uuid[];
   v_found uuid[] := '{}';
@@ -1628,7 +1780,7 @@ begin
       if v_rows = 250 and cardinality(v_found) < 25 then
         -- Rare ones are fetched from the index, which knows no order.
         v_all := array(select d.id from search.authors d where d.document @@ v_words limit v_many);
-        exit when cardinality(v_all) < v_many or p_wanted > 200;
+        exit when cardinality(v_all) < v_many or p_wanted > v_page;
       end if;
     end loop;
     if v_all is null or cardinality(v_all) >= v_many then
@@ -1690,21 +1842,113 @@ alter function app.authors_search(text,boolean,text[],uuid,int) owner to library
 revoke execute on function app.authors_search(text,boolean,text[],uuid,int) from public;
 grant execute on function app.authors_search(text,boolean,text[],uuid,int) to library_app;
 
+create function app.authors_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest rows that hold the words and that the caller sees, but not everybody.
+-- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_has_words boolean := coalesce(numnode(v_words) > 0, false);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- No more rows than this are looked through for each way in which rules name the caller.
+  v_most constant int := 20000;
+  v_mine uuid[];
+  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+begin
+  if v_words is null or sec.uid() is null then
+    return;
+  end if;
+  if (select sec.is_librarian()) or (select sec.is_admin()) then
+    -- They see nearly every row: the newest ones are gone through.
+    return query
+      select w.id
+      from (
+        select d.id
+        from (select d.* from search.authors__hidden d where d.id < v_before order by d.id desc limit v_most) d
+        where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+          and (v_within is null or d.document @@ v_within)
+        union all
+        select d.id
+        from (select d.* from search.authors d where d.id < v_before order by d.id desc limit v_most) d
+        where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+          and (v_within is null or d.document @@ v_within)
+          and (select true from app.authors_public p where p.id = d.id) is null
+        order by 1 desc offset 0
+      ) w
+      where sec.seen_author(w.id) is not null
+      limit p_wanted;
+  end if;
+  -- Rows that name them are found however old they are.
+  v_mine := array(select distinct o.id from sec.own_authors(v_most) as o(id) where o.id < v_before);
+  return query
+    select w.id
+    from (
+      select d.id
+      from unnest(v_mine) as m(id) join search.authors__hidden d on d.id = m.id
+      where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+        and (v_within is null or d.document @@ v_within)
+      union all
+      select d.id
+      from unnest(v_mine) as m(id) join search.authors d on d.id = m.id
+      where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+        and (v_within is null or d.document @@ v_within)
+        and (select true from app.authors_public p where p.id = d.id) is null
+      order by 1 desc offset 0
+    ) w
+    where sec.seen_author(w.id) is not null
+    limit p_wanted;
+end
+$$;
+alter function app.authors_search_own(text,boolean,text[],uuid,int) owner to library_authz;
+revoke execute on function app.authors_search_own(text,boolean,text[],uuid,int) from public;
+grant execute on function app.authors_search_own(text,boolean,text[],uuid,int) to library_app;
+
+create function sec.own_authors(p_most int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
+-- `offset 0`: they are looked up by what names the caller, and then put in order.
+begin
+  return query
+  select null::uuid where false;
+end
+$$;
+alter function sec.own_authors(int) owner to library_authz;
+revoke execute on function sec.own_authors(int) from public;
+
 create function app.authors_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Writes what is searched of the row anew.
 begin
-  if (new.status = 'active') is not true then
+  if not (new.status <> 'archived') then
     delete from search.authors where id = new.id;
+    delete from search.authors__hidden where id = new.id;
     return null;
   end if;
-  insert into search.authors as d (id, document, names)
-  values (
-    new.id,
-    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(coalesce(new.summary, '') || ' ' || new.name)),
-    sec.folded(' ' || new.name)
-  )
-  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  if new.status = 'active' then
+    if tg_op = 'UPDATE' then
+      delete from search.authors__hidden where id = new.id;
+    end if;
+    insert into search.authors as d (id, document, names)
+    values (
+      new.id,
+      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(coalesce(new.summary, '') || ' ' || new.name)),
+      sec.folded(' ' || new.name)
+    )
+    on conflict (id) do update set document = excluded.document, names = excluded.names;
+  else
+    if tg_op = 'UPDATE' then
+      delete from search.authors where id = new.id;
+    end if;
+    insert into search.authors__hidden as d (id, document, names)
+    values (
+      new.id,
+      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(coalesce(new.summary, '') || ' ' || new.name)),
+      sec.folded(' ' || new.name)
+    )
+    on conflict (id) do update set document = excluded.document, names = excluded.names;
+  end if;
   return null;
 end
 $$;
@@ -1869,6 +2113,9 @@ begin
     if new.died_on is distinct from old.died_on then
       v_changed := v_changed || jsonb_build_object('died_on', jsonb_build_array(old.died_on, new.died_on));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -1896,6 +2143,8 @@ declare
   v_few constant int := 20;
   -- So many rows, and they are not all fetched to find the newest.
   v_many constant int := 5000;
+  -- Who wants more rows than a page has is given all that there are: reading the newest would only come on top.
+  v_page constant int := 200;
   v_enough constant int := greatest(p_wanted, v_few);
   v_all uuid[];
   v_found uuid[] := '{}';
@@ -1924,7 +2173,7 @@ begin
       if v_rows = 250 and cardinality(v_found) < 25 then
         -- Rare ones are fetched from the index, which knows no order.
         v_all := array(select d.id from search.books d where d.document @@ v_words limit v_many);
-        exit when cardinality(v_all) < v_many or p_wanted > 200;
+        exit when cardinality(v_all) < v_many or p_wanted > v_page;
       end if;
     end loop;
     if v_all is null or cardinality(v_all) >= v_many then
@@ -1986,33 +2235,126 @@ alter function app.books_search(text,boolean,text[],uuid,int) owner to library_a
 revoke execute on function app.books_search(text,boolean,text[],uuid,int) from public;
 grant execute on function app.books_search(text,boolean,text[],uuid,int) to library_app;
 
+create function app.books_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest rows that hold the words and that the caller sees, but not everybody.
+-- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_has_words boolean := coalesce(numnode(v_words) > 0, false);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- No more rows than this are looked through for each way in which rules name the caller.
+  v_most constant int := 20000;
+  v_mine uuid[];
+  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+begin
+  if v_words is null or sec.uid() is null then
+    return;
+  end if;
+  if (select sec.is_librarian()) or (select sec.is_admin()) then
+    -- They see nearly every row: the newest ones are gone through.
+    return query
+      select w.id
+      from (
+        select d.id
+        from (select d.* from search.books__hidden d where d.id < v_before order by d.id desc limit v_most) d
+        where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+          and (v_within is null or d.document @@ v_within)
+        union all
+        select d.id
+        from (select d.* from search.books d where d.id < v_before order by d.id desc limit v_most) d
+        where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+          and (v_within is null or d.document @@ v_within)
+          and (select true from app.books_public p where p.id = d.id) is null
+        order by 1 desc offset 0
+      ) w
+      where sec.seen_book(w.id) is not null
+      limit p_wanted;
+  end if;
+  -- Rows that name them are found however old they are.
+  v_mine := array(select distinct o.id from sec.own_books(v_most) as o(id) where o.id < v_before);
+  return query
+    select w.id
+    from (
+      select d.id
+      from unnest(v_mine) as m(id) join search.books__hidden d on d.id = m.id
+      where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+        and (v_within is null or d.document @@ v_within)
+      union all
+      select d.id
+      from unnest(v_mine) as m(id) join search.books d on d.id = m.id
+      where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+        and (v_within is null or d.document @@ v_within)
+        and (select true from app.books_public p where p.id = d.id) is null
+      order by 1 desc offset 0
+    ) w
+    where sec.seen_book(w.id) is not null
+    limit p_wanted;
+end
+$$;
+alter function app.books_search_own(text,boolean,text[],uuid,int) owner to library_authz;
+revoke execute on function app.books_search_own(text,boolean,text[],uuid,int) from public;
+grant execute on function app.books_search_own(text,boolean,text[],uuid,int) to library_app;
+
+create function sec.own_books(p_most int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
+-- `offset 0`: they are looked up by what names the caller, and then put in order.
+begin
+  return query
+  select null::uuid where false;
+end
+$$;
+alter function sec.own_books(int) owner to library_authz;
+revoke execute on function sec.own_books(int) from public;
+
 create function app.books_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Writes what is searched of the row anew.
 begin
-  if (new.status = 'active') is not true then
+  if not (new.status <> 'archived') then
     delete from search.books where id = new.id;
+    delete from search.books__hidden where id = new.id;
     return null;
   end if;
-  insert into search.books as d (id, document, names)
-  values (
-    new.id,
-    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(coalesce(new.summary, '') || ' ' || new.title)),
-    sec.folded(' ' || new.title)
-  )
-  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  if new.status = 'active' then
+    if tg_op = 'UPDATE' then
+      delete from search.books__hidden where id = new.id;
+    end if;
+    insert into search.books as d (id, document, names)
+    values (
+      new.id,
+      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(coalesce(new.summary, '') || ' ' || new.title)),
+      sec.folded(' ' || new.title)
+    )
+    on conflict (id) do update set document = excluded.document, names = excluded.names;
+  else
+    if tg_op = 'UPDATE' then
+      delete from search.books where id = new.id;
+    end if;
+    insert into search.books__hidden as d (id, document, names)
+    values (
+      new.id,
+      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(coalesce(new.summary, '') || ' ' || new.title)),
+      sec.folded(' ' || new.title)
+    )
+    on conflict (id) do update set document = excluded.document, names = excluded.names;
+  end if;
   return null;
 end
 $$;
 alter function app.books_document() owner to library_authz;
 revoke execute on function app.books_document() from public;
 
-create function app.book_private(p_id uuid) returns table(purchase_cents bigint)
+create function app.book_private(p_id uuid) returns table(purchase_cents bigint, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
+-- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
 begin
   return query select
-    case when may.r0 then t.purchase_cents end
+    case when may.r0 then t.purchase_cents end,
+    case when may.r0 then 1::bigint else 0 end
   from app.books t, lateral (
     select
       (sec.is_librarian() or sec.is_admin()) as r0
@@ -2334,6 +2676,9 @@ begin
     if new.keywords is distinct from old.keywords then
       v_changed := v_changed || jsonb_build_object('keywords', jsonb_build_array(old.keywords, new.keywords));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -2627,6 +2972,9 @@ begin
     if new.position is distinct from old.position then
       v_changed := v_changed || jsonb_build_object('position', jsonb_build_array(old.position, new.position));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -2654,6 +3002,8 @@ declare
   v_few constant int := 20;
   -- So many rows, and they are not all fetched to find the newest.
   v_many constant int := 5000;
+  -- Who wants more rows than a page has is given all that there are: reading the newest would only come on top.
+  v_page constant int := 200;
   v_enough constant int := greatest(p_wanted, v_few);
   v_all uuid[];
   v_found uuid[] := '{}';
@@ -2682,7 +3032,7 @@ begin
       if v_rows = 250 and cardinality(v_found) < 25 then
         -- Rare ones are fetched from the index, which knows no order.
         v_all := array(select d.id from search.categories d where d.document @@ v_words limit v_many);
-        exit when cardinality(v_all) < v_many or p_wanted > 200;
+        exit when cardinality(v_all) < v_many or p_wanted > v_page;
       end if;
     end loop;
     if v_all is null or cardinality(v_all) >= v_many then
@@ -2744,21 +3094,113 @@ alter function app.categories_search(text,boolean,text[],uuid,int) owner to libr
 revoke execute on function app.categories_search(text,boolean,text[],uuid,int) from public;
 grant execute on function app.categories_search(text,boolean,text[],uuid,int) to library_app;
 
+create function app.categories_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest rows that hold the words and that the caller sees, but not everybody.
+-- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_has_words boolean := coalesce(numnode(v_words) > 0, false);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- No more rows than this are looked through for each way in which rules name the caller.
+  v_most constant int := 20000;
+  v_mine uuid[];
+  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+begin
+  if v_words is null or sec.uid() is null then
+    return;
+  end if;
+  if (select sec.is_librarian()) or (select sec.is_admin()) then
+    -- They see nearly every row: the newest ones are gone through.
+    return query
+      select w.id
+      from (
+        select d.id
+        from (select d.* from search.categories__hidden d where d.id < v_before order by d.id desc limit v_most) d
+        where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+          and (v_within is null or d.document @@ v_within)
+        union all
+        select d.id
+        from (select d.* from search.categories d where d.id < v_before order by d.id desc limit v_most) d
+        where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+          and (v_within is null or d.document @@ v_within)
+          and (select true from app.categories_public p where p.id = d.id) is null
+        order by 1 desc offset 0
+      ) w
+      where sec.seen_category(w.id) is not null
+      limit p_wanted;
+  end if;
+  -- Rows that name them are found however old they are.
+  v_mine := array(select distinct o.id from sec.own_categories(v_most) as o(id) where o.id < v_before);
+  return query
+    select w.id
+    from (
+      select d.id
+      from unnest(v_mine) as m(id) join search.categories__hidden d on d.id = m.id
+      where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+        and (v_within is null or d.document @@ v_within)
+      union all
+      select d.id
+      from unnest(v_mine) as m(id) join search.categories d on d.id = m.id
+      where ((v_has_words and d.document @@ v_words) or d.names like v_part)
+        and (v_within is null or d.document @@ v_within)
+        and (select true from app.categories_public p where p.id = d.id) is null
+      order by 1 desc offset 0
+    ) w
+    where sec.seen_category(w.id) is not null
+    limit p_wanted;
+end
+$$;
+alter function app.categories_search_own(text,boolean,text[],uuid,int) owner to library_authz;
+revoke execute on function app.categories_search_own(text,boolean,text[],uuid,int) from public;
+grant execute on function app.categories_search_own(text,boolean,text[],uuid,int) to library_app;
+
+create function sec.own_categories(p_most int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
+-- `offset 0`: they are looked up by what names the caller, and then put in order.
+begin
+  return query
+  select null::uuid where false;
+end
+$$;
+alter function sec.own_categories(int) owner to library_authz;
+revoke execute on function sec.own_categories(int) from public;
+
 create function app.categories_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Writes what is searched of the row anew.
 begin
-  if (new.status = 'active') is not true then
+  if not (new.status <> 'archived') then
     delete from search.categories where id = new.id;
+    delete from search.categories__hidden where id = new.id;
     return null;
   end if;
-  insert into search.categories as d (id, document, names)
-  values (
-    new.id,
-    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name)),
-    sec.folded(' ' || new.name)
-  )
-  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  if new.status = 'active' then
+    if tg_op = 'UPDATE' then
+      delete from search.categories__hidden where id = new.id;
+    end if;
+    insert into search.categories as d (id, document, names)
+    values (
+      new.id,
+      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name)),
+      sec.folded(' ' || new.name)
+    )
+    on conflict (id) do update set document = excluded.document, names = excluded.names;
+  else
+    if tg_op = 'UPDATE' then
+      delete from search.categories where id = new.id;
+    end if;
+    insert into search.categories__hidden as d (id, document, names)
+    values (
+      new.id,
+      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name)),
+      sec.folded(' ' || new.name)
+    )
+    on conflict (id) do update set document = excluded.document, names = excluded.names;
+  end if;
   return null;
 end
 $$;
@@ -2919,6 +3361,9 @@ begin
     if new.shelf_mark is distinct from old.shelf_mark then
       v_changed := v_changed || jsonb_build_object('shelf_mark', jsonb_build_array(old.shelf_mark, new.shelf_mark));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -2940,7 +3385,7 @@ declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
   v_answer boolean;
 begin
-  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+  if p_what not in ('read', 'update', 'archive', 'restore', 'claim', 'release', 'answer', 'adopt', 'suspend', 'unsuspend') then
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
@@ -2949,6 +3394,10 @@ begin
     when 'update' then t.status = 'active' and (sec.is_librarian() or sec.is_admin())
     when 'archive' then t.status = 'active' and (sec.is_librarian() or sec.is_admin())
     when 'restore' then t.status = 'archived' and (sec.is_librarian() or sec.is_admin())
+    when 'claim' then t.status = 'active' and (sec.is_librarian() or sec.is_admin())
+    when 'release' then t.status = 'active' and (t.claimed_by_id = sec.uid() or sec.is_admin())
+    when 'answer' then t.status = 'active' and t.claimed_by_id = sec.uid()
+    when 'adopt' then t.status = 'active' and (sec.is_librarian() or sec.is_admin())
   end into v_answer
   from app.enquiries t
   where t.id = p_id
@@ -3010,6 +3459,18 @@ begin
   if v_action not in ('archive', 'restore', 'suspend', 'unsuspend') and new.status is distinct from old.status then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
+  if v_action not in ('claim', 'release', 'answer') and new.state is distinct from old.state then
+    raise exception 'not changed by %', v_action using errcode = '42501';
+  end if;
+  if v_action not in ('claim', 'release') and new.claimed_by_id is distinct from old.claimed_by_id then
+    raise exception 'not changed by %', v_action using errcode = '42501';
+  end if;
+  if v_action not in ('claim', 'release') and new.claimed_at is distinct from old.claimed_at then
+    raise exception 'not changed by %', v_action using errcode = '42501';
+  end if;
+  if v_action not in ('adopt') and new.keeper_id is distinct from old.keeper_id then
+    raise exception 'not changed by %', v_action using errcode = '42501';
+  end if;
   if v_action not in ('update') and (new.question is distinct from old.question or new.answer_to::text is distinct from old.answer_to::text or new.desk is distinct from old.desk) then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
@@ -3031,6 +3492,46 @@ begin
     when 'unsuspend' then
       if old.status <> 'suspended' or new.status <> 'active' then
         raise exception 'not this status' using errcode = '42501';
+      end if;
+    when 'claim' then
+      if old.state not in ('open') then
+        raise exception 'not from this state' using errcode = '23514', constraint = 'enquiries_claim_from';
+      end if;
+      if new.state <> 'claimed' then
+        raise exception 'not this state' using errcode = '42501';
+      end if;
+      if (new.claimed_by_id = sec.uid()) is not true then
+        raise exception 'not this value' using errcode = '42501';
+      end if;
+      if new.claimed_at is distinct from now() then
+        raise exception 'not this value' using errcode = '42501';
+      end if;
+    when 'release' then
+      if old.state not in ('claimed') then
+        raise exception 'not from this state' using errcode = '23514', constraint = 'enquiries_release_from';
+      end if;
+      if new.state <> 'open' then
+        raise exception 'not this state' using errcode = '42501';
+      end if;
+      if new.claimed_by_id is distinct from null then
+        raise exception 'not this value' using errcode = '42501';
+      end if;
+      if new.claimed_at is distinct from null then
+        raise exception 'not this value' using errcode = '42501';
+      end if;
+    when 'answer' then
+      if old.state not in ('claimed') then
+        raise exception 'not from this state' using errcode = '23514', constraint = 'enquiries_answer_from';
+      end if;
+      if new.state <> 'answered' then
+        raise exception 'not this state' using errcode = '42501';
+      end if;
+    when 'adopt' then
+      if (new.keeper_id = sec.uid()) is not true then
+        raise exception 'not this value' using errcode = '42501';
+      end if;
+      if (old.keeper_id is null) is not true then
+        raise exception 'not now' using errcode = '23514', constraint = 'enquiries_adopt_when';
       end if;
     else
       raise exception 'no such action: %', v_action using errcode = '42501';
@@ -3065,9 +3566,13 @@ begin
     v_changed := jsonb_strip_nulls(jsonb_build_object(
       'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
       'book_id', case when new.book_id is not null then jsonb_build_array(null, new.book_id) end,
+      'claimed_by_id', case when new.claimed_by_id is not null then jsonb_build_array(null, new.claimed_by_id) end,
+      'keeper_id', case when new.keeper_id is not null then jsonb_build_array(null, new.keeper_id) end,
       'question', case when new.question is not null then jsonb_build_array(null, new.question) end,
       'answer_to', case when new.answer_to is not null then jsonb_build_array(null, case when new.answer_to is not null then '•' end) end,
-      'desk', case when new.desk is not null then jsonb_build_array(null, new.desk) end
+      'desk', case when new.desk is not null then jsonb_build_array(null, new.desk) end,
+      'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
+      'claimed_at', case when new.claimed_at is not null then jsonb_build_array(null, new.claimed_at) end
     ));
   else
     v_changed := '{}';
@@ -3077,6 +3582,12 @@ begin
     if new.book_id is distinct from old.book_id then
       v_changed := v_changed || jsonb_build_object('book_id', jsonb_build_array(old.book_id, new.book_id));
     end if;
+    if new.claimed_by_id is distinct from old.claimed_by_id then
+      v_changed := v_changed || jsonb_build_object('claimed_by_id', jsonb_build_array(old.claimed_by_id, new.claimed_by_id));
+    end if;
+    if new.keeper_id is distinct from old.keeper_id then
+      v_changed := v_changed || jsonb_build_object('keeper_id', jsonb_build_array(old.keeper_id, new.keeper_id));
+    end if;
     if new.question is distinct from old.question then
       v_changed := v_changed || jsonb_build_object('question', jsonb_build_array(old.question, new.question));
     end if;
@@ -3085,6 +3596,15 @@ begin
     end if;
     if new.desk is distinct from old.desk then
       v_changed := v_changed || jsonb_build_object('desk', jsonb_build_array(old.desk, new.desk));
+    end if;
+    if new.state is distinct from old.state then
+      v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+    end if;
+    if new.claimed_at is distinct from old.claimed_at then
+      v_changed := v_changed || jsonb_build_object('claimed_at', jsonb_build_array(old.claimed_at, new.claimed_at));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
     end if;
   end if;
   insert into audit.audit_logs
@@ -3100,12 +3620,13 @@ $$;
 alter function audit.record_enquiries() owner to library_audit;
 revoke execute on function audit.record_enquiries() from public;
 
-create function app.loan_private(p_id uuid) returns table(note text)
+create function app.loan_private(p_id uuid) returns table(note text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
+-- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
 begin
   return query select
-    case when may.r0 then t.note end
+    case when may.r0 then t.note end,
+    case when may.r0 then 1::bigint else 0 end
   from app.loans t, lateral (
     select
       (sec.is_librarian() or sec.is_admin()) as r0
@@ -3171,6 +3692,7 @@ create function app.loans_guard() returns trigger
 -- Holds each action of a request to its effect.
 declare
   v_action constant text := coalesce(sec.action(), '');
+  v_refused text[] := '{}';
 begin
   if v_action not in ('take_back', 'give_up') and new.state is distinct from old.state then
     raise exception 'not changed by %', v_action using errcode = '42501';
@@ -3181,7 +3703,10 @@ begin
   case v_action
     when 'update' then
       if new.note is distinct from old.note and (sec.is_librarian() or sec.is_admin()) is not true then
-        raise exception 'field note' using errcode = '42501';
+        v_refused := array_append(v_refused, 'note');
+      end if;
+      if v_refused <> '{}' then
+        raise exception 'fields %', array_to_string(v_refused, ' ') using errcode = '42501';
       end if;
     when 'take_back' then
       if old.state not in ('out', 'lost') then
@@ -3211,9 +3736,14 @@ alter function app.loans_guard() owner to library_owner;
 create function app.loans_guard_insert() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds field rules when a row is made.
+declare
+  v_refused text[] := '{}';
 begin
   if new.note is not null and (sec.is_librarian() or sec.is_admin()) is not true then
-      raise exception 'field note' using errcode = '42501';
+    v_refused := array_append(v_refused, 'note');
+  end if;
+  if v_refused <> '{}' then
+    raise exception 'fields %', array_to_string(v_refused, ' ') using errcode = '42501';
   end if;
   return new;
 end
@@ -3339,6 +3869,9 @@ begin
     if new.note is distinct from old.note then
       v_changed := v_changed || jsonb_build_object('note', jsonb_build_array(case when old.note is not null then '•' end, case when new.note is not null then '•' end));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -3352,6 +3885,28 @@ end
 $$;
 alter function audit.record_loans() owner to library_audit;
 revoke execute on function audit.record_loans() from public;
+
+create function jobs.emit_loans_update() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Puts an update into the outbox, with the names of the columns that it changed.
+begin
+  insert into jobs.events (event, entity_type, entity_id, payload, caused_by, request_id)
+  values (
+    'loan.update', 'loan', new.id,
+    jsonb_build_object('changed', array_remove(array[
+      case when new.book_id is distinct from old.book_id then 'book_id' end,
+      case when new.member_id is distinct from old.member_id then 'member_id' end,
+      case when new.due_on is distinct from old.due_on then 'due_on' end,
+      case when new.renewals is distinct from old.renewals then 'renewals' end,
+      case when new.note is distinct from old.note then 'note' end
+    ], null)),
+    sec.uid(), sec.request()
+  );
+  return null;
+end
+$$;
+alter function jobs.emit_loans_update() owner to library_queue;
+revoke execute on function jobs.emit_loans_update() from public;
 
 create function sec.may_member(p_id uuid, p_what text) returns boolean
   language plpgsql security definer set search_path = '' as $$
@@ -3484,6 +4039,8 @@ begin
   update app.appointments t set status = 'archived', archived_with = new.id
     where t.member_id = new.id and t.status <> 'archived';
   update app.appointments set appointed_by_id = null where appointed_by_id = new.id;
+  update app.enquiries set claimed_by_id = null where claimed_by_id = new.id;
+  update app.enquiries set keeper_id = null where keeper_id = new.id;
   update app.reservations t set status = 'archived', archived_with = new.id
     where t.member_id = new.id and t.status <> 'archived';
   return null;
@@ -3614,6 +4171,9 @@ begin
     if new.joined_on is distinct from old.joined_on then
       v_changed := v_changed || jsonb_build_object('joined_on', jsonb_build_array(old.joined_on, new.joined_on));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -3736,6 +4296,9 @@ begin
     if new.reason is distinct from old.reason then
       v_changed := v_changed || jsonb_build_object('reason', jsonb_build_array(old.reason, new.reason));
     end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
   end if;
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -3749,6 +4312,23 @@ end
 $$;
 alter function audit.record_penalties() owner to library_audit;
 revoke execute on function audit.record_penalties() from public;
+
+create function app.reservation_may(p_id uuid) returns text[]
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- Actions that the caller may do, of those whose rule reads a column or row that not everyone may.
+begin
+  return (
+    select array_remove(array[
+      case when t.state in ('waiting')
+        and (select r.copies from app.books r where r.id = t.book_id) > (select r.on_loan from app.books r where r.id = t.book_id) then 'make_ready now' end
+    ], null)
+    from app.reservations t where t.id = p_id
+  );
+end
+$$;
+alter function app.reservation_may(uuid) owner to library_authz;
+revoke execute on function app.reservation_may(uuid) from public;
+grant execute on function app.reservation_may(uuid) to library_app;
 
 create function sec.may_reservation(p_id uuid, p_what text) returns boolean
   language plpgsql security definer set search_path = '' as $$
@@ -3818,6 +4398,18 @@ alter function sec.holds_reservation(uuid,text) owner to library_authz;
 revoke execute on function sec.holds_reservation(uuid,text) from public;
 grant execute on function sec.holds_reservation(uuid,text) to library_app, library_job;
 
+create function sec.reservations_make_ready_when(p_id uuid) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- The guard of a transition: what it depends on stays as it is until the transition is done.
+begin
+  perform from app.books r where r.id = (select t.book_id from app.reservations t where t.id = p_id) for share;
+  return coalesce((select (select r.copies from app.books r where r.id = t.book_id) > (select r.on_loan from app.books r where r.id = t.book_id) from app.reservations t where t.id = p_id), false);
+end
+$$;
+alter function sec.reservations_make_ready_when(uuid) owner to library_counter;
+revoke execute on function sec.reservations_make_ready_when(uuid) from public;
+grant execute on function sec.reservations_make_ready_when(uuid) to library_app;
+
 create function app.reservations_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -3859,6 +4451,9 @@ begin
       if new.state <> 'ready' then
         raise exception 'not this state' using errcode = '42501';
       end if;
+      if (sec.reservations_make_ready_when(old.id)) is not true then
+        raise exception 'not now' using errcode = '23514', constraint = 'reservations_make_ready_when';
+      end if;
     when 'collect' then
       if old.state not in ('ready') then
         raise exception 'not from this state' using errcode = '23514', constraint = 'reservations_collect_from';
@@ -3888,7 +4483,7 @@ begin
     where t.id = any(p_ids) and t.status = 'archived'
       and not exists (select from app.books p where p.id = t.book_id and p.status = 'archived')
       and not exists (select from app.members p where p.id = t.member_id and p.status = 'archived')
-      and not exists (select from app.reservations o where o.status <> 'archived' and o.book_id = t.book_id and o.member_id = t.member_id);
+      and not exists (select from app.reservations o where o.status <> 'archived' and o.book_id = t.book_id and o.member_id = t.member_id and (o.state <> 'collected') and (t.state <> 'collected'));
   exception when unique_violation or exclusion_violation or foreign_key_violation then
     -- Two of them want the same place, or somebody else was quicker: one by one.
     foreach v_id in array p_ids loop
@@ -3897,7 +4492,7 @@ begin
         where t.id = v_id and t.status = 'archived'
           and not exists (select from app.books p where p.id = t.book_id and p.status = 'archived')
           and not exists (select from app.members p where p.id = t.member_id and p.status = 'archived')
-          and not exists (select from app.reservations o where o.status <> 'archived' and o.book_id = t.book_id and o.member_id = t.member_id);
+          and not exists (select from app.reservations o where o.status <> 'archived' and o.book_id = t.book_id and o.member_id = t.member_id and (o.state <> 'collected') and (t.state <> 'collected'));
       exception when unique_violation or exclusion_violation or foreign_key_violation then
         null;
       end;
@@ -3909,7 +4504,7 @@ begin
       select t.id, case
         when exists (select from app.books p where p.id = t.book_id and p.status = 'archived') then '{"code": "reference", "pointer": "/book_id"}'::jsonb
         when exists (select from app.members p where p.id = t.member_id and p.status = 'archived') then '{"code": "reference", "pointer": "/member_id"}'::jsonb
-        when exists (select from app.reservations o where o.status <> 'archived' and o.book_id = t.book_id and o.member_id = t.member_id) then '{"code": "conflict", "pointer": "/member_id"}'::jsonb
+        when exists (select from app.reservations o where o.status <> 'archived' and o.book_id = t.book_id and o.member_id = t.member_id and (o.state <> 'collected') and (t.state <> 'collected')) then '{"code": "conflict", "pointer": "/member_id"}'::jsonb
         else '{"code": "conflict", "pointer": ""}'::jsonb end as why
       from app.reservations t
       where t.id = any(p_ids) and t.status = 'archived'
@@ -4001,6 +4596,9 @@ begin
     end if;
     if new.state is distinct from old.state then
       v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
     end if;
   end if;
   insert into audit.audit_logs
@@ -4877,6 +5475,20 @@ insert into search.authors (id, document, names)
 create index authors_document_idx on search.authors using gin (document) with (gin_pending_list_limit = 256);
 create index authors_names_idx on search.authors using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
 
+create table search.authors__hidden (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint authors__hidden_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.authors__hidden is 'What can be searched of rows that are not public by themselves.';
+alter table search.authors__hidden alter column document set storage external;
+alter table search.authors__hidden owner to library_authz;
+insert into search.authors__hidden (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(coalesce(t.summary, '') || ' ' || t.name)), sec.folded(' ' || t.name)
+  from app.authors t
+  where t.status <> 'archived' and (t.status = 'active') is not true;
+
 create view app.books_public with (security_barrier = false) as
   select
     t.id
@@ -4901,6 +5513,20 @@ insert into search.books (id, document, names)
   where t.status = 'active';
 create index books_document_idx on search.books using gin (document) with (gin_pending_list_limit = 256);
 create index books_names_idx on search.books using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
+create table search.books__hidden (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint books__hidden_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.books__hidden is 'What can be searched of rows that are not public by themselves.';
+alter table search.books__hidden alter column document set storage external;
+alter table search.books__hidden owner to library_authz;
+insert into search.books__hidden (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(coalesce(t.summary, '') || ' ' || t.title)), sec.folded(' ' || t.title)
+  from app.books t
+  where t.status <> 'archived' and (t.status = 'active') is not true;
 
 create view app.categories_public with (security_barrier = false) as
   select
@@ -4927,13 +5553,28 @@ insert into search.categories (id, document, names)
 create index categories_document_idx on search.categories using gin (document) with (gin_pending_list_limit = 256);
 create index categories_names_idx on search.categories using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
 
+create table search.categories__hidden (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint categories__hidden_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.categories__hidden is 'What can be searched of rows that are not public by themselves.';
+alter table search.categories__hidden alter column document set storage external;
+alter table search.categories__hidden owner to library_authz;
+insert into search.categories__hidden (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name)), sec.folded(' ' || t.name)
+  from app.categories t
+  where t.status <> 'archived' and (t.status = 'active') is not true;
+
 create trigger appointments_archived
   before update of status on app.appointments
   for each row execute function sec.keep_status('along');
 
 create trigger appointments_stamp
   before update of status, member_id, appointed_by_id, role on app.appointments
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.member_id is distinct from old.member_id or new.appointed_by_id is distinct from old.appointed_by_id or new.role is distinct from old.role))
+  execute function sec.stamp();
 
 create trigger appointments_ended
   before update of status on app.appointments
@@ -4956,7 +5597,7 @@ create trigger appointments_audit
 
 create trigger authors_document_insert
   after insert on app.authors
-  for each row when (new.status = 'active') execute function app.authors_document();
+  for each row when (new.status <> 'archived') execute function app.authors_document();
 
 create trigger authors_document_update
   after update of summary, name, status on app.authors
@@ -4968,7 +5609,8 @@ create trigger authors_archived
 
 create trigger authors_stamp
   before update of status, summary, homepage, name, born_on, died_on on app.authors
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.summary is distinct from old.summary or new.homepage is distinct from old.homepage or new.name is distinct from old.name or new.born_on is distinct from old.born_on or new.died_on is distinct from old.died_on))
+  execute function sec.stamp();
 
 create trigger authors_live
   before insert or update of status on app.authors
@@ -4991,7 +5633,7 @@ create trigger authors_audit
 
 create trigger books_document_insert
   after insert on app.books
-  for each row when (new.status = 'active') execute function app.books_document();
+  for each row when (new.status <> 'archived') execute function app.books_document();
 
 create trigger books_document_update
   after update of summary, title, status on app.books
@@ -5003,7 +5645,8 @@ create trigger books_archived
 
 create trigger books_stamp
   before update of status, category_id, summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference, purchase_cents, currency, keywords on app.books
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.category_id is distinct from old.category_id or new.summary is distinct from old.summary or new.homepage is distinct from old.homepage or new.title is distinct from old.title or new.isbn is distinct from old.isbn or new.published_on is distinct from old.published_on or new.language is distinct from old.language or new.copies is distinct from old.copies or new.shelf_height is distinct from old.shelf_height or new.is_reference is distinct from old.is_reference or new.purchase_cents is distinct from old.purchase_cents or new.currency is distinct from old.currency or new.keywords is distinct from old.keywords))
+  execute function sec.stamp();
 
 create trigger books_live
   before insert or update of status on app.books
@@ -5059,7 +5702,8 @@ create trigger book_authors_archived
 
 create trigger book_authors_stamp
   before update of status, book_id, author_id, part, position on app.book_authors
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.book_id is distinct from old.book_id or new.author_id is distinct from old.author_id or new.part is distinct from old.part or new.position is distinct from old.position))
+  execute function sec.stamp();
 
 create trigger book_authors_guard
   before update of status, part, position on app.book_authors
@@ -5082,7 +5726,7 @@ create trigger book_authors_audit
 
 create trigger categories_document_insert
   after insert on app.categories
-  for each row when (new.status = 'active') execute function app.categories_document();
+  for each row when (new.status <> 'archived') execute function app.categories_document();
 
 create trigger categories_document_update
   after update of name, status on app.categories
@@ -5094,7 +5738,8 @@ create trigger categories_archived
 
 create trigger categories_stamp
   before update of status, parent_id, name, shelf_mark on app.categories
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.parent_id is distinct from old.parent_id or new.name is distinct from old.name or new.shelf_mark is distinct from old.shelf_mark))
+  execute function sec.stamp();
 
 create trigger categories_live
   before insert or update of status on app.categories
@@ -5124,21 +5769,35 @@ create trigger enquiries_archived
   for each row execute function sec.keep_status();
 
 create trigger enquiries_stamp
-  before update of status, book_id, question, answer_to, desk on app.enquiries
-  for each row execute function sec.stamp();
+  before update of status, book_id, claimed_by_id, keeper_id, question, answer_to, desk, state, claimed_at on app.enquiries
+  for each row when ((new.status is distinct from old.status or new.book_id is distinct from old.book_id or new.claimed_by_id is distinct from old.claimed_by_id or new.keeper_id is distinct from old.keeper_id or new.question is distinct from old.question or new.answer_to::text is distinct from old.answer_to::text or new.desk is distinct from old.desk or new.state is distinct from old.state or new.claimed_at is distinct from old.claimed_at))
+  execute function sec.stamp();
 
 create trigger enquiries_guard
-  before update of status, question, answer_to, desk on app.enquiries
+  before update of status, question, answer_to, desk, state, claimed_by_id, claimed_at, keeper_id on app.enquiries
   for each row when (current_user = 'library_app')
   execute function app.enquiries_guard();
 
 create trigger enquiries_audit
-  after insert or update of status, book_id, question, answer_to, desk on app.enquiries
+  after insert or update of status, book_id, claimed_by_id, keeper_id, question, answer_to, desk, state, claimed_at on app.enquiries
   for each row execute function audit.record_enquiries();
+
+create trigger enquiries_emit_claim
+  after update of state on app.enquiries
+  for each row
+  when (old.state in ('open') and new.state = 'claimed')
+  execute function jobs.emit('enquiry', 'claim');
+
+create trigger enquiries_emit_adopt
+  after update of keeper_id on app.enquiries
+  for each row
+  when (old.keeper_id is distinct from sec.uid() and new.keeper_id is not distinct from sec.uid())
+  execute function jobs.emit('enquiry', 'adopt');
 
 create trigger loans_stamp
   before update of book_id, member_id, due_on, renewals, state, note on app.loans
-  for each row execute function sec.stamp();
+  for each row when ((new.book_id is distinct from old.book_id or new.member_id is distinct from old.member_id or new.due_on is distinct from old.due_on or new.renewals is distinct from old.renewals or new.state is distinct from old.state or new.note is distinct from old.note))
+  execute function sec.stamp();
 
 create trigger loans_guard
   before update of due_on, renewals, note, state on app.loans
@@ -5173,7 +5832,7 @@ create trigger loans_emit_update
   after update of book_id, member_id, due_on, renewals, note on app.loans
   for each row
   when ((new.book_id is distinct from old.book_id or new.member_id is distinct from old.member_id or new.due_on is distinct from old.due_on or new.renewals is distinct from old.renewals or new.note is distinct from old.note))
-  execute function jobs.emit('loan', 'update');
+  execute function jobs.emit_loans_update();
 
 create trigger loans_emit_take_back
   after update of state on app.loans
@@ -5187,7 +5846,8 @@ create trigger members_archived
 
 create trigger members_stamp
   before update of status, name, card_number, email, phone, address, joined_on on app.members
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.name is distinct from old.name or new.card_number is distinct from old.card_number or new.email::text is distinct from old.email::text or new.phone is distinct from old.phone or new.address is distinct from old.address or new.joined_on is distinct from old.joined_on))
+  execute function sec.stamp();
 
 create trigger members_live
   before insert or update of status on app.members
@@ -5243,7 +5903,8 @@ create trigger reservations_archived
 
 create trigger reservations_stamp
   before update of status, book_id, member_id, wanted_until, state on app.reservations
-  for each row execute function sec.stamp();
+  for each row when ((new.status is distinct from old.status or new.book_id is distinct from old.book_id or new.member_id is distinct from old.member_id or new.wanted_until is distinct from old.wanted_until or new.state is distinct from old.state))
+  execute function sec.stamp();
 
 create trigger reservations_guard
   before update of status, wanted_until, state on app.reservations
@@ -5461,6 +6122,10 @@ create policy enquiries_update on app.enquiries for update to library_app
       when 'update' then enquiries.status = 'active' and (sec.is_librarian() or sec.is_admin())
       when 'archive' then enquiries.status = 'active' and (sec.is_librarian() or sec.is_admin())
       when 'restore' then enquiries.status = 'archived' and (sec.is_librarian() or sec.is_admin())
+      when 'claim' then enquiries.status = 'active' and (sec.is_librarian() or sec.is_admin())
+      when 'release' then enquiries.status = 'active' and (enquiries.claimed_by_id = sec.uid() or sec.is_admin())
+      when 'answer' then enquiries.status = 'active' and enquiries.claimed_by_id = sec.uid()
+      when 'adopt' then enquiries.status = 'active' and (sec.is_librarian() or sec.is_admin())
       else false
     end
   )
@@ -5469,6 +6134,13 @@ create policy enquiries_update on app.enquiries for update to library_app
       when 'update' then sec.is_librarian() or sec.is_admin()
       when 'archive' then enquiries.status = 'archived'
       when 'restore' then (enquiries.status = 'archived') is not true
+      when 'claim' then enquiries.status = 'active' and enquiries.state = 'claimed' and enquiries.claimed_by_id = sec.uid()
+      when 'release' then enquiries.status = 'active'
+        and enquiries.state = 'open'
+        and enquiries.claimed_by_id is not distinct from null
+        and enquiries.claimed_at is not distinct from null
+      when 'answer' then enquiries.status = 'active' and enquiries.state = 'answered'
+      when 'adopt' then enquiries.status = 'active' and enquiries.keeper_id = sec.uid()
       else false
     end
   );
@@ -5707,14 +6379,14 @@ grant select on app.categories to library_authz;
 grant select on app.categories to library_counter;
 grant update (status, archived_from, parent_id) on app.categories to library_counter;
 
-grant select (id, status, book_id, question, answer_to, desk, version, created_at, updated_at) on app.enquiries to library_app;
+grant select (id, status, book_id, claimed_by_id, keeper_id, question, answer_to, desk, state, claimed_at, version, created_at, updated_at) on app.enquiries to library_app;
 grant insert (book_id, question, answer_to, desk) on app.enquiries to library_app;
-grant update (status, question, answer_to, desk) on app.enquiries to library_app;
+grant update (status, question, answer_to, desk, state, claimed_by_id, claimed_at, keeper_id) on app.enquiries to library_app;
 
 grant select on app.enquiries to library_authz;
 
 grant select on app.enquiries to library_counter;
-grant update (status, archived_from, book_id) on app.enquiries to library_counter;
+grant update (status, archived_from, book_id, claimed_by_id, keeper_id) on app.enquiries to library_counter;
 
 grant select (id, book_id, member_id, due_on, renewals, state, version, created_at, updated_at) on app.loans to library_app;
 grant insert (book_id, member_id, due_on, renewals, note) on app.loans to library_app;

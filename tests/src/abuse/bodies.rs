@@ -1,7 +1,7 @@
 //! Bodies that are not what they should be: never stored, never a mistake of ours.
 
 use super::fields::{checksum, everything};
-use crate::support::{Client, TestServer, document};
+use crate::support::{Client, TestServer, document, documented::types};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
@@ -46,16 +46,6 @@ fn routes(document: &Value) -> Vec<Route> {
         }
     }
     routes
-}
-
-fn types(field: &Value) -> Vec<&str> {
-    match &field["type"] {
-        Value::String(one) => vec![one],
-        Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
-        // Objects and points stand elsewhere, alone or with null.
-        _ if field["anyOf"].is_array() => vec!["object", "null"],
-        _ => vec!["object"],
-    }
 }
 
 /// A body that gives all fields a wrong value, and which fields these are.
@@ -107,7 +97,7 @@ async fn abuse_25_values_of_a_wrong_kind_are_all_named() {
             let body: Map<String, Value> = route
                 .fields
                 .iter()
-                .filter_map(|(name, field)| Some((name.clone(), wrong(&types(field))?)))
+                .filter_map(|(name, field)| Some((name.clone(), wrong(&types(document(), field))?)))
                 .collect();
             let names: Vec<String> = body.keys().map(|name| format!("/{name}")).collect();
             if names.is_empty() {

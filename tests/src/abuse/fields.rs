@@ -123,20 +123,37 @@ async fn abuse_21_fields_of_the_server_are_in_no_body() {
             let body: Map<String, Value> = tables[&entity.plural]
                 .iter()
                 .filter(|column| !allowed.contains(*column))
-                .map(|column| (column.clone(), Value::from(1)))
+                .map(|column| (column.clone(), Value::from("another")))
                 .collect();
             tried += body.len();
-            let wanted: Vec<String> = body.keys().map(|column| format!("/{column}")).collect();
+            let is_update = method != "POST";
+            let is_shown = admin.get(&path).await.status == 200;
+            // What an answer shows may be repeated unchanged, and is compared with a row that the caller sees. What moves
+            // by itself is not looked at.
+            let is_told = |column: &&String| {
+                let is = |names: &[&str]| is_update && names.contains(&column.as_str());
+                !is(resource.moving) && (is_shown || !is(resource.fixed))
+            };
+            let wanted: Vec<String> = body
+                .keys()
+                .filter(is_told)
+                .map(|column| format!("/{column}"))
+                .collect();
             let method = method.parse().expect("a method");
             let answer = admin
                 .send(method, &path, Some(body.into()), &[("if-match", "*")])
                 .await;
-            assert_eq!(answer.status, 422, "{path}: {}", answer.text);
+            // Where nothing else is left in the body, there is nothing to compare it with.
+            let nothing = wanted.is_empty() && [403, 404].contains(&answer.status.as_u16());
+            assert!(answer.status == 422 || nothing, "{path}: {}", answer.text);
+            if nothing {
+                continue;
+            }
             let unknown: Vec<&str> = answer.json["errors"]
                 .as_array()
                 .expect("errors")
                 .iter()
-                .filter(|error| error["code"] == "unknown")
+                .filter(|error| error["code"] == "unknown" || error["code"] == "read_only")
                 .filter_map(|error| error["pointer"].as_str())
                 .collect();
             for column in &wanted {
@@ -159,9 +176,10 @@ async fn abuse_24_a_mark_of_the_city_is_given_by_the_city_alone() {
     let mut marks = 0;
     for (entity, resource) in writable() {
         for transition in &entity.transitions {
-            let Change::Set { field, .. } = &transition.change else {
+            let Change::Set(set) = &transition.change else {
                 continue;
             };
+            let field = &set.column;
             if entity.relation("city").is_none() || transition.name.starts_with("un") {
                 continue;
             }

@@ -2,7 +2,7 @@
 
 use super::fields::{documented, writable};
 use crate::support::{Database, TestServer, database::Content, model};
-use codegen::model::{Change, Entity};
+use codegen::model::Entity;
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -127,8 +127,7 @@ fn action_columns(entity: &Entity) -> BTreeSet<String> {
         columns.insert("status".to_owned());
     }
     for transition in &entity.transitions {
-        let (Change::State { field, .. } | Change::Set { field, .. }) = &transition.change;
-        columns.insert(field.clone());
+        columns.extend(transition.columns().map(str::to_owned));
     }
     columns
 }
@@ -223,8 +222,12 @@ async fn enter_and_find(conn: &mut PgConnection, actor: Uuid, table: &str) -> Op
 
 /// Something else than there can be now, or at least for one of them.
 fn other_value(entity: &Entity, column: &str) -> String {
-    let field = entity.field(column).expect("a field");
+    let Some(field) = entity.field(column) else {
+        // A relation that a transition sets.
+        return "sec.uid()".to_owned();
+    };
     match &field.ty {
+        codegen::model::Ty::Time => "now()".to_owned(),
         codegen::model::Ty::Bool => format!("not {column}"),
         codegen::model::Ty::States { values } => {
             let cases: Vec<String> = values

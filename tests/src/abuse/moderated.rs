@@ -159,8 +159,8 @@ async fn an_event_with_tickets_keeps_its_host_and_is_named() {
                insert into app.orders (user_id, event_id, amount_cents, currency, state, idempotency_key)
                values ('{me}', '{id}', 0, 'AUD', 'paid', 'a-key-of-the-order') returning id
              )
-             insert into app.tickets (order_id, ticket_type_id, event_id, holder_id, buyer_id, code)
-             select bought.id, kind.id, '{id}', '{me}', '{me}', 'a-code-of-the-ticket' from kind, bought",
+             insert into app.tickets (order_id, ticket_type_id, event_id, holder_id, buyer_id, position, currency, code)
+             select bought.id, kind.id, '{id}', '{me}', '{me}', 1, 'AUD', 'a-code-of-the-ticket' from kind, bought",
             me = PEOPLE[4].id
         ),
     )

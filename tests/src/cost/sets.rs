@@ -84,17 +84,17 @@ async fn sell(conn: &mut PgConnection, to_all_but: Uuid, count: u32) {
              buyer as (select id from app.users where id <> '{to_all_but}' limit 1),
              kind as (select id from app.ticket_types limit 1),
              sold as (
-               insert into app.orders (user_id, event_id, state, amount_cents, card_cents, currency, idempotency_key)
-               select buyer.id, event.id, 'paid', 100, 100, 'EUR', 'one-of-many-orders-' || g
+               insert into app.orders (user_id, event_id, state, subtotal_cents, amount_cents, card_cents, organizer_cents, currency, idempotency_key)
+               select buyer.id, event.id, 'paid', 100, 100, 100, 100, 'EUR', 'one-of-many-orders-' || g
                from buyer, generate_series(1, {count}) g join event on event.n = 1 + g % event.total
                returning id, user_id, event_id
              ),
              item as (
-               insert into app.order_items (order_id, ticket_type_id, quantity, unit_price_cents, currency)
-               select sold.id, kind.id, 1, 100, 'EUR' from sold, kind
+               insert into app.order_items (order_id, ticket_type_id, quantity, unit_price_cents, subtotal_cents, total_cents, currency)
+               select sold.id, kind.id, 1, 100, 100, 100, 'EUR' from sold, kind
              )
-             insert into app.tickets (order_id, ticket_type_id, event_id, holder_id, buyer_id, code)
-             select sold.id, kind.id, sold.event_id, sold.user_id, sold.user_id, 'one-of-many-tickets-' || sold.id
+             insert into app.tickets (order_id, ticket_type_id, event_id, holder_id, buyer_id, position, currency, code)
+             select sold.id, kind.id, sold.event_id, sold.user_id, sold.user_id, 1, 'EUR', 'one-of-many-tickets-' || sold.id
              from sold, kind;
              commit; analyze app.orders; analyze app.order_items; analyze app.tickets"
         ),

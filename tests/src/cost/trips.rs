@@ -160,6 +160,24 @@ async fn trips_of_the_usual_requests() {
             );
         }
     }
+    // An event, all its ticket types, and both for the answer: as many trips for three as for one.
+    let tickets = |n: usize| -> Vec<_> {
+        let ticket = |i: usize| json!({"name": format!("T{i}"), "price_cents": 100, "currency": "AUD", "capacity": 5});
+        (0..n).map(ticket).collect()
+    };
+    let host = rows::host_of(&server, PEOPLE[2].id, city).await;
+    let mut found = Vec::new();
+    for n in [1, 3, 1, 3] {
+        let body = json!({"title": "Many seats", "city_id": city, "host_type": "organization", "host_id": host,
+            "starts_at": "2041-05-01T18:00:00Z", "ends_at": "2041-05-01T20:00:00Z", "timezone": "Australia/Melbourne",
+            "ticket_types": tickets(n)});
+        found.push(trips(&proxy, "create with", olga.post("/events", body)).await);
+    }
+    assert_eq!(
+        found[2..],
+        [5, 5],
+        "begin, event, its ticket types, the answer, commit"
+    );
     // Refusals of the HTTP layer and of the rules' upper bound never reach the database.
     settled(&proxy).await;
     let before = proxy.trips();

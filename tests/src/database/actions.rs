@@ -334,7 +334,7 @@ async fn a_field_rule_holds_when_a_row_is_made_and_changed() {
     };
     assert_eq!(
         world.act(world.ana, "create", join("moderator")).await,
-        Err("42501 field role".into())
+        Err("42501 fields role".into())
     );
     assert_eq!(world.act(world.ana, "create", join("member")).await, Ok(1));
 }

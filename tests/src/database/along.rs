@@ -184,8 +184,8 @@ fn sale(world: &World, kind: Uuid, key: &str) -> String {
            insert into app.orders (user_id, event_id, amount_cents, currency, state, idempotency_key)
            values ('{ana}', '{event}', 0, 'EUR', 'paid', 'a-key-of-the-order-{key}') returning id
          )
-         insert into app.tickets (order_id, ticket_type_id, event_id, holder_id, buyer_id, code)
-         select id, '{kind}', '{event}', '{ana}', '{ana}', 'a-code-of-the-ticket-{key}' from bought",
+         insert into app.tickets (order_id, ticket_type_id, event_id, holder_id, buyer_id, position, currency, code)
+         select id, '{kind}', '{event}', '{ana}', '{ana}', 1, 'EUR', 'a-code-of-the-ticket-{key}' from bought",
         ana = world.ana,
         event = world.event,
     )

@@ -18,7 +18,7 @@ async fn formats_take_what_is_right_and_nothing_else() {
             &[
                 "https://example.org",
                 "http://example.org:80/a?b=c#d",
-                "https://münchen.example/ä",
+                "https://xn--mnchen-3ya.example/ä",
             ],
             &[
                 "example.org",
@@ -28,6 +28,8 @@ async fn formats_take_what_is_right_and_nothing_else() {
                 "https://u:p@example.org",
                 "https://a b",
                 "HTTPS://a.org",
+                "https://münchen.example/",
+                "https://Example.org/",
             ],
         ),
         (
@@ -45,12 +47,16 @@ async fn formats_take_what_is_right_and_nothing_else() {
             &["a", "summer-night-2"],
             &["", "-a", "a--b", "Summer", "a_b", "a-"],
         ),
-        ("currency", &["EUR"], &["eur", "EURO", ""]),
-        ("country", &["DE"], &["DEU", "de"]),
+        (
+            "currency",
+            &["EUR", "XOF"],
+            &["eur", "EURO", "", "ABC", "R U"],
+        ),
+        ("country", &["DE", "CH"], &["DEU", "de", "XX"]),
         (
             "locale",
-            &["de", "pt-BR", "zh-Hant-TW", "es-419"],
-            &["", "DE", "de_DE", "de-", "de-DE-x"],
+            &["de", "pt-BR", "zh-Hant-TW", "es-419", "ca-ES-valencia"],
+            &["", "DE", "de_DE", "de-", "de-DE-x", "de-de"],
         ),
         (
             "timezone",
@@ -70,6 +76,16 @@ async fn formats_take_what_is_right_and_nothing_else() {
                 "FOO+3",
                 "Etc/GMT+99",
             ],
+        ),
+        (
+            "local_time",
+            &["00:00", "23:59"],
+            &["", "8:30", "24:00", "99:99", "08:60", "08:30:00"],
+        ),
+        (
+            "code",
+            &["SUMMER25", "GRÜN-1"],
+            &["summer", "A B", "", "GRüN", "A\u{a0}B"],
         ),
         (
             "plain",

@@ -70,7 +70,7 @@ async fn the_demonstration_shows_something_of_everything() {
 }
 
 /// Times that lie around the moment of the run.
-const AROUND_NOW: [&str; 26] = [
+const AROUND_NOW: [&str; 27] = [
     "closes_at",
     "created_at",
     "current_period_end",
@@ -92,6 +92,7 @@ const AROUND_NOW: [&str; 26] = [
     "rewarded_at",
     "sales_end",
     "sales_start",
+    "settled_at",
     "starts_at",
     "updated_at",
     "valid_from",
@@ -182,4 +183,26 @@ async fn what_may_differ_between_two_seedings_are_times() {
     .await
     .expect("columns");
     assert_eq!(times, AROUND_NOW);
+}
+
+/// What stands in the examples of the API document, and the example ids are those that the generator makes.
+#[tokio::test]
+async fn the_examples_of_the_document_are_rows_of_the_demonstration() {
+    let database = Database::new(Content::Demo).await;
+    let mut conn = database.superuser().await;
+    for (entity, id) in server::seed::examples::ROWS {
+        let plural = &model()
+            .entities
+            .iter()
+            .find(|one| one.name == *entity)
+            .unwrap_or_else(|| panic!("there is no entity {entity}"))
+            .plural;
+        let there = format!("select count(*) from app.{plural} where id = '{id}'");
+        assert_eq!(count(&mut conn, &there).await, 1, "{entity} {id}");
+    }
+    let document = app::api::document();
+    for (example, _) in server::seed::examples::of_the_demonstration() {
+        let shown = document.contains(&example) || example.contains('@');
+        assert!(shown, "nothing in the document says {example}");
+    }
 }

@@ -1,10 +1,10 @@
 //! What a body's format lets through, the table's CHECK takes: otherwise a fault would have no field to blame.
 
 use crate::support::{Database, database::Content};
-use kernel::input::{Format, is_line, is_seen};
+use kernel::input::{Format, is_line, is_seen, normal_line};
 use sqlx::AssertSqlSafe;
 
-const FORMATS: [(Format, &str, &[&str]); 8] = [
+const FORMATS: [(Format, &str, &[&str]); 10] = [
     (
         Format::Email,
         "email",
@@ -22,9 +22,15 @@ const FORMATS: [(Format, &str, &[&str]); 8] = [
     ),
     (Format::Phone, "phone", &["+4930123456"]),
     (Format::Slug, "slug", &["summer-night-2"]),
-    (Format::Currency, "currency", &["EUR"]),
-    (Format::Country, "country", &["DE"]),
+    (Format::Currency, "currency", &["EUR", "CHF", "XOF", "USD"]),
+    (Format::Country, "country", &["DE", "CH", "ZA"]),
     (Format::Locale, "locale", &["zh-Hant-TW", "es-419", "de"]),
+    (
+        Format::LocalTime,
+        "local_time",
+        &["08:30", "23:59", "00:00", "19:09"],
+    ),
+    (Format::Code, "code", &["SUMMER-25", "GRÜN"]),
 ];
 
 /// Texts near to good ones: what is on the border between the two.
@@ -75,6 +81,107 @@ async fn what_a_body_may_hold_the_table_takes() {
     }
 }
 
+/// What a network's page is, both say of mutants of good ones; what people paste is stored as something both take.
+#[tokio::test]
+async fn pages_of_networks_are_the_same_on_both_sides() {
+    use codegen::{emit::openapi::example, model::NETWORKS};
+    let networks = [
+        Format::INSTAGRAM,
+        Format::FACEBOOK,
+        Format::YOUTUBE,
+        Format::LINKEDIN,
+        Format::X,
+        Format::TIKTOK,
+        Format::MASTODON,
+        Format::THREADS,
+        Format::BLUESKY,
+        Format::WHATSAPP,
+        Format::TELEGRAM,
+    ];
+    let database = Database::new(Content::Empty).await;
+    let mut conn = database.superuser().await;
+    let mut random = fastrand::Rng::with_seed(9);
+    for (format, name) in networks.into_iter().zip(NETWORKS) {
+        let mut texts = mutants(&[example::social(name)], &mut random);
+        texts.extend(NETWORKS.map(|other| example::social(other).to_owned()));
+        texts.retain(|text| !text.contains('\0'));
+        let stored: Vec<String> = texts.iter().map(|text| format.normal(text)).collect();
+        texts.extend(stored);
+        let theirs: Vec<bool> = sqlx::query_scalar(
+            "select sec.is_social(t, $2) from unnest($1::text[]) with ordinality given(t, n) order by n",
+        )
+        .bind(&texts)
+        .bind(name)
+        .fetch_all(&mut conn)
+        .await
+        .expect("answers");
+        let mut taken = 0;
+        for (text, theirs) in texts.iter().zip(theirs) {
+            assert!(
+                theirs || !format.accepts(text),
+                "{name}: only the database refuses {text:?}"
+            );
+            taken += usize::from(theirs && format.accepts(text));
+        }
+        assert!(taken > 20, "{name}: {taken}");
+    }
+}
+
+/// The lists of codes are the same, over every code that could be one.
+#[tokio::test]
+async fn codes_that_exist_are_the_same_on_both_sides() {
+    let database = Database::new(Content::Empty).await;
+    let mut conn = database.superuser().await;
+    let letters = || 'A'..='Z';
+    let two: Vec<String> = letters()
+        .flat_map(|a| letters().map(move |b| format!("{a}{b}")))
+        .collect();
+    let three: Vec<String> = two
+        .iter()
+        .flat_map(|two| letters().map(move |c| format!("{two}{c}")))
+        .collect();
+    for (format, name, codes, least) in [
+        (Format::Country, "country", two, 240),
+        (Format::Currency, "currency", three, 150),
+    ] {
+        let ours: Vec<&String> = codes.iter().filter(|code| format.accepts(code)).collect();
+        let theirs: Vec<String> = sqlx::query_scalar(AssertSqlSafe(format!(
+            "select t from unnest($1::text[]) with ordinality given(t, n) where sec.is_{name}(t) order by n"
+        )))
+        .bind(&codes)
+        .fetch_all(&mut conn)
+        .await
+        .expect("answers");
+        assert_eq!(ours, theirs.iter().collect::<Vec<_>>(), "{name}");
+        assert!(ours.len() > least, "{name}");
+    }
+}
+
+/// Every zone that a body may name, the database knows under the name that is stored.
+#[tokio::test]
+async fn zones_that_are_stored_the_database_knows() {
+    let database = Database::new(Content::Empty).await;
+    let mut conn = database.superuser().await;
+    let names: Vec<String> = sqlx::query_scalar(
+        "select name from pg_timezone_names where name ~ '^[A-Z][A-Za-z]+/' and name !~ '^(Etc|SystemV|posix|right)/'",
+    )
+    .fetch_all(&mut conn)
+    .await
+    .expect("names");
+    let stored: Vec<String> = names
+        .iter()
+        .map(|name| Format::Timezone.normal(&name.to_lowercase()))
+        .collect();
+    let refused: Vec<String> =
+        sqlx::query_scalar("select t from unnest($1::text[]) t where not sec.is_timezone(t)")
+            .bind(&stored)
+            .fetch_all(&mut conn)
+            .await
+            .expect("answers");
+    assert_eq!(refused, Vec::<String>::new());
+    assert!(stored.len() > 400);
+}
+
 /// Every character there is, by itself, in the middle, and doubled at the end.
 #[tokio::test]
 async fn what_is_seen_is_the_same_on_both_sides() {
@@ -85,7 +192,14 @@ async fn what_is_seen_is_the_same_on_both_sides() {
     for chunk in all.chunks(50_000) {
         let texts: Vec<String> = chunk
             .iter()
-            .flat_map(|c| [c.to_string(), format!("a{c}b"), format!("a{c}{c}")])
+            .flat_map(|c| {
+                [
+                    c.to_string(),
+                    format!("a{c}b"),
+                    format!("a{c}{c}"),
+                    format!("{c}a"),
+                ]
+            })
             .collect();
         let theirs: Vec<(bool, bool)> = sqlx::query_as(
             "select sec.is_line(t), sec.is_seen(t) from unnest($1::text[]) with ordinality given(t, n) order by n",
@@ -95,6 +209,10 @@ async fn what_is_seen_is_the_same_on_both_sides() {
         .await
         .expect("answers");
         for (text, theirs) in texts.iter().zip(theirs) {
+            // Letters that PostgreSQL's Unicode does not know yet are not composed there: it takes more than is stored.
+            if normal_line(text) != *text && text.chars().any(|c| c > '\u{ffff}') && theirs.0 {
+                continue;
+            }
             assert_eq!(
                 (is_line(text), is_seen(text)),
                 theirs,

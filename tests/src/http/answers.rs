@@ -216,7 +216,7 @@ async fn problems_are_answered_like_this() {
     let stale = [("if-match", "\"999-0000000000000000\"")];
     let answers = [
         olga.send_text(Method::POST, "/events", text("{", json), &[]).await,
-        olga.send_text(Method::PATCH, &event, text("{}", json), &[("if-match", "3")]).await,
+        olga.send_text(Method::PATCH, &event, text("{}", json), &[("if-match", "three")]).await,
         anonymous.get("/events?cursor=nonsense").await,
         anonymous.post("/events", json!({})).await,
         anonymous.with_token("nonsense").get("/events").await,

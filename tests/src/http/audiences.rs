@@ -164,6 +164,7 @@ fn value(ty: &Ty, at: usize) -> String {
         Ty::Url => format!("'https://example.org/{at}'"),
         Ty::Email => format!("'fields{at}@example.org'"),
         Ty::Phone => format!("'+6140000000{at}'"),
+        Ty::Code { .. } => format!("'CODE{at}'"),
         Ty::Bool => "true".to_owned(),
         Ty::Time => "now()".to_owned(),
         _ => "1".to_owned(),

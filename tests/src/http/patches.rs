@@ -61,6 +61,12 @@ impl Case<'_> {
             .map(|field| {
                 let value = match field.ty {
                     Ty::Url => format!("https://example.org/{number}"),
+                    Ty::Social { ref network } => {
+                        let page = codegen::emit::openapi::example::social(network);
+                        let last = if number.is_multiple_of(2) { "2" } else { "1" };
+                        format!("{}{last}", &page[..page.len() - 1])
+                    }
+                    Ty::LocalTime => format!("{:02}:30", number % 24),
                     Ty::Text { max, .. } => {
                         format!("{number:05}").chars().take(max as usize).collect()
                     }

@@ -38,6 +38,8 @@ pub async fn server() -> TestServer {
         .execute(&mut conn)
         .await
         .expect("patience");
+    // What the sample tells of is done: nothing changes but by those who are tried.
+    server.settled().await;
     server
 }
 

@@ -46,6 +46,41 @@ async fn the_staff_keeps_a_catalogue_that_everybody_reads() {
         .expect(409);
     assert_eq!(twice.problem(), "conflict");
 
+    // A book with all its authors at once; one that is wrong, and nothing is left.
+    let category = library.category("Utopias", None).await.expect(201).id();
+    let whole = |parts: serde_json::Value| json!({"title": "Always Coming Home", "language": "en", "category_id": category, "authors": parts});
+    let parts =
+        json!([{"author_id": author}, {"author_id": author, "part": "illustrator", "position": 2}]);
+    let made = library
+        .librarian
+        .post("/books", whole(parts))
+        .await
+        .expect(201);
+    let shown: Vec<_> = (made.json["authors"].as_array().expect("a list").iter())
+        .map(|row| (&row["part"], &row["book_id"]))
+        .collect();
+    let id = &made.json["id"];
+    assert_eq!(shown, [(&json!("writer"), id), (&json!("illustrator"), id)]);
+    let nobody = json!([{"author_id": author}, {"author_id": Uuid::now_v7(), "part": "editor"}]);
+    let refused = library
+        .librarian
+        .post("/books", whole(nobody))
+        .await
+        .expect(422);
+    assert_eq!(
+        refused.pointers(),
+        ["/authors/1/author_id"],
+        "{}",
+        refused.text
+    );
+    let found = library.visitor.get("/books?q=Always").await.expect(200);
+    assert_eq!(
+        found.json["data"].as_array().map(Vec::len),
+        Some(1),
+        "{}",
+        found.text
+    );
+
     let page = library
         .visitor
         .get(&format!("/books/{book}/authors?expand=author"))
@@ -63,7 +98,7 @@ async fn the_staff_keeps_a_catalogue_that_everybody_reads() {
         .get(&format!("/authors/{author}"))
         .await
         .expect(200);
-    assert_eq!(author.json["work_count"], 2);
+    assert_eq!(author.json["work_count"], 4);
 
     let found = library
         .visitor

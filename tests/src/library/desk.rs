@@ -51,6 +51,169 @@ async fn lending_asks_for_one_reminder_and_is_told_of() {
     );
 }
 
+/// Who claims is who asked, held by the database; of two at the same moment one is too late.
+#[tokio::test]
+async fn of_two_who_claim_an_enquiry_one_gets_it() {
+    let library = Library::open().await;
+    let (lena, mona) = (
+        library.member("Leonie", Some("librarian")).await,
+        library.member("Mona", Some("librarian")).await,
+    );
+    for verb in ["claim", "adopt"] {
+        for n in 0..6 {
+            let body = json!({"question": format!("Where is shelf {n}?")});
+            let enquiry = library.visitor.post("/enquiries", body).await.expect(201);
+            assert!(
+                enquiry.text.is_empty(),
+                "a visitor does not see what they ask"
+            );
+            let path = enquiry.header("location").expect("a place").to_owned();
+            let act = format!("{path}/{verb}");
+            let both = tokio::join!(lena.client.act(&act), mona.client.act(&act));
+            let (won, lost, who) = match both.0.status.as_u16() {
+                200 => (both.0, both.1, &lena),
+                _ => (both.1, both.0, &mona),
+            };
+            let (won, lost) = (won.expect(200), lost.expect(409));
+            assert_eq!(lost.problem(), "invalid-state", "{}", lost.text);
+            let named = match verb {
+                "claim" => "claimed_by_id",
+                _ => "keeper_id",
+            };
+            assert_eq!(won.json[named], who.id.to_string());
+            assert_eq!(verb == "claim", won.json["claimed_at"].is_string());
+            let allowed = won.json["allowed_actions"].as_array().expect("a list");
+            assert!(!allowed.contains(&json!(verb)), "{}", won.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_has_claimed_lets_go_and_nobody_puts_another_there() {
+    let library = Library::open().await;
+    let lena = library.member("Leonie", Some("librarian")).await;
+    let mona = library.member("Mona", Some("librarian")).await;
+    let body = json!({"question": "Where are the atlases?"});
+    let asked = library.visitor.post("/enquiries", body).await.expect(201);
+    let path = asked.header("location").expect("a place").to_owned();
+    let id: Uuid = path
+        .rsplit('/')
+        .next()
+        .expect("an id")
+        .parse()
+        .expect("an id");
+    let claim = format!("{path}/claim");
+    library.visitor.act(&claim).await.expect(401);
+    lena.client.act(&claim).await.expect(200);
+    // Not by a body, and not by somebody else.
+    let tag = mona.client.get(&path).await.expect(200).etag();
+    let theirs = json!({"claimed_by_id": mona.id});
+    mona.client.patch(&path, &tag, theirs).await.expect(422);
+    mona.client.act(&format!("{path}/answer")).await.expect(403);
+    mona.client
+        .act(&format!("{path}/release"))
+        .await
+        .expect(403);
+    let free = lena
+        .client
+        .act(&format!("{path}/release"))
+        .await
+        .expect(200);
+    assert_eq!(free.json["claimed_by_id"], json!(null));
+    assert_eq!(free.json["claimed_at"], json!(null));
+    mona.client.act(&claim).await.expect(200);
+    mona.client.act(&format!("{path}/answer")).await.expect(200);
+
+    // Past the engine, as its own role: the state may change, but the claimant is who asks, and the time is now.
+    let mut conn = library.database.connect().await;
+    let text = "update app.enquiries set state = 'open', claimed_by_id = null, claimed_at = null where id = $1";
+    sqlx::query(text)
+        .bind(id)
+        .execute(&mut conn)
+        .await
+        .expect("open again");
+    let other = mona.id;
+    for (set, code) in [
+        (
+            format!("claimed_by_id = '{other}', claimed_at = now()"),
+            Some("42501"),
+        ),
+        (
+            "claimed_by_id = null, claimed_at = now()".to_owned(),
+            Some("42501"),
+        ),
+        (
+            "claimed_by_id = sec.uid(), claimed_at = now() - interval '1 day'".to_owned(),
+            Some("42501"),
+        ),
+        ("claimed_at = now()".to_owned(), Some("42501")),
+        (
+            format!("claimed_by_id = sec.uid(), claimed_at = now(), keeper_id = '{other}'"),
+            Some("42501"),
+        ),
+        (
+            "claimed_by_id = sec.uid(), claimed_at = now()".to_owned(),
+            None,
+        ),
+    ] {
+        let text = format!(
+            "begin; set local role library_app; select sec.enter('{}', '{}', 'claim', '{}');
+             update app.enquiries set state = 'claimed', {set} where id = '{id}'; rollback",
+            lena.id,
+            Uuid::now_v7(),
+            Uuid::now_v7(),
+        );
+        let done = sqlx::raw_sql(sqlx::AssertSqlSafe(text))
+            .execute(&mut conn)
+            .await;
+        sqlx::raw_sql("rollback")
+            .execute(&mut conn)
+            .await
+            .expect("back");
+        let found = done
+            .err()
+            .and_then(|error| error.as_database_error()?.code().map(|c| c.into_owned()));
+        assert_eq!(found.as_deref(), code, "{set}");
+    }
+    // Whoever claims tells of it.
+    let told: Vec<String> = sqlx::query_scalar(
+        "select event from jobs.events where entity_type = 'enquiry' order by place",
+    )
+    .fetch_all(&mut conn)
+    .await
+    .expect("events");
+    assert_eq!(told, ["enquiry.claim", "enquiry.claim"]);
+}
+
+#[tokio::test]
+async fn the_event_of_an_update_says_what_it_changed() {
+    let library = Library::open().await;
+    let rosa = library.member("Rosa", None).await;
+    let book = library.book("Momo").await;
+    let lent = library.lend(&book, &rosa).await.expect(201);
+    let path = format!("/loans/{}", lent.id());
+    let change = json!({"due_on": "2027-01-31", "renewals": 1, "note": "By telephone."});
+    let changed = library
+        .librarian
+        .patch(&path, &lent.etag(), change)
+        .await
+        .expect(200);
+    // Nothing is told of nothing.
+    let same = json!({"renewals": 1});
+    library
+        .librarian
+        .patch(&path, &changed.etag(), same)
+        .await
+        .expect(200);
+    let mut conn = library.database.connect().await;
+    let told: Vec<serde_json::Value> =
+        sqlx::query_scalar("select payload from jobs.events where event = 'loan.update'")
+            .fetch_all(&mut conn)
+            .await
+            .expect("events");
+    assert_eq!(told, [json!({"changed": ["due_on", "renewals", "note"]})]);
+}
+
 #[tokio::test]
 async fn a_copy_goes_out_and_comes_back() {
     let library = Library::open().await;
@@ -186,10 +349,11 @@ async fn a_member_waits_for_a_book_once() {
         .await
         .expect(201);
     assert_eq!(made.json["member_id"], json!(rosa.id));
-    rosa.client
-        .post("/reservations", wanted.clone())
-        .await
-        .expect(409);
+    let twice = rosa.client.post("/reservations", wanted.clone()).await;
+    let detail = &twice.expect(409).json["errors"][0]["detail"];
+    let sentence =
+        "there is already a reservation with this book and member where state is not collected";
+    assert_eq!(detail, sentence);
     let path = format!("/reservations/{}", made.id());
     karl.client.delete(&path).await.expect(404);
     rosa.client.delete(&path).await.expect(204);
@@ -199,6 +363,43 @@ async fn a_member_waits_for_a_book_once() {
         .act(&format!("{path}/restore"))
         .await
         .expect(404);
+}
+
+/// A guard over the book, which counts its loans; and a reservation that is over frees its place.
+#[tokio::test]
+async fn a_reservation_is_ready_when_a_copy_is_there_and_over_when_it_is_collected() {
+    let library = Library::open().await;
+    let (rosa, karl) = (
+        library.member("Rosa", None).await,
+        library.member("Karl", None).await,
+    );
+    let book = library.book("Momo").await;
+    let loan = library.lend(&book, &karl).await.expect(201).id();
+    let wanted = json!({"book_id": book});
+    let made = rosa.client.post("/reservations", wanted.clone()).await;
+    let path = format!("/reservations/{}", made.expect(201).id());
+    let desk = &library.librarian;
+    let ready = format!("{path}/make-ready");
+    let refused = desk.act(&ready).await.expect(409);
+    let sentence = "This is only possible when copies of book > on_loan of book.";
+    assert_eq!(refused.json["detail"], sentence);
+    let seen = desk.get(&path).await.expect(200);
+    assert_eq!(seen.json["allowed_actions"], json!(["delete"]));
+    desk.act(&format!("/loans/{loan}/take-back"))
+        .await
+        .expect(200);
+    let seen = desk.get(&path).await.expect(200);
+    assert_eq!(
+        seen.json["allowed_actions"],
+        json!(["delete", "make_ready"])
+    );
+    desk.act(&ready).await.expect(200);
+    rosa.client
+        .post("/reservations", wanted.clone())
+        .await
+        .expect(409);
+    desk.act(&format!("{path}/collect")).await.expect(200);
+    rosa.client.post("/reservations", wanted).await.expect(201);
 }
 
 #[tokio::test]

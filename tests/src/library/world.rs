@@ -10,7 +10,8 @@ use kernel::{
     config::{DbConfig, HttpConfig, TokenConfig},
     http::{Http, health::Health},
     jobs::NewJob,
-    migrate, mount,
+    migrate::{self, Limits},
+    mount,
     prelude::BoxFuture,
     problems, serve,
 };
@@ -75,7 +76,12 @@ impl AppHooks for Desk {
 impl Library {
     pub async fn open() -> Self {
         let database = Blank::new().await;
-        migrate::up(&database.options(), MIGRATIONS, &limits())
+        // Roles are the cluster's: the first of several tests that begin at once makes them, and the others wait for it.
+        let patient = Limits {
+            attempts: 10,
+            ..limits()
+        };
+        migrate::up(&database.options(), MIGRATIONS, &patient)
             .await
             .expect("the migrations of the library");
         let url = login(&database).await;

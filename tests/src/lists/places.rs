@@ -1,12 +1,26 @@
 //! Around a point and inside a box, against plain geometry.
 
 use crate::support::{
-    self, Client, TestServer,
+    self, Client, TestServer, model,
     pages::{all, ids},
 };
-use kernel::resource::Kind;
-use serde_json::Value;
-use std::collections::BTreeSet;
+use kernel::resource::{Kind, Resource};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The sample, in which every other event with a venue has no place of its own.
+async fn sample() -> TestServer {
+    let server = TestServer::sample().await;
+    let text = "update app.events set location = null where venue_id is not null and get_byte(uuid_send(id), 15) % 2 = 0";
+    let mut conn = server.superuser().await;
+    sqlx::raw_sql("set session_replication_role = replica")
+        .execute(&mut conn)
+        .await
+        .expect("set");
+    let done = sqlx::query(text).execute(&mut conn).await.expect("moved");
+    assert!(done.rows_affected() >= 3, "{done:?}");
+    server
+}
 
 fn place(row: &Value) -> Option<(f64, f64)> {
     Some((
@@ -30,6 +44,34 @@ async fn found(client: &Client, path: &str) -> BTreeSet<String> {
         .collect()
 }
 
+/// Where each row is: its own place, or that of what the spec names instead. The plain computation.
+async fn places_of(client: &Client, resource: &Resource) -> Vec<(String, (f64, f64))> {
+    let entity = model()
+        .entities
+        .iter()
+        .find(|entity| entity.name == resource.name);
+    let entity = entity.expect("an entity");
+    let field = entity
+        .fields
+        .iter()
+        .find(|field| field.ty == codegen::model::Ty::Point && field.filter);
+    let mut beside = (String::new(), BTreeMap::new());
+    if let Some(other) = field.and_then(|field| field.beside.as_ref()) {
+        let relation = entity.relation(&other.relation).expect("a relation");
+        let target = &model().entities[relation.targets[0]];
+        let path = format!("/{}", support::resources()[target.name.as_str()].path);
+        let rows = all(client, &path).await;
+        let of = |row: &Value| Some((row["id"].as_str()?.to_owned(), place(row)?));
+        beside = (relation.id_column(), rows.iter().filter_map(of).collect());
+    }
+    let rows = all(client, &format!("/{}", resource.path)).await;
+    let found = rows.iter().filter_map(|row| {
+        let there = || beside.1.get(row[beside.0.as_str()].as_str()?).copied();
+        Some((row["id"].as_str()?.to_owned(), place(row).or_else(there)?))
+    });
+    found.collect()
+}
+
 /// Public rows of each list that has places, with them.
 async fn lists(client: &Client) -> Vec<(String, Vec<(String, (f64, f64))>)> {
     let mut lists = Vec::new();
@@ -40,11 +82,7 @@ async fn lists(client: &Client) -> Vec<(String, Vec<(String, (f64, f64))>)> {
             .any(|filter| filter.kind == Kind::Point)
         {
             let path = format!("/{}", resource.path);
-            let rows = all(client, &path).await;
-            let places: Vec<_> = rows
-                .iter()
-                .filter_map(|row| Some((row["id"].as_str()?.to_owned(), place(row)?)))
-                .collect();
+            let places = places_of(client, resource).await;
             assert!(places.len() >= 3, "{path}");
             lists.push((path, places));
         }
@@ -55,7 +93,7 @@ async fn lists(client: &Client) -> Vec<(String, Vec<(String, (f64, f64))>)> {
 
 #[tokio::test]
 async fn near_is_a_circle() {
-    let server = TestServer::sample().await;
+    let server = sample().await;
     let (mut inside, mut outside) = (0, 0);
     for (path, places) in lists(&server.client).await {
         let step = (places.len() / 4).max(1);
@@ -85,17 +123,17 @@ async fn near_is_a_circle() {
 /// Claim: the nearest come first, on all pages together each once, wherever one stands; another order stays one's own.
 #[tokio::test]
 async fn the_nearest_come_first() {
-    let server = TestServer::sample().await;
+    let server = sample().await;
     let mut compared = 0;
     for (path, places) in lists(&server.client).await {
-        let places: std::collections::BTreeMap<_, _> = places.into_iter().collect();
+        let places: BTreeMap<_, _> = places.into_iter().collect();
         let (_, (lat, lng)) = places.iter().nth(places.len() / 2).expect("a place");
         let (lat, lng) = (lat + 0.003, lng - 0.002);
         let query = format!("{path}?near={lat},{lng}&radius_m=100000");
         let whole = all(&server.client, &query).await;
         let distances: Vec<f64> = whole
             .iter()
-            .map(|row| distance((lat, lng), place(row).expect("a place")))
+            .map(|row| distance((lat, lng), places[row["id"].as_str().expect("an id")]))
             .collect();
         assert!(
             distances.is_sorted_by(|one, other| *one <= other + 0.5),
@@ -125,7 +163,7 @@ async fn the_nearest_come_first() {
 
 #[tokio::test]
 async fn a_box_has_four_edges_also_over_the_date_line() {
-    let server = TestServer::sample().await;
+    let server = sample().await;
     let mut inside = 0;
     for (path, places) in lists(&server.client).await {
         let (_, (lat, lng)) = &places[places.len() / 2];
@@ -181,7 +219,7 @@ async fn a_box_has_four_edges_also_over_the_date_line() {
 /// two corners of what the index is asked for, it lies ten metres from the edge of the box.
 #[tokio::test]
 async fn what_lies_on_the_edge_of_a_box_is_in_it() {
-    let server = TestServer::sample().await;
+    let server = sample().await;
     let id: String = sqlx::query_scalar(
         "update app.events set location = 'SRID=4326;POINT(90 10.00001)' where id = (select id from app.events_public limit 1) returning id::text",
     )
@@ -204,7 +242,7 @@ async fn what_lies_on_the_edge_of_a_box_is_in_it() {
 
 #[tokio::test]
 async fn what_is_no_place_is_refused() {
-    let server = TestServer::sample().await;
+    let server = sample().await;
     for query in [
         "near=91,0",
         "near=0,181",
@@ -237,4 +275,129 @@ async fn what_is_no_place_is_refused() {
         .get("/organizations?near=1,2")
         .await
         .expect(422);
+}
+
+/// Claim: an event without a place of its own is on the map where its venue is, as long as everybody may see the venue;
+/// its own place comes first; and the answer shows its own place and no other.
+#[tokio::test]
+async fn an_event_is_where_its_venue_is() {
+    let server = TestServer::sample().await;
+    let mut conn = server.superuser().await;
+    let (event, venue): (uuid::Uuid, uuid::Uuid) = sqlx::query_as(
+        "select e.id, e.venue_id from app.events e join app.events_public p on p.id = e.id
+         join app.venues_public v on v.id = e.venue_id limit 1",
+    )
+    .fetch_one(&mut conn)
+    .await
+    .expect("a public event at a public venue");
+    let platform = server
+        .sign_in(server::seed::demo::PEOPLE[0].id)
+        .await
+        .client;
+    let (event_path, venue_path) = (format!("/events/{event}"), format!("/venues/{venue}"));
+    let move_to = async |path: &str, lat: f64| {
+        let place = json!({"location": {"lat": lat, "lng": 20.0}});
+        platform.patch(path, "*", place).await.expect(200);
+    };
+    // Nobody else is there.
+    let is_at = async |lat: f64| {
+        let mut found = Vec::new();
+        for query in [
+            format!("near={lat},20&radius_m=500"),
+            format!("bbox=19.99,{},20.01,{}", lat - 0.01, lat + 0.01),
+        ] {
+            for rest in [
+                "",
+                "&sort=starts_at",
+                "&count=exact",
+                "&limit=1",
+                "&state.ne=draft",
+            ] {
+                let path = format!("/events?{query}{rest}");
+                for client in [&server.client, &platform] {
+                    let answer = client.get(&path).await.expect(200);
+                    let ids = ids(answer.json["data"].as_array().expect("rows"));
+                    found.push(ids.contains(&event.to_string().as_str()));
+                    if !answer.json["count"].is_null() {
+                        assert_eq!(answer.json["count"], ids.len(), "{path}");
+                    }
+                }
+            }
+        }
+        assert!(found.iter().all(|one| *one == found[0]), "{lat}: {found:?}");
+        found[0]
+    };
+    move_to(&event_path, 60.0).await;
+    move_to(&venue_path, 61.0).await;
+    assert!(
+        is_at(60.0).await && !is_at(61.0).await,
+        "its own place comes first"
+    );
+
+    let emptied = platform
+        .patch(&event_path, "*", json!({"location": null}))
+        .await
+        .expect(200);
+    assert!(emptied.json["location"].is_null());
+    assert!(is_at(61.0).await && !is_at(60.0).await);
+    let shown = server
+        .client
+        .get(&format!("{event_path}?expand=venue"))
+        .await
+        .expect(200);
+    assert!(shown.json["location"].is_null());
+    assert_eq!(shown.json["venue"]["location"]["lat"], 61.0);
+    let without = server
+        .client
+        .get(&format!("/events?location.null=true&id.in={event}"))
+        .await;
+    assert_eq!(without.json["data"].as_array().map(Vec::len), Some(1));
+
+    move_to(&venue_path, 62.0).await;
+    assert!(
+        is_at(62.0).await && !is_at(61.0).await,
+        "the venue has moved"
+    );
+
+    platform
+        .act(&format!("{venue_path}/suspend"))
+        .await
+        .expect(200);
+    assert!(!is_at(62.0).await, "not everybody sees the venue");
+    platform
+        .act(&format!("{venue_path}/unsuspend"))
+        .await
+        .expect(200);
+    assert!(is_at(62.0).await);
+
+    platform.delete(&venue_path).await.expect(204);
+    assert!(!is_at(62.0).await, "the event has no venue any more");
+}
+
+/// Claim: a page that ends with somebody at a venue goes on behind that place.
+#[tokio::test]
+async fn pages_by_distance_go_on_at_venues() {
+    let server = sample().await;
+    let mut at_venues = 0;
+    for (path, places) in lists(&server.client).await {
+        let (_, (lat, lng)) = places[0].clone();
+        let query = format!("{path}?near={lat},{lng}&radius_m=100000");
+        let whole = all(&server.client, &query).await;
+        at_venues += whole.iter().filter(|row| row["location"].is_null()).count();
+        let (mut single, mut next) = (Vec::new(), format!("{query}&limit=1"));
+        loop {
+            let page = server.client.get(&next).await.expect(200);
+            single.extend(
+                ids(page.json["data"].as_array().expect("rows"))
+                    .into_iter()
+                    .map(str::to_owned),
+            );
+            match page.json["next_cursor"].as_str() {
+                Some(cursor) => next = format!("{query}&limit=1&cursor={cursor}"),
+                None => break,
+            }
+        }
+        assert_eq!(single, ids(&whole), "{query}");
+    }
+    assert!(at_venues >= 2, "{at_venues}");
 }

@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use std::collections::BTreeSet;
 
 /// The texts of a row, folded by the database as its index is: all that is searched, and the names.
-async fn searched(conn: &mut PgConnection, entity: &str, row: &Value) -> [String; 2] {
+pub(super) async fn searched(conn: &mut PgConnection, entity: &str, row: &Value) -> [String; 2] {
     let (_, entity) = model().entity(entity).expect("an entity");
     let mut texts = [String::new(), String::new()];
     for field in entity.fields.iter().filter(|field| field.search) {
@@ -35,7 +35,7 @@ async fn searched(conn: &mut PgConnection, entity: &str, row: &Value) -> [String
 const FEW: usize = 20;
 
 /// Rows that a search for one word is to find.
-fn holding(texts: &[(String, [String; 2])], part: &str) -> BTreeSet<String> {
+pub(super) fn holding(texts: &[(String, [String; 2])], part: &str) -> BTreeSet<String> {
     let begins = |text: &str| {
         let mut words = text.split(|c: char| !c.is_alphanumeric());
         words.any(|word| match part.len() < 3 {
@@ -192,12 +192,10 @@ async fn accents_and_normal_forms_do_not_matter() {
             .fetch_all(&mut conn)
             .await
             .expect("ids");
-    for (id, title) in ids.iter().zip([
-        "Zürich tanzt",
-        "Das cafe\u{301} spielt",
-        "Über die Straße",
-        "Işık",
-    ]) {
+    for (id, title) in
+        ids.iter()
+            .zip(["Zürich tanzt", "Das café spielt", "Über die Straße", "Işık"])
+    {
         let text = format!("update app.events set title = '{title}' where id = '{id}'");
         sqlx::raw_sql(AssertSqlSafe(text))
             .execute(&mut conn)

@@ -482,7 +482,7 @@ async fn an_object_changes() {
     let to = [(
         "app",
         "    instagram: url?",
-        "    instagram: url?\n    mastodon: url?",
+        "    instagram: url?\n    blog: url?",
     )];
     there_and_back(&[], &to, ROWS, &[]).await;
 }

@@ -84,7 +84,9 @@ pub async fn fill_empty(conn: &mut PgConnection, model: &Model, people: &[Uuid])
     let mut filler = Filler {
         model,
         rng: Rng::with_seed(1),
-        ids: there.rows.iter().map(|rows| references(rows)).collect(),
+        ids: (there.rows.iter().zip(&model.entities))
+            .map(|(rows, entity)| references(entity, rows))
+            .collect(),
         serial: 0,
         hours: 0,
         is_rough: false,
@@ -103,11 +105,13 @@ pub async fn fill_empty(conn: &mut PgConnection, model: &Model, people: &[Uuid])
 }
 
 /// What new rows that refer to these have to agree with.
-fn references(rows: &[Row]) -> Vec<(String, HashMap<String, String>)> {
+fn references(entity: &Entity, rows: &[Row]) -> Vec<(String, HashMap<String, String>)> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
+    // Others may have a field of that name that means something else.
+    let has_status = entity.lifecycle == Lifecycle::SoftDelete;
     let live = rows
         .iter()
-        .filter(|row| row.get("status").is_none_or(|status| status == "active"));
+        .filter(|row| !has_status || row["status"] == "active");
     live.filter_map(|row| {
         let columns = row.iter().filter(|(name, _)| name.ends_with("_id"));
         let quoted = columns.filter_map(|(name, value)| Some((name.clone(), quote(&text(value)?))));
@@ -360,7 +364,10 @@ impl Filler<'_> {
             Ty::Phone => quote(&format!("+61{}", 400_000_000 + n)),
             Ty::Slug { .. } => quote(&format!("s-{n}")),
             Ty::Currency => quote(rng.choice(["AUD", "EUR"])?),
-            Ty::Country => quote(&two_letters(n)),
+            Ty::Country => quote(country(n)),
+            Ty::Social { network } => quote(codegen::emit::openapi::example::social(network)),
+            Ty::LocalTime => quote("08:30"),
+            Ty::Code { .. } => quote(&format!("CODE{n}")),
             Ty::Locale => quote("en"),
             Ty::Timezone => quote("UTC"),
             Ty::Enum { values } | Ty::States { values } => quote(rng.choice(values)?),
@@ -386,7 +393,7 @@ impl Filler<'_> {
 
 fn object_text(field: &Field) -> &'static str {
     match (&field.ty, &field.default) {
-        (Ty::Text { min: 5, max: 5 }, _) => "\"22:00\"",
+        (Ty::LocalTime, _) => "\"22:00\"",
         (Ty::Bool, _) => "true",
         (Ty::Int { .. }, _) => "1",
         (_, Some(Literal::Text(_))) => "\"x\"",
@@ -394,10 +401,10 @@ fn object_text(field: &Field) -> &'static str {
     }
 }
 
-/// Distinct for the first 676 numbers.
-fn two_letters(n: u64) -> String {
-    let letter = |x: u64| char::from(b'A' + (x % 26) as u8);
-    [letter(n / 26), letter(n)].iter().collect()
+/// Distinct for as many numbers as there are countries.
+fn country(n: u64) -> &'static str {
+    let countries: Vec<&str> = kernel::input::COUNTRIES.split(' ').collect();
+    countries[n as usize % countries.len()]
 }
 
 /// Runs the statement in a savepoint; what constraints refuse is skipped.

@@ -149,6 +149,9 @@ impl Client {
         {
             panic!("{untold}: {text}");
         }
+        if let Some(code) = documented::unlisted(&text) {
+            panic!("{code:?} is not in `problems::CODES`: {text}");
+        }
         Answer {
             status,
             headers,

@@ -9,7 +9,12 @@ struct Operation {
     /// `None` for a parameter.
     path: Vec<Option<String>>,
     statuses: Vec<u16>,
+    /// What any request may be answered with is told once.
+    others: bool,
 }
+
+/// The statuses that `default` stands for.
+const OTHERS: [u16; 11] = [400, 401, 403, 408, 413, 415, 422, 429, 431, 500, 503];
 
 /// The whole document, hand-written routes included; a process reads it once.
 static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
@@ -31,13 +36,63 @@ pub fn untold(method: &Method, target: &str, status: u16) -> Option<String> {
     };
     let most = fits().map(words).max()?;
     let operation = fits().find(|one| words(one) == most && one.method == *method)?;
-    let told = operation.statuses.contains(&status);
+    let told =
+        operation.statuses.contains(&status) || (operation.others && OTHERS.contains(&status));
     (!told).then(|| {
         format!(
             "{method} {path} answers {status}, documented: {:?}",
             operation.statuses
         )
     })
+}
+
+/// A code of an error that the document does not list.
+pub fn unlisted(text: &str) -> Option<String> {
+    let answer: Value = match text.contains("\"/problems/") {
+        true => serde_json::from_str(text).ok()?,
+        false => return None,
+    };
+    let mut codes = answer["errors"]
+        .as_array()?
+        .iter()
+        .filter_map(|one| one["code"].as_str());
+    let listed = |code: &&str| kernel::problems::codes().any(|(known, _)| known == code);
+    codes.find(|code| !listed(code)).map(str::to_owned)
+}
+
+/// The schema itself, or what it refers to.
+pub fn resolved<'d>(document: &'d Value, schema: &'d Value) -> &'d Value {
+    match schema["$ref"].as_str() {
+        Some(target) => document
+            .pointer(target.trim_start_matches('#'))
+            .unwrap_or(&Value::Null),
+        None => schema,
+    }
+}
+
+/// The schemas of which one has to hold.
+pub fn alternatives<'d>(document: &'d Value, schema: &'d Value) -> Vec<&'d Value> {
+    let schema = resolved(document, schema);
+    match schema["anyOf"].as_array().or(schema["oneOf"].as_array()) {
+        Some(several) => several
+            .iter()
+            .flat_map(|one| alternatives(document, one))
+            .collect(),
+        None => vec![schema],
+    }
+}
+
+/// The JSON types that a schema allows.
+pub fn types<'d>(document: &'d Value, schema: &'d Value) -> Vec<&'d str> {
+    let types = |one: &'d Value| match &one["type"] {
+        Value::String(one) => vec![one.as_str()],
+        Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    alternatives(document, schema)
+        .into_iter()
+        .flat_map(types)
+        .collect()
 }
 
 fn matches(pattern: &[Option<String>], segments: &[&str]) -> bool {
@@ -61,6 +116,7 @@ fn operations(document: &Value) -> Vec<Operation> {
             Some(Operation {
                 method: Method::from_bytes(method.to_uppercase().as_bytes()).ok()?,
                 path: path.clone(),
+                others: said["responses"].get("default").is_some(),
                 statuses: statuses.filter_map(|status| status.parse().ok()).collect(),
             })
         })

@@ -1,6 +1,6 @@
 //! Rows of the demonstration world and people who may do something with them, for suites over all entities.
 
-use super::Database;
+use super::{Database, TestServer};
 use kernel::resource::Resource;
 use server::seed::demo::PEOPLE;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
@@ -26,6 +26,21 @@ pub async fn people(conn: &mut PgConnection) -> Vec<Uuid> {
     .expect("people");
     people.extend(others);
     people
+}
+
+/// An organization of this city that the person looks after.
+pub async fn host_of(server: &TestServer, person: Uuid, city: Uuid) -> Uuid {
+    let mut conn = server.superuser().await;
+    sqlx::query_scalar(
+        "select o.id from app.role_assignments a join app.organizations o on o.id = a.scope_organization_id
+         where a.user_id = $1 and a.role = 'orgAdmin' and o.city_id = $2
+           and a.status = 'active' and o.status = 'active' limit 1",
+    )
+    .bind(person)
+    .bind(city)
+    .fetch_one(&mut conn)
+    .await
+    .expect("an organization")
 }
 
 /// An active row on which somebody of the demonstration world has this right (`update`, `delete`, `read`).

@@ -146,19 +146,7 @@ impl TestServer {
 
     /// Waits until every job is done that was enqueued until now, and what came of it, such as mail.
     pub async fn settled(&self) {
-        let mut conn = self.superuser().await;
-        let waiting = "select count(*) from jobs.queue where state <> 'dead' and attempts <= 1 and run_at <= now() + interval '1 s'";
-        for _ in 0..2000 {
-            let waiting: i64 = sqlx::query_scalar(waiting)
-                .fetch_one(&mut conn)
-                .await
-                .expect("jobs");
-            if waiting == 0 {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("jobs are waiting");
+        settled(&mut self.superuser().await).await;
     }
 
     /// Stops as a signal would.
@@ -170,6 +158,23 @@ impl TestServer {
             serving.await.expect("served to the end");
         }
     }
+}
+
+/// Waits until the worker has done what was told and enqueued until now.
+pub async fn settled(conn: &mut PgConnection) {
+    let waiting = "select (select count(*) from jobs.events where relayed_at is null)
+        + (select count(*) from jobs.queue where state <> 'dead' and attempts <= 1 and run_at <= now() + interval '1 s')";
+    for _ in 0..2000 {
+        let waiting: i64 = sqlx::query_scalar(waiting)
+            .fetch_one(&mut *conn)
+            .await
+            .expect("jobs");
+        if waiting == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("jobs are waiting");
 }
 
 /// What comes round again stays away: tests say when.
@@ -225,6 +230,8 @@ fn parts(database: &Database, mailer: Arc<MemoryMailer>) -> Parts {
         clock: app::clock::Clock::default(),
         public_url: "http://127.0.0.1:8080".parse().expect("a URL"),
         production: false,
+        provider: None,
         api_docs: true,
+        examples: Vec::new(),
     }
 }

@@ -5,7 +5,7 @@ use crate::emit::openapi::words;
 use crate::emit::rust::text;
 use crate::emit::schema::{asked_of_state, children, giver, is_live, keep_detail, names};
 use crate::model::{
-    Change, DerivedKind, Entity, EntityId, Exclude, Model, Relation, Transition, Ty,
+    Change, DerivedKind, Entity, EntityId, Exclude, Expr, Model, Relation, Transition, Ty,
 };
 
 /// Only what a checked body can still run into; anything else is a fault of ours and answered as such.
@@ -14,8 +14,8 @@ pub fn of(model: &Model, id: EntityId) -> Vec<String> {
     if !entity.writable() {
         return Vec::new();
     }
-    let mut lines = uniques(entity);
-    lines.extend(exclusions(entity));
+    let mut lines = uniques(model, id);
+    lines.extend(exclusions(model, id));
     lines.extend(checks(model, id));
     lines.extend(references(model, entity));
     lines.extend(guards(model, id));
@@ -90,7 +90,8 @@ fn unique_columns(entity: &Entity) -> Vec<Vec<String>> {
         .collect()
 }
 
-fn uniques(entity: &Entity) -> Vec<String> {
+fn uniques(model: &Model, id: EntityId) -> Vec<String> {
+    let entity = &model.entities[id];
     let all = unique_columns(entity);
     let line = |columns: &Vec<String>| {
         // The last is what the caller chose: a city's slug, a user's handle.
@@ -103,20 +104,34 @@ fn uniques(entity: &Entity) -> Vec<String> {
         conflict(
             &names::unique(entity, columns),
             blamed,
-            &format!("there is already {one} with this {}", what.join(" and ")),
+            &format!(
+                "there is already {one} with this {}{}",
+                what.join(" and "),
+                about(model, id, entity.unique_where(columns))
+            ),
         )
     };
     all.iter().map(line).collect()
 }
 
-fn exclusions(entity: &Entity) -> Vec<String> {
+/// Which rows a rule is about, where that is not all.
+fn about(model: &Model, id: EntityId, filter: Option<&Expr>) -> String {
+    filter.map_or(String::new(), |filter| {
+        let rows = words::explain(model, id, filter).inline();
+        format!(" where {}", rows.replace('`', ""))
+    })
+}
+
+fn exclusions(model: &Model, id: EntityId) -> Vec<String> {
+    let entity = &model.entities[id];
     let line = |exclude: &Exclude| {
         let mut columns = exclude.columns.clone();
         columns.push(exclude.from.clone());
         let detail = format!(
-            "overlaps another {} of the same {}",
+            "overlaps another {} of the same {}{}",
             words::spaced(&entity.name),
-            words::spaced(&exclude.columns.join(" and "))
+            words::spaced(&exclude.columns.join(" and ")),
+            about(model, id, exclude.filter.as_ref())
         );
         let order = format!("must be after {}", words::spaced(&exclude.from));
         [

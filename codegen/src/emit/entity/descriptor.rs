@@ -3,7 +3,7 @@
 use super::statements::{Statements, private};
 use super::{constraints, rules, tables};
 use crate::emit::actions::{self, Action};
-use crate::emit::columns;
+use crate::emit::columns::{self, Column, Source};
 use crate::emit::rust::{option, pascal, text, texts, upper};
 use crate::emit::schema;
 use crate::model::{Change, Entity, EntityId, Hook, Lifecycle, Model, Transition, implied};
@@ -46,6 +46,12 @@ pub fn resource(model: &Model, id: EntityId) -> String {
         }),
         texts(&hooks)
     ));
+    let (fixed, moving) = read_only(entity);
+    out.push_str(&format!(
+        "    fixed: {}, moving: {},\n",
+        texts(&fixed),
+        texts(&moving)
+    ));
     out.push_str(&format!(
         "    sql: Sql {{\n{}    }},\n",
         statements.literal()
@@ -69,12 +75,34 @@ pub fn resource(model: &Model, id: EntityId) -> String {
     out.push_str(&list("sorts", tables::sorts(model, id)));
     out.push_str(&list("expands", tables::expands(model, entity)));
     out.push_str(&list("children", tables::children(model, entity)));
+    out.push_str(&list("together", tables::together(model, entity)));
     let transitions = actions::transitions(entity)
         .iter()
         .map(|t| transition(model, id, &statements, t));
     out.push_str(&list("transitions", transitions.collect()));
     out.push_str(&list("constraints", constraints::of(model, id)));
     out + "};\n"
+}
+
+/// Properties of an answer that no body changes: those that stay what they are, and those that move by themselves.
+fn read_only(entity: &Entity) -> (Vec<String>, Vec<String>) {
+    if Action::Update.open(entity).is_none() {
+        return (Vec::new(), Vec::new());
+    }
+    let sent: Vec<String> = columns::update(entity).iter().map(Column::name).collect();
+    let row = columns::row(entity);
+    let of = |column: &&Column| !sent.contains(&column.name());
+    let (moving, fixed): (Vec<_>, Vec<_>) =
+        (row.iter().filter(of)).partition(|column| matches!(column.source, Source::Derived(_)));
+    let names = |columns: Vec<&Column>, own: &[&str]| -> Vec<String> {
+        let own = own.iter().map(|name| (*name).to_owned());
+        let own = own.filter(|name| row.iter().all(|column| column.name() != *name));
+        columns.into_iter().map(Column::name).chain(own).collect()
+    };
+    (
+        names(fixed, &["object"]),
+        names(moving, &["allowed_actions", "still_archived"]),
+    )
 }
 
 /// One line per item, so that two branches that add one merge.
@@ -97,7 +125,7 @@ fn transition(
 ) -> String {
     let from: &[String] = match &transition.change {
         Change::State { from, .. } => from,
-        Change::Set { .. } => &[],
+        Change::Set(_) => &[],
     };
     format!(
         "Transition {{ name: {}, rule: &CAN_{}, from: {}, when: {}, reason: {},\n            sql: {} }}",

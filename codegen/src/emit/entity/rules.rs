@@ -167,6 +167,9 @@ fn reach(entity: &Entity, name: &str) -> String {
 fn value(value: &Value) -> String {
     match value {
         Value::Column(name) => format!("V::Column({})", text(name)),
+        Value::Related { .. } => {
+            unreachable!("only `when` looks at other rows, and no program evaluates it")
+        }
         Value::Literal(one) => literal(one),
         Value::Add(a, b) => format!("V::Add(&{}, &{})", self::value(a), self::value(b)),
         Value::Sub(a, b) => format!("V::Sub(&{}, &{})", self::value(a), self::value(b)),

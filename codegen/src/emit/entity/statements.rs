@@ -13,7 +13,7 @@ use crate::emit::schema::{
     rules::{Context, compile, me},
 };
 use crate::model::{
-    Change, Derived, DerivedKind, Entity, EntityId, Expr, Lifecycle, Literal, Model, Transition, Ty,
+    Change, Derived, DerivedKind, Entity, EntityId, Expr, Lifecycle, Model, Transition, Ty,
 };
 
 /// Wider than code: SQL is read, but seldom edited here.
@@ -31,9 +31,11 @@ pub struct Statements<'a> {
 /// what every update sets where there are several.
 pub fn macros(model: &Model, id: EntityId) -> String {
     let statements = Statements::of(model, id);
+    let seen = columns::guarded(statements.entity).then(|| format!("p.{}", schema::SEEN));
     let columns: Vec<String> = columns::row(statements.entity)
         .iter()
         .map(|c| statements.select(c))
+        .chain(seen)
         .collect();
     let mut out = macro_of("columns", &columns);
     if statements.gives_counters() {
@@ -313,6 +315,10 @@ impl<'a> Statements<'a> {
         }
         for transition in actions::transitions(self.entity) {
             let mut conditions = match schema::possible_now(self.model, self.id, transition, "t") {
+                // Most rows are in another state: the function need not be asked of those.
+                Some(now) if !self.entity.starts_unseen(transition) => {
+                    vec![self.starts(transition), now]
+                }
                 Some(now) => vec![now],
                 None => {
                     let when = transition.when.as_ref();
@@ -344,13 +350,10 @@ impl<'a> Statements<'a> {
                     several => format!("t.{field} in ({})", several.join(", ")),
                 }
             }
-            Change::Set {
-                value: Literal::Now,
-                ..
-            } => "true".into(),
-            Change::Set { field, value } => {
-                format!("t.{field} is distinct from {}", literal(value))
-            }
+            Change::Set(_) => match &schema::differs(transition, "t")[..] {
+                [one] => one.clone(),
+                several => closed(several.join(" or ")),
+            },
         }
     }
 
@@ -407,16 +410,5 @@ fn closed(condition: String) -> String {
         format!("({condition})")
     } else {
         condition
-    }
-}
-
-fn literal(value: &Literal) -> String {
-    match value {
-        Literal::Null => "null".into(),
-        Literal::Bool(value) => value.to_string(),
-        Literal::Int(value) => value.to_string(),
-        Literal::Decimal(value) => value.clone(),
-        Literal::Text(value) => format!("'{}'", value.replace('\'', "''")),
-        Literal::Now => "now()".into(),
     }
 }

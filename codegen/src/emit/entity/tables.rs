@@ -1,7 +1,7 @@
 //! What may be asked of a list and where relations lead: one line each.
 
 use crate::emit::columns::{self, Source};
-use crate::emit::rust::{pascal, text, texts};
+use crate::emit::rust::{option, pascal, text, texts};
 use crate::emit::schema::rules::{Context, compile};
 use crate::emit::schema::{self, counters_table, is_apart, names};
 use crate::model::{Derived, DerivedKind, Entity, EntityId, Has, Model, Relation, Ty};
@@ -13,6 +13,10 @@ pub fn filters(model: &Model, id: EntityId) -> Vec<String> {
     let line = |param: &str, sql: &str, kind: &str| {
         format!("Filter::new({}, {}, {kind})", text(param), text(sql))
     };
+    let looked_up = |value: &str| {
+        let counters = counters_table(entity);
+        format!("(select {value} from {counters} as counts where counts.id = t.id)")
+    };
     let projection = names::projection(entity);
     let mut lines = Vec::new();
     if schema::searched(entity) {
@@ -21,9 +25,14 @@ pub fn filters(model: &Model, id: EntityId) -> Vec<String> {
     for column in columns::row(entity) {
         let name = column.name();
         let sql = format!("t.{name}");
+        let filters = lines.len();
         match column.source {
             Source::Field(field) if field.filter && field.ty == Ty::Point => {
-                lines.push(line(&name, &projection, "Kind::Point"))
+                let mut line = line(&name, &projection, "Kind::Point");
+                if field.beside.is_some() {
+                    line.push_str(&format!(".or_in({})", text(&names::beside(entity))));
+                }
+                lines.push(line)
             }
             Source::Field(field) if field.filter => {
                 lines.push(line(&name, &sql, &kind(entity, &name, &field.ty)))
@@ -41,11 +50,8 @@ pub fn filters(model: &Model, id: EntityId) -> Vec<String> {
             }
             // Looked up by the row, so that the text stands by itself: what is only counted joins nothing.
             Source::Derived(derived) if derived.filter && is_apart(model, id, derived) => {
-                let counters = counters_table(entity);
-                let value = derived_sql(model, id, derived);
-                let looked_up =
-                    format!("(select {value} from {counters} as counts where counts.id = t.id)");
-                lines.push(line(&name, &looked_up, derived_kind(derived)));
+                let value = looked_up(&derived_sql(model, id, derived));
+                lines.push(line(&name, &value, derived_kind(derived)));
             }
             Source::Derived(derived) if derived.filter => lines.push(line(
                 &name,
@@ -53,6 +59,17 @@ pub fn filters(model: &Model, id: EntityId) -> Vec<String> {
                 derived_kind(derived),
             )),
             _ => {}
+        }
+        if column.optional() && lines.len() > filters {
+            let null = match column.source {
+                Source::Derived(derived) if is_apart(model, id, derived) => {
+                    looked_up(&format!("counts.{name}"))
+                }
+                _ => sql,
+            };
+            if let Some(line) = lines.last_mut() {
+                line.push_str(&format!(".nullable({})", text(&null)));
+            }
         }
     }
     lines
@@ -69,7 +86,7 @@ pub fn sorts(model: &Model, id: EntityId) -> Vec<String> {
         match column.source {
             Source::Field(field) if field.sort => lines.push(line(
                 &name,
-                &format!("t.{name}"),
+                &format!("t.{}", schema::as_sorted(entity, &name)),
                 &kind(entity, &name, &field.ty),
             )),
             Source::Derived(derived) if derived.sort => {
@@ -86,6 +103,7 @@ pub fn sorts(model: &Model, id: EntityId) -> Vec<String> {
 }
 
 fn kind(entity: &Entity, name: &str, ty: &Ty) -> String {
+    let formatted = |format: &str| format!("Kind::Formatted(kernel::input::Format::{format})");
     match ty {
         Ty::Int { .. } => "Kind::Int".into(),
         Ty::Bigint { .. } | Ty::Money { .. } => "Kind::Bigint".into(),
@@ -97,6 +115,16 @@ fn kind(entity: &Entity, name: &str, ty: &Ty) -> String {
         Ty::Enum { .. } | Ty::States { .. } => {
             format!("Kind::Enum({}::WORDS)", enum_name(entity, name))
         }
+        Ty::Url => formatted("Url"),
+        Ty::Email => formatted("Email"),
+        Ty::Phone => formatted("Phone"),
+        Ty::Currency => formatted("Currency"),
+        Ty::Country => formatted("Country"),
+        Ty::Locale => formatted("Locale"),
+        Ty::Timezone => formatted("Timezone"),
+        Ty::LocalTime => formatted("LocalTime"),
+        Ty::Code { .. } => formatted("Code"),
+        Ty::Social { network } => formatted(&network.to_ascii_uppercase()),
         _ => "Kind::Text".into(),
     }
 }
@@ -159,6 +187,23 @@ pub fn expands(model: &Model, entity: &Entity) -> Vec<String> {
         }
     };
     entity.belongs.iter().filter(open).map(line).collect()
+}
+
+/// Lists of a create body.
+pub fn together(model: &Model, entity: &Entity) -> Vec<String> {
+    let line = |has: &Has| {
+        let child = &model.entities[has.child];
+        let via = child.relation(&has.via)?;
+        Some(format!(
+            "Together {{ name: {}, entity: {}, column: {}, type_column: {}, max: {} }}",
+            text(&has.name),
+            text(&child.name),
+            text(&via.id_column()),
+            option(via.type_column().map(|column| text(&column))),
+            has.create_with?
+        ))
+    };
+    entity.has.iter().filter_map(line).collect()
 }
 
 pub fn children(model: &Model, entity: &Entity) -> Vec<String> {

@@ -49,7 +49,7 @@ pub fn enum_name_of(owner: &str, column: &str) -> String {
 }
 
 /// `EventHostType`
-fn type_name(entity: &Entity, relation: &Relation) -> String {
+pub fn type_name(entity: &Entity, relation: &Relation) -> String {
     format!("{}{}Type", pascal(&entity.name), pascal(&relation.name))
 }
 
@@ -103,7 +103,7 @@ pub fn row(model: &Model, entity: &Entity) -> String {
         let guarded = column.read_rule().is_some();
         out.extend(column.doc().map(|sentence| doc("    ///", sentence)));
         if guarded {
-            out.push_str("    #[entity(omit_null)]\n");
+            out.push_str("    #[entity(private)]\n");
         }
         let ty = rust_type(model, &column);
         let ty = if guarded || column.optional() {
@@ -205,6 +205,9 @@ fn checks(column: &Column) -> Vec<String> {
 
 pub fn type_checks(ty: &Ty) -> Vec<String> {
     let format = |name: &str| Some(format!("format = \"{name}\""));
+    if let Ty::Code { min, max } = ty {
+        return vec![format!("length({min}, {max})"), "format = \"code\"".into()];
+    }
     let check = match ty {
         Ty::Text { min, max } => Some(format!("length({min}, {max})")),
         Ty::Int { min, max } | Ty::Bigint { min, max } | Ty::Money { min, max } => {
@@ -215,6 +218,8 @@ pub fn type_checks(ty: &Ty) -> Vec<String> {
         Ty::Url => format("url"),
         Ty::Email => format("email"),
         Ty::Phone => format("phone"),
+        Ty::Social { network } => format(network),
+        Ty::LocalTime => format("local_time"),
         Ty::Slug { .. } => format("slug"),
         Ty::Currency => format("currency"),
         Ty::Country => format("country"),

@@ -2,11 +2,12 @@
 
 use super::{
     names::{self, title},
+    together,
     words::{article, spaced},
 };
 use crate::{
     emit::actions,
-    model::{Change, EntityId, Expr, Has, Literal, Model, Transition},
+    model::{Assigned, Change, EntityId, Expr, Has, Literal, Model, Transition},
     names::{kebab, pascal},
 };
 
@@ -176,60 +177,91 @@ impl<'a> Operation<'a> {
         let entity = &model.entities[self.entity];
         let (one, many) = (spaced(&entity.name), spaced(&entity.plural));
         match self.action {
-            Action::List => format!("The {many} that the caller may see, in pages of {} unless `limit` says otherwise.", entity.page),
+            Action::List => format!("The {many} that the caller may see."),
             Action::Nested(has) => format!(
                 "The {} of one {one} that the caller may see. 404 if the caller may not see the {one} itself.",
                 spaced(&has.name)
             ),
-            Action::Get => format!(
-                "One {one}, with what the caller may do with it in `allowed_actions`. Send a former ETag in `If-None-Match` to get 304 while nothing has changed."
-            ),
+            Action::Get => {
+                format!("One {one}, with what the caller may do with it in `allowed_actions`.")
+            }
             Action::Create => format!(
-                "Creates {} and answers with it; `Location` says where it is.{}",
+                "Creates {}{} and answers with it; `Location` says where it is.{}",
                 article(&one),
-                entity.quota.map_or(String::new(), |quota| format!(" One member may create {quota} a day (UTC); more is 429."))
+                with_lists(entity),
+                entity.quota.map_or(String::new(), |quota| format!(
+                    " One member may create {quota} a day (UTC); more is 429."
+                ))
             ),
-            Action::Replace => "Replaces every field that a body may hold: what is left out becomes its default or empty. Needs `If-Match`.".to_owned(),
+            Action::Replace => "What is left out becomes its default or empty.".to_owned(),
             Action::Patch => {
-                "Changes the given fields and leaves the others (JSON Merge Patch, RFC 7396): `null` empties a field, in an object a key. Needs `If-Match`.".to_owned()
+                "Changes the given fields and leaves the others (JSON Merge Patch): `null` empties."
+                    .to_owned()
             }
             Action::Archive => {
-                let until = if entity.access.restore.is_some() { " until it is restored" } else { "" };
-                format!("Archives the {one} and what goes along with it: it disappears from every answer{until}. 409 if something below it keeps it; `errors` names what the caller may see of that.")
+                format!(
+                    "Archives the {one} and what goes along with it. 409 if something below it keeps it; `errors` names it."
+                )
             }
-            Action::Archived => format!("The archived {many} that the caller may restore, newest first, in pages of {} unless `limit` says otherwise.", entity.page),
+            Action::Archived => {
+                format!("The archived {many} that the caller may restore, newest first.")
+            }
             Action::Restore => format!(
-                "Brings an archived {one} back as it was: what was suspended is suspended again. What went along with it comes back too, as far as it can; `still_archived` says what stayed and why. A slug that was given away meanwhile gets another end."
+                "Brings the {one} back as it was, and what went along with it, as far as it can; `still_archived` says what stayed."
             ),
-            Action::Suspend => format!("Hides the {one} from everyone but those who may update or suspend it."),
+            Action::Suspend => {
+                format!("Hides the {one} from everyone but those who may update or suspend it.")
+            }
             Action::Unsuspend => format!("Makes a suspended {one} active again."),
             Action::Transition(transition) => transition_effect(transition),
         }
     }
 }
 
+/// What the body may hold besides.
+fn with_lists(entity: &crate::model::Entity) -> String {
+    let lists: Vec<String> = together::lists(entity)
+        .map(|(has, _)| format!("`{}`", has.name))
+        .collect();
+    match lists.is_empty() {
+        true => String::new(),
+        false => format!(", with {} where the body has them,", lists.join(" and ")),
+    }
+}
+
 fn transition_effect(transition: &Transition) -> String {
+    let sets: Vec<String> = transition
+        .sets()
+        .map(|set| format!("`{}` to {}", set.column, becomes(&set.value)))
+        .collect();
+    let sets = sets.join(" and ");
     let effect = match &transition.change {
         Change::State { field, from, to } => {
             let from: Vec<String> = from.iter().map(|state| format!("`{state}`")).collect();
+            let besides = match sets.is_empty() {
+                true => String::new(),
+                false => format!(" and sets {sets}"),
+            };
             format!(
-                "Moves `{field}` from {} to `{to}`; 409 from any other state.",
+                "Moves `{field}` from {} to `{to}`{besides}; 409 from any other state.",
                 from.join(" or ")
             )
         }
-        Change::Set { field, value } => {
-            let value = match value {
-                Literal::Null => "empty".to_owned(),
-                Literal::Bool(value) => format!("`{value}`"),
-                Literal::Int(value) => format!("`{value}`"),
-                Literal::Decimal(value) | Literal::Text(value) => format!("`{value}`"),
-                Literal::Now => "the present time".to_owned(),
-            };
-            format!("Sets `{field}` to {value}.")
-        }
+        Change::Set(_) => format!("Sets {sets}."),
     };
     match transition.reason {
         true => format!("{effect} Needs a reason, which goes to the audit log."),
         false => effect,
+    }
+}
+
+fn becomes(value: &Assigned) -> String {
+    match value {
+        Assigned::Me => "the caller".to_owned(),
+        Assigned::Value(Literal::Null) => "empty".to_owned(),
+        Assigned::Value(Literal::Bool(value)) => format!("`{value}`"),
+        Assigned::Value(Literal::Int(value)) => format!("`{value}`"),
+        Assigned::Value(Literal::Decimal(value) | Literal::Text(value)) => format!("`{value}`"),
+        Assigned::Value(Literal::Now) => "the present time".to_owned(),
     }
 }

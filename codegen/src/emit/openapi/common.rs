@@ -4,15 +4,25 @@
 
 use super::schema::{self, Body};
 use super::{example, problems, types};
+use crate::emit::entity::types::enum_name_of;
 use crate::model::{Field, Model, Ty};
 use serde_json::{Map, Value, json};
 
 pub fn schemas(model: &Model) -> Map<String, Value> {
     let mut schemas = own_schemas();
+    schemas.extend(types::formats(model));
     for (index, object) in model.objects.iter().enumerate() {
         let name = crate::names::pascal(&object.name);
         if is_patched(model, index) {
             schemas.insert(format!("Patch{name}"), closed_object(model, index, false));
+        }
+        for field in &object.fields {
+            if let Ty::Enum { values } | Ty::States { values } = &field.ty {
+                schemas.insert(
+                    enum_name_of(&object.name, &field.name),
+                    types::choice(values),
+                );
+            }
         }
         schemas.insert(name, closed_object(model, index, true));
     }
@@ -62,7 +72,25 @@ pub fn own_schemas() -> Map<String, Value> {
         }),
     );
     schemas.insert("StillArchived".to_owned(), still_archived());
+    schemas.insert(
+        "Restored".to_owned(),
+        json!({
+            "type": "object",
+            "required": ["still_archived"],
+            "properties": {"still_archived": {
+                "type": "array",
+                "maxItems": 100,
+                "description": "What went along and stays archived, as far as the caller may restore it.",
+                "items": {"$ref": "#/components/schemas/StillArchived"},
+            }},
+            "example": {"still_archived": []},
+        }),
+    );
     schemas.insert("Point".to_owned(), point());
+    schemas.insert(
+        "Status".to_owned(),
+        types::choice(&["active", "suspended", "archived"]),
+    );
     schemas
 }
 
@@ -88,8 +116,8 @@ fn point() -> Value {
         "description": "A place on earth (WGS 84), in degrees.",
         "required": ["lat", "lng"],
         "properties": {
-            "lat": {"type": "number", "minimum": -90, "maximum": 90, "description": "Latitude."},
-            "lng": {"type": "number", "minimum": -180, "maximum": 180, "description": "Longitude."},
+            "lat": {"type": "number", "format": "double", "minimum": -90, "maximum": 90, "description": "Latitude."},
+            "lng": {"type": "number", "format": "double", "minimum": -180, "maximum": 180, "description": "Longitude."},
         },
         "additionalProperties": false,
         "example": example::point(),
@@ -112,7 +140,12 @@ fn closed_object(model: &Model, index: usize, is_whole: bool) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
     for field in &object.fields {
-        let schema = types::in_object(model, &field.ty);
+        let schema = match field.ty {
+            Ty::Enum { .. } | Ty::States { .. } => {
+                types::reference(&enum_name_of(&object.name, &field.name))
+            }
+            _ => types::in_object(model, &field.ty),
+        };
         properties.insert(
             field.name.clone(),
             if field.optional {
@@ -184,7 +217,8 @@ pub fn headers() -> Value {
 }
 
 /// Entity tags separated by commas, or `*`.
-const TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$"#;
+const TAGS: &str =
+    r#"^(\*|(W/)?("[!#-~]*"|[0-9][0-9A-Za-z-]*)(, ?(W/)?("[!#-~]*"|[0-9][0-9A-Za-z-]*))*)$"#;
 
 pub fn parameters() -> Map<String, Value> {
     let all = json!({
@@ -211,13 +245,14 @@ pub fn parameters() -> Map<String, Value> {
             "name": "If-Match",
             "in": "header",
             "required": true,
-            "description": "ETag of the version that the change is based on. Another version in the meantime is answered with 412.",
+            "description": "The version that the change is based on: its ETag, or the `version` of the object in double quotes, such as `\"3\"`; the quotes are part of it. Another version in the meantime is answered with 412.",
             "schema": {"type": "string", "pattern": TAGS},
+            "example": "\"3\"",
         },
         "IfMatchOptional": {
             "name": "If-Match",
             "in": "header",
-            "description": "ETag of the version that is meant. Another version in the meantime is answered with 412.",
+            "description": "The version that is meant: its ETag, or the `version` of the object in double quotes, such as `\"3\"`. Another version in the meantime is answered with 412.",
             "schema": {"type": "string", "pattern": TAGS},
         },
         "IdempotencyKey": {
@@ -233,8 +268,9 @@ pub fn parameters() -> Map<String, Value> {
             "schema": {"type": "string", "pattern": TAGS},
         },
     });
+    let ids = super::parameters::of_ids().map(|(name, parameter)| (name.to_owned(), parameter));
     match all {
-        Value::Object(all) => all,
+        Value::Object(all) => all.into_iter().chain(ids).collect(),
         _ => Map::new(),
     }
 }

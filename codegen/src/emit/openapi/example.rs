@@ -36,6 +36,7 @@ pub fn id(name: &str) -> String {
 pub fn row(model: &Model, id_: EntityId) -> Value {
     let entity = &model.entities[id_];
     let mut row = Map::new();
+    row.insert("object".to_owned(), json!(entity.name));
     for column in columns::row(entity) {
         let value = match column.source {
             Source::Id => json!(id(&entity.name)),
@@ -48,10 +49,7 @@ pub fn row(model: &Model, id_: EntityId) -> Value {
             Source::CreatedAt => json!(CREATED_AT),
             Source::UpdatedAt => json!(UPDATED_AT),
         };
-        // A guarded column is left out when it is empty.
-        if !(value.is_null() && column.read_rule().is_some()) {
-            row.insert(column.name(), value);
-        }
+        row.insert(column.name(), value);
     }
     Value::Object(row)
 }
@@ -154,6 +152,9 @@ fn of(model: &Model, owner: &Owner, field: &Field) -> Value {
         Ty::Url => json!(format!("https://example.org/{}", slug(&field.name))),
         Ty::Email => json!(format!("{}@example.org", slug(owner.name))),
         Ty::Phone => json!("+41446681800"),
+        Ty::Social { network } => json!(social(network)),
+        Ty::LocalTime => json!("08:00"),
+        Ty::Code { min, max } => json!(code(*min, *max)),
         Ty::Slug { from } => {
             let source = from
                 .as_ref()
@@ -172,6 +173,31 @@ fn of(model: &Model, owner: &Owner, field: &Field) -> Value {
         Ty::Object { object } => self::object(model, *object),
         Ty::TextList { max, .. } => json!([cut("first", *max), cut("second", *max)]),
     }
+}
+
+/// A page of that network.
+pub fn social(network: &str) -> &'static str {
+    match network {
+        "instagram" => "https://www.instagram.com/example",
+        "facebook" => "https://www.facebook.com/example",
+        "youtube" => "https://www.youtube.com/@example",
+        "linkedin" => "https://www.linkedin.com/company/example",
+        "x" => "https://x.com/example",
+        "tiktok" => "https://www.tiktok.com/@example",
+        "mastodon" => "https://mastodon.social/@example",
+        "threads" => "https://www.threads.com/@example",
+        "bluesky" => "https://bsky.app/profile/example.bsky.social",
+        "whatsapp" => "https://wa.me/41446681800",
+        _ => "https://t.me/example",
+    }
+}
+
+fn code(min: u32, max: u32) -> String {
+    "SUMMER25"
+        .chars()
+        .cycle()
+        .take(8.clamp(min, max) as usize)
+        .collect()
 }
 
 pub fn point() -> Value {

@@ -2,12 +2,11 @@
 
 use super::{
     action::{Action, Operation, operations},
-    common, example, parameters, problems,
-    schema::{self, Body},
+    common, parameters, problems, schema, together,
     types::reference,
     words::{self, Caller, May},
 };
-use crate::model::{EntityId, Lifecycle, Model, Transition};
+use crate::model::{EntityId, Lifecycle, Model, Transition, implied};
 use crate::names::pascal;
 use serde_json::{Map, Value, json};
 
@@ -97,44 +96,50 @@ fn description(model: &Model, operation: &Operation) -> String {
         Action::List | Action::Nested(_) | Action::Get | Action::Archived => "Who may see",
         _ => "Who may do this",
     };
-    text.push_str(&format!("\n\n**{whose}**: {}.", words.rule));
-    for (name, meaning) in &words.conditions {
-        text.push_str(&format!("\n- `{name}`: {meaning}"));
+    text.push_str(&format!("\n\n**{whose}**: {}", words.rule));
+    match words.conditions.is_empty() {
+        true => text.push('.'),
+        // Once for all operations, at the tag.
+        false => text.push_str(&format!(
+            "; names: see {}.",
+            schema::heading(&model.entities[subject])
+        )),
     }
-    let callers = words::callers(model);
-    let names: Vec<&str> = callers.iter().map(|(name, _)| name.as_str()).collect();
-    let verdicts: Vec<&str> = callers
-        .iter()
-        .map(|(_, caller)| may(model, operation, *caller).as_str())
-        .collect();
-    text.push_str(&format!(
-        "\n\n| {} |\n|{}\n| {} |",
-        names.join(" | "),
-        " --- |".repeat(names.len()),
-        verdicts.join(" | ")
-    ));
+    text.push(' ');
+    text.push_str(&verdicts(model, operation));
     text
 }
 
+/// `Yes: platformAdmin. Depends: anonymous, signed in.` Nobody else may.
+fn verdicts(model: &Model, operation: &Operation) -> String {
+    let callers = words::callers(model);
+    let of = |verdict: May| -> Vec<&str> {
+        let these = callers
+            .iter()
+            .filter(|(_, caller)| may(model, operation, *caller) == verdict);
+        these.map(|(name, _)| name.as_str()).collect()
+    };
+    let all = [("Yes", May::Yes), ("Depends", May::Depends)];
+    let told = all.into_iter().filter_map(|(word, verdict)| {
+        let names = of(verdict);
+        let names = match names.len() == callers.len() {
+            true => "everyone".to_owned(),
+            false => names.join(", "),
+        };
+        (!names.is_empty()).then(|| format!("*{word}*: {names}."))
+    });
+    told.collect::<Vec<_>>().join(" ")
+}
+
+/// Who may, for programs: `yes`, or `depends` on the object. Nobody else. The rule is told in the description.
 fn access(model: &Model, operation: &Operation) -> Value {
-    let subject = subject(model, operation);
-    let words = words::explain(model, subject, operation.rule);
-    let conditions: Map<String, Value> = words
-        .conditions
-        .into_iter()
-        .map(|(name, text)| (name, json!(text)))
-        .collect();
     let callers: Map<String, Value> = words::callers(model)
         .into_iter()
-        .map(|(name, caller)| (name, json!(may(model, operation, caller).as_str())))
+        .map(|(name, caller)| (name, may(model, operation, caller)))
+        .filter(|(_, may)| *may != May::No)
+        .map(|(name, may)| (name, json!(may.as_str())))
         .collect();
-    let mut access = Map::new();
-    access.insert("rule".to_owned(), json!(words.rule));
-    if !conditions.is_empty() {
-        access.insert("where".to_owned(), Value::Object(conditions));
-    }
-    access.insert("callers".to_owned(), Value::Object(callers));
-    Value::Object(access)
+    json!({"callers": callers})
 }
 
 fn parameters(model: &Model, operation: &Operation) -> Vec<Value> {
@@ -167,68 +172,38 @@ fn parameters(model: &Model, operation: &Operation) -> Vec<Value> {
 
 fn request_body(model: &Model, operation: &Operation) -> Option<Value> {
     let name = pascal(&model.entities[operation.entity].name);
-    let body = |schema: String, example: Value| json!({"required": true, "content": {"application/json": {"schema": reference(&schema), "example": example}}});
-    let example = |body| example::body(model, operation.entity, body);
+    // The example stands at the schema.
+    let body = |schema: String| json!({"required": true, "content": {"application/json": {"schema": reference(&schema)}}});
     match operation.action {
-        Action::Create => Some(body(format!("Create{name}"), example(Body::Create))),
-        Action::Replace => Some(body(format!("Replace{name}"), example(Body::Replace))),
+        Action::Create => Some(body(format!("Create{name}"))),
+        Action::Replace => Some(body(format!("Replace{name}"))),
         Action::Patch => {
-            let media = json!({"schema": reference(&format!("Patch{name}")), "example": example(Body::Patch)});
-            Some(
-                json!({"required": true, "content": {"application/merge-patch+json": media, "application/json": media}}),
-            )
+            // It takes application/merge-patch+json as well; told of both, generators make two operations of it.
+            Some(body(format!("Patch{name}")))
         }
-        Action::Transition(transition) if transition.reason => Some(body(
-            "Reason".to_owned(),
-            json!({"reason": "The speaker has fallen ill."}),
-        )),
+        Action::Transition(transition) if transition.reason => Some(body("Reason".to_owned())),
         _ => None,
     }
 }
 
 fn responses(model: &Model, operation: &Operation) -> Map<String, Value> {
     let entity = &model.entities[operation.entity];
-    let mut responses = Map::new();
+    let name = pascal(&entity.name);
     let (status, success) = match operation.action {
-        Action::List | Action::Archived => (
-            "200",
-            answer("The page.", &format!("{}List", pascal(&entity.name)), &[]),
-        ),
+        Action::List | Action::Archived => ("200", format!("{name}Page")),
         Action::Nested(has) => (
             "200",
-            answer(
-                "The page.",
-                &format!("{}List", pascal(&model.entities[has.child].name)),
-                &[],
-            ),
+            format!("{}Page", pascal(&model.entities[has.child].name)),
         ),
-        Action::Create => (
-            "201",
-            answer(
-                "Created. Without a body if the caller may not see it.",
-                &pascal(&entity.name),
-                &["ETag", "Location"],
-            ),
-        ),
-        Action::Restore => (
-            "200",
-            answer(
-                "The object, and what did not come back with it.",
-                &format!("Restored{}", pascal(&entity.name)),
-                &["ETag"],
-            ),
-        ),
-        Action::Archive => (
-            "204",
-            json!({"description": "Archived.", "headers": common::rate_limit()}),
-        ),
-        _ => (
-            "200",
-            answer("The object.", &pascal(&entity.name), &["ETag"]),
-        ),
+        Action::Get => ("200", format!("{name}Found")),
+        Action::Create => ("201", format!("{name}Created")),
+        Action::Restore => ("200", format!("{name}Restored")),
+        Action::Archive => ("204", "Archived".to_owned()),
+        _ => ("200", format!("{name}Changed")),
     };
-    responses.insert(status.to_owned(), success);
-    if !matches!(
+    let mut responses = Map::new();
+    responses.insert(status.to_owned(), shared(&success));
+    let changes = !matches!(
         operation.action,
         Action::List
             | Action::Archived
@@ -236,47 +211,93 @@ fn responses(model: &Model, operation: &Operation) -> Map<String, Value> {
             | Action::Get
             | Action::Create
             | Action::Archive
-    ) {
-        responses.insert(
-            "204".to_owned(),
-            json!({"$ref": "#/components/responses/Unseen"}),
-        );
+    );
+    if changes && implied::hides(model, operation.entity) {
+        responses.insert("204".to_owned(), shared("Unseen"));
     }
     if let Action::Get = operation.action {
-        responses.insert(
-            "304".to_owned(),
-            json!({"$ref": "#/components/responses/NotModified"}),
-        );
+        responses.insert("304".to_owned(), shared("NotModified"));
     }
     responses.extend(problems::references(failures(operation)));
+    responses.insert("default".to_owned(), shared(problems::OTHERS));
     responses
 }
 
-/// Besides what the router says to paths and methods that are not in the document.
+/// What its operations answer when they succeed, by name.
+pub fn answers(model: &Model, id: EntityId) -> Vec<(String, Value)> {
+    let entity = &model.entities[id];
+    let name = pascal(&entity.name);
+    let expanded = schema::answered_name(model, id);
+    let mut answers = Vec::new();
+    let mut add = |what: &str, answer: Value| {
+        let name = format!("{name}{what}");
+        if !answers.iter().any(|(known, _)| *known == name) {
+            answers.push((name, answer));
+        }
+    };
+    for operation in operations(model, id) {
+        match operation.action {
+            Action::List | Action::Archived => {
+                add("Page", answer("The page.", &format!("{name}List"), &[]))
+            }
+            Action::Get => add("Found", answer("The object.", &expanded, &["ETag"])),
+            Action::Create => {
+                let told = match implied::creator_reads(model, id) {
+                    true => "Created.",
+                    false => "Created. Without a body if the caller may not see it.",
+                };
+                add(
+                    "Created",
+                    answer(
+                        told,
+                        &together::answer(entity).unwrap_or_else(|| name.clone()),
+                        &["ETag", "Location"],
+                    ),
+                );
+            }
+            Action::Restore => add(
+                "Restored",
+                answer(
+                    "The object, and what did not come back with it.",
+                    &format!("Restored{name}"),
+                    &["ETag"],
+                ),
+            ),
+            Action::Archive | Action::Nested(_) => {}
+            _ => add("Changed", answer("The object.", &name, &["ETag"])),
+        }
+    }
+    answers
+}
+
+/// What clients have to be ready for here; all that any request may be answered with is in `default`.
 fn failures(operation: &Operation) -> &'static [u16] {
     match operation.action {
-        Action::List | Action::Archived => &[400, 401, 403, 422, 429, 431, 500, 503],
-        Action::Nested(_) | Action::Get => &[400, 401, 403, 404, 422, 429, 431, 500, 503],
-        Action::Create => &[400, 401, 403, 408, 409, 413, 415, 422, 429, 431, 500, 503],
-        Action::Replace | Action::Patch => &[
-            400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 428, 429, 431, 500, 503,
-        ],
-        // Without a reason to read, a body is refused, but only once it has been read.
-        _ => &[
-            400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 429, 431, 500, 503,
-        ],
+        Action::List | Action::Archived => &[422],
+        Action::Nested(_) => &[404, 422],
+        Action::Get => &[404],
+        Action::Create => &[403, 409, 422],
+        Action::Replace | Action::Patch => &[403, 404, 409, 412, 422, 428],
+        Action::Transition(transition) if transition.reason => &[403, 404, 409, 412, 422],
+        _ => &[403, 404, 409, 412],
     }
 }
 
+fn shared(name: &str) -> Value {
+    json!({"$ref": format!("#/components/responses/{name}")})
+}
+
 fn answer(description: &str, schema: &str, headers: &[&str]) -> Value {
-    let mut all: Map<String, Value> = headers
+    let all: Map<String, Value> = headers
         .iter()
         .map(|name| ((*name).to_owned(), common::header_ref(name)))
         .collect();
-    all.extend(common::rate_limit());
-    json!({
+    let mut answer = json!({
         "description": description,
-        "headers": all,
         "content": {"application/json": {"schema": reference(schema)}},
-    })
+    });
+    if !headers.is_empty() {
+        answer["headers"] = json!(all);
+    }
+    answer
 }

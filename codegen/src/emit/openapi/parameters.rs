@@ -1,107 +1,181 @@
 //! Query parameters of lists: filters with their comparisons, search, map, order, page, expansion.
 
-use super::{schema::expandable, types, words::spaced};
+use super::{
+    named,
+    types::{self, reference},
+    words::spaced,
+};
 use crate::{
-    emit::columns::{self, Source},
-    model::{Derived, DerivedKind, Entity, EntityId, Field, Model, Ty},
+    emit::{
+        columns::{self, Source},
+        entity::types::{enum_name, type_name},
+    },
+    model::{Derived, DerivedKind, Entity, EntityId, Field, Model, Relation, Ty},
     names::pascal,
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-/// What `GET /events` may be asked, each under the name it has in `components/parameters`: `Event.city_id`.
-/// Every list of events refers to these.
-pub fn components(model: &Model, id: EntityId) -> Vec<(String, Value)> {
-    let name = pascal(&model.entities[id].name);
-    let key =
-        |parameter: &Value| format!("{name}.{}", parameter["name"].as_str().unwrap_or_default());
-    own(model, id)
-        .into_iter()
-        .map(|(_, parameter)| (key(&parameter), parameter))
-        .collect()
+/// What `GET /events` may be asked. Parameters of ids, times and truth values that say the same in every list stand
+/// in the document once: `city_id.in`; the others under the name of their entity: `Event.state`.
+pub fn components(model: &Model, order: &[EntityId]) -> Map<String, Value> {
+    let mut all = Map::new();
+    for id in order {
+        let entity = &model.entities[*id];
+        for own in own(model, *id) {
+            all.insert(own.key(model, entity), own.parameter);
+        }
+    }
+    all
+}
+
+/// A parameter of a list.
+struct Own {
+    /// The relation that a filter is about.
+    relation: Option<String>,
+    parameter: Value,
+}
+
+impl Own {
+    fn name(&self) -> &str {
+        self.parameter["name"].as_str().unwrap_or_default()
+    }
+
+    /// Its name in `components/parameters`.
+    fn key(&self, model: &Model, entity: &Entity) -> String {
+        let name = self.name();
+        let schema = &self.parameter["schema"];
+        if name == "limit" {
+            return format!("limit.{}", entity.page);
+        }
+        let column = name.split('.').next().unwrap_or(name);
+        match name == "sort" || name == "expand" || !is_shared(model, column, schema) {
+            true => format!("{}.{name}", pascal(&entity.name)),
+            false => name.to_owned(),
+        }
+    }
+}
+
+/// Whether every column of this name has values of one kind, and none of a kind that an entity has its own name for.
+fn is_shared(model: &Model, column: &str, schema: &Value) -> bool {
+    let is_plain = |schema: &Value| schema.get("$ref").is_none() && schema.get("enum").is_none();
+    let plain = match schema.get("items") {
+        Some(items) => is_plain(items),
+        None => is_plain(schema),
+    };
+    let mut kinds = model.entities.iter().flat_map(|entity| {
+        let columns = columns::row(entity).into_iter();
+        columns
+            .filter(|other| other.name() == column && is_filter(other))
+            .map(|other| kind(model, &other))
+    });
+    let first = kinds.next().flatten();
+    plain && first.is_some() && kinds.all(|other| other == first)
+}
+
+fn is_filter(column: &columns::Column) -> bool {
+    match column.source {
+        Source::IdOf(relation) | Source::TypeOf(relation) => relation.filter,
+        Source::Field(field) => field.filter,
+        Source::Derived(derived) => derived.filter,
+        _ => false,
+    }
+}
+
+/// What filters of a column compare with.
+fn kind(model: &Model, column: &columns::Column) -> Option<Value> {
+    let compared = match column.source {
+        Source::IdOf(_) => compared(model, &Ty::Uuid),
+        Source::Field(field) => match field.ty {
+            Ty::Enum { .. } | Ty::States { .. } | Ty::Point => return None,
+            _ => compared(model, &field.ty),
+        },
+        Source::Derived(derived) => compared(model, &derived_type(derived)),
+        _ => return None,
+    };
+    Some(compared)
 }
 
 /// References to the parameters of a list; for a nested one without those that the parent decides (`fixed`).
 pub fn of_list(model: &Model, id: EntityId, fixed: Option<&str>) -> Vec<Value> {
-    let name = pascal(&model.entities[id].name);
-    let mut all: Vec<Value> = own(model, id)
-        .into_iter()
-        .filter(|(relation, _)| relation.is_none() || relation.as_deref() != fixed)
-        .map(|(_, parameter)| {
-            common(&format!(
-                "{name}.{}",
-                parameter["name"].as_str().unwrap_or_default()
-            ))
-        })
-        .collect();
-    // `limit` and what follows it are the entity's own only in their defaults and words.
-    let page = all.iter().position(|one| {
-        one["$ref"]
-            .as_str()
-            .is_some_and(|name| name.ends_with(".limit"))
-    });
-    let at = page.map_or(all.len(), |page| page + 1);
-    all.splice(at..at, [common("Cursor"), common("CountParameter")]);
+    let entity = &model.entities[id];
+    let mut all = Vec::new();
+    for own in own(model, id) {
+        if own.relation.is_some() && own.relation.as_deref() == fixed {
+            continue;
+        }
+        all.push(common(&own.key(model, entity)));
+        if own.name() == "limit" {
+            all.extend([common("Cursor"), common("CountParameter")]);
+        }
+    }
+    all.extend([common("IdIn"), common("IdNe")]);
     all
 }
 
 /// Those of a list that has neither filters nor orders.
 pub fn of_page(entity: &Entity) -> Vec<Value> {
-    let limit = common(&format!("{}.limit", pascal(&entity.name)));
-    vec![limit, common("Cursor")]
+    vec![common(&format!("limit.{}", entity.page)), common("Cursor")]
 }
 
-/// With the relation that a filter is about.
-fn own(model: &Model, id: EntityId) -> Vec<(Option<String>, Value)> {
+fn own(model: &Model, id: EntityId) -> Vec<Own> {
     let entity = &model.entities[id];
-    let mut all: Vec<(Option<String>, Value)> = Vec::new();
+    let mut all: Vec<Own> = Vec::new();
     let free = |parameters: Vec<Value>| {
-        parameters
-            .into_iter()
-            .map(|one| (None, one))
-            .collect::<Vec<_>>()
+        let own = |parameter| Own {
+            relation: None,
+            parameter,
+        };
+        parameters.into_iter().map(own).collect::<Vec<_>>()
+    };
+    let about = |relation: &Relation, parameters: Vec<Value>| {
+        let own = |parameter| Own {
+            relation: Some(relation.name.clone()),
+            parameter,
+        };
+        parameters.into_iter().map(own).collect::<Vec<_>>()
     };
     if entity.fields.iter().any(|field| field.search) {
-        all.push((None, search(entity)));
+        all.extend(free(vec![search(entity)]));
     }
     for column in columns::row(entity) {
         let name = column.name();
+        let filters = |ty: &Ty, schema: Value| filters(&name, ty, schema, column.optional());
         match column.source {
             Source::Field(field) if field.filter && field.ty == Ty::Point => {
-                all.extend(free(map(field)))
+                all.extend(free(map(field)));
+                all.extend(free(
+                    column.optional().then(|| null(&name)).into_iter().collect(),
+                ));
             }
             Source::Field(field) if field.filter => {
-                all.extend(free(filters(model, &name, &field.ty)))
+                let schema = match field.ty {
+                    Ty::Enum { .. } | Ty::States { .. } => {
+                        reference(&enum_name(entity, &field.name))
+                    }
+                    _ => compared(model, &field.ty),
+                };
+                all.extend(free(filters(&field.ty, schema)))
             }
             Source::TypeOf(relation) if relation.filter => {
-                let values = relation
-                    .targets
-                    .iter()
-                    .map(|target| model.entities[*target].name.clone())
-                    .collect();
-                let filters = filters(model, &name, &Ty::Enum { values });
-                all.extend(
-                    filters
-                        .into_iter()
-                        .map(|one| (Some(relation.name.clone()), one)),
-                );
+                let ty = Ty::Enum { values: Vec::new() };
+                let schema = reference(&type_name(entity, relation));
+                all.extend(about(relation, filters(&ty, schema)));
             }
             Source::IdOf(relation) if relation.filter => {
-                let filters = filters(model, &name, &Ty::Uuid);
-                all.extend(
-                    filters
-                        .into_iter()
-                        .map(|one| (Some(relation.name.clone()), one)),
-                );
+                all.extend(about(
+                    relation,
+                    filters(&Ty::Uuid, compared(model, &Ty::Uuid)),
+                ));
             }
             Source::Derived(derived) if derived.filter => {
-                all.extend(free(filters(model, &name, &derived_type(derived))))
+                let ty = derived_type(derived);
+                all.extend(free(filters(&ty, compared(model, &ty))))
             }
             _ => {}
         }
     }
-    all.push((None, sort(entity)));
-    all.push((None, limit(entity)));
-    all.extend(expand(model, entity).map(|one| (None, one)));
+    all.extend(free(vec![sort(entity), limit(entity)]));
+    all.extend(free(expand(model, entity).into_iter().collect()));
     all
 }
 
@@ -111,21 +185,16 @@ pub fn of_one(model: &Model, entity: &Entity) -> Option<Value> {
 }
 
 fn expand(model: &Model, entity: &Entity) -> Option<Value> {
-    let names: Vec<&str> = entity
-        .belongs
-        .iter()
-        .filter(|relation| expandable(model, relation))
-        .map(|relation| relation.name.as_str())
-        .collect();
-    if names.is_empty() {
+    if named::expands(model, entity).is_empty() {
         return None;
     }
+    // No `maxItems`: a relation that is named twice counts once, so no number of names is too many.
     Some(json!({
         "name": "expand",
         "in": "query",
         "description": "Relations to put into the answer as whole objects, separated by commas.",
         "explode": false,
-        "schema": {"type": "array", "uniqueItems": true, "minItems": 1, "maxItems": names.len(), "items": {"type": "string", "enum": names}},
+        "schema": {"type": "array", "minItems": 1, "items": reference(&named::expand(entity))},
     }))
 }
 
@@ -140,26 +209,29 @@ fn parameter(name: &str, description: String, schema: Value) -> Value {
 
 /// Equality, and the other comparisons the type has. No parameter bears an example: Swagger UI would
 /// send it with whatever is tried out.
-fn filters(model: &Model, name: &str, ty: &Ty) -> Vec<Value> {
-    let schema = compared(model, ty);
-    let equal = format!("Only those with this `{name}`.");
-    let mut all = vec![parameter(name, equal, schema.clone())];
+fn filters(name: &str, ty: &Ty, schema: Value, optional: bool) -> Vec<Value> {
+    let equal = format!("`{name}` is this.");
+    let other = "Another, or none.";
+    let mut all = vec![
+        parameter(name, equal, schema.clone()),
+        parameter(&format!("{name}.ne"), other.to_owned(), schema.clone()),
+    ];
     if lists(ty) {
         all.push(json!({
             "name": format!("{name}.in"),
             "in": "query",
-            "description": format!("Only those whose `{name}` is one of these, separated by commas."),
+            "description": format!("One of these, separated by commas{}.", escaped(ty)),
             "explode": false,
             "schema": {"type": "array", "minItems": 1, "maxItems": IN_MAX, "items": schema},
         }));
     }
     if ranges(ty) {
         let words = match ty {
-            Ty::Time | Ty::Date => ["at or after", "at or before", "after", "before"],
-            _ => ["at least", "at most", "more than", "less than"],
+            Ty::Time | Ty::Date => ["At or after", "At or before", "After", "Before"],
+            _ => ["At least", "At most", "More than", "Less than"],
         };
         for (suffix, words) in ["gte", "lte", "gt", "lt"].into_iter().zip(words) {
-            let description = format!("Only those whose `{name}` is {words} this.");
+            let description = format!("{words} this.");
             all.push(parameter(
                 &format!("{name}.{suffix}"),
                 description,
@@ -167,11 +239,42 @@ fn filters(model: &Model, name: &str, ty: &Ty) -> Vec<Value> {
             ));
         }
     }
+    all.extend(optional.then(|| null(name)));
     all
 }
 
+fn null(name: &str) -> Value {
+    parameter(
+        &format!("{name}.null"),
+        "`true`: those without one; `false`: those with one.".to_owned(),
+        json!({"type": "boolean"}),
+    )
+}
+
+/// Only free texts can have a comma.
+fn escaped(ty: &Ty) -> &'static str {
+    match ty {
+        Ty::Uuid | Ty::Enum { .. } | Ty::States { .. } => "",
+        _ => "; `\\,` is a comma of the value itself",
+    }
+}
+
+/// Those of every list.
+pub fn of_ids() -> [(&'static str, Value); 2] {
+    let ids = json!({
+        "name": "id.in",
+        "in": "query",
+        "description": "Only these, separated by commas.",
+        "explode": false,
+        "schema": {"type": "array", "minItems": 1, "maxItems": IN_MAX, "items": {"type": "string", "format": "uuid"}},
+    });
+    let other = "All but this one.".to_owned();
+    let other = parameter("id.ne", other, json!({"type": "string", "format": "uuid"}));
+    [("IdIn", ids), ("IdNe", other)]
+}
+
 /// Values of one `.in`.
-const IN_MAX: usize = 50;
+const IN_MAX: usize = 100;
 
 fn lists(ty: &Ty) -> bool {
     !matches!(ty, Ty::Bool) && !ranges(ty)
@@ -194,13 +297,7 @@ fn compared(model: &Model, ty: &Ty) -> Value {
     match ty {
         Ty::Int { .. } => json!({"type": "integer", "format": "int32"}),
         Ty::Bigint { .. } | Ty::Money { .. } => json!({"type": "integer", "format": "int64"}),
-        Ty::Decimal { .. }
-        | Ty::Bool
-        | Ty::Time
-        | Ty::Date
-        | Ty::Uuid
-        | Ty::Enum { .. }
-        | Ty::States { .. } => types::schema(model, ty),
+        Ty::Decimal { .. } | Ty::Bool | Ty::Time | Ty::Date | Ty::Uuid => types::schema(model, ty),
         _ => json!({"type": "string", "minLength": 1, "maxLength": 200}),
     }
 }
@@ -238,13 +335,19 @@ fn search(entity: &Entity) -> Value {
 }
 
 fn map(field: &Field) -> Vec<Value> {
-    let name = &field.name;
+    let name = match &field.beside {
+        None => format!("`{}`", field.name),
+        Some(beside) => format!(
+            "`{}` (without one: that of its `{}`)",
+            field.name, beside.relation
+        ),
+    };
     let number = r"-?[0-9]+(\.[0-9]+)?";
     let near = format!(
-        "Latitude and longitude such as `47.3769,8.5417`: only those whose `{name}` is within `radius_m` of it, the nearest first. With another order or other filters: of the 2,000 nearest."
+        "Latitude and longitude such as `47.3769,8.5417`: only those whose {name} is within `radius_m` of it, the nearest first. With another order or other filters: of the 2,000 nearest."
     );
     let bbox = format!(
-        "West, south, east, north in degrees such as `8.44,47.32,8.62,47.43`: only those whose `{name}` is inside, 2,000 at most."
+        "West, south, east, north in degrees such as `8.44,47.32,8.62,47.43`: only those whose {name} is inside, 2,000 at most."
     );
     let radius =
         "Radius around `near` in metres, 5000 if left out. Only together with `near`.".to_owned();
@@ -274,27 +377,9 @@ fn limit(entity: &Entity) -> Value {
 
 /// `sort=name` ascending, `sort=-name` descending.
 fn sort(entity: &Entity) -> Value {
-    let fields = entity
-        .fields
-        .iter()
-        .filter(|field| field.sort)
-        .map(|field| &field.name);
-    let derived = entity
-        .derived
-        .iter()
-        .filter(|derived| derived.sort)
-        .map(|derived| &derived.name);
-    let values: Vec<String> = (fields.chain(derived).map(String::as_str))
-        .chain(["id"])
-        .flat_map(|name| [name.to_owned(), format!("-{name}")])
-        .collect();
-    let mut description = "Order of the list; `-` in front turns it round. Objects equal in it are ordered by id. Without it: newest first, which is `-id`.".to_owned();
+    let mut description = "Order; `-` turns it round. Without it the newest come first.".to_owned();
     if entity.fields.iter().any(|f| f.filter && f.ty == Ty::Point) {
         description.push_str(" With `near`: nearest first.");
     }
-    parameter(
-        "sort",
-        description,
-        json!({"type": "string", "enum": values}),
-    )
+    parameter("sort", description, reference(&named::sort(entity)))
 }

@@ -138,6 +138,9 @@ pub fn references(statuses: &[u16]) -> Map<String, Value> {
         .collect()
 }
 
+/// The answer that stands for every other status: what any request may be answered with.
+pub const OTHERS: &str = "OtherProblem";
+
 pub fn schemas() -> [(String, Value); 2] {
     [
         ("Problem".to_owned(), problem()),
@@ -230,9 +233,26 @@ pub fn responses() -> Map<String, Value> {
         });
         responses.insert(name.to_owned(), response);
     }
+    let (_, _, when, slug, title) = PROBLEMS[12];
+    responses.insert(
+        OTHERS.to_owned(),
+        json!({
+            // One line: generators repeat it at every operation.
+            "description": "What any request may be answered with: 400, 401, 403, 408, 413, 415, 429, 431, 500 or 503. `type` says why.",
+            "headers": {
+                "Retry-After": header_ref("RetryAfter"),
+                "WWW-Authenticate": header_ref("WwwAuthenticate"),
+            },
+            "content": {"application/problem+json": {
+                "schema": types::reference("Problem"),
+                "example": problem_example(429, slug, title, when),
+            }},
+        }),
+    );
+    responses.insert("Archived".to_owned(), json!({"description": "Archived."}));
     responses.insert(
         "Unseen".to_owned(),
-        json!({"description": "Done; from now on the caller may not see the object.", "headers": rate_limit()}),
+        json!({"description": "Done; from now on the caller may not see the object."}),
     );
     responses.insert(
         "NotModified".to_owned(),

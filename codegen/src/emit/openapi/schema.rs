@@ -2,14 +2,17 @@
 
 use super::{
     common::is_patched,
-    example,
-    names::title,
-    note,
+    example, named,
+    names::{capitalised, title},
+    note, together,
     types::{self, nullable, reference, with},
     words::{self, article, spaced},
 };
 use crate::{
-    emit::columns::{self, Column, Source},
+    emit::{
+        columns::{self, Column, Source},
+        entity::types::{enum_name, type_name},
+    },
     model::{DerivedKind, Entity, EntityId, Field, Model, Relation, Ty},
     names::pascal,
 };
@@ -30,23 +33,20 @@ pub fn inputs(entity: &Entity, body: Body) -> Vec<Column<'_>> {
     }
 }
 
-/// `Event`: the object as it is answered.
+/// `Event`: the object as it is answered, and as it stands inside of others.
 pub fn row(model: &Model, id: EntityId, allowed_actions: &[String]) -> Value {
     let entity = &model.entities[id];
     let mut required = Vec::new();
     let mut properties = Map::new();
+    properties.insert(
+        "object".to_owned(),
+        json!({"type": "string", "const": entity.name, "readOnly": true}),
+    );
     for column in columns::row(entity) {
         if column.read_rule().is_none() {
             required.push(column.name());
         }
         properties.insert(column.name(), answered(model, id, column));
-    }
-    for relation in entity
-        .belongs
-        .iter()
-        .filter(|relation| expandable(model, relation))
-    {
-        properties.insert(relation.name.clone(), expanded(model, relation));
     }
     if !allowed_actions.is_empty() {
         properties.insert(
@@ -55,7 +55,7 @@ pub fn row(model: &Model, id: EntityId, allowed_actions: &[String]) -> Value {
                 "type": "array",
                 "readOnly": true,
                 "description": "What the caller may do with this object now. Part of the answer when a single object is read.",
-                "items": {"type": "string", "enum": allowed_actions},
+                "items": reference(&named::action(entity)),
             }),
         );
     }
@@ -67,65 +67,88 @@ pub fn row(model: &Model, id: EntityId, allowed_actions: &[String]) -> Value {
     with(schema, json!({"example": example}))
 }
 
-/// `EventList`: one page.
-pub fn list(entity: &Entity, example: Value) -> Value {
+/// `ExpandedEvent`: with what `expand` adds, which is the objects themselves and never what they could be expanded to.
+pub fn expanded(model: &Model, id: EntityId) -> Option<Value> {
+    let entity = &model.entities[id];
+    let mut properties = Map::new();
+    for relation in (entity.belongs.iter()).filter(|relation| expandable(model, relation)) {
+        properties.insert(relation.name.clone(), related(model, entity, relation));
+    }
+    if properties.is_empty() {
+        return None;
+    }
+    Some(json!({
+        "description": format!("{} with the objects that `expand` asks for, null where the caller may not see one.", capitalised(&article(&spaced(&entity.name)))),
+        "allOf": [
+            reference(&pascal(&entity.name)),
+            {"type": "object", "properties": properties},
+        ],
+    }))
+}
+
+/// The schema of what is answered where `expand` may be asked for.
+pub fn answered_name(model: &Model, id: EntityId) -> String {
+    let entity = &model.entities[id];
+    let name = pascal(&entity.name);
+    match (entity.belongs.iter()).any(|relation| expandable(model, relation)) {
+        true => format!("Expanded{name}"),
+        false => name,
+    }
+}
+
+/// `EventList`: one page. Its example is made of that of its elements.
+pub fn list(model: &Model, id: EntityId) -> Value {
+    let entity = &model.entities[id];
     let mut properties = Map::new();
     properties.insert(
         "data".to_owned(),
-        json!({"type": "array", "maxItems": 100, "items": reference(&pascal(&entity.name))}),
+        json!({"type": "array", "maxItems": 100, "items": reference(&answered_name(model, id))}),
     );
     properties.insert("next_cursor".to_owned(), reference("NextCursor"));
     properties.insert("count".to_owned(), reference("Count"));
     properties.insert("count_is_exact".to_owned(), reference("CountIsExact"));
     let description = format!("A page of {}.", spaced(&entity.plural));
-    let schema = types::object(
+    types::object(
         &description,
         vec!["data".to_owned(), "next_cursor".to_owned()],
         properties,
         false,
-    );
-    with(
-        schema,
-        json!({"example": {"data": [example], "next_cursor": null}}),
     )
 }
 
 /// `RestoredEvent`
 pub fn restored(model: &Model, id: EntityId) -> Value {
     let entity = &model.entities[id];
-    let mut example = example::row(model, id);
-    example["still_archived"] = json!([]);
     json!({
         "description": format!("{} that was restored, and what did not come back with it.", article(&spaced(&entity.name))),
         "allOf": [
             reference(&pascal(&entity.name)),
-            {
-                "type": "object",
-                "required": ["still_archived"],
-                "properties": {
-                    "still_archived": {
-                        "type": "array",
-                        "maxItems": 100,
-                        "description": "What went along and stays archived, as far as the caller may restore it.",
-                        "items": reference("StillArchived"),
-                    },
-                },
-            },
+            reference("Restored"),
         ],
-        "example": example,
     })
 }
 
 /// `CreateEvent`, `ReplaceEvent`, `PatchEvent`.
 pub fn body(model: &Model, id: EntityId, body: Body) -> Value {
+    body_within(model, id, body, None)
+}
+
+/// Of an object in the body of another one, which is what `parent` leads to.
+pub fn body_within(model: &Model, id: EntityId, body: Body, parent: Option<&Relation>) -> Value {
     let entity = &model.entities[id];
     let mut required = Vec::new();
     let mut properties = Map::new();
     for column in inputs(entity, body) {
+        if is_of(column, parent) {
+            continue;
+        }
         if body != Body::Patch && demanded(column, body) {
             required.push(column.name());
         }
         properties.insert(column.name(), sent(model, id, column, body));
+    }
+    if body == Body::Create && parent.is_none() {
+        properties.extend(together::properties(model, id));
     }
     let one = spaced(&entity.name);
     let description = match body {
@@ -142,11 +165,25 @@ pub fn body(model: &Model, id: EntityId, body: Body) -> Value {
         ),
     };
     let mut schema = types::object(&description, required, properties, true);
-    let pairs = pairs(entity, body);
+    let mut pairs = pairs(entity, body);
+    let mut example = example::body(model, id, body);
+    for column in inputs(entity, body) {
+        if let (true, Value::Object(example)) = (is_of(column, parent), &mut example) {
+            pairs.remove(&column.name());
+            example.remove(&column.name());
+        }
+    }
     if !pairs.is_empty() {
         schema = with(schema, json!({"dependentRequired": pairs}));
     }
-    with(schema, json!({"example": example::body(model, id, body)}))
+    with(schema, json!({"example": example}))
+}
+
+fn is_of(column: Column, relation: Option<&Relation>) -> bool {
+    match column.source {
+        Source::TypeOf(own) | Source::IdOf(own) => relation.is_some_and(|r| r.name == own.name),
+        _ => false,
+    }
 }
 
 /// Type and id of a `one of` come together or not at all.
@@ -177,40 +214,30 @@ fn made(field: &Field) -> bool {
 }
 
 pub fn expandable(model: &Model, relation: &Relation) -> bool {
-    !relation.hidden
-        && relation
-            .targets
-            .iter()
-            .any(|target| !model.entities[*target].internal)
+    !relation.hidden && named::open_targets(model, relation).next().is_some()
 }
 
-fn expanded(model: &Model, relation: &Relation) -> Value {
-    let open = relation
-        .targets
-        .iter()
-        .map(|target| &model.entities[*target])
-        .filter(|target| !target.internal);
-    let mut kinds: Vec<Value> = open
-        .map(|target| reference(&pascal(&target.name)))
-        .collect();
-    kinds.push(json!({"type": "null"}));
-    json!({
-        "readOnly": true,
-        "description": format!("The {} itself, when asked for with `expand={}`; null if the caller may not see it.", spaced(&relation.name), relation.name),
-        "anyOf": kinds,
-    })
+/// One property of them.
+fn related(model: &Model, entity: &Entity, relation: &Relation) -> Value {
+    let schema = match named::open_targets(model, relation)
+        .collect::<Vec<_>>()
+        .as_slice()
+    {
+        [one] => reference(&pascal(&one.name)),
+        _ => reference(&named::union(entity, relation)),
+    };
+    json!({"anyOf": [schema, {"type": "null"}]})
 }
 
 /// A property of the answer.
 fn answered(model: &Model, id: EntityId, column: Column) -> Value {
-    let schema = plain(model, column);
-    // A guarded column is left out when there is nothing to show, so it is never null.
-    let schema = if column.optional() && column.read_rule().is_none() {
+    let entity = &model.entities[id];
+    let schema = plain(model, entity, column);
+    let schema = if column.optional() {
         nullable(schema)
     } else {
         schema
     };
-    let entity = &model.entities[id];
     let kept_by_server = match column.source {
         Source::Field(field) => field.system || matches!(field.ty, Ty::States { .. }),
         Source::TypeOf(relation) | Source::IdOf(relation) => {
@@ -234,18 +261,26 @@ fn answered(model: &Model, id: EntityId, column: Column) -> Value {
 
 /// A property of a body.
 fn sent(model: &Model, id: EntityId, column: Column, body: Body) -> Value {
+    let entity = &model.entities[id];
     let is_made =
         body == Body::Create && matches!(column.source, Source::Field(field) if made(field));
     let mut schema = match column.ty() {
         Some(Ty::Object { object }) if body == Body::Patch && is_patched(model, *object) => {
             types::reference(&format!("Patch{}", pascal(&model.objects[*object].name)))
         }
-        _ => plain(model, column),
+        Some(ty) if has_default(column) => {
+            types::inline(model, ty).unwrap_or_else(|| plain(model, entity, column))
+        }
+        _ => plain(model, entity, column),
     };
     if column.optional() || is_made {
         schema = nullable(schema);
     }
-    let mut notes = note::notes(model, id, column);
+    // What a field is, is told where one is created.
+    let mut notes = match body {
+        Body::Create => note::notes(model, id, column),
+        _ => Vec::new(),
+    };
     if body == Body::Patch && matches!(column.ty(), Some(Ty::Json | Ty::Object { .. })) {
         notes.push("Keys that are left out stay as they are; null takes a key away.".to_owned());
     }
@@ -271,6 +306,11 @@ fn sent(model: &Model, id: EntityId, column: Column, body: Body) -> Value {
     describe(schema, notes, more)
 }
 
+/// A default beside the name of a format is more than Java's generator can compile.
+fn has_default(column: Column) -> bool {
+    matches!(column.source, Source::Field(field) if types::default(field).is_some())
+}
+
 fn describe(schema: Value, notes: Vec<String>, mut more: Map<String, Value>) -> Value {
     if !notes.is_empty() {
         more.insert("description".to_owned(), json!(notes.join(" ")));
@@ -278,26 +318,24 @@ fn describe(schema: Value, notes: Vec<String>, mut more: Map<String, Value>) -> 
     with(schema, Value::Object(more))
 }
 
-fn plain(model: &Model, column: Column) -> Value {
+fn plain(model: &Model, entity: &Entity, column: Column) -> Value {
     match column.source {
         Source::Id | Source::IdOf(_) => json!({"type": "string", "format": "uuid"}),
-        Source::Status => json!({"type": "string", "enum": ["active", "suspended", "archived"]}),
-        Source::Field(field) => types::schema(model, &field.ty),
-        Source::TypeOf(relation) => {
-            let names: Vec<&str> = relation
-                .targets
-                .iter()
-                .map(|target| model.entities[*target].name.as_str())
-                .collect();
-            json!({"type": "string", "enum": names})
-        }
+        Source::Status => reference("Status"),
+        Source::Field(field) => match field.ty {
+            Ty::Enum { .. } | Ty::States { .. } => reference(&enum_name(entity, &field.name)),
+            _ => types::schema(model, &field.ty),
+        },
+        Source::TypeOf(relation) => reference(&type_name(entity, relation)),
         Source::Derived(derived) => match &derived.kind {
             DerivedKind::Count { .. } => {
                 json!({"type": "integer", "format": "int64", "minimum": 0})
             }
-            DerivedKind::Sum { .. } if column.sums_decimals(model) => json!({"type": "number"}),
+            DerivedKind::Sum { .. } if column.sums_decimals(model) => {
+                json!({"type": "number", "format": "double"})
+            }
             DerivedKind::Sum { .. } => json!({"type": "integer", "format": "int64"}),
-            DerivedKind::Avg { .. } => json!({"type": "number"}),
+            DerivedKind::Avg { .. } => json!({"type": "number", "format": "double"}),
             DerivedKind::Flag { .. } => json!({"type": "boolean"}),
         },
         Source::Version => json!({"type": "integer", "format": "int64", "minimum": 1}),

@@ -12,8 +12,107 @@ const TIMEZONE: &str = "^(UTC|[A-Z][A-Za-z_-]*(/[A-Z][A-Za-z_-]*){1,2}|Etc/GMT[+
 const EMAIL: &str = "^[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\\.)+\
     [A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$";
 
-/// The schema of a value that is there; see [`nullable`].
+/// The schema of a value that is there; see [`nullable`]. Closed sets have a name that is made of their owner's: see
+/// [`choice`].
 pub fn schema(model: &Model, ty: &Ty) -> Value {
+    match format(ty) {
+        Some(name) => reference(name),
+        None => spelled(model, ty),
+    }
+}
+
+/// The schema of a type that stands under a name, without the name.
+pub fn inline(model: &Model, ty: &Ty) -> Option<Value> {
+    format(ty).map(|_| spelled(model, ty))
+}
+
+/// Types of texts that have a form of their own stand in the document once, under these names.
+fn format(ty: &Ty) -> Option<&'static str> {
+    match ty {
+        Ty::Url => Some("WebAddress"),
+        Ty::Email => Some("EmailAddress"),
+        Ty::Phone => Some("PhoneNumber"),
+        Ty::Slug { .. } => Some("Slug"),
+        Ty::Currency => Some("CurrencyCode"),
+        Ty::Country => Some("CountryCode"),
+        Ty::Locale => Some("LocaleTag"),
+        Ty::Timezone => Some("TimeZoneName"),
+        _ => None,
+    }
+}
+
+/// Names of [`formats`].
+pub const FORMATS: [&str; 9] = [
+    "WebAddress",
+    "EmailAddress",
+    "PhoneNumber",
+    "Slug",
+    "CurrencyCode",
+    "CountryCode",
+    "LocaleTag",
+    "TimeZoneName",
+    SECURE_ADDRESS,
+];
+
+/// The schemas behind the names of [`format`], and that of links inside of objects.
+pub fn formats(model: &Model) -> Vec<(String, Value)> {
+    let all = [
+        (Ty::Url, "Address of a web page.", "https://example.org/"),
+        (Ty::Email, "E-mail address.", "ana@example.org"),
+        (
+            Ty::Phone,
+            "Telephone number with the code of its country.",
+            "+41446681800",
+        ),
+        (
+            Ty::Slug { from: None },
+            "Part of an address that people read.",
+            "long-night-of-museums",
+        ),
+        (Ty::Currency, "ISO 4217", "CHF"),
+        (Ty::Country, "ISO 3166-1", "CH"),
+        (Ty::Locale, "BCP 47", "de-CH"),
+        (
+            Ty::Timezone,
+            "Name in the IANA time zone database.",
+            "Europe/Zurich",
+        ),
+    ];
+    let told = |schema, description: &str, example: &str| {
+        with(
+            schema,
+            json!({"description": description, "example": example}),
+        )
+    };
+    let mut formats: Vec<(String, Value)> = (all.into_iter())
+        .filter_map(|(ty, description, example)| {
+            let schema = told(spelled(model, &ty), description, example);
+            Some((format(&ty)?.to_owned(), schema))
+        })
+        .collect();
+    let secure = with(
+        spelled(model, &Ty::Url),
+        json!({"pattern": URL.replacen("https?", "https", 1)}),
+    );
+    let secure = told(
+        secure,
+        "Address of a web page, https only.",
+        "https://example.org/",
+    );
+    formats.push((SECURE_ADDRESS.to_owned(), secure));
+    debug_assert!(formats.iter().map(|(name, _)| name).eq(FORMATS));
+    formats
+}
+
+const SECURE_ADDRESS: &str = "SecureWebAddress";
+
+/// A closed set of words, to stand under a name of its own.
+pub fn choice<S: AsRef<str>>(words: &[S]) -> Value {
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    json!({"type": "string", "enum": words})
+}
+
+fn spelled(model: &Model, ty: &Ty) -> Value {
     match ty {
         Ty::Text { min, max } => match min {
             0 => json!({"type": "string", "maxLength": max}),
@@ -30,7 +129,7 @@ pub fn schema(model: &Model, ty: &Ty) -> Value {
             (None, Some(max)) => json!({"type": "integer", "format": "int64", "maximum": max}),
             (Some(min), Some(max)) => integer("int64", *min, *max),
         },
-        Ty::Decimal { .. } => json!({"type": "number"}),
+        Ty::Decimal { .. } => json!({"type": "number", "format": "double"}),
         Ty::Bool => json!({"type": "boolean"}),
         Ty::Time => json!({"type": "string", "format": "date-time"}),
         Ty::Date => json!({"type": "string", "format": "date"}),
@@ -41,13 +140,21 @@ pub fn schema(model: &Model, ty: &Ty) -> Value {
             json!({"type": "string", "format": "email", "maxLength": 254, "pattern": EMAIL})
         }
         Ty::Phone => json!({"type": "string", "pattern": r"^\+[1-9][0-9]{6,14}$"}),
+        // A body may hold a name as well, so there is no pattern.
+        Ty::Social { .. } => json!({"type": "string", "maxLength": 300}),
+        Ty::LocalTime => {
+            json!({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"})
+        }
+        Ty::Code { min, max } => {
+            json!({"type": "string", "minLength": min, "maxLength": max})
+        }
         Ty::Slug { .. } => {
             json!({"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$"})
         }
         Ty::Currency => json!({"type": "string", "pattern": "^[A-Z]{3}$"}),
         Ty::Country => json!({"type": "string", "pattern": "^[A-Z]{2}$"}),
         Ty::Locale => {
-            json!({"type": "string", "pattern": "^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$"})
+            json!({"type": "string", "pattern": "^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?(-([a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*$"})
         }
         Ty::Timezone => json!({"type": "string", "maxLength": 64, "pattern": TIMEZONE}),
         Ty::Enum { values } | Ty::States { values } => json!({"type": "string", "enum": values}),
@@ -62,10 +169,7 @@ pub fn schema(model: &Model, ty: &Ty) -> Value {
 /// The same inside an `objects:` object, where a link is something to click on: https only.
 pub fn in_object(model: &Model, ty: &Ty) -> Value {
     match ty {
-        Ty::Url => with(
-            schema(model, ty),
-            json!({"pattern": URL.replacen("https?", "https", 1)}),
-        ),
+        Ty::Url => reference(SECURE_ADDRESS),
         _ => schema(model, ty),
     }
 }

@@ -350,6 +350,7 @@ fn tell_op(op: Op) -> &'static str {
 fn tell_value(value: &Value) -> String {
     match value {
         Value::Column(name) => format!("`{name}`"),
+        Value::Related { relation, column } => format!("`{column}` of `{relation}`"),
         Value::Literal(literal) => tell_literal(literal),
         Value::Add(a, b) => format!("{} + {}", tell_value(a), tell_value(b)),
         Value::Sub(a, b) => format!("{} − {}", tell_value(a), tell_value(b)),

@@ -9,6 +9,7 @@
 
 use super::{
     columns::{self, column},
+    held,
     names::{self, Roles},
     object::{constraint, grants, index, object, on_table, quote, trigger, trigger_function},
     tables,
@@ -66,6 +67,9 @@ pub fn reader(model: &Model, id: EntityId, name: &str) -> Option<&'static str> {
             .iter()
             .any(|(_, expr)| asks_by(e, expr, id, name))
     };
+    if model.entities.iter().any(|e| held::looks_at(e, id, name)) {
+        return Some("a `when`");
+    }
     (model.entities.iter().any(|e| counted(e) || asked(e))).then_some("a `where`")
 }
 
@@ -123,7 +127,7 @@ fn names_it(value: &Value, name: &str) -> bool {
     match value {
         Value::Column(column) => column == name,
         Value::Add(a, b) | Value::Sub(a, b) => names_it(a, name) || names_it(b, name),
-        Value::Literal(_) => false,
+        Value::Literal(_) | Value::Related { .. } => false,
     }
 }
 

@@ -2,13 +2,15 @@
 
 use super::{
     grants::updatable,
-    names,
+    held, names,
     object::{quote, quoted_list},
     parents::readable_parent,
     predicate::{Sql, all, any, atom, not},
     rules::{Context, Scope, literal, predicate, type_is},
 };
-use crate::model::{Change, Entity, EntityId, Lifecycle, Model, Relation, Transition, Ty};
+use crate::model::{
+    Assigned, Change, Entity, EntityId, Lifecycle, Model, Relation, Set, Transition, Ty,
+};
 
 pub(super) fn changed(entity: &Entity, columns: &[String]) -> Sql {
     any(columns.iter().map(|c| {
@@ -82,34 +84,52 @@ pub(super) fn refuse(
     )
 }
 
+/// Notes a field that the caller may not set. Notes are read by [`refuse_fields`]: all of them are told at once.
+pub(super) fn refuse_field(condition: &str, field: &str, indent: usize) -> String {
+    let pad = " ".repeat(indent);
+    format!(
+        "{pad}if {condition} then\n{pad}  v_refused := array_append(v_refused, {});\n{pad}end if;\n",
+        quote(field)
+    )
+}
+
+pub(super) const REFUSED: &str = "  v_refused text[] := '{}';\n";
+
+/// What [`refuse_field`] noted.
+pub(super) fn refuse_fields(indent: usize) -> String {
+    let pad = " ".repeat(indent);
+    format!(
+        "{pad}if v_refused <> '{{}}' then\n{pad}  raise exception 'fields %', array_to_string(v_refused, ' ') using errcode = '42501';\n{pad}end if;\n"
+    )
+}
+
 fn transition_checks(model: &Model, id: EntityId, transition: &Transition) -> String {
     let entity = &model.entities[id];
     let named = |kind: &str| names::guard(entity, &transition.name, kind);
     let mut text = String::new();
-    match &transition.change {
-        Change::State { field, from, to } => {
-            let wrong = format!("old.{field} not in ({})", quoted_list(from));
-            text.push_str(&refuse(
-                &wrong,
-                "not from this state",
-                "23514",
-                Some(&named("from")),
-            ));
-            text.push_str(&refuse(
-                &format!("new.{field} <> {}", quote(to)),
-                "not this state",
-                "42501",
-                None,
-            ));
-        }
-        Change::Set { field, value } => {
-            let wrong = format!(
-                "{} is distinct from {}",
-                plain(entity, "new", field),
-                literal(value)
-            );
-            text.push_str(&refuse(&wrong, "not this value", "42501", None));
-        }
+    if let Change::State { field, from, to } = &transition.change {
+        let wrong = format!("old.{field} not in ({})", quoted_list(from));
+        text.push_str(&refuse(
+            &wrong,
+            "not from this state",
+            "23514",
+            Some(&named("from")),
+        ));
+        text.push_str(&refuse(
+            &format!("new.{field} <> {}", quote(to)),
+            "not this state",
+            "42501",
+            None,
+        ));
+    }
+    for Set { column, value } in transition.sets() {
+        let new = plain(entity, "new", column);
+        let wrong = match value {
+            // Nobody is not somebody.
+            Assigned::Me => format!("({new} = sec.uid()) is not true"),
+            Assigned::Value(value) => format!("{new} is distinct from {}", literal(value)),
+        };
+        text.push_str(&refuse(&wrong, "not this value", "42501", None));
     }
     if let Some(when) = &transition.when {
         let scope = Scope {
@@ -117,7 +137,10 @@ fn transition_checks(model: &Model, id: EntityId, transition: &Transition) -> St
             alias: "old",
             context: Context::Row,
         };
-        let holds = predicate(model, scope, when);
+        let holds = match held::when(transition) {
+            Some(_) => atom(format!("{}(old.id)", held::name(entity, transition))),
+            None => predicate(model, scope, when),
+        };
         text.push_str(&refuse(
             &not(holds).block(8),
             "not now",
@@ -151,13 +174,11 @@ fn update_checks(model: &Model, id: EntityId) -> String {
                 changed(entity, std::slice::from_ref(&field.name)),
                 not(predicate(model, scope, rule)),
             ]);
-            text.push_str(&refuse(
-                &wrong.block(8),
-                &format!("field {}", field.name),
-                "42501",
-                None,
-            ));
+            text.push_str(&refuse_field(&wrong.block(8), &field.name, 6));
         }
+    }
+    if !text.is_empty() {
+        text.push_str(&refuse_fields(6));
     }
     for relation in entity
         .belongs

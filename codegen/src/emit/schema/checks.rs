@@ -146,6 +146,26 @@ fn bounds(model: &Model, field: &Field, value: &str) -> Option<(&'static str, St
         Ty::Url => format("url"),
         Ty::Email => Some(("format", format!("sec.is_email({value}::text)"))),
         Ty::Phone => format("phone"),
+        Ty::Social { network } => {
+            let network = quote(network);
+            Some(("format", format!("sec.is_social({value}, {network})")))
+        }
+        Ty::LocalTime => format("local_time"),
+        Ty::Code { min, max } => Some((
+            "format",
+            format!("sec.is_text({value}, {min}, {max}) and sec.is_code({value})"),
+        )),
+        // What no body sends, the platform writes.
+        Ty::Time if !field.system => Some((
+            "range",
+            format!(
+                "{value} >= '1900-01-01 00:00:00+00'::timestamptz and {value} < '2201-01-01 00:00:00+00'::timestamptz"
+            ),
+        )),
+        Ty::Date if !field.system => Some((
+            "range",
+            format!("{value} between '1900-01-01'::date and '2200-12-31'::date"),
+        )),
         Ty::Slug { .. } => format("slug"),
         Ty::Currency => format("currency"),
         Ty::Country => format("country"),
@@ -201,7 +221,8 @@ fn object_field(model: &Model, field: &Field) -> Sql {
         // The CHECK of an object holds what a page may link to: nothing but https.
         Ty::Url => vec![format!("sec.is_https({text})")],
         Ty::Email => vec![format!("sec.is_email({text})")],
-        Ty::Json | Ty::Object { .. } | Ty::TextList { .. } => Vec::new(),
+        // A time in an object is a text.
+        Ty::Json | Ty::Object { .. } | Ty::TextList { .. } | Ty::Time | Ty::Date => Vec::new(),
         _ => bounds(model, field, &value)
             .map(|b| b.1)
             .into_iter()

@@ -1,16 +1,19 @@
-//! What is searched, stored once: `search.<plural>` holds the words of each row that may be public, beside the table.
+//! What is searched, stored once: `search.<plural>` holds the words of each row that may be public, beside the table,
+//! and `search.<plural>__hidden` those of the others, but for archived ones.
 //!
 //! A trigger writes a document when a searched text changes or the row begins or ceases to be possibly public, and
 //! at no other time: the wide row has no index over texts, and its other changes touch none.
-//! Nobody but the function `app.<plural>_search` reads documents, and it shows ids of the public projection only.
+//! Nobody but two functions reads documents: `app.<plural>_search` shows ids of the public projection only, and
+//! `app.<plural>_search_own` ids of rows that the caller sees, of those that [`super::own`] finds without words.
 
 use super::{
     columns::{columns, derived_columns},
     names::{self, Roles},
     object::{Function, object, on_table, trigger, trigger_function},
-    predicate::{Sql, all},
+    own,
+    predicate::{Sql, all, atom},
     rules::{Context, Scope},
-    template,
+    seen, template,
     visible::visible,
 };
 use crate::model::{Entity, EntityId, Expr, Field, Lifecycle, Model, OfWhat, Relation, Ty};
@@ -34,7 +37,13 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
         id,
         entity: &model.entities[id],
     };
-    let mut found = vec![documents.table(), documents.search()];
+    let mut found = vec![
+        documents.table(),
+        documents.hidden_table(),
+        documents.search(),
+        documents.search_own(),
+        own::function(model, id),
+    ];
     found.extend(documents.triggers());
     found
 }
@@ -107,6 +116,11 @@ impl Documents<'_> {
         format!("search.{}", self.entity.plural)
     }
 
+    /// Two underscores are in no entity's name.
+    fn hidden(&self) -> String {
+        names::fit(format!("search.{}__hidden", self.entity.plural))
+    }
+
     /// Made and filled like a view: what it holds can be told from the table at any time.
     fn table(&self) -> Object {
         let (name, table, plural) = (self.name(), names::table(self.entity), &self.entity.plural);
@@ -132,6 +146,36 @@ impl Documents<'_> {
         );
         let drop = format!("drop table {name};");
         on_table(&table, object(Kind::View, name, create, drop))
+    }
+
+    /// Without indexes over words: it is asked about rows whose ids are known.
+    fn hidden_table(&self) -> Object {
+        let (name, table) = (self.hidden(), names::table(self.entity));
+        let key = names::fit(format!("{}__hidden_pkey", self.entity.plural));
+        let condition = all(own::live(self.model, self.id, "t")
+            .into_iter()
+            .chain([self.is_hidden("t")]));
+        let create = format!(
+            "create table {name} (\n  id uuid not null,\n  document tsvector not null,\n  names text not null,\n  \
+             constraint {key} primary key (id)\n) with (toast_tuple_target = 128);\n\
+             comment on table {name} is 'What can be searched of rows that are not public by themselves.';\n\
+             alter table {name} alter column document set storage external;\n\
+             alter table {name} owner to {owner};\n\
+             insert into {name} (id, document, names)\n  select t.id, {document}, {names}\n  from {table} t\n  where {condition};",
+            owner = self.roles().authz(),
+            document = self.document("t"),
+            names = self.names("t"),
+            condition = condition.line(),
+        );
+        let drop = format!("drop table {name};");
+        on_table(&table, object(Kind::View, name, create, drop))
+    }
+
+    fn is_hidden(&self, alias: &str) -> Sql {
+        match self.may_be_public(alias) {
+            Sql::True => Sql::False,
+            may => atom(format!("({}) is not true", may.line())),
+        }
     }
 
     fn searched(&self) -> impl Iterator<Item = &Field> {
@@ -208,6 +252,9 @@ impl Documents<'_> {
             })
         };
         let mut found: Vec<String> = self.searched().map(|f| f.name.clone()).collect();
+        if self.entity.lifecycle == Lifecycle::SoftDelete {
+            found.push("status".into());
+        }
         found.extend((self.entity.belongs.iter().filter(|r| narrows(r))).map(Relation::id_column));
         for column in all {
             if named(&column.name) && !found.contains(&column.name) {
@@ -220,20 +267,42 @@ impl Documents<'_> {
     fn triggers(&self) -> Vec<Object> {
         let (roles, table, name) = (self.roles(), names::table(self.entity), self.name());
         let function = format!("{table}_document");
-        let may = self.may_be_public("new");
-        let leaves = match may {
-            Sql::True => String::new(),
-            ref may => format!(
-                "  if ({}) is not true then\n    delete from {name} where id = new.id;\n    return null;\n  end if;\n",
-                may.line()
+        let (live, may) = (
+            own::live(self.model, self.id, "new"),
+            self.may_be_public("new"),
+        );
+        let write = |name: &str| {
+            format!(
+                "insert into {name} as d (id, document, names)\n    values (\n      new.id,\n      {},\n      {}\n    )\n    \
+                 on conflict (id) do update set document = excluded.document, names = excluded.names;",
+                self.document("new"),
+                self.names("new"),
+            )
+        };
+        // Of a new row there is no document yet.
+        let forget = |name: &str| {
+            format!(
+                "if tg_op = 'UPDATE' then\n      delete from {name} where id = new.id;\n    end if;"
+            )
+        };
+        let hidden = self.hidden();
+        let gone = live.clone().map_or(String::new(), |live| {
+            format!(
+                "  if not ({}) then\n    delete from {name} where id = new.id;\n    delete from {hidden} where id = new.id;\n    \
+                 return null;\n  end if;\n",
+                live.line()
+            )
+        });
+        let public = format!("    {}\n    {}\n", forget(&hidden), write(&name));
+        let body = match &may {
+            Sql::True => format!("begin\n{gone}{public}  return null;\nend"),
+            may => format!(
+                "begin\n{gone}  if {} then\n{public}  else\n    {}\n    {}\n  end if;\n  return null;\nend",
+                may.line(),
+                forget(&name),
+                write(&hidden),
             ),
         };
-        let body = format!(
-            "begin\n{leaves}  insert into {name} as d (id, document, names)\n  values (\n    new.id,\n    {},\n    {}\n  )\n  \
-             on conflict (id) do update set document = excluded.document, names = excluded.names;\n  return null;\nend",
-            self.document("new"),
-            self.names("new"),
-        );
         let doc = "Writes what is searched of the row anew.";
         let mut found = vec![trigger_function(
             roles,
@@ -254,7 +323,10 @@ impl Documents<'_> {
             );
             trigger(&table, &name, &text)
         };
-        found.push(on("insert", &may.line()));
+        found.push(on(
+            "insert",
+            &live.map_or("true".into(), |live| live.line()),
+        ));
         let columns = self.columns();
         let changed: Vec<String> = columns
             .iter()
@@ -282,6 +354,33 @@ impl Documents<'_> {
             callers: vec![roles.app()],
             doc: "The newest public rows that hold the words, of all or of those before one: so many, or some more.\n\
                   Each index is asked by itself, and by the text alone; what is public is then looked up row by row.",
+            body,
+        };
+        on_table(&table, function.object(roles))
+    }
+
+    fn search_own(&self) -> Object {
+        let (roles, table) = (self.roles(), names::table(self.entity));
+        let body = include_str!("../sql/search_own.sql")
+            .replace("<documents>", &self.name())
+            .replace("<hidden>", &self.hidden())
+            .replace("<public>", &names::projection(self.entity))
+            .replace("<own>", &own::name(self.model, self.id))
+            .replace("<wide>", &own::wide(self.model, self.id).line())
+            .replace(
+                "<seen>",
+                &seen::name(self.model, "seen", self.id, &OfWhat::Read),
+            );
+        let function = Function {
+            kind: Kind::TableFunction,
+            name: &names::search_own(self.entity),
+            arguments: "p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int",
+            returns: "setof uuid",
+            attributes: "language plpgsql stable parallel safe rows 100",
+            definer: Some(roles.authz()),
+            callers: vec![roles.app()],
+            doc: "The newest rows that hold the words and that the caller sees, but not everybody.\n\
+                  Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.",
             body,
         };
         on_table(&table, function.object(roles))

@@ -2,11 +2,11 @@
 
 use super::{
     columns::{columns, derived_columns, ended_columns},
-    endings, jobs,
+    endings, held, jobs,
     names::{self, Roles, target_column},
     object::{grants, on_columns},
 };
-use crate::model::{Change, Entity, EntityId, Field, Lifecycle, Model, Relation, Ty};
+use crate::model::{Entity, EntityId, Field, Lifecycle, Model, Relation, Ty};
 use crate::objects::Object;
 
 pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
@@ -69,9 +69,10 @@ pub fn updates(entity: &Entity) -> Vec<String> {
         columns.insert(0, "status".into());
     }
     for transition in &entity.transitions {
-        let (Change::State { field, .. } | Change::Set { field, .. }) = &transition.change;
-        if !columns.contains(field) {
-            columns.push(field.clone());
+        for column in transition.columns() {
+            if !columns.iter().any(|known| known == column) {
+                columns.push(column.to_owned());
+            }
         }
     }
     columns
@@ -175,6 +176,10 @@ fn counter(model: &Model, id: EntityId) -> Vec<String> {
                 .filter(|r| r.optional)
                 .flat_map(relation_columns),
         );
+    }
+    // To lock a row takes the privilege to change it.
+    if updated.is_empty() && entity.lifecycle == Lifecycle::Mutable && held::is_held(model, id) {
+        updated.push("updated_at".into());
     }
     std::iter::once("select".to_owned())
         .chain(on_columns("update", &updated))

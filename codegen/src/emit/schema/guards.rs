@@ -2,10 +2,10 @@
 //!
 //! For the request role, each action is held to its effect: `archive` changes the status and nothing else,
 //! `publish` the state from one of its states, `update` neither. Field rules and newly made references are
-//! checked here too. Every change by anybody makes a new version.
+//! checked here too. Every change by anybody makes a new version; setting what is set already is none.
 
 use super::{
-    cases::{cases, changed, plain, refuse},
+    cases::{REFUSED, cases, changed, plain, refuse_field, refuse_fields},
     columns::{ARCHIVED_WITH, LIVE_KEY, columns, derived_columns, goes_along},
     grants::{insertable, updatable, updates},
     names::{self, Roles},
@@ -14,7 +14,7 @@ use super::{
     references::has_live_children,
     rules::{Context, Scope, literal, predicate},
 };
-use crate::model::{Change, Entity, EntityId, Field, Lifecycle, Model, Transition};
+use crate::model::{Entity, EntityId, Field, Lifecycle, Model, Transition};
 use crate::objects::{Kind, Object};
 
 /// Trigger functions that all tables share.
@@ -86,9 +86,11 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
         ));
     }
     if entity.lifecycle != Lifecycle::AppendOnly {
-        let columns = written_columns(model, id).join(", ");
+        let columns = written_columns(model, id);
         let when = format!(
-            "before update of {columns} on {table}\n  for each row execute function sec.stamp()"
+            "before update of {} on {table}\n  for each row when ({})\n  execute function sec.stamp()",
+            columns.join(", "),
+            changed(entity, &columns).closed(),
         );
         found.push(trigger(&table, &format!("{}_stamp", entity.plural), &when));
     }
@@ -168,8 +170,13 @@ fn update_guard(model: &Model, id: EntityId) -> Vec<Object> {
     }
     let (roles, table) = (Roles(&model.app), names::table(entity));
     let function = format!("{table}_guard");
+    let ruled = entity
+        .fields
+        .iter()
+        .any(|field| field.write.is_some() && updatable(entity).contains(&field.name));
+    let refused = if ruled { REFUSED } else { "" };
     let body = format!(
-        "declare\n  v_action constant text := coalesce(sec.action(), '');\nbegin\n{}  case v_action\n{}    else\n      \
+        "declare\n  v_action constant text := coalesce(sec.action(), '');\n{refused}begin\n{}  case v_action\n{}    else\n      \
          raise exception 'no such action: %', v_action using errcode = '42501';\n  end case;\n  return new;\nend",
         effects(entity),
         cases(model, id).concat(),
@@ -229,9 +236,7 @@ fn actions_setting(entity: &Entity, column: &str) -> Vec<String> {
             .map(|(action, ..)| (*action).to_owned());
         return moves.collect();
     }
-    let sets = |t: &&Transition| match &t.change {
-        Change::State { field, .. } | Change::Set { field, .. } => field == column,
-    };
+    let sets = |t: &&Transition| t.columns().any(|changed| changed == column);
     entity
         .transitions
         .iter()
@@ -269,18 +274,13 @@ fn insert_guard(model: &Model, id: EntityId) -> Vec<Object> {
             .write
             .as_ref()
             .map_or(Sql::True, |r| predicate(model, scope, r));
-        let refused = refuse(
-            &all([set, not(rule)]).block(6),
-            &format!("field {}", field.name),
-            "42501",
-            None,
-        );
-        refused
-            .replace("\n      ", "\n    ")
-            .replacen("      if", "  if", 1)
-            .replace("    end if;", "  end if;")
+        refuse_field(&all([set, not(rule)]).block(4), &field.name, 2)
     });
-    let body = format!("begin\n{}  return new;\nend", checks.collect::<String>());
+    let body = format!(
+        "declare\n{REFUSED}begin\n{}{}  return new;\nend",
+        checks.collect::<String>(),
+        refuse_fields(2),
+    );
     let when = format!(
         "before insert on {table}\n  for each row when (current_user = {})\n  execute function {function}()",
         quote(&roles.app())

@@ -1,13 +1,14 @@
-//! Actions whose rule or condition reads a column that not everyone may read: a statement of a request cannot
-//! evaluate such a rule (a policy can), so it asks a function.
+//! Actions whose rule or condition reads a column that not everyone may read, or a related row that the caller may
+//! not see: a statement of a request cannot evaluate such a rule (a policy can), so it asks a function.
 
 use super::{
+    held,
     names::{self, Roles},
     object::{Function, on_table, quote},
-    predicate::{Sql, all, atom},
+    predicate::{Sql, all, any, atom},
     rules::{Context, Scope, compile, literal, one_of, predicate},
 };
-use crate::model::{Change, Entity, EntityId, Expr, Literal, Model, Transition};
+use crate::model::{Assigned, Change, Entity, EntityId, Expr, Literal, Model, Transition};
 use crate::objects::{Kind, Object};
 
 /// The rule of an action, for the select list of a statement over `alias` and `me`.
@@ -33,7 +34,7 @@ pub fn possible_now(
     alias: &str,
 ) -> Option<String> {
     let entity = &model.entities[id];
-    now_reads_private(entity, transition).then(|| {
+    now_is_asked(entity, transition).then(|| {
         format!(
             "{} = any (app.{}_may({alias}.id))",
             quote(&now_word(transition)),
@@ -47,27 +48,49 @@ fn now_word(transition: &Transition) -> String {
     format!("{} now", transition.name)
 }
 
-fn now_reads_private(entity: &Entity, transition: &Transition) -> bool {
-    let (Change::State { field, .. } | Change::Set { field, .. }) = &transition.change;
+fn now_is_asked(entity: &Entity, transition: &Transition) -> bool {
     let when = transition.when.as_ref();
-    entity.is_private(field) || when.is_some_and(|when| entity.reads_private(when))
+    held::when(transition).is_some()
+        || entity.starts_unseen(transition)
+        || when.is_some_and(|when| entity.reads_private(when))
 }
 
 fn now(model: &Model, scope: Scope<'_>, transition: &Transition) -> Sql {
     let starts = match &transition.change {
         Change::State { field, from, .. } => atom(one_of(&scope.column(field), from)),
-        Change::Set {
-            value: Literal::Now,
-            ..
-        } => Sql::True,
-        Change::Set { field, value } => atom(format!(
-            "{} is distinct from {}",
-            scope.column(field),
-            literal(value)
-        )),
+        Change::Set(_) => any(differs(transition, scope.alias).into_iter().map(atom)),
     };
     let when = transition.when.as_ref();
     all(std::iter::once(starts).chain(when.map(|when| predicate(model, scope, when))))
+}
+
+/// One for each column that a transition sets: whether it is something else until now. Setting what is set already is
+/// no change, and that the time is another is none by itself.
+pub fn differs(transition: &Transition, alias: &str) -> Vec<String> {
+    let now = Assigned::Value(Literal::Now);
+    let differs: Vec<String> = transition
+        .sets()
+        .filter(|set| set.value != now)
+        .map(|set| {
+            format!(
+                "{alias}.{} is distinct from {}",
+                set.column,
+                assigned(&set.value)
+            )
+        })
+        .collect();
+    match differs.is_empty() {
+        true => vec!["true".to_owned()],
+        false => differs,
+    }
+}
+
+/// As SQL.
+pub fn assigned(value: &Assigned) -> String {
+    match value {
+        Assigned::Me => "sec.uid()".to_owned(),
+        Assigned::Value(value) => literal(value),
+    }
 }
 
 /// `app.community_member_may(p_id)`: those of these actions that the caller may do.
@@ -86,7 +109,7 @@ pub fn function(model: &Model, id: EntityId) -> Option<Object> {
         .filter(|(_, rule)| entity.reads_private(rule))
         .map(|(action, rule)| case(predicate(model, scope, rule), action));
     let now = (entity.transitions.iter())
-        .filter(|transition| now_reads_private(entity, transition))
+        .filter(|transition| now_is_asked(entity, transition))
         .map(|transition| case(now(model, scope, transition), &now_word(transition)));
     let cases: Vec<String> = rules.chain(now).collect();
     if cases.is_empty() || !entity.writable() {
@@ -100,7 +123,7 @@ pub fn function(model: &Model, id: EntityId) -> Option<Object> {
         attributes: "language plpgsql stable parallel safe",
         definer: Some(roles.authz()),
         callers: vec![roles.app()],
-        doc: "Actions that the caller may do, of those whose rule reads a column that not everyone may.",
+        doc: "Actions that the caller may do, of those whose rule reads a column or row that not everyone may.",
         body: format!(
             "begin\n  return (\n    select array_remove(array[\n      {}\n    ], null)\n    from {table} t where t.id = p_id\n  );\nend",
             cases.join(",\n      ")

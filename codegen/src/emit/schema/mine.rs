@@ -18,7 +18,7 @@ use crate::objects::{Kind, Object};
 use std::collections::BTreeSet;
 
 /// Whoever holds one of these everywhere may fulfil a condition without being named by it.
-type Everywhere = BTreeSet<usize>;
+pub(super) type Everywhere = BTreeSet<usize>;
 
 /// As [`seen::holds`], for many rows. `None`: not bounded by the caller.
 pub(super) fn holds(model: &Model, id: EntityId, what: &OfWhat, value: &str) -> Option<Sql> {
@@ -36,7 +36,7 @@ pub(super) fn holds(model: &Model, id: EntityId, what: &OfWhat, value: &str) -> 
 }
 
 /// `sec.mine_event_admin()`. `None`: not bounded, or never anything in it.
-fn call(model: &Model, id: EntityId, what: &OfWhat) -> Option<String> {
+pub(super) fn call(model: &Model, id: EntityId, what: &OfWhat) -> Option<String> {
     let everywhere = bound(model, id, what)?;
     let key = ("mine", 0, id, what.clone());
     let some = || !selects(model, id, what, &everywhere).is_empty();
@@ -123,7 +123,7 @@ fn granted(model: &Model, id: EntityId, what: &OfWhat) -> Expr {
     rule.unwrap_or(Expr::Nobody)
 }
 
-fn bound(model: &Model, id: EntityId, what: &OfWhat) -> Option<Everywhere> {
+pub(super) fn bound(model: &Model, id: EntityId, what: &OfWhat) -> Option<Everywhere> {
     let key = ("bound", 0, id, what.clone());
     let find = || bounded(model, id, &granted(model, id, what));
     model.memo.once(key, None, find)
@@ -239,7 +239,7 @@ fn selects(model: &Model, id: EntityId, what: &OfWhat, everywhere: &Everywhere) 
 
 /// The same condition for the columns that have an index: a `one of` has one for each kind of row. As arrays, of
 /// which the planner thinks that they are short: a plan is kept, and the first caller may hold much or nothing.
-fn lookups(model: &Model, scope: Scope<'_>, by: &Expr) -> Vec<Sql> {
+pub(super) fn lookups(model: &Model, scope: Scope<'_>, by: &Expr) -> Vec<Sql> {
     let entity = &model.entities[scope.entity];
     let column = |relation: usize, target: EntityId| {
         let relation = &entity.belongs[relation];
@@ -281,7 +281,7 @@ fn lookups(model: &Model, scope: Scope<'_>, by: &Expr) -> Vec<Sql> {
     }
 }
 
-fn words(model: &Model, everywhere: &Everywhere) -> impl Iterator<Item = Sql> {
+pub(super) fn words(model: &Model, everywhere: &Everywhere) -> impl Iterator<Item = Sql> {
     everywhere.iter().map(|role| {
         atom(format!(
             "(select sec.is_{}())",

@@ -49,9 +49,19 @@ pub fn projection(entity: &Entity) -> String {
     format!("app.{}_public", entity.plural)
 }
 
+/// `app.events_public_else`
+pub fn beside(entity: &Entity) -> String {
+    fit(format!("{}_else", projection(entity)))
+}
+
 /// `app.events_search`
 pub fn search(entity: &Entity) -> String {
     format!("app.{}_search", entity.plural)
+}
+
+/// `app.events_search_own`: beside it, for what the caller may read and others may not.
+pub fn search_own(entity: &Entity) -> String {
+    format!("{}_own", search(entity))
 }
 
 /// `orgAdmin` → `org_admin`

@@ -7,13 +7,13 @@ use super::{
     audit::column,
     cases::changed,
     guards::written_columns,
-    names,
-    object::{constraint, quote, quoted_list, trigger},
+    may::assigned,
+    names::{self, Roles},
+    object::{constraint, quote, quoted_list, trigger, trigger_function},
     queue::{index, table},
-    rules::literal,
     template,
 };
-use crate::model::{Change, Entity, EntityId, Lifecycle, Model};
+use crate::model::{Change, Entity, EntityId, Lifecycle, Model, Set};
 use crate::objects::{Kind, Object};
 
 pub fn shared(model: &Model) -> Vec<Object> {
@@ -75,18 +75,53 @@ pub fn triggers(model: &Model, id: EntityId) -> Vec<Object> {
     let entity = &model.entities[id];
     let table = names::table(entity);
     let emits = entity.emits.iter();
-    emits
-        .map(|action| {
-            let (events, when) = fires(model, id, action);
-            let when = when.map_or(String::new(), |when| format!("\n  when ({when})"));
-            let text = format!(
-                "after {events} on {table}\n  for each row{when}\n  execute function jobs.emit({}, {})",
-                quote(&entity.name),
-                quote(action),
-            );
-            trigger(&table, &format!("{}_emit_{action}", entity.plural), &text)
-        })
+    let told = emits.map(|action| {
+        let (events, when) = fires(model, id, action);
+        let when = when.map_or(String::new(), |when| format!("\n  when ({when})"));
+        let function = match action.as_str() {
+            "update" => format!("{}()", update_function(entity)),
+            _ => format!("jobs.emit({}, {})", quote(&entity.name), quote(action)),
+        };
+        let text = format!(
+            "after {events} on {table}\n  for each row{when}\n  execute function {function}"
+        );
+        trigger(&table, &format!("{}_emit_{action}", entity.plural), &text)
+    });
+    let updates = entity.emits.iter().any(|action| action == "update");
+    updates
+        .then(|| tells_what(model, id))
+        .into_iter()
+        .chain(told)
         .collect()
+}
+
+fn update_function(entity: &Entity) -> String {
+    format!("jobs.emit_{}_update", entity.plural)
+}
+
+/// An update may be about anything: which columns it changed is in the event, what they hold is not.
+fn tells_what(model: &Model, id: EntityId) -> Object {
+    let entity = &model.entities[id];
+    let roles = Roles(&model.app);
+    let columns = ordinary(model, id);
+    let cases = columns.iter().map(|column| {
+        let changed = changed(entity, std::slice::from_ref(column));
+        format!("case when {} then {} end", changed.closed(), quote(column))
+    });
+    let body = format!(
+        "begin\n  insert into jobs.events (event, entity_type, entity_id, payload, caused_by, request_id)\n  values (\n    {}, {}, new.id,\n    jsonb_build_object('changed', array_remove(array[\n      {}\n    ], null)),\n    sec.uid(), sec.request()\n  );\n  return null;\nend",
+        quote(&format!("{}.update", entity.name)),
+        quote(&entity.name),
+        cases.collect::<Vec<_>>().join(",\n      "),
+    );
+    trigger_function(
+        roles,
+        &names::table(entity),
+        &update_function(entity),
+        Some(roles.queue()),
+        "Puts an update into the outbox, with the names of the columns that it changed.",
+        body,
+    )
 }
 
 /// The statement and the condition by which an action shows.
@@ -119,12 +154,12 @@ fn transition(entity: &Entity, verb: &str) -> (String, Option<String>) {
                 quote(to)
             )),
         ),
-        Change::Set { field, value } => {
-            let value = literal(value);
+        Change::Set(Set { column, value }) => {
+            let value = assigned(value);
             (
-                format!("update of {field}"),
+                format!("update of {column}"),
                 Some(format!(
-                    "old.{field} is distinct from {value} and new.{field} = {value}"
+                    "old.{column} is distinct from {value} and new.{column} is not distinct from {value}"
                 )),
             )
         }
@@ -135,9 +170,8 @@ fn transition(entity: &Entity, verb: &str) -> (String, Option<String>) {
 pub fn ordinary(model: &Model, id: EntityId) -> Vec<String> {
     let entity = &model.entities[id];
     let moved = |column: &String| {
-        entity.transitions.iter().any(|t| match &t.change {
-            Change::State { field, .. } | Change::Set { field, .. } => field == column,
-        })
+        let mut transitions = entity.transitions.iter();
+        transitions.any(|t| t.columns().any(|changed| changed == column))
     };
     let status = |column: &String| column == "status" && entity.lifecycle == Lifecycle::SoftDelete;
     let mut columns = written_columns(model, id);

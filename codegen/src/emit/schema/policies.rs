@@ -12,7 +12,7 @@ use super::{
     rules::{Context, Scope, literal, optional, predicate},
     visible::visible,
 };
-use crate::model::{Change, Entity, EntityId, Lifecycle, Literal, Model};
+use crate::model::{Assigned, Change, Entity, EntityId, Lifecycle, Literal, Model, Transition};
 use crate::objects::Object;
 
 /// Action, status before, status after.
@@ -161,27 +161,33 @@ pub(super) fn actions(model: &Model, scope: Scope<'_>) -> Vec<Action> {
             name: transition.name.clone(),
             before: is("active"),
             rule,
-            after: all([is("active"), becomes(entity, scope, &transition.change)]),
+            after: all([is("active"), becomes(entity, scope, transition)]),
         });
     }
     found
 }
 
 /// What a transition leaves, where that is a column of the table.
-fn becomes(entity: &Entity, scope: Scope<'_>, change: &Change) -> Sql {
-    match change {
+fn becomes(entity: &Entity, scope: Scope<'_>, transition: &Transition) -> Sql {
+    let state = match &transition.change {
         Change::State { field, to, .. } if !entity.is_private(field) => {
             atom(format!("{} = {}", scope.column(field), quote(to)))
         }
-        Change::Set { field, value } if !entity.is_private(field) && *value != Literal::Now => {
-            atom(format!(
-                "{} is not distinct from {}",
-                scope.column(field),
-                literal(value)
-            ))
-        }
         _ => Sql::True,
-    }
+    };
+    let open = transition
+        .sets()
+        .filter(|set| !entity.is_private(&set.column));
+    let sets = open.map(|set| match &set.value {
+        Assigned::Value(Literal::Now) => Sql::True,
+        Assigned::Me => atom(format!("{} = sec.uid()", scope.column(&set.column))),
+        Assigned::Value(value) => atom(format!(
+            "{} is not distinct from {}",
+            scope.column(&set.column),
+            literal(value)
+        )),
+    });
+    all(std::iter::once(state).chain(sets))
 }
 
 fn status_actions(

@@ -7,10 +7,14 @@ use super::{
     predicate::Sql,
     rules::{Context, Scope, predicate},
 };
+use crate::emit::columns as row;
 use crate::model::{EntityId, Model};
 use crate::objects::{Kind, Object};
 
-/// `app.event_private(p_id)`: one row with the columns the caller may read, null elsewhere.
+/// Which of the columns these are, bit by bit in the order of the row. No field begins with `_`.
+pub const SEEN: &str = "_seen";
+
+/// `app.event_private(p_id)`: one row with the columns the caller may read, null elsewhere, and which they are.
 pub fn function(model: &Model, id: EntityId) -> Option<Object> {
     let entity = &model.entities[id];
     let private = entity.private_columns();
@@ -38,16 +42,33 @@ pub fn function(model: &Model, id: EntityId) -> Option<Object> {
     let returned: Vec<String> = private
         .iter()
         .map(|(name, _)| format!("{name} {}", sql_type(name)))
+        .chain([format!("{SEEN} bigint")])
         .collect();
+    let order: Vec<String> = row::row(entity)
+        .iter()
+        .filter(|column| column.read_rule().is_some())
+        .map(row::Column::name)
+        .collect();
+    let bit = |name: &str| -> u64 {
+        let place = order.iter().position(|other| other == name);
+        1 << place.expect("a private column is in the row")
+    };
     let (mut rules, mut picked): (Vec<Sql>, Vec<String>) = (Vec::new(), Vec::new());
+    let mut bits: Vec<u64> = Vec::new();
     for (name, rule) in &private {
         let rule = predicate(model, scope, rule);
         let number = rules.iter().position(|r| *r == rule).unwrap_or_else(|| {
             rules.push(rule);
+            bits.push(0);
             rules.len() - 1
         });
+        bits[number] |= bit(name);
         picked.push(format!("case when may.r{number} then t.{name} end"));
     }
+    let seen: Vec<String> = (bits.iter().enumerate())
+        .map(|(i, bits)| format!("case when may.r{i} then {bits}::bigint else 0 end"))
+        .collect();
+    picked.push(seen.join(" + "));
     let rules: Vec<String> = rules
         .iter()
         .enumerate()
@@ -61,7 +82,7 @@ pub fn function(model: &Model, id: EntityId) -> Option<Object> {
         attributes: "language plpgsql stable parallel safe rows 1",
         definer: Some(roles.authz()),
         callers: vec![roles.app()],
-        doc: "Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.",
+        doc: "Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.",
         // `offset 0` keeps each rule in one place: it is evaluated once for all its columns.
         body: format!(
             "begin\n  return query select\n    {}\n  from {table} t, lateral (\n    select\n      {}\n    offset 0\n  ) may\n  where t.id = p_id;\nend",

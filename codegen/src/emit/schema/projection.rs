@@ -7,6 +7,7 @@
 use super::{
     names::{self, Roles},
     object::{index, object, on_table},
+    predicate::{all, atom},
     rules::{Context, Scope},
     visible::visible,
 };
@@ -20,6 +21,7 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     }
     let mut found = indexes(entity);
     found.push(view(model, id));
+    found.extend(points(entity).filter_map(|field| beside(model, id, field)));
     found
 }
 
@@ -53,6 +55,43 @@ fn indexes(entity: &Entity) -> Vec<Object> {
         ));
     }
     found
+}
+
+/// Rows without a place of their own, with the place of what they name instead. Read by the index of that place, so
+/// nothing is kept twice and nothing has to follow when a venue moves or is hidden.
+fn beside(model: &Model, id: EntityId, field: &Field) -> Option<Object> {
+    let beside = field.beside.as_ref()?;
+    let entity = &model.entities[id];
+    let relation = entity.relation(&beside.relation)?;
+    let target = *relation.targets.first()?;
+    let (roles, table) = (Roles(&model.app), names::table(entity));
+    let name = names::beside(entity);
+    let seen = |entity: EntityId, alias| Scope {
+        entity,
+        alias,
+        context: Context::Anonymous,
+    };
+    let create = format!(
+        "create view {name} with (security_barrier = false) as\n  select\n    t.id,\n    o.{} as {}\n  from {} o\n  \
+         join {table} t on t.{} = o.id\n  where {};\n\
+         comment on view {name} is 'Where everybody may find what has no place of its own.';\n\
+         alter view {name} owner to {};\n\
+         grant select on {name} to {};",
+        beside.field,
+        field.name,
+        names::table(&model.entities[target]),
+        relation.id_column(),
+        all([
+            atom(format!("t.{} is null", field.name)),
+            visible(model, seen(id, "t")),
+            visible(model, seen(target, "o")),
+        ])
+        .block(4),
+        roles.authz(),
+        roles.app(),
+    );
+    let drop = format!("drop view {name};");
+    Some(on_table(&table, object(Kind::View, name, create, drop)))
 }
 
 fn view(model: &Model, id: EntityId) -> Object {

@@ -90,7 +90,7 @@ fn obstacles(model: &Model, id: EntityId) -> Vec<Obstacle> {
             condition: is_archived(&model.entities[reference.target], &column),
         })
         .collect();
-    found.extend(clashes(entity).into_iter().map(|clash| Obstacle {
+    found.extend(clashes(model, id).into_iter().map(|clash| Obstacle {
         code: "conflict",
         column: clash.column,
         condition: clash.condition,

@@ -3,7 +3,7 @@
 //! Two-valued like the rules themselves: a comparison with null never holds, and its negation does.
 
 use super::{
-    context, mine,
+    context, held, mine,
     names::{self, snake},
     object::{quote, quoted_list},
     predicate::{Sql, all, any, atom, exists, looked_up, not},
@@ -358,6 +358,7 @@ fn value(model: &Model, scope: Scope<'_>, v: &Value) -> String {
             Some(expr) => format!("coalesce({}, false)", predicate(model, scope, expr).line()),
             None => scope.column(name),
         },
+        Value::Related { relation, column } => held::value(model, scope, relation, column),
         Value::Literal(l) => literal(l),
         Value::Add(a, b) => format!("({} + {})", value(model, scope, a), value(model, scope, b)),
         Value::Sub(a, b) => format!("({} - {})", value(model, scope, a), value(model, scope, b)),

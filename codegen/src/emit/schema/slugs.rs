@@ -6,9 +6,9 @@
 use super::{
     names::{self, Roles},
     object::{quote, trigger, trigger_function},
-    uniques::unique_sets,
+    uniques::{about, unique_sets},
 };
-use crate::model::{Entity, EntityId, Lifecycle, Model, Ty};
+use crate::model::{EntityId, Lifecycle, Model, Ty};
 use crate::objects::Object;
 
 pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
@@ -18,11 +18,12 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
         _ => None,
     });
     slugs
-        .flat_map(|(slug, from)| of(model, entity, slug, from))
+        .flat_map(|(slug, from)| of(model, id, slug, from))
         .collect()
 }
 
-fn of(model: &Model, entity: &Entity, slug: &str, from: &str) -> Vec<Object> {
+fn of(model: &Model, id: EntityId, slug: &str, from: &str) -> Vec<Object> {
+    let entity = &model.entities[id];
     let (roles, table) = (Roles(&model.app), names::table(entity));
     let function = format!("{table}_{slug}_from_{from}");
     let is_unique = unique_sets(entity)
@@ -40,7 +41,7 @@ fn of(model: &Model, entity: &Entity, slug: &str, from: &str) -> Vec<Object> {
         quote(&entity.name.replace('_', "-")),
     );
     let doc = "The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.";
-    let mut found = again(model, entity, slug);
+    let mut found = again(model, id, slug);
     found.extend([
         trigger_function(roles, &table, &function, None, doc, body),
         trigger(
@@ -55,9 +56,10 @@ fn of(model: &Model, entity: &Entity, slug: &str, from: &str) -> Vec<Object> {
 }
 
 /// A row that comes back after its slug was given to another gets the end of its id instead of staying away.
-fn again(model: &Model, entity: &Entity, slug: &str) -> Vec<Object> {
+fn again(model: &Model, id: EntityId, slug: &str) -> Vec<Object> {
+    let entity = &model.entities[id];
     let (roles, table) = (Roles(&model.app), names::table(entity));
-    let taken = taken(entity, slug, &table);
+    let taken = taken(model, id, slug, &table);
     if entity.lifecycle != Lifecycle::SoftDelete || taken.is_empty() {
         return Vec::new();
     }
@@ -87,12 +89,16 @@ fn again(model: &Model, entity: &Entity, slug: &str) -> Vec<Object> {
 const KEPT: usize = 91;
 
 /// A live row has what `new` would have. Empty where the slug is not unique.
-fn taken(entity: &Entity, slug: &str, table: &str) -> String {
+fn taken(model: &Model, id: EntityId, slug: &str, table: &str) -> String {
+    let entity = &model.entities[id];
     let taken: Vec<String> = unique_sets(entity)
         .iter()
         .filter(|set| set.iter().any(|c| c == slug))
         .map(|set| {
-            let equal: Vec<String> = set.iter().map(|c| format!("t.{c} = new.{c}")).collect();
+            let equal = set.iter().map(|c| format!("t.{c} = new.{c}"));
+            let filter = entity.unique_where(set);
+            let both = filter.map(|f| ["t", "new"].map(|row| about(model, id, f, row)));
+            let equal: Vec<String> = equal.chain(both.into_iter().flatten()).collect();
             format!(
                 "exists (select 1 from {table} t where t.status <> 'archived' and {})",
                 equal.join(" and ")

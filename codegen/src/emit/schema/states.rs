@@ -153,6 +153,6 @@ fn names(value: &Value) -> Box<dyn Iterator<Item = &str> + '_> {
     match value {
         Value::Column(name) => Box::new(std::iter::once(name.as_str())),
         Value::Add(a, b) | Value::Sub(a, b) => Box::new(names(a).chain(names(b))),
-        Value::Literal(_) => Box::new(std::iter::empty()),
+        Value::Literal(_) | Value::Related { .. } => Box::new(std::iter::empty()),
     }
 }

@@ -4,24 +4,30 @@ use super::{
     apart::is_apart,
     names,
     object::{constraint, index},
+    rules::{Context, compile},
 };
-use crate::model::{DerivedKind, Entity, EntityId, Exclude, Lifecycle, Model, Ty};
+use crate::model::{DerivedKind, Entity, EntityId, Exclude, Expr, Lifecycle, Model, Ty};
 use crate::objects::{Kind, Object};
 
 pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     let entity = &model.entities[id];
     let mut found: Vec<Object> = unique_sets(entity)
         .iter()
-        .map(|columns| unique(entity, columns))
+        .map(|columns| unique(model, id, columns))
         .collect();
     found.extend(
         entity
             .exclude
             .iter()
-            .map(|exclude| exclusion(entity, exclude)),
+            .map(|exclude| exclusion(model, id, exclude)),
     );
     found.extend(entity.index.iter().map(|columns| extra(model, id, columns)));
     found.extend(sorted(model, id).map(|column| plain(entity, &[column, "id".into()])));
+    let unique = unique_sets(entity);
+    let addresses = (entity.fields.iter())
+        .filter(|f| is_address(entity, &f.name) && !f.sort)
+        .filter(|f| !unique.iter().any(|set| set.contains(&f.name)));
+    found.extend(addresses.map(|f| plain(entity, std::slice::from_ref(&f.name))));
     found.dedup_by(|a, b| a.name == b.name);
     found
 }
@@ -66,14 +72,23 @@ pub struct Clash {
 
 /// One for each thing that is unique or never overlaps. Slugs that are made of another field are not among them:
 /// they get another end.
-pub fn clashes(entity: &Entity) -> Vec<Clash> {
+pub fn clashes(model: &Model, id: EntityId) -> Vec<Clash> {
+    let entity = &model.entities[id];
     let table = names::table(entity);
-    let clash = |column: &str, equal: Vec<String>| Clash {
-        column: column.to_owned(),
-        condition: format!(
-            "exists (select from {table} o where o.status <> 'archived' and {})",
-            equal.join(" and ")
-        ),
+    let clash = |column: &str, equal: Vec<String>, filter: Option<&Expr>| {
+        // Both must be of the rows that the rule is about.
+        let about = filter.map(|filter| {
+            let of = |row: &str| format!(" and {}", about(model, id, filter, row));
+            of("o") + &of("t")
+        });
+        Clash {
+            column: column.to_owned(),
+            condition: format!(
+                "exists (select from {table} o where o.status <> 'archived' and {}{})",
+                equal.join(" and "),
+                about.unwrap_or_default()
+            ),
+        }
     };
     let is_made = |column: &String| {
         let field = entity.field(column);
@@ -88,7 +103,8 @@ pub fn clashes(entity: &Entity) -> Vec<Clash> {
             let equal = set
                 .iter()
                 .map(|column| equal(entity, column, null_is_a_value));
-            clash(set.last().map_or("", String::as_str), equal.collect())
+            let column = set.last().map_or("", String::as_str);
+            clash(column, equal.collect(), entity.unique_where(&set))
         })
         .collect();
     found.extend(entity.exclude.iter().map(|exclude| {
@@ -108,7 +124,8 @@ pub fn clashes(entity: &Entity) -> Vec<Clash> {
             )
         });
         let overlap = format!("{} && {}", range("o"), range("t"));
-        clash(&exclude.from, equal.chain([overlap]).collect())
+        let equal = equal.chain([overlap]).collect();
+        clash(&exclude.from, equal, exclude.filter.as_ref())
     }));
     found
 }
@@ -125,8 +142,14 @@ fn equal(entity: &Entity, column: &str, null_is_a_value: bool) -> String {
     }
 }
 
+/// `where` as a condition that may stand beside `and`.
+pub(super) fn about(model: &Model, id: EntityId, filter: &Expr, row: &str) -> String {
+    format!("({})", compile(model, id, filter, row, Context::Definer))
+}
+
 /// The rows that a rule is about.
-fn rows(entity: &Entity, columns: &[String]) -> String {
+fn rows(model: &Model, id: EntityId, columns: &[String]) -> String {
+    let entity = &model.entities[id];
     let live =
         (entity.lifecycle == Lifecycle::SoftDelete).then(|| "status <> 'archived'".to_owned());
     // Where null is a value for references, fields have to be left out by name.
@@ -134,19 +157,22 @@ fn rows(entity: &Entity, columns: &[String]) -> String {
         .filter(|_| !nulls(entity, columns).is_empty())
         .filter(|c| entity.field(c).is_some_and(|f| f.optional))
         .map(|c| format!("{c} is not null"));
-    let conditions: Vec<String> = live.into_iter().chain(filled).collect();
+    let filter = entity.unique_where(columns);
+    let filter = filter.map(|filter| about(model, id, filter, ""));
+    let conditions: Vec<String> = live.into_iter().chain(filled).chain(filter).collect();
     match conditions.is_empty() {
         true => String::new(),
         false => format!(" where {}", conditions.join(" and ")),
     }
 }
 
-fn unique(entity: &Entity, columns: &[String]) -> Object {
+fn unique(model: &Model, id: EntityId, columns: &[String]) -> Object {
+    let entity = &model.entities[id];
     let rest = format!(
         "({}){}{}",
-        columns.join(", "),
+        address_first(entity, columns).join(", "),
         nulls(entity, columns),
-        rows(entity, columns)
+        rows(model, id, columns)
     );
     index(
         &names::table(entity),
@@ -154,6 +180,20 @@ fn unique(entity: &Entity, columns: &[String]) -> Object {
         true,
         &rest,
     )
+}
+
+/// The columns as the index has them: an address is looked for without its scope too, so it leads.
+fn address_first(entity: &Entity, columns: &[String]) -> Vec<String> {
+    let (mut first, rest): (Vec<_>, Vec<_>) =
+        (columns.iter().cloned()).partition(|column| is_address(entity, column));
+    first.extend(rest);
+    first
+}
+
+/// A slug that lists are filtered by.
+fn is_address(entity: &Entity, column: &str) -> bool {
+    let field = entity.field(column);
+    field.is_some_and(|f| f.filter && matches!(f.ty, Ty::Slug { .. }))
 }
 
 /// In a list, referring to nothing is a scope like others: one role everywhere, not any number. A field that is
@@ -187,10 +227,20 @@ fn extra(model: &Model, id: EntityId, columns: &[String]) -> Object {
     plain(entity, &with_id)
 }
 
+/// A column as lists are sorted by it: texts as people sort them (the root collation of Unicode), not by code points.
+pub fn as_sorted(entity: &Entity, column: &str) -> String {
+    let field = entity.field(column);
+    match field.is_some_and(|f| f.sort && matches!(f.ty, Ty::Text { .. })) {
+        true => format!("{column} collate \"und-x-icu\""),
+        false => column.to_owned(),
+    }
+}
+
 fn plain(entity: &Entity, columns: &[String]) -> Object {
+    let parts: Vec<String> = columns.iter().map(|c| as_sorted(entity, c)).collect();
     let rest = match columns {
         [column] if is_point(entity, column) => format!("using gist ({column})"),
-        _ => format!("({})", columns.join(", ")),
+        _ => format!("({})", parts.join(", ")),
     };
     index(
         &names::table(entity),
@@ -218,7 +268,8 @@ fn sorted(model: &Model, id: EntityId) -> impl Iterator<Item = String> + '_ {
     fields.chain(derived.map(|d| d.name.clone()))
 }
 
-fn exclusion(entity: &Entity, exclude: &Exclude) -> Object {
+fn exclusion(model: &Model, id: EntityId, exclude: &Exclude) -> Object {
+    let entity = &model.entities[id];
     let equal = exclude
         .columns
         .iter()
@@ -230,12 +281,16 @@ fn exclusion(entity: &Entity, exclude: &Exclude) -> Object {
         exclude.to
     );
     let parts: Vec<String> = equal.chain([range]).collect();
-    let live = if entity.lifecycle == Lifecycle::SoftDelete {
-        " where (status <> 'archived')"
-    } else {
-        ""
+    let live =
+        (entity.lifecycle == Lifecycle::SoftDelete).then(|| "status <> 'archived'".to_owned());
+    let filter = exclude.filter.as_ref();
+    let filter = filter.map(|filter| about(model, id, filter, ""));
+    let rows: Vec<String> = live.into_iter().chain(filter).collect();
+    let rows = match rows.is_empty() {
+        true => String::new(),
+        false => format!(" where ({})", rows.join(" and ")),
     };
-    let rest = format!("exclude using gist ({}){live}", parts.join(", "));
+    let rest = format!("exclude using gist ({}){rows}", parts.join(", "));
     let named: Vec<String> = exclude
         .columns
         .iter()

@@ -64,6 +64,45 @@ create function sec.set_reason(p_reason text) returns void
 $$;
 alter function sec.set_reason(text) owner to <app>_owner;
 
+create function sec.broken_checks(p_table text, p_row jsonb, p_unknown text[], p_rest_is_null boolean, p_checks text[]) returns setof text
+  language plpgsql stable set search_path = '' as $$
+-- Which of these checks a row like this would break; asked when it is refused anyway, to tell all that is wrong at
+-- once. A check is left out if one of its columns is not known, or is none that would be null.
+declare
+  v_table constant pg_catalog.regclass := pg_catalog.format('app.%I', p_table)::pg_catalog.regclass;
+  v_check record;
+  v_broken boolean;
+begin
+  for v_check in
+    select c.conname, pg_catalog.pg_get_expr(c.conbin, c.conrelid) as rule, (
+      select pg_catalog.jsonb_object_agg(a.attname, p_row -> a.attname) from pg_catalog.pg_attribute a
+      where a.attrelid = c.conrelid and a.attnum = any (c.conkey) and p_row ? a.attname
+    ) as known
+    from pg_catalog.pg_constraint c
+    where c.conrelid = v_table and c.contype = 'c' and c.conname = any (p_checks)
+      and not exists (
+        select from pg_catalog.pg_attribute a
+        where a.attrelid = c.conrelid and a.attnum = any (c.conkey)
+          and (a.attname = any (p_unknown)
+            or not p_row ? a.attname and (not p_rest_is_null or a.attnotnull or a.atthasdef))
+      )
+    order by c.conname
+  loop
+    begin
+      execute pg_catalog.format(
+        'select not (%s) from pg_catalog.jsonb_populate_record(null::%s, $1)', v_check.rule, v_table
+      ) into v_broken using coalesce(v_check.known, '{}');
+      if v_broken then
+        return next v_check.conname;
+      end if;
+    exception when data_exception then
+      null;
+    end;
+  end loop;
+end
+$$;
+alter function sec.broken_checks(text, jsonb, text[], boolean, text[]) owner to <app>_owner;
+
 create function sec.stayed() returns jsonb
   language sql stable parallel safe as $$
 -- Rows that restoring in this transaction left archived, and why.

@@ -63,9 +63,11 @@ alter function sec.is_seen(text) owner to <app>_owner;
 create function sec.is_line(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- Empty, or one line that shows what it holds: no line ends, no zero-width characters, nothing that turns the
--- direction of writing. Joiners stand between other characters, as Persian and emoji have them.
+-- direction of writing. Joiners stand between other characters, as Persian and emoji have them. No blanks at its ends,
+-- and in form NFC: what looks the same is the same, and unique.
 begin
-  return p_text = '' or (sec.is_seen(p_text)
+  return p_text = '' or (sec.is_seen(p_text) and p_text is nfc normalized
+    and p_text !~ '^[\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]|[\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]$'
     and p_text !~ '[\u0001-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0001]|^[\u200c\u200d]|[\u200c\u200d]([\u200c\u200d]|$)');
 end
 $$;
@@ -98,9 +100,10 @@ alter function sec.is_email(text) owner to <app>_owner;
 
 create function sec.is_url(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
--- http or https, a host, no user information, no blanks or control characters.
+-- http or https, a host in lower-case ASCII (international names as `xn--`), no user information, no blanks or
+-- control characters.
 begin
-  return char_length(p_text) <= 2000 and p_text ~ '^https?://[^\x01-\x20\x7f/?#@<>"\\^`{|}]+([/?#][^\x01-\x20\x7f<>"\\^`{|}]*)?$';
+  return char_length(p_text) <= 2000 and p_text ~ '^https?://[a-z0-9._~!$&''()*+,;=:%\[\]-]+([/?#][^\x01-\x20\x7f<>"\\^`{|}]*)?$';
 end
 $$;
 alter function sec.is_url(text) owner to <app>_owner;
@@ -132,9 +135,15 @@ alter function sec.is_slug(text) owner to <app>_owner;
 
 create function sec.is_currency(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
--- ISO 4217
+-- ISO 4217. As words of one text: an array would be read anew for every call.
 begin
-  return p_text ~ '^[A-Z]{3}$';
+  return p_text ~ '^[A-Z]{3}$' and strpos('AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF
+    CHE CHF CHW CLF CLP CNY COP COU CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP
+    GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT
+    LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR
+    NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN
+    SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD USN UYI UYU UYW UZS VED VES VND VUV WST XAD
+    XAF XAG XAU XBA XBB XBC XBD XCD XCG XDR XOF XPD XPF XPT XSU XTS XUA XXX YER ZAR ZMW ZWG', p_text) > 0;
 end
 $$;
 alter function sec.is_currency(text) owner to <app>_owner;
@@ -143,16 +152,24 @@ create function sec.is_country(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- ISO 3166-1 alpha-2
 begin
-  return p_text ~ '^[A-Z]{2}$';
+  return p_text ~ '^[A-Z]{2}$' and strpos('AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW
+    BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI
+    FJ FK FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN
+    IO IQ IR IS IT JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME
+    MF MG MH MK ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF
+    PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV
+    SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE
+    YT ZA ZM ZW', p_text) > 0;
 end
 $$;
 alter function sec.is_country(text) owner to <app>_owner;
 
 create function sec.is_locale(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
--- BCP 47: language, script, region
+-- BCP 47 in its usual spelling: language, script, region, variants
 begin
-  return p_text ~ '^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$';
+  return char_length(p_text) <= 35
+    and p_text ~ '^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?(-([a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*$';
 end
 $$;
 alter function sec.is_locale(text) owner to <app>_owner;
@@ -173,6 +190,46 @@ end
 $$;
 alter function sec.is_timezone(text) owner to <app>_owner;
 
+create function sec.is_local_time(p_text text) returns boolean
+  language plpgsql immutable strict parallel safe as $$
+-- Hours and minutes of a clock on the wall
+begin
+  return p_text ~ '^([01][0-9]|2[0-3]):[0-5][0-9]$';
+end
+$$;
+alter function sec.is_local_time(text) owner to <app>_owner;
+
+create function sec.is_code(p_text text) returns boolean
+  language plpgsql immutable strict parallel safe as $$
+-- Something to type in: capital letters, no blanks.
+begin
+  return p_text ~ '^[^\s\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+$'
+    and p_text = upper(p_text collate "und-x-icu") and p_text is nfc normalized;
+end
+$$;
+alter function sec.is_code(text) owner to <app>_owner;
+
+create function sec.is_social(p_text text, p_network text) returns boolean
+  language plpgsql immutable strict parallel safe as $$
+-- A page of that network, in the one spelling that `kernel::input::social` makes.
+begin
+  return char_length(p_text) <= 300 and p_text ~ case p_network
+    when 'instagram' then '^https://www\.instagram\.com/[A-Za-z0-9._]{1,30}$'
+    when 'facebook' then '^https://www\.facebook\.com/([A-Za-z0-9.-]{1,75}|profile\.php\?id=[0-9]{1,20}|(people|groups|pages)/[A-Za-z0-9.%/_-]{1,150})$'
+    when 'youtube' then '^https://www\.youtube\.com/(@[A-Za-z0-9._-]{1,60}|channel/[A-Za-z0-9_-]{1,60}|(c|user)/[A-Za-z0-9._%-]{1,100})$'
+    when 'linkedin' then '^https://www\.linkedin\.com/(in|company|school|showcase)/[A-Za-z0-9._%-]{1,150}$'
+    when 'x' then '^https://x\.com/[A-Za-z0-9_]{1,15}$'
+    when 'tiktok' then '^https://www\.tiktok\.com/@[A-Za-z0-9._]{1,24}$'
+    when 'mastodon' then '^https://([a-z0-9]+(-+[a-z0-9]+)*\.)+[a-z0-9]+(-+[a-z0-9]+)*/@[A-Za-z0-9._-]{1,60}$'
+    when 'threads' then '^https://www\.threads\.com/@[A-Za-z0-9._]{1,30}$'
+    when 'bluesky' then '^https://bsky\.app/profile/[A-Za-z0-9.:-]{3,100}$'
+    when 'whatsapp' then '^https://(wa\.me/[0-9]{7,15}|chat\.whatsapp\.com/[A-Za-z0-9]{10,40}|whatsapp\.com/channel/[A-Za-z0-9]{10,40})$'
+    when 'telegram' then '^https://t\.me/([A-Za-z0-9_]{4,32}|\+[A-Za-z0-9_-]{10,40}|joinchat/[A-Za-z0-9_-]{10,40})$'
+  end;
+end
+$$;
+alter function sec.is_social(text, text) owner to <app>_owner;
+
 create function sec.is_text_list(p_list text[], p_length int, p_count int) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- At most so many texts, none of them null or empty, each at most so long.
@@ -186,12 +243,18 @@ $$;
 alter function sec.is_text_list(text[], int, int) owner to <app>_owner;
 
 create function sec.slugify(p_text text) returns text
-  language sql immutable parallel safe as $$
--- Lower-case words joined by hyphens, accents taken off; empty where nothing Latin is left.
-  select btrim(left(regexp_replace(
-    regexp_replace(
-      normalize(replace(replace(replace(replace(lower(p_text), 'ß', 'ss'), 'æ', 'ae'), 'ø', 'o'), 'ł', 'l'), nfkd),
-      '[\u0300-\u036f]', '', 'g'),
-    '[^a-z0-9]+', '-', 'g'), 80), '-')
+  language plpgsql immutable parallel safe as $$
+-- Lower-case words joined by hyphens, Latin letters without what is added to them: Đà Nẵng becomes da-nang. Empty where
+-- less than half of the letters and digits is left: what remains of a name in another script would mislead.
+declare
+  -- Ligatures, full-width letters and loose accents are what normalising takes apart; `unaccent` knows the letters that
+  -- are no combinations (đ, ı, œ, þ), and is not immutable only because its rules are a file.
+  v_plain text := lower(replace(replace(public.unaccent('public.unaccent'::regdictionary,
+    regexp_replace(normalize(p_text, nfkc), '[\u0300-\u036f]', '', 'g')), 'ə', 'e'), 'Ə', 'e'));
+  v_all int := char_length(regexp_replace(v_plain collate "und-x-icu", '[^[:alnum:]]', '', 'g'));
+  v_slug text := btrim(left(regexp_replace(v_plain, '[^a-z0-9]+', '-', 'g'), 80), '-');
+begin
+  return case when 2 * char_length(regexp_replace(v_plain, '[^a-z0-9]', '', 'g')) >= v_all then v_slug else '' end;
+end
 $$;
 alter function sec.slugify(text) owner to <app>_owner;

@@ -7,6 +7,8 @@ declare
   v_few constant int := 20;
   -- So many rows, and they are not all fetched to find the newest.
   v_many constant int := 5000;
+  -- Who wants more rows than a page has is given all that there are: reading the newest would only come on top.
+  v_page constant int := 200;
   v_enough constant int := greatest(p_wanted, v_few);
   v_all uuid[];
   v_found uuid[] := '{}';
@@ -35,7 +37,7 @@ begin
       if v_rows = 250 and cardinality(v_found) < 25 then
         -- Rare ones are fetched from the index, which knows no order.
         v_all := array(select d.id from <documents> d where d.document @@ v_words limit v_many);
-        exit when cardinality(v_all) < v_many or p_wanted > 200;
+        exit when cardinality(v_all) < v_many or p_wanted > v_page;
       end if;
     end loop;
     if v_all is null or cardinality(v_all) >= v_many then

@@ -136,7 +136,7 @@ pub struct Address {
 /// The token of a link in a mail, and the password to have from now on.
 #[derive(Input)]
 #[input(body)]
-pub struct NewPassword {
+pub struct ResetPassword {
     #[input(opaque(1, 200))]
     pub token: SecretString,
     #[input(opaque(10, 128), check = chosen)]
@@ -145,6 +145,7 @@ pub struct NewPassword {
 
 /// A sign-in on one device, or the use of an issuer's tokens. Columns stand in this order where it is selected.
 #[derive(Entity, Serialize, ToSchema)]
+#[serde(tag = "object", rename = "session")]
 pub struct Session {
     pub id: Uuid,
     pub authenticated_at: DateTime<Utc>,
@@ -168,6 +169,7 @@ pub struct SessionList {
 
 /// An account at an issuer whose tokens let the caller in. Columns stand in this order where it is selected.
 #[derive(Entity, Serialize, ToSchema)]
+#[serde(tag = "object", rename = "external_identity")]
 pub struct ExternalIdentity {
     pub id: Uuid,
     /// Who issues the tokens.

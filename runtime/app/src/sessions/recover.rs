@@ -2,7 +2,7 @@
 
 use super::{
     Sessions,
-    bodies::{Address, ChangePassword, NewPassword},
+    bodies::{Address, ChangePassword, ResetPassword},
     endings::Event,
     hours,
     links::Purpose,
@@ -78,7 +78,7 @@ impl Sessions {
     }
 
     /// The link was opened. Every session of the member ends.
-    pub async fn reset_password(&self, caller: &Visitor, input: NewPassword) -> Result<()> {
+    pub async fn reset_password(&self, caller: &Visitor, input: ResetPassword) -> Result<()> {
         let mut cx = self.cx(caller.request_id).await?;
         let opened = self
             .open_link(&mut cx, Purpose::ResetPassword, &input.token)

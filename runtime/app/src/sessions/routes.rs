@@ -3,8 +3,8 @@
 use super::{
     Device, Sessions, Signed,
     bodies::{
-        Address, ChangePassword, ConfirmEmail, Credentials, IdentityList, NewPassword, Password,
-        RefreshToken, SessionList, SignUp, VerifyEmail,
+        Address, ChangePassword, ConfirmEmail, Credentials, IdentityList, Password, RefreshToken,
+        ResetPassword, SessionList, SignUp, VerifyEmail,
     },
 };
 use axum::{
@@ -14,7 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{delete, get, post, put},
 };
-use kernel::{Error, Member, Result, Visitor, http::Sent};
+use kernel::{Error, Member, Result, Visitor, http::Sent, openapi::Objects};
 use utoipa::OpenApi;
 
 pub fn router(sessions: Sessions) -> Router {
@@ -38,6 +38,11 @@ pub fn router(sessions: Sessions) -> Router {
         .with_state(sessions)
 }
 
+static OBJECTS: Objects = Objects(&[
+    ("Session", "session"),
+    ("ExternalIdentity", "external_identity"),
+]);
+
 #[derive(OpenApi)]
 #[openapi(paths(
     sign_up,
@@ -59,7 +64,7 @@ pub fn router(sessions: Sessions) -> Router {
 ), tags(
     (name = "Sign-in", description = "Becoming a member, signing in and out, forgotten passwords. Start here: the access token that signing in answers goes into *Authorize*."),
     (name = "Me", description = "The caller's own profile and sessions, and everything that belongs to the caller."),
-))]
+), modifiers(&OBJECTS))]
 pub struct Document;
 
 /// Ask to become a member
@@ -120,7 +125,9 @@ async fn confirm_email(
 /// Begins a session. Every failure looks the same. After too many of them an account waits for strangers, but not for
 /// whoever has signed in from that network before.
 #[utoipa::path(post, path = "/auth/sign-in", operation_id = "signIn", tag = "Sign-in", request_body = Credentials,
-    security(()), responses((status = 200, description = "Signed in", body = Signed)))]
+    security(()), responses(
+        (status = 200, description = "Signed in", body = Signed),
+        (status = 401, description = "The address or the password is wrong")))]
 async fn sign_in(
     State(sessions): State<Sessions>,
     caller: Visitor,
@@ -142,7 +149,9 @@ async fn sign_in(
 ///
 /// A refresh token is good once. One that comes back later ends the session, because somebody copied it.
 #[utoipa::path(post, path = "/auth/refresh", operation_id = "refresh", tag = "Sign-in", request_body = RefreshToken,
-    security(()), responses((status = 200, description = "The next tokens", body = Signed)))]
+    security(()), responses(
+        (status = 200, description = "The next tokens", body = Signed),
+        (status = 401, description = "The refresh token is not good (any more)")))]
 async fn refresh(
     State(sessions): State<Sessions>,
     caller: Visitor,
@@ -166,6 +175,8 @@ async fn step_up(
 }
 
 /// Sign out
+///
+/// Ends the session of this very request: its access token is refused from now on, and its refresh token is void.
 #[utoipa::path(post, path = "/auth/sign-out", operation_id = "signOut", tag = "Sign-in", security(("bearer" = [])),
     responses((status = 204, description = "The session has ended")))]
 async fn sign_out(State(sessions): State<Sessions>, caller: Member) -> Result<StatusCode> {
@@ -205,13 +216,13 @@ async fn forgot_password(
 /// With the token of the link in the mail. All sessions end, other links in mails are void, and accounts at issuers are
 /// unlinked.
 #[utoipa::path(post, path = "/auth/reset-password", operation_id = "resetPassword", tag = "Sign-in",
-    request_body = NewPassword, security(()), responses(
+    request_body = ResetPassword, security(()), responses(
         (status = 204, description = "The new password counts"),
         (status = 410, description = "The link was used already, has expired, or never was")))]
 async fn reset_password(
     State(sessions): State<Sessions>,
     caller: Visitor,
-    Sent(input): Sent<NewPassword>,
+    Sent(input): Sent<ResetPassword>,
 ) -> Result<StatusCode> {
     sessions.reset_password(&caller, input).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -271,6 +282,8 @@ async fn list(
 }
 
 /// Sign out on one device
+///
+/// Ends one of the caller's own sessions, as `GET /me/sessions` lists them; its tokens are refused from now on.
 #[utoipa::path(delete, path = "/me/sessions/{id}", operation_id = "endMySession", tag = "Me",
     params(("id" = uuid::Uuid, Path, description = "Of the session")), security(("bearer" = [])),
     responses(
@@ -287,6 +300,8 @@ async fn end(
 }
 
 /// Accounts elsewhere that the caller may sign in with
+///
+/// One for each issuer whose tokens were used as the caller, until it is unlinked.
 #[utoipa::path(get, path = "/me/identities", operation_id = "listMyIdentities", tag = "Me", security(("bearer" = [])),
     responses((status = 200, description = "Accounts at issuers whose tokens let the caller in", body = IdentityList)))]
 async fn identities(State(sessions): State<Sessions>, caller: Member) -> Result<Response> {
@@ -315,5 +330,9 @@ async fn unlink(
 
 /// An answer that no cache may keep.
 fn secret(body: impl serde::Serialize) -> Response {
-    ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+    (
+        [(header::CACHE_CONTROL, "no-store, no-transform")],
+        Json(body),
+    )
+        .into_response()
 }

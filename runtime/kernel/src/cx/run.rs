@@ -5,6 +5,16 @@ use crate::{error::Result, journey::try_again, member::Member};
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
+tokio::task_local! {
+    static OPEN: ();
+}
+
+/// Whether this task is inside of [`Db::run`], so that waiting for anything but the database would keep a transaction
+/// open. For whoever talks to other services, to refuse it.
+pub fn in_transaction() -> bool {
+    OPEN.try_with(|()| ()).is_ok()
+}
+
 impl Db {
     /// Runs `work` in a transaction of the module and commits it. A serialization failure or a deadlock has it run again,
     /// as often as the engine's own journeys: whatever `work` does outside of the database, it does again then.
@@ -28,7 +38,7 @@ impl Db {
         let mut attempt = 1;
         loop {
             let mut cx = self.job(name, on_behalf_of, request).await?;
-            let outcome = match work(&mut cx).await {
+            let outcome = match OPEN.scope((), work(&mut cx)).await {
                 Ok(done) => cx.commit().await.map(|()| done).map_err(Into::into),
                 Err(error) => Err(error),
             };

@@ -9,18 +9,21 @@ use axum::{
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
 const HEADERS: HeaderValue = HeaderValue::from_static(
-    "authorization, content-type, if-match, if-none-match, idempotency-key",
+    "authorization, content-type, if-match, if-none-match, idempotency-key, x-request-id",
 );
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "etag, location, retry-after, ratelimit, ratelimit-policy, x-request-id, idempotent-replayed",
 );
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
-/// Exact origins.
-pub struct Origins(Vec<HeaderValue>);
+pub struct Origins {
+    exact: Vec<HeaderValue>,
+    /// Whatever is served on the reader's own machine, on any port: for development.
+    local: bool,
+}
 
 impl Origins {
-    pub fn new(origins: &[String]) -> Result<Self, ConfigError> {
+    pub fn new(origins: &[String], local: bool) -> Result<Self, ConfigError> {
         let read = |origin: &String| {
             let reason = |why: &str| ConfigError {
                 setting: "CORS origins",
@@ -32,7 +35,16 @@ impl Origins {
             }
             HeaderValue::from_str(origin).map_err(|_| reason("is not an origin"))
         };
-        Ok(Self(origins.iter().map(read).collect::<Result<_, _>>()?))
+        let exact = origins.iter().map(read).collect::<Result<_, _>>()?;
+        Ok(Self { exact, local })
+    }
+
+    fn none(&self) -> bool {
+        self.exact.is_empty() && !self.local
+    }
+
+    fn knows(&self, origin: &HeaderValue) -> bool {
+        self.exact.contains(origin) || self.local && is_local(origin)
     }
 
     /// The answer to a browser that asks before it calls.
@@ -40,7 +52,7 @@ impl Origins {
         let headers = request.headers();
         let asks = request.method() == Method::OPTIONS
             && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-        if !asks || self.0.is_empty() {
+        if !asks || self.none() {
             return None;
         }
         let mut response = Response::new(Body::empty());
@@ -61,17 +73,31 @@ impl Origins {
 
     /// Adds the headers for a known origin.
     pub fn allow(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) -> bool {
-        if self.0.is_empty() {
+        if self.none() {
             return false;
         }
         headers.append(header::VARY, HeaderValue::from_static("origin"));
-        let Some(origin) = origin.filter(|origin| self.0.contains(origin)) else {
+        let Some(origin) = origin.filter(|origin| self.knows(origin)) else {
             return false;
         };
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
         true
     }
+}
+
+fn is_local(origin: &HeaderValue) -> bool {
+    let Ok(text) = origin.to_str() else {
+        return false;
+    };
+    let Ok(url) = url::Url::parse(text) else {
+        return false;
+    };
+    let is_host = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    // As browsers write it, and nothing else.
+    is_host
+        && matches!(url.scheme(), "http" | "https")
+        && url.origin().ascii_serialization() == text
 }
 
 #[cfg(test)]
@@ -88,20 +114,23 @@ mod tests {
             "app.test",
             "file:///x",
         ] {
-            assert!(Origins::new(&[bad.to_owned()]).is_err(), "{bad}");
+            assert!(Origins::new(&[bad.to_owned()], false).is_err(), "{bad}");
         }
         assert!(
-            Origins::new(&[
-                "https://app.test".to_owned(),
-                "http://localhost:3000".to_owned()
-            ])
+            Origins::new(
+                &[
+                    "https://app.test".to_owned(),
+                    "http://localhost:3000".to_owned()
+                ],
+                false
+            )
             .is_ok()
         );
     }
 
     #[test]
     fn strangers_learn_nothing() {
-        let origins = Origins::new(&["https://app.test".to_owned()]).unwrap();
+        let origins = Origins::new(&["https://app.test".to_owned()], false).unwrap();
         let mut headers = HeaderMap::new();
         assert!(!origins.allow(
             Some(&HeaderValue::from_static("https://evil.test")),
@@ -118,5 +147,37 @@ mod tests {
             "https://app.test"
         );
         assert!(!headers.contains_key(header::ACCESS_CONTROL_ALLOW_CREDENTIALS));
+    }
+    #[test]
+    fn ones_own_machine_is_known_only_where_that_is_asked_for() {
+        let allows = |local: bool, origin: &'static str| {
+            let origins = Origins::new(&[], local).unwrap();
+            origins.allow(
+                Some(&HeaderValue::from_static(origin)),
+                &mut HeaderMap::new(),
+            )
+        };
+        for origin in [
+            "http://localhost:3000",
+            "http://localhost",
+            "https://localhost:8443",
+            "http://127.0.0.1:5173",
+            "http://[::1]:5173",
+        ] {
+            assert!(allows(true, origin), "{origin}");
+            assert!(!allows(false, origin), "{origin}");
+        }
+        for origin in [
+            "null",
+            "http://localhost.evil.test",
+            "http://evil.test:3000",
+            "http://localhost:3000/",
+            "http://localhost@evil.test",
+            "http://127.0.0.2",
+            "file://localhost",
+            "http://LOCALHOST",
+        ] {
+            assert!(!allows(true, origin), "{origin}");
+        }
     }
 }

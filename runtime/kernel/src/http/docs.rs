@@ -21,7 +21,7 @@ pub fn router() -> Router {
 
 async fn all() -> Response {
     let mut list = String::new();
-    for kind in problems::ALL {
+    for kind in problems::all() {
         let _ = write!(
             list,
             "<li>{} <a href=\"/problems/{}\">{}</a></li>",

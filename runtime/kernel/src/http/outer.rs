@@ -3,7 +3,7 @@
 //! One function instead of a stack of layers: the order is the order of the lines, and a request pays
 //! for one boxed future.
 
-use super::{Http, body, client, metrics};
+use super::{Http, body, client, compress, metrics};
 use crate::{
     caller::Caller,
     error::{Carried, Error},
@@ -36,6 +36,7 @@ pub(super) async fn outer(
 ) -> Response {
     let started = Instant::now();
     let id = Uuid::now_v7();
+    let told = given_id(request.headers()).unwrap_or(id);
     let peer = request.extensions().get::<client::Peer>().copied();
     let ip = client::address(peer, request.headers(), &http.proxies);
     request.extensions_mut().insert(Caller {
@@ -65,9 +66,9 @@ pub(super) async fn outer(
         }
     };
     if response.status().as_u16() >= 400 {
-        response = span.in_scope(|| as_problem(response, id));
+        response = span.in_scope(|| as_problem(response, told));
     }
-    finish(&mut response, id, credential);
+    finish(&mut response, told, credential);
     http.origins.allow(origin.as_ref(), response.headers_mut());
     let took = started.elapsed();
     metrics::answered(response.status().as_u16(), took);
@@ -193,7 +194,7 @@ fn is_problem(headers: &HeaderMap) -> bool {
 }
 
 /// Headers of every answer.
-fn finish(response: &mut Response, id: Uuid, credential: bool) {
+pub(crate) fn finish(response: &mut Response, id: Uuid, credential: bool) {
     let failed = response.status().as_u16() >= 400;
     let headers = response.headers_mut();
     let mut text = Uuid::encode_buffer();
@@ -215,12 +216,20 @@ fn finish(response: &mut Response, id: Uuid, credential: bool) {
             "default-src 'none'; frame-ancestors 'none'",
         ));
     headers.append(header::VARY, HeaderValue::from_static("authorization"));
-    if credential || failed {
+    if (credential || failed) && !compress::is_secret(headers) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
 }
 
-/// An id the client gave is only logged, and only if it is harmless.
+/// The client's own id of its request, which its answer bears then. In the audit log and in the database the request
+/// has an id of ours: whoever could choose that would make two requests look like one.
+fn given_id(headers: &HeaderMap) -> Option<Uuid> {
+    let text = headers.get(&REQUEST_ID)?.to_str().ok()?;
+    let id = Uuid::try_parse(text).ok().filter(|_| text.len() == 36)?;
+    (!id.is_nil() && !id.is_max()).then_some(id)
+}
+
+/// What the client calls its request is logged beside our id, if it is harmless.
 fn sane_id(headers: &HeaderMap) -> Option<&str> {
     let text = headers.get(&REQUEST_ID)?.to_str().ok()?;
     let harmless = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');

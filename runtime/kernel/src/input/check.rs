@@ -3,7 +3,7 @@
 
 use super::{
     format::Format,
-    line::{LINE_MAX, is_line, is_seen},
+    line::{self, LINE_MAX, is_seen},
 };
 
 /// One demand on a value, as the derive writes it down.
@@ -43,6 +43,23 @@ pub fn text(value: &str, checks: &[Check]) -> Option<Fault> {
         }
         _ => None,
     })
+}
+
+/// The form in which a text is stored, where its format has one or it is one line.
+pub fn normal(text: String, checks: &[Check]) -> String {
+    checks.iter().fold(text, |text, check| match check {
+        Check::Format(format) => format.normal(&text),
+        Check::Length(_, max) if *max <= LINE_MAX => line::normal_line(&text).into_owned(),
+        _ => text,
+    })
+}
+
+/// Times of bodies lie within these years, which the database holds as well: others are slips of the keyboard, and some
+/// clients cannot read them.
+pub fn year(year: i32) -> Option<Fault> {
+    let (first, last) = (1900, 2200);
+    (!(first..=last).contains(&year))
+        .then(|| ("range", format!("must be in a year from {first} to {last}")))
 }
 
 pub fn integer(value: i64, checks: &[Check]) -> Option<Fault> {
@@ -106,7 +123,7 @@ fn length(count: usize, min: u32, max: u32) -> Option<Fault> {
 }
 
 fn shown(value: &str, min: u32, max: u32) -> Option<Fault> {
-    if max <= LINE_MAX && !is_line(value) {
+    if max <= LINE_MAX && !line::is_line(value) {
         let wants = if is_seen(value) {
             "must be one line, without zero-width characters and such that change the direction of writing"
         } else {
@@ -155,6 +172,14 @@ mod tests {
         assert!(text("\n \n", &[Check::Length(1, 301)]).is_some());
         assert_eq!(text("\n \n", &[Check::Length(0, 301)]), None);
         assert_eq!(text(" \u{200b}", &[Check::Opaque(1, 300)]), None);
+    }
+
+    #[test]
+    fn every_check_of_a_text_has_its_form() {
+        let code = [Check::Length(3, 40), Check::Format(Format::Code)];
+        assert_eq!(normal(" summer 25 ".into(), &code), "SUMMER25");
+        assert_eq!(normal(" Ana ".into(), &[Check::Length(1, 80)]), "Ana");
+        assert_eq!(normal(" Ana ".into(), &[Check::Opaque(1, 80)]), " Ana ");
     }
 
     #[test]

@@ -2,6 +2,9 @@
 //!
 //! `sec.is_line` and `sec.is_seen` say the same in the database; a test compares them for every character there is.
 
+use std::borrow::Cow;
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
+
 /// Texts of at most so many characters are one line: names, titles, codes. Longer ones have paragraphs.
 pub const LINE_MAX: u32 = 300;
 
@@ -50,15 +53,27 @@ const UNSEEN: &[(char, char)] = &[
 /// Persian words and families of emoji need them, between two other characters.
 const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
 
+/// As a line is stored: without blanks at its ends, and in Unicode's form NFC, so that what looks the same is the same.
+/// Bodies and filters are brought into it; the database takes no other (`sec.is_line`).
+pub fn normal_line(text: &str) -> Cow<'_, str> {
+    let trimmed = text.trim();
+    match is_nfc_quick(trimmed.chars()) {
+        IsNormalized::Yes => Cow::Borrowed(trimmed),
+        // A composed character is never a blank, but a mark can go with the blank before it: trimming comes first.
+        IsNormalized::No | IsNormalized::Maybe => Cow::Owned(trimmed.nfc().collect()),
+    }
+}
+
 /// Is there something to see?
 pub fn is_seen(text: &str) -> bool {
     text.chars().any(|c| !is_in(c, UNSEEN))
 }
 
-/// One line that shows what it holds. The empty text is one.
+/// One line that shows what it holds, in its normal form. The empty text is one.
 pub fn is_line(text: &str) -> bool {
     text.is_empty()
         || (is_seen(text)
+            && normal_line(text) == text
             && !text.chars().any(|c| is_in(c, HIDDEN))
             && !text.starts_with(JOINERS)
             && !text.ends_with(JOINERS)
@@ -74,7 +89,8 @@ pub fn line_of(text: &str, max: usize) -> Option<String> {
     let kept = text
         .chars()
         .filter(|c| !is_in(*c, HIDDEN) && !JOINERS.contains(c));
-    let line: String = kept.collect::<String>().trim().chars().take(max).collect();
+    let cut: String = (normal_line(&kept.collect::<String>()).chars().take(max)).collect();
+    let line = normal_line(&cut).into_owned();
     is_seen(&line).then_some(line)
 }
 
@@ -93,11 +109,10 @@ mod tests {
         for line in [
             "",
             "Ana",
-            " Ana ",
             "می\u{200c}خواهم",
             "👩\u{200d}👩\u{200d}👧",
             "👁\u{fe0f}\u{200d}🗨\u{fe0f}",
-            "e\u{301}",
+            "é",
             "🏴\u{e0067}\u{e0062}\u{e007f}",
             "東京\u{3000}タワー",
         ] {
@@ -121,6 +136,9 @@ mod tests {
             "a\u{200d}\u{200c}b",
             "a\u{85}",
             "\u{feff}a",
+            " Ana",
+            "Ana\u{3000}",
+            "e\u{301}",
         ] {
             assert!(!is_line(text), "{text:?}");
         }
@@ -134,6 +152,7 @@ mod tests {
             Some("AnaCosta")
         );
         assert_eq!(line_of("\u{200b} \u{3164}", 80), None);
-        assert_eq!(line_of("Ana Costa", 4).as_deref(), Some("Ana "));
+        assert_eq!(line_of("Ana Costa", 4).as_deref(), Some("Ana"));
+        assert_eq!(normal_line("\u{3000}e\u{301} \n"), "é");
     }
 }

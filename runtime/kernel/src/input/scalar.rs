@@ -3,7 +3,7 @@
 use super::check::{self, Check, Fault};
 use super::{FieldError, Mode, Node};
 use crate::value::{Json, Point};
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -91,6 +91,7 @@ fn integer(node: Node, checks: &[Check], min: i64, max: i64, place: &mut Place) 
 impl FromJson for String {
     fn from_json(node: Node, checks: &[Check], place: &mut Place) -> Option<Self> {
         let text = text(node, "a text", place)?;
+        let text = check::normal(text, checks);
         place.unless(check::text(&text, checks), text)
     }
 }
@@ -166,12 +167,13 @@ impl FromJson for Uuid {
 
 impl FromJson for DateTime<Utc> {
     fn from_json(node: Node, _: &[Check], place: &mut Place) -> Option<Self> {
-        parsed(
+        let time = parsed(
             node,
             "a time such as 2026-05-01T18:00:00Z",
             place,
             crate::value::parse_time,
-        )
+        )?;
+        place.unless(check::year(time.year()), time)
     }
     fn schema() -> Value {
         json!({"type": "string", "format": "date-time"})
@@ -180,12 +182,13 @@ impl FromJson for DateTime<Utc> {
 
 impl FromJson for NaiveDate {
     fn from_json(node: Node, _: &[Check], place: &mut Place) -> Option<Self> {
-        parsed(
+        let date = parsed(
             node,
             "a date such as 2026-05-01",
             place,
             crate::value::parse_date,
-        )
+        )?;
+        place.unless(check::year(date.year()), date)
     }
     fn schema() -> Value {
         json!({"type": "string", "format": "date"})

@@ -100,5 +100,8 @@ fn told(format: Format) -> (&'static str, &'static str) {
         // Only a list would say it better.
         Format::Locale => ("format", "bcp47"),
         Format::Timezone => ("format", "iana-time-zone"),
+        Format::LocalTime => ("pattern", "^([01][0-9]|2[0-3]):[0-5][0-9]$"),
+        Format::Code => ("pattern", r"^\S+$"),
+        Format::Social(_) => ("format", "uri"),
     }
 }

@@ -29,8 +29,16 @@ pub struct Event {
     /// The member who did it; `None`: a module by itself.
     pub caused_by: Option<Uuid>,
     pub created_at: DateTime<Utc>,
-    /// Empty for what entities tell.
+    /// Of what entities tell: empty, or what [`Event::changed`] reads.
     pub payload: Value,
+}
+
+impl Event {
+    /// Of an update: the columns that it changed. What they hold is in the row, for those who may read it.
+    pub fn changed(&self) -> impl Iterator<Item = &str> {
+        let changed = self.payload["changed"].as_array();
+        changed.into_iter().flatten().filter_map(Value::as_str)
+    }
 }
 
 /// Tells of something in the transaction of a module; `event` is `<module>.<what>`. Transactions that tell of the

@@ -46,7 +46,7 @@ pub(crate) async fn act(endpoint: &Endpoint, call: Call, action: Action) -> Resu
         let text = body::read_json(&call.parts.headers, call.body, Mode::Create).await?;
         match read_reason(&text) {
             Ok(text) => reason = Some(text),
-            Err(error) => wrong = wrong.or(Some(error)),
+            Err(error) => wrong = Some(error.after(wrong)),
         }
     } else if !body::read(call.body)
         .await?
@@ -54,7 +54,7 @@ pub(crate) async fn act(endpoint: &Endpoint, call: Call, action: Action) -> Resu
         .all(u8::is_ascii_whitespace)
     {
         let error = Error::new(&problems::INVALID).detail("This route takes no body.");
-        wrong = wrong.or(Some(error));
+        wrong = Some(error.after(wrong));
     }
     let precondition = Precondition::read(&call.parts.headers).unwrap_or_else(|error| {
         wrong = wrong.take().or(Some(error));
@@ -86,10 +86,7 @@ impl Act<'_> {
 
     async fn run(&self, way: Way) -> Result<Response> {
         let (Some(id), None) = (self.id, &self.wrong) else {
-            let wrong = self
-                .wrong
-                .as_ref()
-                .map(|error| Error::from(error.problem().clone()));
+            let wrong = self.wrong.as_ref().map(Error::copy);
             return Err(diagnose(&mut self.begin().await?, self.trouble(wrong, None)).await);
         };
         if way == Way::Seen && is_one_statement(self.endpoint, self.action) {

@@ -1,9 +1,13 @@
 //! `POST /events`
 
 use super::{
-    Action, Call, Shown, Way, hook, is_one_statement,
+    Action, Call, Shown, Way,
+    findings::{self, complete},
+    hook, is_one_statement,
     refused::{self, Attempt},
-    require, require_with_roles, span, try_again,
+    require, require_with_roles, span,
+    together::{Made, Making, Pace, Parts, Stop},
+    try_again,
 };
 use crate::{
     caller::Caller,
@@ -35,13 +39,13 @@ pub(crate) async fn create(endpoint: &Endpoint, call: Call) -> Result<Response> 
     let create = Create {
         endpoint,
         caller: &call.caller,
-        text: &text,
+        parts: Parts::of(endpoint.resource(), &text),
         extra: &extra,
         keyed: keyed.as_ref(),
     };
     let mut attempt = 1;
     loop {
-        match create.run(Way::Seen).await {
+        match create.run(Way::Seen, Pace::AtOnce).await {
             Err(error) if try_again(&error, attempt) => attempt += 1,
             result => return result,
         }
@@ -51,7 +55,7 @@ pub(crate) async fn create(endpoint: &Endpoint, call: Call) -> Result<Response> 
 struct Create<'a> {
     endpoint: &'a Endpoint,
     caller: &'a Caller,
-    text: &'a [u8],
+    parts: Parts<'a>,
     /// What is wrong with the request outside its body.
     extra: &'a Result<()>,
     keyed: Option<&'a Request>,
@@ -79,14 +83,15 @@ fn keyed(
 const LEASE: Duration = Duration::from_secs(60);
 
 impl Create<'_> {
-    async fn run(&self, way: Way) -> Result<Response> {
+    async fn run(&self, way: Way, pace: Pace) -> Result<Response> {
         let decoded = self.decode()?;
         let alone = way == Way::Seen
+            && self.parts.is_empty()
             && self.keyed.is_none()
             && is_one_statement(self.endpoint, Action::Create);
         match decoded {
             Ok(input) if alone => self.at_once(bound(&*input)?).await,
-            decoded => self.in_transaction(decoded, way).await,
+            decoded => self.in_transaction(decoded, way, pace).await,
         }
     }
 
@@ -94,9 +99,14 @@ impl Create<'_> {
         let Some(decode) = self.endpoint.resource().create else {
             return Err(Error::internal("no way to create"));
         };
+        let own = decode(&self.parts.own, Mode::Create);
+        let checked = self.parts.check(self.endpoint, own);
         Ok(match self.extra {
-            Ok(()) => decode(self.text, Mode::Create).map_err(Error::from),
-            Err(error) => Err(Error::from(error.problem().clone())),
+            Ok(()) => checked,
+            Err(error) => Err(match checked {
+                Ok(_) => error.copy(),
+                Err(wrong) => wrong.after(Some(error.copy())),
+            }),
         })
     }
 
@@ -111,7 +121,7 @@ impl Create<'_> {
             caller: self.caller,
             action: Action::Create,
             id: None,
-            body: self.text,
+            body: &self.parts.own,
         }
     }
 
@@ -124,26 +134,53 @@ impl Create<'_> {
                 created(resource, row.try_get("id")?, Some(shown))
             }
             Ok(None) => Err(Error::internal("a row that is not made, without an error")),
-            Err(error) => self.refused(Way::Seen, error).await,
+            Err(error) => self.refused(Way::Seen, Pace::AtOnce, error).await,
         }
     }
 
-    async fn refused(&self, way: Way, error: sqlx::Error) -> Result<Response> {
+    async fn refused(&self, way: Way, pace: Pace, error: sqlx::Error) -> Result<Response> {
         let attempt = self.attempt();
         if refused::may_be_unseen(&attempt, way, &error) {
-            return Box::pin(self.run(Way::Unseen)).await;
+            return Box::pin(self.run(Way::Unseen, pace)).await;
         }
-        Err(refused::explain(&attempt, error).await)
+        Err(self
+            .with_parts(refused::explain(&attempt, error).await)
+            .await)
     }
 
-    async fn in_transaction(&self, decoded: Result<Box<dyn Input>>, way: Way) -> Result<Response> {
+    /// What is wrong with the objects that were to be made along is told with what is wrong with this one.
+    async fn with_parts(&self, error: Error) -> Error {
+        if self.parts.is_empty() || !findings::is_about_values(&error) {
+            return error;
+        }
+        let told = error.copy();
+        let more = async {
+            let mut cx = self.begin().await?;
+            self.complete_parts(&mut cx, error).await
+        };
+        more.await.unwrap_or(told)
+    }
+
+    async fn complete_parts(&self, cx: &mut Cx, error: Error) -> Result<Error> {
+        self.parts
+            .complete(cx, self.endpoint, self.caller, error)
+            .await
+    }
+
+    async fn in_transaction(
+        &self,
+        decoded: Result<Box<dyn Input>>,
+        way: Way,
+        pace: Pace,
+    ) -> Result<Response> {
         let resource = self.endpoint.resource();
         let mut cx = self.begin().await?;
         let mut input = match decoded {
             Ok(input) => input,
             Err(error) => {
                 require_with_roles(resource.rules.create, self.caller, &mut cx).await?;
-                return Err(error);
+                let error = complete(&mut cx, &self.attempt(), None, error).await?;
+                return Err(self.complete_parts(&mut cx, error).await?);
             }
         };
         if let Some(keyed) = self.keyed
@@ -161,8 +198,10 @@ impl Create<'_> {
             }
             return Err(error);
         }
+        // It may be only what is made with it that its maker does not see.
         let statement = match way {
             Way::Seen => resource.sql.create,
+            Way::Unseen if !resource.created_unseen => resource.sql.create,
             Way::Unseen => without_returning(resource.sql.create),
         };
         let made = sqlx::query_with(statement, bound(&*input)?);
@@ -170,21 +209,41 @@ impl Create<'_> {
             Ok(row) => row,
             Err(error) => {
                 drop(cx);
-                return self.refused(way, error).await;
+                return self.refused(way, pace, error).await;
             }
         };
-        let (id, shown) = match row {
+        let (id, mut shown) = match row {
             None => (made_unseen(&mut cx).await?, None),
             Some(row) => {
                 let id = row.try_get("id")?;
-                let shown = if resource.guarded {
-                    Shown::read(resource, &mut cx, id).await?
-                } else {
-                    Some(Shown::of(resource, &row)?)
+                let shown = match self.parts.is_empty() {
+                    // It is read once more when there is something below it.
+                    false => None,
+                    true if resource.guarded => Shown::read(resource, &mut cx, id).await?,
+                    true => Some(Shown::of(resource, &row)?),
                 };
                 (id, shown)
             }
         };
+        if !self.parts.is_empty() {
+            let making = Making {
+                endpoint: self.endpoint,
+                caller: self.caller,
+                id,
+                way,
+                pace,
+            };
+            let made = match making.all(cx, &self.parts).await {
+                Ok((same, made)) => {
+                    cx = same;
+                    made
+                }
+                Err(Stop::Refused(error)) => return Err(self.with_parts(error).await),
+                Err(Stop::OneByOne) => return Box::pin(self.run(way, Pace::OneByOne)).await,
+                Err(Stop::Unseen) => return Box::pin(self.run(Way::Unseen, pace)).await,
+            };
+            shown = with(Shown::read(resource, &mut cx, id).await?, made)?;
+        }
         let answer = created(resource, id, shown)?;
         let Some(keyed) = self.keyed else {
             refused::commit(cx, &self.attempt()).await?;
@@ -199,6 +258,17 @@ impl Create<'_> {
         refused::commit(cx, &self.attempt()).await?;
         Ok(Response::from_parts(parts, Body::from(content)))
     }
+}
+
+/// The object as it is now that there is something below it, and that.
+fn with(shown: Option<Shown>, made: Made) -> Result<Option<Shown>> {
+    let Some(mut shown) = shown else {
+        return Ok(None);
+    };
+    for (name, objects) in made {
+        shown = shown.with(name, &objects)?;
+    }
+    Ok(Some(shown))
 }
 
 fn bound(input: &dyn Input) -> Result<PgArguments> {

@@ -85,7 +85,7 @@ async fn with_related(
     .await?;
     drop(reader);
     let mut body = Vec::with_capacity(2048);
-    (endpoint.resource().encode)(row, &mut body)?;
+    endpoint.resource().write(row, &mut body)?;
     related.write(expand, row, &mut body)?;
     Ok(Shown {
         tag: etag::tag(version(row)?, &body),

@@ -48,7 +48,7 @@ pub(crate) async fn archived(endpoint: &Endpoint, call: Call) -> Result<Response
                 Err(error) => return Err(error),
             }
         }
-        Err(error) => Err(Error::from(error.problem().clone())),
+        Err(error) => Err(error.copy()),
     };
     // Nothing there, or a mistake in the request: for those who could ever restore anything.
     require_with_roles(rule, caller, &mut reader.begin().await?).await?;

@@ -1,11 +1,12 @@
 //! What it means that the database refused a change with an error.
 //!
 //! Names of constraints are looked up in the resource; text of the database is never passed on, except
-//! the name of a field that our own trigger reports.
+//! the names of fields that our own trigger reports.
 
 use super::{
-    Action, Way,
+    Action, Shown, Way,
     diagnose::{Trouble, diagnose},
+    findings::complete,
 };
 use crate::{
     caller::Caller,
@@ -56,7 +57,7 @@ pub(super) async fn explain(attempt: &Attempt<'_>, error: sqlx::Error) -> Error 
         return found.unwrap_or_else(|error| error);
     }
     if let Some(known) = by_constraint(attempt, &error) {
-        return known;
+        return everything(attempt, known).await;
     }
     match error.as_database_error() {
         Some(database) if database.code().as_deref() == Some("42501") => {
@@ -75,6 +76,13 @@ pub(super) fn may_be_unseen(attempt: &Attempt<'_>, way: Way, error: &sqlx::Error
         _ => resource.hides,
     };
     way == Way::Seen && goes_unseen && by_policy(error)
+}
+
+/// Whether the error tells of one row of several that a statement writes, and so not by itself of which.
+pub(super) fn is_about_a_row(error: &sqlx::Error) -> bool {
+    let database = error.as_database_error();
+    let code = database.and_then(DatabaseError::code);
+    code.is_some_and(|code| code.starts_with("23") || code == "42501")
 }
 
 /// A policy refused the new row: either nobody may write it, or its writer may not read it.
@@ -127,12 +135,41 @@ async fn name_blocking(
     Ok(error)
 }
 
+/// The database names one thing that is wrong. Whoever hears of it has tried, and so may know the rest.
+async fn everything(attempt: &Attempt<'_>, error: Error) -> Error {
+    if !matches!(attempt.action, Action::Create | Action::Update) {
+        return error;
+    }
+    let told = error.copy();
+    find_all(attempt, error).await.unwrap_or(told)
+}
+
+async fn find_all(attempt: &Attempt<'_>, error: Error) -> Result<Error> {
+    let db = &attempt.endpoint.engine.db;
+    let mut cx = db
+        .begin_write(attempt.caller, attempt.action.name())
+        .await?;
+    let shown = match attempt.id {
+        Some(id) => match Shown::read(attempt.endpoint.resource(), &mut cx, id).await? {
+            Some(shown) => Some(shown),
+            // Gone meanwhile.
+            None => return Ok(error),
+        },
+        None => None,
+    };
+    let shown = shown.as_ref().map(|shown| &*shown.body);
+    complete(&mut cx, attempt, shown, error).await
+}
+
 /// The policies or grants of the database said no.
 async fn denied(attempt: &Attempt<'_>, message: &str) -> Error {
-    if let Some(field) = message.strip_prefix("field ") {
-        let pointer = format!("/{field}");
-        let item = Item::body(pointer, "forbidden", "You may not set this field.");
-        return Error::new(&problems::FORBIDDEN_FIELD).item(item);
+    if let Some(fields) = message.strip_prefix("fields ") {
+        let wrong = |field| {
+            let pointer = format!("/{field}");
+            Item::body(pointer, "forbidden", "You may not set this field.")
+        };
+        let error = Error::new(&problems::FORBIDDEN_FIELD);
+        return fields.split(' ').map(wrong).fold(error, Error::item);
     }
     match second_look(attempt).await {
         Ok(error) | Err(error) => error,
@@ -150,7 +187,8 @@ async fn second_look(attempt: &Attempt<'_>) -> Result<Error> {
         .await?;
     super::require_with_roles(attempt.action.rule(resource), attempt.caller, &mut cx).await?;
     if let Some(unusable) = unusable_references(&mut cx, attempt).await? {
-        return Ok(unusable);
+        drop(cx);
+        return Ok(everything(attempt, unusable).await);
     }
     let Some(id) = attempt.id else {
         let rule = attempt.action.rule(resource);
@@ -176,7 +214,10 @@ async fn second_look(attempt: &Attempt<'_>) -> Result<Error> {
 
 /// References in the body to rows that the caller does not see, or that are suspended: some see those as
 /// well, but nothing can be attached to them.
-async fn unusable_references(cx: &mut Cx, attempt: &Attempt<'_>) -> Result<Option<Error>> {
+pub(super) async fn unusable_references(
+    cx: &mut Cx,
+    attempt: &Attempt<'_>,
+) -> Result<Option<Error>> {
     let resource = attempt.endpoint.resource();
     let Ok(body) = serde_json::from_slice::<Map<String, Value>>(attempt.body) else {
         return Ok(None);

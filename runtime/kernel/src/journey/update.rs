@@ -3,7 +3,9 @@
 use super::{
     Action, Call, Shown, Way,
     diagnose::{Trouble, diagnose},
+    findings::complete,
     hook, is_one_statement,
+    read_only::{self, Repeated},
     refused::{self, Attempt},
     require, settled, span, try_again,
 };
@@ -26,6 +28,8 @@ struct Update<'a> {
     caller: &'a Caller,
     id: Option<Uuid>,
     text: &'a [u8],
+    /// What the body held beside that.
+    repeated: &'a Repeated,
     mode: Mode,
     precondition: Precondition,
     /// What is wrong with the request outside its body.
@@ -36,6 +40,7 @@ pub(crate) async fn update(endpoint: &Endpoint, call: Call, mode: Mode) -> Resul
     span(endpoint, "update");
     require(endpoint.resource().rules.update, &call.caller)?;
     let text = body::read_json(&call.parts.headers, call.body, mode).await?;
+    let (text, repeated) = read_only::take(endpoint.resource(), text);
     let (precondition, wrong) = match Precondition::read(&call.parts.headers) {
         Ok(precondition) => (
             precondition,
@@ -48,6 +53,7 @@ pub(crate) async fn update(endpoint: &Endpoint, call: Call, mode: Mode) -> Resul
         caller: &call.caller,
         id: call.id,
         text: &text,
+        repeated: &repeated,
         mode,
         precondition,
         wrong,
@@ -78,18 +84,40 @@ impl Update<'_> {
                 (id, input)
             }
             (decoded, wrong, _) => {
-                let wrong = wrong
-                    .as_ref()
-                    .map(|error| Error::from(error.problem().clone()));
-                let trouble = self.trouble(wrong.or(decoded.err()), None);
-                return Err(diagnose(&mut self.begin().await?, trouble).await);
+                let wrong = wrong.as_ref().map(Error::copy);
+                let invalid = match decoded {
+                    Err(error) => Some(error.after(wrong)),
+                    Ok(_) => wrong,
+                };
+                return Err(self.invalid(invalid).await?);
             }
         };
-        if way == Way::Seen && is_one_statement(self.endpoint, Action::Update) {
+        if way == Way::Seen
+            && self.repeated.is_empty()
+            && is_one_statement(self.endpoint, Action::Update)
+        {
             let (text, arguments) = self.statement(id, &*input)?;
             return self.at_once(text, arguments).await;
         }
         self.in_transaction(id, input, way).await
+    }
+
+    /// All that is wrong at once: with the object as the caller sees it, too.
+    async fn invalid(&self, found: Option<Error>) -> Result<Error> {
+        let resource = self.endpoint.resource();
+        let mut cx = self.begin().await?;
+        let mut invalid = found;
+        if let (Some(error), Some(id)) = (&invalid, self.id)
+            && let Some(shown) = Shown::read(resource, &mut cx, id).await?
+        {
+            let error = match self.repeated.changed(resource, &shown.body) {
+                Some(changed) => changed.after(Some(error.copy())),
+                None => error.copy(),
+            };
+            let body = Some(&*shown.body);
+            invalid = Some(complete(&mut cx, &self.attempt(), body, error).await?);
+        }
+        Ok(diagnose(&mut cx, self.trouble(invalid, None)).await)
     }
 
     async fn at_once(&self, text: &'static str, arguments: PgArguments) -> Result<Response> {
@@ -127,6 +155,9 @@ impl Update<'_> {
     ) -> Result<Response> {
         let resource = self.endpoint.resource();
         let mut cx = self.begin().await?;
+        if let Some(changed) = self.changed(&mut cx, id).await? {
+            return Err(diagnose(&mut cx, self.trouble(None, Some(changed))).await);
+        }
         let (action, given) = (Action::Update, Some(&mut *input));
         if let Err(error) = hook(self.endpoint, action, &mut cx, Some(id), given).await {
             return Err(self.refused_by_hook(cx, error).await);
@@ -158,6 +189,16 @@ impl Update<'_> {
             || super::empty(StatusCode::NO_CONTENT),
             |shown| shown.answer(StatusCode::OK),
         ))
+    }
+
+    /// What the body repeats is compared with the object as it is now. Of one that is not there, nothing is said here.
+    async fn changed(&self, cx: &mut Cx, id: Uuid) -> Result<Option<Error>> {
+        if self.repeated.is_empty() {
+            return Ok(None);
+        }
+        let resource = self.endpoint.resource();
+        let shown = Shown::read(resource, cx, id).await?;
+        Ok(shown.and_then(|shown| self.repeated.changed(resource, &shown.body)))
     }
 
     /// Its reason is for those who may do this at all. The hook may have spoilt its transaction.

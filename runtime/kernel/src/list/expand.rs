@@ -53,7 +53,7 @@ impl Related {
             };
             for row in reader.fetch(question).await? {
                 let start = related.json.len();
-                (mounted.resource.encode)(&row, &mut related.json)?;
+                mounted.resource.write(&row, &mut related.json)?;
                 related
                     .places
                     .insert((target, row.try_get("id")?), start..related.json.len());

@@ -55,12 +55,15 @@ impl List {
             sorts: &[],
             expands: &[],
             children: &[],
+            together: &[],
             transitions: &[],
             constraints: &[],
             encode: nothing,
             create: None,
             update: None,
             private: &[],
+            fixed: &[],
+            moving: &[],
             hooks: &[],
         })
     }
@@ -88,8 +91,14 @@ impl List {
                     op: "=",
                     value,
                 } => values.push((sql, value)),
-                Condition::Compare { sql, .. } | Condition::In { sql, .. } => wrong.push(sql),
-                _ => wrong.push("q"),
+                Condition::Compare { sql, .. }
+                | Condition::In { sql, .. }
+                | Condition::Not { sql, .. }
+                | Condition::Null { sql, .. }
+                | Condition::On { sql, .. } => wrong.push(sql),
+                Condition::Search { .. } | Condition::Near(_) | Condition::Within { .. } => {
+                    wrong.push("q")
+                }
             }
         }
         if !wrong.is_empty() {

@@ -1,6 +1,6 @@
 //! Filters by place: around a point, or inside a box.
 
-use super::query::{Condition, Near, Reader};
+use super::query::{Condition, Near, Places, Reader};
 use crate::resource::Filter;
 use std::borrow::Cow;
 
@@ -39,8 +39,7 @@ pub(super) fn near(
         return None;
     };
     Some(Condition::Near(Near {
-        view: filter.sql,
-        column: filter.param,
+        places: Places::of(filter),
         lat,
         lng,
         radius_m: radius_m?,
@@ -50,8 +49,7 @@ pub(super) fn near(
 pub(super) fn bbox(reader: &mut Reader, filter: &Filter, text: &str) -> Option<Condition> {
     match degrees(text, [180.0, 90.0, 180.0, 90.0]) {
         Some([west, south, east, north]) if south <= north => Some(Condition::Within {
-            view: filter.sql,
-            column: filter.param,
+            places: Places::of(filter),
             west,
             south,
             east,

@@ -1,6 +1,8 @@
 //! The query string of a list, read against what the resource allows; all mistakes at once.
 
-use super::{cursor, place, value::Value};
+pub use super::condition::{Condition, Near, Places};
+
+use super::{cursor, place, time::Day, value::Value, values};
 use crate::{
     error::Result,
     problem::{Item, Problem},
@@ -10,10 +12,14 @@ use crate::{
 use std::borrow::Cow;
 
 const LIMIT_MAX: u32 = 100;
-const IN_MAX: usize = 50;
+/// Values of one `.in`.
+const IN_MAX: usize = 100;
 
 /// Every entity may be sorted by it: ids are in the order of their making, and have an index anyway.
 const BY_ID: &str = "id";
+
+/// Every list can be cut to objects that a client knows already, or to the others.
+const ID: Filter = Filter::new("id", "t.id", Kind::Uuid);
 
 #[derive(Debug)]
 pub struct Query {
@@ -38,8 +44,8 @@ pub enum Order {
     /// Descending, where nothing else is asked for: the newest first.
     Id(Direction),
     By(&'static Sort, Direction),
-    /// The nearest first, by this column.
-    Distance(&'static str),
+    /// The nearest first.
+    Distance(Places),
 }
 
 impl Order {
@@ -60,42 +66,6 @@ impl Order {
             Self::Distance(_) => "near".into(),
         }
     }
-}
-
-/// Within a circle.
-#[derive(Debug, PartialEq)]
-pub struct Near {
-    pub view: &'static str,
-    pub column: &'static str,
-    pub lat: f64,
-    pub lng: f64,
-    pub radius_m: u32,
-}
-
-#[derive(Debug, PartialEq)]
-pub enum Condition {
-    Compare {
-        sql: &'static str,
-        op: &'static str,
-        value: Value,
-    },
-    In {
-        sql: &'static str,
-        values: Vec<Value>,
-    },
-    Search {
-        function: &'static str,
-        text: String,
-    },
-    Near(Near),
-    Within {
-        view: &'static str,
-        column: &'static str,
-        west: f64,
-        south: f64,
-        east: f64,
-        north: f64,
-    },
 }
 
 impl Query {
@@ -124,7 +94,7 @@ impl Query {
             .conditions
             .iter()
             .find_map(|condition| match condition {
-                Condition::Near(near) => Some(Order::Distance(near.column)),
+                Condition::Near(near) => Some(Order::Distance(near.places)),
                 _ => None,
             });
         if let Some(order) = sort.or(nearest) {
@@ -161,10 +131,7 @@ impl Query {
 
     /// Whether it is kept apart from what always takes little.
     pub fn searches(&self) -> bool {
-        let plain = |condition: &Condition| {
-            matches!(condition, Condition::Compare { .. } | Condition::In { .. })
-        };
-        self.count || !self.conditions.iter().all(plain)
+        self.count || !self.conditions.iter().all(Condition::is_plain)
     }
 
     /// The query string of one object: only `expand`.
@@ -197,6 +164,11 @@ pub fn refuse_any(text: Option<&str>) -> Result<()> {
     Err(problem.into())
 }
 
+/// Given again, these go on: `x.in=a&x.in=b` is `x.in=a,b`.
+fn is_list(name: &str) -> bool {
+    name == "expand" || name.ends_with(".in")
+}
+
 pub(super) struct Reader<'a> {
     resource: &'static Resource,
     pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
@@ -211,10 +183,10 @@ impl<'a> Reader<'a> {
             errors: Vec::new(),
         };
         for (name, value) in url::form_urlencoded::parse(text.as_bytes()) {
-            if reader.pairs.iter().any(|(known, _)| *known == name) {
-                reader.error(&name, "repeated", "Give each parameter once.");
-            } else {
-                reader.pairs.push((name, value));
+            match reader.pairs.iter_mut().find(|(known, _)| *known == name) {
+                None => reader.pairs.push((name, value)),
+                Some((_, known)) if is_list(&name) => values::join(known.to_mut(), &value),
+                Some(_) => reader.error(&name, "repeated", "Give each parameter once."),
             }
         }
         reader
@@ -306,10 +278,8 @@ impl<'a> Reader<'a> {
         let open: Vec<&'static Expand> = all.filter(|expand| !expand.hidden).collect();
         for name in text.split(',') {
             match open.iter().find(|expand| expand.name == name) {
-                Some(expand) if !found.iter().any(|other| other.name == expand.name) => {
-                    found.push(expand)
-                }
-                Some(_) => self.error("expand", "repeated", "Name each relation once."),
+                Some(expand) if found.iter().any(|other| other.name == expand.name) => {}
+                Some(expand) => found.push(expand),
                 None => {
                     let names: Vec<_> = open.iter().map(|expand| expand.name).collect();
                     self.error(
@@ -348,19 +318,37 @@ impl<'a> Reader<'a> {
             }
         }
         let (param, op) = name.rsplit_once('.').unwrap_or((name, ""));
-        let filter = self
-            .resource
-            .filters
-            .iter()
-            .find(|filter| filter.param == param && filter.kind != Kind::Point);
-        let Some(filter) = filter else {
+        let is_id = param == BY_ID && matches!(op, "in" | "ne") && self.has_rows();
+        let filters = self.resource.filters.iter();
+        let mut filters = filters.chain(is_id.then_some(&ID));
+        let Some(filter) = filters.find(|filter| filter.param == param) else {
             self.unknown(name);
             return None;
         };
-        if filter.kind == Kind::Search && op.is_empty() {
-            return self.search(filter, name, text);
+        match (filter.kind, op) {
+            (_, "null") if !filter.null.is_empty() => self.null(filter, name, text),
+            (Kind::Search, "") => self.search(filter, name, text),
+            (Kind::Point | Kind::Search, _) => {
+                self.unknown(name);
+                None
+            }
+            _ => self.comparison(filter, name, op, text),
         }
-        self.comparison(filter, name, op, text)
+    }
+
+    /// A list of a hand-written route has its own statement.
+    fn has_rows(&self) -> bool {
+        !self.resource.sql.list.is_empty()
+    }
+
+    fn null(&mut self, filter: &Filter, name: &str, text: &str) -> Option<Condition> {
+        match self.value(Kind::Bool, name, text)? {
+            Value::Bool(is_null) => Some(Condition::Null {
+                sql: filter.null,
+                is_null,
+            }),
+            _ => None,
+        }
     }
 
     fn search(&mut self, filter: &Filter, name: &str, text: &str) -> Option<Condition> {
@@ -383,13 +371,19 @@ impl<'a> Reader<'a> {
         op: &str,
         text: &str,
     ) -> Option<Condition> {
+        let (sql, kind) = (filter.sql, filter.kind);
         let ranges = matches!(
-            filter.kind,
+            kind,
             Kind::Int | Kind::Bigint | Kind::Decimal | Kind::Time | Kind::Date
         );
         let op = match op {
             "" => "=",
-            "in" if matches!(filter.kind, Kind::Uuid | Kind::Text | Kind::Enum(_)) => {
+            "ne" => "<>",
+            "in" if matches!(
+                kind,
+                Kind::Uuid | Kind::Text | Kind::Formatted(_) | Kind::Enum(_)
+            ) =>
+            {
                 return self.list(filter, name, text);
             }
             "gte" if ranges => ">=",
@@ -401,11 +395,15 @@ impl<'a> Reader<'a> {
                 return None;
             }
         };
-        let value = self.value(filter.kind, name, text)?;
-        Some(Condition::Compare {
-            sql: filter.sql,
-            op,
-            value,
+        if kind == Kind::Time
+            && let Some(day) = Day::read(text)
+        {
+            return Some(on_day(sql, op, day));
+        }
+        let value = self.value(kind, name, text)?;
+        Some(match op {
+            "<>" => Condition::Not { sql, value },
+            op => Condition::Compare { sql, op, value },
         })
     }
 
@@ -416,13 +414,14 @@ impl<'a> Reader<'a> {
     }
 
     fn list(&mut self, filter: &Filter, name: &str, text: &str) -> Option<Condition> {
-        let parts: Vec<_> = text.split(',').collect();
+        let parts = values::split(text);
         if parts.len() > IN_MAX {
-            self.error(name, "length", format!("Use at most {IN_MAX} values."));
+            let detail = format!("Use at most {IN_MAX} values; there are {}.", parts.len());
+            self.error(name, "length", detail);
             return None;
         }
         let values = parts
-            .into_iter()
+            .iter()
             .map(|part| self.value(filter.kind, name, part))
             .collect::<Option<_>>()?;
         Some(Condition::In {
@@ -430,6 +429,22 @@ impl<'a> Reader<'a> {
             values,
         })
     }
+}
+
+/// A day is all of its times: up to it is up to its end, after it is from the next one on.
+fn on_day(sql: &'static str, op: &'static str, day: Day) -> Condition {
+    let (op, bound) = match op {
+        ">=" => (">=", day.start),
+        "<" => ("<", day.start),
+        "<=" => ("<", day.end),
+        ">" => (">=", day.end),
+        op => {
+            let is_on = op == "=";
+            return Condition::On { sql, day, is_on };
+        }
+    };
+    let value = Value::Time(bound);
+    Condition::Compare { sql, op, value }
 }
 
 #[cfg(test)]

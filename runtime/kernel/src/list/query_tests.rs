@@ -18,7 +18,10 @@ static THING: Resource = Resource {
     created_unseen: false,
     hides: false,
     page: 20,
-    sql: Sql::NONE,
+    sql: Sql {
+        list: "select",
+        ..Sql::NONE
+    },
     rules: Rules {
         read: &RULE,
         create: &RULE,
@@ -28,12 +31,13 @@ static THING: Resource = Resource {
         suspend: &RULE,
     },
     filters: &[
-        Filter::new("city_id", "t.city_id", Kind::Uuid),
+        Filter::new("city_id", "t.city_id", Kind::Uuid).nullable("t.city_id"),
+        Filter::new("name", "t.name", Kind::Text),
         Filter::new("state", "t.state", Kind::Enum(&["draft", "published"])),
         Filter::new("starts_at", "t.starts_at", Kind::Time),
         Filter::new("free", "t.free", Kind::Bool),
         Filter::new("q", "app.things_search", Kind::Search),
-        Filter::new("location", "app.things_public", Kind::Point),
+        Filter::new("location", "app.things_public", Kind::Point).nullable("t.location"),
     ],
     within: &["t.city_id"],
     public_to_all: true,
@@ -44,12 +48,15 @@ static THING: Resource = Resource {
         Expand::to("maker", "maker_id", &["user"]).hidden(),
     ],
     children: &[],
+    together: &[],
     transitions: &[],
     constraints: &[],
     encode: |_, _| Ok(()),
     create: None,
     update: None,
     private: &[],
+    fixed: &[],
+    moving: &[],
     hooks: &[],
 };
 
@@ -91,8 +98,11 @@ fn filters_become_typed_conditions() {
     assert_eq!(
         query.conditions[5],
         Condition::Near(Near {
-            view: "app.things_public",
-            column: "location",
+            places: Places {
+                column: "location",
+                own: "app.things_public",
+                beside: "",
+            },
             lat: 47.3769,
             lng: 8.5417,
             radius_m: 800
@@ -185,15 +195,146 @@ fn extremes_are_refused() {
         "location=1",
         "cursor=",
         "expand=",
-        "expand=city,city",
         "expand=maker",
         "state.in=",
     ] {
         assert!(read(text).is_err(), "{text}");
     }
     assert!(read(&format!("q={}", "a".repeat(201))).is_err());
-    assert!(read(&format!("state.in={}", vec!["draft"; 51].join(","))).is_err());
+    assert!(read(&format!("state.in={}", vec!["draft"; 101].join(","))).is_err());
     assert!(read("bbox=170,-20,-170,20").is_ok(), "over the date line");
+}
+
+#[test]
+fn a_list_goes_on_where_its_parameter_is_given_again() {
+    let names = |text: &str| match read(text).unwrap().conditions.pop() {
+        Some(Condition::In { values, .. }) => values.iter().map(Value::text).collect::<Vec<_>>(),
+        other => panic!("{text}: {other:?}"),
+    };
+    for (text, expected) in [
+        ("name.in=a,b", vec!["a", "b"]),
+        ("name.in=a&name.in=b", vec!["a", "b"]),
+        ("name.in=a,b&limit=5&name.in=c", vec!["a", "b", "c"]),
+        (
+            r"name.in=Bern\,%20Altstadt&name.in=b",
+            vec!["Bern, Altstadt", "b"],
+        ),
+        (r"name.in=a\&name.in=b", vec![r"a\", "b"]),
+    ] {
+        assert_eq!(names(text), expected, "{text}");
+    }
+    assert_eq!(
+        names(&format!("name.in={}", vec!["a"; 100].join(","))).len(),
+        100
+    );
+    let many = format!("name.in={0}&name.in={0}", vec!["a"; 51].join(","));
+    assert_eq!(
+        errors(read(&many).unwrap_err()),
+        [("name.in".to_owned(), "length")]
+    );
+    let expanded = |text: &str| {
+        let found = read(text).unwrap().expand;
+        found.iter().map(|one| one.name).collect::<Vec<_>>()
+    };
+    for text in [
+        "expand=city,host",
+        "expand=city&expand=host",
+        "expand=city,city&expand=host,city",
+    ] {
+        assert_eq!(expanded(text), ["city", "host"], "{text}");
+    }
+    assert_eq!(
+        read("name.in=a&name.in=b").unwrap().given,
+        read("name.in=a,b").unwrap().given,
+        "one cursor for both"
+    );
+}
+
+#[test]
+fn what_is_empty_or_another_can_be_asked_for() {
+    let one = |text: &str| read(text).unwrap().conditions.pop();
+    let null = |sql, is_null| Some(Condition::Null { sql, is_null });
+    assert_eq!(one("city_id.null=true"), null("t.city_id", true));
+    assert_eq!(one("location.null=false"), null("t.location", false));
+    assert!(matches!(
+        one("state.ne=draft"),
+        Some(Condition::Not { sql: "t.state", .. })
+    ));
+    let id = "0190b6a8-5f3e-7c1d-9b2a-4e6f8a1c2d3e";
+    assert!(matches!(
+        one(&format!("id.ne={id}")),
+        Some(Condition::Not { sql: "t.id", .. })
+    ));
+    assert!(matches!(
+        one(&format!("id.in={id},{id}")),
+        Some(Condition::In { sql: "t.id", .. })
+    ));
+    for (text, code) in [
+        ("city_id.null=1", "format"),
+        ("city_id.null=", "format"),
+        ("state.null=true", "unknown"),
+        ("q.null=true", "unknown"),
+        ("q.ne=x", "unknown"),
+        ("location.ne=1,2", "unknown"),
+        ("near.null=true", "unknown"),
+        ("id=0190b6a8-5f3e-7c1d-9b2a-4e6f8a1c2d3e", "unknown"),
+        ("id.gt=0190b6a8-5f3e-7c1d-9b2a-4e6f8a1c2d3e", "unknown"),
+        ("id.in=1", "format"),
+    ] {
+        assert_eq!(errors(read(text).unwrap_err())[0].1, code, "{text}");
+    }
+}
+
+#[test]
+fn a_day_is_all_of_its_times() {
+    let one = |text: &str| read(text).unwrap().conditions.pop();
+    let bound = |text: &str| match one(text) {
+        Some(Condition::Compare { op, value, .. }) => (op, value.text()),
+        other => panic!("{text}: {other:?}"),
+    };
+    for (text, op, time) in [
+        ("starts_at.gte=2026-11-27", ">=", "2026-11-27T00:00:00Z"),
+        ("starts_at.gt=2026-11-27", ">=", "2026-11-28T00:00:00Z"),
+        ("starts_at.lt=2026-11-27", "<", "2026-11-27T00:00:00Z"),
+        ("starts_at.lte=2026-11-27", "<", "2026-11-28T00:00:00Z"),
+        (
+            "starts_at.lte=2026-11-27T00:00Z",
+            "<=",
+            "2026-11-27T00:00:00Z",
+        ),
+        // A `+` that nobody escaped.
+        (
+            "starts_at=2026-11-27T01:00:00+01:00",
+            "=",
+            "2026-11-27T00:00:00Z",
+        ),
+        (
+            "starts_at=2026-11-27+01:00:00+01:00",
+            "=",
+            "2026-11-27T00:00:00Z",
+        ),
+        (
+            "starts_at=2026-11-27T01:00:00%2B01:00",
+            "=",
+            "2026-11-27T00:00:00Z",
+        ),
+    ] {
+        assert_eq!(bound(text), (op, time.to_owned()), "{text}");
+    }
+    assert!(matches!(
+        one("starts_at=2026-11-27"),
+        Some(Condition::On { is_on: true, .. })
+    ));
+    assert!(matches!(
+        one("starts_at.ne=2026-11-27"),
+        Some(Condition::On { is_on: false, .. })
+    ));
+    let error = read("starts_at=2026-11-27T10:00").unwrap_err();
+    assert!(
+        error.problem().errors[0]
+            .detail
+            .contains("2026-11-27T10:00Z")
+    );
 }
 
 #[test]

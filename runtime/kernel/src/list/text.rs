@@ -6,7 +6,7 @@
 mod found;
 
 use super::{
-    query::{Condition, Direction, Order, Query},
+    query::{Condition, Direction, Order, Places, Query},
     value::Value,
 };
 use crate::{
@@ -116,6 +116,17 @@ pub fn count(
     Ok(builder.finish(query.conditions.len() > 1))
 }
 
+/// Where the row is that has no place of its own.
+pub fn place_beside(places: Places, id: Uuid) -> Result<Statement, BoxDynError> {
+    let mut builder = Builder::new("select e.");
+    builder.push(places.column);
+    builder.push(" from ");
+    builder.push(places.beside);
+    builder.push(" as e");
+    builder.parent(Some(("e.id", id)))?;
+    Ok(builder.finish(true))
+}
+
 /// Is the row there for this caller?
 pub fn exists(resource: &'static Resource, id: Uuid) -> Result<Statement, BoxDynError> {
     let mut builder = Builder::new("select 1 from app.");
@@ -220,17 +231,36 @@ impl Builder {
                     self.list(values)?;
                     self.push(")");
                 }
+                Condition::Not { sql, value } => {
+                    self.push(sql);
+                    self.push(" is distinct from ");
+                    self.value(value)?;
+                }
+                Condition::Null { sql, is_null } => {
+                    self.push(sql);
+                    self.push(if *is_null { " is null" } else { " is not null" });
+                }
+                Condition::On { sql, day, is_on } => {
+                    self.push(if *is_on { "(" } else { "((" });
+                    self.push(sql);
+                    self.push(" >= ");
+                    self.bind(day.start)?;
+                    self.push(" and ");
+                    self.push(sql);
+                    self.push(" < ");
+                    self.bind(day.end)?;
+                    self.push(if *is_on { ")" } else { ") is not true)" });
+                }
                 Condition::Search { function, text } => self.search(function, text, wanted)?,
                 Condition::Near(near) => self.near(near, wanted)?,
                 Condition::Within {
-                    view,
-                    column,
+                    places,
                     west,
                     south,
                     east,
                     north,
                 } => {
-                    self.within(view, column, [*west, *south, *east, *north], wanted)?;
+                    self.within(*places, [*west, *south, *east, *north], wanted)?;
                 }
             }
         }
@@ -283,9 +313,8 @@ impl Builder {
                 self.push(direction);
                 self.push(", ");
             }
-            Order::Distance(column) => {
-                self.push("t.");
-                self.push(column);
+            Order::Distance(places) => {
+                self.place(places);
                 self.distance();
                 self.push(", ");
             }

@@ -1,8 +1,10 @@
 //! One value to compare with: read from text by its kind, bound as a parameter, written back as text.
 
+use super::time;
 use crate::{
+    input::normal_line,
     resource::Kind,
-    value::{parse_date, parse_time, write_time},
+    value::{parse_date, write_time},
 };
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{
@@ -37,10 +39,16 @@ impl Value {
                 .filter(|_| text.len() == 36)
                 .map(Self::Uuid),
             Kind::Text | Kind::Search => {
+                // Stored texts of one line have this form too, so a pasted blank or another normal form finds them.
+                let text = normal_line(text);
                 let fits =
                     !text.is_empty() && text.chars().count() <= TEXT_MAX && !text.contains('\0');
-                fits.then(|| Self::Text(text.to_owned()))
+                fits.then(|| Self::Text(text.into_owned()))
             }
+            Kind::Formatted(format) => match Self::read(Kind::Text, text) {
+                Ok(_) => Some(Self::Text(format.normal(text))),
+                Err(_) => None,
+            },
             Kind::Enum(values) => values.contains(&text).then(|| Self::Text(text.to_owned())),
             Kind::Int => text.parse().ok().map(Self::Int),
             Kind::Bigint => text.parse().ok().map(Self::Bigint),
@@ -50,11 +58,11 @@ impl Value {
                 "false" => Some(Self::Bool(false)),
                 _ => None,
             },
-            Kind::Time => parse_time(text).map(Self::Time),
+            Kind::Time => time::read(text).map(Self::Time),
             Kind::Date => parse_date(text).map(Self::Date),
             Kind::Point => None,
         };
-        ok.ok_or_else(|| expected(kind))
+        ok.ok_or_else(|| expected(kind, text))
     }
 
     pub fn bind(&self, arguments: &mut PgArguments) -> Result<(), BoxDynError> {
@@ -101,7 +109,7 @@ impl Value {
                     .unwrap_or(0.0)
                     .to_string(),
             ),
-            Kind::Text | Kind::Enum(_) | Kind::Search | Kind::Point => {
+            Kind::Text | Kind::Formatted(_) | Kind::Enum(_) | Kind::Search | Kind::Point => {
                 Self::Text(row.try_get(column)?)
             }
         })
@@ -111,7 +119,7 @@ impl Value {
 /// Sorted texts may be longer than those one may filter by, and hold any character.
 pub fn read_key(kind: Kind, text: String) -> Result<Value, String> {
     match kind {
-        Kind::Text | Kind::Enum(_) => Ok(Value::Text(text)),
+        Kind::Text | Kind::Formatted(_) | Kind::Enum(_) => Ok(Value::Text(text)),
         _ => Value::read(kind, &text),
     }
 }
@@ -125,16 +133,18 @@ fn is_decimal(text: &str) -> bool {
     plain(whole) && plain(fraction)
 }
 
-fn expected(kind: Kind) -> String {
+fn expected(kind: Kind, text: &str) -> String {
     match kind {
         Kind::Uuid => "Use an id such as 0190b6a8-5f3e-7c1d-9b2a-4e6f8a1c2d3e.".to_owned(),
-        Kind::Text | Kind::Search => format!("Use 1 to {TEXT_MAX} characters."),
+        Kind::Text | Kind::Formatted(_) | Kind::Search => {
+            format!("Use 1 to {TEXT_MAX} characters.")
+        }
         Kind::Enum(values) => format!("Use one of: {}.", values.join(", ")),
         Kind::Int => format!("Use a whole number from {} to {}.", i32::MIN, i32::MAX),
         Kind::Bigint => "Use a whole number of at most 64 bits.".to_owned(),
         Kind::Decimal => "Use a number such as 4.5.".to_owned(),
         Kind::Bool => "Use true or false.".to_owned(),
-        Kind::Time => "Use a time such as 2026-05-01T18:00:00Z.".to_owned(),
+        Kind::Time => time::expected(text),
         Kind::Date => "Use a date such as 2026-05-01.".to_owned(),
         Kind::Point => "Use latitude and longitude.".to_owned(),
     }
@@ -143,6 +153,22 @@ fn expected(kind: Kind) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::input::Format;
+
+    #[test]
+    fn formatted_texts_are_found_however_they_are_written() {
+        for (format, sent, stored) in [
+            (Format::Code, " summer 25", "SUMMER25"),
+            (Format::Currency, "eur", "EUR"),
+            (Format::Phone, "0041 44 668 18 00", "+41446681800"),
+            (Format::Timezone, "US/Eastern", "America/New_York"),
+            (Format::Currency, "no such", "NO SUCH"),
+        ] {
+            let read = Value::read(Kind::Formatted(format), sent).unwrap();
+            assert_eq!(read.text(), stored);
+        }
+        assert!(Value::read(Kind::Formatted(Format::Code), "").is_err());
+    }
 
     #[test]
     fn values_are_read_strictly_and_written_back() {

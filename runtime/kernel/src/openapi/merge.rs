@@ -66,6 +66,9 @@ fn tags(document: &mut Value) -> Vec<Value> {
     tags
 }
 
+/// The shared answer that stands for what any request may be answered with.
+const OTHERS: &str = "OtherProblem";
+
 /// Gives every operation the problem answers that the layers around all routes may send, in the one shared form.
 fn complete(document: &Value, other: &mut Value) {
     let shared = shared_problems(document);
@@ -84,27 +87,41 @@ fn complete(document: &Value, other: &mut Value) {
         for (status, answer) in responses {
             let answer = match shared.iter().find(|(known, _)| *known == status) {
                 Some((_, name)) => reference(name, answer.get("description")),
+                // A problem of the application alone, such as a declined card.
+                None if status.starts_with(['4', '5']) && answer.get("content").is_none() => {
+                    reference(OTHERS, answer.get("description"))
+                }
                 None => answer,
             };
             answers.push((status, answer));
         }
-        let expected: &[&str] = match (is_plain, has_body) {
-            (true, _) => &[],
-            (false, true) => &[
-                "400", "401", "408", "413", "415", "422", "429", "431", "500", "503",
-            ],
-            (false, false) => &["400", "401", "429", "431", "500", "503"],
-        };
-        for status in expected {
-            let known = shared.iter().find(|(known, _)| known == status);
-            if let (Some((_, name)), false) =
-                (known, answers.iter().any(|(given, _)| given == status))
-            {
-                answers.push(((*status).to_owned(), reference(name, None)));
+        let mut add = |status: &str, name: &str| {
+            if !answers.iter().any(|(given, _)| given == status) {
+                answers.push((status.to_owned(), reference(name, None)));
             }
+        };
+        if let (false, true, Some((status, name))) = (
+            is_plain,
+            has_body,
+            shared.iter().find(|(known, _)| known == "422"),
+        ) {
+            add(status, name);
+        }
+        if !is_plain {
+            add("default", OTHERS);
+        }
+        // Linters want to see one refusal by its number. Whoever asks too often is refused everywhere.
+        let has_refusal = answers.iter().any(|(status, _)| status.starts_with('4'));
+        let too_many = shared.iter().find(|(known, _)| known == "429");
+        if let (false, Some((status, name))) = (has_refusal, too_many) {
+            answers.push((status.clone(), reference(name, None)));
         }
         answers.sort_by(|(one, _), (other, _)| one.cmp(other));
         operation["responses"] = Value::Object(answers.into_iter().collect());
+        if operation["security"] == json!([{}]) {
+            // Whoever only offers "nothing" means that nothing is asked for.
+            operation["security"] = json!([]);
+        }
         if let Some(operation) = operation.as_object_mut() {
             operation.remove("x-plain");
         }
@@ -121,6 +138,7 @@ fn shared_problems(document: &Value) -> Vec<(String, String)> {
         answer["content"]["application/problem+json"]["example"]["status"].as_u64()
     };
     responses
+        .filter(|(name, _)| *name != OTHERS)
         .filter_map(|(name, answer)| Some((status(answer)?.to_string(), name.clone())))
         .collect()
 }

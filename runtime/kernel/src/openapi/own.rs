@@ -15,7 +15,7 @@ pub fn document() -> Value {
                 "summary": "Get this document",
                 "description": "The OpenAPI document of all routes. Its ETag changes when the document does.",
                 "parameters": [{"$ref": "#/components/parameters/IfNoneMatch"}],
-                "security": [{}],
+                "security": [],
                 "responses": {
                     "200": {
                         "description": "The document.",
@@ -25,12 +25,64 @@ pub fn document() -> Value {
                     "304": {"$ref": "#/components/responses/NotModified"},
                 },
             }},
+            "/": {"get": {
+                "tags": [tag],
+                "operationId": "getHome",
+                "summary": "What this is and where to go",
+                "description": "A page for people whose browser asks for one, JSON for everybody else.",
+                "security": [],
+                "responses": {
+                    "200": {
+                        "description": "Name, a sentence about it, and paths.",
+                        "content": {
+                            "application/json": {"schema": {
+                                "type": "object",
+                                "required": ["name", "about", "links"],
+                                "properties": {
+                                    "name": {"type": "string"},
+                                    "about": {"type": "string"},
+                                    "links": {"type": "object", "additionalProperties": {"type": "string"}},
+                                },
+                            }},
+                            "text/html": {"schema": {"type": "string"}},
+                        },
+                    },
+                },
+            }},
+            "/openapi/{file}": {"get": {
+                "tags": [tag],
+                "operationId": "getPartOfDocument",
+                "summary": "Get a part of this document",
+                "description": "The operations of one group of tags and what they refer to, for readers that find the whole too long. The \
+                                name of a group in lower case, words joined by `-`, is the name of its file.",
+                "parameters": [
+                    {
+                        "name": "file",
+                        "in": "path",
+                        "required": true,
+                        "description": "Name of the group, and `.json`.",
+                        "schema": {"type": "string", "pattern": "^[a-z0-9-]+\\.json$"},
+                        "example": "about-the-api.json",
+                    },
+                    {"$ref": "#/components/parameters/IfNoneMatch"},
+                ],
+                "security": [{}],
+                "responses": {
+                    "200": {
+                        "description": "The part.",
+                        "headers": {"ETag": {"$ref": "#/components/headers/ETag"}},
+                        "content": {"application/json": {"schema": {"type": "object"}}},
+                    },
+                    "304": {"$ref": "#/components/responses/NotModified"},
+                    "404": {"description": ""},
+                },
+            }},
             "/problems": {"get": {
                 "tags": [tag],
                 "operationId": "listProblems",
                 "summary": "List the problem types",
                 "description": "A page with every kind of problem that the API answers with.",
-                "security": [{}],
+                "security": [],
                 "x-plain": true,
                 "responses": {"200": page("The page."), "429": {"description": ""}},
             }},
@@ -47,7 +99,7 @@ pub fn document() -> Value {
                     "schema": {"type": "string", "pattern": "^[a-z-]+$"},
                     "example": "not-found",
                 }],
-                "security": [{}],
+                "security": [],
                 "x-plain": true,
                 "responses": {"200": page("The page."), "404": {"description": ""}, "429": {"description": ""}},
             }},
@@ -56,7 +108,7 @@ pub fn document() -> Value {
                 "operationId": "getLiveness",
                 "summary": "Is the server alive?",
                 "description": "Answers as long as the process does, without asking the database.",
-                "security": [{}],
+                "security": [],
                 "x-plain": true,
                 "responses": {"200": {"description": "`ok`", "content": {"text/plain": {"schema": {"type": "string"}}}}},
             }},

@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
+use serde_json::Value;
 use std::sync::{Arc, OnceLock};
 use utoipa_swagger_ui::{Config, serve};
 
@@ -41,21 +42,27 @@ async fn file(Path(name): Path<String>) -> Result<Response> {
     Ok((headers, Body::from(file.bytes.into_owned())).into_response())
 }
 
+/// Only for `serve`, whose own initializer is not served.
 fn config() -> Arc<Config<'static>> {
     static CONFIG: OnceLock<Arc<Config<'static>>> = OnceLock::new();
-    CONFIG
-        .get_or_init(|| {
-            let config = Config::from(PATH)
-                .persist_authorization(true)
-                .deep_linking(true)
-                .doc_expansion("none")
-                .default_models_expand_depth(0)
-                .default_model_rendering("example")
-                .display_request_duration(true)
-                .filter(true)
-                // Otherwise the page would send the document to a validator elsewhere.
-                .validator_url("none");
-            Arc::new(config)
-        })
-        .clone()
+    CONFIG.get_or_init(|| Arc::new(Config::from(PATH))).clone()
+}
+
+/// Starts Swagger UI with what it lacks (`docs/`) and with the documents to choose from.
+pub fn initializer(urls: &Value) -> Response {
+    const PLUGINS: &str = include_str!("docs/plugins.js");
+    const START: &str = include_str!("docs/initializer.js");
+    let start = START.replace("/*urls*/ []", &urls.to_string());
+    let headers = [
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/javascript"),
+        ),
+        (
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("public, no-cache"),
+        ),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+    ];
+    (headers, format!("{PLUGINS}\n{start}")).into_response()
 }

@@ -16,12 +16,14 @@ const GENERATED: &str = r##"{
   "info": {"title": "Test", "version": "1.0.0"},
   "tags": [{"name": "Things", "description": "Things."}],
   "x-tagGroups": [{"name": "All", "tags": ["Things"]}],
-  "paths": {"/things": {"get": {"tags": ["Things"], "responses": {"200": {"description": "The page."}}}}},
+  "paths": {"/things": {"get": {"tags": ["Things"], "responses": {"200": {"description": "The page."},
+    "default": {"description": "others", "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}}}}},
   "components": {
     "schemas": {"Problem": {"type": "object", "description": "the generated one"}},
     "responses": {
       "Unauthorized": {"description": "401", "content": {"application/problem+json": {"example": {"status": 401}}}},
       "Conflict": {"description": "409", "content": {"application/problem+json": {"example": {"status": 409}}}},
+      "OtherProblem": {"description": "others", "content": {"application/problem+json": {"example": {"status": 429}}}},
       "NotModified": {"description": "304"}
     },
     "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}
@@ -116,8 +118,8 @@ fn problem_answers_take_the_shared_form() {
     let responses = &merged()["paths"]["/sessions"]["post"]["responses"];
     assert_eq!(responses["201"]["description"], "Signed in.");
     assert_eq!(
-        responses["401"],
-        json!({"$ref": "#/components/responses/Unauthorized"}),
+        responses["default"],
+        json!({"$ref": "#/components/responses/OtherProblem"}),
         "added"
     );
     assert_eq!(
@@ -152,14 +154,21 @@ fn the_handbook_lists_every_problem_type() {
 
 #[tokio::test]
 async fn the_document_has_an_etag() {
-    let app = router(GENERATED, HandWritten::openapi);
+    let app = router(
+        GENERATED,
+        HandWritten::openapi,
+        vec!["/".to_owned()],
+        Vec::new(),
+    );
     let first = get(&app, "/openapi.json", None).await;
     assert_eq!(first.status(), StatusCode::OK);
     assert_eq!(first.headers()["content-type"], "application/json");
     let etag = first.headers()["etag"].to_str().unwrap().to_owned();
+    let mut whole = merged();
+    whole["servers"] = json!([{"url": "/"}]);
     assert_eq!(
         serde_json::from_slice::<Value>(&body(first).await).unwrap(),
-        merged()
+        whole
     );
     let again = get(&app, "/openapi.json", Some(&etag)).await;
     assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
@@ -170,7 +179,12 @@ async fn the_document_has_an_etag() {
 
 #[tokio::test]
 async fn swagger_ui_is_served_from_the_binary() {
-    let app = router(GENERATED, HandWritten::openapi);
+    let app = router(
+        GENERATED,
+        HandWritten::openapi,
+        vec!["/".to_owned()],
+        Vec::new(),
+    );
     assert_eq!(
         get(&app, "/docs", None).await.headers()["location"],
         "/docs/"
@@ -190,10 +204,19 @@ async fn swagger_ui_is_served_from_the_binary() {
     let script =
         String::from_utf8(body(get(&app, "/docs/swagger-initializer.js", None).await).await)
             .unwrap();
-    assert!(script.contains("\"url\": \"/openapi.json\""), "{script}");
-    assert!(
-        script.contains("\"persistAuthorization\": true"),
-        "{script}"
+    for (name, url) in [
+        ("Everything", "/openapi.json"),
+        ("All", "/openapi/all.json"),
+        ("About the API", "/openapi/about-the-api.json"),
+    ] {
+        let entry = json!({"name": name, "url": url}).to_string();
+        assert!(script.contains(&entry), "{entry} in {script}");
+        assert_eq!(get(&app, url, None).await.status(), StatusCode::OK);
+    }
+    assert!(script.contains("persistAuthorization: true"), "{script}");
+    assert_eq!(
+        get(&app, "/openapi/other.json", None).await.status(),
+        StatusCode::NOT_FOUND
     );
     assert_eq!(
         get(&app, "/docs/swagger-ui-bundle.js", None).await.status(),
@@ -224,4 +247,32 @@ async fn body(response: Response<Body>) -> Vec<u8> {
         .unwrap()
         .to_bytes()
         .to_vec()
+}
+
+#[tokio::test]
+async fn a_part_has_the_operations_of_its_group_and_what_they_refer_to() {
+    let app = router(
+        GENERATED,
+        HandWritten::openapi,
+        vec!["/".to_owned()],
+        vec![("Signed in.".into(), "Done so.".into())],
+    );
+    let part: Value =
+        serde_json::from_slice(&body(get(&app, "/openapi/sessions.json", None).await).await)
+            .unwrap();
+    assert_eq!(part["info"]["title"], "Test: Sessions");
+    let paths: Vec<&String> = part["paths"].as_object().unwrap().keys().collect();
+    assert_eq!(paths, ["/me", "/sessions"]);
+    assert_eq!(
+        part["paths"]["/sessions"]["post"]["responses"]["201"]["description"], "Done so.",
+        "examples are replaced"
+    );
+    let schemas: Vec<&String> = part["components"]["schemas"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .collect();
+    assert_eq!(schemas, ["SignIn"]);
+    assert!(part["components"]["securitySchemes"]["bearer"].is_object());
+    assert!(part["x-tagGroups"].is_null());
 }

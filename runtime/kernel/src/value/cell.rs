@@ -22,8 +22,8 @@ pub struct Column {
     /// With quotes and colon: `"title":`
     pub key: &'static str,
     pub write: fn(PgValueRef<'_>, &mut Vec<u8>) -> Result<(), BoxDynError>,
-    /// Left out when null: the caller may not see it.
-    pub omit_null: bool,
+    /// Left out where the caller may not see it. What may be seen and is empty is null.
+    pub private: bool,
 }
 
 /// Reads the column at a position.
@@ -31,22 +31,34 @@ pub fn column<T: Cell>(row: &PgRow, i: usize) -> Result<T, sqlx::Error> {
     T::read(row.try_get_raw(i)?).map_err(|source| at(i, source))
 }
 
-/// Writes a row as a JSON object. One column more than the entity has is `allowed_actions`.
+/// Writes a row as members of a JSON object, each after a comma: what comes first, says whose they are.
+/// Behind its columns an entity with private ones has which of them the caller sees, bit by bit. One column more is
+/// `allowed_actions`.
 pub fn encode_row(row: &PgRow, columns: &[Column], out: &mut Vec<u8>) -> Result<(), sqlx::Error> {
-    out.push(b'{');
-    let start = out.len();
-    for (i, column) in columns.iter().enumerate() {
-        write_cell(row, i, column, start, out)?;
+    let mut end = columns.len();
+    let mut seen = 0;
+    if columns.iter().any(|column| column.private) {
+        seen = row.try_get::<Option<i64>, _>(end)?.unwrap_or(0);
+        end += 1;
     }
-    if row.len() > columns.len() {
+    for (i, column) in columns.iter().enumerate() {
+        if column.private {
+            let is_seen = seen & 1 == 1;
+            seen >>= 1;
+            if !is_seen {
+                continue;
+            }
+        }
+        write_cell(row, i, column, out)?;
+    }
+    if row.len() > end {
         let actions = Column {
             key: "\"allowed_actions\":",
             write: Vec::<String>::write,
-            omit_null: false,
+            private: false,
         };
-        write_cell(row, columns.len(), &actions, start, out)?;
+        write_cell(row, end, &actions, out)?;
     }
-    out.push(b'}');
     Ok(())
 }
 
@@ -54,19 +66,12 @@ fn write_cell(
     row: &PgRow,
     i: usize,
     column: &Column,
-    start: usize,
     out: &mut Vec<u8>,
 ) -> Result<(), sqlx::Error> {
     let value = row.try_get_raw(i)?;
-    let is_null = value.is_null();
-    if is_null && column.omit_null {
-        return Ok(());
-    }
-    if out.len() > start {
-        out.push(b',');
-    }
+    out.push(b',');
     out.extend_from_slice(column.key.as_bytes());
-    if is_null {
+    if value.is_null() {
         out.extend_from_slice(b"null");
         return Ok(());
     }

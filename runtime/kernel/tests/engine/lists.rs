@@ -192,7 +192,11 @@ async fn filters_and_search_narrow_the_list() {
         .by(&token)
         .send()
         .await;
-    assert_eq!(titles(&own.json).len(), 20, "search finds what is public");
+    assert_eq!(
+        titles(&own.json).len(),
+        25,
+        "search finds what is public, and what is the caller's own"
+    );
     let wrong = world.get("/things?rank=x&color=red&limit=500").send().await;
     assert_eq!(
         (

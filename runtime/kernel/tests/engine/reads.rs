@@ -156,7 +156,7 @@ async fn related_objects_come_along_when_asked() {
     let answer = world.get(&format!("{path}?expand=city")).send().await;
     assert_eq!(
         answer.json["city"],
-        json!({"id": city, "name": "Bern", "version": 1})
+        json!({"object": "city", "id": city, "name": "Bern", "version": 1})
     );
     sqlx::query("update app.cities set status = 'archived'")
         .execute(&world.root)

@@ -93,7 +93,7 @@ begin
     end if;
   end if;
   if sec.action() = 'update' and new.rank is distinct from old.rank and new.rank > 500 and not sec.is_admin() then
-    raise exception 'field rank' using errcode = '42501';
+    raise exception 'fields rank' using errcode = '42501';
   end if;
   if sec.setting('reason') is not null then
     insert into audit.reasons values (sec.setting('reason'), sec.action(), sec.uid(), sec.setting('request_id'));
@@ -138,9 +138,57 @@ create function app.things_search(p_text text, p_half boolean, p_within text[], 
   order by id desc limit p_wanted
 $$;
 grant execute on function app.things_search(text, boolean, text[], uuid, int) to kernel_test_app;
+create function app.things_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language sql stable security definer as $$
+  select id from app.things
+  where status = 'active' and state <> 'published' and owner_id = sec.uid() and (p_before is null or id < p_before)
+    and title ilike '%' || replace(p_text, '%', '\%') || '%'
+    and (cardinality(p_within) = 0 or city_id::text = any(p_within))
+  order by id desc limit p_wanted
+$$;
+grant execute on function app.things_search_own(text, boolean, text[], uuid, int) to kernel_test_app;
 
 grant usage on schema app, sec, audit to kernel_test_app, kernel_test_job;
 grant select on app.cities, app.things to kernel_test_app, kernel_test_job;
 grant insert (title, rank, city_id), update (title, rank, status, state) on app.things to kernel_test_app;
 grant update (title) on app.things to kernel_test_job;
 grant insert, select on audit.reasons to kernel_test_app;
+
+-- As generated.
+create function sec.broken_checks(p_table text, p_row jsonb, p_unknown text[], p_rest_is_null boolean, p_checks text[]) returns setof text
+  language plpgsql stable set search_path = '' as $$
+-- Which of these checks a row like this would break; asked when it is refused anyway, to tell all that is wrong at
+-- once. A check is left out if one of its columns is not known, or is none that would be null.
+declare
+  v_table constant pg_catalog.regclass := pg_catalog.format('app.%I', p_table)::pg_catalog.regclass;
+  v_check record;
+  v_broken boolean;
+begin
+  for v_check in
+    select c.conname, pg_catalog.pg_get_expr(c.conbin, c.conrelid) as rule, (
+      select pg_catalog.jsonb_object_agg(a.attname, p_row -> a.attname) from pg_catalog.pg_attribute a
+      where a.attrelid = c.conrelid and a.attnum = any (c.conkey) and p_row ? a.attname
+    ) as known
+    from pg_catalog.pg_constraint c
+    where c.conrelid = v_table and c.contype = 'c' and c.conname = any (p_checks)
+      and not exists (
+        select from pg_catalog.pg_attribute a
+        where a.attrelid = c.conrelid and a.attnum = any (c.conkey)
+          and (a.attname = any (p_unknown)
+            or not p_row ? a.attname and (not p_rest_is_null or a.attnotnull or a.atthasdef))
+      )
+    order by c.conname
+  loop
+    begin
+      execute pg_catalog.format(
+        'select not (%s) from pg_catalog.jsonb_populate_record(null::%s, $1)', v_check.rule, v_table
+      ) into v_broken using coalesce(v_check.known, '{}');
+      if v_broken then
+        return next v_check.conname;
+      end if;
+    exception when data_exception then
+      null;
+    end;
+  end loop;
+end
+$$;

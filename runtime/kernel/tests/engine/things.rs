@@ -89,12 +89,15 @@ pub static CITY: Resource = Resource {
     sorts: &[],
     expands: &[],
     children: &[Child::new("things", "thing", "t.city_id")],
+    together: &[],
     transitions: &[],
     constraints: &[],
     encode: City::encode,
     create: None,
     update: None,
     private: &[],
+    fixed: &[],
+    moving: &[],
     hooks: &[],
 };
 
@@ -177,6 +180,7 @@ pub static THING: Resource = Resource {
     sorts: &[Sort::new("rank", "t.rank", Kind::Int), Sort::new("title", "t.title", Kind::Text)],
     expands: &[Expand::to("city", "city_id", &["city"])],
     children: &[],
+    together: &[],
     transitions: &[
         Transition {
             name: "publish",
@@ -204,5 +208,7 @@ pub static THING: Resource = Resource {
     create: Some(CreateThing::decode),
     update: Some(UpdateThing::decode),
     private: &[],
+    fixed: &[],
+    moving: &[],
     hooks: &["create", "update"],
 };

@@ -169,7 +169,7 @@ async fn refusals_of_an_update_come_in_their_order() {
         (&admin, draft, &good, stale, 403),
         (&mine, open, &good, "", 428),
         (&mine, open, &good, stale, 412),
-        (&mine, open, &good, "W/\"1-0\"", 412),
+        (&mine, open, &good, "W/\"7-0\"", 412),
     ];
     for (who, id, body, tag, status) in cases {
         for method in ["PATCH", "PUT"] {
@@ -191,7 +191,7 @@ async fn refusals_of_an_update_come_in_their_order() {
     let malformed = world
         .request("PATCH", &format!("/things/{open}"))
         .by(&mine)
-        .header("if-match", "1")
+        .header("if-match", "one")
         .json(good);
     assert_eq!(malformed.send().await.status, 400);
     assert_eq!(state(&world).await, before);

@@ -55,7 +55,7 @@ select 'the server may read ' || t.name || ', a view that goes around row-level 
 from tables t, server s
 where t.relkind in ('v', 'm') and has_any_column_privilege(s.oid, t.oid, 'select')
   and not coalesce(t.reloptions::text, '') ~ 'security_invoker=(on|true)'
-  and not (t.nspname = 'app' and t.relname like '%\_public' and pg_get_userbyid(t.relowner) = 'culturepass_authz')
+  and not (t.nspname = 'app' and t.relname ~ '_public(_else)?$' and pg_get_userbyid(t.relowner) = 'culturepass_authz')
 union
 select s.rolname || ' may create objects in schema ' || n.nspname
 from pg_namespace n, server s

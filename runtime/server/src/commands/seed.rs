@@ -1,9 +1,10 @@
 //! `seed`: loads data; what is there already stays.
 
 use crate::{
-    cli::{Seed, SeedWhat},
-    seed::{demo, reference},
+    cli::{App, Seed, SeedWhat},
+    seed::{demo, reference, trade},
     settings::{Common, Environment, Secret},
+    wire::{build, parts},
 };
 use anyhow::{Context, Result, bail};
 use app::sessions::password_hash;
@@ -16,11 +17,14 @@ pub const PASSWORD: &str = "seven small elephants";
 
 pub async fn run(common: &Common, arguments: &Seed) -> Result<()> {
     let is_production = common.environment == Environment::Production;
-    if is_production && matches!(arguments.what, SeedWhat::Demo) {
+    if is_production && !matches!(arguments.what, SeedWhat::Reference) {
         bail!(
             "the demonstration accounts, one of them a platform administrator, have a password that everybody knows; \
              set CULTUREPASS_ENV=development if this database is for trying things"
         );
+    }
+    if let SeedWhat::Trade(app) = &arguments.what {
+        return trade(common, app).await;
     }
     let url = arguments.owner.database_url.require()?;
     let options: PgConnectOptions = url.expose_secret().parse().context("DATABASE_URL")?;
@@ -42,8 +46,22 @@ pub async fn run(common: &Common, arguments: &Seed) -> Result<()> {
                 if added { "added" } else { "there already" }
             );
         }
+        // Through the API, above.
+        SeedWhat::Trade(_) => {}
     }
     connection.close().await?;
+    Ok(())
+}
+
+async fn trade(common: &Common, app: &App) -> Result<()> {
+    let built = build(parts(common, app, None)?)?;
+    let router = built.router.clone();
+    let made = trade::make(&built.app, router, &app.stripe.stripe_url).await?;
+    built.db.close().await;
+    println!(
+        "orders of the demonstration: {}",
+        if made { "made" } else { "there already" }
+    );
     Ok(())
 }
 

@@ -71,3 +71,7 @@ secret!(
     /// Password of `SMTP_USER`.
     SmtpPassword, smtp_password, smtp_password_file, "SMTP_PASSWORD", "SMTP_PASSWORD_FILE"
 );
+secret!(
+    /// Secret key of the account at Stripe, `sk_…` or `rk_…`. Without it nothing can be paid by card.
+    StripeSecretKey, stripe_secret_key, stripe_secret_key_file, "STRIPE_SECRET_KEY", "STRIPE_SECRET_KEY_FILE"
+);

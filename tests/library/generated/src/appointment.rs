@@ -49,6 +49,7 @@ macro_rules! columns { () => {
 pub static APPOINTMENT: Resource = Resource {
     name: "appointment", plural: "appointments", path: "appointments", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Appointment::encode, create: Some(CreateAppointment::decode), update: None, private: &[], hooks: &[],
+    fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -82,6 +83,7 @@ pub static APPOINTMENT: Resource = Resource {
         Expand::to("member", "member_id", &["member"]),
     ],
     children: &[],
+    together: &[],
     transitions: &[],
     constraints: &[
         Constraint::conflict("appointments_member_id_role_key", "/role", "there is already an appointment with this member and role"),

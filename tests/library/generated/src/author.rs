@@ -64,6 +64,7 @@ macro_rules! fresh { () => {
 pub static AUTHOR: Resource = Resource {
     name: "author", plural: "authors", path: "authors", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Author::encode, create: Some(CreateAuthor::decode), update: Some(UpdateAuthor::decode), private: &[], hooks: &[],
+    fixed: &["id", "status", "version", "created_at", "updated_at", "object"], moving: &["work_count", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -98,17 +99,18 @@ pub static AUTHOR: Resource = Resource {
     filters: &[
         Filter::new("q", "app.authors_search", Kind::Search),
         Filter::new("name", "t.name", Kind::Text),
-        Filter::new("born_on", "t.born_on", Kind::Date),
+        Filter::new("born_on", "t.born_on", Kind::Date).nullable("t.born_on"),
     ],
     within: &[], public_to_all: true,
     sorts: &[
-        Sort::new("name", "t.name", Kind::Text),
+        Sort::new("name", "t.name collate \"und-x-icu\"", Kind::Text),
         Sort::new("work_count", "counts.work_count", Kind::Bigint),
     ],
     expands: &[],
     children: &[
         Child::new("works", "book_author", "t.author_id"),
     ],
+    together: &[],
     transitions: &[],
     constraints: &[
         Constraint::invalid("authors_died_on_check", "/died_on", "must hold: died_on ≥ born_on"),

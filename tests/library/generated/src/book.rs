@@ -19,7 +19,7 @@ pub struct Book {
     pub copies: i32,
     pub shelf_height: Option<f64>,
     pub is_reference: bool,
-    #[entity(omit_null)]
+    #[entity(private)]
     pub purchase_cents: Option<i64>,
     pub currency: String,
     pub keywords: Option<Vec<String>>,
@@ -81,7 +81,7 @@ macro_rules! columns { () => {
     "t.id, t.status, t.summary, t.homepage, t.title, t.isbn, t.published_on, t.language, t.copies,
     t.shelf_height::float8, t.is_reference, p.purchase_cents, t.currency, t.keywords, t.category_id,
     t.on_loan::int8, counts.reservation_count::int8, coalesce(t.copies > t.on_loan, false) as at_hand, t.version,
-    t.created_at, t.updated_at"
+    t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip]
@@ -105,6 +105,7 @@ macro_rules! sets { () => {
 pub static BOOK: Resource = Resource {
     name: "book", plural: "books", path: "books", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Book::encode, create: Some(CreateBook::decode), update: Some(UpdateBook::decode), private: &["purchase_cents"], hooks: &[],
+    fixed: &["id", "status", "version", "created_at", "updated_at", "object"], moving: &["on_loan", "reservation_count", "at_hand", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -143,15 +144,15 @@ pub static BOOK: Resource = Resource {
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_DELETE, restore: &CAN_CREATE, suspend: &Nobody },
     filters: &[
         Filter::new("q", "app.books_search", Kind::Search),
-        Filter::new("isbn", "t.isbn", Kind::Text),
-        Filter::new("published_on", "t.published_on", Kind::Date),
-        Filter::new("language", "t.language", Kind::Text),
+        Filter::new("isbn", "t.isbn", Kind::Text).nullable("t.isbn"),
+        Filter::new("published_on", "t.published_on", Kind::Date).nullable("t.published_on"),
+        Filter::new("language", "t.language", Kind::Formatted(kernel::input::Format::Locale)),
         Filter::new("is_reference", "t.is_reference", Kind::Bool),
         Filter::new("category_id", "t.category_id", Kind::Uuid),
     ],
     within: &[], public_to_all: true,
     sorts: &[
-        Sort::new("title", "t.title", Kind::Text),
+        Sort::new("title", "t.title collate \"und-x-icu\"", Kind::Text),
         Sort::new("on_loan", "t.on_loan", Kind::Bigint),
         Sort::new("reservation_count", "counts.reservation_count", Kind::Bigint),
     ],
@@ -162,6 +163,9 @@ pub static BOOK: Resource = Resource {
         Child::new("authors", "book_author", "t.book_id"),
         Child::new("loans", "loan", "t.book_id"),
         Child::new("reservations", "reservation", "t.book_id"),
+    ],
+    together: &[
+        Together { name: "authors", entity: "book_author", column: "book_id", type_column: None, max: 12 },
     ],
     transitions: &[],
     constraints: &[

@@ -60,6 +60,7 @@ macro_rules! columns { () => {
 pub static BOOK_AUTHOR: Resource = Resource {
     name: "book_author", plural: "book_authors", path: "book-authors", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: true, hides: true, page: 20,
     encode: BookAuthor::encode, create: Some(CreateBookAuthor::decode), update: Some(UpdateBookAuthor::decode), private: &[], hooks: &[],
+    fixed: &["id", "status", "book_id", "author_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -103,6 +104,7 @@ pub static BOOK_AUTHOR: Resource = Resource {
         Expand::to("author", "author_id", &["author"]),
     ],
     children: &[],
+    together: &[],
     transitions: &[],
     constraints: &[
         Constraint::conflict("book_authors_book_id_author_id_part_key", "/part", "there is already a book author with this book and author and part"),

@@ -63,6 +63,7 @@ macro_rules! fresh { () => {
 pub static CATEGORY: Resource = Resource {
     name: "category", plural: "categories", path: "categories", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Category::encode, create: Some(CreateCategory::decode), update: Some(UpdateCategory::decode), private: &[], hooks: &[],
+    fixed: &["id", "status", "version", "created_at", "updated_at", "object"], moving: &["book_count", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -95,11 +96,11 @@ pub static CATEGORY: Resource = Resource {
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &Nobody },
     filters: &[
         Filter::new("q", "app.categories_search", Kind::Search),
-        Filter::new("parent_id", "t.parent_id", Kind::Uuid),
+        Filter::new("parent_id", "t.parent_id", Kind::Uuid).nullable("t.parent_id"),
     ],
     within: &[], public_to_all: true,
     sorts: &[
-        Sort::new("name", "t.name", Kind::Text),
+        Sort::new("name", "t.name collate \"und-x-icu\"", Kind::Text),
         Sort::new("book_count", "counts.book_count", Kind::Bigint),
     ],
     expands: &[
@@ -109,6 +110,7 @@ pub static CATEGORY: Resource = Resource {
         Child::new("children", "category", "t.parent_id"),
         Child::new("books", "book", "t.category_id"),
     ],
+    together: &[],
     transitions: &[],
     constraints: &[
         Constraint::conflict("categories_shelf_mark_key", "/shelf_mark", "there is already a category with this shelf mark"),

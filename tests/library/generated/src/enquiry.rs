@@ -9,6 +9,10 @@ use macros::{Choice, Entity, Input};
 #[rustfmt::skip]
 pub enum EnquiryDesk { Lending, Administration }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Choice)]
+#[rustfmt::skip]
+pub enum EnquiryState { Open, Claimed, Answered }
+
 /// A question that anybody may leave at the desk, also without a card. Only the staff reads it, and what is for the administration only they do.
 #[derive(Debug, Clone, Entity)]
 pub struct Enquiry {
@@ -17,7 +21,13 @@ pub struct Enquiry {
     pub question: String,
     pub answer_to: Option<String>,
     pub desk: EnquiryDesk,
+    pub state: EnquiryState,
+    pub claimed_at: Option<DateTime<Utc>>,
     pub book_id: Option<Uuid>,
+    /// Who looks after it.
+    pub claimed_by_id: Option<Uuid>,
+    /// Who keeps the answer for the next who asks.
+    pub keeper_id: Option<Uuid>,
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -44,25 +54,35 @@ pub struct UpdateEnquiry {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.status, t.question, t.answer_to::text, t.desk, t.book_id, t.version, t.created_at, t.updated_at"
+    "t.id, t.status, t.question, t.answer_to::text, t.desk, t.state, t.claimed_at, t.book_id, t.claimed_by_id,
+    t.keeper_id, t.version, t.created_at, t.updated_at"
 } }
 
 #[rustfmt::skip] pub static IS_STAFF: Rule = Any(&[Holds("librarian"), Holds("admin")]);
 #[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Holds("admin"), All(&[Holds("librarian"), Compare(V::Column("desk"), Op::Eq, V::Text("lending"))])]);
 #[rustfmt::skip] pub static CAN_CREATE: Rule = Anyone;
 #[rustfmt::skip] pub static CAN_UPDATE: Rule = Ref(&IS_STAFF);
+#[rustfmt::skip] pub static CAN_CLAIM: Rule = Ref(&IS_STAFF);
+#[rustfmt::skip] pub static CAN_RELEASE: Rule = Any(&[MeIs("claimed_by_id"), Holds("admin")]);
+#[rustfmt::skip] pub static CAN_ANSWER: Rule = MeIs("claimed_by_id");
+#[rustfmt::skip] pub static CAN_ADOPT: Rule = Ref(&IS_STAFF);
 
 #[rustfmt::skip]
 pub static ENQUIRY: Resource = Resource {
     name: "enquiry", plural: "enquiries", path: "enquiries", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: true, hides: true, page: 20,
     encode: Enquiry::encode, create: Some(CreateEnquiry::decode), update: Some(UpdateEnquiry::decode), private: &[], hooks: &[],
+    fixed: &["id", "status", "state", "claimed_at", "book_id", "claimed_by_id", "keeper_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
           case when t.status = 'active' and (me.is_librarian or me.is_admin) then 'update' end,
-          case when t.status = 'active' and (me.is_librarian or me.is_admin) then 'delete' end
+          case when t.status = 'active' and (me.is_librarian or me.is_admin) then 'delete' end,
+          case when t.status = 'active' and t.state = 'open' and (me.is_librarian or me.is_admin) then 'claim' end,
+          case when t.status = 'active' and t.state = 'claimed' and (t.claimed_by_id = me.id or me.is_admin) then 'release' end,
+          case when t.status = 'active' and t.state = 'claimed' and t.claimed_by_id = me.id then 'answer' end,
+          case when t.status = 'active' and t.keeper_id is distinct from sec.uid() and t.keeper_id is null and (me.is_librarian or me.is_admin) then 'adopt' end
         ], null) as allowed_actions
-        from app.enquiries as t, (select sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1"),
+        from app.enquiries as t, (select sec.uid() as id, sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.enquiries as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.enquiries as t"),
         by_ids: concat!("select ", columns!(), " from app.enquiries as t where t.id = any($1)"),
@@ -79,26 +99,48 @@ pub static ENQUIRY: Resource = Resource {
         returning ", columns!()),
         archive: "update app.enquiries as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.enquiries as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
-        probe: "select t.version, t.status, null::text as state, array_remove(array[
+        probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when me.is_librarian or me.is_admin then 'update' end,
           case when me.is_librarian or me.is_admin then 'delete' end,
-          case when me.is_librarian or me.is_admin then 'restore' end
-        ], null) as may from app.enquiries as t, (select sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1",
+          case when me.is_librarian or me.is_admin then 'restore' end,
+          case when me.is_librarian or me.is_admin then 'claim' end,
+          case when t.claimed_by_id = me.id or me.is_admin then 'release' end,
+          case when t.claimed_by_id = me.id then 'answer' end,
+          case when me.is_librarian or me.is_admin then 'adopt' end
+        ], null) as may from app.enquiries as t, (select sec.uid() as id, sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1",
         ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_UPDATE, restore: &CAN_UPDATE, suspend: &Nobody },
     filters: &[
         Filter::new("desk", "t.desk", Kind::Enum(EnquiryDesk::WORDS)),
-        Filter::new("book_id", "t.book_id", Kind::Uuid),
+        Filter::new("state", "t.state", Kind::Enum(EnquiryState::WORDS)),
+        Filter::new("book_id", "t.book_id", Kind::Uuid).nullable("t.book_id"),
+        Filter::new("claimed_by_id", "t.claimed_by_id", Kind::Uuid).nullable("t.claimed_by_id"),
     ],
     within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("book", "book_id", &["book"]),
+        Expand::to("claimed_by", "claimed_by_id", &["member"]),
+        Expand::to("keeper", "keeper_id", &["member"]),
     ],
     children: &[],
-    transitions: &[],
+    together: &[],
+    transitions: &[
+        Transition { name: "claim", rule: &CAN_CLAIM, from: &["open"], when: None, reason: false,
+            sql: "update app.enquiries as t set state = 'claimed', claimed_by_id = sec.uid(), claimed_at = now() where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
+        Transition { name: "release", rule: &CAN_RELEASE, from: &["claimed"], when: None, reason: false,
+            sql: "update app.enquiries as t set state = 'open', claimed_by_id = null, claimed_at = null where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
+        Transition { name: "answer", rule: &CAN_ANSWER, from: &["claimed"], when: None, reason: false,
+            sql: "update app.enquiries as t set state = 'answered' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
+        Transition { name: "adopt", rule: &CAN_ADOPT, from: &[], when: Some("keeper_id is empty"), reason: false,
+            sql: "update app.enquiries as t set keeper_id = sec.uid() where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
+    ],
     constraints: &[
         Constraint::reference("enquiries_book_id_fkey", "/book_id"), Constraint::reference("enquiries_live_book_id_fkey", "/book_id"),
+        Constraint::conflict("enquiries_claim_from", "/state", "only possible while state is open"),
+        Constraint::conflict("enquiries_release_from", "/state", "only possible while state is claimed"),
+        Constraint::conflict("enquiries_answer_from", "/state", "only possible while state is claimed"),
+        Constraint::conflict("enquiries_adopt_when", "", "only possible when keeper_id is empty"),
     ],
 };

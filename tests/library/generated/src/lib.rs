@@ -27,4 +27,4 @@ pub const REQUESTED: &[&str] = &["reminders.remind"];
 
 /// What entities tell (`emit`).
 #[rustfmt::skip]
-pub const EVENTS: &[&str] = &["loan.create", "loan.update", "loan.take_back"];
+pub const EVENTS: &[&str] = &["enquiry.claim", "enquiry.adopt", "loan.create", "loan.update", "loan.take_back"];

@@ -15,7 +15,7 @@ pub struct Loan {
     pub due_on: NaiveDate,
     pub renewals: i32,
     pub state: LoanState,
-    #[entity(omit_null)]
+    #[entity(private)]
     pub note: Option<String>,
     pub book_id: Uuid,
     pub member_id: Uuid,
@@ -46,7 +46,8 @@ pub struct UpdateLoan {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.due_on, t.renewals, t.state, p.note, t.book_id, t.member_id, t.version, t.created_at, t.updated_at"
+    "t.id, t.due_on, t.renewals, t.state, p.note, t.book_id, t.member_id, t.version, t.created_at, t.updated_at,
+    p._seen"
 } }
 
 #[rustfmt::skip]
@@ -64,6 +65,7 @@ macro_rules! sets { () => {
 pub static LOAN: Resource = Resource {
     name: "loan", plural: "loans", path: "loans", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Loan::encode, create: Some(CreateLoan::decode), update: Some(UpdateLoan::decode), private: &["note"], hooks: &["create", "take_back"],
+    fixed: &["id", "state", "book_id", "member_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -113,6 +115,7 @@ pub static LOAN: Resource = Resource {
     children: &[
         Child::new("penalties", "penalty", "t.loan_id"),
     ],
+    together: &[],
     transitions: &[
         Transition { name: "take_back", rule: &CAN_TAKE_BACK, from: &["out", "lost"], when: None, reason: false,
             sql: "update app.loans as t set state = 'back' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

@@ -77,6 +77,7 @@ macro_rules! fresh { () => {
 pub static MEMBER: Resource = Resource {
     name: "member", plural: "members", path: "members", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Member::encode, create: Some(CreateMember::decode), update: Some(UpdateMember::decode), private: &[], hooks: &[],
+    fixed: &["id", "status", "card_number", "version", "created_at", "updated_at", "object"], moving: &["open_loans", "owed_cents", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -119,7 +120,7 @@ pub static MEMBER: Resource = Resource {
     ],
     within: &[], public_to_all: true,
     sorts: &[
-        Sort::new("name", "t.name", Kind::Text),
+        Sort::new("name", "t.name collate \"und-x-icu\"", Kind::Text),
         Sort::new("joined_on", "t.joined_on", Kind::Date),
     ],
     expands: &[],
@@ -129,6 +130,7 @@ pub static MEMBER: Resource = Resource {
         Child::new("penalties", "penalty", "t.member_id"),
         Child::new("appointments", "appointment", "t.member_id"),
     ],
+    together: &[],
     transitions: &[],
     constraints: &[
         Constraint::conflict("members_card_number_key", "/card_number", "there is already a member with this card number"),

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "145bec2c5d147c8a8c1a784f3b59e3013c3670b901c3025cf7076c332f33c0649345b23e7c24351757c01de4234f6f48",
+        checksum: "daf4caa4f5e13b20c007e108191942fad56579ec2092a3dfd3923d49b3fa4bb17d3fd68a33542d88f11a6165dcc83ad5",
     },
 ];

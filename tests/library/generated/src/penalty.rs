@@ -40,6 +40,7 @@ macro_rules! columns { () => {
 pub static PENALTY: Resource = Resource {
     name: "penalty", plural: "penalties", path: "penalties", lifecycle: Lifecycle::AppendOnly, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Penalty::encode, create: Some(CreatePenalty::decode), update: None, private: &[], hooks: &[],
+    fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.penalties as t where t.id = $1"),
@@ -55,7 +56,7 @@ pub static PENALTY: Resource = Resource {
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &Nobody, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[
         Filter::new("member_id", "t.member_id", Kind::Uuid),
-        Filter::new("loan_id", "t.loan_id", Kind::Uuid),
+        Filter::new("loan_id", "t.loan_id", Kind::Uuid).nullable("t.loan_id"),
     ],
     within: &[], public_to_all: true,
     sorts: &[],
@@ -64,6 +65,7 @@ pub static PENALTY: Resource = Resource {
         Expand::to("loan", "loan_id", &["loan"]),
     ],
     children: &[],
+    together: &[],
     transitions: &[],
     constraints: &[
         Constraint::reference("penalties_member_id_fkey", "/member_id"),

@@ -61,12 +61,13 @@ macro_rules! columns { () => {
 pub static RESERVATION: Resource = Resource {
     name: "reservation", plural: "reservations", path: "reservations", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Reservation::encode, create: Some(CreateReservation::decode), update: Some(UpdateReservation::decode), private: &[], hooks: &[],
+    fixed: &["id", "status", "state", "book_id", "member_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
           case when t.status = 'active' and t.member_id = me.id then 'update' end,
           case when t.status = 'active' and (t.member_id = me.id or me.is_librarian or me.is_admin) then 'delete' end,
-          case when t.status = 'active' and t.state = 'waiting' and (me.is_librarian or me.is_admin) then 'make_ready' end,
+          case when t.status = 'active' and t.state = 'waiting' and 'make_ready now' = any (app.reservation_may(t.id)) and (me.is_librarian or me.is_admin) then 'make_ready' end,
           case when t.status = 'active' and t.state = 'ready' and (me.is_librarian or me.is_admin) then 'collect' end
         ], null) as allowed_actions
         from app.reservations as t, (select sec.uid() as id, sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1"),
@@ -93,7 +94,7 @@ pub static RESERVATION: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_READ, restore: &Nobody, suspend: &Nobody },
     filters: &[
-        Filter::new("wanted_until", "t.wanted_until", Kind::Date),
+        Filter::new("wanted_until", "t.wanted_until", Kind::Date).nullable("t.wanted_until"),
         Filter::new("state", "t.state", Kind::Enum(ReservationState::WORDS)),
         Filter::new("book_id", "t.book_id", Kind::Uuid),
         Filter::new("member_id", "t.member_id", Kind::Uuid),
@@ -105,16 +106,18 @@ pub static RESERVATION: Resource = Resource {
         Expand::to("member", "member_id", &["member"]),
     ],
     children: &[],
+    together: &[],
     transitions: &[
-        Transition { name: "make_ready", rule: &CAN_MAKE_READY, from: &["waiting"], when: None, reason: false,
+        Transition { name: "make_ready", rule: &CAN_MAKE_READY, from: &["waiting"], when: Some("copies of book > on_loan of book"), reason: false,
             sql: "update app.reservations as t set state = 'ready' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "collect", rule: &CAN_COLLECT, from: &["ready"], when: None, reason: false,
             sql: "update app.reservations as t set state = 'collected' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
     ],
     constraints: &[
-        Constraint::conflict("reservations_book_id_member_id_key", "/member_id", "there is already a reservation with this book and member"),
+        Constraint::conflict("reservations_book_id_member_id_key", "/member_id", "there is already a reservation with this book and member where state is not collected"),
         Constraint::reference("reservations_book_id_fkey", "/book_id"), Constraint::reference("reservations_live_book_id_fkey", "/book_id"),
         Constraint::conflict("reservations_make_ready_from", "/state", "only possible while state is waiting"),
+        Constraint::conflict("reservations_make_ready_when", "", "only possible when copies of book > on_loan of book"),
         Constraint::conflict("reservations_collect_from", "/state", "only possible while state is ready"),
     ],
 };

@@ -1,9 +1,10 @@
 //! Statements that write: create, update, and every change of one column.
 
-use super::{INDENT, Statements, WIDTH, closed, literal};
+use super::{INDENT, Statements, WIDTH, closed};
 use crate::emit::actions::Action;
 use crate::emit::columns::{self, Column, Source};
 use crate::emit::rust::{text, wrap};
+use crate::emit::schema;
 use crate::model::{Change, Entity, Lifecycle, Transition, Ty};
 
 /// Of any version, where `$2` is null; else of one of those in it.
@@ -165,10 +166,14 @@ impl Statements<'_> {
     }
 
     pub fn transition(&self, transition: &Transition) -> String {
-        text(&self.change(&match &transition.change {
-            Change::State { field, to, .. } => format!("{field} = '{to}'"),
-            Change::Set { field, value } => format!("{field} = {}", literal(value)),
-        }))
+        let state = match &transition.change {
+            Change::State { field, to, .. } => Some(format!("{field} = '{to}'")),
+            Change::Set(_) => None,
+        };
+        let sets = (transition.sets())
+            .map(|set| format!("{} = {}", set.column, schema::assigned(&set.value)));
+        let all: Vec<String> = state.into_iter().chain(sets).collect();
+        text(&self.change(&all.join(", ")))
     }
 
     /// The new value of a column. Of an object, PATCH sends only the keys that change; who may not read it

@@ -1,4 +1,5 @@
-//! What is found by words and by place: ids of public rows, from indexes that know no policy, and not too many.
+//! What is found by words and by place: ids of public rows, from indexes that know no policy, and of the caller's own,
+//! and not too many.
 //!
 //! They are the newest (words), the nearest (a circle) or some (a box). Filters and orders then go over these only:
 //! a search for a common word costs what a search for a rare one does.
@@ -6,7 +7,7 @@
 use super::{After, Builder, COUNT_MAX, Parent};
 use crate::{
     list::{
-        query::{Condition, Direction, Near, Order, Query},
+        query::{Condition, Direction, Near, Order, Places, Query},
         value::Value,
     },
     resource::Resource,
@@ -112,30 +113,35 @@ impl Builder {
         text: &str,
         wanted: &Wanted,
     ) -> Result<(), BoxDynError> {
-        self.push("t.id in (select ");
-        self.push(function);
-        self.push("(");
-        self.bind(text.to_owned())?;
-        self.push(", ");
-        self.bind(is_half(text))?;
-        self.push(", ");
-        self.bind(wanted.within.clone())?;
-        self.push(", ");
-        self.bind(match wanted.after {
+        let before = match wanted.after {
             Some(After::Id(id)) => Some(id),
             _ => None,
-        })?;
-        self.push(", ");
-        self.bind(wanted.rows)?;
-        self.push("))");
+        };
+        let parameters = [
+            self.add(text.to_owned())?,
+            self.add(is_half(text))?,
+            self.add(wanted.within.clone())?,
+            self.add(before)?,
+            self.add(wanted.rows)?,
+        ];
+        // What everybody sees, and what only some see and the caller is one of them.
+        self.push("t.id in (select ");
+        self.push(function);
+        self.parameters(&parameters);
+        self.push(" union all select ");
+        self.push(function);
+        self.push("_own");
+        self.parameters(&parameters);
+        self.push(")");
         Ok(())
     }
 
-    /// Only what is public is searched: its index can be used without asking the policies of each row.
-    fn public(&mut self, view: &'static str) {
-        self.push("t.id in (select p.id from ");
-        self.push(view);
-        self.push(" as p where ");
+    fn parameters(&mut self, parameters: &[usize]) {
+        for (index, parameter) in parameters.iter().enumerate() {
+            self.push(if index == 0 { "(" } else { ", " });
+            self.number(*parameter);
+        }
+        self.push(")");
     }
 
     fn found(&mut self, rows: i32) {
@@ -158,48 +164,99 @@ impl Builder {
         }
     }
 
-    pub(super) fn near(&mut self, near: &Near, wanted: &Wanted) -> Result<(), BoxDynError> {
-        let around = (self.add(near.lng)?, self.add(near.lat)?);
-        self.around = Some(around);
-        // The inner order is that of the index, and the outer one only sorts what is at one place: it ends early.
-        self.push("t.id in (select o.id from (select p.id, p.");
-        self.push(near.column);
-        self.distance();
-        self.push(" as distance from ");
-        self.push(near.view);
-        self.push(" as p where public.st_dwithin(p.");
-        self.push(near.column);
-        self.push(", ");
-        self.point(around);
-        self.push(", ");
-        self.bind(f64::from(near.radius_m))?;
-        self.push(") order by p.");
-        self.push(near.column);
-        self.distance();
-        self.push(" offset 0) as o");
-        if let Some(After::Place(place, id)) = &wanted.after {
-            let place = (self.add(place.lng)?, self.add(place.lat)?);
-            self.push(" where (o.distance, o.id) > (");
-            self.point(place);
-            self.distance();
-            self.push(", ");
-            self.bind(*id)?;
-            self.push(")");
+    /// Of a row of the list: its own, or the other.
+    pub(super) fn place(&mut self, places: Places) {
+        let own = places.beside.is_empty();
+        self.push(if own { "t." } else { "coalesce(t." });
+        self.push(places.column);
+        if !own {
+            self.push(", (select e.");
+            self.push(places.column);
+            self.push(" from ");
+            self.push(places.beside);
+            self.push(" as e where e.id = t.id))");
         }
-        self.push(" order by o.distance, o.id");
+    }
+
+    /// Only what is public is looked through: its index can be used without asking the policies of each row. One index
+    /// after the other where there are two, each no further than is wanted.
+    pub(super) fn near(&mut self, near: &Near, wanted: &Wanted) -> Result<(), BoxDynError> {
+        let circle = Circle {
+            around: (self.add(near.lng)?, self.add(near.lat)?),
+            radius: self.add(f64::from(near.radius_m))?,
+            after: match &wanted.after {
+                Some(After::Place(place, id)) => {
+                    Some((self.add(place.lng)?, self.add(place.lat)?, self.add(*id)?))
+                }
+                _ => None,
+            },
+        };
+        self.around = Some(circle.around);
+        self.push("t.id in (select f.id from (");
+        for (index, view) in near.places.views().enumerate() {
+            self.push(if index > 0 { " union all " } else { "" });
+            self.nearest(view, near.places.column, &circle);
+            self.found(wanted.rows);
+        }
+        self.push(") as f order by f.distance, f.id");
         self.found(wanted.rows);
         Ok(())
     }
 
+    fn nearest(&mut self, view: &'static str, column: &'static str, circle: &Circle) {
+        // The inner order is that of the index, and the outer one only sorts what is at one place: it ends early.
+        self.push("(select o.id, o.distance from (select p.id, p.");
+        self.push(column);
+        self.distance();
+        self.push(" as distance from ");
+        self.push(view);
+        self.push(" as p where public.st_dwithin(p.");
+        self.push(column);
+        self.push(", ");
+        self.point(circle.around);
+        self.push(", ");
+        self.number(circle.radius);
+        self.push(") order by p.");
+        self.push(column);
+        self.distance();
+        self.push(" offset 0) as o");
+        if let Some((lng, lat, id)) = circle.after {
+            self.push(" where (o.distance, o.id) > (");
+            self.point((lng, lat));
+            self.distance();
+            self.push(", ");
+            self.number(id);
+            self.push(")");
+        }
+        self.push(" order by o.distance, o.id");
+    }
+
     pub(super) fn within(
         &mut self,
-        view: &'static str,
-        column: &'static str,
+        places: Places,
         edges: [f64; 4],
         wanted: &Wanted,
     ) -> Result<(), BoxDynError> {
+        self.push("t.id in (select f.id from (");
+        for (index, view) in places.views().enumerate() {
+            self.push(if index > 0 { " union all " } else { "" });
+            self.push("(select p.id from ");
+            self.push(view);
+            self.push(" as p where ");
+            self.inside(places.column, edges)?;
+            if let Some(After::Id(id)) = &wanted.after {
+                self.push(" and p.id < ");
+                self.bind(*id)?;
+            }
+            self.found(wanted.rows);
+        }
+        self.push(") as f");
+        self.found(wanted.rows);
+        Ok(())
+    }
+
+    fn inside(&mut self, column: &'static str, edges: [f64; 4]) -> Result<(), BoxDynError> {
         let [west, south, east, north] = edges;
-        self.public(view);
         // The index knows great circles, not parallels: edges are cut into short pieces, and the box is made
         // larger by what these still differ. Boxes over the date line or most of the globe go without.
         if west < east && east - west <= 90.0 && north - south <= 90.0 {
@@ -236,13 +293,16 @@ impl Builder {
         self.push("::public.geometry) <= ");
         self.bind(east)?;
         self.push(")");
-        if let Some(After::Id(id)) = &wanted.after {
-            self.push(" and p.id < ");
-            self.bind(*id)?;
-        }
-        self.found(wanted.rows);
         Ok(())
     }
+}
+
+/// Numbers of parameters.
+struct Circle {
+    around: (usize, usize),
+    radius: usize,
+    /// Longitude, latitude and id of the last one of the page before.
+    after: Option<(usize, usize, usize)>,
 }
 
 /// Is the last word perhaps not typed to its end? Not one that is excluded or that a quotation ends with.

@@ -1,11 +1,13 @@
--- Purchases, paid by card, and who came. Amounts add up and stocks are what was sold.
+-- Purchases, paid in cash, and who came. Amounts add up and stocks are what was sold. What is paid by card is made through
+-- the API (`seed trade`), for only then does the payment service know of it.
 
 insert into app.commission_rules (id, type, basis_points, fixed_cents, currency, city_share_basis_points, valid_from)
 select pg_temp.demo_id('rule', row_number() over (order by currency)), 'ticket', 500, 50, currency, 2000, '2026-01-01 00:00+00'
   from (select distinct currency from pg_temp.demo_city) c;
 
-insert into app.plans (id, name, description, price_cents, currency, interval, features)
-select pg_temp.demo_id('plan', row_number() over (order by currency, price)), name, about, price, currency, 'month', features
+insert into app.plans (id, name, description, price_cents, currency, interval, features, leads_per_month, featured_days, has_reports)
+select pg_temp.demo_id('plan', row_number() over (order by currency, price)), name, about, price, currency, 'month', features,
+       case name when 'Stall' then 3 end, case name when 'Shop' then 7 else 0 end, name = 'Shop'
   from (select distinct currency from pg_temp.demo_city) c
   cross join (values ('Stall', 'A profile and three leads each month.', 1900, array['Profile', '3 leads']),
                      ('Shop', 'Leads without end and a place on the map.', 4900, array['Profile', 'All leads', 'Map']))
@@ -24,31 +26,44 @@ select o.*, o.quantity * o.price_cents as amount,
       join app.ticket_types t on t.event_id = e.id and t.name = 'General admission'
      where pg_temp.chance('buys' || m.n || e.key) % 9 = 0) o;
 
-insert into app.orders (id, user_id, event_id, state, amount_cents, card_cents, currency, platform_fee_cents,
+insert into app.orders (id, user_id, event_id, state, subtotal_cents, amount_cents, cash_cents, sold_at_door, currency, platform_fee_cents,
                         city_share_cents, organizer_cents, commission_rule_id, paid_at, idempotency_key, created_at)
-select o.id, o.user_id, o.event_id, 'paid', o.amount, o.amount, o.currency, o.fee - o.fee / 5, o.fee / 5, o.amount - o.fee,
+select o.id, o.user_id, o.event_id, 'paid', o.amount, o.amount, o.amount, o.amount > 0, o.currency, o.fee - o.fee / 5, o.fee / 5, o.amount - o.fee,
        r.id, o.paid_at, 'demonstration-' || o.n, o.paid_at
   from pg_temp.demo_order o
   join app.commission_rules r on r.currency = o.currency and r.type = 'ticket' and r.scope_id is null;
 
-insert into app.order_items (id, order_id, ticket_type_id, quantity, unit_price_cents, currency, created_at)
-select pg_temp.demo_id('item', n), id, ticket_type_id, quantity, price_cents, currency, paid_at from pg_temp.demo_order;
-
-insert into app.transactions (id, user_id, city_id, order_id, type, amount_cents, currency, stripe_payment_intent_id, status,
-                              stripe_idempotency_key, created_at)
-select pg_temp.demo_id('transaction', n), user_id, city_id, id, 'ticket', amount, currency, 'pi_demo_' || n, 'succeeded',
-       'pi:demo:' || n, paid_at
-  from pg_temp.demo_order where amount > 0;
+insert into app.order_items (id, order_id, ticket_type_id, quantity, unit_price_cents, subtotal_cents, total_cents, currency, created_at)
+select pg_temp.demo_id('item', n), id, ticket_type_id, quantity, price_cents, amount, amount, currency, paid_at from pg_temp.demo_order;
 
 -- The codes carry no signature, so no scanner takes them.
-insert into app.tickets (id, order_id, ticket_type_id, event_id, holder_id, buyer_id, state, code, created_at)
-select pg_temp.demo_id('ticket', n * 10 + k), id, ticket_type_id, event_id, user_id, user_id,
+insert into app.tickets (id, order_id, ticket_type_id, event_id, holder_id, buyer_id, position, paid_cents, currency, state, code, created_at)
+select pg_temp.demo_id('ticket', n * 10 + k), id, ticket_type_id, event_id, user_id, user_id, k, price_cents, currency,
        case when state = 'completed' and pg_temp.chance('came' || n) % 5 <> 0 then 'checked_in' else 'valid' end,
        'demonstration.' || md5('ticket' || n || '.' || k), paid_at
   from pg_temp.demo_order, generate_series(1, quantity) k;
 
+-- Some could not come after all, and got their money back.
+insert into app.refunds (id, order_id, requested_by_id, state, amount_cents, cash_cents, organizer_cents, platform_fee_cents,
+                         city_share_cents, currency, stripe_idempotency_key, settled_at)
+select pg_temp.demo_id('refund', n), id, user_id, 'succeeded', amount, amount, amount - fee, fee - fee / 5, fee / 5, currency,
+       'refund:demo:' || n, paid_at + interval '1 hour'
+  from pg_temp.demo_order where amount > 0 and state = 'published' and n % 17 = 3;
+update app.tickets t set state = 'refunded', refund_id = r.id from app.refunds r where r.order_id = t.order_id;
+update app.orders o set state = 'refunded', refunded_cents = o.amount_cents
+  from app.refunds r where r.order_id = o.id;
+
+-- And some offer a ticket to somebody else.
+insert into app.ticket_transfers (id, ticket_id, from_id, to_id, expires_at)
+select pg_temp.demo_id('transfer', row_number() over (order by t.id)), t.id, t.holder_id, u.id, now() + interval '7 days'
+  from (select t.id, t.holder_id, row_number() over (order by t.id) as n
+          from app.tickets t join app.events e on e.id = t.event_id
+         where t.state = 'valid' and e.state = 'published') t
+  join pg_temp.demo_user u on u.n = t.n + 1 and u.id <> t.holder_id
+ where t.n <= 20;
+
 update app.ticket_types t set sold = x.sold
-  from (select ticket_type_id, count(*) as sold from app.tickets group by 1) x
+  from (select ticket_type_id, count(*) as sold from app.tickets where state in ('valid', 'checked_in') group by 1) x
  where x.ticket_type_id = t.id;
 
 insert into app.check_ins (id, ticket_id, event_id, nonce, device, at, created_at)

@@ -25,6 +25,7 @@ macro_rules! columns { () => {
 pub static CHARGE: Resource = Resource {
     name: "charge", plural: "charges", path: "charges", lifecycle: Lifecycle::AppendOnly, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Charge::encode, create: None, update: None, private: &[], hooks: &[],
+    fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.charges as t where t.id = $1"),
@@ -40,6 +41,7 @@ pub static CHARGE: Resource = Resource {
         Expand::to("user", "user_id", &["user"]),
     ],
     children: &[],
+    together: &[],
     transitions: &[],
     constraints: &[],
 };

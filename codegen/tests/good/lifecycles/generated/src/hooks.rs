@@ -26,6 +26,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&charge::CHARGE),
         plain(&pager::PAGER),
         plain(&role_assignment::ROLE_ASSIGNMENT),
+        plain(&room_booking::ROOM_BOOKING),
         plain(&setting::SETTING),
         plain(&user::USER),
         hooked(&visit::VISIT, VisitHooks(app.clone())),
@@ -34,10 +35,11 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
 
 /// The same without hooks, for whoever only wants to know what there is.
 #[rustfmt::skip]
-pub static RESOURCES: [&Resource; 6] = [
+pub static RESOURCES: [&Resource; 7] = [
     &charge::CHARGE,
     &pager::PAGER,
     &role_assignment::ROLE_ASSIGNMENT,
+    &room_booking::ROOM_BOOKING,
     &setting::SETTING,
     &user::USER,
     &visit::VISIT,

@@ -9,6 +9,7 @@ pub mod migrations;
 pub mod objects;
 pub mod pager;
 pub mod role_assignment;
+pub mod room_booking;
 pub mod setting;
 pub mod sign_in;
 pub mod user;

@@ -54,6 +54,7 @@ macro_rules! columns { () => {
 pub static PAGER: Resource = Resource {
     name: "pager", plural: "pagers", path: "pagers", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Pager::encode, create: Some(CreatePager::decode), update: Some(UpdatePager::decode), private: &[], hooks: &[],
+    fixed: &["id", "status", "user_id", "sign_in_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -85,6 +86,7 @@ pub static PAGER: Resource = Resource {
         Expand::to("user", "user_id", &["user"]),
     ],
     children: &[],
+    together: &[],
     transitions: &[],
     constraints: &[
         Constraint::conflict("pagers_number_key", "/number", "there is already a pager with this number"),

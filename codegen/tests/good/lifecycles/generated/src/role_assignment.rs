@@ -55,6 +55,7 @@ macro_rules! columns { () => {
 pub static ROLE_ASSIGNMENT: Resource = Resource {
     name: "role_assignment", plural: "role_assignments", path: "role-assignments", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: RoleAssignment::encode, create: Some(CreateRoleAssignment::decode), update: None, private: &[], hooks: &[],
+    fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -87,6 +88,7 @@ pub static ROLE_ASSIGNMENT: Resource = Resource {
         Expand::to("user", "user_id", &["user"]),
     ],
     children: &[],
+    together: &[],
     transitions: &[
         Transition { name: "take", rule: &CAN_TAKE, from: &["offered"], when: None, reason: false,
             sql: "update app.role_assignments as t set state = 'held' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

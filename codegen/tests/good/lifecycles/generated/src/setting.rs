@@ -8,9 +8,10 @@ use macros::{Entity, Input};
 #[derive(Debug, Clone, Entity)]
 pub struct Setting {
     pub id: Uuid,
-    #[entity(omit_null)]
+    #[entity(private)]
     pub value: Option<String>,
     pub user_id: Uuid,
+    pub booked: i64,
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -38,7 +39,7 @@ pub mod constraint {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, p.value, t.user_id, t.version, t.created_at, t.updated_at"
+    "t.id, p.value, t.user_id, t.booked::int8, t.version, t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip] pub static IS_MINE: Rule = MeIs("user_id");
@@ -50,6 +51,7 @@ macro_rules! columns { () => {
 pub static SETTING: Resource = Resource {
     name: "setting", plural: "settings", path: "settings", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Setting::encode, create: Some(CreateSetting::decode), update: Some(UpdateSetting::decode), private: &["value"], hooks: &[],
+    fixed: &["id", "user_id", "version", "created_at", "updated_at", "object"], moving: &["booked", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -59,7 +61,7 @@ pub static SETTING: Resource = Resource {
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.settings as t left join lateral app.setting_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), "
         from (
-          select t.id, t.user_id, t.version, t.created_at, t.updated_at
+          select t.id, t.user_id, t.booked, t.version, t.created_at, t.updated_at
           from app.settings as t"),
         list_end: ") as t left join lateral app.setting_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.settings as t left join lateral app.setting_private(t.id) p on true where t.id = any($1)"),
@@ -84,7 +86,10 @@ pub static SETTING: Resource = Resource {
     expands: &[
         Expand::to("user", "user_id", &["user"]),
     ],
-    children: &[],
+    children: &[
+        Child::new("bookings", "room_booking", "t.setting_id"),
+    ],
+    together: &[],
     transitions: &[],
     constraints: &[
         Constraint::conflict("settings_user_id_key", "/user_id", "there is already a setting with this user"),

@@ -40,6 +40,7 @@ macro_rules! columns { () => {
 pub static VISIT: Resource = Resource {
     name: "visit", plural: "visits", path: "visits", lifecycle: Lifecycle::AppendOnly, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Visit::encode, create: Some(CreateVisit::decode), update: None, private: &[], hooks: &["create"],
+    fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.visits as t where t.id = $1"),
@@ -64,6 +65,7 @@ pub static VISIT: Resource = Resource {
         Expand::to_one_of("whose", "whose_id", "whose_type", &["user", "setting"]),
     ],
     children: &[],
+    together: &[],
     transitions: &[],
     constraints: &[
         Constraint::reference("visits_whose_user_id_fkey", "/whose_id"),

@@ -37,9 +37,9 @@ pub struct Body {
     pub r#type: Option<String>,
     pub r#fn: Option<String>,
     pub r#async: Option<String>,
-    #[entity(omit_null)]
+    #[entity(private)]
     pub t: Option<i32>,
-    #[entity(omit_null)]
+    #[entity(private)]
     pub p: Option<i32>,
     pub locked: bool,
     pub slug: String,
@@ -126,7 +126,7 @@ macro_rules! columns { () => {
     "t.id, t.status, t.body, t.bytes, t.mode, t.input, t.arguments, t.value::float8, t.value_0, t.row, t.out, t.name,
     t.decode, t.given::text, t.bind, t.read, t.type, t.fn, t.async, p.t, p.p, t.locked, t.slug, t.user_id,
     t.owner_type, t.owner_id, t.same_id, counts.sum::int8, counts.avg_0::float8, t.big::int8,
-    coalesce(t.big > 3, false) as is_big, t.version, t.created_at, t.updated_at"
+    coalesce(t.big > 3, false) as is_big, t.version, t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip]
@@ -160,6 +160,7 @@ macro_rules! sets { () => {
 pub static BODY: Resource = Resource {
     name: "body", plural: "bodies", path: "bodies", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Body::encode, create: Some(CreateBody::decode), update: Some(UpdateBody::decode), private: &["t", "p"], hooks: &["create", "update", "lock"],
+    fixed: &["id", "status", "locked", "user_id", "version", "created_at", "updated_at", "object"], moving: &["sum", "avg_0", "big", "is_big", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -167,7 +168,7 @@ pub static BODY: Resource = Resource {
           case when t.status = 'active' and strpos(me.owner, t.id::text) > 0 then 'delete' end,
           case when t.status = 'active' and me.is_admin then 'suspend' end,
           case when t.status = 'suspended' and me.is_admin then 'unsuspend' end,
-          case when t.status = 'active' and 'lock now' = any (app.body_may(t.id)) and 'lock' = any (app.body_may(t.id)) then 'lock' end
+          case when t.status = 'active' and t.locked is distinct from true and 'lock now' = any (app.body_may(t.id)) and 'lock' = any (app.body_may(t.id)) then 'lock' end
         ], null) as allowed_actions
         from app.bodies as t join counters.bodies as counts on counts.id = t.id left join lateral app.body_private(t.id) p on true, (select sec.is_admin() as is_admin, coalesce(current_setting('app.role_owner', true), '') as owner offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.bodies as t join counters.bodies as counts on counts.id = t.id left join lateral app.body_private(t.id) p on true where t.id = $1"),
@@ -207,14 +208,15 @@ pub static BODY: Resource = Resource {
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_DELETE, restore: &CAN_RESTORE, suspend: &CAN_SUSPEND },
     filters: &[
         Filter::new("q", "app.bodies_search", Kind::Search),
-        Filter::new("bytes", "t.bytes", Kind::Int),
+        Filter::new("bytes", "t.bytes", Kind::Int).nullable("t.bytes"),
         Filter::new("mode", "t.mode", Kind::Enum(BodyMode::WORDS)),
-        Filter::new("same_id", "t.same_id", Kind::Uuid),
+        Filter::new("slug", "t.slug", Kind::Text),
+        Filter::new("same_id", "t.same_id", Kind::Uuid).nullable("t.same_id"),
         Filter::new("is_big", "coalesce(t.big > 3, false)", Kind::Bool),
     ],
     within: &["t.user_id"], public_to_all: true,
     sorts: &[
-        Sort::new("body", "t.body", Kind::Text),
+        Sort::new("body", "t.body collate \"und-x-icu\"", Kind::Text),
         Sort::new("big", "t.big", Kind::Bigint),
     ],
     expands: &[
@@ -225,6 +227,7 @@ pub static BODY: Resource = Resource {
     children: &[
         Child::new("parts", "part", "t.body_id"),
     ],
+    together: &[],
     transitions: &[
         Transition { name: "lock", rule: &CAN_LOCK, from: &[], when: Some("t is empty or p > 1"), reason: true,
             sql: "update app.bodies as t set locked = true where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

@@ -72,6 +72,7 @@ macro_rules! columns { () => {
 pub static PART: Resource = Resource {
     name: "part", plural: "parts", path: "parts", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: true, hides: true, page: 20,
     encode: Part::encode, create: Some(CreatePart::decode), update: Some(UpdatePart::decode), private: &[], hooks: &[],
+    fixed: &["id", "status", "result", "body_id", "user_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -113,6 +114,7 @@ pub static PART: Resource = Resource {
         Expand::to("user", "user_id", &["user"]),
     ],
     children: &[],
+    together: &[],
     transitions: &[
         Transition { name: "fail", rule: &CAN_FAIL, from: &["ok"], when: Some("number > 0"), reason: false,
             sql: "update app.parts as t set result = 'err' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

@@ -113,6 +113,7 @@ macro_rules! columns { () => {
 pub static ROW: Resource = Resource {
     name: "row", plural: "rows", path: "rows", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Row::encode, create: Some(CreateRow::decode), update: Some(UpdateRow::decode), private: &[], hooks: &[],
+    fixed: &["id", "status", "parent_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -154,7 +155,7 @@ pub static ROW: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &Nobody },
     filters: &[
-        Filter::new("parent_id", "t.parent_id", Kind::Uuid),
+        Filter::new("parent_id", "t.parent_id", Kind::Uuid).nullable("t.parent_id"),
     ],
     within: &[], public_to_all: true,
     sorts: &[],
@@ -162,6 +163,7 @@ pub static ROW: Resource = Resource {
         Expand::to("parent", "parent_id", &["row"]),
     ],
     children: &[],
+    together: &[],
     transitions: &[],
     constraints: &[
         Constraint::conflict("rows_parent_id_name_key", "/name", "there is already a row with this parent and name"),

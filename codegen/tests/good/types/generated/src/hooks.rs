@@ -13,6 +13,7 @@ pub trait AppHooks: Send + Sync {}
 #[rustfmt::skip]
 pub fn resources(_app: Arc<dyn AppHooks>) -> Vec<Mounted> {
     vec![
+        plain(&spot::SPOT),
         plain(&thing::THING),
         plain(&user::USER),
     ]
@@ -20,7 +21,8 @@ pub fn resources(_app: Arc<dyn AppHooks>) -> Vec<Mounted> {
 
 /// The same without hooks, for whoever only wants to know what there is.
 #[rustfmt::skip]
-pub static RESOURCES: [&Resource; 2] = [
+pub static RESOURCES: [&Resource; 3] = [
+    &spot::SPOT,
     &thing::THING,
     &user::USER,
 ];

@@ -7,6 +7,7 @@ pub mod hooks;
 pub mod migrations;
 pub mod objects;
 pub mod role_assignment;
+pub mod spot;
 pub mod thing;
 pub mod user;
 

@@ -40,7 +40,7 @@ pub struct Thing {
     pub at: Option<Place>,
     pub tags: Vec<String>,
     pub aliases: Option<Vec<String>>,
-    #[entity(omit_null)]
+    #[entity(private)]
     pub secret: Option<String>,
     pub version: i64,
     pub created_at: DateTime<Utc>,
@@ -124,7 +124,7 @@ macro_rules! columns { () => {
     "t.id, t.status, t.title, t.note, t.slug, t.type, t.amount, t.depth, t.views, t.weight::float8, t.ratio::float8,
     t.price_cents, t.currency, t.open, t.starts_at, t.born_on, t.key, t.data, t.link, t.email::text, t.phone,
     t.country, t.locale, t.timezone, t.location, t.at, t.tags, t.aliases, p.secret, t.version, t.created_at,
-    t.updated_at"
+    t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip]
@@ -155,6 +155,7 @@ macro_rules! sets { () => {
 pub static THING: Resource = Resource {
     name: "thing", plural: "things", path: "things", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Thing::encode, create: Some(CreateThing::decode), update: Some(UpdateThing::decode), private: &["secret"], hooks: &[],
+    fixed: &["id", "status", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -195,25 +196,27 @@ pub static THING: Resource = Resource {
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &Nobody },
     filters: &[
         Filter::new("q", "app.things_search", Kind::Search),
+        Filter::new("slug", "t.slug", Kind::Text),
         Filter::new("type", "t.type", Kind::Enum(ThingType::WORDS)),
         Filter::new("amount", "t.amount", Kind::Int),
         Filter::new("weight", "t.weight", Kind::Decimal),
         Filter::new("open", "t.open", Kind::Bool),
         Filter::new("starts_at", "t.starts_at", Kind::Time),
-        Filter::new("born_on", "t.born_on", Kind::Date),
-        Filter::new("key", "t.key", Kind::Uuid),
-        Filter::new("email", "t.email", Kind::Text),
-        Filter::new("location", "app.things_public", Kind::Point),
+        Filter::new("born_on", "t.born_on", Kind::Date).nullable("t.born_on"),
+        Filter::new("key", "t.key", Kind::Uuid).nullable("t.key"),
+        Filter::new("email", "t.email", Kind::Formatted(kernel::input::Format::Email)),
+        Filter::new("location", "app.things_public", Kind::Point).nullable("t.location"),
     ],
     within: &[], public_to_all: true,
     sorts: &[
-        Sort::new("title", "t.title", Kind::Text),
+        Sort::new("title", "t.title collate \"und-x-icu\"", Kind::Text),
         Sort::new("type", "t.type", Kind::Enum(ThingType::WORDS)),
         Sort::new("amount", "t.amount", Kind::Int),
         Sort::new("starts_at", "t.starts_at", Kind::Time),
     ],
     expands: &[],
     children: &[],
+    together: &[],
     transitions: &[],
     constraints: &[
         Constraint::conflict("things_slug_key", "/slug", "there is already a thing with this slug"),

@@ -47,6 +47,7 @@ macro_rules! columns { () => {
 pub static CITY: Resource = Resource {
     name: "city", plural: "cities", path: "cities", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: City::encode, create: Some(CreateCity::decode), update: Some(UpdateCity::decode), private: &[], hooks: &[],
+    fixed: &["id", "status", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -78,6 +79,7 @@ pub static CITY: Resource = Resource {
     sorts: &[],
     expands: &[],
     children: &[],
+    together: &[],
     transitions: &[],
     constraints: &[],
 };

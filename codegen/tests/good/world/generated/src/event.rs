@@ -27,11 +27,13 @@ pub struct Event {
     pub price_cents: Option<i64>,
     pub currency: String,
     pub featured: bool,
-    #[entity(omit_null)]
+    pub featured_at: Option<DateTime<Utc>>,
+    #[entity(private)]
     pub door_code: Option<String>,
     pub city_id: Uuid,
     pub host_type: EventHostType,
     pub host_id: Uuid,
+    pub featured_by_id: Option<Uuid>,
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -77,7 +79,8 @@ pub mod constraint {
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.title, t.slug, t.state, t.starts_at, t.ends_at, t.capacity, t.price_cents, t.currency,
-    t.featured, p.door_code, t.city_id, t.host_type, t.host_id, t.version, t.created_at, t.updated_at"
+    t.featured, t.featured_at, p.door_code, t.city_id, t.host_type, t.host_id, t.featured_by_id, t.version,
+    t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip]
@@ -104,6 +107,7 @@ macro_rules! sets { () => {
 pub static EVENT: Resource = Resource {
     name: "event", plural: "events", path: "events", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Event::encode, create: Some(CreateEvent::decode), update: Some(UpdateEvent::decode), private: &["door_code"], hooks: &["create", "publish"],
+    fixed: &["id", "status", "state", "featured", "featured_at", "city_id", "host_type", "host_id", "featured_by_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -113,14 +117,15 @@ pub static EVENT: Resource = Resource {
           case when t.status = 'suspended' and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'unsuspend' end,
           case when t.status = 'active' and t.state = 'draft' and t.starts_at > now() and strpos(me.org_admin, t.host_id::text) > 0 then 'publish' end,
           case when t.status = 'active' and t.state in ('draft', 'published') and (strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'cancel' end,
-          case when t.status = 'active' and t.featured is distinct from true and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'feature' end
+          case when t.status = 'active' and (t.featured is distinct from true or t.featured_by_id is distinct from sec.uid()) and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'feature' end
         ], null) as allowed_actions
         from app.events as t left join lateral app.event_private(t.id) p on true, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.events as t left join lateral app.event_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), "
         from (
           select t.id, t.status, t.title, t.slug, t.state, t.starts_at, t.ends_at, t.capacity, t.price_cents, t.currency,
-          t.featured, t.city_id, t.host_type, t.host_id, t.version, t.created_at, t.updated_at
+          t.featured, t.featured_at, t.city_id, t.host_type, t.host_id, t.featured_by_id, t.version, t.created_at,
+          t.updated_at
           from app.events as t"),
         list_end: ") as t left join lateral app.event_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.events as t left join lateral app.event_private(t.id) p on true where t.id = any($1)"),
@@ -150,6 +155,7 @@ pub static EVENT: Resource = Resource {
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &CAN_SUSPEND },
     filters: &[
         Filter::new("q", "app.events_search", Kind::Search),
+        Filter::new("slug", "t.slug", Kind::Text),
         Filter::new("state", "t.state", Kind::Enum(EventState::WORDS)),
         Filter::new("starts_at", "t.starts_at", Kind::Time),
         Filter::new("city_id", "t.city_id", Kind::Uuid),
@@ -158,21 +164,23 @@ pub static EVENT: Resource = Resource {
     ],
     within: &["t.city_id", "t.host_id", "t.host_organization_id"], public_to_all: true,
     sorts: &[
-        Sort::new("title", "t.title", Kind::Text),
+        Sort::new("title", "t.title collate \"und-x-icu\"", Kind::Text),
         Sort::new("starts_at", "t.starts_at", Kind::Time),
     ],
     expands: &[
         Expand::to("city", "city_id", &["city"]),
         Expand::to_one_of("host", "host_id", "host_type", &["organization"]),
+        Expand::to("featured_by", "featured_by_id", &["user"]),
     ],
     children: &[],
+    together: &[],
     transitions: &[
         Transition { name: "publish", rule: &CAN_PUBLISH, from: &["draft"], when: Some("starts_at > now"), reason: false,
             sql: "update app.events as t set state = 'published' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "cancel", rule: &CAN_CANCEL, from: &["draft", "published"], when: None, reason: true,
             sql: "update app.events as t set state = 'cancelled' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "feature", rule: &CAN_FEATURE, from: &[], when: None, reason: false,
-            sql: "update app.events as t set featured = true where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
+            sql: "update app.events as t set featured = true, featured_by_id = sec.uid(), featured_at = now() where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
     ],
     constraints: &[
         Constraint::conflict("events_city_id_slug_key", "/slug", "there is already an event with this city and slug"),

@@ -49,6 +49,7 @@ macro_rules! columns { () => {
 pub static MEMBER: Resource = Resource {
     name: "member", plural: "members", path: "members", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Member::encode, create: Some(CreateMember::decode), update: None, private: &[], hooks: &[],
+    fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -82,6 +83,7 @@ pub static MEMBER: Resource = Resource {
         Expand::to("user", "user_id", &["user"]),
     ],
     children: &[],
+    together: &[],
     transitions: &[
         Transition { name: "accept", rule: &CAN_ACCEPT, from: &["pending"], when: None, reason: false,
             sql: "update app.members as t set state = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

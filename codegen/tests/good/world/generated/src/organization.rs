@@ -59,6 +59,7 @@ macro_rules! fresh { () => {
 pub static ORGANIZATION: Resource = Resource {
     name: "organization", plural: "organizations", path: "organizations", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Organization::encode, create: Some(CreateOrganization::decode), update: Some(UpdateOrganization::decode), private: &[], hooks: &[],
+    fixed: &["id", "status", "verified", "city_id", "version", "created_at", "updated_at", "object"], moving: &["member_count", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -99,6 +100,9 @@ pub static ORGANIZATION: Resource = Resource {
     ],
     children: &[
         Child::new("members", "member", "t.organization_id"),
+    ],
+    together: &[
+        Together { name: "members", entity: "member", column: "organization_id", type_column: None, max: 10 },
     ],
     transitions: &[],
     constraints: &[

@@ -12,7 +12,7 @@ pub struct User {
     pub status: Status,
     pub handle: String,
     pub is_public: bool,
-    #[entity(omit_null)]
+    #[entity(private)]
     pub email: Option<String>,
     pub home_id: Option<Uuid>,
     pub version: i64,
@@ -38,7 +38,7 @@ pub mod constraint {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.status, t.handle, t.is_public, p.email::text, t.home_id, t.version, t.created_at, t.updated_at"
+    "t.id, t.status, t.handle, t.is_public, p.email::text, t.home_id, t.version, t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip]
@@ -55,6 +55,7 @@ macro_rules! sets { () => {
 pub static USER: Resource = Resource {
     name: "user", plural: "users", path: "users", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: User::encode, create: None, update: Some(UpdateUser::decode), private: &["email"], hooks: &[],
+    fixed: &["id", "status", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -87,6 +88,7 @@ pub static USER: Resource = Resource {
         Expand::to("home", "home_id", &["city"]),
     ],
     children: &[],
+    together: &[],
     transitions: &[],
     constraints: &[
         Constraint::conflict("users_handle_key", "/handle", "there is already a user with this handle"),

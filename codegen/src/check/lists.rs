@@ -1,0 +1,136 @@
+//! `unique`, `exclude` and `index`: lists of columns, and which rows they are about.
+
+use super::Of;
+use crate::model::{Entity, Ty};
+use crate::resolve::Part;
+
+pub fn check(of: &Of) {
+    column_lists(of);
+    about_own_columns(of);
+    keys_fit_an_index(of);
+    exclude(of);
+}
+
+fn column_lists(of: &Of) {
+    for (part, lists, what) in [
+        (Part::Unique, &of.entity.unique, "unique"),
+        (Part::Index, &of.entity.index, "index"),
+    ] {
+        for (n, columns) in lists.iter().enumerate() {
+            if lists[..n].contains(columns)
+                || (part == Part::Index && of.entity.unique.contains(columns))
+            {
+                of.refuse(
+                    part,
+                    &columns.join(","),
+                    format!("this {what} is here twice"),
+                    match what {
+                    "unique" if !of.entity.unique_where.is_empty() => {
+                        "one `where` with `or` for both, or one list more: add the field that tells them apart"
+                    }
+                    _ => "remove it: a unique list has an index",
+                },
+                );
+            }
+        }
+    }
+    for columns in &of.entity.unique {
+        if let [only] = columns.as_slice()
+            && of.entity.field(only).is_some_and(|f| f.unique)
+        {
+            of.refuse(
+                Part::Unique,
+                only,
+                format!("`{only}` is unique already"),
+                "remove one of the two",
+            );
+        }
+    }
+}
+
+/// What `where` of `unique` and `exclude` may name: an index over what other rows count up would refuse those.
+fn about_own_columns(of: &Of) {
+    let uniques =
+        (of.entity.unique_where.iter()).map(|u| (Part::Unique, u.columns.join(","), &u.filter));
+    let excludes = (of.entity.exclude.iter())
+        .filter_map(|e| Some((Part::Exclude, e.from.clone(), e.filter.as_ref()?)));
+    for (part, place, filter) in uniques.chain(excludes) {
+        let own = |column: &String| {
+            let mut relations = of.entity.belongs.iter();
+            of.entity.field(column).is_some()
+                || relations
+                    .any(|r| r.id_column() == *column || r.type_column().as_ref() == Some(column))
+        };
+        if let Some(other) = filter.columns().iter().find(|column| !own(column)) {
+            of.refuse(
+                part,
+                &place,
+                format!(
+                    "`{other}` can't say which rows this is about: no request writes it by itself"
+                ),
+                "name fields and relations of the row; archived rows never count",
+            );
+        }
+    }
+}
+
+fn exclude(of: &Of) {
+    for exclude in &of.entity.exclude {
+        let end = |name: &str| {
+            of.entity
+                .field(name)
+                .filter(|f| matches!(f.ty, Ty::Time | Ty::Date))
+        };
+        let help = "a range goes from a required time (or date) to another, which may be optional: an open end";
+        match (end(&exclude.from), end(&exclude.to)) {
+            (Some(from), Some(to)) if from.ty == to.ty && !from.optional => {}
+            _ => of.refuse(Part::Exclude, &exclude.from, "this is no range", help),
+        }
+    }
+}
+
+/// A row of a B-tree takes a third of a page; what is longer fails when it is written.
+pub const KEY_BYTES_MAX: usize = 2_600;
+
+/// The most that a column can take in a key, in UTF-8.
+pub fn key_bytes(entity: &Entity, column: &str) -> usize {
+    match entity.field(column).map(|field| &field.ty) {
+        Some(Ty::Text { max, .. } | Ty::Code { max, .. }) => *max as usize * 4,
+        Some(Ty::Url) => 2_000,
+        Some(Ty::Email) => 254,
+        Some(Ty::Social { .. }) => 300,
+        Some(Ty::Slug { .. }) => 100,
+        Some(Ty::Json | Ty::Object { .. } | Ty::TextList { .. }) => usize::MAX / 64,
+        _ => 64,
+    }
+}
+
+fn keys_fit_an_index(of: &Of) {
+    for (part, lists) in [
+        (Part::Unique, &of.entity.unique),
+        (Part::Index, &of.entity.index),
+    ] {
+        for columns in lists {
+            key_fits(of, part, &columns.join(","), columns);
+        }
+    }
+    for exclude in &of.entity.exclude {
+        key_fits(of, Part::Exclude, &exclude.from, &exclude.columns);
+    }
+}
+
+fn key_fits(of: &Of, part: Part, place: &str, columns: &[String]) {
+    let bytes: usize = columns.iter().map(|c| key_bytes(of.entity, c)).sum();
+    let is_point = |c: &String| of.entity.field(c).is_some_and(|f| f.ty == Ty::Point);
+    if bytes > KEY_BYTES_MAX && !columns.iter().any(is_point) {
+        of.refuse(
+            part,
+            place,
+            "these may be too long together for an index",
+            format!(
+                "shorter texts: {} characters in all; lists and objects are no keys",
+                KEY_BYTES_MAX / 4
+            ),
+        );
+    }
+}

@@ -1,0 +1,110 @@
+//! Schemas that stand under a name of their own, so that a generator makes one type of each: closed sets, and unions.
+
+use super::{
+    schema::expandable,
+    types::{self, reference},
+};
+use crate::{
+    emit::entity::types::{enum_name, type_name},
+    model::{Entity, EntityId, Model, Relation, Ty},
+    names::pascal,
+};
+use serde_json::{Map, Value, json};
+
+/// Closed sets of an entity, and the unions of what its relations may lead to, by their names.
+pub fn all(model: &Model, id: EntityId, allowed_actions: &[String]) -> Vec<(String, Value)> {
+    let entity = &model.entities[id];
+    let mut named = Vec::new();
+    for field in &entity.fields {
+        if let Ty::Enum { values } | Ty::States { values } = &field.ty {
+            named.push((enum_name(entity, &field.name), types::choice(values)));
+        }
+    }
+    for relation in &entity.belongs {
+        if relation.polymorphic {
+            named.push((type_name(entity, relation), kinds(model, relation)));
+        }
+        if expandable(model, relation) && open_targets(model, relation).count() > 1 {
+            named.push((union(entity, relation), one_of(model, relation)));
+        }
+    }
+    if !allowed_actions.is_empty() {
+        named.push((action(entity), types::choice(allowed_actions)));
+    }
+    named.push((sort(entity), orders(entity)));
+    let expand = expands(model, entity);
+    if !expand.is_empty() {
+        named.push((self::expand(entity), types::choice(&expand)));
+    }
+    named
+}
+
+fn kinds(model: &Model, relation: &Relation) -> Value {
+    let names: Vec<&str> = (relation.targets.iter())
+        .map(|target| model.entities[*target].name.as_str())
+        .collect();
+    types::choice(&names)
+}
+
+/// One of several kinds of object, told apart by `object`.
+fn one_of(model: &Model, relation: &Relation) -> Value {
+    let mut kinds = Vec::new();
+    let mut mapping = Map::new();
+    for target in open_targets(model, relation) {
+        let schema = reference(&pascal(&target.name));
+        mapping.insert(target.name.clone(), schema["$ref"].clone());
+        kinds.push(schema);
+    }
+    json!({
+        "oneOf": kinds,
+        "discriminator": {"propertyName": "object", "mapping": mapping},
+    })
+}
+
+/// `EventHost`
+pub fn union(entity: &Entity, relation: &Relation) -> String {
+    enum_name(entity, &relation.name)
+}
+
+/// `EventAllowedAction`
+pub fn action(entity: &Entity) -> String {
+    enum_name(entity, "allowed_action")
+}
+
+/// `EventSort`
+pub fn sort(entity: &Entity) -> String {
+    enum_name(entity, "sort")
+}
+
+/// `EventExpand`
+pub fn expand(entity: &Entity) -> String {
+    enum_name(entity, "expand")
+}
+
+/// Relations that may be asked for as whole objects.
+pub fn expands<'a>(model: &Model, entity: &'a Entity) -> Vec<&'a str> {
+    let open = (entity.belongs.iter()).filter(|relation| expandable(model, relation));
+    open.map(|relation| relation.name.as_str()).collect()
+}
+
+/// `starts_at` and `-starts_at`; a minus is no part of a name in any language, so generators are told one.
+fn orders(entity: &Entity) -> Value {
+    let fields = (entity.fields.iter().filter(|field| field.sort)).map(|field| &field.name);
+    let derived =
+        (entity.derived.iter().filter(|derived| derived.sort)).map(|derived| &derived.name);
+    let (mut values, mut names) = (Vec::new(), Vec::new());
+    for name in fields.chain(derived).map(String::as_str).chain(["id"]) {
+        values.extend([name.to_owned(), format!("-{name}")]);
+        names.extend([name.to_owned(), format!("{name}_desc")]);
+    }
+    json!({"type": "string", "enum": values, "x-enum-varnames": names})
+}
+
+/// Those of its targets that the API shows.
+pub fn open_targets<'m>(model: &'m Model, relation: &Relation) -> impl Iterator<Item = &'m Entity> {
+    let targets = relation
+        .targets
+        .iter()
+        .map(|target| &model.entities[*target]);
+    targets.filter(|target| !target.internal)
+}

@@ -1,0 +1,86 @@
+//! What a body creates with the object: the lists in it, their items, and the answer that has them too.
+
+use super::{
+    example,
+    schema::{self, Body},
+    types::reference,
+    words::{article, spaced},
+};
+use crate::emit::actions::Action;
+use crate::model::{Entity, EntityId, Has, Model};
+use crate::names::pascal;
+use serde_json::{Map, Value, json};
+
+/// Lists of a body of this entity, each with how many it holds at most.
+pub fn lists(entity: &Entity) -> impl Iterator<Item = (&Has, u32)> {
+    let creates = Action::Create.open(entity).is_some();
+    let all = entity.has.iter().filter(move |_| creates);
+    all.filter_map(|has| Some((has, has.create_with?)))
+}
+
+/// `CreatedEvent`, where the answer to a create has more than the object.
+pub fn answer(entity: &Entity) -> Option<String> {
+    let has_lists = lists(entity).next().is_some();
+    has_lists.then(|| format!("Created{}", pascal(&entity.name)))
+}
+
+/// `CreateTicketTypeOfEvent`; with the relation where one entity comes by several.
+fn item(model: &Model, entity: &Entity, has: &Has) -> String {
+    let child = &model.entities[has.child];
+    let name = format!("Create{}Of{}", pascal(&child.name), pascal(&entity.name));
+    let first = lists(entity).find(|(other, _)| other.child == has.child);
+    match first {
+        Some((first, _)) if first.name != has.name => format!("{name}As{}", pascal(&has.via)),
+        _ => name,
+    }
+}
+
+/// Properties of the body that creates.
+pub fn properties(model: &Model, id: EntityId) -> Map<String, Value> {
+    let entity = &model.entities[id];
+    let property = |(has, max): (&Has, u32)| {
+        let description = format!(
+            "{} to create with it, {max} at most: all of it is created, or nothing.",
+            super::names::title(&has.name)
+        );
+        let items = reference(&item(model, entity, has));
+        let list =
+            json!({"type": "array", "maxItems": max, "description": description, "items": items});
+        (has.name.clone(), list)
+    };
+    lists(entity).map(property).collect()
+}
+
+/// Schemas that only these lists need, by name.
+pub fn schemas(model: &Model, id: EntityId) -> Vec<(String, Value)> {
+    let entity = &model.entities[id];
+    let items = lists(entity).map(|(has, _)| {
+        let via = model.entities[has.child].relation(&has.via);
+        let body = schema::body_within(model, has.child, Body::Create, via);
+        (item(model, entity, has), body)
+    });
+    let answer = answer(entity).map(|name| (name, created(model, id)));
+    items.chain(answer).collect()
+}
+
+fn created(model: &Model, id: EntityId) -> Value {
+    let entity = &model.entities[id];
+    let property = |(has, max): (&Has, u32)| {
+        let description = format!(
+            "The {} that were created with it, in the order of the body. Not there if the body had none, or the caller may not see them.",
+            spaced(&has.name)
+        );
+        let items = reference(&pascal(&model.entities[has.child].name));
+        let list = json!({"type": "array", "maxItems": max, "readOnly": true, "description": description, "items": items});
+        (has.name.clone(), list)
+    };
+    let properties: Map<String, Value> = lists(entity).map(property).collect();
+    json!({
+        "description": format!("{} that was created, and what was created with it.", article(&spaced(&entity.name))),
+        "allOf": [
+            reference(&pascal(&entity.name)),
+            {"type": "object", "properties": properties},
+        ],
+        "example": example::row(model, id),
+    })
+}

@@ -1,0 +1,121 @@
+//! `when event.state == published`: the guard of a transition over related rows.
+//!
+//! Looked at past row-level security, because the condition is about the rows and not about who sees them, and held
+//! by a lock until the transition is done: whoever changes the related row at the same moment comes before or after.
+
+use super::{
+    apart::is_apart,
+    names::{self, Roles},
+    object::{Function, on_table},
+    rules::{Context, Scope, compile},
+};
+use crate::model::{DerivedKind, Entity, EntityId, Expr, Lifecycle, Model, Relation, Transition};
+use crate::objects::{Kind, Object};
+
+/// The guard of this transition, if it looks at related rows.
+pub(super) fn when(transition: &Transition) -> Option<&Expr> {
+    let when = transition.when.as_ref();
+    when.filter(|when| !when.related().is_empty())
+}
+
+/// A guard of this entity reads that column of rows of `target`.
+pub(super) fn looks_at(entity: &Entity, target: EntityId, column: &str) -> bool {
+    let guards = entity.transitions.iter().filter_map(when);
+    guards.flat_map(Expr::related).any(|(relation, named)| {
+        let relation = entity.relation(relation);
+        named == column && relation.is_some_and(|r| r.targets == [target])
+    })
+}
+
+/// A value of the related row; null where there is none.
+pub(super) fn value(model: &Model, scope: Scope<'_>, relation: &str, column: &str) -> String {
+    let relation = relation_of(&model.entities[scope.entity], relation);
+    let there = names::table(&model.entities[relation.targets[0]]);
+    let id = scope.column(&relation.id_column());
+    format!("(select r.{column} from {there} r where r.id = {id})")
+}
+
+/// `sec.tickets_check_in_when(id)`: whether the transition can be made now, with what it depends on held.
+pub(super) fn name(entity: &Entity, transition: &Transition) -> String {
+    names::fit(format!("sec.{}_{}_when", entity.plural, transition.name))
+}
+
+pub fn functions(model: &Model, id: EntityId) -> Vec<Object> {
+    let entity = &model.entities[id];
+    let guards = entity.transitions.iter();
+    guards
+        .filter_map(|transition| Some(function(model, id, transition, when(transition)?)))
+        .collect()
+}
+
+fn function(model: &Model, id: EntityId, transition: &Transition, when: &Expr) -> Object {
+    let entity = &model.entities[id];
+    let (roles, table) = (Roles(&model.app), names::table(entity));
+    let locks: String = (entity.belongs.iter())
+        .filter(|r| when.related().iter().any(|(named, _)| *named == r.name))
+        .filter_map(|relation| lock(model, id, relation))
+        .collect();
+    let holds = compile(model, id, when, "t", Context::Definer);
+    let function = Function {
+        kind: Kind::TableFunction,
+        name: &name(entity, transition),
+        arguments: "p_id uuid",
+        returns: "boolean",
+        attributes: "language plpgsql",
+        definer: Some(roles.counter()),
+        callers: vec![roles.app()],
+        doc: "The guard of a transition: what it depends on stays as it is until the transition is done.",
+        body: format!(
+            "begin\n{locks}  return coalesce((select {holds} from {table} t where t.id = p_id), false);\nend"
+        ),
+    };
+    on_table(&table, function.object(roles))
+}
+
+/// Rows that never change need no lock.
+fn lock(model: &Model, id: EntityId, relation: &Relation) -> Option<String> {
+    let target = relation.targets[0];
+    let there = &model.entities[target];
+    let strength = match there.lifecycle {
+        Lifecycle::AppendOnly => return None,
+        // Two who share it, and then both count in it, would wait for each other.
+        _ if counts_in_the_row(model, target, id) => "no key update",
+        _ => "share",
+    };
+    Some(format!(
+        "  perform from {} r where r.id = (select t.{} from {} t where t.id = p_id) for {strength};\n",
+        names::table(there),
+        relation.id_column(),
+        names::table(&model.entities[id]),
+    ))
+}
+
+/// Rows of `child` are counted in the rows of `parent` themselves, in the same transaction.
+fn counts_in_the_row(model: &Model, parent: EntityId, child: EntityId) -> bool {
+    let entity = &model.entities[parent];
+    entity.derived.iter().any(|derived| {
+        let (DerivedKind::Count { has, .. }
+        | DerivedKind::Sum { has, .. }
+        | DerivedKind::Avg { has, .. }) = derived.kind
+        else {
+            return false;
+        };
+        entity.has[has].child == child && !derived.delta && !is_apart(model, parent, derived)
+    })
+}
+
+/// Whether any guard holds rows of this entity.
+pub(super) fn is_held(model: &Model, target: EntityId) -> bool {
+    model.entities.iter().any(|entity| {
+        let guards = entity.transitions.iter().filter_map(when);
+        guards
+            .flat_map(Expr::related)
+            .any(|(relation, _)| relation_of(entity, relation).targets == [target])
+    })
+}
+
+fn relation_of<'e>(entity: &'e Entity, name: &str) -> &'e Relation {
+    entity
+        .relation(name)
+        .expect("resolved: a relation of the entity")
+}

@@ -1,0 +1,44 @@
+//! What holds of all rows of an entity together, and of each by itself.
+
+use super::Expr;
+use serde::{Deserialize, Serialize};
+
+/// Rows that are equal in `columns` never overlap in `[from, to)`; `to` null = open end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Exclude {
+    pub columns: Vec<String>,
+    pub from: String,
+    pub to: String,
+    /// Which rows it is about; `None`: all live ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Expr>,
+}
+
+/// `event, user where state != cancelled`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UniqueWhere {
+    pub columns: Vec<String>,
+    pub filter: Expr,
+}
+
+/// While the row of the relation `per` is not archived, the last active row with `filter` that refers to it stays;
+/// without `per` the last one of all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Keep {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per: Option<String>,
+    pub filter: Option<Expr>,
+    /// What callers are told.
+    pub doc: Option<String>,
+}
+
+/// An invariant of every row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    pub name: String,
+    pub expr: Expr,
+    /// What callers are told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doc: Option<String>,
+}

@@ -1,0 +1,48 @@
+//! `event, user where state != cancelled` and `room, starts_at..ends_at where state in (held, booked)`
+
+use super::reader::{Parsed, Reader};
+use super::{ExcludePhrase, Rule, UniquePhrase, rule};
+use crate::spec::yaml::Text;
+
+/// A list without a condition is written as one: `[city, slug]`.
+pub fn unique(text: &Text) -> Parsed<UniquePhrase> {
+    let mut r = Reader::new(text);
+    let help = "write `[city, slug]`, or `event, user where state != cancelled`";
+    let mut columns = vec![r.expect_name("a field or relation", help)?];
+    while r.take_sign(",").is_some() {
+        columns.push(r.expect_name("a field or relation", help)?);
+    }
+    r.expect_word("where", help)?;
+    let filter = Some(rule::any(&mut r)?);
+    r.expect_end(rule::JOIN)?;
+    Ok(UniquePhrase { columns, filter })
+}
+
+pub fn exclude(text: &Text) -> Parsed<ExcludePhrase> {
+    let mut r = Reader::new(text);
+    let help = "write `scope, valid_from..valid_to`: what must be equal, then the range that must not overlap";
+    let mut columns = Vec::new();
+    loop {
+        let name = r.expect_name("a field or relation", help)?;
+        if r.take_sign("..").is_some() {
+            let to = r.expect_name("the field where the range ends", help)?;
+            let filter = filter(&mut r)?;
+            r.expect_end(if filter.is_some() { rule::JOIN } else { help })?;
+            return Ok(ExcludePhrase {
+                columns,
+                from: name,
+                to,
+                filter,
+            });
+        }
+        columns.push(name);
+        r.expect_sign(",", help)?;
+    }
+}
+
+fn filter(r: &mut Reader) -> Parsed<Option<Rule>> {
+    match r.take_word("where") {
+        Some(_) => Ok(Some(rule::any(r)?)),
+        None => Ok(None),
+    }
+}

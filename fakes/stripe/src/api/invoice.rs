@@ -1,0 +1,369 @@
+//! Invoices of subscriptions. Each has one payment intent, which the buyer may also pay by hand.
+
+use super::{
+    attempt::{self, Answer, Terms},
+    payment_flow, payment_intent, renewal, subscription,
+};
+use crate::{
+    currency,
+    error::{ApiError, Result},
+    event,
+    form::{Params, encode},
+    json::Fields,
+    timer::Timer,
+    world::{Call, World},
+};
+use serde_json::{Value, json};
+
+const DAY: i64 = 24 * 60 * 60;
+
+/// How long after each failure the next attempt is.
+const RETRIES: [i64; 3] = [3 * DAY, 5 * DAY, 7 * DAY];
+
+/// One line of an invoice: what, how much (less than nothing for a credit), and whether it is a proration.
+pub struct Line {
+    pub description: String,
+    pub amount: i64,
+    pub proration: bool,
+}
+
+/// Makes an invoice of a subscription and finalizes it. Nothing is paid yet.
+pub fn make(
+    world: &mut World,
+    sub: &str,
+    reason: &str,
+    lines: &[Line],
+    period: (i64, i64),
+) -> String {
+    let id = world.new_id("in");
+    let subscription = world.object(sub).clone();
+    let customer = world.object(subscription.str("customer")).clone();
+    let total: i64 = lines.iter().map(|line| line.amount).sum();
+    let data: Vec<Value> = lines
+        .iter()
+        .map(|one| line(world, &id, &subscription, one, period))
+        .collect();
+    let mut invoice = json!({
+        "id": id, "object": "invoice",
+        "account_country": "US", "account_name": null, "account_tax_ids": null,
+        "amount_due": total, "amount_overpaid": 0, "amount_paid": 0, "amount_remaining": total, "amount_shipping": 0,
+        "application": null, "attempt_count": 0, "attempted": false, "auto_advance": true,
+        "automatic_tax": {
+            "disabled_reason": null, "enabled": false, "liability": null, "provider": null, "status": null,
+        },
+        "automatically_finalizes_at": null, "billing_reason": reason, "collection_method": "charge_automatically",
+        "created": world.now, "currency": subscription["currency"], "custom_fields": null,
+        "customer": customer["id"], "customer_account": null, "customer_address": customer["address"],
+        "customer_email": customer["email"], "customer_name": customer["name"], "customer_phone": customer["phone"],
+        "customer_shipping": null, "customer_tax_exempt": "none", "customer_tax_ids": [],
+        "default_payment_method": null, "default_source": null, "default_tax_rates": [], "description": null,
+        "discounts": [], "due_date": null, "effective_at": world.now, "ending_balance": 0, "footer": null,
+        "from_invoice": null, "hosted_invoice_url": null, "invoice_pdf": null, "issuer": { "type": "self" },
+        "last_finalization_error": null, "latest_revision": null,
+        "lines": { "object": "list", "data": data, "has_more": false, "url": format!("/v1/invoices/{id}/lines") },
+        "livemode": false, "metadata": {}, "next_payment_attempt": null,
+        "number": null, "on_behalf_of": null,
+        "parent": { "quote_details": null, "subscription_details": {
+            "metadata": subscription["metadata"], "subscription": sub,
+        }, "type": "subscription_details" },
+        "payment_settings": {
+            "default_mandate": null, "payment_method_options": null, "payment_method_types": null,
+        },
+        "period_end": world.now, "period_start": world.now, "post_payment_credit_notes_amount": 0,
+        "pre_payment_credit_notes_amount": 0, "receipt_number": null, "rendering": null, "shipping_cost": null,
+        "shipping_details": null, "starting_balance": 0, "statement_descriptor": null, "status": "open",
+        "status_transitions": {
+            "finalized_at": world.now, "marked_uncollectible_at": null, "paid_at": null, "voided_at": null,
+        },
+        "subtotal": total, "subtotal_excluding_tax": total, "test_clock": null, "total": total,
+        "total_discount_amounts": [], "total_excluding_tax": total, "total_pretax_credit_amounts": [],
+        "total_taxes": [], "webhooks_delivered_at": world.now,
+        "_subscription": sub,
+    });
+    if let Some(account) = subscription.maybe("_account") {
+        invoice["_account"] = json!(account);
+    }
+    world.insert("invoices", invoice);
+    world.edit(sub)["latest_invoice"] = json!(id);
+    event::emit(world, "invoice.created", &id);
+    event::emit(world, "invoice.finalized", &id);
+    id
+}
+
+fn line(
+    world: &mut World,
+    invoice: &str,
+    subscription: &Value,
+    line: &Line,
+    period: (i64, i64),
+) -> Value {
+    let item = &subscription["items"]["data"][0];
+    json!({
+        "id": world.new_id("il"), "object": "line_item", "amount": line.amount,
+        "currency": subscription["currency"], "description": line.description, "discount_amounts": [],
+        "discountable": !line.proration, "discounts": [], "invoice": invoice, "livemode": false, "metadata": {},
+        "parent": { "invoice_item_details": null, "subscription_item_details": {
+            "invoice_item": null, "proration": line.proration, "proration_details": { "credited_items": null },
+            "subscription": subscription["id"], "subscription_item": item["id"],
+        }, "type": "subscription_item_details" },
+        "period": { "start": period.0, "end": period.1 }, "pretax_credit_amounts": [],
+        "pricing": { "price_details": { "price": item["price"]["id"], "product": item["price"]["product"] },
+            "type": "price_details", "unit_amount_decimal": item["price"]["unit_amount_decimal"] },
+        "quantity": item["quantity"], "quantity_decimal": null, "subtotal": line.amount, "taxes": [],
+    })
+}
+
+/// Makes the payment intent, or settles the invoice if there is nothing to take.
+pub fn begin_payment(world: &mut World, id: &str, method: Option<&str>) {
+    let invoice = world.object(id).clone();
+    let (total, currency) = (invoice.num("total"), invoice.str("currency"));
+    if currency::chargeable(total, currency).is_err() {
+        // Too little to charge: Stripe puts it on the customer's balance.
+        let customer = world.edit(invoice.str("customer"));
+        customer["balance"] = json!(customer.num("balance") + total);
+        paid(world, id, 0);
+        return;
+    }
+    let mut fields = vec![
+        ("amount", total.to_string()),
+        ("currency", currency.to_owned()),
+        ("customer", invoice.str("customer").to_owned()),
+        ("setup_future_usage", "off_session".to_owned()),
+        ("description", "Subscription".to_owned()),
+    ];
+    if let Some(method) = method {
+        fields.push(("payment_method", method.to_owned()));
+    }
+    let fields: Vec<(&str, &str)> = fields
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let call = Call {
+        path: "/v1/payment_intents".to_owned(),
+        params: Params::parse(&encode(&fields)),
+        account: invoice.maybe("_account").map(str::to_owned),
+    };
+    // What can be wrong was checked with the subscription; if a card has gone since, the intent waits for another.
+    let made = payment_intent::create(world, &call).or_else(|_| {
+        let without: Vec<_> = fields
+            .into_iter()
+            .filter(|(name, _)| *name != "payment_method")
+            .collect();
+        let params = Params::parse(&encode(&without));
+        payment_intent::create(world, &Call { params, ..call })
+    });
+    let Ok(intent) = made else {
+        return;
+    };
+    let intent_id = intent.str("id");
+    world.edit(intent_id)["_invoice"] = json!(id);
+    let payment = json!({
+        "id": world.new_id("inpay"), "object": "invoice_payment", "amount_paid": null,
+        "amount_requested": total, "created": world.now, "currency": currency, "invoice": id, "is_default": true,
+        "livemode": false, "payment": { "type": "payment_intent", "payment_intent": intent_id }, "status": "open",
+        "status_transitions": { "canceled_at": null, "paid_at": null },
+    });
+    let edit = world.edit(id);
+    edit["_payment_intent"] = json!(intent_id);
+    edit["_payments"] = json!({
+        "object": "list", "data": [payment], "has_more": false, "url": format!("/v1/invoice_payments?invoice={id}"),
+    });
+    edit["_confirmation_secret"] =
+        json!({ "client_secret": intent["client_secret"], "type": "payment_intent" });
+}
+
+/// Tries the card that the intent has. What becomes of it is told by the intent.
+pub fn try_payment(world: &mut World, id: &str, off_session: bool) -> Result<()> {
+    let intent = world.object(id).str("_payment_intent").to_owned();
+    if world.object(id).str("status") != "open" || intent.is_empty() {
+        return Ok(());
+    }
+    if world.object(&intent)["payment_method"].is_null() {
+        failed(world, &intent);
+        return Ok(());
+    }
+    let terms = Terms {
+        off_session,
+        ..Terms::default()
+    };
+    payment_flow::attempt_with(world, &intent, terms, None)
+}
+
+/// The intent of an invoice has taken the money.
+pub fn succeeded(world: &mut World, intent: &str) {
+    let intent = world.object(intent).clone();
+    if let Some(id) = intent.maybe("_invoice") {
+        paid(world, id, intent.num("amount_received"));
+    }
+}
+
+fn paid(world: &mut World, id: &str, amount: i64) {
+    let now = world.now;
+    let invoice = world.edit(id);
+    if invoice.str("status") != "open" {
+        return;
+    }
+    invoice["status"] = json!("paid");
+    invoice["attempted"] = json!(true);
+    invoice["attempt_count"] = json!(invoice.num("attempt_count") + i64::from(amount > 0));
+    invoice["amount_paid"] = json!(amount);
+    invoice["amount_remaining"] = json!(0);
+    invoice["next_payment_attempt"] = Value::Null;
+    invoice["status_transitions"]["paid_at"] = json!(now);
+    if let Some(payment) = invoice["_payments"]["data"].get_mut(0) {
+        payment["status"] = json!("paid");
+        payment["amount_paid"] = json!(amount);
+        payment["status_transitions"]["paid_at"] = json!(now);
+    }
+    let sub = invoice.str("_subscription").to_owned();
+    event::emit(world, "invoice.paid", id);
+    event::emit(world, "invoice.payment_succeeded", id);
+    renewal::invoice_paid(world, &sub);
+}
+
+/// The intent of an invoice was declined, or has no card.
+pub fn failed(world: &mut World, intent: &str) {
+    let Some(id) = world.object(intent).maybe("_invoice").map(str::to_owned) else {
+        return;
+    };
+    let now = world.now;
+    let invoice = world.edit(&id);
+    let attempts = invoice.num("attempt_count") + 1;
+    invoice["attempt_count"] = json!(attempts);
+    invoice["attempted"] = json!(true);
+    // The first invoice of a subscription waits for the buyer.
+    let renews = invoice.str("billing_reason") != "subscription_create";
+    let wait = usize::try_from(attempts - 1)
+        .ok()
+        .and_then(|at| RETRIES.get(at))
+        .filter(|_| renews);
+    let next = wait.map(|wait| now + wait);
+    invoice["next_payment_attempt"] = json!(next);
+    let sub = invoice.str("_subscription").to_owned();
+    event::emit(world, "invoice.payment_failed", &id);
+    match next {
+        Some(at) => world.timers.set(at, Timer::InvoiceRetries(id.clone())),
+        None if renews => {
+            renewal::gave_up(world, &sub);
+            return;
+        }
+        None => {}
+    }
+    if renews {
+        renewal::payment_failed(world, &sub);
+    }
+}
+
+/// The buyer is asked to authenticate.
+pub fn needs_action(world: &mut World, intent: &str) {
+    if let Some(id) = world.object(intent).maybe("_invoice").map(str::to_owned) {
+        event::emit(world, "invoice.payment_action_required", &id);
+    }
+}
+
+pub fn retries(world: &mut World, id: &str) {
+    let invoice = world.object(id).clone();
+    if invoice.str("status") != "open" || invoice["next_payment_attempt"].is_null() {
+        return;
+    }
+    let intent = invoice.str("_payment_intent").to_owned();
+    if let Some(method) = subscription::method_of(world, invoice.str("_subscription")) {
+        world.edit(&intent)["payment_method"] = json!(method);
+    }
+    // Its outcome is in the events.
+    let _ = try_payment(world, id, true);
+}
+
+pub fn pay(world: &mut World, call: &Call, id: &str) -> Result<Value> {
+    call.params.allow(&["payment_method", "off_session"])?;
+    let invoice = world.find("invoice", id, call)?.clone();
+    if invoice.str("status") != "open" {
+        let message = format!("Invoice is {}", invoice.str("status"));
+        return Err(ApiError::invalid("invoice_not_editable", message));
+    }
+    let chosen = attempt::chosen(world, call, invoice.maybe("customer"))?;
+    let sub = invoice.str("_subscription");
+    let intent = invoice.str("_payment_intent").to_owned();
+    let Some(method) = chosen.or_else(|| subscription::method_of(world, sub)) else {
+        let message =
+            "There is no default payment method set on this customer or on its subscription.";
+        return Err(ApiError::invalid(
+            "invoice_payment_intent_requires_action",
+            message,
+        ));
+    };
+    world.edit(&intent)["payment_method"] = json!(method);
+    try_payment(world, id, call.params.flag("off_session")?.unwrap_or(true))?;
+    Ok(world.object(id).clone())
+}
+
+pub fn void(world: &mut World, call: &Call, id: &str) -> Result<Value> {
+    call.params.allow(&[])?;
+    let invoice = world.find("invoice", id, call)?;
+    if invoice.str("status") != "open" {
+        let message = "You can only void an open invoice.";
+        return Err(ApiError::invalid("invoice_not_editable", message));
+    }
+    let intent = invoice.str("_payment_intent").to_owned();
+    close(world, id);
+    if !matches!(
+        world.object(&intent).str("status"),
+        "succeeded" | "canceled" | ""
+    ) {
+        payment_flow::canceled(world, &intent, Some("void_invoice"));
+    }
+    Ok(world.object(id).clone())
+}
+
+fn close(world: &mut World, id: &str) {
+    let now = world.now;
+    let invoice = world.edit(id);
+    invoice["status"] = json!("void");
+    invoice["next_payment_attempt"] = Value::Null;
+    invoice["status_transitions"]["voided_at"] = json!(now);
+    event::emit(world, "invoice.voided", id);
+}
+
+/// Whether a first payment would go through at once.
+pub fn would_pay(world: &World, method: Option<&str>, off_session: bool) -> Result<()> {
+    let Some(method) = method else {
+        let message = "This customer has no attached payment source or default payment method.";
+        return Err(ApiError::invalid("resource_missing", message));
+    };
+    let terms = Terms {
+        off_session,
+        error_on_action: true,
+        ..Terms::default()
+    };
+    match attempt::ask(world.object(method), terms) {
+        Answer::No(error) => Err(error),
+        Answer::Yes | Answer::Action => Ok(()),
+    }
+}
+
+pub fn get(world: &World, call: &Call, id: &str) -> Result<Value> {
+    world.find("invoice", id, call).cloned()
+}
+
+pub fn list(world: &World, call: &Call) -> Result<Value> {
+    let params = &call.params;
+    params.allow(&[
+        "customer",
+        "subscription",
+        "status",
+        "limit",
+        "starting_after",
+        "ending_before",
+        "created[*]",
+    ])?;
+    let wanted = [
+        ("customer", "customer"),
+        ("_subscription", "subscription"),
+        ("status", "status"),
+    ];
+    let wanted = wanted.map(|(field, name)| (field, params.text(name)));
+    world.page("invoices", call, |invoice| {
+        let mut wanted = wanted.iter();
+        wanted.all(|(field, value)| value.is_none() || invoice.maybe(field) == *value)
+    })
+}

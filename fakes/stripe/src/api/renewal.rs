@@ -1,0 +1,114 @@
+//! How subscriptions go on: periods that end, invoices that are paid or not.
+
+use super::{
+    invoice::{self, Line},
+    payment_method,
+    subscription::{is_over, method_of},
+    subscription_item as item,
+};
+use crate::{event, json::Fields, timer::Timer, world::World};
+use serde_json::json;
+
+pub fn end(world: &mut World, id: &str, status: &str, reason: &str) {
+    let now = world.now;
+    let subscription = world.edit(id);
+    subscription["status"] = json!(status);
+    subscription["ended_at"] = json!(now);
+    if subscription["canceled_at"].is_null() {
+        subscription["canceled_at"] = json!(now);
+    }
+    subscription["cancellation_details"]["reason"] = json!(reason);
+    let kind = match status {
+        "canceled" => "customer.subscription.deleted",
+        _ => "customer.subscription.updated",
+    };
+    event::emit(world, kind, id);
+}
+
+fn set_status(world: &mut World, id: &str, status: &str) {
+    if world.object(id).str("status") != status {
+        world.edit(id)["status"] = json!(status);
+        event::emit(world, "customer.subscription.updated", id);
+    }
+}
+
+pub fn invoice_paid(world: &mut World, id: &str) {
+    let subscription = world.object(id).clone();
+    if is_over(&subscription) {
+        return;
+    }
+    if subscription["payment_settings"].str("save_default_payment_method") == "on_subscription" {
+        let invoice = world.object(subscription.str("latest_invoice"));
+        let intent = world.object(invoice.str("_payment_intent"));
+        let method = world.object(intent.str("payment_method"));
+        if method["customer"] == subscription["customer"] && !method["id"].is_null() {
+            let method = method["id"].clone();
+            world.edit(id)["default_payment_method"] = method;
+        }
+    }
+    set_status(world, id, "active");
+}
+
+pub fn payment_failed(world: &mut World, id: &str) {
+    if !is_over(world.object(id)) {
+        set_status(world, id, "past_due");
+    }
+}
+
+/// All attempts at a renewal failed.
+pub fn gave_up(world: &mut World, id: &str) {
+    if !is_over(world.object(id)) {
+        end(world, id, "canceled", "payment_failed");
+    }
+}
+
+pub fn expires(world: &mut World, id: &str) {
+    if world.object(id).str("status") == "incomplete" {
+        end(world, id, "incomplete_expired", "payment_failed");
+    }
+}
+
+pub fn period_ends(world: &mut World, id: &str, at: i64) {
+    let subscription = world.object(id).clone();
+    let (_, end_of_this) = item::period(&subscription);
+    let waits = subscription.str("status") == "incomplete";
+    if is_over(&subscription) || end_of_this != at || waits {
+        return;
+    }
+    if subscription.is("cancel_at_period_end") {
+        end(world, id, "canceled", "cancellation_requested");
+        return;
+    }
+    let periods = subscription.num("_periods") + 1;
+    let price = subscription["items"]["data"][0]["price"].clone();
+    let next = item::end_of_period(subscription.num("billing_cycle_anchor"), &price, periods);
+    let edit = world.edit(id);
+    edit["_periods"] = json!(periods);
+    item::set_period(edit, (at, next));
+    world
+        .timers
+        .set(next, Timer::PeriodEnds(id.to_owned(), next));
+    let mut lines = item::lines(world.object(id));
+    let prorations = subscription.num("_prorations");
+    let total: i64 = lines.iter().map(|line| line.amount).sum();
+    // A credit above the price is carried on.
+    let used = prorations.max(-total);
+    if used != 0 {
+        lines.push(Line {
+            description: "Changes during the last period".to_owned(),
+            amount: used,
+            proration: true,
+        });
+    }
+    world.edit(id)["_prorations"] = json!(prorations - used);
+    event::emit(world, "customer.subscription.updated", id);
+    let made = invoice::make(world, id, "subscription_cycle", &lines, (at, next));
+    let method = method_of(world, id).filter(|method| !payment_method_is_gone(world, method));
+    invoice::begin_payment(world, &made, method.as_deref());
+    let _ = invoice::try_payment(world, &made, true);
+}
+
+fn payment_method_is_gone(world: &World, method: &str) -> bool {
+    let method = world.object(method);
+    method["customer"].is_null() || payment_method::card_of(method).number.is_empty()
+}

@@ -1,0 +1,309 @@
+//! What a test does to the fake that no client of Stripe can: time, faults, banks, buyers, owners.
+
+use crate::{
+    api::{account, balance, dispute, payment_flow, setup_intent},
+    error::{ApiError, Result},
+    fake::{Fake, catch_up},
+    fault::Fault,
+    form::Params,
+    json::{Fields, visible},
+    ledger::{BANK, Entry, PLATFORM, Reason},
+    webhook::{Delivery, Endpoint, Mischief, Post, Target},
+    world::{Call, Move, World},
+};
+use serde_json::Value;
+
+/// Which kind of intent a buyer deals with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intent {
+    Payment,
+    Setup,
+}
+
+/// A call was refused; the error as Stripe's JSON has it.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    pub status: u16,
+    pub body: Value,
+}
+
+impl From<Box<ApiError>> for Refused {
+    fn from(error: Box<ApiError>) -> Self {
+        Self {
+            status: error.status,
+            body: visible(&error.body()),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct AccountLink {
+    pub expires_at: i64,
+    pub refresh_url: String,
+    pub return_url: String,
+}
+
+type Answer<T> = std::result::Result<T, Refused>;
+
+impl Fake {
+    pub fn now(&self) -> i64 {
+        self.world().now
+    }
+
+    pub fn seed(&self) -> u64 {
+        self.world().seed()
+    }
+
+    /// Moves the clock; what was due meanwhile happens, each at its time.
+    pub fn advance(&self, seconds: u32) {
+        let mut world = self.world();
+        world.clock.advance(i64::from(seconds));
+        catch_up(&mut world);
+    }
+
+    pub fn add_fault(&self, fault: Fault) {
+        self.world().faults.add(fault);
+    }
+
+    pub fn clear_faults(&self) {
+        self.world().faults.clear();
+    }
+
+    pub fn faults(&self) -> Vec<Fault> {
+        self.world().faults.faults().to_vec()
+    }
+
+    /// An object by its id, as it is now.
+    pub fn object(&self, id: &str) -> Option<Value> {
+        self.world().get(id).map(visible)
+    }
+
+    /// All objects of a list, such as `payment_intents`, oldest first.
+    pub fn all(&self, list: &str) -> Vec<Value> {
+        self.world().all(list).map(visible).collect()
+    }
+
+    /// The buyer's bank takes back what is left of a charge or a payment.
+    pub fn dispute(&self, id: &str, reason: &str, inquiry: bool) -> Answer<Value> {
+        let mut world = self.world();
+        let object = world.object(id);
+        let charge = match object.str("object") {
+            "payment_intent" => object.str("latest_charge").to_owned(),
+            _ => id.to_owned(),
+        };
+        if world.object(&charge).str("object") != "charge" {
+            return Err(ApiError::not_found("charge", id).into());
+        }
+        let made = dispute::open(&mut world, &charge, reason, inquiry);
+        let made = made.ok_or_else(|| {
+            ApiError::invalid(
+                "charge_disputed",
+                "There is nothing left of this charge to dispute.",
+            )
+        })?;
+        Ok(visible(world.object(&made)))
+    }
+
+    pub fn close_dispute(&self, id: &str, won: bool) -> Answer<Value> {
+        let mut world = self.world();
+        if world.object(id).str("object") != "dispute" {
+            return Err(ApiError::not_found("dispute", id).into());
+        }
+        dispute::close(&mut world, id, won)?;
+        Ok(visible(world.object(id)))
+    }
+
+    /// The owner tells Stripe everything.
+    pub fn onboard(&self, account: &str) -> Answer<Value> {
+        let mut world = self.world();
+        account::get(&world, account)?;
+        account::onboarded(&mut world, account);
+        Ok(visible(world.object(account)))
+    }
+
+    /// The link that an account's owner was given last, if this is its token.
+    pub fn account_link(&self, account: &str, token: &str) -> Option<AccountLink> {
+        let world = self.world();
+        let link = world.get(account)?.get("_link")?;
+        (link.str("token") == token).then(|| AccountLink {
+            expires_at: link.num("expires_at"),
+            refresh_url: link.str("refresh_url").to_owned(),
+            return_url: link.str("return_url").to_owned(),
+        })
+    }
+
+    /// A link opens once.
+    pub fn spend_account_link(&self, account: &str) {
+        self.world().edit(account)["_link"] = Value::Null;
+    }
+
+    /// `charges_enabled`, `payouts_enabled`, `details_submitted`, `currently_due`, `capabilities`,
+    /// `refused_currencies`.
+    pub fn change_account(&self, account: &str, change: &Value) -> Answer<Value> {
+        let mut world = self.world();
+        account::change(&mut world, account, change)?;
+        Ok(visible(world.object(account)))
+    }
+
+    pub fn deauthorize(&self, account: &str) -> Answer<()> {
+        Ok(account::deauthorize(&mut self.world(), account)?)
+    }
+
+    /// Money from a bank to a balance, or from a balance to its bank if it is less than nothing.
+    pub fn move_money(&self, account: Option<&str>, currency: &str, amount: i64) -> Answer<()> {
+        let mut world = self.world();
+        let holder = account.unwrap_or(PLATFORM);
+        if let Some(id) = account {
+            account::get(&world, id)?;
+        }
+        let (from, to, reason) = match amount >= 0 {
+            true => (BANK, holder, Reason::TopUp),
+            false => (holder, BANK, Reason::Payout),
+        };
+        world.book(&Move {
+            currency,
+            from,
+            to,
+            amount: amount.abs(),
+            reason,
+            object: holder,
+        });
+        Ok(())
+    }
+
+    /// The buyer gives a card, as the page in the browser does: by its number or its `pm_card_…` name.
+    pub fn pay_as_buyer(&self, kind: Intent, id: &str, card: &str) -> Answer<Value> {
+        let mut world = self.world();
+        let intent = intent(&world, kind, id)?;
+        let mut params = match card.starts_with("pm_") {
+            true => crate::form::encode(&[("payment_method", card)]),
+            false => crate::form::encode(&[
+                ("payment_method_data[type]", "card"),
+                ("payment_method_data[card][number]", card),
+            ]),
+        };
+        if let Some(back) = intent.maybe("_return_url") {
+            params.push('&');
+            params.push_str(&crate::form::encode(&[("return_url", back)]));
+        }
+        let call = buyer(&intent, Params::parse(&params));
+        match kind {
+            Intent::Payment => payment_flow::confirm(&mut world, &call, id)?,
+            Intent::Setup => setup_intent::confirm(&mut world, &call, id)?,
+        };
+        Ok(visible(world.object(id)))
+    }
+
+    /// The buyer passes 3-D Secure, or fails it.
+    pub fn authenticate(&self, kind: Intent, id: &str, success: bool) -> Answer<Value> {
+        let mut world = self.world();
+        intent(&world, kind, id)?;
+        match kind {
+            Intent::Payment => payment_flow::authenticate(&mut world, id, success)?,
+            Intent::Setup => setup_intent::authenticate(&mut world, id, success)?,
+        }
+        Ok(visible(world.object(id)))
+    }
+
+    /// Where events go. More than one secret while one is being rotated.
+    pub fn set_endpoint(&self, target: Target, endpoint: Option<Endpoint>) {
+        let mut world = self.world();
+        match target {
+            Target::Platform => world.webhooks.platform = endpoint,
+            Target::Connect => world.webhooks.connect = endpoint,
+        }
+    }
+
+    pub fn endpoint(&self, target: Target) -> Option<Endpoint> {
+        self.world().webhooks.endpoint(target).cloned()
+    }
+
+    pub fn set_mischief(&self, mischief: Mischief) {
+        self.world().webhooks.mischief = mischief;
+    }
+
+    pub fn mischief(&self) -> Mischief {
+        self.world().webhooks.mischief.clone()
+    }
+
+    /// What is to be sent now, signed now. Each is to be settled with [`Self::webhook_answered`].
+    pub fn due_webhooks(&self) -> Vec<Post> {
+        let mut world = self.world();
+        let now = world.now;
+        let due = world.webhooks.take_due(now);
+        let post = |delivery: Delivery| {
+            let endpoint = world.webhooks.endpoint(delivery.target)?;
+            let body = serde_json::to_vec_pretty(&visible(world.object(&delivery.event))).ok()?;
+            Some(Post {
+                delivery: delivery.id,
+                target: delivery.target,
+                url: endpoint.url.clone(),
+                signature: crate::signature::sign(&endpoint.secrets, now, &body),
+                body,
+            })
+        };
+        due.into_iter().filter_map(post).collect()
+    }
+
+    /// The status that the endpoint answered; nothing if it did not.
+    pub fn webhook_answered(&self, delivery: u64, status: Option<u16>) {
+        let mut world = self.world();
+        let now = world.now;
+        if let Some(event) = world.webhooks.answered(delivery, status, now) {
+            world.edit(&event)["pending_webhooks"] = serde_json::json!(0);
+        }
+    }
+
+    pub fn resend(&self, event: &str) -> Answer<()> {
+        let mut world = self.world();
+        let found = world.object(event);
+        if found.str("object") != "event" {
+            return Err(ApiError::not_found("event", event).into());
+        }
+        let of_account = found.maybe("account").is_some();
+        let now = world.now;
+        world.webhooks.resend(event, of_account, now);
+        Ok(())
+    }
+
+    pub fn deliveries(&self) -> Vec<Delivery> {
+        self.world().webhooks.deliveries().cloned().collect()
+    }
+
+    /// Every movement of money, in order.
+    pub fn entries(&self) -> Vec<Entry> {
+        self.world().ledger.entries().to_vec()
+    }
+
+    /// Where the ledger and the objects disagree: nowhere.
+    pub fn audit(&self) -> Vec<String> {
+        crate::audit::run(&self.world())
+    }
+
+    /// The platform's balance and the like, as Stripe answers it.
+    pub fn balance(&self, account: Option<&str>) -> Answer<Value> {
+        let call = Call {
+            path: "/v1/balance".to_owned(),
+            params: Params::default(),
+            account: account.map(str::to_owned),
+        };
+        Ok(balance::get(&self.world(), &call)?)
+    }
+}
+
+fn intent(world: &World, kind: Intent, id: &str) -> Result<Value> {
+    let name = match kind {
+        Intent::Payment => "payment_intent",
+        Intent::Setup => "setup_intent",
+    };
+    let found = world.get(id).filter(|intent| intent.str("object") == name);
+    found.cloned().ok_or_else(|| ApiError::not_found(name, id))
+}
+
+fn buyer(intent: &Value, params: Params) -> Call {
+    Call {
+        path: String::new(),
+        params,
+        account: intent.maybe("_account").map(str::to_owned),
+    }
+}

@@ -1,0 +1,91 @@
+//! The currencies that Stripe takes, and the least amount of each.
+
+use crate::error::{ApiError, Result};
+use crate::form::Params;
+
+const KNOWN: &str = "aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bif bmd bnd bob brl bsd bwp byn bzd \
+    cad cdf chf clp cny cop crc cve czk djf dkk dop dzd egp etb eur fjd fkp gbp gel gip gmd gnf gtq gyd hkd hnl htg huf \
+    idr ils inr isk jmd jod jpy kes kgs khr kmf krw kwd kyd kzt lak lbp lkr lrd lsl mad mdl mga mkd mmk mnt mop mur mvr \
+    mwk mxn myr mzn nad ngn nio nok npr nzd omr pab pen pgk php pkr pln pyg qar ron rsd rub rwf sar sbd scr sek sgd shp \
+    sle sos srd std szl thb tjs tnd top try ttd twd tzs uah ugx usd uyu uzs vnd vuv wst xaf xcd xof xpf yer zar zmw";
+
+/// Three decimals: the last digit must be 0.
+const THREE_DECIMALS: &[&str] = &["bhd", "jod", "kwd", "omr", "tnd"];
+
+const LEAST: &[(&str, i64)] = &[
+    ("aed", 200),
+    ("aud", 50),
+    ("bgn", 100),
+    ("brl", 50),
+    ("cad", 50),
+    ("chf", 50),
+    ("czk", 1500),
+    ("dkk", 250),
+    ("eur", 50),
+    ("gbp", 30),
+    ("hkd", 400),
+    ("huf", 17500),
+    ("inr", 50),
+    ("jpy", 50),
+    ("mxn", 1000),
+    ("myr", 200),
+    ("nok", 300),
+    ("nzd", 50),
+    ("pln", 200),
+    ("ron", 200),
+    ("sek", 300),
+    ("sgd", 50),
+    ("thb", 1000),
+    ("usd", 50),
+];
+
+/// Of a currency without a published minimum. Stripe converts its minimum of 50 US cents; the fake has no rates.
+const LEAST_OF_OTHERS: i64 = 10;
+
+const MOST: i64 = 99_999_999;
+
+/// The parameter `currency`, in lower case.
+pub fn read(params: &Params) -> Result<String> {
+    let given = params.required("currency")?;
+    let lower = given.to_ascii_lowercase();
+    if KNOWN.split_whitespace().any(|known| known == lower) {
+        return Ok(lower);
+    }
+    Err(ApiError::parameter(
+        "parameter_invalid_enum",
+        "currency",
+        format!("Invalid currency: {given}. Stripe currently supports these currencies: {KNOWN}"),
+    ))
+}
+
+/// An amount to charge.
+pub fn chargeable(amount: i64, currency: &str) -> Result<()> {
+    let least = LEAST.iter().find(|(known, _)| *known == currency);
+    let least = least.map_or(LEAST_OF_OTHERS, |(_, least)| *least);
+    let refuse = |code, message| Err(ApiError::parameter(code, "amount", message));
+    if amount < 1 {
+        return refuse(
+            "parameter_invalid_integer",
+            "This value must be greater than or equal to 1.".to_owned(),
+        );
+    }
+    if amount < least {
+        return refuse(
+            "amount_too_small",
+            format!("Amount must be at least {least} in the smallest unit of {currency}"),
+        );
+    }
+    if amount > MOST {
+        return refuse(
+            "amount_too_large",
+            format!("Amount must be no more than {MOST} in the smallest unit of {currency}"),
+        );
+    }
+    if THREE_DECIMALS.contains(&currency) && amount % 10 != 0 {
+        return refuse(
+            "invalid_charge_amount",
+            format!("Amounts in {currency} must be evenly divisible by 10"),
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! Requests for services: businesses of the city that offer the service hear of them, each through a lead of its own.
+//!
+//! Leads, quotes and who sees them are the spec's; what follows from an accepted quote is the database's
+//! (`spec/sql/marketplace.sql`). This module makes the leads: when a request is made or opened again, and when a business is
+//! approved. Verified businesses come first, then those with a plan; how many requests one hears of in a month, its plan says.
+
+mod settings;
+
+use crate::module::{Module, Parts};
+use kernel::{
+    Cx, Db, Result,
+    http::ConfigError,
+    jobs::{Consumer, Event, Job},
+};
+use settings::Settings;
+use uuid::Uuid;
+
+/// The module. Cheap to clone.
+#[derive(Clone)]
+pub struct Marketplace {
+    db: Db,
+    settings: Settings,
+}
+
+impl Module for Marketplace {
+    const NAME: &'static str = "marketplace";
+    type Settings = Settings;
+
+    fn new(parts: &Parts, settings: Settings) -> Result<Self, ConfigError> {
+        Ok(Self {
+            db: parts.db.clone(),
+            settings,
+        })
+    }
+
+    fn jobs(&self) -> Vec<Job> {
+        let (requests, businesses) = (self.clone(), self.clone());
+        vec![
+            Job::new("marketplace.spread", move |run| {
+                let marketplace = requests.clone();
+                async move {
+                    let event: Event = run.payload()?;
+                    Ok(marketplace.spread(event.entity_id).await.map(drop)?)
+                }
+            }),
+            Job::new("marketplace.catch_up", move |run| {
+                let marketplace = businesses.clone();
+                async move {
+                    let event: Event = run.payload()?;
+                    Ok(marketplace.catch_up(event.entity_id).await.map(drop)?)
+                }
+            }),
+        ]
+    }
+
+    fn consumers(&self) -> Vec<Consumer> {
+        [
+            ("service_request.create", "marketplace.spread"),
+            ("service_request.reopen", "marketplace.spread"),
+            ("business.approve", "marketplace.catch_up"),
+        ]
+        .map(|(event, job)| Consumer { event, job })
+        .into()
+    }
+}
+
+impl Marketplace {
+    /// Businesses hear of a request. How many that had not heard of it before.
+    pub async fn spread(&self, request: Uuid) -> Result<u64> {
+        let most = i64::from(self.settings.marketplace_leads_max);
+        let free = i64::from(self.settings.marketplace_free_leads);
+        self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
+            Box::pin(async move {
+                alone_with(cx, request).await?;
+                let made = sqlx::query(
+                    "insert into app.leads (service_request_id, business_id, title, details, budget_cents, currency, needed_at)
+                     select r.id, b.id, r.title, r.description, r.budget_cents, r.currency, r.needed_at
+                     from app.service_requests r
+                     join app.businesses b on b.city_id = r.city_id and b.category = r.category and b.state = 'approved'
+                       and b.status = 'active' and b.id is distinct from r.host_business_id
+                     left join lateral (
+                       select true as is_there, p.leads_per_month::int8 as most from app.subscriptions s join app.plans p on p.id = s.plan_id
+                       where s.business_id = b.id and s.state <> 'canceled' and s.entitled_until > now()
+                     ) plan on true
+                     where r.id = $1 and r.state = 'open' and r.status = 'active'
+                       and (plan.is_there and plan.most is null or coalesce(plan.most, $3) > (
+                         select count(*) from app.leads l
+                         where l.business_id = b.id and l.created_at >= date_trunc('month', now() at time zone 'UTC') at time zone 'UTC'))
+                       and not exists (select from app.leads l where l.service_request_id = r.id and l.business_id = b.id)
+                     order by b.verified desc, plan.is_there is true desc, b.id
+                     limit greatest($2 - (select count(*) from app.leads l where l.service_request_id = $1), 0)",
+                )
+                .bind(request)
+                .bind(most)
+                .bind(free)
+                .execute(cx.conn())
+                .await?;
+                Ok(made.rows_affected())
+            })
+        })
+        .await
+    }
+
+    /// A business that is approved hears of the requests that are open. Of how many.
+    pub async fn catch_up(&self, business: Uuid) -> Result<u64> {
+        let requests = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
+            Box::pin(async move {
+                let open: Vec<Uuid> = sqlx::query_scalar(
+                    "select r.id from app.service_requests r
+                     join app.businesses b on b.id = $1 and b.city_id = r.city_id and b.category = r.category
+                     where r.state = 'open' and r.status = 'active' order by r.id desc limit 1000",
+                )
+                .bind(business)
+                .fetch_all(cx.conn())
+                .await?;
+                Ok(open)
+            })
+        });
+        let mut all = 0;
+        for request in requests.await? {
+            all += self.spread(request).await?;
+        }
+        Ok(all)
+    }
+}
+
+/// Jobs of one city wait for each other: two about one request do not make the same lead twice, and two about one
+/// business do not count its month at once.
+async fn alone_with(cx: &mut Cx, request: Uuid) -> Result<()> {
+    sqlx::query(
+        "select pg_advisory_xact_lock(hashtextextended('marketplace:' || r.city_id::text, 0)) from app.service_requests r
+         where r.id = $1",
+    )
+    .bind(request)
+    .execute(cx.conn())
+    .await?;
+    Ok(())
+}

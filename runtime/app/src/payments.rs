@@ -1,0 +1,155 @@
+//! Payments: money that comes and goes through the payment provider.
+//!
+//! What is to happen is written down with its key before the provider is asked, and what the provider says is applied
+//! afterwards; between the two no transaction is open. Events only say where to look. Knows the provider by the trait
+//! [`gateway::Gateway`]; what a payment buys is the tickets module's.
+//!
+//! `pay` charges an order, `sync` applies what is known of a payment, `refunds` and `transfers` carry out what goes back and
+//! to hosts, `subscriptions` are plans of businesses, `cards`, `connect` and
+//! `disputes` keep what the provider says of them, `inbox` takes in its events, and
+//! `reconcile` looks after what nobody told. `shares` adds up what cities earn.
+
+mod bodies;
+mod call;
+mod cards;
+mod connect;
+mod disputes;
+mod inbox;
+mod pay;
+mod reconcile;
+mod refunds;
+mod routes;
+mod settings;
+mod shares;
+mod subscription_routes;
+mod subscriptions;
+mod sync;
+mod transfers;
+
+use crate::{
+    module::{Module, Parts, Provider},
+    tickets::Tickets,
+};
+use axum::Router;
+use futures_util::future::BoxFuture;
+use kernel::{
+    Db,
+    config::BodyLimit,
+    http::ConfigError,
+    jobs::{CatchUp, Consumer, Job, Outcome, Periodic, Run, Schedule},
+};
+use settings::Settings;
+use std::{sync::Arc, time::Duration};
+use utoipa::openapi::OpenApi;
+
+pub use connect::ready;
+
+/// The module. Cheap to clone.
+#[derive(Clone)]
+pub struct Payments {
+    db: Db,
+    provider: Option<Provider>,
+    tickets: Tickets,
+    settings: Settings,
+}
+
+impl Module for Payments {
+    const NAME: &'static str = "payments";
+    type Settings = Settings;
+
+    fn new(parts: &Parts, settings: Settings) -> Result<Self, ConfigError> {
+        let missing = |setting, list: &[secrecy::SecretString]| {
+            let empty = list.is_empty() && parts.provider.is_some();
+            empty.then(|| ConfigError {
+                setting,
+                reason: "without one nobody tells of payments".to_owned(),
+            })
+        };
+        let secrets = [
+            ("STRIPE_WEBHOOK_SECRETS", &settings.stripe_webhook_secrets),
+            (
+                "STRIPE_CONNECT_WEBHOOK_SECRETS",
+                &settings.stripe_connect_webhook_secrets,
+            ),
+        ];
+        if let Some(error) = secrets
+            .into_iter()
+            .find_map(|(name, list)| missing(name, list))
+        {
+            return Err(error);
+        }
+        let tickets = parts.tickets.get().ok_or_else(|| ConfigError {
+            setting: "the list of modules",
+            reason: "tickets come before payments".to_owned(),
+        })?;
+        Ok(Self {
+            db: parts.db.clone(),
+            provider: parts.provider.clone(),
+            tickets: tickets.clone(),
+            settings,
+        })
+    }
+
+    fn routes(&self, _: &Router) -> Router {
+        routes::router(self.clone()).merge(subscription_routes::router(self.clone()))
+    }
+
+    fn body_limits(&self) -> Vec<BodyLimit> {
+        routes::body_limits()
+    }
+
+    fn document() -> OpenApi {
+        let mut document = routes::document();
+        document.merge(subscription_routes::document());
+        document
+    }
+
+    fn jobs(&self) -> Vec<Job> {
+        // A call may take as long as it is tried again, and these make several.
+        let long = Duration::from_secs(240);
+        macro_rules! jobs {
+            ($($name:literal: $method:ident,)+) => {
+                vec![$({
+                    let payments = self.clone();
+                    let work = move |run: Arc<Run>| -> BoxFuture<'static, Outcome> {
+                        let payments = payments.clone();
+                        Box::pin(async move { payments.$method(run).await })
+                    };
+                    Job::new($name, work).timeout(long)
+                },)+]
+            };
+        }
+        jobs! {
+            "payments.resume": resume,
+            "payments.resume_subscription": resume_subscription,
+            "payments.event": event,
+            "payments.refund": refund,
+            "payments.top_up": top_up,
+            "payments.transfer": transfer,
+            "payments.cancel": cancel,
+            "payments.reconcile": reconcile,
+            "payments.accrue": accrue,
+        }
+    }
+
+    fn periodic(&self) -> Vec<Periodic> {
+        let every = |job, seconds| Periodic {
+            job,
+            schedule: Schedule::Every(Duration::from_secs(seconds)),
+            catch_up: CatchUp::Last,
+        };
+        vec![
+            every("payments.cancel", 15),
+            every("payments.reconcile", 600),
+            every("payments.accrue", 3600),
+        ]
+    }
+
+    fn consumers(&self) -> Vec<Consumer> {
+        let consumer = |event, job| Consumer { event, job };
+        vec![
+            consumer("tickets.paid", "payments.top_up"),
+            consumer("tickets.refund_owed", "payments.refund"),
+        ]
+    }
+}

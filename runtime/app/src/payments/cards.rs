@@ -1,0 +1,212 @@
+//! Members as the provider knows them, and the cards that it keeps for them. No card number comes here: the member's
+//! client gives it to the provider, and what is kept of it is what the provider tells.
+
+use super::{Payments, bodies::CardSetup, call};
+use crate::module::Module;
+use gateway::{Card, Metadata, NewCustomer, NewSetup, Setup, SetupStatus};
+use generated::payment_method::PAYMENT_METHOD;
+use kernel::{Cx, Error, Member, Result};
+use uuid::Uuid;
+
+impl Payments {
+    /// Who the member is to the provider: made at their first payment. It is told our id and nothing of the person.
+    pub(super) async fn customer(&self, user: Uuid, request: Uuid) -> Result<String> {
+        let found = self.db.run(Self::NAME, None, request, move |cx| {
+            Box::pin(async move { known(cx, user).await })
+        });
+        if let Some(customer) = found.await? {
+            return Ok(customer);
+        }
+        let new = NewCustomer {
+            metadata: Metadata::from([("user_id".to_owned(), user.to_string())]),
+            ..NewCustomer::default()
+        };
+        let key = call::key(format!("customer:{user}"))?;
+        let made = self.gateway()?.create_customer(&key, &new).await;
+        let made = made.map_err(|failure| call::told(&failure))?;
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            let id = made.id.clone();
+            Box::pin(async move {
+                // A second one, made when the key was forgotten, is left alone.
+                sqlx::query("update app.users set stripe_customer_id = $2 where id = $1 and stripe_customer_id is null")
+                    .bind(user)
+                    .bind(&id)
+                    .execute(cx.conn())
+                    .await?;
+                Ok(known(cx, user).await?.unwrap_or(id))
+            })
+        });
+        run.await
+    }
+
+    /// `key` is the member's own.
+    pub(super) async fn save_card(&self, member: &Member, key: &str) -> Result<CardSetup> {
+        let customer = self.customer(member.id(), member.request_id).await?;
+        let new = NewSetup {
+            customer,
+            metadata: Metadata::from([("user_id".to_owned(), member.id().to_string())]),
+        };
+        let key = call::key(call::digest("setup", &format!("{}:{key}", member.id())))?;
+        let setup = self.gateway()?.create_setup(&key, &new).await;
+        let setup = setup.map_err(|failure| call::told(&failure))?;
+        let secret = setup.client_secret.map(|secret| secret.expose().to_owned());
+        let page = self.settings.card_page_url.as_deref();
+        Ok(CardSetup {
+            page_url: call::page(page, &setup.id, secret.as_deref()),
+            client_secret: secret,
+        })
+    }
+
+    /// The provider forgets the card first: one that we no longer show must not be chargeable.
+    pub(super) async fn forget_card(&self, member: &Member, card: Uuid) -> Result<()> {
+        let run = self
+            .db
+            .run(Self::NAME, Some(member), member.request_id, move |cx| {
+                Box::pin(async move { own(cx, card).await })
+            });
+        let id = run.await?;
+        let key = call::key(format!("detach:{card}"))?;
+        match self.gateway()?.detach_card(&key, &id).await {
+            Ok(_) => {}
+            // Perhaps it is gone already; reading it tells.
+            Err(failure) => match self.gateway()?.card(&id).await {
+                Ok(card) if card.customer.is_none() => {}
+                Err(reading) if reading.is_missing() => {}
+                _ => return Err(call::told(&failure)),
+            },
+        }
+        self.forget(&id, member.request_id).await
+    }
+
+    pub(super) async fn prefer_card(&self, member: &Member, card: Uuid) -> Result<()> {
+        let user = member.id();
+        let run = self.db.run(Self::NAME, Some(member), member.request_id, move |cx| {
+            Box::pin(async move {
+                own(cx, card).await?;
+                lock(cx, user).await?;
+                sqlx::query(
+                    "update app.payment_methods set is_default = false where user_id = $1 and is_default and id <> $2",
+                )
+                .bind(user)
+                .bind(card)
+                .execute(cx.conn())
+                .await?;
+                sqlx::query("update app.payment_methods set is_default = true where id = $1 and not is_default")
+                    .bind(card)
+                    .execute(cx.conn())
+                    .await?;
+                Ok(())
+            })
+        });
+        run.await
+    }
+
+    /// A setup that has come to its end leaves a card behind.
+    pub(super) async fn learn_setup(&self, setup: &Setup, request: Uuid) -> Result<()> {
+        match (&setup.payment_method, setup.status) {
+            (Some(card), SetupStatus::Succeeded) => self.learn_card(card, request).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads a card, and keeps of it what may be shown. One without a customer is gone, and so is one that is not found.
+    pub(super) async fn learn_card(&self, id: &str, request: Uuid) -> Result<()> {
+        let card = match self.gateway()?.card(id).await {
+            Ok(card) => card,
+            Err(failure) if failure.is_missing() => return self.forget(id, request).await,
+            Err(failure) => return Err(call::told(&failure)),
+        };
+        let Some(customer) = card.customer.clone() else {
+            return self.forget(id, request).await;
+        };
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            let (card, customer) = (card.clone(), customer.clone());
+            Box::pin(async move { keep(cx, &card, &customer).await })
+        });
+        run.await
+    }
+
+    async fn forget(&self, id: &str, request: Uuid) -> Result<()> {
+        let id = id.to_owned();
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            let id = id.clone();
+            Box::pin(async move {
+                sqlx::query(
+                    "update app.payment_methods set status = 'archived', is_default = false
+                     where stripe_payment_method_id = $1 and status <> 'archived'",
+                )
+                .bind(id)
+                .execute(cx.conn())
+                .await?;
+                Ok(())
+            })
+        });
+        run.await
+    }
+}
+
+async fn known(cx: &mut Cx, user: Uuid) -> Result<Option<String>> {
+    let found = sqlx::query_scalar("select stripe_customer_id from app.users where id = $1");
+    let found: Option<Option<String>> = found.bind(user).fetch_optional(cx.conn()).await?;
+    Ok(found.flatten())
+}
+
+/// The provider's id of a card of the caller.
+async fn own(cx: &mut Cx, card: Uuid) -> Result<String> {
+    if !cx.may(&PAYMENT_METHOD, "read", card).await? {
+        return Err(Error::not_found());
+    }
+    let id = sqlx::query_scalar(
+        "select stripe_payment_method_id from app.payment_methods where id = $1",
+    );
+    Ok(id.bind(card).fetch_one(cx.conn()).await?)
+}
+
+/// Of the cards of one member one is the default.
+async fn lock(cx: &mut Cx, user: Uuid) -> Result<()> {
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended('cards:' || $1::text, 0))")
+        .bind(user)
+        .execute(cx.conn())
+        .await?;
+    Ok(())
+}
+
+async fn keep(cx: &mut Cx, card: &Card, customer: &str) -> Result<()> {
+    let user: Option<Uuid> =
+        sqlx::query_scalar("select id from app.users where stripe_customer_id = $1")
+            .bind(customer)
+            .fetch_optional(cx.conn())
+            .await?;
+    let Some(user) = user else {
+        return Ok(());
+    };
+    lock(cx, user).await?;
+    let updated = sqlx::query(
+        "update app.payment_methods set brand = $2, last4 = $3, exp_month = $4, exp_year = $5
+         where stripe_payment_method_id = $1 and status = 'active'",
+    )
+    .bind(&card.id)
+    .bind(&card.brand)
+    .bind(&card.last4)
+    .bind(i32::from(card.exp_month))
+    .bind(i32::from(card.exp_year))
+    .execute(cx.conn())
+    .await?;
+    if updated.rows_affected() > 0 {
+        return Ok(());
+    }
+    sqlx::query(
+        "insert into app.payment_methods (user_id, stripe_payment_method_id, brand, last4, exp_month, exp_year, is_default)
+         select $1, $2, $3, $4, $5, $6,
+           not exists (select from app.payment_methods p where p.user_id = $1 and p.is_default and p.status = 'active')",
+    )
+    .bind(user)
+    .bind(&card.id)
+    .bind(&card.brand)
+    .bind(&card.last4)
+    .bind(i32::from(card.exp_month))
+    .bind(i32::from(card.exp_year))
+    .execute(cx.conn())
+    .await?;
+    Ok(())
+}

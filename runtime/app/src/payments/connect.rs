@@ -1,0 +1,274 @@
+//! Accounts of organisations and businesses at the provider: made once for each, opened to their owner by links, and
+//! believed only as the provider describes them. Coming back from its pages says nothing.
+
+use super::{
+    Payments,
+    bodies::{Onboarding, OnboardingRequest},
+    call,
+};
+use crate::module::Module;
+use chrono::{DateTime, Utc};
+use gateway::{Account, FindAccounts, Metadata, NewAccount, NewAccountLink};
+use kernel::{Cx, Error, Member, Result, resource::Resource};
+use sqlx::Row;
+use uuid::Uuid;
+
+/// Whose account it is.
+#[derive(Clone, Copy)]
+pub struct Owner {
+    /// `organization` or `business`.
+    pub kind: &'static str,
+    pub id: Uuid,
+    pub entity: &'static Resource,
+}
+
+/// An account as it was written down.
+struct Begun {
+    id: Uuid,
+    account: Option<String>,
+    country: String,
+    attempt: i32,
+    created_at: DateTime<Utc>,
+}
+
+impl Payments {
+    /// A fresh link each time. Whoever runs the profile may.
+    pub(super) async fn onboard(
+        &self,
+        caller: &Member,
+        owner: Owner,
+        body: &OnboardingRequest,
+    ) -> Result<Onboarding> {
+        let gateway = self.gateway()?;
+        let run = self
+            .db
+            .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
+                Box::pin(async move {
+                    cx.require(owner.entity, "read", owner.id).await?;
+                    if !cx.holds(owner.entity, "admin", owner.id).await? {
+                        return Err(Error::forbidden());
+                    }
+                    begin(cx, owner).await
+                })
+            });
+        let begun = run.await?;
+        let account = match begun.account.clone() {
+            Some(account) => account,
+            None => self.make_account(&begun, owner, caller.request_id).await?,
+        };
+        let new = NewAccountLink {
+            account,
+            refresh_url: body.refresh_url.clone(),
+            return_url: body.return_url.clone(),
+        };
+        // Links open once, so two requests never share one.
+        let key = call::key(format!("link:{}", caller.request_id))?;
+        let link = gateway.create_account_link(&key, &new).await;
+        let link = link.map_err(|failure| call::told(&failure))?;
+        Ok(Onboarding {
+            connected_account_id: begun.id,
+            url: link.url.expose().to_owned(),
+            expires_at: link.expires_at,
+        })
+    }
+
+    async fn make_account(&self, begun: &Begun, owner: Owner, request: Uuid) -> Result<String> {
+        let gateway = self.gateway()?;
+        let found = match call::is_old(begun.created_at) {
+            true => {
+                let query = FindAccounts {
+                    owner: owner.id.to_string(),
+                    created_since: begun.created_at - chrono::TimeDelta::minutes(10),
+                };
+                let found = gateway.find_accounts(&query).await;
+                let found = found.map_err(|failure| call::told(&failure))?;
+                found.into_iter().next()
+            }
+            false => None,
+        };
+        let account = match found {
+            Some(account) => account,
+            None => {
+                let new = NewAccount {
+                    owner: owner.id.to_string(),
+                    country: begun.country.clone(),
+                    email: None,
+                    metadata: Metadata::from([("owner_type".to_owned(), owner.kind.to_owned())]),
+                };
+                let key = call::key(format!("account:{}:{}", begun.id, begun.attempt))?;
+                let made = gateway.create_account(&key, &new).await;
+                made.map_err(|failure| call::told(&failure))?
+            }
+        };
+        let id = account.id.clone();
+        let (row, known) = (begun.id, id.clone());
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            let known = known.clone();
+            Box::pin(async move {
+                sqlx::query(
+                    "update app.connected_accounts set stripe_account_id = $2 where id = $1 and stripe_account_id is null",
+                )
+                .bind(row)
+                .bind(known)
+                .execute(cx.conn())
+                .await?;
+                Ok(())
+            })
+        });
+        run.await?;
+        self.learn_account(&id, request).await?;
+        Ok(id)
+    }
+
+    /// Reads the account and keeps what it can do. Nothing that was read before takes the place of what was read later.
+    pub(super) async fn learn_account(&self, id: &str, request: Uuid) -> Result<bool> {
+        let began = Utc::now();
+        let account = self.gateway()?.account(id).await;
+        let account = account.map_err(|failure| call::told(&failure))?;
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            let account = account.clone();
+            Box::pin(async move { keep(cx, &account, began).await })
+        });
+        run.await
+    }
+
+    /// Its owner has disconnected it: it is nothing to us any more, whatever it can do.
+    pub(super) async fn deauthorize(&self, id: &str, request: Uuid) -> Result<bool> {
+        let id = id.to_owned();
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            let id = id.clone();
+            Box::pin(async move {
+                let row = sqlx::query(
+                    "update app.connected_accounts set deauthorized_at = now(), charges_enabled = false, payouts_enabled = false,
+                       transfers_active = false
+                     where stripe_account_id = $1 and deauthorized_at is null returning owner_type, owner_id",
+                )
+                .bind(&id)
+                .fetch_optional(cx.conn())
+                .await?;
+                match row {
+                    Some(row) => {
+                        mirror(cx, row.try_get("owner_type")?, row.try_get("owner_id")?, &id).await?;
+                        Ok(true)
+                    }
+                    None => Ok(false),
+                }
+            })
+        });
+        run.await
+    }
+}
+
+/// The account of a host, if money can be sent to it now.
+pub async fn ready(cx: &mut Cx, host_type: &str, host: Uuid) -> Result<Option<String>> {
+    let found: Option<Option<String>> = sqlx::query_scalar(
+        "select stripe_account_id from app.connected_accounts
+         where owner_type = $1 and owner_id = $2 and charges_enabled and payouts_enabled and transfers_active
+           and deauthorized_at is null",
+    )
+    .bind(host_type)
+    .bind(host)
+    .fetch_optional(cx.conn())
+    .await?;
+    Ok(found.flatten())
+}
+
+/// Writes down that there is to be an account, or finds it.
+async fn begin(cx: &mut Cx, owner: Owner) -> Result<Begun> {
+    let country: Option<String> = match owner.kind {
+        "business" => sqlx::query_scalar(
+            "select k.code from app.businesses b join app.cities c on c.id = b.city_id
+             join app.countries k on k.id = c.country_id where b.id = $1",
+        ),
+        _ => sqlx::query_scalar(
+            "select k.code from app.organizations b join app.cities c on c.id = b.city_id
+             join app.countries k on k.id = c.country_id where b.id = $1",
+        ),
+    }
+    .bind(owner.id)
+    .fetch_optional(cx.conn())
+    .await?;
+    sqlx::query(
+        "insert into app.connected_accounts (owner_type, owner_id, country, requirements_due) values ($1, $2, $3, '{}')
+         on conflict do nothing",
+    )
+    .bind(owner.kind)
+    .bind(owner.id)
+    .bind(country)
+    .execute(cx.conn())
+    .await?;
+    // Who disconnected the one they had gets another.
+    sqlx::query(
+        "update app.connected_accounts set stripe_account_id = null, deauthorized_at = null, synced_at = null, attempt = attempt + 1
+         where owner_type = $1 and owner_id = $2 and deauthorized_at is not null",
+    )
+    .bind(owner.kind)
+    .bind(owner.id)
+    .execute(cx.conn())
+    .await?;
+    let row = sqlx::query(
+        "select id, stripe_account_id, country, attempt, created_at from app.connected_accounts where owner_type = $1 and owner_id = $2",
+    )
+    .bind(owner.kind)
+    .bind(owner.id)
+    .fetch_one(cx.conn())
+    .await?;
+    Ok(Begun {
+        id: row.try_get("id")?,
+        account: row.try_get("stripe_account_id")?,
+        country: row.try_get("country")?,
+        attempt: row.try_get("attempt")?,
+        created_at: row.try_get("created_at")?,
+    })
+}
+
+async fn keep(cx: &mut Cx, account: &Account, began: DateTime<Utc>) -> Result<bool> {
+    let mut due = account.requirements_due.clone();
+    due.truncate(200);
+    let row = sqlx::query(
+        "update app.connected_accounts set charges_enabled = $2, payouts_enabled = $3, transfers_active = $4, requirements_due = $5,
+           disabled_reason = $6, synced_at = $7
+         where stripe_account_id = $1 and deauthorized_at is null and (synced_at is null or synced_at <= $7)
+         returning owner_type, owner_id",
+    )
+    .bind(&account.id)
+    .bind(account.charges_enabled)
+    .bind(account.payouts_enabled)
+    .bind(account.transfers_active)
+    .bind(due)
+    .bind(&account.disabled_reason)
+    .bind(began)
+    .fetch_optional(cx.conn())
+    .await?;
+    match row {
+        Some(row) => {
+            mirror(
+                cx,
+                row.try_get("owner_type")?,
+                row.try_get("owner_id")?,
+                &account.id,
+            )
+            .await?;
+            Ok(true)
+        }
+        None => Ok(false),
+    }
+}
+
+/// The profile shows it to its staff, and is what older clients read.
+async fn mirror(cx: &mut Cx, owner_type: &str, owner: Uuid, account: &str) -> Result<()> {
+    let update = match owner_type {
+        "business" => sqlx::query(
+            "update app.businesses p set stripe_account_id = $2, charges_enabled = a.charges_enabled, payouts_enabled = a.payouts_enabled
+             from app.connected_accounts a where p.id = $1 and a.stripe_account_id = $2
+               and (p.stripe_account_id, p.charges_enabled, p.payouts_enabled) is distinct from ($2, a.charges_enabled, a.payouts_enabled)",
+        ),
+        _ => sqlx::query(
+            "update app.organizations p set stripe_account_id = $2, charges_enabled = a.charges_enabled, payouts_enabled = a.payouts_enabled
+             from app.connected_accounts a where p.id = $1 and a.stripe_account_id = $2
+               and (p.stripe_account_id, p.charges_enabled, p.payouts_enabled) is distinct from ($2, a.charges_enabled, a.payouts_enabled)",
+        ),
+    };
+    update.bind(owner).bind(account).execute(cx.conn()).await?;
+    Ok(())
+}

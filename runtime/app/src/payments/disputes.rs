@@ -1,0 +1,163 @@
+//! Disputes: a buyer's bank takes a payment back. While one is open the host's part is with the platform again; it goes
+//! back to the host if the dispute is won, and is lost to both otherwise. Evidence is given at the provider.
+
+use super::{
+    Payments,
+    transfers::{New, left},
+};
+use crate::module::Module;
+use gateway::{Dispute, DisputeStatus};
+use kernel::{Cx, Error, Result};
+use money::{Currency, Money, Parts, refund};
+use sqlx::Row;
+use uuid::Uuid;
+
+/// The payment that it is about.
+struct Disputed {
+    transaction: Uuid,
+    order: Uuid,
+    amount: i64,
+    fee: i64,
+}
+
+impl Payments {
+    /// False: it is about no payment of ours.
+    pub(super) async fn learn_dispute(&self, dispute: &Dispute, request: Uuid) -> Result<bool> {
+        let run = self.db.run(Self::NAME, None, request, {
+            let dispute = dispute.clone();
+            move |cx| {
+                let dispute = dispute.clone();
+                Box::pin(async move { learn(cx, &dispute).await })
+            }
+        });
+        run.await
+    }
+}
+
+async fn learn(cx: &mut Cx, told: &Dispute) -> Result<bool> {
+    let Some(disputed) = find(cx, told).await? else {
+        return Ok(false);
+    };
+    let state = state(told.status);
+    // An end stays an end, whatever older news say.
+    let id: Option<Uuid> = sqlx::query_scalar(
+        "insert into app.disputes as d (state, amount_cents, currency, reason, evidence_due_by, stripe_dispute_id, order_id,
+           transaction_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)
+         on conflict (stripe_dispute_id) do update set state = excluded.state, amount_cents = excluded.amount_cents,
+           evidence_due_by = excluded.evidence_due_by
+         where d.state not in ('won', 'lost', 'closed') and (d.state, d.amount_cents, d.evidence_due_by)
+           is distinct from (excluded.state, excluded.amount_cents, excluded.evidence_due_by)
+         returning d.id",
+    )
+    .bind(state)
+    .bind(told.amount)
+    .bind(told.currency.as_str())
+    .bind(&told.reason)
+    .bind(told.evidence_due_by)
+    .bind(&told.id)
+    .bind(disputed.order)
+    .bind(disputed.transaction)
+    .fetch_optional(cx.conn())
+    .await?;
+    if let Some(id) = id {
+        match state {
+            "needs_response" | "under_review" | "lost" => {
+                take_back(cx, id, &disputed, told.amount).await?;
+            }
+            "won" => give_again(cx, id, disputed.order).await?,
+            _ => {}
+        }
+    }
+    Ok(true)
+}
+
+async fn find(cx: &mut Cx, told: &Dispute) -> Result<Option<Disputed>> {
+    let row = sqlx::query(
+        "select t.id, t.order_id, t.amount_cents, t.application_fee_cents from app.transactions t
+         where t.stripe_payment_intent_id = $1 and t.order_id is not null for update",
+    )
+    .bind(&told.payment)
+    .fetch_optional(cx.conn())
+    .await?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    Ok(Some(Disputed {
+        transaction: row.try_get("id")?,
+        order: row.try_get("order_id")?,
+        amount: row.try_get("amount_cents")?,
+        fee: row.try_get("application_fee_cents")?,
+    }))
+}
+
+/// The host's part of what is disputed comes back from its account, once.
+async fn take_back(cx: &mut Cx, dispute: Uuid, of: &Disputed, amount: i64) -> Result<()> {
+    let left = left(cx, of.order).await?;
+    let Some(account) = left.account.as_deref() else {
+        return Ok(());
+    };
+    let internal = |error: money::Error| Error::internal(error.to_string());
+    let currency = Currency::parse(&left.currency).map_err(internal)?;
+    let money = |amount| Money::new(amount, currency);
+    let parts = Parts {
+        organizer: money(of.amount - of.fee),
+        platform: money(of.fee),
+        city_share: money(0),
+    };
+    let share = refund::parts(&parts, money(0), money(amount.min(of.amount))).map_err(internal)?;
+    let amount = share.organizer.amount().min(left.with_payment);
+    if amount == 0 {
+        return Ok(());
+    }
+    let new = New {
+        kind: "dispute_reversal",
+        amount,
+        currency: &left.currency,
+        account,
+        order: Some(of.order),
+        refund: None,
+        dispute: Some(dispute),
+        city: None,
+        source: None,
+        key: format!("dispute:{dispute}:reversal"),
+    };
+    new.put(cx).await.map(drop)
+}
+
+async fn give_again(cx: &mut Cx, dispute: Uuid, order: Uuid) -> Result<()> {
+    let row = sqlx::query(
+        "select amount_cents, currency, stripe_account_id from app.transfers
+         where dispute_id = $1 and kind = 'dispute_reversal' and state <> 'failed'",
+    )
+    .bind(dispute)
+    .fetch_optional(cx.conn())
+    .await?;
+    let Some(row) = row else {
+        return Ok(());
+    };
+    let new = New {
+        kind: "dispute_return",
+        amount: row.try_get("amount_cents")?,
+        currency: row.try_get("currency")?,
+        account: row.try_get("stripe_account_id")?,
+        order: Some(order),
+        refund: None,
+        dispute: Some(dispute),
+        city: None,
+        source: None,
+        key: format!("dispute:{dispute}:return"),
+    };
+    new.put(cx).await.map(drop)
+}
+
+fn state(status: DisputeStatus) -> &'static str {
+    match status {
+        DisputeStatus::Inquiry => "inquiry",
+        DisputeStatus::InquiryClosed | DisputeStatus::Prevented => "closed",
+        DisputeStatus::NeedsResponse => "needs_response",
+        DisputeStatus::UnderReview => "under_review",
+        DisputeStatus::Won => "won",
+        DisputeStatus::Lost => "lost",
+    }
+}

@@ -1,0 +1,303 @@
+//! What the provider tells: taken in at once, worked on later.
+//!
+//! An event is believed only for where it points. The object itself is read from the provider, outside of any
+//! transaction, and applied; so events may come twice, late, in any order or in another version of the API, and the
+//! outcome is that of the object as it is. Whatever changes after the object was read causes an event of its own.
+
+use super::{Payments, call, sync::Applied};
+use crate::module::Module;
+use axum::http::HeaderMap;
+use chrono::Utc;
+use gateway::{Envelope, Failure, SignatureFault, verify};
+use kernel::{
+    Error, Result,
+    jobs::{NewJob, Outcome, Run},
+    problems,
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use sqlx::Row;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// What is told is small; objects of many lines still fit.
+pub const LARGEST: usize = 1 << 20;
+
+pub const PLATFORM: &str = "/webhooks/stripe";
+pub const CONNECT: &str = "/webhooks/stripe-connect";
+
+#[derive(Serialize, Deserialize)]
+struct Work {
+    event: Uuid,
+}
+
+/// What became of an event.
+enum Settled {
+    Done,
+    /// Nothing of ours, or nothing that we do anything about.
+    Ignored,
+    /// Somebody has to look at it.
+    Parked(String),
+}
+
+struct Told {
+    kind: String,
+    account: Option<String>,
+    object_type: Option<String>,
+    object_id: Option<String>,
+    livemode: bool,
+}
+
+impl Payments {
+    /// Proven before anything is stored, stored before it is acknowledged.
+    pub(super) async fn take_in(
+        &self,
+        headers: &HeaderMap,
+        payload: &[u8],
+        secrets: &[SecretString],
+    ) -> Result<()> {
+        let header = headers
+            .get("stripe-signature")
+            .and_then(|value| value.to_str().ok());
+        let secrets: Vec<&str> = secrets
+            .iter()
+            .map(|secret| secret.expose_secret())
+            .collect();
+        verify(payload, header.unwrap_or_default(), &secrets, Utc::now()).map_err(unsigned)?;
+        let event = Envelope::parse(payload).map_err(|error| {
+            Error::new(&problems::BAD_REQUEST)
+                .detail("The body is no event.")
+                .because(error.to_string())
+        })?;
+        self.keep_event(event, Uuid::now_v7()).await
+    }
+
+    /// Stores what is new, with the job that works on it.
+    pub(super) async fn keep_event(&self, event: Envelope, request: Uuid) -> Result<()> {
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            let event = event.clone();
+            Box::pin(async move {
+                let stored: Option<Uuid> = sqlx::query_scalar(
+                    "insert into app.stripe_events (stripe_event_id, type, stripe_account_id, object_type, object_id, api_version,
+                       livemode, happened_at)
+                     values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing returning id",
+                )
+                .bind(&event.id)
+                .bind(&event.kind)
+                .bind(&event.account)
+                .bind(&event.object_kind)
+                .bind(&event.object_id)
+                .bind(&event.api_version)
+                .bind(event.livemode)
+                .bind(event.created)
+                .fetch_optional(cx.conn())
+                .await?;
+                if let Some(event) = stored {
+                    NewJob::new("payments.event", Work { event })?.put(cx).await?;
+                }
+                Ok(())
+            })
+        });
+        run.await
+    }
+
+    pub(super) async fn event(&self, run: Arc<Run>) -> Outcome {
+        let Work { event } = run.payload()?;
+        let found = self.db.run(Self::NAME, None, run.request_id, move |cx| {
+            Box::pin(async move { load(cx, event).await })
+        });
+        let Some(told) = found.await? else {
+            return Ok(());
+        };
+        let settled = match self.follow(&told, run.request_id).await {
+            Ok(settled) => settled,
+            Err(error) if error.is_transient() || is_away(&error) => return Err(error.into()),
+            // Trying again would change nothing: it waits for somebody, who can have it tried again.
+            Err(error) => Settled::Parked(reason(&error)),
+        };
+        Ok(self.settle_event(event, settled, run.request_id).await?)
+    }
+
+    /// Looks at what the event is about.
+    async fn follow(&self, told: &Told, request: Uuid) -> Result<Settled> {
+        let livemode = self
+            .provider
+            .as_ref()
+            .is_some_and(|provider| provider.livemode);
+        if told.livemode != livemode {
+            tracing::error!(
+                kind = told.kind,
+                "an event of the other mode: test and real money are mixed up"
+            );
+            return Ok(Settled::Ignored);
+        }
+        if let Some(account) = &told.account {
+            return self.of_account(told, account, request).await;
+        }
+        let Some(id) = &told.object_id else {
+            return Ok(Settled::Ignored);
+        };
+        let gateway = self.gateway()?;
+        let done = |known| {
+            if known {
+                Settled::Done
+            } else {
+                Settled::Ignored
+            }
+        };
+        match told.object_type.as_deref().unwrap_or_default() {
+            "payment_intent" => self.follow_payment(id, request).await,
+            "charge" => match gateway.charge(id).await.map_err(lost)?.payment {
+                Some(payment) => self.follow_payment(&payment, request).await,
+                None => Ok(Settled::Ignored),
+            },
+            "refund" => {
+                let refund = gateway.refund(id).await.map_err(lost)?;
+                let known = self.learn_refund(&refund, request).await?;
+                match refund.payment.filter(|_| known) {
+                    Some(payment) => self.follow_payment(&payment, request).await,
+                    None => Ok(done(known)),
+                }
+            }
+            "dispute" => {
+                let dispute = gateway.dispute(id).await.map_err(lost)?;
+                Ok(done(self.learn_dispute(&dispute, request).await?))
+            }
+            "setup_intent" => {
+                let setup = gateway.setup(id).await.map_err(lost)?;
+                self.learn_setup(&setup, request).await?;
+                Ok(Settled::Done)
+            }
+            "payment_method" => {
+                self.learn_card(id, request).await?;
+                Ok(Settled::Done)
+            }
+            "subscription" => Ok(done(self.follow_subscription(id, request).await?)),
+            "invoice" => {
+                let invoice = gateway.invoice(id).await.map_err(lost)?;
+                Ok(done(self.learn_invoice(&invoice, request).await?))
+            }
+            "account" => Ok(done(self.learn_account(id, request).await?)),
+            _ => Ok(Settled::Ignored),
+        }
+    }
+
+    /// In a connected account: only what the account can do concerns the platform.
+    async fn of_account(&self, told: &Told, account: &str, request: Uuid) -> Result<Settled> {
+        let known = match told.kind.as_str() {
+            "account.application.deauthorized" => self.deauthorize(account, request).await?,
+            "account.updated" | "capability.updated" => {
+                self.learn_account(account, request).await?
+            }
+            _ => return Ok(Settled::Ignored),
+        };
+        Ok(if known {
+            Settled::Done
+        } else {
+            Settled::Ignored
+        })
+    }
+
+    async fn follow_payment(&self, id: &str, request: Uuid) -> Result<Settled> {
+        let payment = self.gateway()?.payment(id).await.map_err(lost)?;
+        Ok(match self.apply(request, &payment).await? {
+            Applied::Known => Settled::Done,
+            Applied::Unknown => Settled::Ignored,
+            Applied::Differs(why) => Settled::Parked(why),
+        })
+    }
+
+    async fn settle_event(&self, event: Uuid, settled: Settled, request: Uuid) -> Result<()> {
+        let (state, error) = match settled {
+            Settled::Done => ("done", None),
+            Settled::Ignored => ("ignored", None),
+            Settled::Parked(why) => ("parked", Some(why)),
+        };
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            let error = error.clone();
+            Box::pin(async move {
+                sqlx::query(
+                    "update app.stripe_events set state = $2, error = left($3, 500), settled_at = now()
+                     where id = $1 and state in ('received', 'parked')",
+                )
+                .bind(event)
+                .bind(state)
+                .bind(error)
+                .execute(cx.conn())
+                .await?;
+                Ok(())
+            })
+        });
+        run.await
+    }
+
+    /// Has a parked event worked on once more. False: it is not parked. None: there is none.
+    pub(super) async fn retry_event(&self, event: Uuid, request: Uuid) -> Result<Option<bool>> {
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            Box::pin(async move {
+                let again = sqlx::query(
+                    "update app.stripe_events set state = 'received', error = null, settled_at = null
+                     where id = $1 and state = 'parked'",
+                )
+                .bind(event)
+                .execute(cx.conn())
+                .await?;
+                if again.rows_affected() == 0 {
+                    let there: bool = sqlx::query_scalar(
+                        "select exists (select from app.stripe_events where id = $1)",
+                    )
+                    .bind(event)
+                    .fetch_one(cx.conn())
+                    .await?;
+                    return Ok(there.then_some(false));
+                }
+                NewJob::new("payments.event", Work { event })?.put(cx).await?;
+                Ok(Some(true))
+            })
+        });
+        run.await
+    }
+}
+
+async fn load(cx: &mut kernel::Cx, event: Uuid) -> Result<Option<Told>> {
+    let row = sqlx::query(
+        "select type, stripe_account_id, object_type, object_id, livemode from app.stripe_events where id = $1 and state = 'received'",
+    )
+    .bind(event)
+    .fetch_optional(cx.conn())
+    .await?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    Ok(Some(Told {
+        kind: row.try_get("type")?,
+        account: row.try_get("stripe_account_id")?,
+        object_type: row.try_get("object_type")?,
+        object_id: row.try_get("object_id")?,
+        livemode: row.try_get("livemode")?,
+    }))
+}
+
+fn unsigned(fault: SignatureFault) -> Error {
+    tracing::warn!(%fault, "an event that nobody of ours has signed");
+    Error::new(&problems::BAD_REQUEST).detail("The signature of the event does not hold.")
+}
+
+/// What the event points to can't be read: not now, or never.
+fn lost(failure: Failure) -> Error {
+    match call::refused(&failure) {
+        Some(refusal) => Error::internal(refusal.to_string()),
+        None => call::told(&failure),
+    }
+}
+
+fn is_away(error: &Error) -> bool {
+    std::ptr::eq(error.kind(), &crate::problems::PROVIDER_AWAY)
+}
+
+fn reason(error: &Error) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => cause.to_string(),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,222 @@
+//! Refunds to cards. The tickets module has written down what goes back and to whom; this carries it out: the buyer's
+//! money first, then what the host gives back of it.
+//!
+//! The provider is asked to do neither of its own proportional roundings: the host gives back exactly the part that the
+//! refund says, by a reversal of its own.
+
+use super::{Payments, call, transfers};
+use crate::{module::Module, tickets::refund};
+use chrono::{DateTime, Utc};
+use gateway::{Failure, Gateway, Key, Metadata, NewRefund, Payment, Refund, RefundStatus};
+use kernel::{
+    Cx, Result,
+    jobs::{Event, Outcome, Run},
+};
+use sqlx::Row;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// What is to go back to a card.
+struct Owed {
+    payment: String,
+    card: i64,
+    key: Key,
+    known: Option<String>,
+    created_at: DateTime<Utc>,
+}
+
+impl Payments {
+    pub(super) async fn refund(&self, run: Arc<Run>) -> Outcome {
+        let event: Event = run.payload()?;
+        self.carry_out(event.entity_id, run.request_id).await
+    }
+
+    /// As often as it is asked for.
+    pub(super) async fn carry_out(&self, refund: Uuid, request: Uuid) -> Outcome {
+        let owed = self.db.run(Self::NAME, None, request, move |cx| {
+            Box::pin(async move { owed(cx, refund).await })
+        });
+        if let Some(owed) = owed.await? {
+            let gateway = self.gateway()?;
+            let sent = send(gateway, refund, &owed).await;
+            let payment = gateway.payment(&owed.payment).await;
+            let payment = payment.map_err(|failure| call::again(&failure))?;
+            match sent {
+                Ok(done) => {
+                    self.learn_refund(&done, request).await?;
+                }
+                Err(failure) => {
+                    self.not_sent(refund, &owed, &payment, &failure, request)
+                        .await?;
+                }
+            }
+            self.learn(request, &payment).await?;
+        }
+        self.give_back_shares(refund, request).await?;
+        Ok(())
+    }
+
+    /// There may be no card to give it back to: then the buyer gets credits instead of waiting for nothing, as long as the
+    /// money is still with us. Somebody may have refunded it at the provider by hand, and it would go back twice.
+    async fn not_sent(
+        &self,
+        refund: Uuid,
+        owed: &Owed,
+        payment: &Payment,
+        failure: &Failure,
+        request: Uuid,
+    ) -> Outcome {
+        if call::is_stuck(failure) {
+            self.take_another_key(refund, request).await?;
+        }
+        let Some(refusal) = call::refused(failure).filter(|_| owed.known.is_none()) else {
+            return Err(call::again(failure));
+        };
+        let left = payment.amount_received - payment.amount_refunded.unwrap_or(0);
+        if left < owed.card {
+            tracing::error!(%refund, %refusal, left, "a refund was refused, and the payment has less left than it is for");
+            return Err(call::again(failure));
+        }
+        tracing::warn!(%refund, %refusal, "a refund was refused; it goes to the wallet");
+        let code = call::code(refusal);
+        Ok(self.to_wallet(refund, code, request).await?)
+    }
+
+    async fn take_another_key(&self, refund: Uuid, request: Uuid) -> Result<()> {
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            Box::pin(async move {
+                sqlx::query(
+                    "update app.refunds set stripe_idempotency_key = 'refund:' || id || ':' || gen_random_uuid()
+                     where id = $1 and state = 'pending' and stripe_refund_id is null",
+                )
+                .bind(refund)
+                .execute(cx.conn())
+                .await?;
+                Ok(())
+            })
+        });
+        run.await
+    }
+
+    /// What the provider says of a refund. False: it is none of ours.
+    pub(super) async fn learn_refund(&self, told: &Refund, request: Uuid) -> Result<bool> {
+        let ours = told.metadata.get("refund_id");
+        let Some(refund) = ours.and_then(|id| Uuid::try_parse(id).ok()) else {
+            return Ok(false);
+        };
+        let status = told.status;
+        let reason = told.failure_reason.clone();
+        let id = told.id.clone();
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            let (id, reason) = (id.clone(), reason.clone());
+            Box::pin(async move {
+                let known = sqlx::query(
+                    "update app.refunds set stripe_refund_id = $2 where id = $1 and coalesce(stripe_refund_id, $2) = $2",
+                )
+                .bind(refund)
+                .bind(&id)
+                .execute(cx.conn())
+                .await?;
+                if known.rows_affected() == 0 {
+                    return Ok(false);
+                }
+                match status {
+                    RefundStatus::Succeeded => {
+                        in_tickets(cx, refund, None).await?;
+                    }
+                    RefundStatus::Failed | RefundStatus::Canceled => {
+                        let reason = reason.unwrap_or_else(|| status.as_str().to_owned());
+                        in_tickets(cx, refund, Some(&reason)).await?;
+                    }
+                    RefundStatus::Pending | RefundStatus::RequiresAction => {}
+                }
+                Ok(true)
+            })
+        });
+        run.await
+    }
+
+    async fn to_wallet(&self, refund: Uuid, code: String, request: Uuid) -> Result<()> {
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            let code = code.clone();
+            Box::pin(async move { in_tickets(cx, refund, Some(&code)).await })
+        });
+        run.await
+    }
+
+    /// The host's part comes back from its account: written down once for a refund.
+    async fn give_back_shares(&self, refund: Uuid, request: Uuid) -> Result<()> {
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            Box::pin(async move { transfers::reverse_for_refund(cx, refund).await })
+        });
+        run.await
+    }
+}
+
+async fn send(gateway: &dyn Gateway, refund: Uuid, owed: &Owed) -> Result<Refund, Failure> {
+    if let Some(known) = &owed.known {
+        return gateway.refund(known).await;
+    }
+    if call::is_old(owed.created_at)
+        && let Some(found) = find(gateway, refund, owed).await?
+    {
+        return Ok(found);
+    }
+    let new = NewRefund {
+        payment: owed.payment.clone(),
+        amount: owed.card,
+        reverse_transfer: false,
+        refund_application_fee: false,
+        metadata: Metadata::from([("refund_id".to_owned(), refund.to_string())]),
+    };
+    match gateway.create_refund(&owed.key, &new).await {
+        Err(failure) if call::is_stuck(&failure) => {
+            find(gateway, refund, owed).await?.ok_or(failure)
+        }
+        made => made,
+    }
+}
+
+async fn find(gateway: &dyn Gateway, refund: Uuid, owed: &Owed) -> Result<Option<Refund>, Failure> {
+    let all = gateway.refunds(&owed.payment).await?;
+    let id = refund.to_string();
+    let ours = |found: &Refund| found.metadata.get("refund_id") == Some(&id);
+    Ok(all.into_iter().find(ours))
+}
+
+/// The orders and refunds are the tickets module's: done, or turned into credits because it failed.
+async fn in_tickets(cx: &mut Cx, refund: Uuid, failed: Option<&str>) -> Result<()> {
+    let before = cx.work_as(crate::tickets::Tickets::NAME).await?;
+    match failed {
+        None => {
+            refund::settled(cx, refund).await?;
+        }
+        Some(code) => {
+            refund::to_wallet(cx, refund, code).await?;
+        }
+    }
+    cx.work_as(before).await?;
+    Ok(())
+}
+
+async fn owed(cx: &mut Cx, refund: Uuid) -> Result<Option<Owed>> {
+    let row = sqlx::query(
+        "select r.card_cents, r.stripe_idempotency_key, r.stripe_refund_id, r.created_at, t.stripe_payment_intent_id
+         from app.refunds r
+         join app.transactions t on t.order_id = r.order_id and t.status in ('succeeded', 'part_refunded', 'refunded')
+         where r.id = $1 and r.state = 'pending' and r.card_cents > 0",
+    )
+    .bind(refund)
+    .fetch_optional(cx.conn())
+    .await?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    Ok(Some(Owed {
+        payment: row.try_get("stripe_payment_intent_id")?,
+        card: row.try_get("card_cents")?,
+        key: call::key(row.try_get::<&str, _>("stripe_idempotency_key")?)?,
+        known: row.try_get("stripe_refund_id")?,
+        created_at: row.try_get("created_at")?,
+    }))
+}

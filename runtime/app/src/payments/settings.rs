@@ -1,0 +1,35 @@
+//! What can be set about payments. How the provider is reached, the server's own settings say.
+
+use secrecy::SecretString;
+
+/// Payments, and what the provider tells about them.
+#[derive(clap::Args, Clone, Debug)]
+#[group(skip)]
+pub struct Settings {
+    /// Secrets that sign the platform's events at `/webhooks/stripe`, separated by commas: several while one is replaced.
+    #[arg(
+        long,
+        env = "STRIPE_WEBHOOK_SECRETS",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub stripe_webhook_secrets: Vec<SecretString>,
+    /// The same for events of connected accounts at `/webhooks/stripe-connect`.
+    #[arg(
+        long,
+        env = "STRIPE_CONNECT_WEBHOOK_SECRETS",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub stripe_connect_webhook_secrets: Vec<SecretString>,
+    /// Page of a front end where a buyer confirms a payment. `{id}` stands for Stripe's id of it, `{client_secret}` for what
+    /// Stripe's library wants there. Answers have it as `page_url`.
+    #[arg(long, env = "PAYMENT_PAGE_URL")]
+    pub payment_page_url: Option<String>,
+    /// The same for saving a card.
+    #[arg(long, env = "CARD_PAGE_URL")]
+    pub card_page_url: Option<String>,
+    /// Days after a paid period in which a business keeps what its plan gives, while the next payment is tried.
+    #[arg(long, env = "SUBSCRIPTION_GRACE_DAYS", default_value_t = 7, value_parser = clap::value_parser!(u16).range(0..=90))]
+    pub subscription_grace_days: u16,
+}

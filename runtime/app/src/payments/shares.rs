@@ -1,0 +1,54 @@
+//! What cities earn of the commission: for each city, currency and month (UTC) what orders have brought, less what refunds
+//! of that month have taken. A month is closed some days after its end and never changes then; a refund that comes later
+//! counts in its own month, which may so be negative.
+
+use super::Payments;
+use crate::module::Module;
+use kernel::{
+    Result,
+    jobs::{Outcome, Run},
+};
+use std::sync::Arc;
+use uuid::Uuid;
+
+impl Payments {
+    pub(super) async fn accrue(&self, run: Arc<Run>) -> Outcome {
+        Ok(self.accrue_shares(run.request_id).await?)
+    }
+
+    /// The same at once.
+    pub async fn accrue_shares(&self, request: Uuid) -> Result<()> {
+        let run = self.db.run(Self::NAME, None, request, |cx| {
+            Box::pin(async move {
+                sqlx::query(
+                    "insert into app.revenue_shares as s (city_id, currency, period_start, amount_cents)
+                     select x.city_id, x.currency, x.month, sum(x.amount)::int8 from (
+                       select e.city_id, o.currency, date_trunc('month', o.paid_at at time zone 'UTC')::date as month,
+                         o.city_share_cents as amount
+                       from app.orders o join app.events e on e.id = o.event_id
+                       where o.state in ('paid', 'part_refunded', 'refund_pending', 'refunded')
+                         and o.paid_at >= date_trunc('month', now() at time zone 'UTC') at time zone 'UTC' - interval '1 month'
+                       union all
+                       select e.city_id, r.currency, date_trunc('month', r.settled_at at time zone 'UTC')::date, -r.city_share_cents
+                       from app.refunds r join app.orders o on o.id = r.order_id join app.events e on e.id = o.event_id
+                       where r.state = 'succeeded'
+                         and r.settled_at >= date_trunc('month', now() at time zone 'UTC') at time zone 'UTC' - interval '1 month'
+                     ) x
+                     group by 1, 2, 3 having sum(x.amount) <> 0
+                     on conflict (city_id, currency, period_start) do update set amount_cents = excluded.amount_cents
+                     where s.state = 'open' and s.amount_cents <> excluded.amount_cents",
+                )
+                .execute(cx.conn())
+                .await?;
+                sqlx::query(
+                    "update app.revenue_shares set state = 'closed'
+                     where state = 'open' and period_start + interval '1 month 5 days' < now() at time zone 'UTC'",
+                )
+                .execute(cx.conn())
+                .await?;
+                Ok(())
+            })
+        });
+        run.await
+    }
+}

@@ -1,0 +1,158 @@
+//! HTTP around subscriptions.
+
+use super::{
+    Payments,
+    bodies::{OtherPlan, Subscribed, SubscriptionRequest},
+    subscriptions::Change,
+};
+use crate::module::{id, idempotency_key};
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::HeaderMap,
+    middleware::from_fn_with_state,
+    routing::post,
+};
+use kernel::{Member, Result, http::Sent, idempotency::required, openapi::Objects};
+use utoipa::{OpenApi, openapi};
+
+pub fn router(payments: Payments) -> Router {
+    let keyed = from_fn_with_state(payments.db.clone(), required);
+    Router::new()
+        .route(
+            "/businesses/{id}/subscription",
+            post(subscribe).route_layer(keyed.clone()),
+        )
+        .route(
+            "/subscriptions/{id}/plan",
+            post(change_plan).route_layer(keyed.clone()),
+        )
+        .route(
+            "/subscriptions/{id}/cancel",
+            post(cancel).route_layer(keyed.clone()),
+        )
+        .route("/subscriptions/{id}/keep", post(keep).route_layer(keyed))
+        .with_state(payments)
+}
+
+static OBJECTS: Objects = Objects(&[("Subscribed", "subscribed")]);
+
+#[derive(OpenApi)]
+#[openapi(paths(subscribe, change_plan, cancel, keep), modifiers(&OBJECTS))]
+struct Document;
+
+pub fn document() -> openapi::OpenApi {
+    Document::openapi()
+}
+
+/// Subscribe a business to a plan
+///
+/// By whoever administers it, with a card of theirs. One business has one subscription.
+#[utoipa::path(post, path = "/businesses/{id}/subscription", operation_id = "subscribeBusiness", tag = "Subscriptions", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "Of the business"),
+        ("Idempotency-Key" = String, Header, description = "The same key subscribes once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
+    request_body = SubscriptionRequest,
+    responses(
+        (status = 200, description = "The subscription", body = Subscribed),
+        (status = 400, description = "The key is missing"),
+        (status = 402, description = "The card was declined"),
+        (status = 403, description = "The caller does not administer it"),
+        (status = 404, description = "There is no such business, or the caller may not see it"),
+        (status = 409, description = "It has a subscription, the provider refuses it, or the same request is being worked on"),
+        (status = 422, description = "A value is wrong, or the key belongs to another request"),
+        (status = 503, description = "The provider does not answer")))]
+async fn subscribe(
+    State(payments): State<Payments>,
+    caller: Member,
+    Path(path): Path<String>,
+    Sent(body): Sent<SubscriptionRequest>,
+) -> Result<Json<Subscribed>> {
+    payments
+        .subscribe(&caller, id(&path)?, body)
+        .await
+        .map(Json)
+}
+
+/// Change the plan
+///
+/// At once; the difference for the rest of the period is charged.
+#[utoipa::path(post, path = "/subscriptions/{id}/plan", operation_id = "changeSubscriptionPlan", tag = "Subscriptions", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "Of the subscription"),
+        ("Idempotency-Key" = String, Header, description = "The same key changes once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
+    request_body = OtherPlan,
+    responses(
+        (status = 200, description = "The subscription", body = Subscribed),
+        (status = 400, description = "The key is missing"),
+        (status = 402, description = "The card was declined; the plan is as before"),
+        (status = 404, description = "There is no such subscription, or the caller does not administer the business"),
+        (status = 409, description = "It has ended or not begun, the provider refuses it, or the same request is being worked on"),
+        (status = 422, description = "A value is wrong, or the key belongs to another request"),
+        (status = 503, description = "The provider does not answer")))]
+async fn change_plan(
+    State(payments): State<Payments>,
+    caller: Member,
+    Path(path): Path<String>,
+    headers: HeaderMap,
+    Sent(body): Sent<OtherPlan>,
+) -> Result<Json<Subscribed>> {
+    let change = Change::Plan(body.plan_id);
+    let changed =
+        payments.change_subscription(&caller, id(&path)?, change, idempotency_key(&headers)?);
+    changed.await.map(Json)
+}
+
+/// Cancel a subscription
+///
+/// It ends with the period that is paid; until then the business has what the plan gives.
+#[utoipa::path(post, path = "/subscriptions/{id}/cancel", operation_id = "cancelSubscription", tag = "Subscriptions", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "Of the subscription"),
+        ("Idempotency-Key" = String, Header, description = "The same key cancels once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
+    responses(
+        (status = 200, description = "The subscription", body = Subscribed),
+        (status = 400, description = "The key is missing"),
+        (status = 404, description = "There is no such subscription, or the caller does not administer the business"),
+        (status = 409, description = "It has ended or not begun, the provider refuses it, or the same request is being worked on"),
+        (status = 422, description = "The key belongs to another request"),
+        (status = 503, description = "The provider does not answer")))]
+async fn cancel(
+    State(payments): State<Payments>,
+    caller: Member,
+    Path(path): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Subscribed>> {
+    let changed = payments.change_subscription(
+        &caller,
+        id(&path)?,
+        Change::Cancel,
+        idempotency_key(&headers)?,
+    );
+    changed.await.map(Json)
+}
+
+/// Keep a subscription
+///
+/// That was cancelled and has not ended: it goes on.
+#[utoipa::path(post, path = "/subscriptions/{id}/keep", operation_id = "keepSubscription", tag = "Subscriptions", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "Of the subscription"),
+        ("Idempotency-Key" = String, Header, description = "The same key keeps once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
+    responses(
+        (status = 200, description = "The subscription", body = Subscribed),
+        (status = 400, description = "The key is missing"),
+        (status = 404, description = "There is no such subscription, or the caller does not administer the business"),
+        (status = 409, description = "It has ended or not begun, the provider refuses it, or the same request is being worked on"),
+        (status = 422, description = "The key belongs to another request"),
+        (status = 503, description = "The provider does not answer")))]
+async fn keep(
+    State(payments): State<Payments>,
+    caller: Member,
+    Path(path): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Subscribed>> {
+    let changed = payments.change_subscription(
+        &caller,
+        id(&path)?,
+        Change::Keep,
+        idempotency_key(&headers)?,
+    );
+    changed.await.map(Json)
+}

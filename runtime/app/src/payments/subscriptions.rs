@@ -1,0 +1,376 @@
+//! Plans of businesses, paid period by period.
+//!
+//! A subscription is written down with its key before the provider is asked, and is then whatever the provider says it
+//! is: events and reads change it, nothing else does. What it entitles to goes on for some days after the period, so
+//! that nobody loses anything while a card is tried again.
+
+mod rows;
+
+use super::{
+    Payments,
+    bodies::{Subscribed, SubscriptionRequest},
+    call,
+};
+use crate::module::Module;
+use chrono::{DateTime, TimeDelta, Utc};
+use gateway::{
+    ChangePlan, Gateway, Interval, Invoice, InvoiceStatus, Metadata, NewPrice, Price, Proration,
+    Subscription, SubscriptionStatus,
+};
+use kernel::{
+    Error, Member, Result,
+    jobs::{Outcome, Run},
+};
+use std::sync::Arc;
+use uuid::Uuid;
+
+pub use rows::Change;
+use rows::{Command, Plan, Resume, administers, begin, book, changeable, command};
+
+impl Payments {
+    pub(super) async fn subscribe(
+        &self,
+        caller: &Member,
+        business: Uuid,
+        body: SubscriptionRequest,
+    ) -> Result<Subscribed> {
+        self.gateway()?;
+        let run = self.db.run(Self::NAME, Some(caller), caller.request_id, {
+            let user = caller.id();
+            move |cx| {
+                Box::pin(async move {
+                    administers(cx, business).await?;
+                    let card = match body.payment_method_id {
+                        Some(card) => Some(super::pay::saved(cx, card).await?),
+                        None => None,
+                    };
+                    Ok((begin(cx, business, body.plan_id, user).await?, card))
+                })
+            }
+        });
+        let (command, card) = run.await?;
+        let began = Utc::now();
+        let told = self
+            .begin_subscription(&command, card, caller.request_id)
+            .await?;
+        let state = self
+            .learn_subscription(&told, began, caller.request_id)
+            .await?;
+        let secret = told
+            .client_secret
+            .as_ref()
+            .map(|secret| secret.expose().to_owned());
+        Ok(Subscribed {
+            id: command.id,
+            state: state.to_owned(),
+            client_secret: secret.filter(|_| state == "incomplete"),
+        })
+    }
+
+    /// Makes it, or finds what was made.
+    async fn begin_subscription(
+        &self,
+        command: &Command,
+        card: Option<String>,
+        request: Uuid,
+    ) -> Result<Subscription> {
+        let gateway = self.gateway()?;
+        if let Some(known) = &command.known {
+            let read = gateway.subscription(known).await;
+            return read.map_err(|failure| call::told(&failure));
+        }
+        let user = command
+            .user
+            .ok_or_else(|| Error::internal("a subscription of nobody"))?;
+        let customer = self.customer(user, request).await?;
+        if call::is_old(command.created_at)
+            && let Some(found) = find(gateway, &customer, command.id).await?
+        {
+            return Ok(found);
+        }
+        let price = self.price(&command.plan, request).await?;
+        let new = gateway::NewSubscription {
+            customer: customer.clone(),
+            price,
+            payment_method: card,
+            trial_days: None,
+            metadata: Metadata::from([("subscription_id".to_owned(), command.id.to_string())]),
+        };
+        let key = call::key(&*command.key)?;
+        match gateway.create_subscription(&key, &new).await {
+            Ok(made) => Ok(made),
+            Err(failure) => {
+                let found = match call::is_stuck(&failure) {
+                    true => find(gateway, &customer, command.id).await?,
+                    false => None,
+                };
+                if let Some(found) = found {
+                    return Ok(found);
+                }
+                if let Some(refusal) = call::refused(&failure) {
+                    self.refused(command.id, call::code(refusal), request)
+                        .await?;
+                } else if call::is_stuck(&failure) {
+                    self.refused(command.id, "never_made".to_owned(), request)
+                        .await?;
+                }
+                Err(call::told(&failure))
+            }
+        }
+    }
+
+    /// The plan as the provider sells it: a price never changes there, so another price is another one.
+    async fn price(&self, plan: &Plan, request: Uuid) -> Result<String> {
+        let gateway = self.gateway()?;
+        let lookup = format!(
+            "plan_{}_{}_{}",
+            plan.id.simple(),
+            plan.price_cents,
+            plan.interval
+        );
+        let found = gateway.find_price(&lookup).await;
+        let found: Option<Price> = found.map_err(|failure| call::told(&failure))?;
+        let price = match found {
+            Some(price) => price,
+            None => {
+                let new = NewPrice {
+                    lookup_key: lookup.clone(),
+                    product_name: plan.name.clone(),
+                    amount: plan.price_cents,
+                    currency: call::currency(&plan.currency)?,
+                    interval: match plan.interval.as_str() {
+                        "year" => Interval::Year,
+                        _ => Interval::Month,
+                    },
+                    metadata: Metadata::from([("plan_id".to_owned(), plan.id.to_string())]),
+                };
+                let key = call::key(format!("price:{lookup}"))?;
+                let made = gateway.create_price(&key, &new).await;
+                made.map_err(|failure| call::told(&failure))?
+            }
+        };
+        let (id, known) = (plan.id, price.id.clone());
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            let known = known.clone();
+            Box::pin(async move {
+                sqlx::query(
+                    "update app.plans set stripe_price_id = $2 where id = $1 and stripe_price_id is distinct from $2",
+                )
+                .bind(id)
+                .bind(known)
+                .execute(cx.conn())
+                .await?;
+                Ok(())
+            })
+        });
+        run.await?;
+        Ok(price.id)
+    }
+
+    /// `key` is the caller's own.
+    pub(super) async fn change_subscription(
+        &self,
+        caller: &Member,
+        subscription: Uuid,
+        change: Change,
+        key: &str,
+    ) -> Result<Subscribed> {
+        let gateway = self.gateway()?;
+        let run = self
+            .db
+            .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
+                Box::pin(async move { changeable(cx, subscription, change).await })
+            });
+        let (command, plan) = run.await?;
+        let (Some(id), Some(item)) = (command.known.clone(), command.item.clone()) else {
+            return Err(Error::new(&kernel::problems::STATE)
+                .detail("The subscription has not begun yet; look again in a minute."));
+        };
+        let key = call::key(call::digest(
+            "subscription",
+            &format!("{subscription}:{key}"),
+        ))?;
+        let began = Utc::now();
+        let told = match (change, plan) {
+            (Change::Plan(_), Some(plan)) => {
+                let change = ChangePlan {
+                    subscription: id,
+                    item,
+                    price: self.price(&plan, caller.request_id).await?,
+                    proration: Proration::InvoiceNow,
+                };
+                gateway.change_plan(&key, &change).await
+            }
+            (Change::Keep, _) => gateway.keep_subscription(&key, &id).await,
+            _ => gateway.cancel_at_period_end(&key, &id).await,
+        };
+        let told = told.map_err(|failure| call::told(&failure))?;
+        if let (Change::Plan(plan), true) = (change, told.status != SubscriptionStatus::Incomplete)
+        {
+            self.plan_of(subscription, plan, caller.request_id).await?;
+        }
+        let state = self
+            .learn_subscription(&told, began, caller.request_id)
+            .await?;
+        Ok(Subscribed {
+            id: subscription,
+            state: state.to_owned(),
+            client_secret: None,
+        })
+    }
+
+    async fn plan_of(&self, subscription: Uuid, plan: Uuid, request: Uuid) -> Result<()> {
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            Box::pin(async move {
+                sqlx::query(
+                    "update app.subscriptions set plan_id = $2 where id = $1 and plan_id <> $2",
+                )
+                .bind(subscription)
+                .bind(plan)
+                .execute(cx.conn())
+                .await?;
+                Ok(())
+            })
+        });
+        run.await
+    }
+
+    /// What the provider says of a subscription becomes what we say. Read later wins: a read that began earlier changes
+    /// nothing. Returns the state; of one that is not ours `canceled`.
+    pub(super) async fn learn_subscription(
+        &self,
+        told: &Subscription,
+        began: DateTime<Utc>,
+        request: Uuid,
+    ) -> Result<&'static str> {
+        let grace = TimeDelta::days(self.settings.subscription_grace_days.into());
+        let state = state(told.status);
+        let entitled = match told.status {
+            SubscriptionStatus::Active
+            | SubscriptionStatus::Trialing
+            | SubscriptionStatus::PastDue => Some(told.current_period_end + grace),
+            _ => None,
+        };
+        let ours = told.metadata.get("subscription_id");
+        let ours = ours.and_then(|id| Uuid::try_parse(id).ok());
+        let run = self.db.run(Self::NAME, None, request, {
+            let told = told.clone();
+            move |cx| {
+                let told = told.clone();
+                Box::pin(async move {
+                    sqlx::query(
+                        "update app.subscriptions set stripe_subscription_id = $2, stripe_item_id = $3, state = $4,
+                           current_period_start = $5, current_period_end = $6, cancel_at_period_end = $7, entitled_until = $8,
+                           synced_at = $9
+                         where id = $1 and coalesce(stripe_subscription_id, $2) = $2 and state <> 'canceled'
+                           and (synced_at is null or synced_at <= $9)",
+                    )
+                    .bind(ours)
+                    .bind(&told.id)
+                    .bind(&told.item)
+                    .bind(state)
+                    .bind(told.current_period_start)
+                    .bind(told.current_period_end)
+                    .bind(told.cancel_at_period_end)
+                    .bind(entitled)
+                    .bind(began)
+                    .execute(cx.conn())
+                    .await?;
+                    Ok(())
+                })
+            }
+        });
+        run.await?;
+        Ok(state)
+    }
+
+    /// Reads it and applies what it is. False: it is none of ours.
+    pub(super) async fn follow_subscription(&self, id: &str, request: Uuid) -> Result<bool> {
+        let began = Utc::now();
+        let told = self.gateway()?.subscription(id).await;
+        let told = told.map_err(|failure| call::told(&failure))?;
+        self.learn_subscription(&told, began, request).await?;
+        Ok(told.metadata.contains_key("subscription_id"))
+    }
+
+    /// A paid invoice is one movement of money, however often it is told.
+    pub(super) async fn learn_invoice(&self, invoice: &Invoice, request: Uuid) -> Result<bool> {
+        let Some(subscription) = invoice.subscription.clone() else {
+            return Ok(false);
+        };
+        let known = self.follow_subscription(&subscription, request).await?;
+        let is_paid = invoice.status == InvoiceStatus::Paid && invoice.amount_paid > 0;
+        let run = self.db.run(Self::NAME, None, request, {
+            let invoice = invoice.clone();
+            move |cx| {
+                let (invoice, subscription) = (invoice.clone(), subscription.clone());
+                Box::pin(async move {
+                    if is_paid {
+                        book(cx, &invoice, &subscription).await?;
+                    }
+                    Ok(())
+                })
+            }
+        });
+        run.await?;
+        Ok(known)
+    }
+
+    async fn refused(&self, subscription: Uuid, code: String, request: Uuid) -> Result<()> {
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            let code = code.clone();
+            Box::pin(async move {
+                sqlx::query(
+                    "update app.subscriptions set state = 'canceled', failure_code = $2
+                     where id = $1 and stripe_subscription_id is null",
+                )
+                .bind(subscription)
+                .bind(code)
+                .execute(cx.conn())
+                .await?;
+                Ok(())
+            })
+        });
+        run.await
+    }
+
+    /// What was begun and not ended.
+    pub(super) async fn resume_subscription(&self, run: Arc<Run>) -> Outcome {
+        let Resume { subscription } = run.payload()?;
+        let found = self.db.run(Self::NAME, None, run.request_id, move |cx| {
+            Box::pin(async move { command(cx, subscription).await })
+        });
+        if let Some(command) = found.await? {
+            let began = Utc::now();
+            let told = self
+                .begin_subscription(&command, None, run.request_id)
+                .await?;
+            self.learn_subscription(&told, began, run.request_id)
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+async fn find(
+    gateway: &dyn Gateway,
+    customer: &str,
+    subscription: Uuid,
+) -> Result<Option<Subscription>> {
+    let all = gateway.subscriptions(customer).await;
+    let all = all.map_err(|failure| call::told(&failure))?;
+    let id = subscription.to_string();
+    let ours = |found: &Subscription| found.metadata.get("subscription_id") == Some(&id);
+    Ok(all.into_iter().find(ours))
+}
+
+fn state(status: SubscriptionStatus) -> &'static str {
+    match status {
+        SubscriptionStatus::Incomplete => "incomplete",
+        SubscriptionStatus::Trialing => "trialing",
+        SubscriptionStatus::Active => "active",
+        SubscriptionStatus::PastDue => "past_due",
+        SubscriptionStatus::Unpaid | SubscriptionStatus::Paused => "unpaid",
+        SubscriptionStatus::Canceled | SubscriptionStatus::IncompleteExpired => "canceled",
+    }
+}

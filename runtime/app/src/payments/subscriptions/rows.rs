@@ -1,0 +1,210 @@
+//! Subscriptions as they are written down: begun, found again, and what may be changed of them.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use gateway::Invoice;
+use generated::{business::BUSINESS, plan::PLAN};
+use kernel::{Cx, Error, Result, jobs::NewJob};
+use serde::{Deserialize, Serialize};
+use sqlx::Row;
+use uuid::Uuid;
+
+const LOOK_AFTER: TimeDelta = TimeDelta::seconds(60);
+
+/// A subscription as it was written down.
+#[derive(Clone, Debug)]
+pub struct Command {
+    pub id: Uuid,
+    pub user: Option<Uuid>,
+    pub key: String,
+    pub known: Option<String>,
+    pub item: Option<String>,
+    pub created_at: DateTime<Utc>,
+    pub plan: Plan,
+}
+
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub id: Uuid,
+    pub name: String,
+    pub price_cents: i64,
+    pub currency: String,
+    pub interval: String,
+}
+
+#[derive(Serialize, Deserialize)]
+pub struct Resume {
+    pub subscription: Uuid,
+}
+
+/// What somebody does with a subscription that is there.
+#[derive(Clone, Copy, Debug)]
+pub enum Change {
+    Plan(Uuid),
+    /// It ends with the period that is paid.
+    Cancel,
+    /// It goes on after all.
+    Keep,
+}
+
+/// Whoever administers the business may; others who see it are refused.
+pub async fn administers(cx: &mut Cx, business: Uuid) -> Result<()> {
+    cx.require(&BUSINESS, "read", business).await?;
+    match cx.holds(&BUSINESS, "admin", business).await? {
+        true => Ok(()),
+        false => Err(Error::forbidden()),
+    }
+}
+
+pub async fn begin(cx: &mut Cx, business: Uuid, plan: Uuid, user: Uuid) -> Result<Command> {
+    offered(cx, plan).await?;
+    let id = Uuid::now_v7();
+    let inserted: Option<Uuid> = sqlx::query_scalar(
+        "insert into app.subscriptions (id, business_id, plan_id, user_id, stripe_idempotency_key)
+         values ($1, $2, $3, $4, $5) on conflict do nothing returning id",
+    )
+    .bind(id)
+    .bind(business)
+    .bind(plan)
+    .bind(user)
+    .bind(format!("subscription:{id}"))
+    .fetch_optional(cx.conn())
+    .await?;
+    if inserted.is_some() {
+        NewJob::new("payments.resume_subscription", Resume { subscription: id })?
+            .at(Utc::now() + LOOK_AFTER)
+            .put(cx)
+            .await?;
+        let begun = command(cx, id).await?;
+        return begun.ok_or_else(|| Error::internal("a subscription that was just begun"));
+    }
+    // There is one. If it waits for its first payment, and is the same, that goes on.
+    let live: Option<(Uuid, Uuid, String)> = sqlx::query_as(
+        "select id, plan_id, state from app.subscriptions where business_id = $1 and state <> 'canceled'",
+    )
+    .bind(business)
+    .fetch_optional(cx.conn())
+    .await?;
+    match live {
+        Some((live, of, state)) if of == plan && state == "incomplete" => {
+            let begun = command(cx, live).await?;
+            begun.ok_or_else(|| Error::internal("a subscription that is there"))
+        }
+        _ => Err(Error::new(&kernel::problems::STATE)
+            .detail("The business has a subscription; change its plan instead.")),
+    }
+}
+
+pub async fn offered(cx: &mut Cx, plan: Uuid) -> Result<()> {
+    let is_offered: Option<bool> = match cx.may(&PLAN, "read", plan).await? {
+        true => {
+            sqlx::query_scalar(
+                "select is_offered from app.plans where id = $1 and status = 'active'",
+            )
+            .bind(plan)
+            .fetch_optional(cx.conn())
+            .await?
+        }
+        false => None,
+    };
+    match is_offered {
+        Some(true) => Ok(()),
+        _ => Err(Error::field(
+            "/plan_id",
+            "reference",
+            "is no plan that is offered now",
+        )),
+    }
+}
+
+pub async fn command(cx: &mut Cx, subscription: Uuid) -> Result<Option<Command>> {
+    let row = sqlx::query(
+        "select s.id, s.user_id, s.stripe_idempotency_key, s.stripe_subscription_id, s.stripe_item_id, s.created_at, s.plan_id
+         from app.subscriptions s where s.id = $1 and s.state <> 'canceled'",
+    )
+    .bind(subscription)
+    .fetch_optional(cx.conn())
+    .await?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    Ok(Some(Command {
+        id: row.try_get("id")?,
+        user: row.try_get("user_id")?,
+        key: row.try_get("stripe_idempotency_key")?,
+        known: row.try_get("stripe_subscription_id")?,
+        item: row.try_get("stripe_item_id")?,
+        created_at: row.try_get("created_at")?,
+        plan: plan(cx, row.try_get("plan_id")?).await?,
+    }))
+}
+
+pub async fn plan(cx: &mut Cx, id: Uuid) -> Result<Plan> {
+    let row =
+        sqlx::query("select name, price_cents, currency, interval from app.plans where id = $1")
+            .bind(id)
+            .fetch_one(cx.conn())
+            .await?;
+    Ok(Plan {
+        id,
+        name: row.try_get("name")?,
+        price_cents: row.try_get("price_cents")?,
+        currency: row.try_get("currency")?,
+        interval: row.try_get("interval")?,
+    })
+}
+
+/// The subscription, and the plan that it is changed to.
+pub async fn changeable(
+    cx: &mut Cx,
+    subscription: Uuid,
+    change: Change,
+) -> Result<(Command, Option<Plan>)> {
+    let business: Option<Uuid> =
+        sqlx::query_scalar("select business_id from app.subscriptions where id = $1")
+            .bind(subscription)
+            .fetch_optional(cx.conn())
+            .await?;
+    let business = business.ok_or_else(Error::not_found)?;
+    // Who does not administer the business does not see its subscription either.
+    if !cx.holds(&BUSINESS, "admin", business).await? {
+        return Err(Error::not_found());
+    }
+    let command = command(cx, subscription).await?.ok_or_else(|| {
+        Error::new(&kernel::problems::STATE).detail("The subscription has ended.")
+    })?;
+    let to = match change {
+        Change::Plan(to) => {
+            offered(cx, to).await?;
+            let to = plan(cx, to).await?;
+            if to.currency != command.plan.currency {
+                return Err(Error::field(
+                    "/plan_id",
+                    "currency",
+                    format!("is not in {}", command.plan.currency),
+                ));
+            }
+            Some(to)
+        }
+        Change::Cancel | Change::Keep => None,
+    };
+    Ok((command, to))
+}
+
+pub async fn book(cx: &mut Cx, invoice: &Invoice, subscription: &str) -> Result<()> {
+    sqlx::query(
+        "insert into app.transactions (user_id, city_id, subscription_id, type, amount_cents, currency, stripe_payment_intent_id,
+           status, livemode, stripe_idempotency_key)
+         select s.user_id, b.city_id, s.id, 'subscription', $3, $4, $5, 'succeeded', $6, 'invoice:' || $2
+         from app.subscriptions s join app.businesses b on b.id = s.business_id
+         where s.stripe_subscription_id = $1 and s.user_id is not null on conflict do nothing",
+    )
+    .bind(subscription)
+    .bind(&invoice.id)
+    .bind(invoice.amount_paid)
+    .bind(invoice.currency.as_str())
+    .bind(&invoice.payment)
+    .bind(invoice.livemode)
+    .execute(cx.conn())
+    .await?;
+    Ok(())
+}

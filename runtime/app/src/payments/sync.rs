@@ -1,0 +1,180 @@
+//! What the provider says of a payment becomes what our books say, in one transaction, however late, often and out of
+//! order it is told: a status never goes back, and money that came in settles its order once.
+
+use super::Payments;
+use crate::{module::Module, tickets::settle::Settled};
+use gateway::{Payment, PaymentStatus};
+use kernel::{Cx, Result};
+use sqlx::Row;
+use uuid::Uuid;
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Applied {
+    Known,
+    /// No payment of ours.
+    Unknown,
+    /// It says it is one of ours, and is not what we asked for: nothing was changed.
+    Differs(String),
+}
+
+/// A transaction as it is in our books, its row locked.
+struct Ours {
+    id: Uuid,
+    order: Option<Uuid>,
+    amount: i64,
+    fee: i64,
+    currency: String,
+    destination: Option<String>,
+    status: String,
+    refunded: i64,
+}
+
+impl Payments {
+    pub(super) async fn apply(&self, request: Uuid, payment: &Payment) -> Result<Applied> {
+        let run = self.db.run(Self::NAME, None, request, {
+            let (payments, payment) = (self.clone(), payment.clone());
+            move |cx| {
+                let (payments, payment) = (payments.clone(), payment.clone());
+                Box::pin(async move { payments.apply_in(cx, &payment).await })
+            }
+        });
+        run.await
+    }
+
+    /// In the transaction of whoever has learnt of it.
+    pub(super) async fn apply_in(&self, cx: &mut Cx, payment: &Payment) -> Result<Applied> {
+        let Some(ours) = find(cx, payment).await? else {
+            return Ok(Applied::Unknown);
+        };
+        if let Some(why) = self.differs(&ours, payment) {
+            tracing::error!(
+                payment = payment.id,
+                why,
+                "a payment is not what was asked for"
+            );
+            return Ok(Applied::Differs(why));
+        }
+        let was_paid = is_paid(&ours.status);
+        write(cx, &ours, payment).await?;
+        if let (true, false, Some(order)) = (payment.status.is_paid(), was_paid, ours.order) {
+            let settled = self.tickets.paid(cx, order).await?;
+            if let Settled::Owed(refund) = settled {
+                tracing::info!(%order, %refund, "paid too late for what was ordered: it goes back");
+            }
+        }
+        Ok(Applied::Known)
+    }
+
+    /// Whoever could make us believe in another amount would have tickets for less.
+    fn differs(&self, ours: &Ours, payment: &Payment) -> Option<String> {
+        let provider = self.provider.as_ref()?;
+        let order = ours.order.map(|order| order.to_string());
+        let checks = [
+            (payment.amount == ours.amount, "amount"),
+            (payment.currency.as_str() == ours.currency, "currency"),
+            (payment.destination == ours.destination, "destination"),
+            (
+                payment.application_fee.unwrap_or(0) == ours.fee,
+                "application fee",
+            ),
+            (
+                ours.order.is_none() || payment.metadata.get("order_id") == order.as_ref(),
+                "order",
+            ),
+            (payment.livemode == provider.livemode, "livemode"),
+        ];
+        let wrong: Vec<&str> = checks
+            .iter()
+            .filter(|(fits, _)| !fits)
+            .map(|(_, what)| *what)
+            .collect();
+        (!wrong.is_empty()).then(|| format!("it differs in {}", wrong.join(", ")))
+    }
+}
+
+/// By its id, or by ours if its id is not known yet.
+async fn find(cx: &mut Cx, payment: &Payment) -> Result<Option<Ours>> {
+    let ours = payment.metadata.get("transaction_id");
+    let ours = ours.and_then(|id| Uuid::try_parse(id).ok());
+    let row = sqlx::query(
+        "select id, order_id, amount_cents, application_fee_cents, currency, stripe_account_id, status, refunded_cents
+         from app.transactions
+         where stripe_payment_intent_id = $1 or (id = $2 and stripe_payment_intent_id is null) for update",
+    )
+    .bind(&payment.id)
+    .bind(ours)
+    .fetch_optional(cx.conn())
+    .await?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    Ok(Some(Ours {
+        id: row.try_get("id")?,
+        order: row.try_get("order_id")?,
+        amount: row.try_get("amount_cents")?,
+        fee: row.try_get("application_fee_cents")?,
+        currency: row.try_get("currency")?,
+        destination: row.try_get("stripe_account_id")?,
+        status: row.try_get("status")?,
+        refunded: row.try_get("refunded_cents")?,
+    }))
+}
+
+async fn write(cx: &mut Cx, ours: &Ours, payment: &Payment) -> Result<()> {
+    let refunded = payment.amount_refunded.unwrap_or(ours.refunded);
+    let told = match payment.status {
+        paid if paid.is_paid() => match refunded {
+            0 => "succeeded",
+            part if part < ours.amount => "part_refunded",
+            _ => "refunded",
+        },
+        open => status(open),
+    };
+    // Once paid or cancelled it stays so, whatever older news say.
+    let is_news = !is_paid(&ours.status) && ours.status != "cancelled" || is_paid(told);
+    let told = if is_news { told } else { ours.status.as_str() };
+    sqlx::query(
+        "update app.transactions set stripe_payment_intent_id = $2, status = $3, refunded_cents = $4, failure_code = $5,
+           livemode = $6
+         where id = $1
+           and (stripe_payment_intent_id, status, refunded_cents, failure_code, livemode) is distinct from ($2, $3, $4, $5, $6)",
+    )
+    .bind(ours.id)
+    .bind(&payment.id)
+    .bind(told)
+    .bind(if is_paid(told) { refunded } else { 0 })
+    .bind(failure(payment))
+    .bind(payment.livemode)
+    .execute(cx.conn())
+    .await?;
+    Ok(())
+}
+
+fn failure(payment: &Payment) -> Option<&str> {
+    match payment.status {
+        PaymentStatus::Failed => payment
+            .decline_code
+            .as_deref()
+            .or(payment.failure_code.as_deref()),
+        _ => None,
+    }
+}
+
+/// In our words.
+pub fn status(status: PaymentStatus) -> &'static str {
+    match status {
+        PaymentStatus::Created => "created",
+        PaymentStatus::RequiresAction => "requires_action",
+        PaymentStatus::Processing => "processing",
+        PaymentStatus::Failed => "failed",
+        PaymentStatus::Canceled => "cancelled",
+        PaymentStatus::Succeeded => "succeeded",
+        PaymentStatus::PartiallyRefunded => "part_refunded",
+        PaymentStatus::Refunded => "refunded",
+    }
+}
+
+fn is_paid(status: &str) -> bool {
+    ["succeeded", "part_refunded", "refunded"].contains(&status)
+}

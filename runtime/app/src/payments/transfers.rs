@@ -1,0 +1,412 @@
+//! Money that goes to a host's account besides the payment itself, and money that comes back from it: what credits have
+//! paid for, the host's part of refunds and disputes, the city's share.
+//!
+//! Each is a row with its key before it is a call. A refusal for the time being, as for want of balance, is kept by the
+//! provider under its key, so the next attempt has another one.
+
+use super::{Payments, call};
+use crate::module::Module;
+use chrono::{DateTime, Utc};
+use gateway::{
+    Currency, Failure, Gateway, Key, Metadata, NewReversal, NewTransfer, Refusal, Transfer,
+};
+use kernel::{
+    Cx, Error, Result,
+    jobs::{self, Event, NewJob, Outcome, Run},
+};
+use serde::{Deserialize, Serialize};
+use sqlx::Row;
+use std::{sync::Arc, time::Duration};
+use uuid::Uuid;
+
+#[derive(Serialize, Deserialize)]
+struct Send {
+    transfer: Uuid,
+}
+
+/// A transfer as it was written down.
+struct Command {
+    id: Uuid,
+    takes_back: bool,
+    amount: i64,
+    currency: Currency,
+    account: String,
+    key: Key,
+    group: String,
+    /// The transfer that is reversed: its id, once it was sent.
+    source: Option<Uuid>,
+    source_object: Option<String>,
+    /// Of the payment, for a reversal of what went with it.
+    payment: Option<String>,
+    since: DateTime<Utc>,
+    /// What was taken back of the same transfer before, as far as we know.
+    reversed: i64,
+}
+
+/// One to be written down.
+pub struct New<'a> {
+    pub kind: &'static str,
+    pub amount: i64,
+    pub currency: &'a str,
+    pub account: &'a str,
+    pub order: Option<Uuid>,
+    pub refund: Option<Uuid>,
+    pub dispute: Option<Uuid>,
+    pub city: Option<Uuid>,
+    pub source: Option<Uuid>,
+    /// The same key is written down once.
+    pub key: String,
+}
+
+impl New<'_> {
+    /// None: it was there.
+    pub async fn put(&self, cx: &mut Cx) -> Result<Option<Uuid>> {
+        let id: Option<Uuid> = sqlx::query_scalar(
+            "insert into app.transfers (kind, amount_cents, currency, stripe_account_id, order_id, refund_id, dispute_id, city_id,
+               source_id, stripe_idempotency_key)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing returning id",
+        )
+        .bind(self.kind)
+        .bind(self.amount)
+        .bind(self.currency)
+        .bind(self.account)
+        .bind(self.order)
+        .bind(self.refund)
+        .bind(self.dispute)
+        .bind(self.city)
+        .bind(self.source)
+        .bind(&self.key)
+        .fetch_optional(cx.conn())
+        .await?;
+        if let Some(transfer) = id {
+            // One after the other of what belongs together: a reversal is told apart by what was reversed before.
+            let of = self.order.or(self.city).unwrap_or(transfer);
+            NewJob::new("payments.transfer", Send { transfer })?
+                .in_order(format!("transfer:{of}"))
+                .put(cx)
+                .await?;
+        }
+        Ok(id)
+    }
+}
+
+impl Payments {
+    /// An order is paid: what credits have paid of it is sent to the host.
+    pub(super) async fn top_up(&self, run: Arc<Run>) -> Outcome {
+        let event: Event = run.payload()?;
+        let order = event.entity_id;
+        let run = self.db.run(Self::NAME, None, run.request_id, move |cx| {
+            Box::pin(async move { top_up(cx, order).await })
+        });
+        Ok(run.await?)
+    }
+
+    pub(super) async fn transfer(&self, run: Arc<Run>) -> Outcome {
+        let Send { transfer } = run.payload()?;
+        self.send_transfer(transfer, run.request_id).await
+    }
+
+    pub(super) async fn send_transfer(&self, transfer: Uuid, request: Uuid) -> Outcome {
+        let found = self.db.run(Self::NAME, None, request, move |cx| {
+            Box::pin(async move { load(cx, transfer).await })
+        });
+        let Some(command) = found.await? else {
+            return Ok(());
+        };
+        let gateway = self.gateway()?;
+        let sent = match command.takes_back {
+            true => take_back(gateway, &command).await,
+            false => send_out(gateway, &command).await,
+        };
+        let failure = match sent {
+            Ok(object) => return Ok(self.sent(transfer, Some(object), None, request).await?),
+            Err(failure) => failure,
+        };
+        match call::refused(&failure) {
+            Some(refusal) if is_for_now(refusal) => {
+                self.next_attempt(transfer, request).await?;
+                let error =
+                    Error::new(&crate::problems::PROVIDER_AWAY).because(refusal.to_string());
+                Err(jobs::Failure::retry_in(error, Duration::from_secs(3600)))
+            }
+            Some(refusal) => {
+                tracing::error!(%transfer, %refusal, "a transfer was refused");
+                let code = call::code(refusal);
+                Ok(self.sent(transfer, None, Some(code), request).await?)
+            }
+            None => {
+                if call::is_stuck(&failure) {
+                    self.next_attempt(transfer, request).await?;
+                }
+                Err(call::again(&failure))
+            }
+        }
+    }
+
+    async fn sent(
+        &self,
+        transfer: Uuid,
+        object: Option<String>,
+        failure: Option<String>,
+        request: Uuid,
+    ) -> Result<()> {
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            let (object, failure) = (object.clone(), failure.clone());
+            Box::pin(async move {
+                sqlx::query(
+                    "update app.transfers set state = case when $2::text is null then 'failed' else 'succeeded' end,
+                       stripe_object_id = $2, failure_code = $3, settled_at = now()
+                     where id = $1 and state = 'pending'",
+                )
+                .bind(transfer)
+                .bind(object)
+                .bind(failure)
+                .execute(cx.conn())
+                .await?;
+                Ok(())
+            })
+        });
+        run.await
+    }
+
+    async fn next_attempt(&self, transfer: Uuid, request: Uuid) -> Result<()> {
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            Box::pin(async move {
+                sqlx::query(
+                    "update app.transfers set attempt = attempt + 1, stripe_idempotency_key = 'transfer:' || id || ':' || (attempt + 1)
+                     where id = $1 and state = 'pending'",
+                )
+                .bind(transfer)
+                .execute(cx.conn())
+                .await?;
+                Ok(())
+            })
+        });
+        run.await
+    }
+}
+
+async fn send_out(gateway: &dyn Gateway, command: &Command) -> Result<String, Failure> {
+    let id = command.id.to_string();
+    let find = async || {
+        let all = gateway.transfers(&command.group).await?;
+        let ours = |found: &Transfer| found.metadata.get("transfer_id") == Some(&id);
+        Ok::<_, Failure>(all.into_iter().find(ours).map(|found| found.id))
+    };
+    if call::is_old(command.since)
+        && let Some(found) = find().await?
+    {
+        return Ok(found);
+    }
+    let new = NewTransfer {
+        amount: command.amount,
+        currency: command.currency,
+        destination: command.account.clone(),
+        transfer_group: Some(command.group.clone()),
+        source_charge: None,
+        description: None,
+        metadata: Metadata::from([("transfer_id".to_owned(), id.clone())]),
+    };
+    match gateway.create_transfer(&command.key, &new).await {
+        Ok(made) => Ok(made.id),
+        Err(failure) if call::is_stuck(&failure) => find().await?.ok_or(failure),
+        Err(failure) => Err(failure),
+    }
+}
+
+async fn take_back(gateway: &dyn Gateway, command: &Command) -> Result<String, Failure> {
+    let not_yet = || Failure::Retryable {
+        after: Some(Duration::from_secs(30)),
+    };
+    let source = match (command.source, &command.source_object, &command.payment) {
+        (Some(_), object, _) => object.clone().ok_or_else(not_yet)?,
+        (None, _, Some(payment)) => gateway
+            .payment(payment)
+            .await?
+            .transfer
+            .ok_or_else(not_yet)?,
+        (None, _, None) => {
+            return Err(Failure::unsent(
+                "no_payment",
+                "there is no payment to take back from",
+            ));
+        }
+    };
+    // Nobody but this takes back of it, so the sum tells whether a call has had its effect.
+    let name = format!("{source}:{}", command.id);
+    let is_done = async || {
+        let transfer = gateway.transfer(&source).await?;
+        Ok::<_, Failure>(transfer.amount_reversed >= command.reversed + command.amount)
+    };
+    if call::is_old(command.since) && is_done().await? {
+        return Ok(name);
+    }
+    let new = NewReversal {
+        transfer: source.clone(),
+        amount: command.amount,
+        refund_application_fee: false,
+        metadata: Metadata::from([("transfer_id".to_owned(), command.id.to_string())]),
+    };
+    match gateway.reverse_transfer(&command.key, &new).await {
+        Ok(made) => Ok(made.id),
+        Err(failure) if call::is_stuck(&failure) && is_done().await? => Ok(name),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Charges of the last days are not in the balance yet.
+fn is_for_now(refusal: &Refusal) -> bool {
+    let code = refusal.code.as_deref().unwrap_or_default();
+    ["balance_insufficient", "insufficient_funds"].contains(&code)
+}
+
+async fn load(cx: &mut Cx, transfer: Uuid) -> Result<Option<Command>> {
+    let row = sqlx::query(
+        "select x.kind, x.amount_cents, x.currency, x.stripe_account_id, x.stripe_idempotency_key, x.updated_at, x.source_id,
+           'order:' || coalesce(x.order_id, x.city_id) as transfer_group, s.stripe_object_id as source_object,
+           (select t.stripe_payment_intent_id from app.transactions t
+              where t.order_id = x.order_id and t.status in ('succeeded', 'part_refunded', 'refunded')) as payment,
+           (select coalesce(sum(y.amount_cents), 0)::int8 from app.transfers y
+              where y.order_id = x.order_id and y.source_id is not distinct from x.source_id and y.state = 'succeeded'
+                and y.kind in ('refund_reversal', 'dispute_reversal')) as reversed
+         from app.transfers x left join app.transfers s on s.id = x.source_id
+         where x.id = $1 and x.state = 'pending'",
+    )
+    .bind(transfer)
+    .fetch_optional(cx.conn())
+    .await?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let kind: &str = row.try_get("kind")?;
+    Ok(Some(Command {
+        id: transfer,
+        takes_back: kind.ends_with("_reversal"),
+        amount: row.try_get("amount_cents")?,
+        currency: call::currency(row.try_get("currency")?)?,
+        account: row.try_get("stripe_account_id")?,
+        key: call::key(row.try_get::<&str, _>("stripe_idempotency_key")?)?,
+        group: row.try_get("transfer_group")?,
+        source: row.try_get("source_id")?,
+        source_object: row.try_get("source_object")?,
+        payment: row.try_get("payment")?,
+        since: row.try_get("updated_at")?,
+        reversed: row.try_get("reversed")?,
+    }))
+}
+
+async fn top_up(cx: &mut Cx, order: Uuid) -> Result<()> {
+    let row = sqlx::query(
+        "select o.top_up_cents, o.currency, e.host_type, e.host_id from app.orders o join app.events e on e.id = o.event_id
+         where o.id = $1 and o.top_up_cents > 0",
+    )
+    .bind(order)
+    .fetch_optional(cx.conn())
+    .await?;
+    let Some(row) = row else {
+        return Ok(());
+    };
+    let account =
+        super::connect::ready(cx, row.try_get("host_type")?, row.try_get("host_id")?).await?;
+    let Some(account) = account else {
+        // The job comes again: the account may be good again by then.
+        return Err(Error::new(&crate::problems::HOST_UNPAYABLE));
+    };
+    let new = New {
+        kind: "top_up",
+        amount: row.try_get("top_up_cents")?,
+        currency: row.try_get("currency")?,
+        account: &account,
+        order: Some(order),
+        refund: None,
+        dispute: None,
+        city: None,
+        source: None,
+        key: format!("top_up:{order}"),
+    };
+    new.put(cx).await.map(drop)
+}
+
+/// What the host's account has got of an order and not given back, by where it came from.
+pub struct Left {
+    pub account: Option<String>,
+    pub currency: String,
+    /// With the payment itself.
+    pub with_payment: i64,
+    pub top_up: Option<Uuid>,
+    pub topped_up: i64,
+}
+
+pub async fn left(cx: &mut Cx, order: Uuid) -> Result<Left> {
+    let row = sqlx::query(
+        "select o.currency, t.stripe_account_id as paid_to, u.id as top_up, u.stripe_account_id as topped_up_to,
+           (case when t.stripe_account_id is null then 0 else t.amount_cents - t.application_fee_cents end
+             - coalesce((select sum(y.amount_cents) from app.transfers y where y.order_id = o.id and y.source_id is null
+                 and y.kind in ('refund_reversal', 'dispute_reversal') and y.state <> 'failed'), 0))::int8 as with_payment,
+           (coalesce(u.amount_cents, 0)
+             - coalesce((select sum(y.amount_cents) from app.transfers y where y.source_id = u.id and y.state <> 'failed'), 0)
+           )::int8 as topped_up
+         from app.orders o
+         left join app.transactions t on t.order_id = o.id and t.status in ('succeeded', 'part_refunded', 'refunded')
+         left join app.transfers u on u.order_id = o.id and u.kind = 'top_up' and u.state <> 'failed'
+         where o.id = $1 for update of o",
+    )
+    .bind(order)
+    .fetch_one(cx.conn())
+    .await?;
+    let paid_to: Option<String> = row.try_get("paid_to")?;
+    Ok(Left {
+        account: match paid_to {
+            Some(account) => Some(account),
+            None => row.try_get("topped_up_to")?,
+        },
+        currency: row.try_get("currency")?,
+        with_payment: row.try_get("with_payment")?,
+        top_up: row.try_get("top_up")?,
+        topped_up: row.try_get("topped_up")?,
+    })
+}
+
+/// The host's part of a refund, first out of what went with the payment.
+pub async fn reverse_for_refund(cx: &mut Cx, refund: Uuid) -> Result<()> {
+    let row: Option<(Uuid, i64)> = sqlx::query_as(
+        "select order_id, organizer_cents from app.refunds
+         where id = $1 and cash_cents = 0 and organizer_cents > 0 and state <> 'failed'",
+    )
+    .bind(refund)
+    .fetch_optional(cx.conn())
+    .await?;
+    let Some((order, organizer)) = row else {
+        return Ok(());
+    };
+    let left = left(cx, order).await?;
+    let written: bool =
+        sqlx::query_scalar("select exists (select from app.transfers where refund_id = $1)")
+            .bind(refund)
+            .fetch_one(cx.conn())
+            .await?;
+    let Some(account) = left.account.as_deref().filter(|_| !written) else {
+        return Ok(());
+    };
+    let first = organizer.min(left.with_payment);
+    let then = (organizer - first).min(left.topped_up);
+    for (amount, source, part) in [(first, None, "payment"), (then, left.top_up, "top_up")] {
+        if amount == 0 {
+            continue;
+        }
+        let new = New {
+            kind: "refund_reversal",
+            amount,
+            currency: &left.currency,
+            account,
+            order: Some(order),
+            refund: Some(refund),
+            dispute: None,
+            city: None,
+            source,
+            key: format!("reversal:{refund}:{part}"),
+        };
+        new.put(cx).await?;
+    }
+    Ok(())
+}

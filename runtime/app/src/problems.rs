@@ -1,0 +1,47 @@
+//! Problem types of the product: what can stand in the way of buying, paying and getting in.
+//!
+//! Knows texts only. The engine's own types are in `kernel::problems`.
+
+use kernel::problems::{self, Own};
+
+kernel::problem_kinds! {
+    CARD_DECLINED = 402, "card-declined", "The card was declined",
+        "Nothing was charged. `detail` says what the bank said; try another card, or the same one after asking the bank. The order keeps its tickets until it expires.";
+    INSUFFICIENT_CREDITS = 409, "insufficient-credits", "There are not enough credits",
+        "The wallet has less than this takes, or part of it is set aside for another purchase. Nothing was taken.";
+    WALLET_FROZEN = 409, "wallet-frozen", "The wallet is being checked",
+        "Nothing can be taken from the account until the platform has looked at it. Credits are not lost.";
+    SOLD_OUT = 409, "sold-out", "There are not enough tickets left",
+        "`errors` names the ticket types and how many are left. Nothing was held back. Join the waiting list, or ask again: tickets of orders that expire come back.";
+    NOT_ON_SALE = 409, "not-on-sale", "These tickets are not on sale",
+        "The event is not published or has begun, or the ticket type is not on sale now.";
+    LIMIT_REACHED = 409, "limit-reached", "More than one person may buy",
+        "This, together with the tickets that the buyer has, is more than the limit of a ticket type or of the promo code.";
+    PROMO_CODE = 409, "promo-code-refused", "The promo code does not count",
+        "There is no such code for this event, its time is over, or it has been used as often as it may be.";
+    ORDER_EXPIRED = 409, "order-expired", "The order has expired",
+        "Its tickets went back on sale. Order again. If a payment arrives all the same, it buys the tickets that are left or goes back in full.";
+    REFUND_EXCEEDS = 409, "refund-exceeds-payment", "There is less left to refund",
+        "What was refunded before and this are more than was paid.";
+    PAYMENT_REFUSED = 409, "payment-refused", "The payment provider refuses this",
+        "Nothing was charged. The provider has refused the request itself, not the card: `detail` says what it said. The same request will be refused again.";
+    HOST_UNPAYABLE = 409, "host-cannot-be-paid", "The host can't take payments yet",
+        "The organisation or business that hosts this has no account at the payment provider that takes payments. Nothing was held back or charged. Tell the host.";
+    PROVIDER_AWAY = 503, "payment-provider-unavailable", "The payment provider does not answer",
+        "It is not known yet whether the payment was made. Look at the order, which is brought up to date by itself; do not pay anew.";
+}
+
+static OWN: Own = Own {
+    kinds: ALL,
+    codes: &[
+        ("sold_out", "there are fewer tickets left"),
+        ("limit", "it is more than one person may have"),
+        ("not_on_sale", "it can't be bought now"),
+        ("currency", "it is not in the currency of the rest"),
+    ],
+};
+
+/// Makes them part of the API's lists.
+pub fn declare() {
+    problems::declare(&OWN);
+}

@@ -1,0 +1,159 @@
+//! Tickets: prices and orders, what holds them back and lets go of them, codes, the door, and giving back.
+//!
+//! An order is set aside in one transaction ([`place`]), paid by credits at once or by card through the payments module,
+//! and settled when its money is there ([`settle`]): it gets its tickets, or its money goes back. Stock is the database's
+//! (`spec/sql/tickets.sql`). Knows nothing of Stripe.
+
+mod attendees;
+mod bodies;
+mod cart;
+pub mod code;
+mod door;
+mod offline;
+mod place;
+mod qr;
+pub mod refund;
+mod routes;
+mod sales;
+mod settings;
+pub mod settle;
+mod transfers;
+mod waitlist;
+
+use crate::module::{Module, Parts};
+use axum::Router;
+use code::Keys;
+use kernel::{
+    Cx, Db, Result,
+    config::BodyLimit,
+    cursor::CursorKey,
+    http::ConfigError,
+    jobs::{CatchUp, Job, Periodic, Schedule},
+};
+use settings::Settings;
+use settle::Settled;
+use std::{sync::Arc, time::Duration};
+use utoipa::openapi::OpenApi;
+use uuid::Uuid;
+
+/// Orders that are let go of in one transaction.
+const AT_ONCE: i32 = 100;
+
+/// The module. Cheap to clone.
+#[derive(Clone)]
+pub struct Tickets {
+    db: Db,
+    pub keys: Keys,
+    cursors: Arc<CursorKey>,
+    settings: Settings,
+}
+
+impl Module for Tickets {
+    const NAME: &'static str = "tickets";
+    type Settings = Settings;
+
+    fn new(parts: &Parts, settings: Settings) -> Result<Self, ConfigError> {
+        let derived = [parts.secret("tickets")];
+        let secrets = match settings.ticket_keys.as_slice() {
+            [] => &derived[..],
+            given => given,
+        };
+        let keys = Keys::new(secrets).ok_or_else(|| ConfigError {
+            setting: "TICKET_KEYS",
+            reason: "no key can be made of it".to_owned(),
+        })?;
+        let tickets = Self {
+            db: parts.db.clone(),
+            keys,
+            cursors: Arc::new(CursorKey::new(&parts.secret("cursors"))),
+            settings,
+        };
+        Ok(parts.tickets.get_or_init(|| tickets).clone())
+    }
+
+    fn routes(&self, _: &Router) -> Router {
+        routes::router(self.clone())
+            .merge(attendees::routes::router(self.clone()))
+            .merge(offline::routes::router(self.clone()))
+            .merge(sales::router(self.clone()))
+            .merge(transfers::routes::router(self.clone()))
+            .merge(waitlist::routes::router(self.clone()))
+    }
+
+    fn document() -> OpenApi {
+        let mut document = routes::document();
+        document.merge(attendees::routes::document());
+        document.merge(offline::routes::document());
+        document.merge(sales::document());
+        document.merge(transfers::routes::document());
+        document.merge(waitlist::routes::document());
+        document
+    }
+
+    fn body_limits(&self) -> Vec<BodyLimit> {
+        vec![BodyLimit {
+            path: "/check-ins/batch",
+            bytes: 1024 * 1024,
+        }]
+    }
+
+    fn jobs(&self) -> Vec<Job> {
+        let [orders, transfers, waitlist] = [self.clone(), self.clone(), self.clone()];
+        vec![
+            Job::new("tickets.expire", move |_| {
+                let tickets = orders.clone();
+                async move { Ok(tickets.expire().await.map(drop)?) }
+            }),
+            Job::new("tickets.expire_transfers", move |_| {
+                let tickets = transfers.clone();
+                async move { Ok(tickets.expire_transfers().await.map(drop)?) }
+            }),
+            Job::new("tickets.waitlist", move |_| {
+                let tickets = waitlist.clone();
+                async move { Ok(tickets.serve_waitlist().await.map(drop)?) }
+            }),
+        ]
+    }
+
+    fn periodic(&self) -> Vec<Periodic> {
+        let every = |job, seconds| Periodic {
+            job,
+            schedule: Schedule::Every(Duration::from_secs(seconds)),
+            catch_up: CatchUp::Last,
+        };
+        vec![
+            every("tickets.expire", 15),
+            every("tickets.expire_transfers", 60),
+            every("tickets.waitlist", 15),
+        ]
+    }
+}
+
+impl Tickets {
+    /// The order's money is there. In the transaction of whoever has learnt of it, as often as they are told.
+    pub async fn paid(&self, cx: &mut Cx, order: Uuid) -> Result<Settled> {
+        let before = cx.work_as(Self::NAME).await?;
+        let settled = settle::settle(cx, &self.keys, order).await?;
+        cx.work_as(before).await?;
+        Ok(settled)
+    }
+
+    /// Lets go of orders that were not paid in time. How many.
+    pub async fn expire(&self) -> Result<usize> {
+        let mut all = 0;
+        loop {
+            let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
+                Box::pin(async move {
+                    let found = sqlx::query_scalar("select app.expire_orders($1)").bind(AT_ONCE);
+                    let orders: Vec<Uuid> = found.fetch_all(cx.conn()).await?;
+                    Ok(orders.len())
+                })
+            });
+            let done = run.await?;
+            all += done;
+            if done < AT_ONCE as usize {
+                return Ok(all);
+            }
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Who comes: the tickets of an event with their holders, for those who run it, as pages and as one CSV file.
+//!
+//! The file is put together page by page, each in a transaction of its own that asks again who may: it takes no more memory
+//! for a large event, and no transaction is open while the client reads. Members whose profile is private are listed
+//! without their name: their ticket is what lets them in.
+
+pub mod routes;
+
+use super::{Tickets, offline::staff};
+use crate::module::Module;
+use chrono::{DateTime, Utc};
+use futures_util::{Stream, stream};
+use kernel::{
+    Cx, Error, Member, Result,
+    own::{List, Page, parameter},
+    resource::Kind,
+};
+use serde::Serialize;
+use sqlx::{Row, postgres::PgRow};
+use std::borrow::Cow;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// Rows of the file that are read at once.
+const AT_ONCE: i64 = 500;
+
+/// A ticket and who holds it.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "object", rename = "attendee")]
+pub struct Attendee {
+    pub ticket_id: Uuid,
+    pub order_id: Uuid,
+    pub ticket_type_id: Uuid,
+    pub ticket_type: String,
+    /// Of the ticket: `valid`, `checked_in`, `refunded`, `transferred` or `void`
+    pub state: String,
+    pub holder_id: Uuid,
+    /// Null: the holder's profile is private.
+    pub handle: Option<String>,
+    pub display_name: Option<String>,
+    pub bought_at: DateTime<Utc>,
+    pub checked_in_at: Option<DateTime<Utc>>,
+    pub gate: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct AttendeeList {
+    pub data: Vec<Attendee>,
+    /// Null: there is no more.
+    pub next_cursor: Option<String>,
+}
+
+static LIST: List = List::new(
+    "attendees",
+    50,
+    &[
+        parameter("name", Kind::Text),
+        parameter("ticket_type_id", Kind::Uuid),
+        parameter(
+            "state",
+            Kind::Enum(&["valid", "checked_in", "refunded", "transferred", "void"]),
+        ),
+    ],
+);
+
+/// Which tickets of an event.
+#[derive(Clone, Default)]
+struct Wanted {
+    name: Option<String>,
+    ticket_type: Option<Uuid>,
+    state: Option<String>,
+    after: Option<Uuid>,
+    rows: i64,
+}
+
+impl Tickets {
+    pub async fn attendees(
+        &self,
+        caller: &Member,
+        event: Uuid,
+        query: Option<&str>,
+    ) -> Result<AttendeeList> {
+        let asked = LIST.read(query, &self.cursors, caller)?;
+        let after: Option<(String, Uuid)> = asked.after()?;
+        let wanted = Wanted {
+            name: asked.text("name"),
+            ticket_type: asked.id("ticket_type_id"),
+            state: asked.text("state"),
+            after: after.map(|(_, id)| id),
+            rows: asked.rows(),
+        };
+        let rows = self.read_attendees(caller, event, wanted).await?;
+        let Page { data, next_cursor } = asked.page(rows, |row| (String::new(), row.ticket_id));
+        Ok(AttendeeList { data, next_cursor })
+    }
+
+    async fn read_attendees(
+        &self,
+        caller: &Member,
+        event: Uuid,
+        wanted: Wanted,
+    ) -> Result<Vec<Attendee>> {
+        let run = self
+            .db
+            .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
+                let wanted = wanted.clone();
+                Box::pin(async move {
+                    staff(cx, event).await?;
+                    read(cx, event, &wanted).await
+                })
+            });
+        run.await
+    }
+
+    /// The file, piece by piece. Refused before its first byte for those who may not read it, and broken off if they may
+    /// not any more.
+    pub async fn attendees_csv(
+        &self,
+        caller: Member,
+        event: Uuid,
+    ) -> Result<impl Stream<Item = Result<Vec<u8>>> + Send + 'static> {
+        let first = self
+            .read_attendees(&caller, event, Wanted::rows_after(None))
+            .await?;
+        let tickets = self.clone();
+        let rest = stream::try_unfold(Some(first), move |rows| {
+            let (tickets, caller) = (tickets.clone(), caller.clone());
+            async move {
+                let Some(rows) = rows else {
+                    return Ok(None);
+                };
+                let next = match rows.last() {
+                    Some(last) if rows.len() as i64 == AT_ONCE => {
+                        let wanted = Wanted::rows_after(Some(last.ticket_id));
+                        Some(tickets.read_attendees(&caller, event, wanted).await?)
+                    }
+                    _ => None,
+                };
+                Ok(Some((lines(&rows)?, next)))
+            }
+        });
+        let head = stream::iter([head()]);
+        Ok(futures_util::StreamExt::chain(head, rest))
+    }
+}
+
+impl Wanted {
+    fn rows_after(after: Option<Uuid>) -> Self {
+        Self {
+            after,
+            rows: AT_ONCE,
+            ..Self::default()
+        }
+    }
+}
+
+async fn read(cx: &mut Cx, event: Uuid, wanted: &Wanted) -> Result<Vec<Attendee>> {
+    let rows = sqlx::query(
+        "select k.id, k.order_id, k.ticket_type_id, t.name, k.state, k.holder_id, u.handle, u.display_name,
+           k.created_at, c.at, c.gate
+         from app.tickets k
+         join app.ticket_types t on t.id = k.ticket_type_id
+         left join app.users u on u.id = k.holder_id and u.is_public and u.status = 'active'
+         left join app.check_ins c on c.ticket_id = k.id and c.result = 'ok'
+         where k.event_id = $1
+           and ($2::text is null or position(lower($2) in lower(u.display_name)) > 0 or position(lower($2) in u.handle) > 0)
+           and ($3::uuid is null or k.ticket_type_id = $3) and ($4::text is null or k.state = $4)
+           and ($5::uuid is null or k.id > $5)
+         order by k.id limit $6",
+    )
+    .bind(event)
+    .bind(&wanted.name)
+    .bind(wanted.ticket_type)
+    .bind(&wanted.state)
+    .bind(wanted.after)
+    .bind(wanted.rows)
+    .fetch_all(cx.conn())
+    .await?;
+    rows.iter().map(attendee).collect()
+}
+
+fn attendee(row: &PgRow) -> Result<Attendee> {
+    Ok(Attendee {
+        ticket_id: row.try_get("id")?,
+        order_id: row.try_get("order_id")?,
+        ticket_type_id: row.try_get("ticket_type_id")?,
+        ticket_type: row.try_get("name")?,
+        state: row.try_get("state")?,
+        holder_id: row.try_get("holder_id")?,
+        handle: row.try_get("handle")?,
+        display_name: row.try_get("display_name")?,
+        bought_at: row.try_get("created_at")?,
+        checked_in_at: row.try_get("at")?,
+        gate: row.try_get("gate")?,
+    })
+}
+
+const COLUMNS: [&str; 10] = [
+    "ticket_id",
+    "order_id",
+    "ticket_type",
+    "state",
+    "holder_id",
+    "handle",
+    "display_name",
+    "bought_at",
+    "checked_in_at",
+    "gate",
+];
+
+fn head() -> Result<Vec<u8>> {
+    written([COLUMNS.map(Cow::from)])
+}
+
+fn lines(rows: &[Attendee]) -> Result<Vec<u8>> {
+    let time = |time: Option<DateTime<Utc>>| time.map(|time| time.to_rfc3339()).unwrap_or_default();
+    written(rows.iter().map(|row| {
+        [
+            row.ticket_id.to_string().into(),
+            row.order_id.to_string().into(),
+            cell(&row.ticket_type),
+            cell(&row.state),
+            row.holder_id.to_string().into(),
+            cell(row.handle.as_deref().unwrap_or_default()),
+            cell(row.display_name.as_deref().unwrap_or_default()),
+            time(Some(row.bought_at)).into(),
+            time(row.checked_in_at).into(),
+            cell(row.gate.as_deref().unwrap_or_default()),
+        ]
+    }))
+}
+
+fn written<'a>(rows: impl IntoIterator<Item = [Cow<'a, str>; 10]>) -> Result<Vec<u8>> {
+    let mut writer = csv::WriterBuilder::new()
+        .terminator(csv::Terminator::CRLF)
+        .from_writer(Vec::new());
+    for row in rows {
+        let cells = row.iter().map(|cell| cell.as_bytes());
+        writer.write_record(cells).map_err(Error::internal)?;
+    }
+    writer
+        .into_inner()
+        .map_err(|error| Error::internal(error.to_string()))
+}
+
+/// Spreadsheets run what begins like a formula; an apostrophe in front makes it a text.
+fn cell(text: &str) -> Cow<'_, str> {
+    match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        true => format!("'{text}").into(),
+        false => text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cell_is_a_formula() {
+        for text in ["=1+1", "+1", "-1", "@sum(a1)", "\t=1", "\r=1"] {
+            assert_eq!(cell(text), format!("'{text}"));
+        }
+        for text in ["", "Mira", "a=b", "'=1", " =1", "ü"] {
+            assert_eq!(cell(text), text);
+        }
+    }
+
+    #[test]
+    fn quotes_commas_and_line_ends_stay_in_their_cell() {
+        let mut row = COLUMNS.map(Cow::from);
+        row[6] = cell("=\"a\",\r\nb");
+        let text = written([row]).unwrap();
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .from_reader(text.as_slice());
+        let read = reader.records().next().unwrap().unwrap();
+        assert_eq!(&read[6], "'=\"a\",\r\nb");
+        assert_eq!(read.len(), COLUMNS.len());
+    }
+}

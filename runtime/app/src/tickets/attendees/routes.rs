@@ -1,0 +1,97 @@
+//! HTTP around who comes.
+
+use super::{
+    super::Tickets,
+    {Attendee, AttendeeList},
+};
+use crate::module::id;
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{Path, RawQuery, State},
+    http::header,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use kernel::{Member, Result, openapi::Objects};
+use utoipa::{OpenApi, openapi};
+
+pub fn router(tickets: Tickets) -> Router {
+    Router::new()
+        .route("/events/{id}/attendees", get(list))
+        .route("/events/{id}/attendees.csv", get(csv))
+        .with_state(tickets)
+}
+
+static OBJECTS: Objects = Objects(&[("Attendee", "attendee")]);
+
+#[derive(OpenApi)]
+#[openapi(
+    paths(list, csv),
+    components(schemas(Attendee)),
+    modifiers(&OBJECTS)
+)]
+struct Document;
+
+pub fn document() -> openapi::OpenApi {
+    Document::openapi()
+}
+
+/// List who comes
+///
+/// Tickets of the event with their holders, for the host's staff. Members whose profile is private have no name here.
+#[utoipa::path(get, path = "/events/{id}/attendees", operation_id = "listAttendees", tag = "Tickets",
+    security(("bearer" = [])), params(
+        ("id" = Uuid, Path, description = "Of the event"),
+        ("name" = Option<String>, Query, description = "Part of the name or of the handle", min_length = 1, max_length = 200),
+        ("ticket_type_id" = Option<Uuid>, Query, description = "Tickets of this type"),
+        ("state" = Option<String>, Query, description = "Tickets in this state", example = "checked_in"),
+        ("limit" = Option<i32>, Query, description = "Tickets on a page (50)", minimum = 1, maximum = 100),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before", min_length = 1, max_length = 1000)),
+    responses(
+        (status = 200, description = "A page of tickets", body = AttendeeList),
+        (status = 403, description = "The caller does not run the event"),
+        (status = 404, description = "There is no such event, or the caller may not see it"),
+        (status = 422, description = "A parameter is unknown or has a wrong value")))]
+async fn list(
+    State(tickets): State<Tickets>,
+    caller: Member,
+    Path(path): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response> {
+    let page = tickets
+        .attendees(&caller, id(&path)?, query.as_deref())
+        .await?;
+    // It names people and where they go: no cache may keep it.
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(page)).into_response())
+}
+
+/// Export who comes
+///
+/// All tickets of the event as CSV (RFC 4180, UTF-8), for the host's staff. Cells that a spreadsheet would take for a formula
+/// have an apostrophe in front.
+#[utoipa::path(get, path = "/events/{id}/attendees.csv", operation_id = "exportAttendees", tag = "Tickets",
+    security(("bearer" = [])), params(("id" = Uuid, Path, description = "Of the event")),
+    responses(
+        (status = 200, description = "The file", content_type = "text/csv", body = String),
+        (status = 403, description = "The caller does not run the event"),
+        (status = 404, description = "There is no such event, or the caller may not see it")))]
+async fn csv(
+    State(tickets): State<Tickets>,
+    caller: Member,
+    Path(path): Path<String>,
+) -> Result<Response> {
+    let event = id(&path)?;
+    let rows = tickets.attendees_csv(caller.clone(), event).await?;
+    // Personal data leaves the platform.
+    tracing::info!(%event, member = %caller.id(), request = %caller.request_id, "attendees exported");
+    let headers = [
+        (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-store"),
+        (
+            header::CONTENT_DISPOSITION,
+            "attachment; filename=\"attendees.csv\"",
+        ),
+    ];
+    Ok((headers, Body::from_stream(rows)).into_response())
+}

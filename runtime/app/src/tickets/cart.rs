@@ -1,0 +1,364 @@
+//! What is in a cart, as the database has it: the event, its ticket types, the rule of the commission, the promo code.
+//!
+//! Out of that [`money::price`] makes the price. Preview and order come through here, so they can't differ.
+
+use super::bodies::{Cart, Item};
+use crate::{payments, problems, wallet::ledger};
+use chrono::Utc;
+use generated::event::EVENT;
+use kernel::{Cx, Error, Member, Result, problem::Item as Wrong};
+use money::{
+    BasisPoints, Chain, Charge, Currency, Host, HostKind, Line, Money, PaidBy, Promo, Purchase,
+    Quote, Rule, Scope, Terms, rule::resolve,
+};
+use sqlx::{Row, postgres::PgRow};
+use uuid::Uuid;
+
+/// A cart with its price.
+pub struct Priced {
+    pub event: Event,
+    pub quote: Quote,
+    pub promo: Option<Uuid>,
+    /// The buyer's account, if credits are used.
+    pub wallet: Option<Uuid>,
+}
+
+pub struct Event {
+    pub id: Uuid,
+    pub city: Uuid,
+    chain: Chain,
+    on_sale: bool,
+}
+
+struct Kind {
+    id: Uuid,
+    price: Money,
+    per_user_limit: i64,
+    on_sale: bool,
+    /// Those that the buyer has, or is about to pay for.
+    has: i64,
+    /// At this moment, with those that are kept for the buyer or for nobody any more; whether there are enough, holding
+    /// them back decides.
+    left: i32,
+}
+
+/// Reads and prices. At the door everything is on sale, nobody has a limit, and no credits are used.
+pub async fn load(cx: &mut Cx, buyer: &Member, cart: &Cart, at_door: bool) -> Result<Priced> {
+    cx.require(&EVENT, "read", cart.event_id).await?;
+    let event = event(cx, cart.event_id).await?;
+    if !event.on_sale && !at_door {
+        return Err(Error::new(&problems::NOT_ON_SALE));
+    }
+    let kinds = kinds(cx, buyer, cart).await?;
+    let (lines, currency) = lines(&cart.items.0, &kinds, at_door)?;
+    let (promo, off) = match &cart.promo_code {
+        Some(code) => promo(cx, buyer, cart.event_id, code, currency).await?,
+        None => (None, None),
+    };
+    let rules = rules(cx, &event.chain, currency).await?;
+    let now = Utc::now();
+    let (wallet, credits) = match cart.use_credits.unwrap_or(false) && !at_door {
+        true => credits(cx, buyer, currency, cart.credits_max_cents).await?,
+        false => (None, Money::zero(currency)),
+    };
+    let purchase = Purchase {
+        currency,
+        lines: &lines,
+        promo: off,
+        rule: resolve(&rules, &event.chain, Charge::Ticket, currency, now),
+        city: Some(event.city),
+        credits,
+    };
+    let quote = money::price(&purchase).map_err(unpriced)?;
+    // At the door the host has the cash already.
+    if quote.parts.organizer.amount() > 0 && !at_door && !can_be_paid(cx, &event).await? {
+        return Err(Error::new(&problems::HOST_UNPAYABLE));
+    }
+    Ok(Priced {
+        event,
+        quote,
+        promo,
+        wallet,
+    })
+}
+
+/// What can't be priced: mistakes in what the host or the platform has set, or a rest too small for a card.
+fn unpriced(error: money::Error) -> Error {
+    match error {
+        money::Error::CardMinimum {
+            minimum,
+            credits_at_most,
+            ..
+        } => Error::field(
+            "/credits_max_cents",
+            "range",
+            match credits_at_most {
+                Some(most) => format!(
+                    "leaves less than {minimum} for the card, which takes no less: use at most {}, or no credits",
+                    most.amount()
+                ),
+                None => format!(
+                    "leaves less than {minimum} for the card, which takes no less: pay all of it with credits"
+                ),
+            },
+        ),
+        money::Error::Unresolved(_) => Error::new(&problems::NOT_ON_SALE)
+            .detail("The platform has no commission rule for this event and currency yet.")
+            .because(error.to_string()),
+        other => Error::new(&problems::NOT_ON_SALE)
+            .detail("The prices of this event can't be charged. Its host has to change them.")
+            .because(other.to_string()),
+    }
+}
+
+/// What credits pay goes to the same account as what cards pay.
+async fn can_be_paid(cx: &mut Cx, event: &Event) -> Result<bool> {
+    let Some(host) = event.chain.host else {
+        return Ok(false);
+    };
+    let kind = match host.kind {
+        HostKind::Organization => "organization",
+        HostKind::Business => "business",
+        HostKind::Community | HostKind::Institution => return Ok(false),
+    };
+    Ok(payments::ready(cx, kind, host.id).await?.is_some())
+}
+
+async fn event(cx: &mut Cx, id: Uuid) -> Result<Event> {
+    let row = sqlx::query(
+        "select e.city_id, c.country_id, e.host_type, e.host_id,
+           e.state = 'published' and e.status = 'active' and e.ends_at > now() as on_sale
+         from app.events e join app.cities c on c.id = e.city_id where e.id = $1",
+    )
+    .bind(id)
+    .fetch_optional(cx.conn())
+    .await?
+    .ok_or_else(Error::not_found)?;
+    let city: Uuid = row.try_get("city_id")?;
+    let kind = match row.try_get::<&str, _>("host_type")? {
+        "organization" => HostKind::Organization,
+        "community" => HostKind::Community,
+        "business" => HostKind::Business,
+        _ => HostKind::Institution,
+    };
+    Ok(Event {
+        id,
+        city,
+        on_sale: row.try_get("on_sale")?,
+        chain: Chain {
+            event: Some(id),
+            host: Some(Host {
+                kind,
+                id: row.try_get("host_id")?,
+            }),
+            city: Some(city),
+            country: Some(row.try_get("country_id")?),
+        },
+    })
+}
+
+async fn kinds(cx: &mut Cx, buyer: &Member, cart: &Cart) -> Result<Vec<Kind>> {
+    let ids: Vec<Uuid> = cart
+        .items
+        .0
+        .iter()
+        .map(|item| item.ticket_type_id)
+        .collect();
+    let rows = sqlx::query(
+        "select t.id, t.price_cents, t.currency, t.per_user_limit::int8 as per_user_limit,
+           t.capacity - t.held - t.sold + (select count(*)::int from app.waitlist_entries w
+             where w.offered_type_id = t.id and w.state = 'offered'
+               and (w.user_id = $3 or w.status <> 'active' or w.offer_expires_at <= now())) as left,
+           (t.sales_start is null or t.sales_start <= now()) and (t.sales_end is null or t.sales_end > now()) as on_sale,
+           (select count(*) from app.tickets k where k.ticket_type_id = t.id and k.buyer_id = $3 and k.state in ('valid', 'checked_in'))
+           + (select coalesce(sum(i.quantity), 0) from app.order_items i join app.orders o on o.id = i.order_id
+              where i.ticket_type_id = t.id and o.user_id = $3 and o.state = 'pending') as has
+         from app.ticket_types t where t.event_id = $1 and t.id = any ($2) and t.status = 'active'",
+    )
+    .bind(cart.event_id)
+    .bind(ids)
+    .bind(buyer.id())
+    .fetch_all(cx.conn())
+    .await?;
+    rows.iter().map(kind).collect()
+}
+
+fn kind(row: &PgRow) -> Result<Kind> {
+    let currency = Currency::parse(row.try_get("currency")?).map_err(unpriced)?;
+    Ok(Kind {
+        id: row.try_get("id")?,
+        price: Money::new(row.try_get("price_cents")?, currency),
+        per_user_limit: row.try_get("per_user_limit")?,
+        on_sale: row.try_get("on_sale")?,
+        has: row.try_get("has")?,
+        left: row.try_get("left")?,
+    })
+}
+
+/// All that is wrong with the items at once.
+fn lines(items: &[Item], kinds: &[Kind], at_door: bool) -> Result<(Vec<Line>, Currency)> {
+    let mut lines = Vec::with_capacity(items.len());
+    let mut wrong = Vec::new();
+    let mut problem = &kernel::problems::INVALID;
+    let mut refuse = |n: usize, field: &str, code, detail: String| {
+        wrong.push(Wrong::body(format!("/items/{n}{field}"), code, detail));
+    };
+    let mut currency = None;
+    for (n, item) in items.iter().enumerate() {
+        let Some(kind) = kinds.iter().find(|kind| kind.id == item.ticket_type_id) else {
+            let detail = "does not refer to anything you can use here".to_owned();
+            refuse(n, "/ticket_type_id", "reference", detail);
+            continue;
+        };
+        if items[..n]
+            .iter()
+            .any(|other| other.ticket_type_id == item.ticket_type_id)
+        {
+            refuse(
+                n,
+                "/ticket_type_id",
+                "repeated",
+                "each ticket type once".to_owned(),
+            );
+        }
+        if *currency.get_or_insert(kind.price.currency()) != kind.price.currency() {
+            let detail = "is sold in another currency: order it by itself".to_owned();
+            refuse(n, "/ticket_type_id", "currency", detail);
+        }
+        if !kind.on_sale && !at_door {
+            refuse(
+                n,
+                "/ticket_type_id",
+                "not_on_sale",
+                "is not on sale now".to_owned(),
+            );
+            problem = &problems::NOT_ON_SALE;
+        }
+        if kind.has + i64::from(item.quantity) > kind.per_user_limit && !at_door {
+            let detail = format!(
+                "one person may have {}, and you have {}",
+                kind.per_user_limit, kind.has
+            );
+            refuse(n, "/quantity", "limit", detail);
+            problem = &problems::LIMIT_REACHED;
+        }
+        if item.quantity > kind.left {
+            let detail = format!("there are {} left", kind.left.max(0));
+            refuse(n, "/quantity", "sold_out", detail);
+            problem = &problems::SOLD_OUT;
+        }
+        lines.push(Line {
+            ticket_type: kind.id,
+            quantity: item.quantity.unsigned_abs(),
+            unit_price: kind.price,
+        });
+    }
+    let told = |error: Error, item| error.item(item);
+    match currency {
+        Some(currency) if wrong.is_empty() => Ok((lines, currency)),
+        _ => Err(wrong.into_iter().fold(Error::new(problem), told)),
+    }
+}
+
+async fn promo(
+    cx: &mut Cx,
+    buyer: &Member,
+    event: Uuid,
+    code: &str,
+    currency: Currency,
+) -> Result<(Option<Uuid>, Option<Promo>)> {
+    let row = sqlx::query(
+        "select p.id, p.basis_points, p.amount_cents, p.currency, p.per_user_limit::int8 as per_user_limit,
+           (select count(*) from app.orders o where o.promo_code_id = p.id and o.user_id = $3
+              and o.state in ('pending', 'paid', 'part_refunded')) as used
+         from app.promo_codes p
+         where p.event_id = $1 and p.code = $2 and p.status = 'active' and p.valid_from <= now()
+           and (p.valid_to is null or p.valid_to > now())",
+    )
+    .bind(event)
+    .bind(code)
+    .bind(buyer.id())
+    .fetch_optional(cx.conn())
+    .await?;
+    let refused = || Error::new(&problems::PROMO_CODE);
+    let row = row.ok_or_else(refused)?;
+    if row.try_get::<i64, _>("used")? >= row.try_get::<i64, _>("per_user_limit")? {
+        return Err(Error::new(&problems::LIMIT_REACHED)
+            .detail("You have used this promo code as often as one person may."));
+    }
+    let promo = match row.try_get::<Option<i32>, _>("basis_points")? {
+        Some(points) => Promo::Percentage(BasisPoints::new(points.into()).map_err(unpriced)?),
+        None if row.try_get::<Option<&str>, _>("currency")? == Some(currency.code()) => {
+            Promo::PerTicket(Money::new(row.try_get("amount_cents")?, currency))
+        }
+        None => return Err(refused()),
+    };
+    Ok((Some(row.try_get("id")?), Some(promo)))
+}
+
+/// Those that could count for this event.
+async fn rules(cx: &mut Cx, chain: &Chain, currency: Currency) -> Result<Vec<Rule>> {
+    let host = chain.host.map(|host| host.id);
+    let rows = sqlx::query(
+        "select id, scope_type, scope_id, basis_points, fixed_cents, min_cents, max_cents, paid_by, city_share_basis_points,
+           valid_from, valid_to
+         from app.commission_rules
+         where type = 'ticket' and currency = $1 and status = 'active' and valid_from <= now()
+           and (valid_to is null or valid_to > now()) and (scope_id is null or scope_id = any ($2))",
+    )
+    .bind(currency.code())
+    .bind([chain.event, host, chain.city, chain.country])
+    .fetch_all(cx.conn())
+    .await?;
+    rows.iter().map(|row| rule(row, currency)).collect()
+}
+
+fn rule(row: &PgRow, currency: Currency) -> Result<Rule> {
+    let id: Option<Uuid> = row.try_get("scope_id")?;
+    let host = |kind, id| Scope::Host(Host { kind, id });
+    let scope = match (row.try_get::<Option<&str>, _>("scope_type")?, id) {
+        (Some("event"), Some(id)) => Scope::Event(id),
+        (Some("organization"), Some(id)) => host(HostKind::Organization, id),
+        (Some("community"), Some(id)) => host(HostKind::Community, id),
+        (Some("business"), Some(id)) => host(HostKind::Business, id),
+        (Some("institution"), Some(id)) => host(HostKind::Institution, id),
+        (Some("city"), Some(id)) => Scope::City(id),
+        (Some("country"), Some(id)) => Scope::Country(id),
+        _ => Scope::Platform,
+    };
+    let points = |column: &str| -> Result<BasisPoints> {
+        let points: i32 = row.try_get(column)?;
+        BasisPoints::new(points.into()).map_err(unpriced)
+    };
+    Ok(Rule {
+        id: row.try_get("id")?,
+        scope,
+        charge: Charge::Ticket,
+        terms: Terms {
+            currency,
+            percentage: points("basis_points")?,
+            fixed_cents: row.try_get("fixed_cents")?,
+            min_cents: row.try_get("min_cents")?,
+            max_cents: row.try_get("max_cents")?,
+            paid_by: match row.try_get::<&str, _>("paid_by")? {
+                "buyer" => PaidBy::Buyer,
+                _ => PaidBy::Organizer,
+            },
+            city_share: points("city_share_basis_points")?,
+        },
+        valid_from: row.try_get("valid_from")?,
+        valid_to: row.try_get("valid_to")?,
+    })
+}
+
+async fn credits(
+    cx: &mut Cx,
+    buyer: &Member,
+    currency: Currency,
+    at_most: Option<i64>,
+) -> Result<(Option<Uuid>, Money)> {
+    let wallet = ledger::of_member(cx, buyer.id(), currency.code()).await?;
+    let available = ledger::available(cx, wallet).await?;
+    let used = available.min(at_most.unwrap_or(i64::MAX)).max(0);
+    Ok((Some(wallet), Money::new(used, currency)))
+}

@@ -1,0 +1,356 @@
+//! Doors without a connection: what a scanner needs to decide by itself, and what it brings back later.
+//!
+//! It loads the tickets of an event and the codes that are worth nothing any more, each with its secret version, and asks
+//! for what has changed since. What it scanned comes in many at a time; every scan is judged and kept as if it came alone.
+
+pub mod routes;
+
+use super::{
+    Tickets,
+    bodies::{Scan, ScanResult},
+    door::{self, Before},
+};
+use crate::module::Module;
+use chrono::{DateTime, Utc};
+use generated::event::EVENT;
+use kernel::{
+    Cx, Error, Member, Result,
+    input::Objects,
+    own::{Asked, List, Page, parameter},
+    resource::Kind,
+};
+use macros::Input;
+use serde::Serialize;
+use sqlx::Row;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// Changes are told again for so long: the transaction that made one may end after another that began later.
+const TOLD_AGAIN: &str = "2 minutes";
+
+/// A scan that waited for a connection.
+#[derive(Input, Clone, Debug)]
+#[input(body)]
+pub struct LateScan {
+    /// What the QR code holds.
+    #[input(opaque(1, 1000))]
+    pub code: String,
+    /// Made by the scanner for this scan: sent twice, it counts once.
+    #[input(length(8, 64))]
+    pub nonce: String,
+    #[input(length(1, 120))]
+    pub gate: Option<String>,
+    #[input(length(1, 120))]
+    pub device: Option<String>,
+    /// When it was scanned, by the clock of the device. Without it: now.
+    pub at: Option<DateTime<Utc>>,
+}
+
+/// Scans at one event, in any order.
+#[derive(Input, Clone, Debug)]
+#[input(
+    body,
+    example = r#"{"event_id": "0199e005-7f50-7e55-820c-639f580d23cc",
+    "scans": [{"code": "AeF2…", "nonce": "01a21e7c-a3c8-737d", "gate": "North", "device": "Scanner 3", "at": "2040-05-01T17:55:00Z"}]}"#
+)]
+pub struct ScanBatch {
+    /// The event that people were let in to.
+    pub event_id: Uuid,
+    pub scans: Objects<LateScan, 500>,
+}
+
+/// What one scan of many came to.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "object", rename = "late_scan_result")]
+pub struct LateScanResult {
+    pub nonce: String,
+    /// As at `POST /check-ins`; `nonce_used`: the nonce belongs to a scan at another event, and nothing was kept.
+    pub result: String,
+    pub ticket_id: Option<Uuid>,
+    /// Of `already_used`: when and where it was let in.
+    pub first_at: Option<DateTime<Utc>>,
+    pub first_gate: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct LateScanResultList {
+    /// In the order of the scans.
+    pub data: Vec<LateScanResult>,
+}
+
+/// A ticket, as a scanner without a connection has to know it.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "object", rename = "admission")]
+pub struct Admission {
+    pub ticket_id: Uuid,
+    pub ticket_type_id: Uuid,
+    /// `valid` and `checked_in` tickets are those that the code of this version was made for.
+    pub state: String,
+    /// A code with a smaller one is of somebody who held the ticket before.
+    pub secret_version: i32,
+    pub changed_at: DateTime<Utc>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct AdmissionList {
+    pub data: Vec<Admission>,
+    /// Null: there is no more.
+    pub next_cursor: Option<String>,
+    /// `changed_since` of the next time. A ticket may come again then; nothing is left out.
+    pub as_of: DateTime<Utc>,
+}
+
+/// Codes of a ticket that open nothing any more.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "object", rename = "revoked_code")]
+pub struct RevokedCode {
+    pub ticket_id: Uuid,
+    /// Codes of the ticket with this secret version or a smaller one.
+    pub up_to_secret_version: i32,
+    /// Why: `transferred`, `refunded`, `void`
+    pub reason: String,
+    pub changed_at: DateTime<Utc>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct RevokedCodeList {
+    pub data: Vec<RevokedCode>,
+    /// Null: there is no more.
+    pub next_cursor: Option<String>,
+    /// `changed_since` of the next time. A ticket may come again then; nothing is left out.
+    pub as_of: DateTime<Utc>,
+}
+
+static ADMISSIONS: List = List::new(
+    "check-in-list",
+    100,
+    &[parameter("changed_since", Kind::Time)],
+);
+static REVOKED: List = List::new(
+    "revoked-codes",
+    100,
+    &[parameter("changed_since", Kind::Time)],
+);
+
+impl Tickets {
+    pub async fn scan_batch(
+        &self,
+        caller: &Member,
+        batch: ScanBatch,
+    ) -> Result<LateScanResultList> {
+        let run = self.db.run(Self::NAME, Some(caller), caller.request_id, {
+            let (tickets, caller) = (self.clone(), caller.clone());
+            move |cx| {
+                let (tickets, caller, batch) = (tickets.clone(), caller.clone(), batch.clone());
+                Box::pin(async move {
+                    staff(cx, batch.event_id).await?;
+                    tickets.scan_all(cx, &caller, batch).await
+                })
+            }
+        });
+        run.await
+    }
+
+    /// In the order of the tickets, so that two batches do not wait for each other; of two scans of a ticket the earlier
+    /// one first.
+    async fn scan_all(
+        &self,
+        cx: &mut Cx,
+        caller: &Member,
+        batch: ScanBatch,
+    ) -> Result<LateScanResultList> {
+        let event_id = batch.event_id;
+        let mut scans: Vec<(usize, Option<Uuid>, Scan)> = Vec::with_capacity(batch.scans.0.len());
+        for (n, late) in batch.scans.0.into_iter().enumerate() {
+            let ticket = self.keys.read(&late.code).map(|claims| claims.ticket);
+            let scan = Scan {
+                code: late.code,
+                event_id,
+                nonce: late.nonce,
+                gate: late.gate,
+                device: late.device,
+                at: late.at,
+            };
+            scans.push((n, ticket, scan));
+        }
+        scans.sort_by_key(|(n, ticket, scan)| (*ticket, scan.at, *n));
+        let (mut answers, mut let_in) = (Vec::with_capacity(scans.len()), Vec::new());
+        for (n, _, scan) in scans {
+            let told = match door::before(cx, &scan).await? {
+                Before::Same(told) => told,
+                Before::Elsewhere => elsewhere(),
+                Before::Never => {
+                    let verdict = self.judge(cx, &scan).await?;
+                    let_in.extend(verdict.ticket.filter(|_| verdict.result == "ok"));
+                    door::keep(cx, caller, &scan, &verdict).await?;
+                    door::told(cx, verdict).await?
+                }
+            };
+            answers.push((n, scan.nonce, told));
+        }
+        door::attend(cx, &let_in).await?;
+        answers.sort_by_key(|(n, ..)| *n);
+        let data = answers.into_iter().map(|(_, nonce, told)| LateScanResult {
+            nonce,
+            result: told.result,
+            ticket_id: told.ticket_id,
+            first_at: told.first_at,
+            first_gate: told.first_gate,
+        });
+        Ok(LateScanResultList {
+            data: data.collect(),
+        })
+    }
+
+    pub async fn check_in_list(
+        &self,
+        caller: &Member,
+        event: Uuid,
+        query: Option<&str>,
+    ) -> Result<AdmissionList> {
+        let asked = ADMISSIONS.read(query, &self.cursors, caller)?;
+        let wanted = Wanted::of(&asked)?;
+        let run = self
+            .db
+            .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
+                let wanted = wanted.clone();
+                Box::pin(async move {
+                    staff(cx, event).await?;
+                    let as_of = wanted.as_of(cx).await?;
+                    let rows = sqlx::query(
+                        "select k.id, k.ticket_type_id, k.state, k.secret_version, k.updated_at from app.tickets k
+                         where k.event_id = $1 and ($2::text is null or k.updated_at >= $2::timestamptz) and ($3::uuid is null or k.id > $3)
+                         order by k.id limit $4",
+                    )
+                    .bind(event)
+                    .bind(&wanted.changed_since)
+                    .bind(wanted.after)
+                    .bind(wanted.rows)
+                    .fetch_all(cx.conn())
+                    .await?;
+                    let data: Result<Vec<Admission>> = rows
+                        .iter()
+                        .map(|row| {
+                            Ok(Admission {
+                                ticket_id: row.try_get("id")?,
+                                ticket_type_id: row.try_get("ticket_type_id")?,
+                                state: row.try_get("state")?,
+                                secret_version: row.try_get("secret_version")?,
+                                changed_at: row.try_get("updated_at")?,
+                            })
+                        })
+                        .collect();
+                    Ok((data?, as_of))
+                })
+            });
+        let (rows, as_of) = run.await?;
+        let Page { data, next_cursor } =
+            asked.page(rows, |row| (as_of.to_rfc3339(), row.ticket_id));
+        Ok(AdmissionList {
+            data,
+            next_cursor,
+            as_of,
+        })
+    }
+
+    pub async fn revoked_codes(
+        &self,
+        caller: &Member,
+        event: Uuid,
+        query: Option<&str>,
+    ) -> Result<RevokedCodeList> {
+        let asked = REVOKED.read(query, &self.cursors, caller)?;
+        let wanted = Wanted::of(&asked)?;
+        let run = self
+            .db
+            .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
+                let wanted = wanted.clone();
+                Box::pin(async move {
+                    staff(cx, event).await?;
+                    let as_of = wanted.as_of(cx).await?;
+                    let rows = sqlx::query(
+                        "select k.id, k.updated_at,
+                           case when k.state in ('valid', 'checked_in') then k.secret_version - 1 else k.secret_version end as up_to,
+                           case when k.state in ('valid', 'checked_in') then 'transferred' else k.state end as reason
+                         from app.tickets k
+                         where k.event_id = $1 and (k.state not in ('valid', 'checked_in') or k.secret_version > 1)
+                           and ($2::text is null or k.updated_at >= $2::timestamptz) and ($3::uuid is null or k.id > $3)
+                         order by k.id limit $4",
+                    )
+                    .bind(event)
+                    .bind(&wanted.changed_since)
+                    .bind(wanted.after)
+                    .bind(wanted.rows)
+                    .fetch_all(cx.conn())
+                    .await?;
+                    let data: Result<Vec<RevokedCode>> = rows
+                        .iter()
+                        .map(|row| {
+                            Ok(RevokedCode {
+                                ticket_id: row.try_get("id")?,
+                                up_to_secret_version: row.try_get("up_to")?,
+                                reason: row.try_get("reason")?,
+                                changed_at: row.try_get("updated_at")?,
+                            })
+                        })
+                        .collect();
+                    Ok((data?, as_of))
+                })
+            });
+        let (rows, as_of) = run.await?;
+        let Page { data, next_cursor } =
+            asked.page(rows, |row| (as_of.to_rfc3339(), row.ticket_id));
+        Ok(RevokedCodeList {
+            data,
+            next_cursor,
+            as_of,
+        })
+    }
+}
+
+/// 404 and 403 for everybody but those who run the event.
+pub(super) async fn staff(cx: &mut Cx, event: Uuid) -> Result<()> {
+    cx.require(&EVENT, "read", event).await?;
+    match cx.holds(&EVENT, "staff", event).await? {
+        true => Ok(()),
+        false => Err(Error::forbidden()),
+    }
+}
+
+fn elsewhere() -> ScanResult {
+    ScanResult {
+        result: "nonce_used".to_owned(),
+        ticket_id: None,
+        first_at: None,
+        first_gate: None,
+    }
+}
+
+/// A page that is asked for. All pages of one time are as of the first one: what changes meanwhile comes the next time.
+#[derive(Clone)]
+struct Wanted {
+    changed_since: Option<String>,
+    first_as_of: Option<DateTime<Utc>>,
+    after: Option<Uuid>,
+    rows: i64,
+}
+
+impl Wanted {
+    fn of(asked: &Asked) -> Result<Self> {
+        let (first_as_of, after) = asked.after()?.unzip();
+        Ok(Self {
+            changed_since: asked.text("changed_since"),
+            first_as_of,
+            after,
+            rows: asked.rows(),
+        })
+    }
+
+    async fn as_of(&self, cx: &mut Cx) -> Result<DateTime<Utc>> {
+        if let Some(as_of) = self.first_as_of {
+            return Ok(as_of);
+        }
+        let as_of = sqlx::query_scalar("select now() - $1::text::interval").bind(TOLD_AGAIN);
+        Ok(as_of.fetch_one(cx.conn()).await?)
+    }
+}

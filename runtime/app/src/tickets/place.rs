@@ -1,0 +1,269 @@
+//! Placing an order: its tickets and credits are set aside in one transaction, the busiest rows last.
+//!
+//! Where nothing is left to pay by card, it is settled in the same transaction. Otherwise it waits for its payment, and
+//! lets go of everything when its time is over.
+
+use super::{
+    Tickets,
+    bodies::{Cart, PlacedOrder},
+    cart::{self, Priced},
+    settle::{self, Settled},
+};
+use crate::{module::Module, problems, wallet::ledger};
+use chrono::{DateTime, TimeDelta, Utc};
+use kernel::{Cx, Error, Member, Result, error::violated, problem::Item};
+use money::{PaidBy, Quote};
+use sqlx::postgres::PgDatabaseError;
+use uuid::Uuid;
+
+/// Credits are set aside a little longer than the order, so that it is the order that lets go of them.
+const HOLD_LONGER: TimeDelta = TimeDelta::minutes(5);
+
+impl Tickets {
+    /// `key` is the buyer's own: the same one buys once.
+    pub async fn place(
+        &self,
+        buyer: &Member,
+        cart: Cart,
+        key: &str,
+        at_door: bool,
+    ) -> Result<PlacedOrder> {
+        let items = cart.items.0.iter().map(|item| item.quantity).sum::<i32>();
+        if items > self.settings.order_max_tickets.into() {
+            let detail = format!(
+                "are {items} tickets; one order is for {} at most",
+                self.settings.order_max_tickets
+            );
+            return Err(Error::field("/items", "range", detail));
+        }
+        let run = self.db.run(Self::NAME, Some(buyer), buyer.request_id, {
+            let (tickets, buyer, key) = (self.clone(), buyer.clone(), key.to_owned());
+            move |cx| {
+                let (tickets, buyer, cart, key) =
+                    (tickets.clone(), buyer.clone(), cart.clone(), key.clone());
+                Box::pin(async move {
+                    match placed_before(cx, &buyer, &key).await? {
+                        Some(order) => shown(cx, order).await,
+                        None => tickets.set_aside(cx, &buyer, &cart, &key, at_door).await,
+                    }
+                })
+            }
+        });
+        run.await
+    }
+
+    async fn set_aside(
+        &self,
+        cx: &mut Cx,
+        buyer: &Member,
+        cart: &Cart,
+        key: &str,
+        at_door: bool,
+    ) -> Result<PlacedOrder> {
+        // Whoever orders twice at once would count what they have before either is there.
+        sqlx::query(
+            "select pg_advisory_xact_lock(hashtextextended('order:' || $1::text || $2::text, 0))",
+        )
+        .bind(buyer.id())
+        .bind(cart.event_id)
+        .execute(cx.conn())
+        .await?;
+        let priced = cart::load(cx, buyer, cart, at_door).await?;
+        let order = New {
+            id: Uuid::now_v7(),
+            buyer: buyer.id(),
+            key,
+            at_door,
+            minutes: self.settings.order_minutes,
+            priced: &priced,
+        };
+        order.insert(cx).await?;
+        let held = sqlx::query("select app.hold_tickets($1)")
+            .bind(order.id)
+            .execute(cx.conn())
+            .await;
+        if let Err(error) = held {
+            return Err(sold_out(cart, error));
+        }
+        let rest = if at_door {
+            0
+        } else {
+            priced.quote.funds.card.amount()
+        };
+        if rest == 0 {
+            let settled = settle::settle(cx, &self.keys, order.id).await?;
+            debug_assert!(matches!(settled, Settled::Paid));
+        }
+        shown(cx, order.id).await
+    }
+}
+
+struct New<'a> {
+    id: Uuid,
+    buyer: Uuid,
+    key: &'a str,
+    at_door: bool,
+    minutes: u16,
+    priced: &'a Priced,
+}
+
+impl New<'_> {
+    async fn insert(&self, cx: &mut Cx) -> Result<()> {
+        let Quote {
+            subtotal,
+            discount,
+            fee,
+            fee_paid_by,
+            rule,
+            total,
+            parts,
+            funds,
+            funding,
+            ..
+        } = &self.priced.quote;
+        let expires: DateTime<Utc> = sqlx::query_scalar("select now() + make_interval(mins => $1)")
+            .bind(i32::from(self.minutes))
+            .fetch_one(cx.conn())
+            .await?;
+        let (on_top, paid_by) = match fee_paid_by {
+            PaidBy::Buyer => (fee.amount(), "buyer"),
+            PaidBy::Organizer => (0, "organizer"),
+        };
+        let card = if self.at_door { 0 } else { funds.card.amount() };
+        let cash = if self.at_door { total.amount() } else { 0 };
+        let hold = match self.priced.wallet.filter(|_| funds.wallet.amount() > 0) {
+            Some(wallet) => {
+                let reference = format!("order:{}", self.id);
+                let until = expires + HOLD_LONGER;
+                Some(ledger::hold(cx, wallet, funds.wallet.amount(), &reference, until).await?)
+            }
+            None => None,
+        };
+        let inserted = sqlx::query(
+            "insert into app.orders (id, user_id, event_id, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents,
+               card_cents, cash_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents,
+               top_up_cents, fee_paid_by, sold_at_door, expires_at, idempotency_key, commission_rule_id, promo_code_id, wallet_hold_id)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)",
+        )
+        .bind(self.id)
+        .bind(self.buyer)
+        .bind(self.priced.event.id)
+        .bind(subtotal.amount())
+        .bind(discount.amount())
+        .bind(on_top)
+        .bind(total.amount())
+        .bind(funds.wallet.amount())
+        .bind(card)
+        .bind(cash)
+        .bind(total.currency().code())
+        .bind(parts.platform.amount())
+        .bind(parts.city_share.amount())
+        .bind(parts.organizer.amount())
+        .bind(if self.at_door { 0 } else { funding.application_fee.amount() })
+        .bind(if self.at_door { 0 } else { funding.top_up.amount() })
+        .bind(paid_by)
+        .bind(self.at_door)
+        .bind(expires)
+        .bind(self.key)
+        .bind(rule)
+        .bind(self.priced.promo)
+        .bind(hold)
+        .execute(cx.conn())
+        .await;
+        inserted.map_err(|error| match violated(&error) {
+            Some("promo_codes_redeemed_within_check") => Error::new(&problems::PROMO_CODE),
+            _ => error.into(),
+        })?;
+        self.insert_items(cx).await
+    }
+
+    async fn insert_items(&self, cx: &mut Cx) -> Result<()> {
+        let lines = &self.priced.quote.lines;
+        let of =
+            |amount: fn(&money::QuotedLine) -> i64| lines.iter().map(amount).collect::<Vec<_>>();
+        sqlx::query(
+            "insert into app.order_items (order_id, ticket_type_id, quantity, unit_price_cents, subtotal_cents, discount_cents,
+               total_cents, currency)
+             select $1, i.*, $8 from unnest($2::uuid[], $3::int[], $4::int8[], $5::int8[], $6::int8[], $7::int8[]) i",
+        )
+        .bind(self.id)
+        .bind(lines.iter().map(|line| line.line.ticket_type).collect::<Vec<_>>())
+        .bind(lines.iter().map(|line| line.line.quantity.cast_signed()).collect::<Vec<_>>())
+        .bind(of(|line| line.line.unit_price.amount()))
+        .bind(of(|line| line.discount.amount() + line.total.amount()))
+        .bind(of(|line| line.discount.amount()))
+        .bind(of(|line| line.total.amount()))
+        .bind(self.priced.quote.total.currency().code())
+        .execute(cx.conn())
+        .await?;
+        Ok(())
+    }
+}
+
+/// Names the ticket types of which there are fewer left, or how many more the event takes.
+fn sold_out(cart: &Cart, error: sqlx::Error) -> Error {
+    let detail = error
+        .as_database_error()
+        .and_then(|database| database.try_downcast_ref::<PgDatabaseError>())
+        .and_then(PgDatabaseError::detail)
+        .unwrap_or_default()
+        .to_owned();
+    match violated(&error) {
+        Some("events_sold_out") => {
+            let detail = format!("the event has room for {detail} more");
+            Error::new(&problems::SOLD_OUT).item(Item::body("/items", "sold_out", detail))
+        }
+        Some("ticket_types_sold_out") => {
+            let lacking = |id: &Uuid| detail.split(' ').any(|known| known.parse() == Ok(*id));
+            let items = cart.items.0.iter().enumerate();
+            items
+                .filter(|(_, item)| lacking(&item.ticket_type_id))
+                .fold(Error::new(&problems::SOLD_OUT), |error, (n, _)| {
+                    let pointer = format!("/items/{n}/quantity");
+                    error.item(Item::body(pointer, "sold_out", "there are fewer left"))
+                })
+        }
+        _ => error.into(),
+    }
+}
+
+/// A request that came again after an accident finds what it did.
+async fn placed_before(cx: &mut Cx, buyer: &Member, key: &str) -> Result<Option<Uuid>> {
+    let found =
+        sqlx::query_scalar("select id from app.orders where user_id = $1 and idempotency_key = $2")
+            .bind(buyer.id())
+            .bind(key);
+    Ok(found.fetch_optional(cx.conn()).await?)
+}
+
+pub(super) async fn shown(cx: &mut Cx, order: Uuid) -> Result<PlacedOrder> {
+    type Row = (
+        String,
+        String,
+        i64,
+        i64,
+        i64,
+        Option<DateTime<Utc>>,
+        Vec<Uuid>,
+    );
+    let (state, currency, amount_cents, wallet_cents, card_cents, expires_at, ticket_ids): Row =
+        sqlx::query_as(
+            "select o.state, o.currency, o.amount_cents, o.wallet_cents, o.card_cents,
+           case when o.state = 'pending' then o.expires_at end,
+           array(select k.id from app.tickets k where k.order_id = o.id order by k.position)
+         from app.orders o where o.id = $1",
+        )
+        .bind(order)
+        .fetch_one(cx.conn())
+        .await?;
+    Ok(PlacedOrder {
+        id: order,
+        state,
+        currency,
+        amount_cents,
+        wallet_cents,
+        card_cents,
+        expires_at,
+        ticket_ids,
+    })
+}

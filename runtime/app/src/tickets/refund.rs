@@ -1,0 +1,434 @@
+//! Giving tickets back: which part of the money goes where, written down before anything moves.
+//!
+//! The tickets are void and back on sale in the same transaction. What goes to the wallet or was cash is settled in it
+//! as well; what goes to the card is a command that the payments module carries out, with a key that was stored before.
+
+use super::{
+    Tickets,
+    bodies::{AskedRefund, GiveBack, Target},
+};
+use crate::{
+    module::Module,
+    problems,
+    wallet::ledger::{self, Grant},
+};
+use generated::{event::EVENT, order::ORDER};
+use kernel::{Cx, Error, Member, Result, jobs};
+use money::{Currency, Money, Parts, refund};
+use serde_json::json;
+use sqlx::{Row, postgres::PgRow};
+use uuid::Uuid;
+
+/// An order as refunds see it, its row locked.
+struct Order {
+    id: Uuid,
+    user: Uuid,
+    event: Uuid,
+    currency: Currency,
+    amount: i64,
+    card: i64,
+    cash: i64,
+    refunded: i64,
+    refunded_card: i64,
+    parts: Parts,
+}
+
+/// Why money goes back.
+#[derive(Clone, Copy, Debug)]
+pub struct Why<'a> {
+    /// A value of `refund.reason`.
+    pub reason: &'static str,
+    pub note: Option<&'a str>,
+    pub to: Target,
+    pub by: Option<Uuid>,
+}
+
+impl Tickets {
+    /// Asked for by the buyer, in time, or by whoever runs the event.
+    pub async fn give_back(
+        &self,
+        caller: &Member,
+        order: Uuid,
+        body: GiveBack,
+    ) -> Result<AskedRefund> {
+        let run = self.db.run(Self::NAME, Some(caller), caller.request_id, {
+            let caller = caller.clone();
+            move |cx| {
+                let (caller, body) = (caller.clone(), body.clone());
+                Box::pin(async move {
+                    cx.require(&ORDER, "read", order).await?;
+                    let order = lock(cx, order).await?;
+                    let runs = cx.holds(&EVENT, "staff", order.event).await?;
+                    let wanted = body.ticket_ids.as_ref().map(|ids| ids.0.as_slice());
+                    let held_by = (!runs).then_some(order.user);
+                    let tickets = tickets(cx, &order, wanted, held_by).await?;
+                    allowed(&order, &caller, runs, &tickets)?;
+                    let why = Why {
+                        reason: "requested",
+                        note: body.note.as_deref().filter(|_| runs),
+                        to: body.to.unwrap_or(Target::Source),
+                        by: Some(caller.id()),
+                    };
+                    let ids: Vec<Uuid> = tickets.iter().map(|ticket| ticket.id).collect();
+                    let amount = tickets.iter().map(|ticket| ticket.paid).sum();
+                    write_down(cx, &order, &ids, amount, why).await
+                })
+            }
+        });
+        run.await
+    }
+}
+
+struct Ticket {
+    id: Uuid,
+    paid: i64,
+    is_checked_in: bool,
+    in_time: bool,
+    /// Somebody else holds it than the buyer.
+    changed_hands: bool,
+}
+
+/// Those that are asked for, or else all that are left; `held_by` the buyer, where the buyer asks.
+async fn tickets(
+    cx: &mut Cx,
+    order: &Order,
+    wanted: Option<&[Uuid]>,
+    held_by: Option<Uuid>,
+) -> Result<Vec<Ticket>> {
+    let rows = sqlx::query(
+        "select k.id, k.paid_cents, k.state = 'checked_in' as is_checked_in, k.holder_id <> k.buyer_id as changed_hands,
+           coalesce(t.refundable_until > now(), false) as in_time
+         from app.tickets k join app.ticket_types t on t.id = k.ticket_type_id
+         where k.order_id = $1 and k.state in ('valid', 'checked_in')
+           and (k.id = any ($2) or ($2::uuid[] is null and ($3::uuid is null or k.holder_id = $3)))
+         order by k.id for update of k",
+    )
+    .bind(order.id)
+    .bind(wanted)
+    .bind(held_by)
+    .fetch_all(cx.conn())
+    .await?;
+    let tickets: Vec<Ticket> = rows.iter().map(ticket).collect::<Result<_>>()?;
+    let unknown = |id: &Uuid| !tickets.iter().any(|ticket| ticket.id == *id);
+    let missing = wanted
+        .unwrap_or_default()
+        .iter()
+        .enumerate()
+        .filter(|(_, id)| unknown(id));
+    let error = missing.fold(None, |error: Option<Error>, (n, _)| {
+        let error = error.unwrap_or_else(|| Error::new(&kernel::problems::REFERENCE));
+        let detail = "is no ticket of this order that can be given back";
+        let pointer = format!("/ticket_ids/{n}");
+        Some(error.item(kernel::problem::Item::body(pointer, "reference", detail)))
+    });
+    match error {
+        Some(error) => Err(error),
+        None if tickets.is_empty() => Err(Error::new(&problems::REFUND_EXCEEDS)
+            .detail("No ticket of this order is left to be given back.")),
+        None => Ok(tickets),
+    }
+}
+
+fn ticket(row: &PgRow) -> Result<Ticket> {
+    Ok(Ticket {
+        id: row.try_get("id")?,
+        paid: row.try_get("paid_cents")?,
+        is_checked_in: row.try_get("is_checked_in")?,
+        in_time: row.try_get("in_time")?,
+        changed_hands: row.try_get("changed_hands")?,
+    })
+}
+
+/// Buyers give back in time what they hold and nobody has come in with; those who run the event decide otherwise.
+fn allowed(order: &Order, caller: &Member, runs: bool, tickets: &[Ticket]) -> Result<()> {
+    if runs {
+        return Ok(());
+    }
+    if order.user != caller.id() {
+        return Err(Error::forbidden());
+    }
+    let state = |detail| Err(Error::new(&kernel::problems::STATE).detail(detail));
+    if tickets.iter().any(|ticket| ticket.changed_hands) {
+        return state(
+            "Somebody else holds one of these tickets by now; ask the organiser, or have it handed back first.",
+        );
+    }
+    if tickets.iter().any(|ticket| ticket.is_checked_in) {
+        return state("Somebody has come in with one of these tickets; ask the organiser.");
+    }
+    if tickets.iter().any(|ticket| !ticket.in_time) {
+        return state(
+            "The time in which these tickets can be given back is over; ask the organiser.",
+        );
+    }
+    Ok(())
+}
+
+async fn lock(cx: &mut Cx, order: Uuid) -> Result<Order> {
+    let row = sqlx::query(
+        "select user_id, event_id, currency, state, amount_cents, card_cents, cash_cents, organizer_cents, platform_fee_cents,
+           city_share_cents,
+           (select coalesce(sum(r.amount_cents), 0)::int8 from app.refunds r where r.order_id = o.id and r.state <> 'failed') as refunded,
+           (select coalesce(sum(r.card_cents), 0)::int8 from app.refunds r where r.order_id = o.id and r.state <> 'failed') as refunded_card
+         from app.orders o where id = $1 for update",
+    )
+    .bind(order)
+    .fetch_optional(cx.conn())
+    .await?
+    .ok_or_else(Error::not_found)?;
+    let currency = Currency::parse(row.try_get("currency")?).map_err(internal)?;
+    let money = |column: &str| -> Result<Money> { Ok(Money::new(row.try_get(column)?, currency)) };
+    match row.try_get::<&str, _>("state")? {
+        "paid" | "part_refunded" => {}
+        state => {
+            let detail = format!("It is {state}; money goes back of an order that is paid.");
+            return Err(Error::new(&kernel::problems::STATE).detail(detail));
+        }
+    }
+    Ok(Order {
+        id: order,
+        user: row.try_get("user_id")?,
+        event: row.try_get("event_id")?,
+        currency,
+        amount: row.try_get("amount_cents")?,
+        card: row.try_get("card_cents")?,
+        cash: row.try_get("cash_cents")?,
+        refunded: row.try_get("refunded")?,
+        refunded_card: row.try_get("refunded_card")?,
+        parts: Parts {
+            organizer: money("organizer_cents")?,
+            platform: money("platform_fee_cents")?,
+            city_share: money("city_share_cents")?,
+        },
+    })
+}
+
+fn internal(error: money::Error) -> Error {
+    Error::internal(error.to_string())
+}
+
+/// How much of it goes where. The card gets at most what was paid by card and has not gone back; the wallet the rest.
+struct Split {
+    card: i64,
+    wallet: i64,
+    cash: i64,
+    parts: Parts,
+}
+
+fn split(order: &Order, amount: i64, to: Target) -> Result<Split> {
+    let money = |amount| Money::new(amount, order.currency);
+    let parts =
+        refund::parts(&order.parts, money(order.refunded), money(amount)).map_err(internal)?;
+    let cash = if order.cash > 0 { amount } else { 0 };
+    let card = match to {
+        Target::Wallet => 0,
+        Target::Source => (amount - cash).min(order.card - order.refunded_card),
+    };
+    // Card processors take whole steps only; what is finer goes to the wallet.
+    let step = money::card::quantum(order.currency).cast_signed();
+    let card = card - card % step;
+    Ok(Split {
+        card,
+        wallet: amount - cash - card,
+        cash,
+        parts,
+    })
+}
+
+async fn write_down(
+    cx: &mut Cx,
+    order: &Order,
+    tickets: &[Uuid],
+    amount: i64,
+    why: Why<'_>,
+) -> Result<AskedRefund> {
+    if order.refunded + amount > order.amount {
+        return Err(Error::new(&problems::REFUND_EXCEEDS));
+    }
+    let id = Uuid::now_v7();
+    if amount == 0 {
+        return free(cx, order, tickets, id).await;
+    }
+    let Split {
+        card,
+        wallet,
+        cash,
+        parts,
+    } = split(order, amount, why.to)?;
+    sqlx::query(
+        "insert into app.refunds (id, order_id, requested_by_id, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents,
+           platform_fee_cents, city_share_cents, currency, reason, note, stripe_idempotency_key)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+    )
+    .bind(id)
+    .bind(order.id)
+    .bind(why.by)
+    .bind(amount)
+    .bind(card)
+    .bind(wallet)
+    .bind(cash)
+    .bind(parts.organizer.amount())
+    .bind(parts.platform.amount())
+    .bind(parts.city_share.amount())
+    .bind(order.currency.code())
+    .bind(why.reason)
+    .bind(why.note)
+    .bind(format!("refund:{id}"))
+    .execute(cx.conn())
+    .await?;
+    void(cx, order, tickets, id).await?;
+    if wallet > 0 {
+        let to = ledger::of_member(cx, order.user, order.currency.code()).await?;
+        let from = ledger::of_platform(cx, "platform_cash", order.currency.code()).await?;
+        let (key, reference) = (format!("refund:{id}"), format!("order:{}", order.id));
+        let grant = Grant {
+            kind: "refund_credit",
+            key: &key,
+            reference: Some(&reference),
+            from,
+            to,
+            amount_cents: wallet,
+            expires_at: None,
+        };
+        grant.post(cx).await?;
+    }
+    if card == 0 {
+        settled(cx, id).await?;
+    } else {
+        done(cx, order.id).await?;
+    }
+    // Of credits, too: the host has its part of them.
+    if cash == 0 {
+        jobs::tell(cx, "tickets.refund_owed", ("refund", id), json!({})).await?;
+    }
+    sqlx::query("select app.return_tickets($1)")
+        .bind(id)
+        .execute(cx.conn())
+        .await?;
+    let state = if card == 0 { "succeeded" } else { "pending" };
+    Ok(AskedRefund {
+        id,
+        state: state.to_owned(),
+        currency: order.currency.code().to_owned(),
+        amount_cents: amount,
+        card_cents: card,
+        wallet_cents: wallet,
+    })
+}
+
+/// Tickets that cost nothing are given back without a refund: nothing moves.
+async fn free(cx: &mut Cx, order: &Order, tickets: &[Uuid], id: Uuid) -> Result<AskedRefund> {
+    let kinds: Vec<(Uuid, i64)> = sqlx::query_as(
+        "with gone as (
+           update app.tickets set state = 'refunded' where id = any ($1) and state in ('valid', 'checked_in') returning ticket_type_id
+         )
+         select ticket_type_id, count(*) from gone group by 1 order by 1",
+    )
+    .bind(tickets)
+    .fetch_all(cx.conn())
+    .await?;
+    done(cx, order.id).await?;
+    for (kind, count) in kinds {
+        sqlx::query("update app.ticket_types set sold = sold - $2::int where id = $1")
+            .bind(kind)
+            .bind(count)
+            .execute(cx.conn())
+            .await?;
+        sqlx::query("select app.offer_places($1)")
+            .bind(kind)
+            .execute(cx.conn())
+            .await?;
+    }
+    Ok(AskedRefund {
+        id,
+        state: "succeeded".to_owned(),
+        currency: order.currency.code().to_owned(),
+        amount_cents: 0,
+        card_cents: 0,
+        wallet_cents: 0,
+    })
+}
+
+async fn void(cx: &mut Cx, order: &Order, tickets: &[Uuid], refund: Uuid) -> Result<()> {
+    sqlx::query("update app.tickets set refund_id = $2 where id = any ($1) and order_id = $3 and refund_id is null")
+        .bind(tickets)
+        .bind(refund)
+        .bind(order.id)
+        .execute(cx.conn())
+        .await?;
+    Ok(())
+}
+
+/// All of the refund's money is back where it came from. Told again, it changes nothing.
+pub async fn settled(cx: &mut Cx, refund: Uuid) -> Result<bool> {
+    let order: Option<Uuid> = sqlx::query_scalar(
+        "update app.refunds set state = 'succeeded', settled_at = now() where id = $1 and state <> 'succeeded' returning order_id",
+    )
+    .bind(refund)
+    .fetch_optional(cx.conn())
+    .await?;
+    let Some(order) = order else {
+        return Ok(false);
+    };
+    done(cx, order).await?;
+    Ok(true)
+}
+
+/// The card does not take its money back: the buyer gets credits for it, at once. Also after it had succeeded, when the
+/// bank has sent the money back. Told again, it changes nothing.
+pub async fn to_wallet(cx: &mut Cx, refund: Uuid, code: &str) -> Result<bool> {
+    let row = sqlx::query(
+        "update app.refunds r set state = 'succeeded', card_cents = 0, wallet_cents = r.wallet_cents + r.card_cents,
+           failure_code = left($2, 100), settled_at = now()
+         from app.refunds before
+         where r.id = $1 and before.id = r.id and r.card_cents > 0
+         returning before.card_cents, r.order_id, r.currency",
+    )
+    .bind(refund)
+    .bind(code)
+    .fetch_optional(cx.conn())
+    .await?;
+    let Some(row) = row else {
+        return Ok(false);
+    };
+    let (order, currency): (Uuid, String) = (row.try_get("order_id")?, row.try_get("currency")?);
+    let buyer: Uuid = sqlx::query_scalar("select user_id from app.orders where id = $1")
+        .bind(order)
+        .fetch_one(cx.conn())
+        .await?;
+    let to = ledger::of_member(cx, buyer, &currency).await?;
+    let from = ledger::of_platform(cx, "platform_cash", &currency).await?;
+    let (key, reference) = (format!("refund:{refund}:card"), format!("order:{order}"));
+    let grant = Grant {
+        kind: "refund_credit",
+        key: &key,
+        reference: Some(&reference),
+        from,
+        to,
+        amount_cents: row.try_get("card_cents")?,
+        expires_at: None,
+    };
+    grant.post(cx).await?;
+    done(cx, order).await?;
+    Ok(true)
+}
+
+/// The order's state and sums are those of its refunds and tickets.
+async fn done(cx: &mut Cx, order: Uuid) -> Result<()> {
+    sqlx::query(
+        "update app.orders o set refunded_cents = s.total, refunded_card_cents = s.card,
+           state = case when s.tickets_left > 0 then 'part_refunded' when s.is_pending then 'refund_pending' else 'refunded' end
+         from (
+           select coalesce(sum(r.amount_cents), 0)::int8 as total, coalesce(sum(r.card_cents), 0)::int8 as card,
+             (select count(*) from app.tickets k where k.order_id = $1 and k.state in ('valid', 'checked_in')
+                and k.refund_id is null) as tickets_left,
+             exists (select from app.refunds p where p.order_id = $1 and p.state = 'pending') as is_pending
+           from app.refunds r where r.order_id = $1 and r.state = 'succeeded'
+         ) s
+         where o.id = $1",
+    )
+    .bind(order)
+    .execute(cx.conn())
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,335 @@
+//! HTTP around orders, codes and the door.
+
+use super::{
+    Tickets,
+    bodies::{
+        AskedRefund, Cart, GiveBack, PlacedOrder, Price, PriceLine, Scan, ScanResult, TicketKey,
+        TicketKeyList,
+    },
+    cart, place, qr, settle,
+};
+use crate::module::{Module, id, idempotency_key};
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode, header},
+    middleware::from_fn_with_state,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use generated::{event::EVENT, order::ORDER, ticket::TICKET};
+use kernel::{
+    Error, Member, Result, http::Sent, idempotency::required, openapi::Objects, problems,
+};
+use utoipa::{OpenApi, openapi};
+use uuid::Uuid;
+
+pub fn router(tickets: Tickets) -> Router {
+    let keyed = from_fn_with_state(tickets.db.clone(), required);
+    // On the method, so that other methods are still refused as such.
+    Router::new()
+        .route("/orders/price", post(price))
+        .route("/orders", post(order).route_layer(keyed.clone()))
+        .route(
+            "/orders/{id}/cancel",
+            post(cancel).route_layer(keyed.clone()),
+        )
+        .route(
+            "/orders/{id}/refunds",
+            post(give_back).route_layer(keyed.clone()),
+        )
+        .route("/door-sales", post(sell_at_door).route_layer(keyed))
+        .route("/check-ins", post(scan))
+        .route("/ticket-keys", get(keys))
+        .route("/tickets/{id}/qr.svg", get(svg))
+        .route("/tickets/{id}/qr.png", get(png))
+        .with_state(tickets)
+}
+
+static OBJECTS: Objects = Objects(&[
+    ("Price", "price"),
+    ("PlacedOrder", "placed_order"),
+    ("AskedRefund", "asked_refund"),
+    ("ScanResult", "scan_result"),
+]);
+
+#[derive(OpenApi)]
+#[openapi(
+    paths(price, order, cancel, give_back, sell_at_door, scan, keys, svg, png),
+    modifiers(&OBJECTS)
+)]
+struct Document;
+
+pub fn document() -> openapi::OpenApi {
+    Document::openapi()
+}
+
+/// What it would cost
+///
+/// Nothing is held back. `POST /orders` with the same body makes an order at this price.
+#[utoipa::path(post, path = "/orders/price", operation_id = "priceOrder", tag = "Orders", security(("bearer" = [])),
+    request_body = Cart,
+    responses(
+        (status = 200, description = "The price", body = Price),
+        (status = 404, description = "There is no such event, or the caller may not see it"),
+        (status = 409, description = "It can't be bought now: not on sale, the limit of a person, the promo code"),
+        (status = 422, description = "A value is wrong")))]
+async fn price(
+    State(tickets): State<Tickets>,
+    caller: Member,
+    Sent(cart): Sent<Cart>,
+) -> Result<Json<Price>> {
+    let buyer = caller.clone();
+    let run = tickets
+        .db
+        .run(Tickets::NAME, Some(&caller), caller.request_id, move |cx| {
+            let (buyer, cart) = (buyer.clone(), cart.clone());
+            Box::pin(async move { Ok(cart::load(cx, &buyer, &cart, false).await?.quote) })
+        });
+    let quote = run.await?;
+    let line = |line: &money::QuotedLine| PriceLine {
+        ticket_type_id: line.line.ticket_type,
+        quantity: line.line.quantity,
+        unit_price_cents: line.line.unit_price.amount(),
+        discount_cents: line.discount.amount(),
+        total_cents: line.total.amount(),
+    };
+    Ok(Json(Price {
+        currency: quote.total.currency().code().to_owned(),
+        lines: quote.lines.iter().map(line).collect(),
+        subtotal_cents: quote.subtotal.amount(),
+        discount_cents: quote.discount.amount(),
+        fee_cents: quote.total.amount() - quote.gross.amount(),
+        amount_cents: quote.total.amount(),
+        wallet_cents: quote.funds.wallet.amount(),
+        card_cents: quote.funds.card.amount(),
+    }))
+}
+
+/// Order tickets
+///
+/// They are held back until `expires_at`. What is left to pay by card is paid with `POST /orders/{id}/payments`; where
+/// nothing is, the order is paid at once and has its tickets.
+#[utoipa::path(post, path = "/orders", operation_id = "createOrder", tag = "Orders", security(("bearer" = [])),
+    params(("Idempotency-Key" = String, Header, description = "The same key buys once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
+    request_body = Cart,
+    responses(
+        (status = 201, description = "The order", body = PlacedOrder),
+        (status = 400, description = "The key is missing"),
+        (status = 404, description = "There is no such event, or the caller may not see it"),
+        (status = 409, description = "It can't be bought now: sold out, not on sale, the limit of a person, the promo code, \
+            too few credits, or the same request is being worked on"),
+        (status = 422, description = "A value is wrong, or the key belongs to another request")))]
+async fn order(
+    State(tickets): State<Tickets>,
+    caller: Member,
+    headers: HeaderMap,
+    Sent(cart): Sent<Cart>,
+) -> Result<Response> {
+    let placed = tickets
+        .place(&caller, cart, idempotency_key(&headers)?, false)
+        .await?;
+    Ok(created(placed))
+}
+
+fn created(placed: PlacedOrder) -> Response {
+    let location = [(header::LOCATION, format!("/orders/{}", placed.id))];
+    (StatusCode::CREATED, location, Json(placed)).into_response()
+}
+
+/// Cancel an order
+///
+/// Before it is paid, by its buyer: tickets and credits are free again.
+#[utoipa::path(post, path = "/orders/{id}/cancel", operation_id = "cancelOrder", tag = "Orders", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "Of the order"),
+        ("Idempotency-Key" = String, Header, description = "The same key cancels once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
+    responses(
+        (status = 200, description = "The order", body = PlacedOrder),
+        (status = 400, description = "The key is missing"),
+        (status = 403, description = "It is somebody else's"),
+        (status = 404, description = "There is no such order, or the caller may not see it"),
+        (status = 409, description = "It is not pending any more, or the same request is being worked on"),
+        (status = 422, description = "The key belongs to another request")))]
+async fn cancel(
+    State(tickets): State<Tickets>,
+    caller: Member,
+    Path(path): Path<String>,
+) -> Result<Json<PlacedOrder>> {
+    let order = id(&path)?;
+    let run = tickets
+        .db
+        .run(Tickets::NAME, Some(&caller), caller.request_id, move |cx| {
+            Box::pin(async move {
+                cx.require(&ORDER, "read", order).await?;
+                if !cx.holds(&ORDER, "buyer", order).await? {
+                    return Err(Error::forbidden());
+                }
+                if !settle::cancel(cx, order).await? {
+                    return Err(Error::new(&problems::STATE)
+                        .detail("Only an order that is pending is cancelled."));
+                }
+                place::shown(cx, order).await
+            })
+        });
+    run.await.map(Json)
+}
+
+/// Give tickets back
+///
+/// By the buyer as long as the ticket type says, by whoever runs the event at any time. The tickets open nothing from now
+/// on and go back on sale. Credits come back at once; what goes to a card takes the bank some days.
+#[utoipa::path(post, path = "/orders/{id}/refunds", operation_id = "refundOrder", tag = "Orders", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "Of the order"),
+        ("Idempotency-Key" = String, Header, description = "The same key refunds once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
+    request_body = GiveBack,
+    responses(
+        (status = 201, description = "The refund", body = AskedRefund),
+        (status = 400, description = "The key is missing"),
+        (status = 403, description = "It is somebody else's"),
+        (status = 404, description = "There is no such order, or the caller may not see it"),
+        (status = 409, description = "It is too late, nothing is left to refund, or the same request is being worked on"),
+        (status = 422, description = "A value is wrong, or the key belongs to another request")))]
+async fn give_back(
+    State(tickets): State<Tickets>,
+    caller: Member,
+    Path(path): Path<String>,
+    Sent(body): Sent<GiveBack>,
+) -> Result<Response> {
+    let refund = tickets.give_back(&caller, id(&path)?, body).await?;
+    Ok((StatusCode::CREATED, Json(refund)).into_response())
+}
+
+/// Sell at the door
+///
+/// For cash, by the host's staff: the order is paid at once. Limits of a person and times of sale do not count.
+#[utoipa::path(post, path = "/door-sales", operation_id = "sellAtDoor", tag = "Orders", security(("bearer" = [])),
+    params(("Idempotency-Key" = String, Header, description = "The same key sells once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
+    request_body = Cart,
+    responses(
+        (status = 201, description = "The order, with its tickets", body = PlacedOrder),
+        (status = 400, description = "The key is missing"),
+        (status = 403, description = "The caller does not run the event"),
+        (status = 404, description = "There is no such event, or the caller may not see it"),
+        (status = 409, description = "Sold out, the promo code, or the same request is being worked on"),
+        (status = 422, description = "A value is wrong, or the key belongs to another request")))]
+async fn sell_at_door(
+    State(tickets): State<Tickets>,
+    caller: Member,
+    headers: HeaderMap,
+    Sent(cart): Sent<Cart>,
+) -> Result<Response> {
+    let event = cart.event_id;
+    let run = tickets
+        .db
+        .run(Tickets::NAME, Some(&caller), caller.request_id, move |cx| {
+            Box::pin(async move {
+                cx.require(&EVENT, "read", event).await?;
+                cx.holds(&EVENT, "staff", event).await
+            })
+        });
+    if !run.await? {
+        return Err(Error::forbidden());
+    }
+    Ok(created(
+        tickets
+            .place(&caller, cart, idempotency_key(&headers)?, true)
+            .await?,
+    ))
+}
+
+/// Scan a ticket
+///
+/// By the host's staff. The answer says whether to let somebody in, and why not; every scan is kept. A scan that was made
+/// without a connection comes with `at`. The same `nonce` gets the same answer.
+#[utoipa::path(post, path = "/check-ins", operation_id = "scanTicket", tag = "Check ins", security(("bearer" = [])),
+    request_body = Scan,
+    responses(
+        (status = 200, description = "What the door says", body = ScanResult),
+        (status = 403, description = "The caller does not run the event"),
+        (status = 404, description = "There is no such event, or the caller may not see it"),
+        (status = 409, description = "Another scan with this nonce is being worked on"),
+        (status = 422, description = "A value is wrong")))]
+async fn scan(
+    State(tickets): State<Tickets>,
+    caller: Member,
+    Sent(scan): Sent<Scan>,
+) -> Result<Json<ScanResult>> {
+    tickets.scan(&caller, scan).await.map(Json)
+}
+
+/// Keys of tickets
+///
+/// For scanners that work without a connection: codes that one of these has signed are ours. The layout of a code is in
+/// the documentation.
+#[utoipa::path(get, path = "/ticket-keys", operation_id = "listTicketKeys", tag = "Tickets", security(()),
+    responses((status = 200, description = "The keys", body = TicketKeyList)))]
+async fn keys(State(tickets): State<Tickets>) -> Json<TicketKeyList> {
+    let key = |key: &super::code::PublicKey| TicketKey {
+        kid: key.id.iter().map(|byte| format!("{byte:02x}")).collect(),
+        public_key: URL_SAFE_NO_PAD.encode(&key.bytes),
+    };
+    Json(TicketKeyList {
+        data: tickets.keys.believed().iter().map(key).collect(),
+    })
+}
+
+/// The QR code of a ticket, as SVG
+///
+/// For its holder alone.
+#[utoipa::path(get, path = "/tickets/{id}/qr.svg", operation_id = "getTicketQrSvg", tag = "Tickets", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "Of the ticket")),
+    responses(
+        (status = 200, description = "The picture", content_type = "image/svg+xml", body = String),
+        (status = 404, description = "There is no such ticket, or the caller does not hold it")))]
+async fn svg(
+    State(tickets): State<Tickets>,
+    caller: Member,
+    Path(path): Path<String>,
+) -> Result<Response> {
+    let picture = qr::svg(&tickets.code(&caller, id(&path)?).await?)?;
+    Ok((picture_headers("image/svg+xml"), picture).into_response())
+}
+
+/// The QR code of a ticket, as PNG
+///
+/// For its holder alone.
+#[utoipa::path(get, path = "/tickets/{id}/qr.png", operation_id = "getTicketQrPng", tag = "Tickets", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "Of the ticket")),
+    responses(
+        (status = 200, description = "The picture", content_type = "image/png", body = Vec<u8>),
+        (status = 404, description = "There is no such ticket, or the caller does not hold it")))]
+async fn png(
+    State(tickets): State<Tickets>,
+    caller: Member,
+    Path(path): Path<String>,
+) -> Result<Response> {
+    let picture = qr::png(&tickets.code(&caller, id(&path)?).await?)?;
+    Ok((picture_headers("image/png"), picture).into_response())
+}
+
+fn picture_headers(kind: &'static str) -> [(header::HeaderName, &'static str); 2] {
+    [
+        (header::CONTENT_TYPE, kind),
+        (header::CACHE_CONTROL, "no-store"),
+    ]
+}
+
+impl Tickets {
+    /// The code of a ticket that the caller holds.
+    async fn code(&self, caller: &Member, ticket: Uuid) -> Result<String> {
+        let run = self
+            .db
+            .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
+                Box::pin(async move {
+                    if !cx.holds(&TICKET, "holder_only", ticket).await? {
+                        return Err(Error::not_found());
+                    }
+                    let code = sqlx::query_scalar("select code from app.tickets where id = $1")
+                        .bind(ticket);
+                    Ok(code.fetch_one(cx.conn()).await?)
+                })
+            });
+        run.await
+    }
+}

@@ -1,0 +1,244 @@
+//! What an event has sold, for its host: by ticket type, and the money by currency.
+//!
+//! Added up from the tables when it is asked for, so it agrees with them. Orders count that have got their tickets; what came
+//! too late and went back in full was never sold.
+
+use super::Tickets;
+use crate::module::{Module, id};
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::header,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use generated::event::EVENT;
+use kernel::{Cx, Error, Member, Result, openapi::Objects};
+use serde::Serialize;
+use sqlx::{Row, postgres::PgRow};
+use utoipa::{OpenApi, ToSchema, openapi};
+use uuid::Uuid;
+
+/// What an event has sold.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "object", rename = "sales")]
+struct Sales {
+    event_id: Uuid,
+    ticket_types: Vec<TicketTypeSales>,
+    /// One for each currency in which something was sold.
+    currencies: Vec<CurrencySales>,
+}
+
+/// Tickets of one type.
+#[derive(Serialize, ToSchema)]
+struct TicketTypeSales {
+    ticket_type_id: Uuid,
+    name: String,
+    currency: String,
+    capacity: i32,
+    /// Of orders that are not paid, and places that are offered to the waiting list.
+    held: i32,
+    /// Without those that were given back.
+    sold: i32,
+    checked_in: i64,
+    refunded: i64,
+    /// At their price, those that were given back included.
+    gross_cents: i64,
+    /// What promo codes took off.
+    discount_cents: i64,
+    /// What was paid for them, fees on top included.
+    paid_cents: i64,
+    /// Of that for tickets that were given back.
+    refunded_cents: i64,
+}
+
+/// Money in one currency.
+#[derive(Serialize, ToSchema)]
+struct CurrencySales {
+    currency: String,
+    orders: i64,
+    /// Tickets at their price.
+    gross_cents: i64,
+    /// What promo codes took off.
+    discount_cents: i64,
+    /// What buyers paid on top.
+    fee_cents: i64,
+    /// What was paid.
+    paid: Amounts,
+    /// What went back.
+    refunded: Amounts,
+    /// What is on its way back to cards.
+    refunds_pending: Amounts,
+}
+
+/// A sum, once by how it was paid and once by whose it is.
+#[derive(Serialize, ToSchema, Default)]
+struct Amounts {
+    amount_cents: i64,
+    card_cents: i64,
+    /// Credits.
+    wallet_cents: i64,
+    /// At the door.
+    cash_cents: i64,
+    organizer_cents: i64,
+    platform_fee_cents: i64,
+    city_share_cents: i64,
+}
+
+pub fn router(tickets: Tickets) -> Router {
+    Router::new()
+        .route("/events/{id}/sales", get(sales))
+        .with_state(tickets)
+}
+
+static OBJECTS: Objects = Objects(&[("Sales", "sales")]);
+
+#[derive(OpenApi)]
+#[openapi(paths(sales), modifiers(&OBJECTS))]
+struct Document;
+
+pub fn document() -> openapi::OpenApi {
+    Document::openapi()
+}
+
+/// What an event has sold
+///
+/// For its host and the platform: tickets by type, and the money by how it was paid and whose it is.
+#[utoipa::path(get, path = "/events/{id}/sales", operation_id = "getSales", tag = "Orders", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "Of the event")),
+    responses(
+        (status = 200, description = "The figures", body = Sales),
+        (status = 403, description = "The caller is not of the event's host"),
+        (status = 404, description = "There is no such event, or the caller may not see it")))]
+async fn sales(
+    State(tickets): State<Tickets>,
+    caller: Member,
+    Path(path): Path<String>,
+) -> Result<Response> {
+    let event = id(&path)?;
+    let is_platform = caller.holds("platformAdmin");
+    let run = tickets
+        .db
+        .run(Tickets::NAME, Some(&caller), caller.request_id, move |cx| {
+            Box::pin(async move {
+                cx.require(&EVENT, "read", event).await?;
+                // As the order's own amounts of the host.
+                if !is_platform && !cx.holds(&EVENT, "admin", event).await? {
+                    return Err(Error::forbidden());
+                }
+                Ok(Sales {
+                    event_id: event,
+                    ticket_types: ticket_types(cx, event).await?,
+                    currencies: currencies(cx, event).await?,
+                })
+            })
+        });
+    let figures = run.await?;
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(figures)).into_response())
+}
+
+async fn ticket_types(cx: &mut Cx, event: Uuid) -> Result<Vec<TicketTypeSales>> {
+    let rows = sqlx::query(
+        "select t.id, t.name, t.currency, t.capacity, t.held, t.sold, coalesce(k.checked_in, 0) as checked_in,
+           coalesce(k.refunded, 0) as refunded, coalesce(k.paid, 0)::int8 as paid, coalesce(k.paid_back, 0)::int8 as paid_back,
+           coalesce(i.gross, 0)::int8 as gross, coalesce(i.discount, 0)::int8 as discount
+         from app.ticket_types t
+         left join (
+           select k.ticket_type_id, count(*) filter (where k.state = 'checked_in') as checked_in,
+             count(*) filter (where k.state = 'refunded') as refunded, sum(k.paid_cents) as paid,
+             sum(k.paid_cents) filter (where k.state = 'refunded') as paid_back
+           from app.tickets k where k.event_id = $1 group by 1
+         ) k on k.ticket_type_id = t.id
+         left join (
+           select i.ticket_type_id, sum(i.subtotal_cents) as gross, sum(i.discount_cents) as discount
+           from app.order_items i join app.orders o on o.id = i.order_id
+           where o.event_id = $1 and exists (select from app.tickets k where k.order_id = o.id) group by 1
+         ) i on i.ticket_type_id = t.id
+         where t.event_id = $1 order by t.id",
+    )
+    .bind(event)
+    .fetch_all(cx.conn())
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(TicketTypeSales {
+                ticket_type_id: row.try_get("id")?,
+                name: row.try_get("name")?,
+                currency: row.try_get("currency")?,
+                capacity: row.try_get("capacity")?,
+                held: row.try_get("held")?,
+                sold: row.try_get("sold")?,
+                checked_in: row.try_get("checked_in")?,
+                refunded: row.try_get("refunded")?,
+                gross_cents: row.try_get("gross")?,
+                discount_cents: row.try_get("discount")?,
+                paid_cents: row.try_get("paid")?,
+                refunded_cents: row.try_get("paid_back")?,
+            })
+        })
+        .collect()
+}
+
+async fn currencies(cx: &mut Cx, event: Uuid) -> Result<Vec<CurrencySales>> {
+    let paid = sqlx::query(
+        "select o.currency, count(*) as orders, sum(o.subtotal_cents)::int8 as gross, sum(o.discount_cents)::int8 as discount,
+           sum(o.fee_cents)::int8 as fee, sum(o.amount_cents)::int8 as amount, sum(o.card_cents)::int8 as card,
+           sum(o.wallet_cents)::int8 as wallet, sum(o.cash_cents)::int8 as cash, sum(o.organizer_cents)::int8 as organizer,
+           sum(o.platform_fee_cents)::int8 as platform_fee, sum(o.city_share_cents)::int8 as city_share
+         from app.orders o where o.event_id = $1 and exists (select from app.tickets k where k.order_id = o.id)
+         group by 1 order by 1",
+    )
+    .bind(event)
+    .fetch_all(cx.conn())
+    .await?;
+    let back = sqlx::query(
+        "select r.currency, r.state, sum(r.amount_cents)::int8 as amount, sum(r.card_cents)::int8 as card,
+           sum(r.wallet_cents)::int8 as wallet, sum(r.cash_cents)::int8 as cash, sum(r.organizer_cents)::int8 as organizer,
+           sum(r.platform_fee_cents)::int8 as platform_fee, sum(r.city_share_cents)::int8 as city_share
+         from app.refunds r join app.orders o on o.id = r.order_id
+         where o.event_id = $1 and r.state in ('succeeded', 'pending')
+           and exists (select from app.tickets k where k.order_id = o.id)
+         group by 1, 2",
+    )
+    .bind(event)
+    .fetch_all(cx.conn())
+    .await?;
+    paid.iter()
+        .map(|row| {
+            let currency: String = row.try_get("currency")?;
+            Ok(CurrencySales {
+                orders: row.try_get("orders")?,
+                gross_cents: row.try_get("gross")?,
+                discount_cents: row.try_get("discount")?,
+                fee_cents: row.try_get("fee")?,
+                paid: amounts(row)?,
+                refunded: refunds(&back, &currency, "succeeded")?,
+                refunds_pending: refunds(&back, &currency, "pending")?,
+                currency,
+            })
+        })
+        .collect()
+}
+
+fn refunds(rows: &[PgRow], currency: &str, state: &str) -> Result<Amounts> {
+    for row in rows {
+        if row.try_get::<&str, _>("currency")? == currency
+            && row.try_get::<&str, _>("state")? == state
+        {
+            return amounts(row);
+        }
+    }
+    Ok(Amounts::default())
+}
+
+fn amounts(row: &PgRow) -> Result<Amounts> {
+    Ok(Amounts {
+        amount_cents: row.try_get("amount")?,
+        card_cents: row.try_get("card")?,
+        wallet_cents: row.try_get("wallet")?,
+        cash_cents: row.try_get("cash")?,
+        organizer_cents: row.try_get("organizer")?,
+        platform_fee_cents: row.try_get("platform_fee")?,
+        city_share_cents: row.try_get("city_share")?,
+    })
+}

@@ -1,0 +1,368 @@
+//! Handing a ticket on: its holder offers it to another member, who gets it by accepting.
+//!
+//! The row of the ticket is locked before that of the offer, so of all who accept, scan and give back at the same moment
+//! one comes first, and the others see what it did. With the holder changes the secret version, so the old code opens
+//! nothing from then on. Money does not move: what was paid goes back to the buyer.
+
+pub mod routes;
+
+use super::{
+    Tickets,
+    code::{Claims, Keys},
+};
+use crate::module::Module;
+use chrono::{DateTime, Utc};
+use generated::{ticket::TICKET, ticket_transfer::TICKET_TRANSFER, user::USER};
+use kernel::{Cx, Error, Member, Result, jobs, problems};
+use macros::Input;
+use serde::Serialize;
+use serde_json::json;
+use sqlx::Row;
+use std::borrow::Cow;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// Offers that end in one transaction.
+const AT_ONCE: i32 = 500;
+
+/// To whom a ticket is offered: by id or by handle.
+#[derive(Input, Clone, Debug)]
+#[input(body, example = r#"{"to_handle": "priya"}"#)]
+pub struct OfferTicket {
+    pub to_id: Option<Uuid>,
+    #[input(length(3, 30))]
+    pub to_handle: Option<String>,
+}
+
+/// An offer as it stands.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "object", rename = "offered_ticket")]
+#[schema(example = json!({"object": "offered_ticket", "id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8",
+    "ticket_id": "0199e005-7f50-7e55-820c-639f580d23cc", "to_id": "0199e004-8028-7807-89c4-7773d680a1e8", "state": "offered",
+    "expires_at": "2040-05-01T18:00:00Z"}))]
+pub struct OfferedTicket {
+    /// `GET /ticket-transfers/{id}` has all of it.
+    pub id: Uuid,
+    pub ticket_id: Uuid,
+    pub to_id: Uuid,
+    pub state: String,
+    pub expires_at: DateTime<Utc>,
+}
+
+/// What becomes of an offer without the ticket changing hands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// By whom it was offered to.
+    Declined,
+    /// By who offered it.
+    Withdrawn,
+}
+
+/// A ticket as transfers see it, its row locked.
+struct Ticket {
+    id: Uuid,
+    event: Uuid,
+    holder: Uuid,
+    secret_version: i32,
+    ends_at: DateTime<Utc>,
+    /// Why it can't change hands.
+    kept: Option<String>,
+}
+
+impl Tickets {
+    pub async fn offer(
+        &self,
+        holder: &Member,
+        ticket: Uuid,
+        body: OfferTicket,
+    ) -> Result<OfferedTicket> {
+        let hours = i32::from(self.settings.ticket_transfer_hours);
+        let run = self.db.run(Self::NAME, Some(holder), holder.request_id, {
+            let holder = holder.clone();
+            move |cx| {
+                let (holder, body) = (holder.clone(), body.clone());
+                Box::pin(async move {
+                    cx.require(&TICKET, "read", ticket).await?;
+                    if !cx.holds(&TICKET, "holder_only", ticket).await? {
+                        return Err(Error::forbidden());
+                    }
+                    let to = recipient(cx, &holder, &body).await?;
+                    let ticket = lock(cx, ticket).await?;
+                    // Somebody was faster.
+                    if ticket.holder != holder.id() {
+                        return Err(Error::forbidden());
+                    }
+                    if let Some(why) = ticket.kept {
+                        return Err(state(why));
+                    }
+                    insert(cx, &ticket, to, hours).await
+                })
+            }
+        });
+        run.await
+    }
+
+    pub async fn accept(&self, recipient: &Member, transfer: Uuid) -> Result<OfferedTicket> {
+        let run = self
+            .db
+            .run(Self::NAME, Some(recipient), recipient.request_id, {
+                let (tickets, me) = (self.clone(), recipient.id());
+                move |cx| {
+                    let tickets = tickets.clone();
+                    Box::pin(async move {
+                        let (ticket, offer) = open(cx, transfer, End::Declined, me).await?;
+                        if offer.is_over {
+                            return Err(state("The time in which it could be accepted is over."));
+                        }
+                        if let Some(why) = ticket.kept {
+                            return Err(state(why));
+                        }
+                        if ticket.holder != offer.from || !offer.from_active {
+                            return Err(state("Whoever offered it does not hold it any more."));
+                        }
+                        decide(cx, transfer, "accepted").await?;
+                        hand_over(cx, &tickets.keys, &ticket, me).await?;
+                        shown(cx, transfer).await
+                    })
+                }
+            });
+        run.await
+    }
+
+    pub async fn end_offer(
+        &self,
+        caller: &Member,
+        transfer: Uuid,
+        end: End,
+    ) -> Result<OfferedTicket> {
+        let me = caller.id();
+        let run = self
+            .db
+            .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
+                Box::pin(async move {
+                    open(cx, transfer, end, me).await?;
+                    let to = match end {
+                        End::Declined => "declined",
+                        End::Withdrawn => "withdrawn",
+                    };
+                    decide(cx, transfer, to).await?;
+                    shown(cx, transfer).await
+                })
+            });
+        run.await
+    }
+
+    /// Ends offers that nobody has accepted in time. How many.
+    pub async fn expire_transfers(&self) -> Result<u64> {
+        let mut all = 0;
+        loop {
+            let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
+                Box::pin(async move {
+                    let done = sqlx::query(
+                        "update app.ticket_transfers x set state = 'expired', decided_at = now()
+                         from (
+                           select d.id from app.ticket_transfers d where d.state = 'offered' and d.expires_at <= now()
+                           order by d.expires_at limit $1 for update skip locked
+                         ) due where x.id = due.id",
+                    )
+                    .bind(AT_ONCE)
+                    .execute(cx.conn())
+                    .await?;
+                    Ok(done.rows_affected())
+                })
+            });
+            let done = run.await?;
+            all += done;
+            if done < AT_ONCE.unsigned_abs().into() {
+                return Ok(all);
+            }
+        }
+    }
+}
+
+/// Somebody whom the holder may see. Whether there is nobody, or somebody who hides, is answered alike.
+async fn recipient(cx: &mut Cx, holder: &Member, body: &OfferTicket) -> Result<Uuid> {
+    let pointer = match (body.to_id, &body.to_handle) {
+        (Some(_), None) => "/to_id",
+        (None, Some(_)) => "/to_handle",
+        (None, None) => {
+            let detail = "or `to_handle`: say to whom";
+            return Err(Error::field("/to_id", "required", detail));
+        }
+        (Some(_), Some(_)) => {
+            let detail = "is one too many beside `to_id`";
+            return Err(Error::field("/to_handle", "repeated", detail));
+        }
+    };
+    let found: Option<Uuid> = sqlx::query_scalar(
+        "select id from app.users where (id = $1 or handle = lower($2)) and status = 'active'",
+    )
+    .bind(body.to_id)
+    .bind(&body.to_handle)
+    .fetch_optional(cx.conn())
+    .await?;
+    match found {
+        Some(id) if id == holder.id() => {
+            Err(Error::field(pointer, "reference", "you hold it already"))
+        }
+        Some(id) if cx.may(&USER, "read", id).await? => Ok(id),
+        _ => {
+            let detail = "does not refer to anybody you can name here";
+            Err(Error::field(pointer, "reference", detail))
+        }
+    }
+}
+
+fn state(detail: impl Into<Cow<'static, str>>) -> Error {
+    Error::new(&problems::STATE).detail(detail)
+}
+
+async fn lock(cx: &mut Cx, ticket: Uuid) -> Result<Ticket> {
+    let row = sqlx::query(
+        "select k.event_id, k.holder_id, k.secret_version, e.ends_at,
+           case
+             when k.state = 'checked_in' then 'Somebody has come in with it.'
+             when k.state <> 'valid' or k.refund_id is not null or o.state not in ('paid', 'part_refunded')
+               then 'It has been given back, or is about to be.'
+             when exists (select from app.disputes d where d.order_id = o.id and d.state not in ('won', 'closed'))
+               then 'Its payment is disputed.'
+             when e.state <> 'published' or e.status <> 'active' then 'The event does not take place as things are.'
+             when e.ends_at <= now() then 'The event is over.'
+           end as kept
+         from app.tickets k join app.events e on e.id = k.event_id join app.orders o on o.id = k.order_id
+         where k.id = $1 for update of k",
+    )
+    .bind(ticket)
+    .fetch_optional(cx.conn())
+    .await?
+    .ok_or_else(Error::not_found)?;
+    let kept: Option<String> = row.try_get("kept")?;
+    Ok(Ticket {
+        id: ticket,
+        event: row.try_get("event_id")?,
+        holder: row.try_get("holder_id")?,
+        secret_version: row.try_get("secret_version")?,
+        ends_at: row.try_get("ends_at")?,
+        kept,
+    })
+}
+
+async fn insert(cx: &mut Cx, ticket: &Ticket, to: Uuid, hours: i32) -> Result<OfferedTicket> {
+    // Nothing has swept it up yet; it is over all the same.
+    sqlx::query(
+        "update app.ticket_transfers set state = 'expired', decided_at = now()
+         where ticket_id = $1 and state = 'offered' and expires_at <= now()",
+    )
+    .bind(ticket.id)
+    .execute(cx.conn())
+    .await?;
+    let is_offered: bool = sqlx::query_scalar(
+        "select exists (select from app.ticket_transfers where ticket_id = $1 and state = 'offered')",
+    )
+    .bind(ticket.id)
+    .fetch_one(cx.conn())
+    .await?;
+    if is_offered {
+        return Err(state(
+            "It is offered to somebody already: withdraw that first.",
+        ));
+    }
+    let id = Uuid::now_v7();
+    sqlx::query(
+        "insert into app.ticket_transfers (id, ticket_id, from_id, to_id, expires_at)
+         values ($1, $2, $3, $4, least(now() + make_interval(hours => $5), $6))",
+    )
+    .bind(id)
+    .bind(ticket.id)
+    .bind(ticket.holder)
+    .bind(to)
+    .bind(hours)
+    .bind(ticket.ends_at)
+    .execute(cx.conn())
+    .await?;
+    let about = ("ticket_transfer", id);
+    jobs::tell(cx, "tickets.transfer_offered", about, json!({})).await?;
+    shown(cx, id).await
+}
+
+struct Offer {
+    from: Uuid,
+    from_active: bool,
+    is_over: bool,
+}
+
+/// An offer that is open, for whoever may end it in this way; ticket and offer are locked.
+async fn open(cx: &mut Cx, transfer: Uuid, end: End, me: Uuid) -> Result<(Ticket, Offer)> {
+    cx.require(&TICKET_TRANSFER, "read", transfer).await?;
+    let ticket: Uuid =
+        sqlx::query_scalar("select ticket_id from app.ticket_transfers where id = $1")
+            .bind(transfer)
+            .fetch_one(cx.conn())
+            .await?;
+    let ticket = lock(cx, ticket).await?;
+    let row = sqlx::query(
+        "select x.from_id, x.to_id, x.state, x.expires_at <= now() as is_over, u.status = 'active' as from_active
+         from app.ticket_transfers x join app.users u on u.id = x.from_id where x.id = $1 for update of x",
+    )
+    .bind(transfer)
+    .fetch_one(cx.conn())
+    .await?;
+    let (from, to): (Uuid, Uuid) = (row.try_get("from_id")?, row.try_get("to_id")?);
+    let whose = match end {
+        End::Declined => to,
+        End::Withdrawn => from,
+    };
+    if whose != me {
+        return Err(Error::forbidden());
+    }
+    if row.try_get::<&str, _>("state")? != "offered" {
+        return Err(state("The offer is not open any more."));
+    }
+    let offer = Offer {
+        from,
+        from_active: row.try_get("from_active")?,
+        is_over: row.try_get("is_over")?,
+    };
+    Ok((ticket, offer))
+}
+
+async fn decide(cx: &mut Cx, transfer: Uuid, state: &str) -> Result<()> {
+    sqlx::query("update app.ticket_transfers set state = $2, decided_at = now() where id = $1")
+        .bind(transfer)
+        .bind(state)
+        .execute(cx.conn())
+        .await?;
+    Ok(())
+}
+
+async fn hand_over(cx: &mut Cx, keys: &Keys, ticket: &Ticket, to: Uuid) -> Result<()> {
+    let version = ticket.secret_version + 1;
+    let claims = Claims::new(ticket.id, ticket.event, version, Utc::now(), ticket.ends_at);
+    sqlx::query(
+        "update app.tickets set holder_id = $2, secret_version = $3, code = $4 where id = $1",
+    )
+    .bind(ticket.id)
+    .bind(to)
+    .bind(version)
+    .bind(keys.sign(&claims))
+    .execute(cx.conn())
+    .await?;
+    jobs::tell(cx, "tickets.transferred", ("ticket", ticket.id), json!({})).await?;
+    Ok(())
+}
+
+async fn shown(cx: &mut Cx, transfer: Uuid) -> Result<OfferedTicket> {
+    let row = sqlx::query(
+        "select id, ticket_id, to_id, state, expires_at from app.ticket_transfers where id = $1",
+    )
+    .bind(transfer)
+    .fetch_one(cx.conn())
+    .await?;
+    Ok(OfferedTicket {
+        id: row.try_get("id")?,
+        ticket_id: row.try_get("ticket_id")?,
+        to_id: row.try_get("to_id")?,
+        state: row.try_get("state")?,
+        expires_at: row.try_get("expires_at")?,
+    })
+}

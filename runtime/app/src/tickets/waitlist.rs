@@ -1,0 +1,145 @@
+//! The waiting list: what comes free is held for those who wait, first come first served.
+//!
+//! `app.offer_places` (`spec/sql/tickets.sql`) does it, in the transaction that frees stock and in that of whoever wants to
+//! take some, so nobody slips in between. The job looks after what happens without either: a place that nobody has taken
+//! in time, a capacity that was raised, an event that has begun.
+
+pub mod routes;
+
+use super::Tickets;
+use crate::module::Module;
+use chrono::{DateTime, Utc};
+use generated::waitlist_entry::WAITLIST_ENTRY;
+use kernel::{Cx, Error, Member, Result};
+use serde::Serialize;
+use sqlx::Row;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// Entries that end in one transaction.
+const AT_ONCE: i32 = 500;
+
+/// Where a member stands.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "object", rename = "place_in_line")]
+#[schema(example = json!({"object": "place_in_line", "entry_id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8", "state": "waiting",
+    "ahead": 12, "offered_type_id": null, "offer_expires_at": null}))]
+pub struct PlaceInLine {
+    pub entry_id: Uuid,
+    /// `waiting`, `offered`, `taken` or `expired`
+    pub state: String,
+    /// How many are to be served before; 0 once a place is offered.
+    pub ahead: i64,
+    /// Of which type a place is kept: an order for it that comes in time gets it.
+    pub offered_type_id: Option<Uuid>,
+    pub offer_expires_at: Option<DateTime<Utc>>,
+}
+
+impl Tickets {
+    pub async fn place_in_line(&self, caller: &Member, entry: Uuid) -> Result<PlaceInLine> {
+        let run = self
+            .db
+            .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
+                Box::pin(async move {
+                    cx.require(&WAITLIST_ENTRY, "read", entry).await?;
+                    place(cx, entry).await
+                })
+            });
+        run.await
+    }
+
+    /// Hands on what is free and what was not taken in time. How many places were offered.
+    pub async fn serve_waitlist(&self) -> Result<i64> {
+        self.dismiss().await?;
+        let run = self.db.run(Self::NAME, None, Uuid::now_v7(), |cx| {
+            Box::pin(async move { unserved(cx).await })
+        });
+        let mut all = 0;
+        for kind in run.await? {
+            let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
+                Box::pin(async move {
+                    // As buyers do, before any row of a type is locked.
+                    sqlx::query(
+                        "select app.wait_for_event(event_id) from app.ticket_types where id = $1",
+                    )
+                    .bind(kind)
+                    .execute(cx.conn())
+                    .await?;
+                    let offered: i32 = sqlx::query_scalar("select app.offer_places($1)")
+                        .bind(kind)
+                        .fetch_one(cx.conn())
+                        .await?;
+                    Ok(i64::from(offered))
+                })
+            });
+            all += run.await?;
+        }
+        Ok(all)
+    }
+
+    /// Nobody waits for an event that is over.
+    async fn dismiss(&self) -> Result<()> {
+        loop {
+            let run = self.db.run(Self::NAME, None, Uuid::now_v7(), |cx| {
+                Box::pin(async move {
+                    let done = sqlx::query(
+                        "update app.waitlist_entries w set state = 'expired' from (
+                           select d.id from app.waitlist_entries d join app.events e on e.id = d.event_id
+                           where d.state = 'waiting' and e.ends_at <= now() limit $1 for update of d skip locked
+                         ) due where w.id = due.id",
+                    )
+                    .bind(AT_ONCE)
+                    .execute(cx.conn())
+                    .await?;
+                    Ok(done.rows_affected())
+                })
+            });
+            if run.await? < AT_ONCE.unsigned_abs().into() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Ticket types with offers that are over, or with something left for somebody who waits.
+async fn unserved(cx: &mut Cx) -> Result<Vec<Uuid>> {
+    let found = sqlx::query_scalar(
+        "select w.offered_type_id from app.waitlist_entries w
+         where w.state = 'offered' and w.offered_type_id is not null and (w.offer_expires_at <= now() or w.status <> 'active')
+         union
+         select t.id from app.ticket_types t
+         join (
+           select distinct w.event_id, w.ticket_type_id from app.waitlist_entries w
+           where w.state = 'waiting' and w.status = 'active'
+         ) w on w.event_id = t.event_id and (w.ticket_type_id is null or w.ticket_type_id = t.id)
+         join app.events e on e.id = t.event_id and e.state = 'published' and e.status = 'active' and e.starts_at > now()
+         where t.status = 'active' and t.held + t.sold < t.capacity
+         order by 1",
+    );
+    Ok(found.fetch_all(cx.conn()).await?)
+}
+
+async fn place(cx: &mut Cx, entry: Uuid) -> Result<PlaceInLine> {
+    // Those before compete with this one: for the same type, or one of the two for any.
+    let row = sqlx::query(
+        "select m.state, m.offered_type_id, m.offer_expires_at,
+           case when m.state = 'waiting' then (
+             select count(*) from app.waitlist_entries w
+             where w.event_id = m.event_id and w.state = 'waiting' and w.status = 'active'
+               and (w.position, w.id) < (m.position, m.id)
+               and (w.ticket_type_id is null or m.ticket_type_id is null or w.ticket_type_id = m.ticket_type_id)
+           ) else 0 end as ahead
+         from app.waitlist_entries m where m.id = $1",
+    )
+    .bind(entry)
+    .fetch_optional(cx.conn())
+    .await?
+    .ok_or_else(Error::not_found)?;
+    Ok(PlaceInLine {
+        entry_id: entry,
+        state: row.try_get("state")?,
+        ahead: row.try_get("ahead")?,
+        offered_type_id: row.try_get("offered_type_id")?,
+        offer_expires_at: row.try_get("offer_expires_at")?,
+    })
+}

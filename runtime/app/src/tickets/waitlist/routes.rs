@@ -1,0 +1,47 @@
+//! HTTP around waiting lists; joining and leaving are generated routes.
+
+use super::{super::Tickets, PlaceInLine};
+use crate::module::id;
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::header,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use kernel::{Member, Result, openapi::Objects};
+use utoipa::{OpenApi, openapi};
+
+pub fn router(tickets: Tickets) -> Router {
+    Router::new()
+        .route("/waitlist-entries/{id}/place", get(place))
+        .with_state(tickets)
+}
+
+static OBJECTS: Objects = Objects(&[("PlaceInLine", "place_in_line")]);
+
+#[derive(OpenApi)]
+#[openapi(paths(place), modifiers(&OBJECTS))]
+struct Document;
+
+pub fn document() -> openapi::OpenApi {
+    Document::openapi()
+}
+
+/// Where I stand
+///
+/// How many are served before, and until when a place is kept that is offered. An order for it uses it up; leaving the
+/// list gives it to the next one.
+#[utoipa::path(get, path = "/waitlist-entries/{id}/place", operation_id = "getPlaceInLine", tag = "Waitlist entries",
+    security(("bearer" = [])), params(("id" = Uuid, Path, description = "Of the entry")),
+    responses(
+        (status = 200, description = "The place", body = PlaceInLine),
+        (status = 404, description = "There is no such entry, or the caller may not see it")))]
+async fn place(
+    State(tickets): State<Tickets>,
+    caller: Member,
+    Path(path): Path<String>,
+) -> Result<Response> {
+    let place = tickets.place_in_line(&caller, id(&path)?).await?;
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(place)).into_response())
+}

@@ -1,0 +1,78 @@
+//! The wallet: an internal ledger of credits, in double entry.
+//!
+//! Credits come out of a budget that the platform has filled, as bonuses and rewards, or out of refunds; they are spent
+//! on tickets, given back, or lapse. They are not paid out and do not pass from member to member. All booking is done by
+//! the functions of `spec/sql/wallet.sql` ([`ledger`] calls them); this module lets administrators give credits, shows
+//! members what they have, and keeps the books: what lapses, and whether they agree.
+
+mod bodies;
+mod keep;
+pub mod ledger;
+mod routes;
+mod settings;
+
+use crate::{
+    clock::Clock,
+    module::{Module, Parts},
+};
+use axum::Router;
+use kernel::{
+    Db,
+    http::ConfigError,
+    jobs::{CatchUp, Job, Periodic, Schedule},
+};
+use settings::Settings;
+use std::time::Duration;
+use utoipa::openapi::OpenApi;
+
+/// The module. Cheap to clone.
+#[derive(Clone)]
+pub struct Wallet {
+    db: Db,
+    clock: Clock,
+    settings: Settings,
+}
+
+impl Module for Wallet {
+    const NAME: &'static str = "wallet";
+    type Settings = Settings;
+
+    fn new(parts: &Parts, settings: Settings) -> Result<Self, ConfigError> {
+        Ok(Self {
+            db: parts.db.clone(),
+            clock: parts.clock.clone(),
+            settings,
+        })
+    }
+
+    fn routes(&self, _: &Router) -> Router {
+        routes::router(self.clone())
+    }
+
+    fn document() -> OpenApi {
+        routes::document()
+    }
+
+    fn jobs(&self) -> Vec<Job> {
+        let (lapse, reconcile) = (self.clone(), self.clone());
+        vec![
+            Job::new("wallet.lapse", move |_| {
+                let wallet = lapse.clone();
+                async move { Ok(wallet.lapse().await.map(drop)?) }
+            }),
+            Job::new("wallet.reconcile", move |_| {
+                let wallet = reconcile.clone();
+                async move { Ok(wallet.reconcile().await.map(drop)?) }
+            }),
+        ]
+    }
+
+    fn periodic(&self) -> Vec<Periodic> {
+        let every = |job, seconds| Periodic {
+            job,
+            schedule: Schedule::Every(Duration::from_secs(seconds)),
+            catch_up: CatchUp::Last,
+        };
+        vec![every("wallet.lapse", 60), every("wallet.reconcile", 3600)]
+    }
+}

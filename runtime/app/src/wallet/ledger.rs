@@ -1,0 +1,139 @@
+//! Booking, for this and other modules: each function is one statement in the caller's transaction.
+//!
+//! The functions of the database work as the module `wallet` whoever calls them, keep the order of locks and refuse what
+//! is not there; here their refusals get words. Knows nothing of who may do what: callers have asked.
+
+use crate::problems;
+use chrono::{DateTime, Utc};
+use kernel::{Cx, Error, Result, error::violated};
+use serde::Serialize;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+/// One side of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Leg {
+    pub wallet_id: Uuid,
+    /// Positive: the account gets it.
+    pub amount_cents: i64,
+}
+
+/// An entry to be booked: its legs add up to nothing.
+#[derive(Clone, Debug)]
+pub struct Entry<'a> {
+    /// A value of `wallet_journal.kind`.
+    pub kind: &'static str,
+    /// The same key books once.
+    pub key: &'a str,
+    pub reference: Option<&'a str>,
+    pub reverses: Option<Uuid>,
+    /// What was set aside and is taken now.
+    pub hold: Option<Uuid>,
+    pub legs: &'a [Leg],
+}
+
+impl Entry<'_> {
+    /// The journal: the one from before, if the key has been booked.
+    pub async fn post(&self, cx: &mut Cx) -> Result<Uuid> {
+        let posted = sqlx::query_scalar("select app.post_journal($1, $2, $3, $4, $5, $6)")
+            .bind(self.kind)
+            .bind(self.key)
+            .bind(self.reference)
+            .bind(self.reverses)
+            .bind(self.hold)
+            .bind(Json(self.legs));
+        posted.fetch_one(cx.conn()).await.map_err(refused)
+    }
+}
+
+/// From one account to another.
+pub fn legs(from: Uuid, to: Uuid, amount_cents: i64) -> [Leg; 2] {
+    let leg = |wallet_id, amount_cents| Leg {
+        wallet_id,
+        amount_cents,
+    };
+    [leg(from, -amount_cents), leg(to, amount_cents)]
+}
+
+/// The member's account in this currency.
+pub async fn of_member(cx: &mut Cx, member: Uuid, currency: &str) -> Result<Uuid> {
+    let found = sqlx::query_scalar("select app.wallet_of($1, $2)")
+        .bind(member)
+        .bind(currency);
+    Ok(found.fetch_one(cx.conn()).await?)
+}
+
+/// An account of the platform itself: `platform_cash`, `promo_budget`, …
+pub async fn of_platform(cx: &mut Cx, kind: &'static str, currency: &str) -> Result<Uuid> {
+    let found = sqlx::query_scalar("select app.system_wallet($1, null, null, $2)")
+        .bind(kind)
+        .bind(currency);
+    Ok(found.fetch_one(cx.conn()).await?)
+}
+
+/// Sets credits aside until then. Returns the hold.
+pub async fn hold(
+    cx: &mut Cx,
+    wallet: Uuid,
+    amount_cents: i64,
+    reference: &str,
+    expires_at: DateTime<Utc>,
+) -> Result<Uuid> {
+    let held = sqlx::query_scalar("select app.hold_credits($1, $2, $3, $4)")
+        .bind(wallet)
+        .bind(amount_cents)
+        .bind(reference)
+        .bind(expires_at);
+    held.fetch_one(cx.conn()).await.map_err(refused)
+}
+
+/// What can be spent now.
+pub async fn available(cx: &mut Cx, wallet: Uuid) -> Result<i64> {
+    let found = sqlx::query_scalar("select app.available_credits($1)").bind(wallet);
+    Ok(found.fetch_one(cx.conn()).await?)
+}
+
+/// Gives back what was set aside. False: it was taken, given back or lapsed before.
+pub async fn release(cx: &mut Cx, hold: Uuid) -> Result<bool> {
+    let released = sqlx::query_scalar("select app.release_hold($1, 'voided')").bind(hold);
+    Ok(released.fetch_one(cx.conn()).await?)
+}
+
+/// Credits for a member out of an account of the platform; they lapse then.
+pub struct Grant<'a> {
+    pub kind: &'static str,
+    pub key: &'a str,
+    pub reference: Option<&'a str>,
+    pub from: Uuid,
+    pub to: Uuid,
+    pub amount_cents: i64,
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+impl Grant<'_> {
+    pub async fn post(&self, cx: &mut Cx) -> Result<Uuid> {
+        let posted = sqlx::query_scalar("select app.grant_credits($1, $2, $3, $4, $5, $6, $7)")
+            .bind(self.kind)
+            .bind(self.key)
+            .bind(self.reference)
+            .bind(self.from)
+            .bind(self.to)
+            .bind(self.amount_cents)
+            .bind(self.expires_at);
+        posted.fetch_one(cx.conn()).await.map_err(refused)
+    }
+}
+
+/// The database's refusals in words.
+fn refused(error: sqlx::Error) -> Error {
+    match violated(&error) {
+        Some("wallet_accounts_never_negative_check") => Error::new(&problems::INSUFFICIENT_CREDITS),
+        Some("wallet_accounts_frozen") => Error::new(&problems::WALLET_FROZEN),
+        Some("wallet_holds_over") => Error::new(&problems::ORDER_EXPIRED),
+        Some("wallet_journals_key_reused") => Error::new(&kernel::problems::KEY_REUSED),
+        Some("wallet_journals_reverses_id_key") => {
+            Error::new(&kernel::problems::CONFLICT).detail("This entry has been reversed.")
+        }
+        _ => error.into(),
+    }
+}

@@ -1,0 +1,304 @@
+//! `/me/wallet` and what administrators do about credits.
+
+use super::{
+    Wallet,
+    bodies::{Balance, BalanceList, Booked, CreditKind, Funding, GiveCredits, Lapsing, Reversal},
+    ledger::{self, Entry, Grant, Leg},
+};
+use crate::module::{Module, administrator, digest, id};
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode, header},
+    middleware::from_fn_with_state,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use kernel::{
+    Error, Member, Result,
+    http::Sent,
+    idempotency::{self, required},
+    openapi::Objects,
+};
+use sqlx::Row;
+use utoipa::{OpenApi, openapi};
+use uuid::Uuid;
+
+pub fn router(wallet: Wallet) -> Router {
+    let keyed = from_fn_with_state(wallet.db.clone(), required);
+    // On the method, so that other methods are still refused as such.
+    Router::new()
+        .route("/me/wallet", get(mine))
+        .route(
+            "/wallet/budgets/{currency}/fundings",
+            post(fund).route_layer(keyed.clone()),
+        )
+        .route("/wallet/credits", post(give).route_layer(keyed.clone()))
+        .route(
+            "/wallet-journals/{id}/reversals",
+            post(reverse).route_layer(keyed),
+        )
+        .with_state(wallet)
+}
+
+static OBJECTS: Objects = Objects(&[("Balance", "balance"), ("Booked", "booked")]);
+
+#[derive(OpenApi)]
+#[openapi(paths(mine, fund, give, reverse), modifiers(&OBJECTS))]
+struct Document;
+
+pub fn document() -> openapi::OpenApi {
+    Document::openapi()
+}
+
+/// What I have
+///
+/// Credits by currency, with what is set aside and what lapses.
+#[utoipa::path(get, path = "/me/wallet", operation_id = "getMyWallet", tag = "Wallet accounts", security(("bearer" = [])),
+    responses((status = 200, description = "A balance for each currency", body = BalanceList)))]
+async fn mine(State(wallet): State<Wallet>, caller: Member) -> Result<Response> {
+    let list = BalanceList {
+        data: wallet.balances(&caller).await?,
+    };
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(list)).into_response())
+}
+
+/// Fill the budget of bonuses
+///
+/// Bonuses and rewards come out of it, and are refused when it is empty. Only for platform administrators.
+#[utoipa::path(post, path = "/wallet/budgets/{currency}/fundings", operation_id = "fundBudget", tag = "Wallet accounts",
+    security(("bearer" = [])), params(
+        ("currency" = String, Path, description = "ISO 4217 code"),
+        ("Idempotency-Key" = String, Header, description = "The same key books once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
+    request_body = Funding,
+    responses(
+        (status = 201, description = "It is booked", body = Booked),
+        (status = 400, description = "The key is missing"),
+        (status = 403, description = "The caller is no platform administrator"),
+        (status = 404, description = "There is no such currency"),
+        (status = 409, description = "The same request is being worked on"),
+        (status = 422, description = "A value is wrong, or the key belongs to another request")))]
+async fn fund(
+    State(wallet): State<Wallet>,
+    caller: Member,
+    Path(currency): Path<String>,
+    headers: HeaderMap,
+    Sent(body): Sent<Funding>,
+) -> Result<Response> {
+    administrator(&caller)?;
+    if !kernel::input::CURRENCIES.contains(currency.as_str()) {
+        return Err(Error::not_found());
+    }
+    let key = key("funding", &caller, &headers)?;
+    let work = wallet
+        .db
+        .run(Wallet::NAME, Some(&caller), caller.request_id, move |cx| {
+            let (key, currency, reference) =
+                (key.clone(), currency.clone(), body.reference.clone());
+            Box::pin(async move {
+                let cash = ledger::of_platform(cx, "platform_cash", &currency).await?;
+                let budget = ledger::of_platform(cx, "promo_budget", &currency).await?;
+                let entry = Entry {
+                    kind: "funding",
+                    key: &key,
+                    reference: Some(&reference),
+                    reverses: None,
+                    hold: None,
+                    legs: &ledger::legs(cash, budget, body.amount_cents),
+                };
+                entry.post(cx).await
+            })
+        });
+    booked(work.await?)
+}
+
+/// Give a member credits
+///
+/// Out of the budget of their currency. Only for platform administrators.
+#[utoipa::path(post, path = "/wallet/credits", operation_id = "giveCredits", tag = "Wallet accounts",
+    security(("bearer" = [])), params(
+        ("Idempotency-Key" = String, Header, description = "The same key books once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
+    request_body = GiveCredits,
+    responses(
+        (status = 201, description = "It is booked", body = Booked),
+        (status = 400, description = "The key is missing"),
+        (status = 403, description = "The caller is no platform administrator"),
+        (status = 409, description = "The budget has less, or the same request is being worked on"),
+        (status = 422, description = "A value is wrong, there is no such member, or the key belongs to another request")))]
+async fn give(
+    State(wallet): State<Wallet>,
+    caller: Member,
+    headers: HeaderMap,
+    Sent(body): Sent<GiveCredits>,
+) -> Result<Response> {
+    administrator(&caller)?;
+    let key = key("credit", &caller, &headers)?;
+    let expires_at = wallet.expiry(body.expires_at)?;
+    let kind = match body.kind {
+        CreditKind::PromotionBonus => "promotion_bonus",
+        CreditKind::EventCredit => "event_credit",
+    };
+    let body = std::sync::Arc::new(body);
+    let work = wallet
+        .db
+        .run(Wallet::NAME, Some(&caller), caller.request_id, move |cx| {
+            let (key, body) = (key.clone(), body.clone());
+            Box::pin(async move {
+                let is_there: bool = sqlx::query_scalar(
+                    "select exists (select from app.users where id = $1 and status <> 'archived')",
+                )
+                .bind(body.user_id)
+                .fetch_one(cx.conn())
+                .await?;
+                if !is_there {
+                    let detail = "does not refer to anything you can use here";
+                    return Err(Error::field("/user_id", "reference", detail));
+                }
+                let budget = ledger::of_platform(cx, "promo_budget", &body.currency).await?;
+                let to = ledger::of_member(cx, body.user_id, &body.currency).await?;
+                let grant = Grant {
+                    kind,
+                    key: &key,
+                    reference: Some(&body.reference),
+                    from: budget,
+                    to,
+                    amount_cents: body.amount_cents,
+                    expires_at,
+                };
+                grant.post(cx).await
+            })
+        });
+    booked(work.await?)
+}
+
+/// Undo an entry
+///
+/// By another entry with the opposite legs; once. It is refused where a balance would become negative. Only for platform
+/// administrators.
+#[utoipa::path(post, path = "/wallet-journals/{id}/reversals", operation_id = "reverseJournal", tag = "Wallet journals",
+    security(("bearer" = [])), params(
+        ("id" = Uuid, Path, description = "Of the entry"),
+        ("Idempotency-Key" = String, Header, description = "The same key books once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
+    request_body = Reversal,
+    responses(
+        (status = 201, description = "It is booked", body = Booked),
+        (status = 400, description = "The key is missing"),
+        (status = 403, description = "The caller is no platform administrator"),
+        (status = 404, description = "There is no such entry"),
+        (status = 409, description = "It was reversed before, or the credits are spent"),
+        (status = 422, description = "A value is wrong, or the key belongs to another request")))]
+async fn reverse(
+    State(wallet): State<Wallet>,
+    caller: Member,
+    Path(journal): Path<String>,
+    headers: HeaderMap,
+    Sent(body): Sent<Reversal>,
+) -> Result<Response> {
+    administrator(&caller)?;
+    let journal = id(&journal)?;
+    let key = key("reversal", &caller, &headers)?;
+    let work = wallet
+        .db
+        .run(Wallet::NAME, Some(&caller), caller.request_id, move |cx| {
+            let (key, reason) = (key.clone(), body.reason.clone());
+            Box::pin(async move {
+                let found: Vec<(Uuid, i64)> = sqlx::query_as(
+                "select wallet_id, case type when 'credit' then -amount_cents else amount_cents end
+                 from app.wallet_transactions where journal_id = $1",
+            )
+            .bind(journal)
+            .fetch_all(cx.conn())
+            .await?;
+                if found.is_empty() {
+                    return Err(Error::not_found());
+                }
+                let legs: Vec<Leg> = found
+                    .into_iter()
+                    .map(|(wallet_id, amount_cents)| Leg {
+                        wallet_id,
+                        amount_cents,
+                    })
+                    .collect();
+                let entry = Entry {
+                    kind: "reversal",
+                    key: &key,
+                    reference: Some(&reason),
+                    reverses: Some(journal),
+                    hold: None,
+                    legs: &legs,
+                };
+                entry.post(cx).await
+            })
+        });
+    booked(work.await?)
+}
+
+/// The key of the request as the key of the entry: what is sent again after an accident is still booked once.
+fn key(what: &str, caller: &Member, headers: &HeaderMap) -> Result<String> {
+    let sent = idempotency::key(headers)?.unwrap_or_default();
+    Ok(format!("{what}:{}:{}", caller.id(), digest(sent)))
+}
+
+fn booked(journal_id: Uuid) -> Result<Response> {
+    Ok((StatusCode::CREATED, Json(Booked { journal_id })).into_response())
+}
+
+impl Wallet {
+    async fn balances(&self, caller: &Member) -> Result<Vec<Balance>> {
+        let mut cx = self.db.begin_read(caller.caller()).await?;
+        let rows = sqlx::query(
+            "select w.id, w.currency, w.balance_cents, w.held_cents from app.wallet_accounts w
+             where w.user_id = $1 order by w.currency",
+        )
+        .bind(caller.id())
+        .fetch_all(cx.conn())
+        .await?;
+        let credits: Vec<(Uuid, i64, DateTime<Utc>)> = sqlx::query_as(
+            "select c.wallet_id, c.remaining_cents, c.expires_at from app.wallet_credits c
+             join app.wallet_accounts w on w.id = c.wallet_id
+             where w.user_id = $1 and c.remaining_cents > 0 order by c.expires_at limit 100",
+        )
+        .bind(caller.id())
+        .fetch_all(cx.conn())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let wallet_id: Uuid = row.try_get("id")?;
+                let (balance_cents, held_cents): (i64, i64) =
+                    (row.try_get("balance_cents")?, row.try_get("held_cents")?);
+                let lapsing = credits
+                    .iter()
+                    .filter(|(wallet, ..)| *wallet == wallet_id)
+                    .map(|(_, amount_cents, expires_at)| Lapsing {
+                        amount_cents: *amount_cents,
+                        expires_at: *expires_at,
+                    })
+                    .collect();
+                Ok(Balance {
+                    wallet_id,
+                    currency: row.try_get("currency")?,
+                    balance_cents,
+                    held_cents,
+                    available_cents: balance_cents - held_cents,
+                    lapsing,
+                })
+            })
+            .collect()
+    }
+
+    /// When credits that are given now lapse.
+    pub(super) fn expiry(&self, wanted: Option<DateTime<Utc>>) -> Result<Option<DateTime<Utc>>> {
+        let now = self.clock.now();
+        match (wanted, self.settings.wallet_credit_days) {
+            (Some(wanted), _) if wanted <= now => Err(Error::field(
+                "/expires_at",
+                "range",
+                "must be in the future",
+            )),
+            (Some(wanted), _) => Ok(Some(wanted)),
+            (None, 0) => Ok(None),
+            (None, days) => Ok(Some(now + TimeDelta::days(days.into()))),
+        }
+    }
+}

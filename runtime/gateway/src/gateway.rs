@@ -1,0 +1,109 @@
+//! The trait.
+
+use crate::{
+    billing::{ChangePlan, Invoice, NewPrice, NewSubscription, Price, Subscription},
+    cards::{Card, Customer, NewCustomer, NewSetup, Setup},
+    connect::{
+        Account, AccountLink, BalanceLine, FindAccounts, NewAccount, NewAccountLink, NewReversal,
+        NewTransfer, Reversal, Transfer,
+    },
+    event::{Decoded, Envelope, FindEvents, Undecodable},
+    failure::Failure,
+    key::Key,
+    payment::{Charge, Confirmation, Dispute, FindPayments, NewPayment, Payment},
+    refund::{NewRefund, Refund},
+};
+use std::{future::Future, pin::Pin};
+
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
+
+/// A payment service. What changes something takes a key; what reads takes none. No database transaction may be open
+/// during any of these: the service can take a minute.
+pub trait Gateway: Send + Sync {
+    // Customers and their cards.
+    fn create_customer<'a>(
+        &'a self,
+        key: &'a Key,
+        customer: &'a NewCustomer,
+    ) -> Answer<'a, Customer>;
+    fn create_setup<'a>(&'a self, key: &'a Key, setup: &'a NewSetup) -> Answer<'a, Setup>;
+    fn setup<'a>(&'a self, id: &'a str) -> Answer<'a, Setup>;
+    fn card<'a>(&'a self, id: &'a str) -> Answer<'a, Card>;
+    fn cards<'a>(&'a self, customer: &'a str) -> Answer<'a, Vec<Card>>;
+    fn detach_card<'a>(&'a self, key: &'a Key, id: &'a str) -> Answer<'a, Card>;
+
+    // Payments.
+    fn create_payment<'a>(&'a self, key: &'a Key, payment: &'a NewPayment) -> Answer<'a, Payment>;
+    fn confirm_payment<'a>(
+        &'a self,
+        key: &'a Key,
+        id: &'a str,
+        confirmation: &'a Confirmation,
+    ) -> Answer<'a, Payment>;
+    /// Refused with the payment in the refusal where it can't be canceled any more: it may have succeeded.
+    fn cancel_payment<'a>(&'a self, key: &'a Key, id: &'a str) -> Answer<'a, Payment>;
+    fn payment<'a>(&'a self, id: &'a str) -> Answer<'a, Payment>;
+    /// By listing, newest first; see [`FindPayments`].
+    fn find_payments<'a>(&'a self, query: &'a FindPayments) -> Answer<'a, Vec<Payment>>;
+    fn charge<'a>(&'a self, id: &'a str) -> Answer<'a, Charge>;
+    fn dispute<'a>(&'a self, id: &'a str) -> Answer<'a, Dispute>;
+
+    // Refunds.
+    fn create_refund<'a>(&'a self, key: &'a Key, refund: &'a NewRefund) -> Answer<'a, Refund>;
+    fn refund<'a>(&'a self, id: &'a str) -> Answer<'a, Refund>;
+    /// All of a payment, newest first.
+    fn refunds<'a>(&'a self, payment: &'a str) -> Answer<'a, Vec<Refund>>;
+
+    // Connected accounts.
+    fn create_account<'a>(&'a self, key: &'a Key, account: &'a NewAccount) -> Answer<'a, Account>;
+    /// By listing, newest first.
+    fn find_accounts<'a>(&'a self, query: &'a FindAccounts) -> Answer<'a, Vec<Account>>;
+    fn account<'a>(&'a self, id: &'a str) -> Answer<'a, Account>;
+    fn create_account_link<'a>(
+        &'a self,
+        key: &'a Key,
+        link: &'a NewAccountLink,
+    ) -> Answer<'a, AccountLink>;
+    fn create_transfer<'a>(
+        &'a self,
+        key: &'a Key,
+        transfer: &'a NewTransfer,
+    ) -> Answer<'a, Transfer>;
+    fn transfer<'a>(&'a self, id: &'a str) -> Answer<'a, Transfer>;
+    /// All of a group, newest first.
+    fn transfers<'a>(&'a self, transfer_group: &'a str) -> Answer<'a, Vec<Transfer>>;
+    fn reverse_transfer<'a>(
+        &'a self,
+        key: &'a Key,
+        reversal: &'a NewReversal,
+    ) -> Answer<'a, Reversal>;
+    /// The platform's, or a connected account's.
+    fn balance<'a>(&'a self, account: Option<&'a str>) -> Answer<'a, Vec<BalanceLine>>;
+
+    // Plans.
+    /// Refused if the lookup key is taken.
+    fn create_price<'a>(&'a self, key: &'a Key, price: &'a NewPrice) -> Answer<'a, Price>;
+    fn find_price<'a>(&'a self, lookup_key: &'a str) -> Answer<'a, Option<Price>>;
+    fn create_subscription<'a>(
+        &'a self,
+        key: &'a Key,
+        subscription: &'a NewSubscription,
+    ) -> Answer<'a, Subscription>;
+    fn change_plan<'a>(&'a self, key: &'a Key, change: &'a ChangePlan) -> Answer<'a, Subscription>;
+    fn cancel_at_period_end<'a>(&'a self, key: &'a Key, id: &'a str) -> Answer<'a, Subscription>;
+    /// Undo [`Gateway::cancel_at_period_end`] before the period ends.
+    fn keep_subscription<'a>(&'a self, key: &'a Key, id: &'a str) -> Answer<'a, Subscription>;
+    fn cancel_subscription_now<'a>(&'a self, key: &'a Key, id: &'a str)
+    -> Answer<'a, Subscription>;
+    fn subscription<'a>(&'a self, id: &'a str) -> Answer<'a, Subscription>;
+    /// All of a customer whatever their status, newest first.
+    fn subscriptions<'a>(&'a self, customer: &'a str) -> Answer<'a, Vec<Subscription>>;
+    fn invoice<'a>(&'a self, id: &'a str) -> Answer<'a, Invoice>;
+
+    // Events.
+    /// Oldest first.
+    fn find_events<'a>(&'a self, query: &'a FindEvents) -> Answer<'a, Vec<Envelope>>;
+    fn event<'a>(&'a self, id: &'a str, account: Option<&'a str>) -> Answer<'a, Envelope>;
+    /// What an event is about, in our types.
+    fn decode(&self, event: &Envelope) -> Result<Decoded, Undecodable>;
+}

@@ -1,0 +1,121 @@
+//! Addresses of mail and of the web. Hosts of other scripts are stored in the ASCII form that mail servers and name
+//! servers take (`xn--…`): it cannot be mistaken for another, as Cyrillic letters are for Latin ones.
+
+/// `bücher.example` → `xn--bcher-kva.example`
+pub fn ascii_host(host: &str) -> Option<String> {
+    match url::Host::parse(host).ok()? {
+        url::Host::Domain(domain) => Some(domain),
+        _ => None,
+    }
+}
+
+/// A name with a dot in it, as the public internet has them.
+pub fn is_host(host: &str) -> bool {
+    let last = host.rsplit('.').next().unwrap_or_default();
+    host.contains('.')
+        && host.split('.').all(host_label)
+        && last.starts_with(|c: char| c.is_ascii_alphabetic())
+}
+
+pub fn normal_email(text: &str) -> String {
+    let text = text.trim();
+    let host = |host: &str| ascii_host(host).filter(|_| !host.is_ascii());
+    match text
+        .rsplit_once('@')
+        .map(|(local, domain)| (local, host(domain)))
+    {
+        Some((local, Some(domain))) => format!("{local}@{domain}"),
+        _ => text.to_owned(),
+    }
+}
+
+pub fn email(text: &str) -> bool {
+    let Some((local, domain)) = text.rsplit_once('@') else {
+        return false;
+    };
+    let local_char = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+/=?^_`{|}~.-".contains(&b);
+    text.len() <= 254
+        && (1..=64).contains(&local.len())
+        && local.bytes().all(local_char)
+        && !local.starts_with('.')
+        && !local.ends_with('.')
+        && !local.contains("..")
+        && domain.contains('.')
+        && domain.split('.').all(host_label)
+}
+
+fn host_label(label: &str) -> bool {
+    (1..=63).contains(&label.len())
+        && label
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+}
+
+/// Scheme and host in lower-case ASCII, the rest as it was sent; `www.` alone says that it is a link.
+pub fn normal_url(text: &str) -> String {
+    let text = text.trim();
+    if text
+        .get(..4)
+        .is_some_and(|start| start.eq_ignore_ascii_case("www."))
+    {
+        return normal_url(&format!("https://{text}"));
+    }
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text.to_owned();
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (host, rest) = rest.split_at(end);
+    let is_web = ["https", "http"]
+        .iter()
+        .any(|s| scheme.eq_ignore_ascii_case(s));
+    let is_normal = |c: char| c.is_ascii() && !c.is_ascii_uppercase();
+    if !is_web
+        || host.contains('@')
+        || (scheme.chars().all(is_normal) && host.chars().all(is_normal))
+    {
+        return text.to_owned();
+    }
+    let scheme = scheme.to_ascii_lowercase();
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => {
+            (name, format!(":{port}"))
+        }
+        _ => (host, String::new()),
+    };
+    match url::Host::parse(name) {
+        Ok(host) => format!("{scheme}://{host}{port}{rest}"),
+        Err(_) => text.to_owned(),
+    }
+}
+
+/// Credentials are refused: they would be stored and shown to everyone.
+pub fn url(text: &str, schemes: &[&str]) -> bool {
+    if text.chars().count() > 2000
+        || text
+            .chars()
+            .any(|c| c.is_whitespace() || c.is_control() || "<>\"\\^`{|}".contains(c))
+    {
+        return false;
+    }
+    // The parser forgives `https:example.org` and upper-case schemes; the database's CHECK does not.
+    let Some(scheme) = schemes.iter().find(|s| {
+        text.strip_prefix(**s)
+            .is_some_and(|rest| rest.starts_with("://"))
+    }) else {
+        return false;
+    };
+    url::Url::parse(text).is_ok_and(|url| {
+        url.scheme() == *scheme
+            && url.host_str().is_some_and(|host| !host.is_empty())
+            && !authority(text).is_empty()
+            && !authority(text).contains('@')
+    })
+}
+
+/// As it was sent: the parser drops empty credentials.
+fn authority(text: &str) -> &str {
+    let rest = text.split_once("://").map_or("", |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().unwrap_or_default()
+}

@@ -1,0 +1,348 @@
+//! Pages of people and organisations on social networks: what people paste, and the one address it is stored as.
+//!
+//! `sec.is_social` holds the same addresses in the database; a test compares the two.
+
+use super::address::{ascii_host, is_host};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    Instagram,
+    Facebook,
+    Youtube,
+    Linkedin,
+    X,
+    Tiktok,
+    Mastodon,
+    Threads,
+    Bluesky,
+    Whatsapp,
+    Telegram,
+}
+
+/// One kind of page: `https://<host>/<path><name>`.
+struct Page {
+    host: &'static str,
+    path: &'static str,
+    least: usize,
+    most: usize,
+    /// Beside letters and digits.
+    signs: &'static str,
+}
+
+/// What is known of a network. The first kind of page is that of a bare name, if names are taken.
+struct Data {
+    wants: &'static str,
+    /// These, and what is under them: `www.`, `m.`, `de.`
+    hosts: &'static [&'static str],
+    names: bool,
+    pages: &'static [Page],
+}
+
+const fn page(
+    host: &'static str,
+    path: &'static str,
+    (least, most): (usize, usize),
+    signs: &'static str,
+) -> Page {
+    Page {
+        host,
+        path,
+        least,
+        most,
+        signs,
+    }
+}
+
+const fn data(
+    wants: &'static str,
+    hosts: &'static [&'static str],
+    names: bool,
+    pages: &'static [Page],
+) -> Data {
+    Data {
+        wants,
+        hosts,
+        names,
+        pages,
+    }
+}
+
+static INSTAGRAM: Data = data(
+    "must be an Instagram profile such as @name or https://www.instagram.com/name",
+    &["instagram.com", "instagr.am"],
+    true,
+    &[page("www.instagram.com", "", (1, 30), "._")],
+);
+static FACEBOOK: Data = data(
+    "must be a Facebook page such as @name or https://www.facebook.com/name",
+    &["facebook.com", "fb.com", "fb.me"],
+    true,
+    &[
+        page("www.facebook.com", "", (1, 75), ".-"),
+        page("www.facebook.com", "profile.php?id=", (1, 20), ""),
+        page("www.facebook.com", "people/", (1, 150), ".%/_-"),
+        page("www.facebook.com", "groups/", (1, 150), ".%/_-"),
+        page("www.facebook.com", "pages/", (1, 150), ".%/_-"),
+    ],
+);
+static YOUTUBE: Data = data(
+    "must be a YouTube channel such as @name or https://www.youtube.com/@name",
+    &["youtube.com"],
+    true,
+    &[
+        page("www.youtube.com", "@", (1, 60), "._-"),
+        page("www.youtube.com", "channel/", (1, 60), "_-"),
+        page("www.youtube.com", "c/", (1, 100), "._%-"),
+        page("www.youtube.com", "user/", (1, 100), "._%-"),
+    ],
+);
+static LINKEDIN: Data = data(
+    "must be a LinkedIn page such as https://www.linkedin.com/in/name or https://www.linkedin.com/company/name",
+    &["linkedin.com"],
+    // Of a person or of a company, a name alone does not say.
+    false,
+    &[
+        page("www.linkedin.com", "in/", (1, 150), "._%-"),
+        page("www.linkedin.com", "company/", (1, 150), "._%-"),
+        page("www.linkedin.com", "school/", (1, 150), "._%-"),
+        page("www.linkedin.com", "showcase/", (1, 150), "._%-"),
+    ],
+);
+static X: Data = data(
+    "must be a profile on X such as @name or https://x.com/name",
+    &["x.com", "twitter.com"],
+    true,
+    &[page("x.com", "", (1, 15), "_")],
+);
+static TIKTOK: Data = data(
+    "must be a TikTok profile such as @name or https://www.tiktok.com/@name",
+    &["tiktok.com"],
+    true,
+    &[page("www.tiktok.com", "@", (1, 24), "._")],
+);
+static MASTODON: Data = data(
+    "must be a Mastodon profile such as @name@mastodon.social or https://mastodon.social/@name",
+    &[],
+    false,
+    &[],
+);
+static THREADS: Data = data(
+    "must be a Threads profile such as @name or https://www.threads.com/@name",
+    &["threads.com", "threads.net"],
+    true,
+    &[page("www.threads.com", "@", (1, 30), "._")],
+);
+static BLUESKY: Data = data(
+    "must be a Bluesky profile such as @name.bsky.social or https://bsky.app/profile/name.bsky.social",
+    &["bsky.app"],
+    true,
+    &[page("bsky.app", "profile/", (3, 100), ".:-")],
+);
+static WHATSAPP: Data = data(
+    "must be a WhatsApp number or link such as +41446681800 or https://wa.me/41446681800",
+    &["wa.me", "whatsapp.com"],
+    false,
+    &[
+        page("wa.me", "", (7, 15), ""),
+        page("chat.whatsapp.com", "", (10, 40), ""),
+        page("whatsapp.com", "channel/", (10, 40), ""),
+    ],
+);
+static TELEGRAM: Data = data(
+    "must be a Telegram name or link such as @name or https://t.me/name",
+    &["t.me", "telegram.me", "telegram.dog"],
+    true,
+    &[
+        page("t.me", "", (4, 32), "_"),
+        page("t.me", "+", (10, 40), "_-"),
+        page("t.me", "joinchat/", (10, 40), "_-"),
+    ],
+);
+
+const ALL: [Network; 11] = [
+    Network::Instagram,
+    Network::Facebook,
+    Network::Youtube,
+    Network::Linkedin,
+    Network::X,
+    Network::Tiktok,
+    Network::Mastodon,
+    Network::Threads,
+    Network::Bluesky,
+    Network::Whatsapp,
+    Network::Telegram,
+];
+
+/// First parts of paths that are nobody's name.
+const PAGES_OF_NETWORKS: [&str; 20] = [
+    "about", "accounts", "events", "explore", "hashtag", "help", "home", "i", "intent", "login",
+    "p", "pages", "people", "groups", "reel", "reels", "search", "share", "stories", "watch",
+];
+
+/// What stands between a name and one post or film.
+const POSTS: [&str; 7] = ["p", "photo", "post", "posts", "reel", "status", "video"];
+
+impl Network {
+    fn data(self) -> &'static Data {
+        match self {
+            Network::Instagram => &INSTAGRAM,
+            Network::Facebook => &FACEBOOK,
+            Network::Youtube => &YOUTUBE,
+            Network::Linkedin => &LINKEDIN,
+            Network::X => &X,
+            Network::Tiktok => &TIKTOK,
+            Network::Mastodon => &MASTODON,
+            Network::Threads => &THREADS,
+            Network::Bluesky => &BLUESKY,
+            Network::Whatsapp => &WHATSAPP,
+            Network::Telegram => &TELEGRAM,
+        }
+    }
+
+    pub fn wants(self) -> &'static str {
+        self.data().wants
+    }
+
+    /// The address of the page that a name or link means, if it is one of this network.
+    pub fn address(self, text: &str) -> Option<String> {
+        let text = text.trim();
+        match self {
+            Network::Mastodon => return mastodon(text),
+            Network::Whatsapp => {
+                if let Some(digits) =
+                    super::phone::e164(text).and_then(|n| Some(n.strip_prefix('+')?.to_owned()))
+                {
+                    return Some(format!("https://wa.me/{digits}"));
+                }
+            }
+            _ => {}
+        }
+        match link(text) {
+            Some((host, path)) => self.page(&host, path),
+            None => self.named(text),
+        }
+    }
+
+    fn named(self, text: &str) -> Option<String> {
+        let data = self.data();
+        let name = text.strip_prefix('@').unwrap_or(text);
+        let page = data.pages.first().filter(|_| data.names)?;
+        let name = match self {
+            Network::Bluesky if !name.contains('.') => format!("{name}.bsky.social"),
+            _ => name.to_owned(),
+        };
+        page.of(&name)
+    }
+
+    fn page(self, host: &str, path: &str) -> Option<String> {
+        let data = self.data();
+        let under = |known: &&str| {
+            host == *known
+                || host
+                    .strip_suffix(*known)
+                    .is_some_and(|rest| rest.ends_with('.'))
+        };
+        data.hosts.iter().find(|known| under(known))?;
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let path = path.trim_matches('/');
+        // The two that name the page in the query.
+        let given = |key: &str| {
+            query
+                .split('&')
+                .find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='))
+        };
+        let path = match (self, path) {
+            (Network::Facebook, "profile.php") => format!("profile.php?id={}", given("id")?),
+            (Network::Whatsapp, "send") => given("phone")?.to_owned(),
+            _ => path.to_owned(),
+        };
+        // A country's or a phone's host of the same page; some kinds of pages have a host of their own.
+        let own = data.pages.iter().any(|page| page.host == host);
+        let pages = data.pages.iter().filter(|page| !own || page.host == host);
+        pages
+            .filter(|page| !page.path.is_empty())
+            .find_map(|page| page.of(path.strip_prefix(page.path)?))
+            .or_else(|| {
+                let page = data
+                    .pages
+                    .iter()
+                    .find(|page| page.path.is_empty() && (!own || page.host == host))?;
+                let name = path
+                    .strip_prefix(['@', '+'])
+                    .filter(|_| self != Network::Telegram)
+                    .unwrap_or(&path);
+                let first = name.split('/').next().unwrap_or_default();
+                (!PAGES_OF_NETWORKS.contains(&first))
+                    .then(|| page.of(name))
+                    .flatten()
+            })
+    }
+}
+
+impl Page {
+    fn of(&self, rest: &str) -> Option<String> {
+        let name = match rest.split_once('/').filter(|_| !self.signs.contains('/')) {
+            // Of somebody, but not their page.
+            Some((_, more)) if POSTS.contains(&more.split('/').next().unwrap_or_default()) => {
+                return None;
+            }
+            // What follows a name is a tab of its page.
+            Some((name, _)) => name,
+            None => rest,
+        };
+        let digits = self.host == "wa.me" || self.path.ends_with("id=");
+        let fits = (self.least..=self.most).contains(&name.len())
+            && name.bytes().all(|b| match digits {
+                true => b.is_ascii_digit(),
+                false => b.is_ascii_alphanumeric() || self.signs.as_bytes().contains(&b),
+            });
+        fits.then(|| format!("https://{}/{}{name}", self.host, self.path))
+    }
+}
+
+/// Host in lower case, and what follows it without its fragment. Nothing where it is a name.
+fn link(text: &str) -> Option<(String, &str)> {
+    let text = text.split('#').next().unwrap_or_default();
+    let scheme = text.split_once("://");
+    if scheme.is_some_and(|(scheme, _)| {
+        !["https", "http"]
+            .iter()
+            .any(|s| scheme.eq_ignore_ascii_case(s))
+    }) {
+        // Of no network's host.
+        return Some((String::new(), ""));
+    }
+    let rest = scheme.map_or(text, |(_, rest)| rest);
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (host, path) = rest.split_at(end);
+    let host = host.to_ascii_lowercase();
+    let known = || {
+        ALL.iter()
+            .flat_map(|network| network.data().hosts)
+            .any(|known| host == *known)
+    };
+    let is_link = scheme.is_some() || rest.contains('/') || host.starts_with("www.") || known();
+    is_link.then_some((host, path))
+}
+
+/// `@name@host`, `name@host`, `https://host/@name`, `https://host/users/name`: every server is its own host.
+fn mastodon(text: &str) -> Option<String> {
+    let pair = || text.strip_prefix('@').unwrap_or(text).split_once('@');
+    let (name, host) = match link(text) {
+        Some((host, path)) => {
+            let path = path.split('?').next()?.trim_matches('/');
+            let name = path
+                .strip_prefix('@')
+                .or_else(|| path.strip_prefix("users/"))?;
+            (name.to_owned(), host)
+        }
+        None => pair().map(|(name, host)| (name.to_owned(), host.to_owned()))?,
+    };
+    let host = ascii_host(&host).filter(|host| is_host(host))?;
+    let fits = (1..=60).contains(&name.len())
+        && host.len() <= 200
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    fits.then(|| format!("https://{host}/@{name}"))
+}

@@ -1,0 +1,123 @@
+//! What else is wrong with a body that is refused anyway, so that its sender hears of everything at once.
+//!
+//! A decoder finds every value that is wrong by itself, the database the first rule that is broken. Here the rules
+//! between values and the references are asked as well. Runs after the refusal is certain and in a transaction in
+//! which the caller has proven that they may do this at all, so the usual request pays nothing for it. Whether a value
+//! is taken already is not asked: that is the one thing that only the attempt itself may tell.
+
+use super::refused::{Attempt, unusable_references};
+use crate::{
+    cx::Cx,
+    error::{Error, Result},
+    problem::Item,
+    problems,
+    resource::Answer,
+};
+use serde_json::{Map, Value};
+
+/// Adds what else is wrong. `shown` is the object that is to be changed, as the caller sees it.
+pub(super) async fn complete(
+    cx: &mut Cx,
+    attempt: &Attempt<'_>,
+    shown: Option<&[u8]>,
+    error: Error,
+) -> Result<Error> {
+    if !is_about_values(&error) {
+        return Ok(error);
+    }
+    let found = all(cx, attempt, shown, &error, "").await?;
+    Ok(found.into_iter().fold(error, Error::with_finding))
+}
+
+/// Broken rules and references of the object that stands at `within` in the body that `error` is about.
+pub(super) async fn all(
+    cx: &mut Cx,
+    attempt: &Attempt<'_>,
+    shown: Option<&[u8]>,
+    error: &Error,
+    within: &str,
+) -> Result<Vec<Item>> {
+    let Ok(body) = serde_json::from_slice::<Map<String, Value>>(attempt.body) else {
+        return Ok(Vec::new());
+    };
+    let unsound = members(error, within);
+    let mut found = broken_rules(cx, attempt, shown, &body, &unsound).await?;
+    if let Some(unusable) = unusable_references(cx, attempt).await? {
+        // Of a member that is wrong in another way, that has been said.
+        let is_new = |item: &&Item| {
+            let member = item
+                .pointer
+                .as_deref()
+                .and_then(|pointer| pointer.strip_prefix('/'));
+            member.is_none_or(|member| !unsound.iter().any(|known| known == member))
+        };
+        found.extend(unusable.problem().errors.iter().filter(is_new).cloned());
+    }
+    Ok(found)
+}
+
+/// 422, and 409 for a value that is taken. All others stand for themselves.
+pub(super) fn is_about_values(error: &Error) -> bool {
+    let kind = error.kind();
+    let names_a_value = |item: &Item| item.pointer.is_some() || item.parameter.is_some();
+    [
+        &problems::INVALID,
+        &problems::REFERENCE,
+        &problems::CONFLICT,
+    ]
+    .iter()
+    .any(|known| known.slug == kind.slug)
+        && error.problem().errors.iter().all(names_a_value)
+        && !error.problem().errors.is_empty()
+}
+
+/// Members of the object that something is wrong with: `social_links` for `/social_links/website`.
+fn members(error: &Error, within: &str) -> Vec<String> {
+    let items = error.problem().errors.iter();
+    let pointers = items.filter_map(|item| item.pointer.as_deref());
+    pointers
+        .filter_map(|pointer| pointer.strip_prefix(within)?.strip_prefix('/'))
+        .filter_map(|rest| rest.split('/').next())
+        .map(|segment| segment.replace("~1", "/").replace("~0", "~"))
+        .collect()
+}
+
+/// Rules between the values of the row that would come of it, where all of them are known.
+async fn broken_rules(
+    cx: &mut Cx,
+    attempt: &Attempt<'_>,
+    shown: Option<&[u8]>,
+    body: &Map<String, Value>,
+    unsound: &[String],
+) -> Result<Vec<Item>> {
+    let resource = attempt.endpoint.resource();
+    let rules = || {
+        let all = resource.constraints.iter();
+        all.filter(|constraint| constraint.answer == Answer::Invalid)
+            // The decoder knows formats, and writes a value as it is stored, which the body does not.
+            .filter(|constraint| !constraint.name.ends_with("_format"))
+    };
+    if rules().next().is_none() {
+        return Ok(Vec::new());
+    }
+    let mut row = match shown {
+        Some(shown) => serde_json::from_slice(shown).unwrap_or_default(),
+        None => Map::new(),
+    };
+    row.extend(body.clone());
+    row.retain(|name, _| !unsound.contains(name));
+    let names: Vec<&str> = rules().map(|constraint| constraint.name).collect();
+    let broken: Vec<String> = sqlx::query_scalar("select sec.broken_checks($1, $2, $3, $4, $5)")
+        .bind(resource.plural)
+        .bind(Value::Object(row))
+        .bind(unsound)
+        // A new row has nothing where the body says nothing; of one that exists, not everybody sees everything.
+        .bind(shown.is_none())
+        .bind(names)
+        .fetch_all(cx.conn())
+        .await?;
+    let told = rules().filter(|constraint| broken.iter().any(|name| name == constraint.name));
+    Ok(told
+        .map(|constraint| Item::body(constraint.pointer, "invalid", constraint.detail))
+        .collect())
+}

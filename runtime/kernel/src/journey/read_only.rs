@@ -1,0 +1,154 @@
+//! What a body repeats of the answer that it was made of: ids, times, counters.
+//!
+//! Whoever reads an object, changes a value and sends all of it back, sends these as well. Unchanged they say nothing;
+//! changed they are a mistake, because nothing would come of it.
+
+use crate::{
+    error::Error,
+    input::Node,
+    problem::{Item, Problem},
+    problems,
+    resource::Resource,
+    value::parse_time,
+};
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+/// Properties that a body held and no update takes.
+#[derive(Default)]
+pub(super) struct Repeated(Vec<(String, Node)>);
+
+/// Takes them out of a body. A body that is not even an object stays as it is: that is for others to say.
+pub(super) fn take(resource: &Resource, text: Bytes) -> (Bytes, Repeated) {
+    let Ok(Node::Object(entries)) = Node::parse(&text) else {
+        return (text, Repeated::default());
+    };
+    let (repeated, rest): (Vec<_>, Vec<_>) = entries
+        .into_iter()
+        .partition(|(name, _)| is_read_only(resource, name));
+    if repeated.is_empty() {
+        return (text, Repeated::default());
+    }
+    let mut without = String::with_capacity(text.len());
+    Node::Object(rest).write(&mut without);
+    // What moves by itself may be anything.
+    let repeated = repeated
+        .into_iter()
+        .filter(|(name, _)| resource.fixed.contains(&name.as_str()));
+    (without.into(), Repeated(repeated.collect()))
+}
+
+fn is_read_only(resource: &Resource, name: &str) -> bool {
+    let mut expands = resource.expands.iter();
+    resource.fixed.contains(&name)
+        || resource.moving.contains(&name)
+        || expands.any(|expand| !expand.hidden && expand.name == name)
+}
+
+impl Repeated {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Which of them differ from the object as the caller sees it.
+    pub fn changed(&self, resource: &Resource, shown: &[u8]) -> Option<Error> {
+        let shown: Map<String, Value> = serde_json::from_slice(shown).unwrap_or_default();
+        let mut problem = Problem::new(&problems::INVALID);
+        for (name, given) in &self.0 {
+            let is_same = match shown.get(name) {
+                Some(shown) => is_same(given, shown),
+                None if name == "object" => *given == Node::Text(resource.name.to_owned()),
+                // Programs write null for what they were not given.
+                None => *given == Node::Null,
+            };
+            if !is_same {
+                problem.errors.push(Item::body(
+                    format!("/{name}"),
+                    "read_only",
+                    "cannot be changed by this route: leave it out, or send what it is",
+                ));
+            }
+        }
+        (!problem.errors.is_empty()).then(|| problem.into())
+    }
+}
+
+fn is_same(given: &Node, shown: &Value) -> bool {
+    match (given, shown) {
+        (Node::Null, Value::Null) => true,
+        (Node::Bool(given), Value::Bool(shown)) => given == shown,
+        (Node::Number(given), Value::Number(shown)) => {
+            given == shown || given.as_f64() == shown.as_f64()
+        }
+        (Node::Text(given), Value::String(shown)) => given == shown || is_same_time(given, shown),
+        (Node::List(given), Value::Array(shown)) => {
+            given.len() == shown.len()
+                && given
+                    .iter()
+                    .zip(shown)
+                    .all(|(given, shown)| is_same(given, shown))
+        }
+        (Node::Object(given), Value::Object(shown)) => {
+            let of = |name: &str| given.iter().find(|(key, _)| key == name);
+            given
+                .iter()
+                .all(|(name, given)| is_same(given, shown.get(name).unwrap_or(&Value::Null)))
+                && shown
+                    .iter()
+                    .all(|(name, shown)| shown.is_null() || of(name).is_some())
+        }
+        _ => false,
+    }
+}
+
+/// Many programs keep milliseconds only, or write the zone in another way.
+fn is_same_time(given: &str, shown: &str) -> bool {
+    let time = |text| parse_time(text).map(|time| time.timestamp_millis());
+    time(given).is_some_and(|given| time(shown) == Some(given))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn same(given: &str, shown: &str) -> bool {
+        let given = Node::parse(given.as_bytes()).unwrap();
+        is_same(&given, &serde_json::from_str(shown).unwrap())
+    }
+
+    #[test]
+    fn values_are_the_same_however_a_program_writes_them() {
+        for (given, shown) in [
+            ("null", "null"),
+            ("1.0", "1"),
+            ("4.5", "4.50"),
+            ("\"draft\"", "\"draft\""),
+            (
+                "\"2026-05-01T18:00:00.123Z\"",
+                "\"2026-05-01T18:00:00.123456Z\"",
+            ),
+            ("\"2026-05-01T20:00:00+02:00\"", "\"2026-05-01T18:00:00Z\""),
+            ("[1,2]", "[1,2]"),
+            ("{\"b\":1}", "{\"a\":null,\"b\":1}"),
+            ("{\"a\":null,\"b\":1}", "{\"b\":1}"),
+        ] {
+            assert!(same(given, shown), "{given} {shown}");
+        }
+        for (given, shown) in [
+            ("null", "1"),
+            ("\"1\"", "1"),
+            ("1", "2"),
+            ("true", "1"),
+            (
+                "\"2026-05-01T18:00:00.124Z\"",
+                "\"2026-05-01T18:00:00.123456Z\"",
+            ),
+            ("[1,2]", "[2,1]"),
+            ("[1]", "[1,2]"),
+            ("{\"b\":1}", "{\"a\":2,\"b\":1}"),
+            ("{\"b\":1,\"c\":1}", "{\"b\":1}"),
+        ] {
+            assert!(!same(given, shown), "{given} {shown}");
+        }
+    }
+}

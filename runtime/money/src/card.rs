@@ -1,0 +1,147 @@
+//! What the card processor, Stripe, takes: its units, its smallest step, and its smallest charge.
+//!
+//! From <https://docs.stripe.com/currencies>. Stripe's decimals are not everywhere those of ISO 4217, which rows have:
+//! krónur and Ugandan shillings are written with two decimals that are always zero, ariary without any. Of currencies
+//! with three decimals the last must be 0. Knows nothing of calls.
+
+use crate::{
+    amount::Money,
+    currency::Currency,
+    error::{Error, Result},
+};
+
+/// The smallest amount that a card can be charged more or less, in minor units; it divides every amount of a purchase.
+///
+/// Not only the card's part: fees, shares and refunds are transfers too. If they were rounded finer than transfers are,
+/// each order would leave a rest that nobody can be paid.
+pub fn quantum(currency: Currency) -> u64 {
+    match (currency.code(), currency.exponent()) {
+        ("MGA", _) => 100,
+        (_, 3) => 10,
+        _ => 1,
+    }
+}
+
+/// The smallest charge, where the processor documents one, otherwise the smallest amount there is.
+///
+/// Documented by the currency of the bank account that is paid to. A purchase in another currency has to come up to it
+/// after conversion, which only the processor can tell; it then refuses the charge, and nothing has been paid.
+pub fn minimum(currency: Currency) -> Money {
+    let minor_units = match currency.code() {
+        "USD" | "ARS" | "AUD" | "BRL" | "CAD" | "CHF" | "COP" | "EUR" | "IDR" | "ILS" | "INR"
+        | "JPY" | "KRW" | "NZD" | "PHP" | "RUB" | "SGD" | "ZAR" => 50,
+        "GBP" => 30,
+        "AED" | "MYR" | "PLN" | "RON" => 200,
+        "DKK" => 250,
+        "NOK" | "SEK" => 300,
+        "HKD" => 400,
+        "MXN" | "THB" => 1_000,
+        "CZK" => 1_500,
+        "HUF" => 17_500,
+        "MGA" => 100,
+        _ if currency.exponent() == 3 => 10,
+        _ => 1,
+    };
+    Money::new(minor_units, currency)
+}
+
+/// The number to send.
+pub fn to_processor(money: Money) -> Result<i64> {
+    let quanta = money.quanta()?;
+    let amount = quanta.checked_mul(per_quantum(money.currency()));
+    let amount = amount.ok_or(Error::Overflow)?;
+    i64::try_from(amount).map_err(|_| Error::Overflow)
+}
+
+/// What a number that was sent by the processor means. `code` is in small letters there.
+pub fn from_processor(amount: i64, code: &str) -> Result<Money> {
+    let currency = Currency::parse(&code.to_ascii_uppercase())?;
+    let unit = per_quantum(currency);
+    let read = Money::new(amount, currency);
+    let amount = u64::try_from(amount).map_err(|_| Error::Negative(read))?;
+    // Stripe's own roundings need not be ours: what it tells of dinars may end in another digit than 0.
+    if currency.exponent() == 3 {
+        return Ok(read);
+    }
+    if amount.checked_rem(unit) != Some(0) {
+        let step = i64::try_from(unit).map_err(|_| Error::Overflow)?;
+        return Err(Error::Step {
+            amount: read,
+            step: Money::new(step, currency),
+        });
+    }
+    Money::from_quanta(amount.checked_div(unit).ok_or(Error::Overflow)?, currency)
+}
+
+/// As the processor spells it.
+pub fn code(currency: Currency) -> String {
+    currency.code().to_ascii_lowercase()
+}
+
+/// The processor's units in a quantum.
+fn per_quantum(currency: Currency) -> u64 {
+    match (currency.code(), currency.exponent()) {
+        ("ISK" | "UGX", _) => 100,
+        (_, 3) => 10,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn money(amount: i64, code: &str) -> Money {
+        Money::new(amount, Currency::parse(code).expect(code))
+    }
+
+    #[test]
+    fn what_is_sent_is_in_the_processors_units() {
+        for (ours, theirs) in [
+            (money(1_099, "USD"), 1_099),
+            (money(500, "JPY"), 500),
+            (money(5, "ISK"), 500),
+            (money(5, "UGX"), 500),
+            (money(500, "MGA"), 5),
+            (money(5_120, "KWD"), 5_120),
+        ] {
+            assert_eq!(to_processor(ours), Ok(theirs), "{ours}");
+            let code = code(ours.currency());
+            assert_eq!(from_processor(theirs, &code), Ok(ours), "{ours}");
+        }
+    }
+
+    #[test]
+    fn finer_steps_are_refused() {
+        for (amount, step) in [
+            (money(5_124, "KWD"), money(10, "KWD")),
+            (money(150, "MGA"), money(100, "MGA")),
+        ] {
+            assert_eq!(to_processor(amount), Err(Error::Step { amount, step }));
+        }
+        assert!(matches!(
+            from_processor(550, "isk"),
+            Err(Error::Step { .. })
+        ));
+        assert_eq!(from_processor(5_124, "kwd"), Ok(money(5_124, "KWD")));
+        assert!(matches!(from_processor(-1, "usd"), Err(Error::Negative(_))));
+        assert!(matches!(
+            to_processor(money(i64::MAX, "ISK")),
+            Err(Error::Overflow)
+        ));
+    }
+
+    #[test]
+    fn the_smallest_charge_can_be_charged() {
+        for currency in Currency::all() {
+            let least = minimum(currency);
+            assert!(to_processor(least).is_ok_and(|sent| sent > 0), "{least}");
+        }
+        assert_eq!(minimum(money(0, "GBP").currency()).to_string(), "0.30 GBP");
+        assert_eq!(
+            minimum(money(0, "HUF").currency()).to_string(),
+            "175.00 HUF"
+        );
+        assert_eq!(minimum(money(0, "JPY").currency()).to_string(), "50 JPY");
+    }
+}

@@ -1,0 +1,153 @@
+//! How a purchase is paid, with credits and by card, and how the organizer's part reaches the organizer.
+//!
+//! A card is charged on behalf of the organizer, whose account gets all of it but the application fee. Credits are money
+//! that the platform holds, so where the card's part is less than what the organizer gets, the platform adds the rest.
+//! Knows nothing of how much credit there is.
+
+use crate::{
+    amount::Money,
+    card,
+    currency::Currency,
+    error::{Error, Result},
+};
+
+/// A payment or a refund by where the money is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Funds {
+    pub wallet: Money,
+    pub card: Money,
+}
+
+impl Funds {
+    pub fn none(currency: Currency) -> Self {
+        Self {
+            wallet: Money::zero(currency),
+            card: Money::zero(currency),
+        }
+    }
+
+    pub fn total(&self) -> Result<Money> {
+        self.wallet.plus(self.card)
+    }
+
+    pub fn plus(&self, other: &Self) -> Result<Self> {
+        Ok(Self {
+            wallet: self.wallet.plus(other.wallet)?,
+            card: self.card.plus(other.card)?,
+        })
+    }
+}
+
+/// What is said to the processor besides the charge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Funding {
+    /// Of the card's part, what the platform keeps.
+    pub application_fee: Money,
+    /// What the platform transfers to the organizer besides. One of the two is always zero.
+    pub top_up: Money,
+}
+
+/// Pays `total` with up to `credits`, the rest by card.
+///
+/// The card's part is nothing or at least [`card::minimum`], else it is refused with what to do instead. Where cards
+/// know only steps, credits are used in such steps too, so fewer than offered may be used.
+pub fn pay(total: Money, credits: Money) -> Result<Funds> {
+    let currency = total.currency();
+    // All of it might be charged to the card, and every part of it is smaller.
+    card::to_processor(total)?;
+    let wallet = steps(credits.not_negative()?.min(total)?)?;
+    let card = total.minus(wallet)?;
+    let minimum = card::minimum(currency);
+    if !card.is_zero() && card.compare(minimum)?.is_lt() {
+        let most = total.minus(minimum)?;
+        return Err(Error::CardMinimum {
+            card,
+            minimum,
+            total,
+            credits_at_most: (!most.is_negative()).then_some(most),
+        });
+    }
+    Ok(Funds { wallet, card })
+}
+
+/// The whole steps of an amount.
+fn steps(amount: Money) -> Result<Money> {
+    let quantum = i64::try_from(card::quantum(amount.currency())).map_err(|_| Error::Overflow)?;
+    let rest = amount.amount().checked_rem(quantum).unwrap_or_default();
+    amount.minus(Money::new(rest, amount.currency()))
+}
+
+/// So that the organizer gets `organizer` of a purchase paid like this:
+/// `card − application_fee + top_up = organizer`.
+pub fn funding(paid: &Funds, organizer: Money) -> Result<Funding> {
+    if organizer.not_negative()?.compare(paid.total()?)?.is_gt() {
+        return Err(Error::Unbalanced);
+    }
+    let nothing = Money::zero(organizer.currency());
+    Ok(Funding {
+        application_fee: nothing.max(paid.card.minus(organizer)?)?,
+        top_up: nothing.max(organizer.minus(paid.card)?)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn money(amount: i64, code: &str) -> Money {
+        Money::new(amount, Currency::parse(code).expect(code))
+    }
+
+    fn split(wallet: i64, card: i64, organizer: i64) -> [i64; 2] {
+        let paid = Funds {
+            wallet: money(wallet, "AUD"),
+            card: money(card, "AUD"),
+        };
+        let found = funding(&paid, money(organizer, "AUD")).expect("funding");
+        [found.application_fee, found.top_up].map(Money::amount)
+    }
+
+    #[test]
+    fn the_organizer_gets_the_same_however_it_is_paid() {
+        assert_eq!(split(0, 5_000, 4_690), [310, 0], "by card alone");
+        assert_eq!(split(5_000, 0, 4_690), [0, 4_690], "with credits alone");
+        assert_eq!(split(200, 4_800, 4_690), [110, 0]);
+        assert_eq!(split(310, 4_690, 4_690), [0, 0]);
+        assert_eq!(split(1_000, 4_000, 4_690), [0, 690]);
+    }
+
+    #[test]
+    fn too_little_for_a_card_says_what_to_do() {
+        let pay = |total, credits| pay(money(total, "AUD"), money(credits, "AUD"));
+        let funds = |wallet, card| {
+            Ok(Funds {
+                wallet: money(wallet, "AUD"),
+                card: money(card, "AUD"),
+            })
+        };
+        assert_eq!(pay(1_000, 0), funds(0, 1_000));
+        assert_eq!(pay(1_000, 950), funds(950, 50));
+        assert_eq!(pay(1_000, 9_999), funds(1_000, 0));
+        assert_eq!(pay(0, 500), funds(0, 0));
+        assert_eq!(
+            pay(1_000, 951).map_err(|error| error.to_string()),
+            Err("0.49 AUD is less than a card can be charged (0.50 AUD); \
+                 use 10.00 AUD of credits, or at most 9.50 AUD"
+                .to_owned())
+        );
+        assert_eq!(
+            pay(40, 10).map_err(|error| error.to_string()),
+            Err("0.30 AUD is less than a card can be charged (0.50 AUD); \
+                 use 0.40 AUD of credits"
+                .to_owned())
+        );
+        assert!(matches!(pay(40, -1), Err(Error::Negative(_))));
+    }
+
+    #[test]
+    fn credits_are_used_in_steps() {
+        let paid = pay(money(5_120, "KWD"), money(1_234, "KWD")).expect("funds");
+        assert_eq!(paid.wallet, money(1_230, "KWD"));
+        assert_eq!(paid.card, money(3_890, "KWD"));
+    }
+}

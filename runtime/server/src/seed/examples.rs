@@ -1,0 +1,83 @@
+//! What stands in the examples of the API document while the demonstration world is served: its rows, instead of
+//! objects that are nowhere. So what the document shows can be tried out as it is.
+
+use sha2::{Digest, Sha256};
+
+/// An entity, and the row that stands for it: what belongs to Olga or what she may see, where there is such a row.
+pub const ROWS: &[(&str, &str)] = &[
+    ("attendance", "0199f7ee-2b58-7e7a-8592-597122f5c55f"),
+    ("business", "0199e004-53c8-7406-8c24-c62b622429cf"),
+    ("check_in", "0199e004-c6c8-7d1f-8ae3-e1eb0ad0a30a"),
+    ("city", "0199da0e-6342-7483-8a51-5e232ce74369"),
+    ("commission_rule", "0199e004-44c8-7410-8e2b-50bdda0bc877"),
+    ("community", "0199e004-54e0-706d-8769-01dc8792eabd"),
+    ("community_member", "0199f7fa-5c48-7504-8ad4-ac6aa93cef3f"),
+    ("country", "0199d418-820d-7723-8541-ef0b2909e59b"),
+    ("device", "0199e004-e0b8-7de5-8c9f-1baa0f46a2b9"),
+    ("event", "0199e004-e220-7ecb-869e-e644acffa727"),
+    ("follow", "0199e129-d8b8-784b-88de-c6ad4bc5a939"),
+    ("fraud_flag", "0199e004-44f0-7da2-873d-26a194f0b3e4"),
+    ("grant_announcement", "0199e004-50d0-726d-8300-ff72ecdd94df"),
+    ("institution", "0199e004-53c8-7cab-812e-3e350d73be7d"),
+    ("lead", "0199e005-45f8-7534-89f0-faeee124b78d"),
+    ("like", "0199f7ee-30a8-731a-83f1-9d33d0705dba"),
+    ("media", "0199e005-7370-7c53-8284-a579ffee2760"),
+    ("notification", "0199e00a-6380-772a-8633-5c2c541db055"),
+    (
+        "notification_delivery",
+        "0199e004-51c0-7b56-8233-d701e65fce7e",
+    ),
+    (
+        "notification_preference",
+        "0199e00a-6380-778f-8096-0bcbb0be4430",
+    ),
+    ("order", "0199f7ee-2f90-7172-8cc6-c26ea13659cb"),
+    ("order_item", "0199f800-7d30-7495-8d7b-dd6ea15620d1"),
+    ("organization", "0199e004-53c8-776c-895c-64a422120431"),
+    ("plan", "0199e004-4590-7227-8830-c50563304701"),
+    ("promotion", "0199e004-5e18-706e-8449-91f25f2420b5"),
+    ("referral", "0199e004-7fd8-73ce-8527-bf3536ab607b"),
+    ("revenue_share", "0199e004-4450-79a3-8188-9cb815311541"),
+    ("review", "0199e005-2500-736a-8657-7e0c6cd89fee"),
+    ("role_assignment", "0199e004-4478-706d-8fd2-16713b7c6ce2"),
+    ("service_request", "0199e004-cb28-751b-8eb6-9dfeeff4425b"),
+    ("ticket", "019acf27-77f0-7928-816b-8d18804b37d6"),
+    ("ticket_type", "0199e00a-71b8-7d2f-8cea-90417f3215db"),
+    ("user", "0199c000-0000-7000-8000-000000000003"),
+    ("venue", "0199e004-5530-708d-8373-ef803ef38cb0"),
+    ("waitlist_entry", "0199f7ee-27c0-7be4-8d94-96e59d49185d"),
+    ("wallet_account", "0199e004-7fd8-78fc-818f-f82c2f089471"),
+    ("wallet_hold", "0199e004-4478-7ff4-823b-e2ca33ac6450"),
+    ("wallet_journal", "0199e004-7fd8-7ef5-8b89-6c359d6b8d5b"),
+    ("wallet_transaction", "0199e004-bbd8-7a2a-80cc-38c6fc8deddd"),
+];
+
+/// An example of the document, and what is to stand there instead.
+pub fn of_the_demonstration() -> Vec<(String, String)> {
+    let rows = ROWS
+        .iter()
+        .map(|(entity, id)| (example_id(entity), (*id).to_owned()));
+    let others = [
+        // The account that may change most of it, with the password of all of them.
+        ("ana@example.org", "olga_organiser@example.org"),
+        // As every row is before its first change.
+        ("\\\"3-9f2c4e1ab07d5583\\\"", "\\\"1\\\""),
+        ("\\\"3\\\"", "\\\"1\\\""),
+    ];
+    rows.chain(others.map(|(one, other)| (one.to_owned(), other.to_owned())))
+        .collect()
+}
+
+/// As the generator makes it of the name of an entity.
+fn example_id(entity: &str) -> String {
+    let hash: String = Sha256::digest(entity)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!(
+        "019caddd-0f20-7{}-a{}-{}",
+        &hash[0..3],
+        &hash[3..6],
+        &hash[6..18]
+    )
+}

@@ -1,0 +1,146 @@
+//! Prices, subscriptions and invoices.
+
+use crate::{
+    client::{Client, part},
+    convert,
+    list::{self, PAGE},
+    payments::{currency, expand, metadata, read},
+};
+use gateway::{
+    ChangePlan, Failure, Interval, Invoice, Key, NewPrice, NewSubscription, Price, Proration,
+    Subscription,
+};
+use stripe_billing::{
+    invoice::RetrieveInvoice,
+    subscription::{
+        CancelSubscription, CreateSubscription, CreateSubscriptionItems,
+        CreateSubscriptionPaymentBehavior, ListSubscription, ListSubscriptionStatus,
+        RetrieveSubscription, UpdateSubscription, UpdateSubscriptionItems,
+        UpdateSubscriptionProrationBehavior,
+    },
+};
+use stripe_client_core::StripeRequest;
+use stripe_product::price::{
+    CreatePrice, CreatePriceProductData, CreatePriceRecurring, CreatePriceRecurringInterval,
+    ListPrice,
+};
+
+pub async fn create_price(client: &Client, key: &Key, new: &NewPrice) -> Result<Price, Failure> {
+    let interval = match new.interval {
+        Interval::Day => CreatePriceRecurringInterval::Day,
+        Interval::Week => CreatePriceRecurringInterval::Week,
+        Interval::Month => CreatePriceRecurringInterval::Month,
+        Interval::Year => CreatePriceRecurringInterval::Year,
+    };
+    let request = CreatePrice::new(currency(new.currency)?)
+        .unit_amount(new.amount)
+        .lookup_key(&new.lookup_key)
+        .product_data(CreatePriceProductData::new(&new.product_name))
+        .recurring(CreatePriceRecurring::new(interval))
+        .metadata(metadata(&new.metadata));
+    read(client.change(key, request).await?, convert::price)
+}
+
+pub async fn find_price(client: &Client, lookup_key: &str) -> Result<Option<Price>, Failure> {
+    let page = |after: Option<String>| {
+        let request = ListPrice::new()
+            .lookup_keys([lookup_key.to_owned()])
+            .active(true)
+            .limit(PAGE);
+        match after {
+            Some(after) => request.starting_after(after).build(),
+            None => request.build(),
+        }
+    };
+    let items = list::all(client, None, page).await?;
+    let first = items.first().map(|text| list::item(text, convert::price));
+    first.transpose()
+}
+
+pub async fn create(
+    client: &Client,
+    key: &Key,
+    new: &NewSubscription,
+) -> Result<Subscription, Failure> {
+    let mut item = CreateSubscriptionItems::new();
+    item.price = Some(new.price.clone());
+    let mut request = CreateSubscription::new()
+        .customer(&new.customer)
+        .items([item])
+        .metadata(metadata(&new.metadata))
+        .expand(expand(&["latest_invoice.confirmation_secret"]));
+    request = match &new.payment_method {
+        Some(method) => request
+            .default_payment_method(method)
+            .off_session(true)
+            .payment_behavior(CreateSubscriptionPaymentBehavior::AllowIncomplete),
+        None => request.payment_behavior(CreateSubscriptionPaymentBehavior::DefaultIncomplete),
+    };
+    if let Some(days) = new.trial_days {
+        request = request.trial_period_days(days);
+    }
+    read(client.change(key, request).await?, convert::subscription)
+}
+
+pub async fn change_plan(
+    client: &Client,
+    key: &Key,
+    change: &ChangePlan,
+) -> Result<Subscription, Failure> {
+    let mut item = UpdateSubscriptionItems::new();
+    // With its id, or the new price would come beside the old one.
+    item.id = Some(change.item.clone());
+    item.price = Some(change.price.clone());
+    let proration = match change.proration {
+        Proration::NextInvoice => UpdateSubscriptionProrationBehavior::CreateProrations,
+        Proration::InvoiceNow => UpdateSubscriptionProrationBehavior::AlwaysInvoice,
+        Proration::None => UpdateSubscriptionProrationBehavior::None,
+    };
+    let request = UpdateSubscription::new(part(&change.subscription)?)
+        .items([item])
+        .proration_behavior(proration);
+    read(client.change(key, request).await?, convert::subscription)
+}
+
+pub async fn set_cancel_at_period_end(
+    client: &Client,
+    key: &Key,
+    id: &str,
+    cancel: bool,
+) -> Result<Subscription, Failure> {
+    let request = UpdateSubscription::new(part(id)?).cancel_at_period_end(cancel);
+    read(client.change(key, request).await?, convert::subscription)
+}
+
+pub async fn cancel_now(client: &Client, key: &Key, id: &str) -> Result<Subscription, Failure> {
+    let request = CancelSubscription::new(part(id)?);
+    read(client.change(key, request).await?, convert::subscription)
+}
+
+pub async fn subscription(client: &Client, id: &str) -> Result<Subscription, Failure> {
+    let request = RetrieveSubscription::new(part(id)?);
+    read(client.read(request).await?, convert::subscription)
+}
+
+pub async fn subscriptions(client: &Client, customer: &str) -> Result<Vec<Subscription>, Failure> {
+    let page = |after: Option<String>| {
+        let request = ListSubscription::new()
+            .customer(customer)
+            .status(ListSubscriptionStatus::All)
+            .limit(PAGE);
+        match after {
+            Some(after) => request.starting_after(after).build(),
+            None => request.build(),
+        }
+    };
+    let items = list::all(client, None, page).await?;
+    let all = items
+        .iter()
+        .map(|text| list::item(text, convert::subscription));
+    all.collect()
+}
+
+pub async fn invoice(client: &Client, id: &str) -> Result<Invoice, Failure> {
+    let request = RetrieveInvoice::new(part(id)?).expand(expand(&["payments"]));
+    read(client.read(request).await?, convert::invoice)
+}

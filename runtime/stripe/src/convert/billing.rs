@@ -1,0 +1,122 @@
+//! Prices, subscriptions and invoices.
+
+use super::{Converted, currency, id, metadata, time, unknown};
+use gateway::{Interval, Invoice, InvoiceStatus, Price, Private, Subscription, SubscriptionStatus};
+use stripe_shared as shared;
+use stripe_types::Expandable;
+
+pub fn price(from: shared::Price) -> Converted<Price> {
+    let recurring = from.recurring.as_ref();
+    // "Every three months" is none of our intervals.
+    let single = recurring.filter(|recurring| recurring.interval_count == 1);
+    Ok(Price {
+        product: id(&from.product),
+        currency: currency(&from.currency)?,
+        interval: single.and_then(|recurring| interval(&recurring.interval)),
+        id: from.id.to_string(),
+        lookup_key: from.lookup_key,
+        amount: from.unit_amount,
+        active: from.active,
+    })
+}
+
+fn interval(from: &shared::RecurringInterval) -> Option<Interval> {
+    use shared::RecurringInterval as Theirs;
+    match from {
+        Theirs::Day => Some(Interval::Day),
+        Theirs::Week => Some(Interval::Week),
+        Theirs::Month => Some(Interval::Month),
+        Theirs::Year => Some(Interval::Year),
+        _ => None,
+    }
+}
+
+pub fn subscription(from: shared::Subscription) -> Converted<Subscription> {
+    use shared::SubscriptionStatus as Theirs;
+    let status = match &from.status {
+        Theirs::Incomplete => SubscriptionStatus::Incomplete,
+        Theirs::IncompleteExpired => SubscriptionStatus::IncompleteExpired,
+        Theirs::Trialing => SubscriptionStatus::Trialing,
+        Theirs::Active => SubscriptionStatus::Active,
+        Theirs::PastDue => SubscriptionStatus::PastDue,
+        Theirs::Unpaid => SubscriptionStatus::Unpaid,
+        Theirs::Paused => SubscriptionStatus::Paused,
+        Theirs::Canceled => SubscriptionStatus::Canceled,
+        other => return Err(unknown("a subscription", other)),
+    };
+    // Ours have one item. One with more was changed by hand, and whose period it is can't be told.
+    let [item] = from.items.data.as_slice() else {
+        return Err("a subscription that has not exactly one item".to_owned());
+    };
+    let invoice = from.latest_invoice.as_ref();
+    let secret = invoice
+        .and_then(Expandable::as_object)
+        .and_then(|invoice| invoice.confirmation_secret.as_ref())
+        .map(|secret| Private::new(secret.client_secret.clone()));
+    Ok(Subscription {
+        status,
+        customer: id(&from.customer),
+        item: item.id.to_string(),
+        price: item.price.id.to_string(),
+        current_period_start: time(item.current_period_start)?,
+        current_period_end: time(item.current_period_end)?,
+        canceled_at: from.canceled_at.map(time).transpose()?,
+        ended_at: from.ended_at.map(time).transpose()?,
+        trial_end: from.trial_end.map(time).transpose()?,
+        latest_invoice: invoice.map(invoice_id).transpose()?,
+        client_secret: secret,
+        created: time(from.created)?,
+        metadata: metadata(from.metadata),
+        id: from.id.to_string(),
+        cancel_at_period_end: from.cancel_at_period_end,
+        livemode: from.livemode,
+    })
+}
+
+/// An invoice that is only a preview has no id.
+fn invoice_id(from: &Expandable<shared::Invoice>) -> Converted<String> {
+    present(from.id().as_ref())
+}
+
+fn present(id: Option<&shared::InvoiceId>) -> Converted<String> {
+    let id = id.ok_or("an invoice without an id")?;
+    Ok(id.to_string())
+}
+
+pub fn invoice(from: shared::Invoice) -> Converted<Invoice> {
+    use shared::InvoiceStatus as Theirs;
+    let status = match &from.status {
+        Some(Theirs::Draft) => InvoiceStatus::Draft,
+        Some(Theirs::Open) => InvoiceStatus::Open,
+        Some(Theirs::Paid) => InvoiceStatus::Paid,
+        Some(Theirs::Uncollectible) => InvoiceStatus::Uncollectible,
+        Some(Theirs::Void) => InvoiceStatus::Void,
+        Some(other) => return Err(unknown("an invoice", other)),
+        None => return Err("an invoice without a status".to_owned()),
+    };
+    let parent = from.parent.as_ref();
+    let details = parent.and_then(|parent| parent.subscription_details.as_ref());
+    let payments = from.payments.as_ref().map(|list| list.data.as_slice());
+    // The one that paid it, or else the one that is meant to.
+    let payments = payments.unwrap_or_default();
+    let paid = payments.iter().find(|payment| payment.status == "paid");
+    let payment = paid.or_else(|| payments.iter().find(|payment| payment.is_default));
+    Ok(Invoice {
+        status,
+        id: present(from.id.as_ref())?,
+        customer: from.customer.as_ref().map(id),
+        subscription: details.map(|details| id(&details.subscription)),
+        payment: payment
+            .and_then(|paid| paid.payment.payment_intent.as_ref())
+            .map(id),
+        currency: currency(&from.currency)?,
+        billing_reason: from
+            .billing_reason
+            .as_ref()
+            .map(|reason| reason.as_str().to_owned()),
+        created: time(from.created)?,
+        amount_due: from.amount_due,
+        amount_paid: from.amount_paid,
+        livemode: from.livemode,
+    })
+}

@@ -1,0 +1,92 @@
+//! One HTTP exchange in plain types, so that a program or a test can stand in for the network.
+
+use std::{fmt, future::Future, pin::Pin};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Method {
+    Get,
+    Post,
+    Delete,
+}
+
+/// A request as it leaves. `Debug` shows neither headers (the secret key) nor parameters (customers).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Request {
+    pub method: Method,
+    /// `/v1/payment_intents?limit=100`.
+    pub path_and_query: String,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// Form-encoded, sorted by name: the same call is the same bytes. Empty if there is none.
+    pub body: String,
+}
+
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+/// Why there is no reply. Only `Refused` promises that the other side saw nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TransportFailure {
+    TimedOut,
+    /// The connection ended after the request began to be sent.
+    Broken,
+    /// There was no connection.
+    Refused,
+}
+
+pub type Exchanged<'a> = Pin<Box<dyn Future<Output = Result<Reply, TransportFailure>> + Send + 'a>>;
+
+pub trait Exchange: Send + Sync {
+    /// Once; whoever calls sees to trying again and to the time it may take.
+    fn exchange<'a>(&'a self, request: &'a Request) -> Exchanged<'a>;
+}
+
+impl Method {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+impl Request {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        find(&self.headers, name)
+    }
+
+    /// Without the query.
+    pub fn path(&self) -> &str {
+        self.path_and_query.split('?').next().unwrap_or_default()
+    }
+}
+
+impl Reply {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        find(&self.headers, name)
+    }
+}
+
+fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let mut named = headers
+        .iter()
+        .filter(|(other, _)| other.eq_ignore_ascii_case(name));
+    named.next().map(|(_, value)| value.as_str())
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method.as_str(), self.path())
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} with {} bytes", self.status, self.body.len())
+    }
+}

@@ -1,0 +1,378 @@
+//! Accounts, transfers, plans and events.
+
+use super::{
+    calls::{answers, aud, created},
+    objects::{self, list, with},
+    script::{Script, key},
+};
+use crate::Method;
+use chrono::TimeDelta;
+use gateway::*;
+use serde_json::json;
+
+/// Method, path and parameters, percent-decoded.
+fn sent(script: &Script, index: usize) -> (Method, String, Vec<String>) {
+    let request = &script.seen()[index];
+    let query = request
+        .path_and_query
+        .split_once('?')
+        .map(|(_, query)| query);
+    let form = query.unwrap_or(&request.body);
+    let pairs = url::form_urlencoded::parse(form.as_bytes());
+    let pairs = pairs.map(|(name, value)| format!("{name}={value}"));
+    (request.method, request.path().to_owned(), pairs.collect())
+}
+
+#[tokio::test]
+async fn accounts() {
+    let script = answers(&[objects::account("acct_1", "org1")]);
+    let new = NewAccount {
+        owner: "org1".into(),
+        country: "AU".into(),
+        email: None,
+        metadata: Metadata::new(),
+    };
+    let account = script
+        .gateway()
+        .create_account(&key("acct:org1"), &new)
+        .await
+        .unwrap();
+    let (method, path, body) = sent(&script, 0);
+    assert_eq!((method, path.as_str()), (Method::Post, "/v1/accounts"));
+    let expected = [
+        "capabilities[card_payments][requested]=true",
+        "capabilities[transfers][requested]=true",
+        "country=AU",
+        "metadata[owner_id]=org1",
+        "type=express",
+    ];
+    assert_eq!(body, expected);
+    assert_eq!(account.owner.as_deref(), Some("org1"));
+    assert_eq!(
+        (
+            account.charges_enabled,
+            account.payouts_enabled,
+            account.transfers_active
+        ),
+        (true, false, true)
+    );
+    assert_eq!(account.requirements_due, ["external_account"]);
+    assert_eq!(
+        account.disabled_reason.as_deref(),
+        Some("requirements.past_due")
+    );
+    assert_eq!(account.default_currency, Some(aud()));
+
+    // What is not said is not allowed.
+    let bare = json!({"id": "acct_1", "object": "account"});
+    let script = answers(&[bare]);
+    let account = script.gateway().account("acct_1").await.unwrap();
+    assert!(!account.charges_enabled && !account.payouts_enabled && !account.transfers_active);
+
+    let others = [
+        objects::account("acct_2", "org2"),
+        objects::account("acct_1", "org1"),
+    ];
+    let script = answers(&[list(&others, false)]);
+    let query = FindAccounts {
+        owner: "org1".into(),
+        created_since: created(),
+    };
+    let found = script.gateway().find_accounts(&query).await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].id, "acct_1");
+
+    let link = json!({
+        "object": "account_link", "created": 1, "expires_at": 1_790_000_300, "url": "https://connect.example/x",
+    });
+    let script = answers(&[link]);
+    let new = NewAccountLink {
+        account: "acct_1".into(),
+        refresh_url: "https://example.org/again".into(),
+        return_url: "https://example.org/done".into(),
+    };
+    let link = script
+        .gateway()
+        .create_account_link(&key("link:1"), &new)
+        .await
+        .unwrap();
+    assert_eq!(link.url.expose(), "https://connect.example/x");
+    let (_, path, body) = sent(&script, 0);
+    assert_eq!(path, "/v1/account_links");
+    assert!(
+        body.contains(&"type=account_onboarding".to_owned()),
+        "{body:?}"
+    );
+}
+
+#[tokio::test]
+async fn transfers_and_balances() {
+    let script = answers(&[objects::transfer("tr_1"), objects::reversal()]);
+    let new = NewTransfer {
+        amount: 2500,
+        currency: aud(),
+        destination: "acct_1".into(),
+        transfer_group: Some("o1".into()),
+        source_charge: Some("ch_1".into()),
+        description: None,
+        metadata: Metadata::from([("order_id".into(), "o1".into())]),
+    };
+    let transfer = script
+        .gateway()
+        .create_transfer(&key("tr:o1"), &new)
+        .await
+        .unwrap();
+    assert_eq!((transfer.amount, transfer.amount_reversed), (2500, 1000));
+    let expected = [
+        "amount=2500",
+        "currency=aud",
+        "destination=acct_1",
+        "metadata[order_id]=o1",
+        "source_transaction=ch_1",
+        "transfer_group=o1",
+    ];
+    assert_eq!(sent(&script, 0).2, expected);
+    let new = NewReversal {
+        transfer: "tr_1".into(),
+        amount: 900,
+        refund_application_fee: false,
+        metadata: Metadata::new(),
+    };
+    let reversal = script
+        .gateway()
+        .reverse_transfer(&key("trr:1"), &new)
+        .await
+        .unwrap();
+    assert_eq!((reversal.amount, reversal.transfer.as_str()), (900, "tr_1"));
+    let (_, path, body) = sent(&script, 1);
+    assert_eq!(
+        (path.as_str(), body),
+        (
+            "/v1/transfers/tr_1/reversals",
+            vec!["amount=900".to_owned()]
+        )
+    );
+
+    let script = answers(&[
+        objects::transfer("tr_1"),
+        list(&[objects::transfer("tr_1")], false),
+    ]);
+    let one = script.gateway().transfer("tr_1").await.unwrap();
+    assert_eq!(script.gateway().transfers("o1").await.unwrap(), [one]);
+
+    let balance = json!({
+        "object": "balance", "livemode": false,
+        "available": [{"amount": 700, "currency": "usd"}, {"amount": -50, "currency": "aud"}],
+        "pending": [{"amount": 2250, "currency": "aud"}],
+    });
+    let script = answers(&[balance.clone(), balance]);
+    let lines = script.gateway().balance(Some("acct_1")).await.unwrap();
+    let line = |currency: &str, available, pending| BalanceLine {
+        currency: Currency::new(currency).unwrap(),
+        available,
+        pending,
+    };
+    assert_eq!(lines, [line("AUD", -50, 2250), line("USD", 700, 0)]);
+    script.gateway().balance(None).await.unwrap();
+    let accounts: Vec<_> = script
+        .seen()
+        .iter()
+        .map(|seen| seen.header("stripe-account").map(str::to_owned))
+        .collect();
+    assert_eq!(accounts, [Some("acct_1".to_owned()), None]);
+}
+
+#[tokio::test]
+async fn prices() {
+    let script = answers(&[
+        objects::price(),
+        list(&[objects::price()], false),
+        list(&[], false),
+    ]);
+    let new = NewPrice {
+        lookup_key: "pro_month".into(),
+        product_name: "Pro".into(),
+        amount: 4900,
+        currency: aud(),
+        interval: Interval::Month,
+        metadata: Metadata::new(),
+    };
+    let price = script
+        .gateway()
+        .create_price(&key("price:pro_month"), &new)
+        .await
+        .unwrap();
+    assert_eq!(
+        (price.amount, price.interval),
+        (Some(4900), Some(Interval::Month))
+    );
+    let expected = [
+        "currency=aud",
+        "lookup_key=pro_month",
+        "product_data[name]=Pro",
+        "recurring[interval]=month",
+        "unit_amount=4900",
+    ];
+    assert_eq!(sent(&script, 0).2, expected);
+    assert_eq!(
+        script.gateway().find_price("pro_month").await.unwrap(),
+        Some(price)
+    );
+    assert!(
+        sent(&script, 1)
+            .2
+            .contains(&"lookup_keys[0]=pro_month".to_owned())
+    );
+    assert_eq!(script.gateway().find_price("none").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn subscriptions() {
+    let mut first = objects::invoice();
+    first["confirmation_secret"] =
+        json!({"client_secret": "pi_9_secret_1", "type": "payment_intent"});
+    let waiting = with(
+        objects::subscription(),
+        json!({"status": "incomplete", "latest_invoice": first}),
+    );
+    let script = answers(&[waiting, objects::subscription()]);
+    let mut new = NewSubscription {
+        customer: "cus_1".into(),
+        price: "price_1".into(),
+        payment_method: None,
+        trial_days: Some(14),
+        metadata: Metadata::new(),
+    };
+    let waiting = script
+        .gateway()
+        .create_subscription(&key("sub:1"), &new)
+        .await
+        .unwrap();
+    assert_eq!(waiting.status, SubscriptionStatus::Incomplete);
+    assert_eq!(waiting.client_secret.unwrap().expose(), "pi_9_secret_1");
+    assert_eq!(waiting.latest_invoice.as_deref(), Some("in_1"));
+    let expected = [
+        "customer=cus_1",
+        "expand[0]=latest_invoice.confirmation_secret",
+        "items[0][price]=price_1",
+        "payment_behavior=default_incomplete",
+        "trial_period_days=14",
+    ];
+    assert_eq!(sent(&script, 0).2, expected);
+
+    new.payment_method = Some("pm_1".into());
+    let active = script
+        .gateway()
+        .create_subscription(&key("sub:2"), &new)
+        .await
+        .unwrap();
+    assert_eq!(
+        (active.status, active.item.as_str()),
+        (SubscriptionStatus::Active, "si_1")
+    );
+    assert_eq!(active.current_period_start, created());
+    assert_eq!(active.current_period_end, created() + TimeDelta::days(30));
+    let body = sent(&script, 1).2;
+    for pair in [
+        "default_payment_method=pm_1",
+        "off_session=true",
+        "payment_behavior=allow_incomplete",
+    ] {
+        assert!(body.contains(&pair.to_owned()), "{pair}");
+    }
+
+    let script = answers(&vec![objects::subscription(); 5]);
+    let gateway = script.gateway();
+    let change = ChangePlan {
+        subscription: "sub_1".into(),
+        item: "si_1".into(),
+        price: "price_2".into(),
+        proration: Proration::InvoiceNow,
+    };
+    gateway.change_plan(&key("plan:1"), &change).await.unwrap();
+    gateway
+        .cancel_at_period_end(&key("end:1"), "sub_1")
+        .await
+        .unwrap();
+    gateway
+        .keep_subscription(&key("keep:1"), "sub_1")
+        .await
+        .unwrap();
+    gateway
+        .cancel_subscription_now(&key("now:1"), "sub_1")
+        .await
+        .unwrap();
+    gateway.subscription("sub_1").await.unwrap();
+    let bodies: Vec<Vec<String>> = (0..3).map(|index| sent(&script, index).2).collect();
+    assert_eq!(
+        bodies[0],
+        [
+            "items[0][id]=si_1",
+            "items[0][price]=price_2",
+            "proration_behavior=always_invoice"
+        ]
+    );
+    assert_eq!(bodies[1], ["cancel_at_period_end=true"]);
+    assert_eq!(bodies[2], ["cancel_at_period_end=false"]);
+    let (method, path, _) = sent(&script, 3);
+    assert_eq!(
+        (method, path.as_str()),
+        (Method::Delete, "/v1/subscriptions/sub_1")
+    );
+    assert_eq!(script.seen()[3].header("idempotency-key"), Some("now:1"));
+
+    let script = answers(&[list(&[objects::subscription()], false), objects::invoice()]);
+    assert_eq!(
+        script.gateway().subscriptions("cus_1").await.unwrap().len(),
+        1
+    );
+    assert!(sent(&script, 0).2.contains(&"status=all".to_owned()));
+    let invoice = script.gateway().invoice("in_1").await.unwrap();
+    assert_eq!(
+        (invoice.status, invoice.amount_paid),
+        (InvoiceStatus::Paid, 4900)
+    );
+    assert_eq!(invoice.subscription.as_deref(), Some("sub_1"));
+    assert_eq!(invoice.payment.as_deref(), Some("pi_9"));
+}
+
+#[tokio::test]
+async fn events_are_listed_oldest_first_and_none_hides_another() {
+    let strange = objects::event(
+        "evt_2",
+        "charge.succeeded",
+        &json!({"id": "ch_1", "object": "charge"}),
+    );
+    let newest = objects::event("evt_3", "refund.created", &objects::refund());
+    let oldest = objects::event("evt_1", "moon.risen", &json!({}));
+    let script = answers(&[
+        list(&[newest, strange], true),
+        list(std::slice::from_ref(&oldest), false),
+        oldest,
+    ]);
+    let gateway = script.gateway();
+    let query = FindEvents {
+        created_since: created(),
+        undelivered: true,
+        kinds: vec!["refund.created".into(), "charge.succeeded".into()],
+        account: Some("acct_1".into()),
+    };
+    let events = gateway.find_events(&query).await.unwrap();
+    let ids: Vec<&str> = events.iter().map(|event| event.id.as_str()).collect();
+    assert_eq!(ids, ["evt_1", "evt_2", "evt_3"]);
+    let expected = [
+        "created[gte]=1790000000",
+        "delivery_success=false",
+        "limit=100",
+        "types[0]=refund.created",
+        "types[1]=charge.succeeded",
+    ];
+    assert_eq!(sent(&script, 0).2, expected);
+    assert!(
+        sent(&script, 1)
+            .2
+            .contains(&"starting_after=evt_2".to_owned())
+    );
+    assert_eq!(script.seen()[1].header("stripe-account"), Some("acct_1"));
+    assert_eq!(gateway.event("evt_1", None).await.unwrap(), events[0]);
+}

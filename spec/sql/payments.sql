@@ -1,0 +1,65 @@
+-- Payments: what Stripe reports comes late, twice and in any order, so a status never goes back; and the faults of the
+-- books that must never show a row.
+
+-- How far a payment has come. A row never returns to a status of lower rank.
+create function app.payment_rank(p_status text) returns int
+  language sql immutable parallel safe set search_path = '' as $$
+  select case p_status
+    when 'created' then 0 when 'requires_action' then 1 when 'processing' then 2 when 'failed' then 3 when 'cancelled' then 4
+    else 5
+  end
+$$;
+alter function app.payment_rank(text) owner to <app>_owner;
+revoke execute on function app.payment_rank(text) from public;
+grant execute on function app.payment_rank(text) to <app>_job;
+
+-- Declined is not the end: another card may be tried, so it goes back to asking the buyer and to processing. Paid and
+-- cancelled are ends; money that has come in can only be refunded.
+create function app.forbid_payment_going_back() returns trigger
+  language plpgsql set search_path = '' as $$
+begin
+  if app.payment_rank(old.status) >= 4 and app.payment_rank(new.status) < app.payment_rank(old.status) then
+    raise exception 'a payment that is % does not become %', old.status, new.status
+      using errcode = '23514', constraint = 'transactions_status_goes_on';
+  end if;
+  return new;
+end
+$$;
+alter function app.forbid_payment_going_back() owner to <app>_owner;
+revoke execute on function app.forbid_payment_going_back() from public;
+
+create trigger status_goes_on before update of status on app.transactions
+  for each row when (old.status is distinct from new.status) execute function app.forbid_payment_going_back();
+
+-- What must be empty, at any moment.
+create view app.payment_faults with (security_invoker = true) as
+  select 'paid by card without a payment' as fault, 'order' as entity_type, o.id as entity_id
+  from app.orders o
+  where o.card_cents > 0 and o.state in ('paid', 'part_refunded', 'refunded')
+    and not exists (
+      select from app.transactions t where t.order_id = o.id and t.status in ('succeeded', 'part_refunded', 'refunded')
+    )
+  union all
+  select 'a payment that bought nothing', 'transaction', t.id
+  from app.transactions t join app.orders o on o.id = t.order_id
+  where t.status in ('succeeded', 'part_refunded', 'refunded') and o.state in ('pending', 'expired', 'cancelled')
+  union all
+  select 'paid is not what was ordered', 'transaction', t.id
+  from app.transactions t join app.orders o on o.id = t.order_id
+  where t.amount_cents <> o.card_cents or t.currency <> o.currency
+  union all
+  select 'refunded without a refund', 'transaction', t.id
+  from app.transactions t
+  where t.order_id is not null
+    and t.refunded_cents > (
+      select coalesce(sum(r.card_cents), 0) from app.refunds r where r.order_id = t.order_id and r.state <> 'failed'
+    )
+  union all
+  select 'more sent to the host than its part', 'order', o.id
+  from app.orders o
+  join (
+    select x.order_id, sum(case when x.kind in ('top_up', 'dispute_return') then x.amount_cents else -x.amount_cents end) as net
+    from app.transfers x where x.order_id is not null and x.state = 'succeeded' group by 1
+  ) s on s.order_id = o.id
+  where o.card_cents - o.application_fee_cents + s.net not between 0 and o.organizer_cents;
+alter view app.payment_faults owner to <app>_counter;

@@ -1,0 +1,347 @@
+-- Stock: how many tickets of a type are held back for orders that are not paid, and how many are sold. The rows of
+-- ticket types are the busiest of all, so they are changed last in a transaction, and in the order of their ids.
+
+-- Offers what is free of a type to those who wait for it, first come first served: a place is held for each of them, for
+-- as long as the type says, and they take it by ordering. Offers that are over are let go of first. Called by whoever
+-- frees stock, in the same transaction, by whoever is about to take some, and by a job. How many were offered.
+create function app.offer_places(p_type uuid) returns int
+  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+declare
+  v_type record;
+  v_over int := 0;
+  v_free bigint;
+  v_next uuid[] := '{}';
+  v_entry uuid;
+begin
+  if not exists (
+    select from app.waitlist_entries w
+    where w.offered_type_id = p_type and w.state = 'offered' and (w.offer_expires_at <= now() or w.status <> 'active')
+  ) and not exists (
+    select from app.waitlist_entries w join app.ticket_types t on t.id = p_type and t.event_id = w.event_id
+    where w.state = 'waiting' and w.status = 'active' and (w.ticket_type_id is null or w.ticket_type_id = p_type)
+  ) then
+    return 0;
+  end if;
+  select t.event_id, t.capacity - t.held - t.sold as free, t.sales_end, t.waitlist_minutes,
+    t.status = 'active' and (t.sales_start is null or t.sales_start <= now()) and (t.sales_end is null or t.sales_end > now()) as on_sale
+  into v_type from app.ticket_types t where t.id = p_type for no key update;
+  -- Entries that somebody else has locked are left to them: nobody is waited for while the type is locked.
+  with over as (
+    select w.id from app.waitlist_entries w
+    where w.offered_type_id = p_type and w.state = 'offered' and (w.offer_expires_at <= now() or w.status <> 'active')
+    for no key update skip locked
+  ), ended as (
+    update app.waitlist_entries w set state = 'expired', offered_type_id = null, offer_expires_at = null
+    from over where w.id = over.id returning w.id
+  )
+  select count(*) into v_over from ended;
+  v_free := case when v_type.on_sale then v_type.free + v_over else 0 end;
+  if v_free > 0 then
+    v_free := least(v_free, app.room_of_event(v_type.event_id) + v_over);
+  end if;
+  if v_free > 0 then
+    with next as (
+      select w.id, e.starts_at from app.waitlist_entries w
+      join app.users u on u.id = w.user_id and u.status = 'active'
+      join app.events e on e.id = w.event_id and e.state = 'published' and e.status = 'active' and e.starts_at > now()
+      where w.event_id = v_type.event_id and w.state = 'waiting' and w.status = 'active'
+        and (w.ticket_type_id is null or w.ticket_type_id = p_type)
+      order by w.position, w.id limit v_free for no key update of w skip locked
+    ), offered as (
+      update app.waitlist_entries w set state = 'offered', offered_type_id = p_type,
+        offer_expires_at = least(now() + make_interval(mins => v_type.waitlist_minutes), v_type.sales_end, next.starts_at)
+      from next where w.id = next.id returning w.id
+    )
+    select coalesce(array_agg(o.id), '{}') into v_next from offered o;
+  end if;
+  update app.ticket_types t set held = t.held - v_over + cardinality(v_next)
+  where t.id = p_type and v_over <> cardinality(v_next);
+  foreach v_entry in array v_next loop
+    perform jobs.tell('tickets.place_offered', 'waitlist_entry', v_entry, '{}');
+  end loop;
+  return cardinality(v_next);
+end
+$$;
+alter function app.offer_places(uuid) owner to <app>_owner;
+revoke execute on function app.offer_places(uuid) from public;
+grant execute on function app.offer_places(uuid) to <app>_job;
+
+-- How many more an event takes that has a capacity of its own. Who asks is alone with it until the end of the transaction;
+-- where somebody else is, none are left for now, and who waits for nobody asks again later.
+create function app.room_of_event(p_event uuid) returns bigint
+  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+declare
+  v_capacity int;
+begin
+  select e.capacity into v_capacity from app.events e where e.id = p_event;
+  if v_capacity is null then
+    return 9999999999;
+  end if;
+  if not pg_try_advisory_xact_lock(hashtextextended('capacity:' || p_event::text, 0)) then
+    return 0;
+  end if;
+  return v_capacity - (select coalesce(sum(t.held + t.sold), 0) from app.ticket_types t where t.event_id = p_event);
+end
+$$;
+alter function app.room_of_event(uuid) owner to <app>_owner;
+revoke execute on function app.room_of_event(uuid) from public;
+grant execute on function app.room_of_event(uuid) to <app>_job;
+
+-- Everybody who takes tickets of an event with a capacity of its own comes through here first, one after the other.
+create function app.wait_for_event(p_event uuid) returns void
+  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+begin
+  perform pg_advisory_xact_lock(hashtextextended('capacity:' || e.id::text, 0))
+  from app.events e where e.id = p_event and e.capacity is not null;
+end
+$$;
+alter function app.wait_for_event(uuid) owner to <app>_owner;
+revoke execute on function app.wait_for_event(uuid) from public;
+grant execute on function app.wait_for_event(uuid) to <app>_job;
+
+-- Holds tickets back for an order, or none at all: refused with the types of which there are fewer left, or with the room
+-- that the event has left. Who waited before has what is free first; a place that is offered to the buyer is used up.
+create function app.hold_tickets(p_order uuid) returns void
+  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+declare
+  v_order record;
+  v_item record;
+  v_own int;
+  v_need int;
+  v_needed int := 0;
+  v_lacking uuid[] := '{}';
+  v_room bigint;
+begin
+  select o.user_id, o.event_id, e.capacity is not null as is_limited into v_order
+  from app.orders o join app.events e on e.id = o.event_id where o.id = p_order;
+  perform app.wait_for_event(v_order.event_id);
+  -- Of an event with a capacity of its own, who waits for another type waits for the same room.
+  for v_item in
+    select t.id, i.order_id is not null as is_ordered from app.ticket_types t
+    left join app.order_items i on i.ticket_type_id = t.id and i.order_id = p_order
+    where t.event_id = v_order.event_id and (v_order.is_limited or i.order_id is not null) order by t.id
+  loop
+    if v_order.is_limited and v_item.is_ordered then
+      -- Rows of types are locked in the order of their ids.
+      perform from app.ticket_types t where t.id = v_item.id for no key update;
+    end if;
+    perform app.offer_places(v_item.id);
+  end loop;
+  for v_item in
+    select i.ticket_type_id, i.quantity from app.order_items i where i.order_id = p_order order by i.ticket_type_id
+  loop
+    with own as (
+      select w.id from app.waitlist_entries w
+      where w.user_id = v_order.user_id and w.offered_type_id = v_item.ticket_type_id and w.state = 'offered'
+        and w.status = 'active' and w.offer_expires_at > now()
+      order by w.position, w.id limit v_item.quantity for no key update
+    ), taken as (
+      update app.waitlist_entries w set state = 'taken', offered_type_id = null, offer_expires_at = null
+      from own where w.id = own.id returning w.id
+    )
+    select count(*) into v_own from taken;
+    v_need := v_item.quantity - v_own;
+    v_needed := v_needed + v_need;
+    update app.ticket_types t set held = t.held + v_need
+    where t.id = v_item.ticket_type_id and t.held + t.sold + v_need <= t.capacity;
+    if not found then
+      v_lacking := array_append(v_lacking, v_item.ticket_type_id);
+    end if;
+  end loop;
+  if v_lacking <> '{}' then
+    raise exception 'sold out' using errcode = '23514', constraint = 'ticket_types_sold_out', detail = array_to_string(v_lacking, ' ');
+  end if;
+  v_room := app.room_of_event(v_order.event_id);
+  if v_room < 0 then
+    raise exception 'sold out' using errcode = '23514', constraint = 'events_sold_out', detail = greatest(v_room + v_needed, 0)::text;
+  end if;
+end
+$$;
+alter function app.hold_tickets(uuid) owner to <app>_owner;
+revoke execute on function app.hold_tickets(uuid) from public;
+grant execute on function app.hold_tickets(uuid) to <app>_job;
+
+-- What was held back is sold.
+create function app.sell_held_tickets(p_order uuid) returns void
+  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+declare
+  v_item record;
+begin
+  for v_item in
+    select i.ticket_type_id, i.quantity from app.order_items i where i.order_id = p_order order by i.ticket_type_id
+  loop
+    update app.ticket_types t set held = t.held - v_item.quantity, sold = t.sold + v_item.quantity
+    where t.id = v_item.ticket_type_id;
+  end loop;
+end
+$$;
+alter function app.sell_held_tickets(uuid) owner to <app>_owner;
+revoke execute on function app.sell_held_tickets(uuid) from public;
+grant execute on function app.sell_held_tickets(uuid) to <app>_job;
+
+-- Of an order that is no longer pending; its tickets go back on sale.
+create function app.release_tickets(p_order uuid) returns void
+  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+declare
+  v_item record;
+begin
+  for v_item in
+    select i.ticket_type_id, i.quantity from app.order_items i where i.order_id = p_order order by i.ticket_type_id
+  loop
+    update app.ticket_types t set held = t.held - v_item.quantity where t.id = v_item.ticket_type_id;
+    perform app.offer_places(v_item.ticket_type_id);
+  end loop;
+end
+$$;
+alter function app.release_tickets(uuid) owner to <app>_owner;
+revoke execute on function app.release_tickets(uuid) from public;
+grant execute on function app.release_tickets(uuid) to <app>_job;
+
+-- Gives tickets back: those of a refund, which nobody has given back before. How many.
+create function app.return_tickets(p_refund uuid) returns int
+  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+declare
+  v_type record;
+  v_count int := 0;
+begin
+  for v_type in
+    with given_back as (
+      update app.tickets t set state = 'refunded'
+      where t.refund_id = p_refund and t.state in ('valid', 'checked_in') returning t.ticket_type_id
+    )
+    select g.ticket_type_id, count(*)::int as quantity from given_back g group by 1 order by 1
+  loop
+    update app.ticket_types t set sold = t.sold - v_type.quantity where t.id = v_type.ticket_type_id;
+    perform app.offer_places(v_type.ticket_type_id);
+    v_count := v_count + v_type.quantity;
+  end loop;
+  return v_count;
+end
+$$;
+alter function app.return_tickets(uuid) owner to <app>_owner;
+revoke execute on function app.return_tickets(uuid) from public;
+grant execute on function app.return_tickets(uuid) to <app>_job;
+
+-- Lets go of orders that were not paid in time: credits and tickets are free again. Those that somebody is paying for
+-- at this moment are left to them. Their ids.
+create function app.expire_orders(p_limit int) returns setof uuid
+  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+declare
+  v_orders uuid[];
+  v_hold uuid;
+  v_type record;
+begin
+  with due as (
+    select o.id from app.orders o where o.state = 'pending' and o.expires_at <= now()
+    order by o.expires_at, o.id limit p_limit for update skip locked
+  ), expired as (
+    update app.orders o set state = 'expired' from due where o.id = due.id returning o.id
+  )
+  select coalesce(array_agg(e.id), '{}') into v_orders from expired e;
+  for v_hold in
+    select o.wallet_hold_id from app.orders o join app.wallet_holds h on h.id = o.wallet_hold_id
+    where o.id = any (v_orders) order by h.wallet_id, h.id
+  loop
+    perform app.release_hold(v_hold, 'voided');
+  end loop;
+  for v_type in
+    select i.ticket_type_id, sum(i.quantity)::int as quantity from app.order_items i
+    where i.order_id = any (v_orders) group by 1 order by 1
+  loop
+    update app.ticket_types t set held = t.held - v_type.quantity where t.id = v_type.ticket_type_id;
+    perform app.offer_places(v_type.ticket_type_id);
+  end loop;
+  return query select unnest(v_orders);
+end
+$$;
+alter function app.expire_orders(int) owner to <app>_owner;
+revoke execute on function app.expire_orders(int) from public;
+grant execute on function app.expire_orders(int) to <app>_job;
+
+-- Who comes first has the smaller position, also of two who join at the same moment: the second one waits for the first.
+create function app.waitlist_position() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  perform pg_advisory_xact_lock(hashtextextended('waitlist:' || new.event_id::text, 0));
+  select coalesce(max(w.position), 0) + 1 into new.position from app.waitlist_entries w where w.event_id = new.event_id;
+  return new;
+end
+$$;
+alter function app.waitlist_position() owner to <app>_counter;
+revoke execute on function app.waitlist_position() from public;
+
+create trigger waitlist_entries_position
+  before insert on app.waitlist_entries
+  for each row when (new.position is null) execute function app.waitlist_position();
+
+-- A ticket that is used, given back or somebody else's is not offered any more, whoever has made it so.
+create function app.end_transfers() returns trigger
+  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+begin
+  update app.ticket_transfers x set state = 'expired', decided_at = now() where x.ticket_id = new.id and x.state = 'offered';
+  return null;
+end
+$$;
+alter function app.end_transfers() owner to <app>_owner;
+revoke execute on function app.end_transfers() from public;
+
+create trigger tickets_end_transfers
+  after update of state, refund_id, holder_id on app.tickets
+  for each row when (new.state <> 'valid' or new.refund_id is not null or new.holder_id <> old.holder_id)
+  execute function app.end_transfers();
+
+-- A ticket is let in once: whoever scans it first, whatever the scanners think.
+create view app.ticket_faults with (security_invoker = true) as
+  select 'held is not what pending orders and offers are for' as fault, 'ticket_type' as entity_type, t.id as entity_id
+  from app.ticket_types t
+  left join (
+    select i.ticket_type_id, sum(i.quantity) as total from app.order_items i
+    join app.orders o on o.id = i.order_id where o.state = 'pending' group by 1
+  ) s on s.ticket_type_id = t.id
+  left join (
+    select w.offered_type_id, count(*) as total from app.waitlist_entries w where w.state = 'offered' group by 1
+  ) w on w.offered_type_id = t.id
+  where t.held <> coalesce(s.total, 0) + coalesce(w.total, 0)
+  union all
+  select 'sold is not the number of tickets', 'ticket_type', t.id
+  from app.ticket_types t
+  left join (
+    select k.ticket_type_id, count(*) as total from app.tickets k where k.state in ('valid', 'checked_in') group by 1
+  ) s on s.ticket_type_id = t.id
+  where t.sold <> coalesce(s.total, 0)
+  union all
+  select 'oversold', 'ticket_type', t.id from app.ticket_types t where t.held + t.sold > t.capacity
+  union all
+  select 'offered and not to be handed on', 'ticket_transfer', x.id
+  from app.ticket_transfers x join app.tickets k on k.id = x.ticket_id
+  where x.state = 'offered' and (k.state <> 'valid' or k.refund_id is not null or k.holder_id <> x.from_id)
+  union all
+  select 'paid without its tickets', 'order', o.id
+  from app.orders o
+  where o.state = 'paid'
+    and (select coalesce(sum(i.quantity), 0) from app.order_items i where i.order_id = o.id)
+      <> (select count(*) from app.tickets k where k.order_id = o.id and k.state in ('valid', 'checked_in'))
+  union all
+  select 'tickets without payment', 'order', o.id
+  from app.orders o
+  where o.state in ('pending', 'expired', 'cancelled', 'refunded')
+    and exists (select from app.tickets k where k.order_id = o.id and k.state in ('valid', 'checked_in'))
+  union all
+  select 'owed and not on its way back', 'order', o.id
+  from app.orders o
+  where o.state = 'refund_pending'
+    and not exists (select from app.refunds r where r.order_id = o.id and r.state in ('pending', 'succeeded'))
+  union all
+  select 'refunded is not the sum of the refunds', 'order', o.id
+  from app.orders o
+  left join (
+    select r.order_id, sum(r.amount_cents) as total, sum(r.card_cents) as card from app.refunds r where r.state = 'succeeded' group by 1
+  ) s on s.order_id = o.id
+  where o.refunded_cents <> coalesce(s.total, 0) or o.refunded_card_cents <> coalesce(s.card, 0)
+  union all
+  select 'a hold of an order that is not pending', 'order', o.id
+  from app.orders o join app.wallet_holds h on h.id = o.wallet_hold_id
+  where o.state <> 'pending' and h.state = 'pending'
+  union all
+  select 'let in twice', 'ticket', c.ticket_id from app.check_ins c where c.result = 'ok' group by c.ticket_id having count(*) > 1;
+alter view app.ticket_faults owner to <app>_counter;

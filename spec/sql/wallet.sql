@@ -1,0 +1,368 @@
+-- The ledger: every movement of credits is a journal of legs that add up to nothing, and balances are what the legs
+-- add up to. These functions are the one way to book; they work as the module `wallet` whoever calls them, and only
+-- modules may.
+
+-- The account of a member in a currency, made when it is first needed.
+create function app.wallet_of(p_user uuid, p_currency text) returns uuid
+  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+declare
+  v_wallet uuid;
+begin
+  select w.id into v_wallet from app.wallet_accounts w
+  where w.user_id = p_user and w.kind = 'user' and w.currency = p_currency;
+  if v_wallet is null then
+    insert into app.wallet_accounts (user_id, kind, currency) values (p_user, 'user', p_currency)
+    on conflict do nothing;
+    select w.id into strict v_wallet from app.wallet_accounts w
+    where w.user_id = p_user and w.kind = 'user' and w.currency = p_currency;
+  end if;
+  return v_wallet;
+end
+$$;
+alter function app.wallet_of(uuid,text) owner to <app>_owner;
+revoke execute on function app.wallet_of(uuid,text) from public;
+grant execute on function app.wallet_of(uuid,text) to <app>_job;
+
+-- An account of the platform itself, or of what it owes somebody. Of the busy ones no balance is kept: everybody
+-- would wait for its row.
+create function app.system_wallet(p_kind text, p_owner_type text, p_owner uuid, p_currency text) returns uuid
+  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+declare
+  v_wallet uuid;
+begin
+  loop
+    select w.id into v_wallet from app.wallet_accounts w
+    where w.user_id is null and w.kind = p_kind and w.currency = p_currency
+      and w.owner_type is not distinct from p_owner_type and w.owner_id is not distinct from p_owner;
+    exit when v_wallet is not null;
+    insert into app.wallet_accounts (owner_type, owner_id, kind, currency, track_balance)
+    values (p_owner_type, p_owner, p_kind, p_currency, p_kind = 'promo_budget')
+    on conflict do nothing;
+  end loop;
+  return v_wallet;
+end
+$$;
+alter function app.system_wallet(text,text,uuid,text) owner to <app>_owner;
+revoke execute on function app.system_wallet(text,text,uuid,text) from public;
+grant execute on function app.system_wallet(text,text,uuid,text) to <app>_job;
+
+-- Books one entry. `p_legs` is a list of {"wallet_id", "amount_cents"}, positive for a credit. The same key books
+-- once and answers with the same journal; with other legs it is refused. Accounts are changed in the order of their
+-- ids, so that two entries never wait for each other. With `p_hold` the debit of its account takes what was set
+-- aside, and the rest of that is free again.
+create function app.post_journal(p_kind text, p_key text, p_reference text, p_reverses uuid, p_hold uuid, p_legs jsonb) returns uuid
+  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+declare
+  v_journal uuid;
+  v_hold app.wallet_holds;
+  v_leg record;
+  v_legs int := 0;
+  v_seq bigint;
+  v_balance bigint;
+begin
+  insert into app.wallet_journals (kind, idempotency_key, reference, reverses_id)
+  values (p_kind, p_key, p_reference, p_reverses)
+  on conflict (idempotency_key) do nothing returning id into v_journal;
+  if v_journal is null then
+    select j.id into v_journal from app.wallet_journals j
+    where j.idempotency_key = p_key and j.kind = p_kind and j.reverses_id is not distinct from p_reverses
+      and (
+        select jsonb_agg(jsonb_build_array(t.wallet_id, case t.type when 'credit' then t.amount_cents else -t.amount_cents end)
+          order by t.wallet_id, t.type, t.amount_cents)
+        from app.wallet_transactions t where t.journal_id = j.id
+      ) = (
+        select jsonb_agg(jsonb_build_array(l.wallet_id, l.amount_cents)
+          order by l.wallet_id, case when l.amount_cents > 0 then 'credit' else 'debit' end, abs(l.amount_cents))
+        from jsonb_to_recordset(p_legs) l(wallet_id uuid, amount_cents bigint)
+      );
+    if v_journal is null then
+      raise exception 'the key books another entry' using errcode = '23505', constraint = 'wallet_journals_key_reused';
+    end if;
+    return v_journal;
+  end if;
+  if p_hold is not null then
+    update app.wallet_holds h set state = 'posted', journal_id = v_journal
+    where h.id = p_hold and h.state = 'pending' and h.expires_at > now() returning h.* into v_hold;
+    if not found then
+      raise exception 'the hold is over' using errcode = '23514', constraint = 'wallet_holds_over';
+    end if;
+  end if;
+  for v_leg in
+    select w.id, w.kind, w.currency, w.track_balance, w.frozen_at, l.amount_cents as amount
+    from jsonb_to_recordset(p_legs) l(wallet_id uuid, amount_cents bigint)
+    join app.wallet_accounts w on w.id = l.wallet_id
+    order by w.id, l.amount_cents
+  loop
+    v_legs := v_legs + 1;
+    v_seq := null;
+    v_balance := null;
+    if v_leg.frozen_at is not null and v_leg.amount < 0 then
+      raise exception 'the account is frozen' using errcode = '23514', constraint = 'wallet_accounts_frozen';
+    end if;
+    if v_leg.track_balance then
+      update app.wallet_accounts w set balance_cents = w.balance_cents + v_leg.amount, last_seq = w.last_seq + 1,
+        held_cents = w.held_cents - case when v_leg.amount < 0 and w.id = v_hold.wallet_id then v_hold.amount_cents else 0 end
+      where w.id = v_leg.id returning w.last_seq, w.balance_cents into v_seq, v_balance;
+    end if;
+    insert into app.wallet_transactions (wallet_id, journal_id, amount_cents, currency, type, reference, seq, balance_after_cents)
+    values (v_leg.id, v_journal, abs(v_leg.amount), v_leg.currency, case when v_leg.amount > 0 then 'credit' else 'debit' end,
+      p_reference, v_seq, v_balance);
+    if v_leg.kind = 'user' and v_leg.amount < 0 and p_kind <> 'expiry' then
+      perform app.use_credits(v_leg.id, -v_leg.amount);
+    end if;
+    if v_leg.id = v_hold.wallet_id and v_leg.amount < 0 then
+      if -v_leg.amount > v_hold.amount_cents then
+        raise exception 'more than was set aside' using errcode = '23514', constraint = 'wallet_holds_amount';
+      end if;
+      v_hold := null;
+    end if;
+  end loop;
+  if v_legs < 2 or v_legs <> jsonb_array_length(p_legs) then
+    raise exception 'an entry has two legs or more, of accounts that exist' using errcode = '23503', constraint = 'wallet_journals_legs';
+  end if;
+  if v_hold.id is not null then
+    raise exception 'no leg takes from the hold' using errcode = '23514', constraint = 'wallet_holds_amount';
+  end if;
+  return v_journal;
+end
+$$;
+alter function app.post_journal(text,text,text,uuid,uuid,jsonb) owner to <app>_owner;
+revoke execute on function app.post_journal(text,text,text,uuid,uuid,jsonb) from public;
+grant execute on function app.post_journal(text,text,text,uuid,uuid,jsonb) to <app>_job;
+
+-- What is spent comes out of credits that lapse, the soonest first.
+create function app.use_credits(p_wallet uuid, p_amount bigint) returns void
+  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+declare
+  v_left bigint := p_amount;
+  v_credit record;
+begin
+  for v_credit in
+    select c.id, c.remaining_cents from app.wallet_credits c
+    where c.wallet_id = p_wallet and c.remaining_cents > 0
+    order by c.expires_at, c.id for update
+  loop
+    exit when v_left = 0;
+    update app.wallet_credits c set remaining_cents = c.remaining_cents - least(v_left, v_credit.remaining_cents)
+    where c.id = v_credit.id;
+    v_left := v_left - least(v_left, v_credit.remaining_cents);
+  end loop;
+end
+$$;
+alter function app.use_credits(uuid,bigint) owner to <app>_owner;
+revoke execute on function app.use_credits(uuid,bigint) from public;
+grant execute on function app.use_credits(uuid,bigint) to <app>_job;
+
+-- Credits that lapse: books them, and remembers until when.
+create function app.grant_credits(p_kind text, p_key text, p_reference text, p_from uuid, p_to uuid, p_amount bigint, p_expires timestamptz) returns uuid
+  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+declare
+  v_journal uuid;
+begin
+  v_journal := app.post_journal(p_kind, p_key, p_reference, null, null, jsonb_build_array(
+    jsonb_build_object('wallet_id', p_from, 'amount_cents', -p_amount),
+    jsonb_build_object('wallet_id', p_to, 'amount_cents', p_amount)));
+  if p_expires is not null then
+    insert into app.wallet_credits (wallet_id, journal_id, amount_cents, remaining_cents, currency, expires_at)
+    select w.id, v_journal, p_amount, p_amount, w.currency, p_expires from app.wallet_accounts w where w.id = p_to
+    on conflict (journal_id) do nothing;
+  end if;
+  return v_journal;
+end
+$$;
+alter function app.grant_credits(text,text,text,uuid,uuid,bigint,timestamptz) owner to <app>_owner;
+revoke execute on function app.grant_credits(text,text,text,uuid,uuid,bigint,timestamptz) from public;
+grant execute on function app.grant_credits(text,text,text,uuid,uuid,bigint,timestamptz) to <app>_job;
+
+-- Takes back what is left of credits whose time is over; what is set aside for a purchase waits for that. How many.
+create function app.expire_credits(p_limit int) returns int
+  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+declare
+  v_credit record;
+  v_amount bigint;
+  v_done int := 0;
+begin
+  for v_credit in
+    select c.id, c.wallet_id, c.currency from app.wallet_credits c
+    where c.remaining_cents > 0 and c.expires_at <= now()
+    order by c.wallet_id, c.expires_at, c.id limit p_limit
+  loop
+    -- First the account, as whoever spends has it: then nobody changes the credit.
+    perform from app.wallet_accounts w where w.id = v_credit.wallet_id for update;
+    select least(c.remaining_cents, w.balance_cents - w.held_cents) into v_amount
+    from app.wallet_credits c join app.wallet_accounts w on w.id = c.wallet_id
+    where c.id = v_credit.id for update of c;
+    continue when coalesce(v_amount, 0) <= 0;
+    perform app.post_journal('expiry', 'expiry:' || v_credit.id || ':' || (
+        select w.last_seq from app.wallet_accounts w where w.id = v_credit.wallet_id),
+      'lapsed', null, null, jsonb_build_array(
+        jsonb_build_object('wallet_id', v_credit.wallet_id, 'amount_cents', -v_amount),
+        jsonb_build_object('wallet_id', app.system_wallet('platform_cash', null, null, v_credit.currency), 'amount_cents', v_amount)));
+    update app.wallet_credits c set remaining_cents = c.remaining_cents - v_amount where c.id = v_credit.id;
+    v_done := v_done + 1;
+  end loop;
+  return v_done;
+end
+$$;
+alter function app.expire_credits(int) owner to <app>_owner;
+revoke execute on function app.expire_credits(int) from public;
+grant execute on function app.expire_credits(int) to <app>_job;
+
+create function app.available_credits(p_wallet uuid) returns bigint
+  language plpgsql stable set search_path = '' set app.job = 'wallet' as $$
+begin
+  return (
+    select case when w.frozen_at is null then w.balance_cents - w.held_cents else 0 end
+    from app.wallet_accounts w where w.id = p_wallet
+  );
+end
+$$;
+alter function app.available_credits(uuid) owner to <app>_owner;
+revoke execute on function app.available_credits(uuid) from public;
+grant execute on function app.available_credits(uuid) to <app>_job;
+
+-- Sets credits aside; refused by the account's own check if they are not there.
+create function app.hold_credits(p_wallet uuid, p_amount bigint, p_reference text, p_expires timestamptz) returns uuid
+  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+declare
+  v_hold uuid;
+begin
+  insert into app.wallet_holds (wallet_id, amount_cents, currency, reference, expires_at)
+  select w.id, p_amount, w.currency, p_reference, p_expires from app.wallet_accounts w where w.id = p_wallet
+  returning id into strict v_hold;
+  update app.wallet_accounts w set held_cents = w.held_cents + p_amount where w.id = p_wallet;
+  return v_hold;
+end
+$$;
+alter function app.hold_credits(uuid,bigint,text,timestamptz) owner to <app>_owner;
+revoke execute on function app.hold_credits(uuid,bigint,text,timestamptz) from public;
+grant execute on function app.hold_credits(uuid,bigint,text,timestamptz) to <app>_job;
+
+-- Gives back what was set aside: `voided` by whoever set it aside, `expired` when its time is over. False: it was
+-- taken, given back or lapsed before.
+create function app.release_hold(p_hold uuid, p_state text) returns boolean
+  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+declare
+  v_hold app.wallet_holds;
+begin
+  update app.wallet_holds h set state = p_state
+  where h.id = p_hold and h.state = 'pending' and (p_state <> 'expired' or h.expires_at <= now())
+  returning h.* into v_hold;
+  if not found then
+    return false;
+  end if;
+  update app.wallet_accounts w set held_cents = w.held_cents - v_hold.amount_cents where w.id = v_hold.wallet_id;
+  return true;
+end
+$$;
+alter function app.release_hold(uuid,text) owner to <app>_owner;
+revoke execute on function app.release_hold(uuid,text) from public;
+grant execute on function app.release_hold(uuid,text) to <app>_job;
+
+create function app.expire_holds(p_limit int) returns int
+  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+-- Holds whose time is over, some at a time; those that somebody has in hand are left to them. How many.
+declare
+  v_hold uuid;
+  v_done int := 0;
+begin
+  for v_hold in
+    select h.id from app.wallet_holds h where h.state = 'pending' and h.expires_at <= now()
+    order by h.wallet_id, h.id limit p_limit for update skip locked
+  loop
+    v_done := v_done + app.release_hold(v_hold, 'expired')::int;
+  end loop;
+  return v_done;
+end
+$$;
+alter function app.expire_holds(int) owner to <app>_owner;
+revoke execute on function app.expire_holds(int) from public;
+grant execute on function app.expire_holds(int) to <app>_job;
+
+create function app.journal_balances() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- At the end of the transaction, whoever wrote the legs: in each currency they add up to nothing.
+begin
+  if exists (
+    select from app.wallet_transactions t where t.journal_id = new.journal_id
+    group by t.currency having sum(case t.type when 'credit' then t.amount_cents else -t.amount_cents end) <> 0
+  ) then
+    raise exception 'a journal does not balance' using errcode = '23514', constraint = 'wallet_journals_balance';
+  end if;
+  return null;
+end
+$$;
+alter function app.journal_balances() owner to <app>_counter;
+revoke execute on function app.journal_balances() from public;
+
+create constraint trigger wallet_transactions_balance
+  after insert on app.wallet_transactions deferrable initially deferred
+  for each row execute function app.journal_balances();
+
+-- A leg is of the currency of its account.
+create function app.leg_of_account() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  if not exists (select from app.wallet_accounts w where w.id = new.wallet_id and w.currency = new.currency) then
+    raise exception 'a leg in another currency than its account' using errcode = '23514', constraint = 'wallet_transactions_currency';
+  end if;
+  return new;
+end
+$$;
+alter function app.leg_of_account() owner to <app>_counter;
+revoke execute on function app.leg_of_account() from public;
+
+create trigger wallet_transactions_currency
+  before insert on app.wallet_transactions
+  for each row execute function app.leg_of_account();
+
+-- What may never be: a row for each account, journal or hold that is not as the legs say. Empty when all is well.
+create view app.wallet_faults with (security_invoker = true) as
+  select 'unbalanced journal' as fault, 'wallet_journal' as entity_type, t.journal_id as entity_id
+  from app.wallet_transactions t group by t.journal_id, t.currency
+  having sum(case t.type when 'credit' then t.amount_cents else -t.amount_cents end) <> 0
+  union all
+  select 'journal without legs', 'wallet_journal', j.id from app.wallet_journals j
+  where not exists (select from app.wallet_transactions t where t.journal_id = j.id)
+  union all
+  select 'balance is not the sum of the legs', 'wallet_account', w.id
+  from app.wallet_accounts w
+  left join (
+    select t.wallet_id, sum(case t.type when 'credit' then t.amount_cents else -t.amount_cents end) as total,
+      count(*) as legs, max(t.seq) as last from app.wallet_transactions t group by t.wallet_id
+  ) s on s.wallet_id = w.id
+  where w.track_balance
+    and (w.balance_cents <> coalesce(s.total, 0) or w.last_seq <> coalesce(s.last, 0) or w.last_seq <> coalesce(s.legs, 0))
+  union all
+  select 'leg does not follow the one before', 'wallet_account', l.wallet_id
+  from (
+    select t.wallet_id, t.balance_after_cents,
+      sum(case t.type when 'credit' then t.amount_cents else -t.amount_cents end) over (partition by t.wallet_id order by t.seq) as running
+    from app.wallet_transactions t where t.seq is not null
+  ) l where l.balance_after_cents <> l.running
+  union all
+  select 'held is not the sum of the holds', 'wallet_account', w.id
+  from app.wallet_accounts w
+  left join (
+    select h.wallet_id, sum(h.amount_cents) as total from app.wallet_holds h where h.state = 'pending' group by h.wallet_id
+  ) s on s.wallet_id = w.id
+  where w.held_cents <> coalesce(s.total, 0)
+  union all
+  select 'more credits that lapse than there are', 'wallet_account', w.id
+  from app.wallet_accounts w
+  join (
+    select c.wallet_id, sum(c.remaining_cents) as total from app.wallet_credits c group by c.wallet_id
+  ) s on s.wallet_id = w.id
+  where s.total > w.balance_cents;
+alter view app.wallet_faults owner to <app>_counter;
+
+-- The view shows each reader what they may read; here it is asked about everything.
+create function app.find_wallet_faults() returns table(fault text, entity_type text, entity_id uuid)
+  language plpgsql stable security definer set search_path = '' as $$
+begin
+  return query select f.fault, f.entity_type, f.entity_id from app.wallet_faults f;
+end
+$$;
+alter function app.find_wallet_faults() owner to <app>_counter;
+revoke execute on function app.find_wallet_faults() from public;
+grant execute on function app.find_wallet_faults() to <app>_job;

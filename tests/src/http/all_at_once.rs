@@ -1,0 +1,365 @@
+//! Everything that is wrong with a request is told at once, of whatever kind: values, rules between them, references,
+//! parameters, fields that only others may set, and the objects that were to be made along.
+
+use super::operations::body_keys;
+use crate::support::{Answer, Member, TestServer, database::Content, resources, rows};
+use kernel::resource::{Answer as Refusal, Resource};
+use serde_json::{Map, Value, json};
+use server::seed::demo::PEOPLE;
+use sqlx::{AssertSqlSafe, PgConnection};
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// `/title length`, `?zzz unknown`
+fn found(answer: &Answer) -> BTreeSet<String> {
+    let errors = answer.json["errors"].as_array().expect("errors");
+    let told = errors.iter().map(|error| {
+        let place = match error["parameter"].as_str() {
+            Some(parameter) => format!("?{parameter}"),
+            None => error["pointer"].as_str().expect("a place").to_owned(),
+        };
+        format!("{place} {}", error["code"].as_str().expect("a code"))
+    });
+    told.collect()
+}
+
+fn set(texts: &[&str]) -> BTreeSet<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+struct Stage {
+    server: TestServer,
+    olga: Member,
+    event: Value,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let server = TestServer::start_with(Content::Demo, |_| {}).await;
+        let olga = server.sign_in(PEOPLE[2].id).await;
+        let city = server.city("melbourne").await;
+        let host = rows::host_of(&server, olga.id, city).await;
+        let event = json!({
+            "title": "A full house", "starts_at": "2041-05-01T18:00:00Z", "ends_at": "2041-05-01T20:00:00Z",
+            "timezone": "Australia/Melbourne", "host_type": "organization", "host_id": host, "city_id": city,
+        });
+        Self {
+            server,
+            olga,
+            event,
+        }
+    }
+
+    async fn post(&self, path: &str, changes: Value) -> Answer {
+        let mut body = self.event.clone();
+        body.as_object_mut()
+            .expect("an object")
+            .extend(changes.as_object().expect("an object").clone());
+        self.olga.client.post(path, body).await
+    }
+}
+
+#[tokio::test]
+async fn of_a_new_object() {
+    let stage = Stage::new().await;
+    let nowhere = Uuid::now_v7();
+    let changes = json!({
+        "title": "", "zzz": 1, "ends_at": "2041-05-01T17:00:00Z", "venue_id": nowhere, "visibility": "community",
+        "ticket_types": [
+            {"name": "Seat", "price_cents": 100, "currency": "AUD", "capacity": 4},
+            {"name": "", "price_cents": 100, "currency": "AUD", "capacity": 4,
+             "sales_start": "2041-05-01T17:00:00Z", "sales_end": "2041-05-01T16:00:00Z"},
+        ],
+    });
+    let answer = stage
+        .post("/events?zzz=1", changes.clone())
+        .await
+        .expect(422);
+    assert_eq!(answer.problem(), "invalid-request");
+    let all = [
+        "?zzz unknown",
+        "/title length",
+        "/zzz unknown",
+        "/ends_at invalid",
+        " invalid",
+        "/venue_id reference",
+        "/ticket_types/1/name length",
+        "/ticket_types/1 invalid",
+    ];
+    assert_eq!(found(&answer), set(&all));
+
+    // Values that are right by themselves: the database finds the first rule that is broken, and the rest is told too.
+    let mut changes = changes;
+    changes["title"] = json!("A title");
+    changes["ticket_types"][1]["name"] = json!("Standing");
+    changes.as_object_mut().expect("one").remove("zzz");
+    let answer = stage.post("/events", changes.clone()).await.expect(422);
+    assert_eq!(answer.problem(), "invalid-request");
+    let all = [
+        "/ends_at invalid",
+        " invalid",
+        "/venue_id reference",
+        "/ticket_types/1 invalid",
+    ];
+    assert_eq!(found(&answer), set(&all));
+
+    // Only references, and of several kinds only those that are wrong.
+    changes["ends_at"] = json!("2041-05-01T19:00:00Z");
+    changes["visibility"] = json!("public");
+    changes["ticket_types"] = json!([]);
+    changes["city_id"] = json!(nowhere);
+    let answer = stage.post("/events", changes).await.expect(422);
+    assert_eq!(answer.problem(), "invalid-reference");
+    assert_eq!(
+        found(&answer),
+        set(&["/venue_id reference", "/city_id reference"])
+    );
+
+    // A value that is taken is told with the rest.
+    let slug = json!({"slug": "a-slug-of-one"});
+    stage.post("/events", slug.clone()).await.expect(201);
+    let taken = stage.post("/events", slug.clone()).await.expect(409);
+    assert_eq!(found(&taken), set(&["/slug conflict"]));
+    let changes = json!({"slug": "a-slug-of-one", "ticket_types": [
+        {"name": "Seat", "price_cents": 100, "currency": "AUD", "capacity": 4,
+         "sales_start": "2041-05-01T17:00:00Z", "sales_end": "2041-05-01T16:00:00Z"},
+    ]});
+    let answer = stage.post("/events", changes).await.expect(422);
+    assert_eq!(answer.problem(), "invalid-request");
+    assert_eq!(
+        found(&answer),
+        set(&["/slug conflict", "/ticket_types/0 invalid"])
+    );
+    let mut conn = stage.server.superuser().await;
+    let made: i64 =
+        sqlx::query_scalar("select count(*) from app.events where slug = 'a-slug-of-one'")
+            .fetch_one(&mut conn)
+            .await
+            .expect("a count");
+    assert_eq!(made, 1);
+}
+
+#[tokio::test]
+async fn of_a_change() {
+    let stage = Stage::new().await;
+    let made = stage.post("/events", json!({})).await.expect(201);
+    let path = format!("/events/{}", made.id());
+    let nowhere = Uuid::now_v7();
+    // `ends_at` is before the `starts_at` that the body does not send.
+    let body = json!({
+        "title": "", "zzz": 1, "ends_at": "2041-05-01T17:00:00Z", "venue_id": nowhere, "id": nowhere,
+    });
+    let answer = (stage.olga.client.patch(&path, &made.etag(), body).await).expect(422);
+    assert_eq!(answer.problem(), "invalid-request");
+    let all = [
+        "/title length",
+        "/zzz unknown",
+        "/ends_at invalid",
+        "/venue_id reference",
+        "/id read_only",
+    ];
+    assert_eq!(found(&answer), set(&all));
+
+    let body = json!({"ends_at": "2041-05-01T17:00:00Z", "venue_id": nowhere});
+    let answer = (stage.olga.client.patch(&path, &made.etag(), body).await).expect(422);
+    assert_eq!(
+        found(&answer),
+        set(&["/ends_at invalid", "/venue_id reference"])
+    );
+    // Of a value that is wrong itself, no rule is said to be broken.
+    let body = json!({"starts_at": "soon", "ends_at": "2041-05-01T17:00:00Z"});
+    let answer = (stage.olga.client.patch(&path, &made.etag(), body).await).expect(422);
+    assert_eq!(found(&answer), set(&["/starts_at format"]));
+    // Who may not do it at all hears nothing of it.
+    let mira = stage.server.sign_in(PEOPLE[4].id).await;
+    let body = json!({"venue_id": nowhere, "ends_at": "2041-05-01T17:00:00Z"});
+    let refused = mira.client.patch(&path, &made.etag(), body).await;
+    assert!([403, 404].contains(&refused.status.as_u16()));
+    let same = stage.olga.client.get(&path).await.expect(200);
+    assert_eq!(same.etag(), made.etag());
+}
+
+#[tokio::test]
+async fn of_fields_that_only_others_set() {
+    let stage = Stage::new().await;
+    let member = stage.server.member("a_reviewer").await;
+    let organization = &stage.event["host_id"];
+    let body = json!({"entity_type": "organization", "entity_id": organization, "rating": 4, "comment": "Good"});
+    let made = member.client.post("/reviews", body).await.expect(201);
+    let path = format!("/reviews/{}", made.id());
+    let all = json!({"rating": 5, "comment": "Very good", "reply": "Thank you"});
+    let answer = (stage.olga.client.patch(&path, &made.etag(), all).await).expect(403);
+    assert_eq!(answer.problem(), "forbidden-field");
+    assert_eq!(
+        found(&answer),
+        set(&["/rating forbidden", "/comment forbidden"])
+    );
+}
+
+/// Each reference of each entity, with one value that is wrong anywhere beside it.
+#[tokio::test]
+async fn every_reference_of_every_entity() {
+    let stage = Stage::new().await;
+    let paula = stage.server.sign_in(PEOPLE[0].id).await;
+    let mut tried = 0;
+    for resource in resources()
+        .values()
+        .filter(|resource| resource.create.is_some())
+    {
+        let mut body = json!({"zzz": 1});
+        let mut expected = set(&["/zzz unknown"]);
+        for expand in resource.expands.iter().filter(|expand| !expand.hidden) {
+            if !body_keys("Create", resource.name).contains(&expand.column) {
+                continue;
+            }
+            body[expand.column] = json!(Uuid::now_v7());
+            if let Some(column) = expand.type_column {
+                body[column] = json!(expand.targets[0]);
+            }
+            expected.insert(format!("/{} reference", expand.column));
+        }
+        let path = format!("/{}", resource.path);
+        let answer = paula.client.post(&path, body).await;
+        if answer.status == 403 {
+            continue;
+        }
+        let told = found(&answer.expect(422));
+        assert!(told.is_superset(&expected), "{path}: {told:?}");
+        tried += expected.len() - 1;
+    }
+    assert!(tried > 15, "{tried}");
+}
+
+/// What is said of rules without trying is what the database says when it is tried: one or two columns of real rows
+/// with other values, for every rule that an answer may name.
+#[tokio::test]
+async fn rules_are_judged_as_the_database_does() {
+    let server = TestServer::sample().await;
+    let mut conn = server.superuser().await;
+    let (mut agreed, mut broken) = (0, BTreeSet::new());
+    for resource in resources().values() {
+        let names: Vec<&str> = (resource.constraints.iter())
+            .filter(|constraint| constraint.answer == Refusal::Invalid)
+            .map(|constraint| constraint.name)
+            .filter(|name| !name.ends_with("_format"))
+            .collect();
+        for name in &names {
+            for (row, changed) in changes(&mut conn, resource, name).await {
+                let judged = judged(&mut conn, resource, &row, &changed, name).await;
+                let tried = tried(&mut conn, resource, &row, &changed).await;
+                match tried {
+                    // Something else is wrong with these values.
+                    Some(other) if other != *name => continue,
+                    Some(_) => {
+                        assert!(judged, "{name} breaks: {changed:?}");
+                        broken.insert((*name).to_owned());
+                    }
+                    None => assert!(!judged, "{name} holds: {changed:?}"),
+                }
+                agreed += 1;
+            }
+        }
+    }
+    assert!(agreed > 100, "{agreed}");
+    assert!(broken.len() > 8, "{broken:?}");
+}
+
+/// Rows of the table with other values in the columns of a rule: empty, or those of another row, and two exchanged.
+async fn changes(
+    conn: &mut PgConnection,
+    resource: &Resource,
+    rule: &str,
+) -> Vec<(Value, Map<String, Value>)> {
+    let columns: Vec<String> = sqlx::query_scalar(
+        "select attname::text from pg_constraint c join pg_attribute a on a.attrelid = c.conrelid and a.attnum = any (c.conkey)
+         where c.conname = $1 and c.contype = 'c' and a.attgenerated = '' order by 1",
+    )
+    .bind(rule)
+    .fetch_all(&mut *conn)
+    .await
+    .expect("columns");
+    let text = format!(
+        "select to_jsonb(t) from app.{} t order by id limit 6",
+        resource.plural
+    );
+    let rows: Vec<Value> = sqlx::query_scalar(AssertSqlSafe(text))
+        .fetch_all(conn)
+        .await
+        .expect("rows");
+    let mut found = Vec::new();
+    for row in &rows {
+        let one =
+            |column: &str, value: &Value| Map::from_iter([(column.to_owned(), value.clone())]);
+        for column in &columns {
+            found.push((row.clone(), one(column, &Value::Null)));
+            found.extend(
+                rows.iter()
+                    .map(|other| (row.clone(), one(column, &other[column]))),
+            );
+            for other in &columns {
+                let mut exchanged = one(column, &row[other]);
+                exchanged.extend(one(other, &row[column]));
+                found.push((row.clone(), exchanged));
+            }
+        }
+    }
+    found
+}
+
+async fn judged(
+    conn: &mut PgConnection,
+    resource: &Resource,
+    row: &Value,
+    changed: &Map<String, Value>,
+    rule: &str,
+) -> bool {
+    let mut row = row.as_object().expect("a row").clone();
+    row.extend(changed.clone());
+    let broken: Vec<String> =
+        sqlx::query_scalar("select sec.broken_checks($1, $2, '{}', false, $3)")
+            .bind(resource.plural)
+            .bind(Value::Object(row))
+            .bind(vec![rule])
+            .fetch_all(conn)
+            .await
+            .expect("an answer");
+    !broken.is_empty()
+}
+
+/// The name of what refuses the change, triggers and foreign keys aside.
+async fn tried(
+    conn: &mut PgConnection,
+    resource: &Resource,
+    row: &Value,
+    changed: &Map<String, Value>,
+) -> Option<String> {
+    let sets: Vec<String> = changed
+        .keys()
+        .map(|column| format!("{column} = n.{column}"))
+        .collect();
+    let text = format!(
+        "update app.{0} t set {1} from jsonb_populate_record(null::app.{0}, $1) n where t.id = $2::uuid",
+        resource.plural,
+        sets.join(", "),
+    );
+    let mut tx = sqlx::Connection::begin(conn).await.expect("a transaction");
+    sqlx::query("set local session_replication_role = replica")
+        .execute(&mut *tx)
+        .await
+        .expect("no triggers");
+    let result = sqlx::query(AssertSqlSafe(text))
+        .bind(Value::Object(changed.clone()))
+        .bind(row["id"].as_str())
+        .execute(&mut *tx)
+        .await;
+    let name = match result {
+        Ok(_) => None,
+        Err(error) => {
+            let database = error.as_database_error().expect("of the database");
+            let name = database.constraint().map(str::to_owned);
+            Some(name.unwrap_or_else(|| database.message().to_owned()))
+        }
+    };
+    tx.rollback().await.expect("undone");
+    name
+}

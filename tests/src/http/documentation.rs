@@ -1,0 +1,71 @@
+//! The pages and documents that people and generators of clients read: complete, described, and in parts that stand alone.
+
+use crate::support::TestServer;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Every `$ref` inside.
+fn references<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
+    match value {
+        Value::Array(list) => list.iter().for_each(|one| references(one, found)),
+        Value::Object(map) => {
+            found.extend(map.get("$ref").and_then(Value::as_str));
+            map.values().for_each(|one| references(one, found));
+        }
+        _ => {}
+    }
+}
+
+fn operations(document: &Value) -> BTreeSet<String> {
+    let paths = document["paths"].as_object().expect("paths");
+    let all = paths.values().filter_map(Value::as_object);
+    all.flat_map(|item| item.values())
+        .filter_map(|operation| operation["operationId"].as_str().map(str::to_owned))
+        .collect()
+}
+
+#[tokio::test]
+async fn the_parts_of_the_document_stand_alone_and_are_the_whole_together() {
+    let server = TestServer::start().await;
+    let whole = server.client.get("/openapi.json").await.expect(200).json;
+    let script = server
+        .client
+        .get("/docs/swagger-initializer.js")
+        .await
+        .expect(200)
+        .text;
+    let mut met = BTreeSet::new();
+    let groups = whole["x-tagGroups"].as_array().expect("groups");
+    for group in groups {
+        let name = group["name"].as_str().expect("a name");
+        let path = format!("/openapi/{}.json", name.to_lowercase().replace(' ', "-"));
+        assert!(script.contains(&path), "{path} is offered by the page");
+        let part = server.client.get(&path).await.expect(200).json;
+        let mut pointers = BTreeSet::new();
+        references(&part, &mut pointers);
+        for pointer in pointers {
+            let there = part.pointer(pointer.trim_start_matches('#'));
+            assert!(there.is_some(), "{path} has no {pointer}");
+        }
+        assert!(
+            part.to_string().len() < whole.to_string().len() / 2,
+            "{path}"
+        );
+        for operation in operations(&part) {
+            assert!(met.insert(operation.clone()), "{operation} is there twice");
+        }
+    }
+    assert_eq!(met, operations(&whole));
+}
+
+#[tokio::test]
+async fn every_tag_has_a_description() {
+    let server = TestServer::start().await;
+    let document = server.client.get("/openapi.json").await.expect(200).json;
+    for tag in document["tags"].as_array().expect("tags") {
+        let told = tag["description"]
+            .as_str()
+            .is_some_and(|text| text.len() > 20);
+        assert!(told, "{tag}");
+    }
+}

@@ -1,0 +1,136 @@
+//! What people paste into a field with a format is stored in its one form, in every entity that somebody may change.
+
+use super::operations::{body_keys, entity};
+use crate::support::{TestServer, model, resources, rows};
+use codegen::model::{Field, Ty};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Sent, and stored. Nothing stored: refused.
+fn cases(ty: &Ty) -> Vec<(&'static str, Option<&'static str>)> {
+    match ty {
+        Ty::Url => vec![
+            ("HTTPS://Example.org/A ", Some("https://example.org/A")),
+            (
+                "https://bücher.example/ä",
+                Some("https://xn--bcher-kva.example/ä"),
+            ),
+            ("https://", None),
+        ],
+        Ty::Email => vec![
+            (" max@example.org ", Some("max@example.org")),
+            ("max@bücher.example", Some("max@xn--bcher-kva.example")),
+            ("max@", None),
+        ],
+        Ty::Phone => vec![
+            ("+41 (0)44 668 18 00", Some("+41446681800")),
+            ("0041 44 668-18-00 ", Some("+41446681800")),
+            ("044 668 18 00", None),
+        ],
+        Ty::Locale => vec![
+            ("de-ch", Some("de-CH")),
+            ("de_CH", Some("de-CH")),
+            ("deutsch", None),
+        ],
+        Ty::Timezone => vec![
+            ("europe/berlin ", Some("Europe/Berlin")),
+            ("US/Eastern", Some("America/New_York")),
+            ("Europe/Kiev", Some("Europe/Kyiv")),
+            ("Mars/Olympus", None),
+        ],
+        Ty::LocalTime => vec![("8:30", Some("08:30")), ("99:99", None)],
+        Ty::Social { network } if network == "instagram" => vec![
+            ("@foo", Some("https://www.instagram.com/foo")),
+            (
+                "HTTPS://Instagram.com/foo/",
+                Some("https://www.instagram.com/foo"),
+            ),
+            ("https://example.org/foo", None),
+        ],
+        Ty::Social { network } if network == "mastodon" => vec![
+            ("@foo@mastodon.social", Some("https://mastodon.social/@foo")),
+            ("@foo", None),
+        ],
+        Ty::Social { .. } => vec![("https://example.org/foo", None)],
+        Ty::Time => vec![
+            ("0001-01-01T00:00:00Z", None),
+            ("9999-01-01T00:00:00Z", None),
+        ],
+        Ty::Date => vec![("0001-01-01", None), ("9999-01-01", None)],
+        Ty::Currency => vec![("ABC", None)],
+        _ => Vec::new(),
+    }
+}
+
+/// The field itself, or those of its object.
+fn places(field: &Field) -> Vec<(Option<&str>, &Ty)> {
+    match &field.ty {
+        Ty::Object { object } => (model().objects[*object].fields.iter())
+            .map(|inner| (Some(inner.name.as_str()), &inner.ty))
+            .collect(),
+        ty => vec![(None, ty)],
+    }
+}
+
+#[tokio::test]
+async fn what_is_pasted_is_stored_in_one_form() {
+    let server = TestServer::demo().await;
+    let people = rows::people(&mut server.superuser().await).await;
+    let mut tried = BTreeMap::new();
+    for resource in resources().values().copied() {
+        if resource.update.is_none() {
+            continue;
+        }
+        let keys = body_keys("Replace", resource.name);
+        let fields = (entity(model(), resource).fields.iter())
+            .filter(|field| keys.contains(&field.name.as_str()))
+            .flat_map(|field| places(field).into_iter().map(move |place| (field, place)))
+            .filter(|(_, (_, ty))| !cases(ty).is_empty());
+        let fields: Vec<_> = fields.collect();
+        if fields.is_empty() {
+            continue;
+        }
+        let Some(right) = rows::who_may(&server.database, &people, resource, "update").await else {
+            continue;
+        };
+        let client = server.sign_in(right.person).await.client;
+        let path = format!("/{}/{}", resource.path, right.row);
+        for (field, (key, ty)) in fields {
+            for (sent, stored) in cases(ty) {
+                let value = key.map_or(json!(sent), |key| json!({key: sent}));
+                let answer = client.patch(&path, "*", json!({&field.name: value})).await;
+                let pointer = key.map_or(format!("/{}", field.name), |key| {
+                    format!("/{}/{key}", field.name)
+                });
+                match stored {
+                    // Who may change the row may still not change this field of it.
+                    _ if answer.status == 403 => continue,
+                    None => assert!(
+                        answer.status == 422 && answer.pointers().contains(&pointer.as_str()),
+                        "{path} {pointer} {sent:?}: {}",
+                        answer.text
+                    ),
+                    // An object that needs its other keys too.
+                    Some(_) if key.is_some() && answer.status == 422 => continue,
+                    Some(stored) => {
+                        assert_eq!(
+                            answer.status, 200,
+                            "{path} {pointer} {sent:?}: {}",
+                            answer.text
+                        );
+                        assert_eq!(
+                            answer.json.pointer(&pointer),
+                            Some(&Value::from(stored)),
+                            "{path} {sent:?}"
+                        );
+                    }
+                }
+                *tried.entry(format!("{ty:?}")).or_insert(0) += 1;
+            }
+        }
+    }
+    assert!(
+        tried.len() >= 12 && tried.values().sum::<u32>() > 60,
+        "{tried:?}"
+    );
+}

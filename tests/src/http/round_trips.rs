@@ -1,0 +1,228 @@
+//! What was answered is sent back, whole or as nothing: of every entity that can be changed.
+
+use crate::support::{Answer, Client, TestServer, model, resources, rows};
+use kernel::resource::Resource;
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+use sqlx::{AssertSqlSafe, PgConnection};
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+struct Case {
+    resource: &'static Resource,
+    path: String,
+    row: Uuid,
+    client: Client,
+}
+
+/// Of every entity a row, and somebody who may change it.
+async fn cases(server: &TestServer) -> Vec<Case> {
+    let people = rows::people(&mut server.superuser().await).await;
+    let mut cases = Vec::new();
+    for resource in resources().values().copied() {
+        if resource.update.is_none() {
+            continue;
+        }
+        let Some(right) = rows::who_may(&server.database, &people, resource, "update").await else {
+            continue;
+        };
+        let path = format!("/{}/{}", resource.path, right.row);
+        let client = server.sign_in(right.person).await.client;
+        // Some may change what they do not see.
+        if client.get(&path).await.status == 200 {
+            let row = right.row;
+            cases.push(Case {
+                resource,
+                path,
+                row,
+                client,
+            });
+        }
+    }
+    assert!(cases.len() >= 15, "{}", cases.len());
+    cases
+}
+
+impl Case {
+    /// With every related object beside it.
+    async fn shown(&self) -> Map<String, Value> {
+        let names = self.resource.expands.iter().filter(|expand| !expand.hidden);
+        let names: Vec<&str> = names.map(|expand| expand.name).collect();
+        let query = match names.is_empty() {
+            true => String::new(),
+            false => format!("?expand={}", names.join(",")),
+        };
+        let answer = self
+            .client
+            .get(&format!("{}{query}", self.path))
+            .await
+            .expect(200);
+        answer.json.as_object().expect("an object").clone()
+    }
+
+    async fn send(&self, method: Method, body: &Value) -> Answer {
+        let tag = self.client.get(&self.path).await.etag();
+        let headers = [("if-match", tag.as_str())];
+        self.client
+            .send(method, &self.path, Some(body.clone()), &headers)
+            .await
+    }
+
+    /// The row with all of its columns, and how many entries of the log are about it.
+    async fn kept(&self, conn: &mut PgConnection) -> (String, i64) {
+        let text = format!(
+            "select t::text, (select count(*) from audit.audit_logs where entity_id = t.id) from app.{} t where id = $1",
+            self.resource.plural
+        );
+        sqlx::query_as(AssertSqlSafe(text))
+            .bind(self.row)
+            .fetch_one(conn)
+            .await
+            .expect("a row")
+    }
+}
+
+/// Claim: what sets nothing, or what is there already, makes no version, no later time and no entry in the log.
+#[tokio::test]
+async fn a_change_to_what_is_there_already_is_none() {
+    let server = TestServer::demo().await;
+    let mut conn = server.superuser().await;
+    for case in cases(&server).await {
+        let (before, kept) = (case.shown().await, case.kept(&mut conn).await);
+        let tag = case.client.get(&case.path).await.etag();
+        for (method, body) in [
+            (Method::PATCH, json!({})),
+            (Method::PATCH, json!(before)),
+            (Method::PUT, json!(before)),
+        ] {
+            let answer = case.send(method.clone(), &body).await;
+            let what = format!("{method} {}", case.path);
+            assert_eq!(answer.status, 200, "{what}: {}", answer.text);
+            assert_eq!(answer.json["version"], before["version"], "{what}");
+            assert_eq!(case.kept(&mut conn).await, kept, "{what}");
+            assert_eq!(case.client.get(&case.path).await.etag(), tag, "{what}");
+            let version = |tag: &str| tag.split('-').next().map(str::to_owned);
+            assert_eq!(version(&answer.etag()), version(&tag), "{what}");
+        }
+        // The control: a change is one.
+        let field = model()
+            .entities
+            .iter()
+            .find(|entity| entity.name == case.resource.name);
+        let text = (field.expect("an entity").fields.iter()).find(|field| {
+            let is_text = matches!(field.ty, codegen::model::Ty::Text { min, max, .. } if min <= 5 && max >= 5);
+            is_text && !field.system && !field.fixed && field.read.is_none() && field.write.is_none()
+        });
+        if let Some(field) = text {
+            let answer = case
+                .send(Method::PATCH, &json!({&field.name: "other"}))
+                .await;
+            if answer.status == 200 {
+                assert_ne!(answer.json["version"], before["version"], "{}", case.path);
+                let (row, entries) = case.kept(&mut conn).await;
+                assert!(row != kept.0 && entries == kept.1 + 1, "{}", case.path);
+            }
+        }
+    }
+}
+
+/// Claim: a property that no body changes may be repeated, and is refused when it says something else; what moves by
+/// itself is not looked at.
+#[tokio::test]
+async fn what_cannot_be_changed_may_only_be_repeated() {
+    let server = TestServer::demo().await;
+    let mut conn = server.superuser().await;
+    let (mut refused, mut ignored) = (BTreeSet::new(), BTreeSet::new());
+    for case in cases(&server).await {
+        let (before, kept) = (case.shown().await, case.kept(&mut conn).await);
+        for name in case.resource.fixed {
+            for (method, whole) in [(Method::PATCH, false), (Method::PUT, true)] {
+                let mut body = match whole {
+                    true => before.clone(),
+                    false => Map::new(),
+                };
+                body.insert((*name).to_owned(), json!("something else"));
+                let answer = case.send(method.clone(), &json!(body)).await;
+                let what = format!("{method} {} {name}", case.path);
+                assert_eq!(answer.status, 422, "{what}: {}", answer.text);
+                assert_eq!(answer.pointers(), [format!("/{name}")], "{what}");
+                assert_eq!(answer.json["errors"][0]["code"], "read_only", "{what}");
+            }
+            refused.insert(*name);
+        }
+        let expands = case.resource.expands.iter().filter(|expand| !expand.hidden);
+        let moving = expands
+            .map(|expand| expand.name)
+            .chain(case.resource.moving.iter().copied());
+        for name in moving {
+            for value in [json!(987_654), json!(null), json!({"id": 1})] {
+                let answer = case.send(Method::PATCH, &json!({ name: value })).await;
+                assert_eq!(answer.status, 200, "{} {name}: {}", case.path, answer.text);
+            }
+            ignored.insert(name);
+        }
+        let mixed = json!({"id": Uuid::now_v7(), "nonsense": 1});
+        let answer = case.send(Method::PATCH, &mixed).await.expect(422);
+        let mut pointers = answer.pointers();
+        pointers.sort_unstable();
+        assert_eq!(pointers, ["/id", "/nonsense"], "{}", case.path);
+        let object = |name: &str| json!({"object": name});
+        case.send(Method::PATCH, &object(case.resource.name))
+            .await
+            .expect(200);
+        case.send(Method::PATCH, &object("another"))
+            .await
+            .expect(422);
+        let body = Some(json!({"id": Uuid::now_v7()}));
+        let send = |headers| {
+            case.client
+                .send(Method::PATCH, &case.path, body.clone(), headers)
+        };
+        send(&[]).await.expect(428);
+        send(&[("if-match", "\"0\"")]).await.expect(412);
+        assert_eq!(case.kept(&mut conn).await, kept, "{}", case.path);
+    }
+    for name in [
+        "id",
+        "status",
+        "state",
+        "version",
+        "created_at",
+        "updated_at",
+        "city_id",
+    ] {
+        assert!(refused.contains(name), "{name}: {refused:?}");
+    }
+    assert!(ignored.len() > 10, "{ignored:?}");
+}
+
+/// Of somebody who may not see it, nothing is said: neither of the object nor of what would be wrong.
+#[tokio::test]
+async fn what_a_stranger_repeats_tells_nothing() {
+    let server = TestServer::demo().await;
+    let stranger = server.member("stranger").await.client;
+    let mut hidden = 0;
+    for case in cases(&server).await {
+        let before = case.shown().await;
+        if stranger.get(&case.path).await.status == 200 {
+            continue;
+        }
+        let answer = |body: Value| {
+            let headers = [("if-match", "*")];
+            let stranger = stranger.clone();
+            let path = case.path.clone();
+            async move {
+                stranger
+                    .send(Method::PATCH, &path, Some(body), &headers)
+                    .await
+                    .told()
+            }
+        };
+        let right = answer(json!({"created_at": before["created_at"]})).await;
+        let wrong = answer(json!({"created_at": "2020-01-01T00:00:00Z"})).await;
+        assert_eq!(right, wrong, "{}", case.path);
+        assert!([403, 404].contains(&right.0), "{}: {right:?}", case.path);
+        hidden += 1;
+    }
+    assert!(hidden >= 5, "{hidden}");
+}

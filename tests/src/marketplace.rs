@@ -1,0 +1,301 @@
+//! Requests for services: who hears of them, what each side sees, and what an accepted quote decides.
+
+use crate::support::{Answer, Member, TestServer, database::Content, rows};
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use server::seed::demo::PEOPLE;
+use sqlx::AssertSqlSafe;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Olga looks for somebody who prints; three printers are in her city.
+struct Market {
+    server: TestServer,
+    olga: Member,
+    city: Uuid,
+    host: Uuid,
+    printers: Vec<(Member, Uuid)>,
+}
+
+impl Market {
+    async fn new() -> Self {
+        let server = TestServer::start_with(Content::Demo, |_| {}).await;
+        let olga = server.sign_in(PEOPLE[2].id).await;
+        server.settled().await;
+        let city = server.city("melbourne").await;
+        let host = rows::host_of(&server, olga.id, city).await;
+        let mut market = Self {
+            server,
+            olga,
+            city,
+            host,
+            printers: Vec::new(),
+        };
+        market
+            .run("update app.businesses set category = 'retail' where category = 'printing'")
+            .await;
+        for n in 0..3 {
+            let printer = market.business(&format!("printer_{n}"), "approved").await;
+            market.printers.push(printer);
+        }
+        market
+    }
+
+    /// A business that prints, and whoever looks after it.
+    async fn business(&self, name: &str, state: &str) -> (Member, Uuid) {
+        let member = self.server.member(name).await;
+        let made = "insert into app.businesses (city_id, name, slug, category, state) values ($1, $2, replace($2, '_', '-'), 'printing', $3) returning id";
+        let id: Uuid = sqlx::query_scalar(made)
+            .bind(self.city)
+            .bind(name)
+            .bind(state)
+            .fetch_one(&mut self.server.superuser().await)
+            .await
+            .expect("a business");
+        let scope = Some(("business", id));
+        self.server.grant(&member, "orgAdmin", scope).await;
+        (member, id)
+    }
+
+    async fn run(&self, text: &str) {
+        sqlx::raw_sql(AssertSqlSafe(text.to_owned()))
+            .execute(&mut self.server.superuser().await)
+            .await
+            .expect("done");
+    }
+
+    async fn request(&self) -> String {
+        let body = json!({"host_type": "organization", "host_id": self.host, "city_id": self.city, "title": "Posters",
+            "category": "printing", "description": "Two hundred, in colour", "budget_cents": 50_000, "currency": "AUD"});
+        let made = self.olga.client.post("/service-requests", body).await;
+        made.expect(201).id()
+    }
+
+    /// Waits until so many businesses have heard of a request; the worker tells them.
+    async fn leads(&self, request: &str, count: usize) -> Vec<Value> {
+        for _ in 0..200 {
+            let leads = self.of(&self.olga, "leads", request).await;
+            if leads.len() >= count {
+                assert_eq!(leads.len(), count);
+                return leads;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{count} leads do not come");
+    }
+
+    async fn of(&self, by: &Member, what: &str, request: &str) -> Vec<Value> {
+        let path = match what {
+            "leads" => format!("/leads?service_request_id={request}"),
+            _ => format!("/{what}?limit=100"),
+        };
+        let page = by.client.get(&path).await.expect(200).json;
+        page["data"].as_array().expect("rows").clone()
+    }
+
+    /// Each printer's quote for a request, sent.
+    async fn quotes(&self, request: &str) -> Vec<String> {
+        let mut quotes = Vec::new();
+        for (printer, _) in &self.printers {
+            let leads = self.of(printer, "leads", request).await;
+            assert_eq!(leads.len(), 1, "{leads:?}");
+            let body = json!({"lead_id": leads[0]["id"], "amount_cents": 40_000, "currency": "AUD", "terms": "By Friday",
+                "valid_until": "2040-01-01T00:00:00Z"});
+            let quote = printer.client.post("/quotes", body).await.expect(201).id();
+            let path = format!("/quotes/{quote}/send");
+            printer.client.act(&path).await.expect(200);
+            quotes.push(quote);
+        }
+        quotes
+    }
+
+    async fn accept(&self, quote: &str) -> Answer {
+        let path = format!("/quotes/{quote}/accept");
+        self.olga.client.act(&path).await
+    }
+
+    /// States of the request, its leads and its quotes, sorted.
+    async fn states(&self, request: &str) -> (String, Vec<String>, Vec<String>) {
+        sqlx::query_as(
+            "select r.state, array(select l.state from app.leads l where l.service_request_id = r.id order by 1),
+               array(select q.state from app.quotes q join app.leads l on l.id = q.lead_id
+                 where l.service_request_id = r.id order by 1)
+             from app.service_requests r where r.id = $1::text::uuid",
+        )
+        .bind(request)
+        .fetch_one(&mut self.server.superuser().await)
+        .await
+        .expect("a request")
+    }
+}
+
+fn texts(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_request_reaches_those_who_offer_the_service_in_its_city() {
+    let market = Market::new().await;
+    let (late, late_id) = market.business("printer_to_be", "pending").await;
+    let elsewhere = market.server.city("auckland").await;
+    let (_, away) = market.business("printer_away", "approved").await;
+    market
+        .run(&format!(
+            "update app.businesses set city_id = '{elsewhere}' where id = '{away}'"
+        ))
+        .await;
+    let request = market.request().await;
+    let leads = market.leads(&request, 3).await;
+    for lead in &leads {
+        assert_eq!(
+            (&lead["title"], &lead["details"], &lead["budget_cents"]),
+            (
+                &json!("Posters"),
+                &json!("Two hundred, in colour"),
+                &json!(50_000)
+            )
+        );
+    }
+    // Each business sees its own, and strangers none.
+    for (printer, id) in &market.printers {
+        let seen = market.of(printer, "leads", &request).await;
+        let of: Vec<&Value> = seen.iter().map(|lead| &lead["business_id"]).collect();
+        assert_eq!(of, [&json!(id)]);
+    }
+    assert_eq!(market.of(&late, "leads", &request).await.len(), 0);
+    // Told again, nobody hears twice.
+    let module = &market.server.built.app.modules.marketplace;
+    let id: Uuid = request.parse().expect("an id");
+    assert_eq!(module.spread(id).await.expect("spread"), 0);
+    let twice = join_all((0..4).map(|_| module.spread(id))).await;
+    assert!(
+        twice
+            .iter()
+            .all(|made| *made.as_ref().expect("spread") == 0)
+    );
+    // One that is approved later hears of what is open.
+    let paula = market.server.sign_in(PEOPLE[0].id).await;
+    let path = format!("/businesses/{late_id}/approve");
+    paula.client.act(&path).await.expect(200);
+    market.leads(&request, 4).await;
+    assert_eq!(market.of(&late, "leads", &request).await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_accepted_quote_decides_the_request() {
+    let market = Market::new().await;
+    let (request, other) = (market.request().await, market.request().await);
+    for request in [&request, &other] {
+        market.leads(request, 3).await;
+    }
+    let quotes = market.quotes(&request).await;
+    let others = market.quotes(&other).await;
+    // Nobody sees or accepts what is not theirs.
+    let (stranger, _) = &market.printers[1];
+    let path = format!("/quotes/{}", quotes[0]);
+    stranger.client.get(&path).await.expect(404);
+    let path = format!("{path}/accept");
+    stranger.client.act(&path).await.expect(404);
+    market.printers[0].0.client.act(&path).await.expect(403);
+
+    market.accept(&quotes[0]).await.expect(200);
+    let settled = (
+        "settled".to_owned(),
+        texts(&["lost", "lost", "won"]),
+        texts(&["accepted", "declined", "declined"]),
+    );
+    assert_eq!(market.states(&request).await, settled);
+    let refused = market.accept(&quotes[1]).await.expect(409);
+    assert_eq!(refused.problem(), "invalid-state");
+    // Whose lead is lost sends nothing any more.
+    let (printer, _) = &market.printers[2];
+    let lead = market.of(printer, "leads", &request).await[0]["id"].clone();
+    let body = json!({"lead_id": lead, "amount_cents": 1, "currency": "AUD", "terms": "", "valid_until": "2040-01-01T00:00:00Z"});
+    let late = printer.client.post("/quotes", body).await.expect(201).id();
+    let path = format!("/quotes/{late}/send");
+    printer.client.act(&path).await.expect(409);
+    // Another request of the same host is as it was.
+    let open = (
+        "open".to_owned(),
+        texts(&["new", "new", "new"]),
+        texts(&["sent", "sent", "sent"]),
+    );
+    assert_eq!(market.states(&other).await, open);
+
+    // The negative control: without the trigger nothing follows from it.
+    market.run("drop trigger quotes_settle on app.quotes").await;
+    market.accept(&others[0]).await.expect(200);
+    let (request, leads, _) = market.states(&other).await;
+    assert_eq!((request.as_str(), leads), ("open", texts(&["new"; 3])));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_quotes_that_are_accepted_at_once_one_wins() {
+    let market = Market::new().await;
+    for _ in 0..5 {
+        let request = market.request().await;
+        market.leads(&request, 3).await;
+        let quotes = market.quotes(&request).await;
+        let answers = join_all(quotes.iter().map(|quote| market.accept(quote))).await;
+        let statuses: Vec<u16> = answers.iter().map(|a| a.status.as_u16()).collect();
+        let count = |status| statuses.iter().filter(|got| **got == status).count();
+        assert_eq!((count(200), count(409)), (1, 2), "{statuses:?}");
+        let settled = (
+            "settled".to_owned(),
+            texts(&["lost", "lost", "won"]),
+            texts(&["accepted", "declined", "declined"]),
+        );
+        assert_eq!(market.states(&request).await, settled);
+    }
+}
+
+/// S2: what a business hears of in a month its plan says, as long as the plan is paid.
+#[tokio::test]
+async fn s2_a_plan_decides_how_many_requests_are_heard_of() {
+    let market = Market::new().await;
+    let [one, all, over] = [0, 1, 2].map(|n| market.printers[n].1);
+    let plans = |name: &str, leads: &str| {
+        format!(
+            "insert into app.plans (name, price_cents, currency, interval, features, leads_per_month)
+             values ('{name}', 1000, 'AUD', 'month', '{{}}', {leads})"
+        )
+    };
+    market.run(&plans("One", "1")).await;
+    market.run(&plans("All", "null")).await;
+    for (business, plan, until) in [
+        (one, "One", "1 day"),
+        (all, "All", "1 day"),
+        (over, "All", "-1 day"),
+    ] {
+        market
+            .run(&format!(
+                "insert into app.subscriptions (business_id, plan_id, state, entitled_until, stripe_idempotency_key)
+                 select '{business}', id, 'active', now() + interval '{until}', 'test:{business}' from app.plans where name = '{plan}'"
+            ))
+            .await;
+    }
+    let free = market.server.built.app.modules.marketplace.clone();
+    for _ in 0..12 {
+        let request = market.request().await;
+        free.spread(request.parse().expect("an id"))
+            .await
+            .expect("spread");
+    }
+    market.server.settled().await;
+    let mut conn = market.server.superuser().await;
+    let heard: Vec<(Uuid, i64)> = sqlx::query_as(
+        "select business_id, count(*) from app.leads where business_id = any ($1) group by 1",
+    )
+    .bind(vec![one, all, over])
+    .fetch_all(&mut conn)
+    .await
+    .expect("leads");
+    let of = |business| {
+        heard
+            .iter()
+            .find(|(id, _)| *id == business)
+            .map_or(0, |(_, count)| *count)
+    };
+    // The last one's plan is not paid any more: it hears of as many as a business without one.
+    assert_eq!((of(one), of(all), of(over)), (1, 12, 10));
+}

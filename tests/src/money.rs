@@ -1,0 +1,138 @@
+//! Money: what must hold of credits, orders and payments whatever happens, by the number of the requirement or fault.
+
+mod attendees;
+mod bad_days;
+mod bank;
+mod door;
+mod holds;
+mod hosts;
+mod ledger;
+mod offline;
+mod orders;
+mod payments;
+mod sales;
+mod spends;
+mod stage;
+mod stampede;
+mod subscriptions;
+mod transfers;
+mod waitlist;
+mod wallet;
+
+use crate::support::{Database, database::Content};
+use sqlx::{PgConnection, PgPool, postgres::PgPoolOptions};
+use uuid::Uuid;
+
+/// What must be empty at every moment: of the ledger.
+pub async fn faults(conn: &mut PgConnection) -> Vec<String> {
+    sqlx::query_scalar(
+        "select fault || ' ' || entity_type || ' ' || entity_id from app.wallet_faults",
+    )
+    .fetch_all(conn)
+    .await
+    .expect("the view")
+}
+
+/// Of orders and tickets as well, which made-up rows of the sample break.
+pub async fn all_faults(conn: &mut PgConnection) -> Vec<String> {
+    sqlx::query_scalar(
+        "select fault || ' ' || entity_type || ' ' || entity_id from app.wallet_faults
+         union all select fault || ' ' || entity_type || ' ' || entity_id from app.ticket_faults
+         union all select fault || ' ' || entity_type || ' ' || entity_id from app.payment_faults",
+    )
+    .fetch_all(conn)
+    .await
+    .expect("the views")
+}
+
+/// Members with so many credits each, out of a budget: their accounts.
+pub async fn accounts(
+    superuser: &PgPool,
+    job: &PgPool,
+    count: usize,
+    amount_cents: i64,
+) -> Vec<Uuid> {
+    let people: Vec<Uuid> = sqlx::query_scalar("select id from app.users order by id limit $1")
+        .bind(count as i64)
+        .fetch_all(superuser)
+        .await
+        .expect("people");
+    assert_eq!(people.len(), count, "people in the sample");
+    let budget: Uuid =
+        sqlx::query_scalar("select app.system_wallet('promo_budget', null, null, 'SEK')")
+            .fetch_one(job)
+            .await
+            .expect("a budget");
+    let cash: Uuid =
+        sqlx::query_scalar("select app.system_wallet('platform_cash', null, null, 'SEK')")
+            .fetch_one(job)
+            .await
+            .expect("cash");
+    transfer(
+        job,
+        "funding:test",
+        cash,
+        budget,
+        amount_cents * count as i64,
+    )
+    .await
+    .expect("a budget that is filled");
+    let mut accounts = Vec::new();
+    for person in people {
+        let account: Uuid = sqlx::query_scalar("select app.wallet_of($1, 'SEK')")
+            .bind(person)
+            .fetch_one(job)
+            .await
+            .expect("an account");
+        transfer(
+            job,
+            &format!("credit:{person}"),
+            budget,
+            account,
+            amount_cents,
+        )
+        .await
+        .expect("credits");
+        accounts.push(account);
+    }
+    accounts
+}
+
+pub async fn transfer(
+    job: &PgPool,
+    key: &str,
+    from: Uuid,
+    to: Uuid,
+    amount_cents: i64,
+) -> Result<Uuid, sqlx::Error> {
+    let legs = serde_json::json!([
+        {"wallet_id": from, "amount_cents": -amount_cents},
+        {"wallet_id": to, "amount_cents": amount_cents},
+    ]);
+    sqlx::query_scalar("select app.post_journal('adjustment', $1, 'a test', null, null, $2)")
+        .bind(key)
+        .bind(legs)
+        .fetch_one(job)
+        .await
+}
+
+/// Two pools: one that sees everything, and the role of modules.
+pub struct Books {
+    pub superuser: PgPool,
+    pub job: PgPool,
+    pub database: Database,
+}
+
+pub async fn books(connections: u32) -> Books {
+    let database = Database::new(Content::Sample).await;
+    let options = PgPoolOptions::new().max_connections(connections);
+    let job = options.connect_lazy(&database.url("culturepass_job"));
+    let superuser = PgPoolOptions::new()
+        .max_connections(4)
+        .connect_lazy_with(database.superuser_options());
+    Books {
+        superuser,
+        job: job.expect("a URL"),
+        database,
+    }
+}

@@ -1,0 +1,176 @@
+//! T1: money moves between accounts from all sides, and whoever looks sees the same total.
+
+use super::{accounts, books, faults, transfer};
+use crate::support::Database;
+use fastrand::Rng;
+use sqlx::PgPool;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use uuid::Uuid;
+
+const ACCOUNTS: usize = 10;
+const WRITERS: usize = 16;
+const EACH_CENTS: i64 = 10_000;
+
+struct Run {
+    totals: Vec<i64>,
+    least: i64,
+    moved: usize,
+    refused: usize,
+}
+
+/// Some seconds of transfers, some of them of more than there is, while two readers add everything up.
+async fn run(
+    job: PgPool,
+    superuser: PgPool,
+    accounts: Vec<Uuid>,
+    time: Duration,
+    seed: u64,
+) -> Run {
+    let (moved, refused) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let over = Arc::new(AtomicBool::new(false));
+    let mut writers = Vec::new();
+    for writer in 0..WRITERS {
+        let (job, accounts) = (job.clone(), accounts.clone());
+        let (moved, refused) = (moved.clone(), refused.clone());
+        let until = Instant::now() + time;
+        writers.push(tokio::spawn(async move {
+            let mut random = Rng::with_seed(seed + writer as u64);
+            for n in 0.. {
+                if Instant::now() > until {
+                    break;
+                }
+                let from = random.usize(0..accounts.len());
+                let to = (from + random.usize(1..accounts.len())) % accounts.len();
+                let amount = random.i64(1..EACH_CENTS);
+                let key = format!("bank:{writer}:{n}");
+                match transfer(&job, &key, accounts[from], accounts[to], amount).await {
+                    Ok(_) => moved.fetch_add(1, Ordering::Relaxed),
+                    Err(error) => {
+                        let why = kernel::error::violated(&error)
+                            .unwrap_or_default()
+                            .to_owned();
+                        assert_eq!(why, "wallet_accounts_never_negative_check", "{error}");
+                        refused.fetch_add(1, Ordering::Relaxed)
+                    }
+                };
+            }
+        }));
+    }
+    let reader = {
+        let over = over.clone();
+        tokio::spawn(async move {
+            let (mut totals, mut least) = (Vec::new(), i64::MAX);
+            while !over.load(Ordering::Relaxed) {
+                let (total, smallest): (i64, i64) = sqlx::query_as(
+                    "select sum(balance_cents)::int8, min(balance_cents - held_cents) from app.wallet_accounts
+                     where kind = 'user' and currency = 'SEK'",
+                )
+                .fetch_one(&superuser)
+                .await
+                .expect("a total");
+                totals.push(total);
+                least = least.min(smallest);
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            (totals, least)
+        })
+    };
+    for writer in writers {
+        writer.await.expect("a writer");
+    }
+    over.store(true, Ordering::Relaxed);
+    let (totals, least) = reader.await.expect("a reader");
+    Run {
+        totals,
+        least,
+        moved: moved.load(Ordering::Relaxed),
+        refused: refused.load(Ordering::Relaxed),
+    }
+}
+
+async fn check(database: &Database, run: &Run) {
+    let total = EACH_CENTS * ACCOUNTS as i64;
+    assert!(
+        run.totals.iter().all(|seen| *seen == total),
+        "{total}: {:?}",
+        run.totals
+    );
+    assert!(run.least >= 0, "{}", run.least);
+    assert!(run.moved > 50, "{}", run.moved);
+    assert!(run.refused > 5, "{}", run.refused);
+    assert!(run.totals.len() > 10, "{}", run.totals.len());
+    let mut conn = database.superuser().await;
+    assert_eq!(faults(&mut conn).await, Vec::<String>::new());
+}
+
+/// In `script/test` for some seconds; `script/soak` gives it thirty.
+fn time() -> Duration {
+    let seconds = std::env::var("SOAK_SECONDS").ok();
+    Duration::from_secs(seconds.and_then(|text| text.parse().ok()).unwrap_or(3))
+}
+
+fn seed() -> u64 {
+    let seed = std::env::var("SEED")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let seed = seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
+    println!("SEED={seed}");
+    seed
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t1_everybody_sees_the_same_total() {
+    let books = books(WRITERS as u32).await;
+    let accounts = accounts(&books.superuser, &books.job, ACCOUNTS, EACH_CENTS).await;
+    let run = run(
+        books.job.clone(),
+        books.superuser.clone(),
+        accounts,
+        time(),
+        seed(),
+    )
+    .await;
+    check(&books.database, &run).await;
+}
+
+/// The negative control: without the lock on the row, which the change of the balance takes, sums are wrong.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t1_notices_balances_that_are_read_before_they_are_changed() {
+    let books = books(WRITERS as u32).await;
+    let accounts = accounts(&books.superuser, &books.job, ACCOUNTS, EACH_CENTS).await;
+    let text: String = sqlx::query_scalar(
+        "select pg_get_functiondef('app.post_journal(text,text,text,uuid,uuid,jsonb)'::regprocedure)",
+    )
+    .fetch_one(&books.superuser)
+    .await
+    .expect("the function");
+    let guarded = "w.balance_cents + v_leg.amount,";
+    assert!(text.contains(guarded));
+    // What was read some lines above instead of what is there now.
+    let careless = text
+        .replace(
+            "w.frozen_at, l.amount_cents",
+            "w.frozen_at, w.balance_cents as before, l.amount_cents",
+        )
+        .replace(guarded, "v_leg.before + v_leg.amount,");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(careless))
+        .execute(&books.superuser)
+        .await
+        .expect("a careless function");
+    run(
+        books.job.clone(),
+        books.superuser.clone(),
+        accounts,
+        time(),
+        seed(),
+    )
+    .await;
+    let mut conn = books.database.superuser().await;
+    assert_ne!(faults(&mut conn).await, Vec::<String>::new());
+}

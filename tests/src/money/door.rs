@@ -1,0 +1,159 @@
+//! T13: one ticket lets one person in, whoever scans it, however often; and nothing else lets anybody in.
+
+use super::stage::Stage;
+use crate::support::Member;
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+async fn scan(stage: &Stage, by: &Member, code: &str, nonce: &str) -> Value {
+    let body = json!({"code": code, "event_id": stage.event, "nonce": nonce, "gate": "North"});
+    by.client.post("/check-ins", body).await.expect(200).json
+}
+
+/// A ticket of Mira's with its code.
+async fn ticket(stage: &Stage) -> (String, String, String) {
+    let kind = stage
+        .tickets(&format!("Free {}", Uuid::now_v7()), 0, 10)
+        .await;
+    let order = stage
+        .order(&stage.mira, &[(kind, 1)], false)
+        .await
+        .expect(201);
+    let id = order.json["ticket_ids"][0]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let shown = stage
+        .mira
+        .client
+        .get(&format!("/tickets/{id}"))
+        .await
+        .expect(200);
+    let code = shown.json["code"].as_str().expect("a code").to_owned();
+    (order.id(), id, code)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t13_a_hundred_scanners_let_one_person_in() {
+    let stage = Stage::new().await;
+    let (_, id, code) = ticket(&stage).await;
+    let scans = (0..100).map(|n| {
+        let nonce = format!("scanner-{n:04}");
+        let (stage, code) = (&stage, &code);
+        async move { scan(stage, &stage.olga, code, &nonce).await }
+    });
+    let answers = join_all(scans).await;
+    let count = |result: &str| {
+        answers
+            .iter()
+            .filter(|answer| answer["result"] == result)
+            .count()
+    };
+    assert_eq!((count("ok"), count("already_used")), (1, 99));
+    let late = answers
+        .iter()
+        .find(|answer| answer["result"] == "already_used")
+        .expect("one");
+    assert_eq!(
+        (&late["first_gate"], &late["ticket_id"]),
+        (&json!("North"), &json!(id))
+    );
+    assert!(late["first_at"].is_string());
+    // The same scan again gets the same answer.
+    let ok = answers
+        .iter()
+        .position(|answer| answer["result"] == "ok")
+        .expect("one");
+    let again = scan(&stage, &stage.olga, &code, &format!("scanner-{ok:04}")).await;
+    assert_eq!(again["result"], "ok");
+    stage.sound().await;
+    // Nobody but those who run the event scans.
+    let body = json!({"code": code, "event_id": stage.event, "nonce": "somebody else"});
+    stage.mira.client.post("/check-ins", body).await.expect(403);
+}
+
+/// The negative control: without the lock on the ticket only the unique index stands between, and without both, two go in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t13_the_database_holds_one_entry_per_ticket() {
+    let stage = Stage::new().await;
+    let (_, id, _) = ticket(&stage).await;
+    let insert = |nonce: &str| {
+        format!(
+            "insert into app.check_ins (ticket_id, event_id, result, nonce, at) values ('{id}', '{}', 'ok', '{nonce}', now())",
+            stage.event
+        )
+    };
+    let mut conn = stage.server.superuser().await;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(insert("first-nonce")))
+        .execute(&mut conn)
+        .await
+        .expect("one");
+    let second = sqlx::raw_sql(sqlx::AssertSqlSafe(insert("second-nonce")))
+        .execute(&mut conn)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        kernel::error::violated(&second),
+        Some("check_ins_ticket_id_key")
+    );
+    sqlx::raw_sql("drop index app.check_ins_ticket_id_key")
+        .execute(&mut conn)
+        .await
+        .expect("switched off");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(insert("second-nonce")))
+        .execute(&mut conn)
+        .await
+        .expect("two");
+    let found = super::all_faults(&mut conn).await;
+    assert!(
+        found.iter().any(|fault| fault.starts_with("let in twice")),
+        "{found:?}"
+    );
+}
+
+#[tokio::test]
+async fn o10_each_reason_not_to_let_in_has_its_name() {
+    let stage = Stage::new().await;
+    let (order, _, code) = ticket(&stage).await;
+    let mut forged = code.clone().into_bytes();
+    forged[60] = if forged[60] == b'A' { b'B' } else { b'A' };
+    let forged = String::from_utf8(forged).expect("text");
+    assert_eq!(
+        scan(&stage, &stage.olga, &forged, "nonce-forged").await["result"],
+        "forged"
+    );
+    // Another event of hers.
+    let mut conn = stage.server.superuser().await;
+    let elsewhere: Uuid = sqlx::query_scalar(
+        "select e.id from app.events e join app.events mine on mine.id = $1 and e.host_id = mine.host_id
+         where e.id <> mine.id and e.status = 'active' limit 1",
+    )
+    .bind(stage.event)
+    .fetch_one(&mut conn)
+    .await
+    .expect("another event");
+    let body = json!({"code": code, "event_id": elsewhere, "nonce": "nonce-elsewhere"});
+    let wrong = stage.olga.client.post("/check-ins", body).await.expect(200);
+    assert_eq!(wrong.json["result"], "wrong_event");
+    super::stage::keyed(&stage.olga, &format!("/orders/{order}/refunds"), json!({}))
+        .await
+        .expect(201);
+    assert_eq!(
+        scan(&stage, &stage.olga, &code, "nonce-refunded").await["result"],
+        "refunded"
+    );
+    // A scan without a connection comes later, with the time of the device.
+    let (_, _, code) = ticket(&stage).await;
+    let body = json!({"code": code, "event_id": stage.event, "nonce": "nonce-offline", "at": "2041-05-01T17:55:00Z"});
+    stage.olga.client.post("/check-ins", body).await.expect(200);
+    let kept: (bool, String) = sqlx::query_as(
+        "select is_offline, result from app.check_ins where nonce = 'nonce-offline'",
+    )
+    .fetch_one(&mut conn)
+    .await
+    .expect("kept");
+    assert_eq!(kept, (true, "ok".to_owned()));
+    let keys = stage.server.client.get("/ticket-keys").await.expect(200);
+    assert_eq!(keys.json["data"].as_array().expect("keys").len(), 1);
+}

@@ -1,0 +1,160 @@
+//! Accounts of hosts at the payment service: what they can do, and what comes back from them in a dispute.
+
+use super::stage::{Stage, keyed};
+use serde_json::json;
+use uuid::Uuid;
+
+#[tokio::test]
+async fn p7_a_dispute_takes_the_hosts_part_and_gives_it_again_if_it_is_won() {
+    let stage = Stage::new().await;
+    let kind = stage.tickets("Seat", 4500, 10).await;
+    for won in [true, false] {
+        let order = stage
+            .order(&stage.mira, &[(kind, 1)], false)
+            .await
+            .expect(201)
+            .id();
+        stage.pay(&stage.mira, &order, json!({})).await.expect(200);
+        let before = stage.host_has();
+        stage.confirm(&order, "4242424242424242").await;
+        let part = stage.host_has() - before;
+        assert!(part > 0);
+        let payment = stage.payment_of(&order).await;
+        let fake = &stage.stripe.fake;
+        let dispute = fake
+            .dispute(&payment, "fraudulent", false)
+            .expect("a dispute");
+        stage.stripe.deliver(&stage.server).await;
+        assert_eq!(stage.host_has(), before);
+        let seen = stage
+            .paula
+            .client
+            .get("/disputes?state=needs_response")
+            .await
+            .expect(200);
+        assert_eq!(seen.json["data"].as_array().map(Vec::len), Some(1));
+        fake.close_dispute(dispute["id"].as_str().expect("an id"), won)
+            .expect("a dispute");
+        stage.stripe.deliver(&stage.server).await;
+        assert_eq!(stage.host_has(), if won { before + part } else { before });
+        stage.sound().await;
+    }
+}
+
+#[tokio::test]
+async fn c1_hosts_without_an_account_sell_nothing_that_costs() {
+    let stage = Stage::new().await;
+    let free = stage.tickets("Free", 0, 10).await;
+    let dear = stage.tickets("Seat", 4500, 10).await;
+    let waiting = stage
+        .order(&stage.mira, &[(dear, 1)], false)
+        .await
+        .expect(201)
+        .id();
+    stage
+        .pay(&stage.mira, &waiting, json!({}))
+        .await
+        .expect(200);
+
+    let change = json!({"payouts_enabled": false});
+    stage
+        .stripe
+        .fake
+        .change_account(&stage.account, &change)
+        .expect("an account");
+    stage.stripe.deliver(&stage.server).await;
+    let refused = stage
+        .order(&stage.mira, &[(dear, 1)], false)
+        .await
+        .expect(409);
+    assert_eq!(refused.problem(), "host-cannot-be-paid");
+    let cart = stage.cart(&[(dear, 1)], false);
+    let refused = stage
+        .mira
+        .client
+        .post("/orders/price", cart)
+        .await
+        .expect(409);
+    assert_eq!(refused.problem(), "host-cannot-be-paid");
+    stage
+        .order(&stage.mira, &[(free, 1)], false)
+        .await
+        .expect(201);
+    // What was begun is finished.
+    stage.confirm(&waiting, "4242424242424242").await;
+    assert_eq!(stage.state(&waiting).await, "paid");
+
+    stage
+        .stripe
+        .fake
+        .deauthorize(&stage.account)
+        .expect("an account");
+    stage.stripe.deliver(&stage.server).await;
+    let accounts = stage
+        .olga
+        .client
+        .get("/connected-accounts")
+        .await
+        .expect(200);
+    assert_eq!(accounts.json["data"][0]["is_ready"], false);
+    assert!(accounts.json["data"][0]["deauthorized_at"].is_string());
+}
+
+/// C7: what a city earns is added up by month, as often as one likes; a month that is closed stays as it is.
+#[tokio::test]
+async fn c7_a_citys_share_is_that_of_its_orders_less_its_refunds() {
+    let stage = Stage::new().await;
+    let mut conn = stage.server.superuser().await;
+    sqlx::raw_sql("delete from app.revenue_shares")
+        .execute(&mut conn)
+        .await
+        .expect("gone");
+    let share = "select coalesce(sum(amount_cents), 0)::int8 from app.revenue_shares s join app.cities c on c.id = s.city_id
+        where c.slug = 'melbourne' and s.currency = 'AUD'";
+    let accrue = async || {
+        let payments = stage.payments();
+        payments.accrue_shares(Uuid::now_v7()).await.expect("a run");
+        payments.accrue_shares(Uuid::now_v7()).await.expect("a run");
+        let mut conn = stage.server.superuser().await;
+        let sum: i64 = sqlx::query_scalar(share)
+            .fetch_one(&mut conn)
+            .await
+            .expect("a sum");
+        sum
+    };
+    let before = accrue().await;
+    let kind = stage.tickets("Seat", 4500, 10).await;
+    let order = stage
+        .order(&stage.mira, &[(kind, 2)], false)
+        .await
+        .expect(201)
+        .id();
+    stage.pay(&stage.mira, &order, json!({})).await.expect(200);
+    stage.confirm(&order, "4242424242424242").await;
+    let part: i64 =
+        sqlx::query_scalar("select city_share_cents from app.orders where id = $1::text::uuid")
+            .bind(&order)
+            .fetch_one(&mut conn)
+            .await
+            .expect("an order");
+    assert!(part > 0);
+    assert_eq!(accrue().await, before + part);
+    keyed(&stage.mira, &format!("/orders/{order}/refunds"), json!({}))
+        .await
+        .expect(201);
+    stage.stripe.deliver(&stage.server).await;
+    assert_eq!(accrue().await, before);
+    sqlx::raw_sql(
+        "update app.revenue_shares set state = 'closed', amount_cents = amount_cents + 7",
+    )
+    .execute(&mut conn)
+    .await
+    .expect("closed");
+    let rows: i64 = sqlx::query_scalar(
+        "select count(*) from app.revenue_shares s join app.cities c on c.id = s.city_id where c.slug = 'melbourne' and s.currency = 'AUD'",
+    )
+    .fetch_one(&mut conn)
+    .await
+    .expect("a count");
+    assert_eq!(accrue().await, before + 7 * rows);
+}

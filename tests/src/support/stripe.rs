@@ -1,0 +1,136 @@
+//! A payment service in this process: the fake, reached through the real gateway, and its events brought to a server.
+
+use super::TestServer;
+use app::module::Provider;
+use axum::http::Method;
+use fake_stripe::{
+    Clock, Config, Fake, Outcome,
+    webhook::{Endpoint, Post, Target},
+};
+use gateway::Gateway;
+use server::wire::Parts;
+use std::{sync::Arc, time::Duration};
+use stripe_gateway::{
+    Exchange, Exchanged, Reply, Request, Settings, StripeGateway, TransportFailure,
+};
+
+pub const SECRET: &str = "whsec_tests";
+pub const CONNECT_SECRET: &str = "whsec_tests_of_accounts";
+
+#[derive(Clone)]
+pub struct Stripe {
+    pub fake: Arc<Fake>,
+}
+
+/// Seconds that a client waits for an answer.
+const PATIENCE_SECONDS: u32 = 20;
+
+impl Stripe {
+    pub fn new(seed: u64) -> Self {
+        let fake = Fake::new(Config {
+            seed,
+            clock: Clock::Running { ahead: 0 },
+            base_url: "http://stripe.test".to_owned(),
+            ..Config::default()
+        });
+        let endpoint = |url: &str, secret: &str| {
+            Some(Endpoint {
+                url: url.to_owned(),
+                secrets: vec![secret.to_owned()],
+            })
+        };
+        fake.set_endpoint(Target::Platform, endpoint("/webhooks/stripe", SECRET));
+        let connect = endpoint("/webhooks/stripe-connect", CONNECT_SECRET);
+        fake.set_endpoint(Target::Connect, connect);
+        Self {
+            fake: Arc::new(fake),
+        }
+    }
+
+    /// The way to it that a server has.
+    pub fn gateway(&self) -> Arc<dyn Gateway> {
+        let key = "sk_test_fake".to_owned().into();
+        let url = "http://stripe.test".parse().expect("a URL");
+        let mut settings = Settings::new(key, url);
+        settings.first_pause = Duration::from_millis(1);
+        settings.longest_pause = Duration::from_millis(5);
+        settings.in_transaction = kernel::cx::in_transaction;
+        let exchange = Arc::new(InProcess(self.fake.clone()));
+        Arc::new(StripeGateway::over(settings, exchange))
+    }
+
+    /// Has a server pay through it.
+    pub fn provide(&self, parts: &mut Parts) {
+        parts.provider = Some(Provider {
+            gateway: self.gateway(),
+            livemode: false,
+        });
+        let payments = &mut parts.modules.payments;
+        payments.stripe_webhook_secrets = vec![SECRET.to_owned().into()];
+        payments.stripe_connect_webhook_secrets = vec![CONNECT_SECRET.to_owned().into()];
+        payments.payment_page_url = Some("http://stripe.test/_fake/pay/{id}".to_owned());
+        payments.card_page_url = Some("http://stripe.test/_fake/setup/{id}".to_owned());
+    }
+
+    /// Delivers what is due, and waits until the server has worked on it.
+    pub async fn deliver(&self, server: &TestServer) {
+        server.settled().await;
+        loop {
+            let due = self.fake.due_webhooks();
+            if due.is_empty() {
+                return;
+            }
+            for mut post in due {
+                // The fake's clock may be ahead by months; the server's is not.
+                let secret = match post.target {
+                    Target::Platform => SECRET,
+                    Target::Connect => CONNECT_SECRET,
+                };
+                post.signature = gateway::sign(&post.body, secret, chrono::Utc::now());
+                let status = send(server, &post).await;
+                self.fake.webhook_answered(post.delivery, Some(status));
+            }
+            server.settled().await;
+        }
+    }
+}
+
+/// Brings one event; the status of the answer.
+pub async fn send(server: &TestServer, post: &Post) -> u16 {
+    let headers = [
+        ("stripe-signature", post.signature.as_str()),
+        ("content-type", "application/json"),
+    ];
+    let sent = (server.client)
+        .send_bytes(Method::POST, &post.url, post.body.clone(), &headers)
+        .await;
+    sent.status.as_u16()
+}
+
+struct InProcess(Arc<Fake>);
+
+impl Exchange for InProcess {
+    fn exchange<'a>(&'a self, request: &'a Request) -> Exchanged<'a> {
+        let outcome = self.0.handle(&fake_stripe::Request {
+            method: request.method.as_str().to_owned(),
+            path: request.path_and_query.clone(),
+            headers: request.headers.clone(),
+            body: request.body.clone().into_bytes(),
+        });
+        let answer = match outcome {
+            Outcome::Reply(reply) => Ok(plain(reply)),
+            Outcome::Stall(late) if late.seconds <= PATIENCE_SECONDS => Ok(plain(late.reply)),
+            Outcome::Stall(_) => Err(TransportFailure::TimedOut),
+            Outcome::DroppedBefore | Outcome::DroppedAfter => Err(TransportFailure::Broken),
+        };
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+fn plain(reply: fake_stripe::Reply) -> Reply {
+    Reply {
+        status: reply.status,
+        headers: reply.headers,
+        body: reply.body,
+    }
+}
