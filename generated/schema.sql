@@ -947,9 +947,10 @@ create table app.connected_accounts (
   updated_at timestamptz default now() not null,
   owner_organization_id uuid generated always as (case when owner_type = 'organization' then owner_id end) stored,
   owner_business_id uuid generated always as (case when owner_type = 'business' then owner_id end) stored,
+  owner_city_id uuid generated always as (case when owner_type = 'city' then owner_id end) stored,
   constraint connected_accounts_pkey primary key (id)
 );
-comment on table app.connected_accounts is 'The account at Stripe that an organisation''s or a business''s money goes to. What it can do, only Stripe says.';
+comment on table app.connected_accounts is 'The account at Stripe that the money of an organisation, a business or a city goes to. What it can do, only Stripe says.';
 comment on column app.connected_accounts.stripe_account_id is 'Known once Stripe has answered.';
 comment on column app.connected_accounts.country is 'Where the owner is at home; Stripe never changes it.';
 comment on column app.connected_accounts.charges_enabled is 'Stripe lets it take payments.';
@@ -1027,7 +1028,8 @@ alter table app.devices set (fillfactor = 80);
 
 create table app.disputes (
   id uuid default sec.uuid_v7() not null,
-  order_id uuid not null,
+  order_id uuid,
+  promotion_id uuid,
   transaction_id uuid not null,
   state text default 'needs_response' not null,
   amount_cents bigint not null,
@@ -1147,6 +1149,34 @@ comment on column app.external_identities.unlinked_at is 'Tokens issued before d
 alter table app.external_identities owner to culturepass_owner;
 alter table app.external_identities enable row level security;
 alter table app.external_identities force row level security;
+
+create table app.featured_places (
+  id uuid default sec.uuid_v7() not null,
+  status text default 'active' not null,
+  city_id uuid not null,
+  slot text not null,
+  day_price_cents bigint not null,
+  currency text not null,
+  capacity integer default 1 not null,
+  max_days integer default 30 not null,
+  is_offered boolean default true not null,
+  archived_from text,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
+  constraint featured_places_pkey primary key (id)
+);
+comment on table app.featured_places is 'What a city offers in one of its featured places, and for how much a day.';
+comment on column app.featured_places.slot is 'Where it is shown.';
+comment on column app.featured_places.day_price_cents is 'Of each day that has begun.';
+comment on column app.featured_places.capacity is 'How many stand there at the same time.';
+comment on column app.featured_places.max_days is 'The longest time that can be booked at once.';
+comment on column app.featured_places.is_offered is 'Can be booked now.';
+alter table app.featured_places owner to culturepass_owner;
+alter table app.featured_places enable row level security;
+alter table app.featured_places force row level security;
+alter table app.featured_places set (fillfactor = 80);
 
 create table app.follows (
   id uuid default sec.uuid_v7() not null,
@@ -1647,8 +1677,12 @@ create table app.promotions (
   slot text not null,
   starts_at timestamptz not null,
   ends_at timestamptz not null,
+  days integer default 1 not null,
+  plan_days integer default 0 not null,
   amount_cents bigint default 0 not null,
-  currency text not null,
+  city_share_cents bigint default 0 not null,
+  currency text default 'USD' not null,
+  pay_by timestamptz,
   paid_at timestamptz,
   state text default 'requested' not null,
   archived_from text,
@@ -1664,7 +1698,12 @@ create table app.promotions (
 );
 comment on table app.promotions is 'An event, business or venue stands in a featured place of its city for a while. Asked for and paid by its admin, approved by the city.';
 comment on column app.promotions.slot is 'Where it is shown.';
-comment on column app.promotions.amount_cents is 'The price of the slot.';
+comment on column app.promotions.days is 'Days that have begun.';
+comment on column app.promotions.plan_days is 'Days of them that the business''s plan pays for.';
+comment on column app.promotions.amount_cents is 'The price of the other days.';
+comment on column app.promotions.city_share_cents is 'What the city gets of it, frozen when it is asked for.';
+comment on column app.promotions.currency is 'Of the featured place.';
+comment on column app.promotions.pay_by is 'The place is kept until then; without a payment the promotion is cancelled.';
 comment on column app.promotions.paid_at is 'Set when the payment came.';
 alter table app.promotions owner to culturepass_owner;
 alter table app.promotions enable row level security;
@@ -1736,7 +1775,8 @@ alter table app.refresh_tokens force row level security;
 
 create table app.refunds (
   id uuid default sec.uuid_v7() not null,
-  order_id uuid not null,
+  order_id uuid,
+  promotion_id uuid,
   requested_by_id uuid,
   state text default 'pending' not null,
   amount_cents bigint not null,
@@ -1758,7 +1798,7 @@ create table app.refunds (
   updated_at timestamptz default now() not null,
   constraint refunds_pkey primary key (id)
 );
-comment on table app.refunds is 'Money of an order that goes back to its buyer, to the card, to the wallet, or both.';
+comment on table app.refunds is 'Money of an order or a promotion that goes back to whoever paid it, to the card, to the wallet, or both.';
 comment on column app.refunds.card_cents is 'To the card.';
 comment on column app.refunds.wallet_cents is 'As credits.';
 comment on column app.refunds.cash_cents is 'At the door.';
@@ -1773,6 +1813,7 @@ alter table app.refunds force row level security;
 create table app.revenue_shares (
   id uuid default sec.uuid_v7() not null,
   city_id uuid not null,
+  transfer_id uuid,
   period_start date not null,
   amount_cents bigint not null,
   currency text not null,
@@ -1784,6 +1825,7 @@ create table app.revenue_shares (
   constraint revenue_shares_pkey primary key (id)
 );
 comment on table app.revenue_shares is 'What a city has earned of the platform''s commission in one month. Refunds may make it negative.';
+comment on column app.revenue_shares.transfer_id is 'The payment to the city.';
 comment on column app.revenue_shares.period_start is 'First day of the month.';
 alter table app.revenue_shares owner to culturepass_owner;
 alter table app.revenue_shares enable row level security;
@@ -2703,7 +2745,7 @@ alter table app.community_members add constraint community_members_state_choice
   check (state = any ('{pending,active,banned,unbanned}'::text[]));
 
 alter table app.connected_accounts add constraint connected_accounts_owner_type_choice
-  check (owner_type = any ('{organization,business}'::text[]));
+  check (owner_type = any ('{organization,business,city}'::text[]));
 
 alter table app.connected_accounts add constraint connected_accounts_stripe_account_id_length
   check (sec.is_text(stripe_account_id, 1, 255));
@@ -2872,6 +2914,24 @@ alter table app.external_identities add constraint external_identities_last_used
 
 alter table app.external_identities add constraint external_identities_unlinked_at_range
   check (unlinked_at >= '1900-01-01 00:00:00+00'::timestamptz and unlinked_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.featured_places add constraint featured_places_status_choice
+  check (status = any ('{active,suspended,archived}'::text[]));
+
+alter table app.featured_places add constraint featured_places_slot_choice
+  check (slot = any ('{home,category,map}'::text[]));
+
+alter table app.featured_places add constraint featured_places_day_price_cents_range
+  check (day_price_cents >= 0);
+
+alter table app.featured_places add constraint featured_places_currency_format
+  check (sec.is_currency(currency));
+
+alter table app.featured_places add constraint featured_places_capacity_range
+  check (capacity between 1 and 100);
+
+alter table app.featured_places add constraint featured_places_max_days_range
+  check (max_days between 1 and 366);
 
 alter table app.follows add constraint follows_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
@@ -3326,14 +3386,29 @@ alter table app.promotions add constraint promotions_ends_at_range
 alter table app.promotions add constraint promotions_ends_at_check
   check (ends_at > starts_at);
 
+alter table app.promotions add constraint promotions_days_range
+  check (days between 1 and 366);
+
+alter table app.promotions add constraint promotions_plan_days_range
+  check (plan_days between 0 and 366);
+
 alter table app.promotions add constraint promotions_amount_cents_range
   check (amount_cents >= 0);
+
+alter table app.promotions add constraint promotions_city_share_cents_range
+  check (city_share_cents >= 0);
 
 alter table app.promotions add constraint promotions_currency_format
   check (sec.is_currency(currency));
 
 alter table app.promotions add constraint promotions_state_choice
   check (state = any ('{requested,approved,rejected,active,ended,cancelled}'::text[]));
+
+alter table app.promotions add constraint promotions_share_within_check
+  check (city_share_cents <= amount_cents);
+
+alter table app.promotions add constraint promotions_plan_within_check
+  check (plan_days <= days);
 
 alter table app.promotions add constraint promotions_ends_at_order
   check (ends_at > starts_at);
@@ -3405,7 +3480,7 @@ alter table app.refunds add constraint refunds_currency_format
   check (sec.is_currency(currency));
 
 alter table app.refunds add constraint refunds_reason_choice
-  check (reason = any ('{requested,event_cancelled,sold_out_meanwhile,dispute,other}'::text[]));
+  check (reason = any ('{requested,event_cancelled,sold_out_meanwhile,rejected,dispute,other}'::text[]));
 
 alter table app.refunds add constraint refunds_note_length
   check (sec.is_text(note, 0, 500));
@@ -3421,6 +3496,10 @@ alter table app.refunds add constraint refunds_stripe_idempotency_key_length
 
 alter table app.refunds add constraint refunds_settled_at_range
   check (settled_at >= '1900-01-01 00:00:00+00'::timestamptz and settled_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.refunds add constraint refunds_of_one_check
+  check (((order_id is null) is not true and promotion_id is null)
+    or (order_id is null and (promotion_id is null) is not true));
 
 alter table app.refunds add constraint refunds_funded_check
   check (((card_cents + wallet_cents) + cash_cents) = amount_cents);
@@ -4134,6 +4213,9 @@ create index connected_accounts_owner_organization_id_idx
 create index connected_accounts_owner_business_id_idx
   on app.connected_accounts (owner_business_id, id) where owner_business_id is not null;
 
+create index connected_accounts_owner_city_id_idx
+  on app.connected_accounts (owner_city_id, id) where owner_city_id is not null;
+
 create unique index countries_code_key
   on app.countries (code) where status <> 'archived';
 
@@ -4165,7 +4247,10 @@ create index disputes_amount_cents_id_idx
   on app.disputes (amount_cents, id);
 
 create index disputes_order_id_idx
-  on app.disputes (order_id, id);
+  on app.disputes (order_id, id) where order_id is not null;
+
+create index disputes_promotion_id_idx
+  on app.disputes (promotion_id, id) where promotion_id is not null;
 
 create index disputes_transaction_id_idx
   on app.disputes (transaction_id, id);
@@ -4235,6 +4320,18 @@ create unique index external_identities_issuer_subject_key
 
 create index external_identities_user_id_idx
   on app.external_identities (user_id, id);
+
+create unique index featured_places_city_id_slot_key
+  on app.featured_places (city_id, slot) where status <> 'archived';
+
+create index featured_places_day_price_cents_id_idx
+  on app.featured_places (day_price_cents, id);
+
+create index featured_places_city_id_idx
+  on app.featured_places (city_id, id);
+
+create index featured_places_while_archived_idx
+  on app.featured_places (id) where status = 'archived';
 
 create unique index follows_follower_id_entity_type_entity_id_key
   on app.follows (follower_id, entity_type, entity_id) where status <> 'archived';
@@ -4518,6 +4615,9 @@ create index promo_codes_event_id_idx
 create index promo_codes_while_archived_idx
   on app.promo_codes (id) where status = 'archived';
 
+create index promotions_city_id_slot_starts_at_id_idx
+  on app.promotions (city_id, slot, starts_at, id);
+
 create index promotions_starts_at_id_idx
   on app.promotions (starts_at, id);
 
@@ -4575,11 +4675,17 @@ create unique index refunds_stripe_refund_id_key
 create unique index refunds_stripe_idempotency_key_key
   on app.refunds (stripe_idempotency_key);
 
+create unique index refunds_promotion_id_key
+  on app.refunds (promotion_id) where ((promotion_id is null) is not true);
+
 create index refunds_amount_cents_id_idx
   on app.refunds (amount_cents, id);
 
 create index refunds_order_id_idx
-  on app.refunds (order_id, id);
+  on app.refunds (order_id, id) where order_id is not null;
+
+create index refunds_promotion_id_idx
+  on app.refunds (promotion_id, id) where promotion_id is not null;
 
 create index refunds_requested_by_id_idx
   on app.refunds (requested_by_id, id) where requested_by_id is not null;
@@ -4592,6 +4698,9 @@ create index revenue_shares_period_start_id_idx
 
 create index revenue_shares_city_id_idx
   on app.revenue_shares (city_id, id);
+
+create index revenue_shares_transfer_id_idx
+  on app.revenue_shares (transfer_id, id) where transfer_id is not null;
 
 create unique index reviews_reviewer_id_entity_type_entity_id_key
   on app.reviews (reviewer_id, entity_type, entity_id) where status <> 'archived';
@@ -4784,6 +4893,9 @@ create unique index transactions_stripe_idempotency_key_key
 
 create unique index transactions_order_id_key
   on app.transactions (order_id) where (status <> 'cancelled' and (order_id is null) is not true);
+
+create unique index transactions_promotion_id_key
+  on app.transactions (promotion_id) where (status <> 'cancelled' and (promotion_id is null) is not true);
 
 create index transactions_user_id_created_at_idx
   on app.transactions (user_id, created_at);
@@ -5120,6 +5232,9 @@ alter table app.connected_accounts add constraint connected_accounts_owner_organ
 alter table app.connected_accounts add constraint connected_accounts_owner_business_id_fkey
   foreign key (owner_business_id) references app.businesses (id);
 
+alter table app.connected_accounts add constraint connected_accounts_owner_city_id_fkey
+  foreign key (owner_city_id) references app.cities (id);
+
 alter table app.credentials add constraint credentials_user_id_fkey
   foreign key (user_id) references app.users (id);
 
@@ -5134,6 +5249,9 @@ alter table app.devices add constraint devices_session_id_fkey
 
 alter table app.disputes add constraint disputes_order_id_fkey
   foreign key (order_id) references app.orders (id);
+
+alter table app.disputes add constraint disputes_promotion_id_fkey
+  foreign key (promotion_id) references app.promotions (id);
 
 alter table app.disputes add constraint disputes_transaction_id_fkey
   foreign key (transaction_id) references app.transactions (id);
@@ -5182,6 +5300,12 @@ alter table app.events add constraint events_live_venue_id_fkey
 
 alter table app.external_identities add constraint external_identities_user_id_fkey
   foreign key (user_id) references app.users (id);
+
+alter table app.featured_places add constraint featured_places_city_id_fkey
+  foreign key (city_id) references app.cities (id);
+
+alter table app.featured_places add constraint featured_places_live_city_id_fkey
+  foreign key (city_id, live_ref) references app.cities (id, live_key);
 
 alter table app.follows add constraint follows_follower_id_fkey
   foreign key (follower_id) references app.users (id);
@@ -5456,11 +5580,17 @@ alter table app.refresh_tokens add constraint refresh_tokens_session_id_fkey
 alter table app.refunds add constraint refunds_order_id_fkey
   foreign key (order_id) references app.orders (id);
 
+alter table app.refunds add constraint refunds_promotion_id_fkey
+  foreign key (promotion_id) references app.promotions (id);
+
 alter table app.refunds add constraint refunds_requested_by_id_fkey
   foreign key (requested_by_id) references app.users (id);
 
 alter table app.revenue_shares add constraint revenue_shares_city_id_fkey
   foreign key (city_id) references app.cities (id);
+
+alter table app.revenue_shares add constraint revenue_shares_transfer_id_fkey
+  foreign key (transfer_id) references app.transfers (id);
 
 alter table app.reviews add constraint reviews_reviewer_id_fkey
   foreign key (reviewer_id) references app.users (id);
@@ -8971,7 +9101,12 @@ begin
     when 'read' then true
   end into v_answer
   from app.connected_accounts t
-  where t.id = p_id and (strpos(sec.held_org_admin(), t.owner_id::text) > 0 or sec.is_platform_admin());
+  where t.id = p_id
+    and (
+      strpos(sec.held_org_admin(), t.owner_id::text) > 0
+      or strpos(sec.held_city_admin(), t.owner_id::text) > 0
+      or sec.is_platform_admin()
+    );
   perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
   if p_what = 'restore' then
     perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
@@ -8996,7 +9131,12 @@ begin
     when 'platform' then sec.is_platform_admin()
   end into v_answer
   from app.connected_accounts t
-  where t.id = p_id and (strpos(sec.held_org_admin(), t.owner_id::text) > 0 or sec.is_platform_admin());
+  where t.id = p_id
+    and (
+      strpos(sec.held_org_admin(), t.owner_id::text) > 0
+      or strpos(sec.held_city_admin(), t.owner_id::text) > 0
+      or sec.is_platform_admin()
+    );
   return coalesce(v_answer, false);
 end
 $$;
@@ -9804,7 +9944,7 @@ begin
     when 'read' then true
   end into v_answer
   from app.disputes t
-  where t.id = p_id and sec.seen_order_host(t.order_id);
+  where t.id = p_id and (sec.is_platform_admin() or sec.seen_order_host(t.order_id));
   perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
   if p_what = 'restore' then
     perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
@@ -9829,7 +9969,7 @@ begin
     when 'platform' then sec.is_platform_admin()
   end into v_answer
   from app.disputes t
-  where t.id = p_id and sec.seen_order_host(t.order_id);
+  where t.id = p_id and (sec.is_platform_admin() or sec.seen_order_host(t.order_id));
   return coalesce(v_answer, false);
 end
 $$;
@@ -9846,6 +9986,7 @@ begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
       'order_id', case when new.order_id is not null then jsonb_build_array(null, new.order_id) end,
+      'promotion_id', case when new.promotion_id is not null then jsonb_build_array(null, new.promotion_id) end,
       'transaction_id', case when new.transaction_id is not null then jsonb_build_array(null, new.transaction_id) end,
       'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
       'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
@@ -9858,6 +9999,9 @@ begin
     v_changed := '{}';
     if new.order_id is distinct from old.order_id then
       v_changed := v_changed || jsonb_build_object('order_id', jsonb_build_array(old.order_id, new.order_id));
+    end if;
+    if new.promotion_id is distinct from old.promotion_id then
+      v_changed := v_changed || jsonb_build_object('promotion_id', jsonb_build_array(old.promotion_id, new.promotion_id));
     end if;
     if new.transaction_id is distinct from old.transaction_id then
       v_changed := v_changed || jsonb_build_object('transaction_id', jsonb_build_array(old.transaction_id, new.transaction_id));
@@ -10639,8 +10783,8 @@ create function app.events_module_update() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each module to the columns that it says it writes.
 begin
-  if sec.job() = 'payments' and new.trending_score is distinct from old.trending_score then
-    raise exception 'not written by the module payments' using errcode = '42501';
+  if sec.job() = 'promotions' and new.trending_score is distinct from old.trending_score then
+    raise exception 'not written by the module promotions' using errcode = '42501';
   end if;
   if sec.job() = 'trending' and new.featured_until is distinct from old.featured_until then
     raise exception 'not written by the module trending' using errcode = '42501';
@@ -10995,6 +11139,201 @@ end
 $$;
 alter function audit.record_external_identities() owner to culturepass_audit;
 revoke execute on function audit.record_external_identities() from public;
+
+create function sec.may_featured_place(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'archive' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'restore' then t.status = 'archived'
+      and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+  end into v_answer
+  from app.featured_places t
+  where t.id = p_id
+    and (
+      t.status = 'active'
+      or (
+        t.status = 'suspended'
+        and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+      )
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+      )
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_featured_place(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_featured_place(uuid,text) from public;
+grant execute on function sec.may_featured_place(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_featured_place(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('city_admin') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'city_admin' then strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin()
+  end into v_answer
+  from app.featured_places t
+  where t.id = p_id
+    and (
+      t.status = 'active'
+      or (
+        t.status = 'suspended'
+        and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+      )
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+      )
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_featured_place(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_featured_place(uuid,text) from public;
+grant execute on function sec.holds_featured_place(uuid,text) to culturepass_app, culturepass_job;
+
+create function app.featured_places_guard() returns trigger
+  language plpgsql set search_path = '' as $$
+-- Holds each action of a request to its effect.
+declare
+  v_action constant text := coalesce(sec.action(), '');
+begin
+  if v_action not in ('archive', 'restore', 'suspend', 'unsuspend') and new.status is distinct from old.status then
+    raise exception 'not changed by %', v_action using errcode = '42501';
+  end if;
+  if v_action not in ('update') and (new.day_price_cents is distinct from old.day_price_cents or new.currency is distinct from old.currency or new.capacity is distinct from old.capacity or new.max_days is distinct from old.max_days or new.is_offered is distinct from old.is_offered) then
+    raise exception 'not changed by %', v_action using errcode = '42501';
+  end if;
+  case v_action
+    when 'update' then
+      null;
+    when 'archive' then
+      if old.status <> 'active' or new.status <> 'archived' then
+        raise exception 'not this status' using errcode = '42501';
+      end if;
+    when 'restore' then
+      if old.status <> 'archived' or new.status = 'archived' then
+        raise exception 'not this status' using errcode = '42501';
+      end if;
+    when 'suspend' then
+      if old.status <> 'active' or new.status <> 'suspended' then
+        raise exception 'not this status' using errcode = '42501';
+      end if;
+    when 'unsuspend' then
+      if old.status <> 'suspended' or new.status <> 'active' then
+        raise exception 'not this status' using errcode = '42501';
+      end if;
+    else
+      raise exception 'no such action: %', v_action using errcode = '42501';
+  end case;
+  return new;
+end
+$$;
+alter function app.featured_places_guard() owner to culturepass_owner;
+
+create function app.archived_featured_places(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.featured_places t
+  where t.status = 'archived'
+    and t.id < p_before
+    and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_featured_places(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_featured_places(uuid,int) from public;
+grant execute on function app.archived_featured_places(uuid,int) to culturepass_app;
+
+create function audit.record_featured_places() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A change by its columns, each with what it was and what it is.
+declare
+  v_changed jsonb;
+begin
+  if tg_op = 'INSERT' then
+    v_changed := jsonb_strip_nulls(jsonb_build_object(
+      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
+      'city_id', case when new.city_id is not null then jsonb_build_array(null, new.city_id) end,
+      'slot', case when new.slot is not null then jsonb_build_array(null, new.slot) end,
+      'day_price_cents', case when new.day_price_cents is not null then jsonb_build_array(null, new.day_price_cents) end,
+      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
+      'capacity', case when new.capacity is not null then jsonb_build_array(null, new.capacity) end,
+      'max_days', case when new.max_days is not null then jsonb_build_array(null, new.max_days) end,
+      'is_offered', case when new.is_offered is not null then jsonb_build_array(null, new.is_offered) end
+    ));
+  else
+    v_changed := '{}';
+    if new.status is distinct from old.status then
+      v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+    end if;
+    if new.city_id is distinct from old.city_id then
+      v_changed := v_changed || jsonb_build_object('city_id', jsonb_build_array(old.city_id, new.city_id));
+    end if;
+    if new.slot is distinct from old.slot then
+      v_changed := v_changed || jsonb_build_object('slot', jsonb_build_array(old.slot, new.slot));
+    end if;
+    if new.day_price_cents is distinct from old.day_price_cents then
+      v_changed := v_changed || jsonb_build_object('day_price_cents', jsonb_build_array(old.day_price_cents, new.day_price_cents));
+    end if;
+    if new.currency is distinct from old.currency then
+      v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+    end if;
+    if new.capacity is distinct from old.capacity then
+      v_changed := v_changed || jsonb_build_object('capacity', jsonb_build_array(old.capacity, new.capacity));
+    end if;
+    if new.max_days is distinct from old.max_days then
+      v_changed := v_changed || jsonb_build_object('max_days', jsonb_build_array(old.max_days, new.max_days));
+    end if;
+    if new.is_offered is distinct from old.is_offered then
+      v_changed := v_changed || jsonb_build_object('is_offered', jsonb_build_array(old.is_offered, new.is_offered));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
+  end if;
+  insert into audit.audit_logs
+    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
+  values (
+    'featured_place', coalesce(new.id, old.id),
+    case tg_op when 'INSERT' then 'create' else coalesce(sec.action(), lower(tg_op)) end,
+    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), v_changed
+  );
+  return null;
+end
+$$;
+alter function audit.record_featured_places() owner to culturepass_audit;
+revoke execute on function audit.record_featured_places() from public;
 
 create function sec.may_follow(p_id uuid, p_what text) returns boolean
   language plpgsql security definer set search_path = '' as $$
@@ -16065,6 +16404,25 @@ $$;
 alter function audit.record_promo_codes() owner to culturepass_audit;
 revoke execute on function audit.record_promo_codes() from public;
 
+create function app.promotion_private(p_id uuid) returns table(city_share_cents bigint, _seen bigint)
+  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+-- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+begin
+  return query select
+    case when may.r0 then t.city_share_cents end,
+    case when may.r0 then 1::bigint else 0 end
+  from app.promotions t, lateral (
+    select
+      (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin()) as r0
+    offset 0
+  ) may
+  where t.id = p_id;
+end
+$$;
+alter function app.promotion_private(uuid) owner to culturepass_authz;
+revoke execute on function app.promotion_private(uuid) from public;
+grant execute on function app.promotion_private(uuid) to culturepass_app;
+
 create function sec.may_promotion(p_id uuid, p_what text) returns boolean
   language plpgsql security definer set search_path = '' as $$
 -- Whether the caller may do this to a row.
@@ -16175,10 +16533,13 @@ create function sec.holds_promotion(p_id uuid, p_what text) returns boolean
 declare
   v_answer boolean;
 begin
-  if p_what not in ('city_admin') then
+  if p_what not in ('admin', 'city_admin') then
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   select case p_what
+    when 'admin' then (t.target_type = 'event' and sec.seen_event_admin(t.target_id))
+      or (t.target_type = 'business' and sec.seen_business_admin(t.target_id))
+      or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))
     when 'city_admin' then strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin()
   end into v_answer
   from app.promotions t
@@ -16267,7 +16628,7 @@ begin
       if new.state <> 'approved' then
         raise exception 'not this state' using errcode = '42501';
       end if;
-      if (old.amount_cents = 0 or (old.paid_at is null) is not true) is not true then
+      if (old.ends_at > now() and (old.amount_cents = 0 or (old.paid_at is null) is not true)) is not true then
         raise exception 'not now' using errcode = '23514', constraint = 'promotions_approve_when';
       end if;
     when 'reject' then
@@ -16407,8 +16768,12 @@ begin
       'slot', case when new.slot is not null then jsonb_build_array(null, new.slot) end,
       'starts_at', case when new.starts_at is not null then jsonb_build_array(null, new.starts_at) end,
       'ends_at', case when new.ends_at is not null then jsonb_build_array(null, new.ends_at) end,
+      'days', case when new.days is not null then jsonb_build_array(null, new.days) end,
+      'plan_days', case when new.plan_days is not null then jsonb_build_array(null, new.plan_days) end,
       'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
+      'city_share_cents', case when new.city_share_cents is not null then jsonb_build_array(null, case when new.city_share_cents is not null then '•' end) end,
       'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
+      'pay_by', case when new.pay_by is not null then jsonb_build_array(null, new.pay_by) end,
       'paid_at', case when new.paid_at is not null then jsonb_build_array(null, new.paid_at) end,
       'state', case when new.state is not null then jsonb_build_array(null, new.state) end
     ));
@@ -16435,11 +16800,23 @@ begin
     if new.ends_at is distinct from old.ends_at then
       v_changed := v_changed || jsonb_build_object('ends_at', jsonb_build_array(old.ends_at, new.ends_at));
     end if;
+    if new.days is distinct from old.days then
+      v_changed := v_changed || jsonb_build_object('days', jsonb_build_array(old.days, new.days));
+    end if;
+    if new.plan_days is distinct from old.plan_days then
+      v_changed := v_changed || jsonb_build_object('plan_days', jsonb_build_array(old.plan_days, new.plan_days));
+    end if;
     if new.amount_cents is distinct from old.amount_cents then
       v_changed := v_changed || jsonb_build_object('amount_cents', jsonb_build_array(old.amount_cents, new.amount_cents));
     end if;
+    if new.city_share_cents is distinct from old.city_share_cents then
+      v_changed := v_changed || jsonb_build_object('city_share_cents', jsonb_build_array(case when old.city_share_cents is not null then '•' end, case when new.city_share_cents is not null then '•' end));
+    end if;
     if new.currency is distinct from old.currency then
       v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+    end if;
+    if new.pay_by is distinct from old.pay_by then
+      v_changed := v_changed || jsonb_build_object('pay_by', jsonb_build_array(old.pay_by, new.pay_by));
     end if;
     if new.paid_at is distinct from old.paid_at then
       v_changed := v_changed || jsonb_build_object('paid_at', jsonb_build_array(old.paid_at, new.paid_at));
@@ -16979,7 +17356,7 @@ begin
     case when may.r0 then 7::bigint else 0 end + case when may.r1 then 24::bigint else 0 end
   from app.refunds t, lateral (
     select
-      (sec.seen_order_host(t.order_id)) as r0,
+      (sec.seen_order_host(t.order_id) or sec.seen_promotion_city_admin(t.promotion_id)) as r0,
       (sec.is_platform_admin()) as r1
     offset 0
   ) may
@@ -17008,7 +17385,13 @@ begin
     when 'read' then true
   end into v_answer
   from app.refunds t
-  where t.id = p_id and sec.seen_order(t.order_id) is not null;
+  where t.id = p_id
+    and (
+      sec.seen_order(t.order_id) is not null
+      or sec.seen_order_host(t.order_id)
+      or sec.seen_promotion_city_admin(t.promotion_id)
+      or sec.seen_promotion_admin(t.promotion_id)
+    );
   perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
   if p_what = 'restore' then
     perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
@@ -17026,21 +17409,51 @@ create function sec.holds_refund(p_id uuid, p_what text) returns boolean
 declare
   v_answer boolean;
 begin
-  if p_what not in ('platform', 'host') then
+  if p_what not in ('platform', 'host', 'pays') then
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   select case p_what
     when 'platform' then sec.is_platform_admin()
-    when 'host' then sec.seen_order_host(t.order_id)
+    when 'host' then sec.seen_order_host(t.order_id) or sec.seen_promotion_city_admin(t.promotion_id)
+    when 'pays' then sec.seen_promotion_admin(t.promotion_id)
   end into v_answer
   from app.refunds t
-  where t.id = p_id and sec.seen_order(t.order_id) is not null;
+  where t.id = p_id
+    and (
+      sec.seen_order(t.order_id) is not null
+      or sec.seen_order_host(t.order_id)
+      or sec.seen_promotion_city_admin(t.promotion_id)
+      or sec.seen_promotion_admin(t.promotion_id)
+    );
   return coalesce(v_answer, false);
 end
 $$;
 alter function sec.holds_refund(uuid,text) owner to culturepass_authz;
 revoke execute on function sec.holds_refund(uuid,text) from public;
 grant execute on function sec.holds_refund(uuid,text) to culturepass_app, culturepass_job;
+
+create function app.refunds_module_insert() returns trigger
+  language plpgsql set search_path = '' as $$
+-- Holds each module to the columns that it says it writes.
+begin
+  if sec.job() = 'promotions'
+      and (
+        new.order_id is not null
+        or new.state <> 'pending'
+        or new.wallet_cents <> 0
+        or new.cash_cents <> 0
+        or new.organizer_cents <> 0
+        or new.note is not null
+        or new.failure_code is not null
+        or new.stripe_refund_id is not null
+        or new.settled_at is not null
+      ) then
+    raise exception 'not written by the module promotions' using errcode = '42501';
+  end if;
+  return new;
+end
+$$;
+alter function app.refunds_module_insert() owner to culturepass_owner;
 
 create function app.refunds_module_update() returns trigger
   language plpgsql set search_path = '' as $$
@@ -17049,6 +17462,7 @@ begin
   if sec.job() = 'payments'
       and (
         new.order_id is distinct from old.order_id
+        or new.promotion_id is distinct from old.promotion_id
         or new.requested_by_id is distinct from old.requested_by_id
         or new.amount_cents is distinct from old.amount_cents
         or new.card_cents is distinct from old.card_cents
@@ -17062,6 +17476,29 @@ begin
         or new.note is distinct from old.note
       ) then
     raise exception 'not written by the module payments' using errcode = '42501';
+  end if;
+  if sec.job() = 'promotions'
+      and (
+        new.order_id is distinct from old.order_id
+        or new.promotion_id is distinct from old.promotion_id
+        or new.requested_by_id is distinct from old.requested_by_id
+        or new.state is distinct from old.state
+        or new.amount_cents is distinct from old.amount_cents
+        or new.card_cents is distinct from old.card_cents
+        or new.wallet_cents is distinct from old.wallet_cents
+        or new.cash_cents is distinct from old.cash_cents
+        or new.organizer_cents is distinct from old.organizer_cents
+        or new.platform_fee_cents is distinct from old.platform_fee_cents
+        or new.city_share_cents is distinct from old.city_share_cents
+        or new.currency is distinct from old.currency
+        or new.reason is distinct from old.reason
+        or new.note is distinct from old.note
+        or new.failure_code is distinct from old.failure_code
+        or new.stripe_refund_id is distinct from old.stripe_refund_id
+        or new.stripe_idempotency_key is distinct from old.stripe_idempotency_key
+        or new.settled_at is distinct from old.settled_at
+      ) then
+    raise exception 'not written by the module promotions' using errcode = '42501';
   end if;
   return new;
 end
@@ -17077,6 +17514,7 @@ begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
       'order_id', case when new.order_id is not null then jsonb_build_array(null, new.order_id) end,
+      'promotion_id', case when new.promotion_id is not null then jsonb_build_array(null, new.promotion_id) end,
       'requested_by_id', case when new.requested_by_id is not null then jsonb_build_array(null, new.requested_by_id) end,
       'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
       'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
@@ -17098,6 +17536,9 @@ begin
     v_changed := '{}';
     if new.order_id is distinct from old.order_id then
       v_changed := v_changed || jsonb_build_object('order_id', jsonb_build_array(old.order_id, new.order_id));
+    end if;
+    if new.promotion_id is distinct from old.promotion_id then
+      v_changed := v_changed || jsonb_build_object('promotion_id', jsonb_build_array(old.promotion_id, new.promotion_id));
     end if;
     if new.requested_by_id is distinct from old.requested_by_id then
       v_changed := v_changed || jsonb_build_object('requested_by_id', jsonb_build_array(old.requested_by_id, new.requested_by_id));
@@ -17203,6 +17644,7 @@ begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
       'city_id', case when new.city_id is not null then jsonb_build_array(null, new.city_id) end,
+      'transfer_id', case when new.transfer_id is not null then jsonb_build_array(null, new.transfer_id) end,
       'period_start', case when new.period_start is not null then jsonb_build_array(null, new.period_start) end,
       'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
       'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
@@ -17213,6 +17655,9 @@ begin
     v_changed := '{}';
     if new.city_id is distinct from old.city_id then
       v_changed := v_changed || jsonb_build_object('city_id', jsonb_build_array(old.city_id, new.city_id));
+    end if;
+    if new.transfer_id is distinct from old.transfer_id then
+      v_changed := v_changed || jsonb_build_object('transfer_id', jsonb_build_array(old.transfer_id, new.transfer_id));
     end if;
     if new.period_start is distinct from old.period_start then
       v_changed := v_changed || jsonb_build_object('period_start', jsonb_build_array(old.period_start, new.period_start));
@@ -22774,6 +23219,20 @@ alter function sec.outranks(uuid,uuid) owner to culturepass_authz;
 revoke execute on function sec.outranks(uuid,uuid) from public;
 grant execute on function sec.outranks(uuid,uuid) to culturepass_app;
 
+create function sec.mine_business_admin() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.businesses t
+  where t.id = any ((select sec.scopes_org_admin())::uuid[])
+    and (t.status = 'active' or t.status = 'suspended' or (t.status = 'archived' and sec.show_archived()));
+end
+$$;
+alter function sec.mine_business_admin() owner to culturepass_authz;
+revoke execute on function sec.mine_business_admin() from public;
+grant execute on function sec.mine_business_admin() to culturepass_app;
+
 create function sec.mine_business_update() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
 -- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
@@ -23088,6 +23547,105 @@ $$;
 alter function sec.mine_organization_update() owner to culturepass_authz;
 revoke execute on function sec.mine_organization_update() from public;
 grant execute on function sec.mine_organization_update() to culturepass_app;
+
+create function sec.mine_promotion_admin() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.promotions t
+  where t.target_event_id = any (array(select sec.mine_event_admin()))
+    and (
+      t.status = 'active'
+      or (
+        t.status = 'suspended'
+        and (
+          (select sec.is_platform_admin())
+          or (
+            sec.action() = 'restore'
+            and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
+          )
+        )
+      )
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
+      )
+    )
+  union all
+  select t.id from app.promotions t
+  where t.target_business_id = any (array(select sec.mine_business_admin()))
+    and (
+      t.status = 'active'
+      or (
+        t.status = 'suspended'
+        and (
+          (select sec.is_platform_admin())
+          or (
+            sec.action() = 'restore'
+            and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
+          )
+        )
+      )
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
+      )
+    )
+  union all
+  select t.id from app.promotions t
+  where t.target_venue_id = any (array(select sec.mine_venue_admin()))
+    and (
+      t.status = 'active'
+      or (
+        t.status = 'suspended'
+        and (
+          (select sec.is_platform_admin())
+          or (
+            sec.action() = 'restore'
+            and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
+          )
+        )
+      )
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
+      )
+    );
+end
+$$;
+alter function sec.mine_promotion_admin() owner to culturepass_authz;
+revoke execute on function sec.mine_promotion_admin() from public;
+grant execute on function sec.mine_promotion_admin() to culturepass_app;
+
+create function sec.mine_promotion_city_admin() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.promotions t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or (
+        t.status = 'suspended'
+        and (
+          ((t.target_type = 'event' and t.target_id in (select sec.mine_event_admin()))
+            or (t.target_type = 'business' and t.target_id in (select sec.mine_business_admin()))
+            or (t.target_type = 'venue' and t.target_id in (select sec.mine_venue_admin()))) is not true
+          or sec.action() = 'restore'
+        )
+      )
+      or (t.status = 'archived' and sec.show_archived())
+    );
+end
+$$;
+alter function sec.mine_promotion_city_admin() owner to culturepass_authz;
+revoke execute on function sec.mine_promotion_city_admin() from public;
+grant execute on function sec.mine_promotion_city_admin() to culturepass_app;
 
 create function sec.mine_service_request_organizer() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
@@ -24309,6 +24867,72 @@ alter function sec.seen_organization_update(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_organization_update(uuid) from public;
 grant execute on function sec.seen_organization_update(uuid) to culturepass_app;
 
+create function sec.seen_promotion_admin(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.promotions t
+    where t.id = p_id
+    and (
+      (t.target_type = 'event' and sec.seen_event_admin(t.target_id))
+      or (t.target_type = 'business' and sec.seen_business_admin(t.target_id))
+      or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))
+    )
+    and (
+      t.status = 'active'
+      or (
+        t.status = 'suspended'
+        and (
+          sec.is_platform_admin()
+          or (
+            sec.action() = 'restore'
+            and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          )
+        )
+      )
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_promotion_admin(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_promotion_admin(uuid) from public;
+grant execute on function sec.seen_promotion_admin(uuid) to culturepass_app;
+
+create function sec.seen_promotion_city_admin(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.promotions t
+    where t.id = p_id
+    and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    and (
+      t.status = 'active'
+      or (
+        t.status = 'suspended'
+        and (
+          sec.is_platform_admin()
+          or sec.action() = 'restore'
+          or ((t.target_type = 'event' and sec.seen_event_admin(t.target_id))
+            or (t.target_type = 'business' and sec.seen_business_admin(t.target_id))
+            or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))) is not true
+        )
+      )
+      or (t.status = 'archived' and sec.show_archived())
+    )
+  );
+end
+$$;
+alter function sec.seen_promotion_city_admin(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_promotion_city_admin(uuid) from public;
+grant execute on function sec.seen_promotion_city_admin(uuid) to culturepass_app;
+
 create function sec.seen_service_request(p_id uuid) returns text
   language plpgsql stable parallel safe security definer set search_path = '' as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
@@ -24697,6 +25321,165 @@ end
 $$;
 alter function app.forbid_payment_going_back() owner to culturepass_owner;
 revoke execute on function app.forbid_payment_going_back() from public;
+
+create function app.keeps_place(p app.promotions) returns boolean
+  language sql stable set search_path = '' as $$
+  select (p).status <> 'archived' and (
+    (p).state in ('approved', 'active')
+    or ((p).state = 'requested' and ((p).amount_cents = 0 or (p).paid_at is not null or (p).pay_by > now()))
+  )
+$$;
+alter function app.keeps_place(app.promotions) owner to culturepass_owner;
+revoke execute on function app.keeps_place(app.promotions) from public;
+grant execute on function app.keeps_place(app.promotions) to culturepass_counter, culturepass_job;
+
+create function app.room_of_place(p_city uuid, p_slot text, p_starts_at timestamptz, p_ends_at timestamptz, p_without uuid) returns int
+  language plpgsql security definer set search_path = '' as $$
+declare
+  v_capacity int;
+  v_most int;
+begin
+  perform pg_advisory_xact_lock(hashtextextended('featured:' || p_city::text || ':' || p_slot, 0));
+  select f.capacity into v_capacity from app.featured_places f
+  where f.city_id = p_city and f.slot = p_slot and f.status <> 'archived';
+  -- It is fullest where it begins, or where another one begins.
+  with others as materialized (
+    select p.starts_at, p.ends_at from app.promotions p
+    where p.city_id = p_city and p.slot = p_slot and p.starts_at < p_ends_at and p.ends_at > p_starts_at
+      and p.id is distinct from p_without and app.keeps_place(p)
+  )
+  select max(n.count) into v_most from (
+    select (select count(*) from others o where o.starts_at <= x.at and o.ends_at > x.at) as count
+    from (select p_starts_at as at union select o.starts_at from others o where o.starts_at > p_starts_at) x
+  ) n;
+  return coalesce(v_capacity, 0) - v_most;
+end
+$$;
+alter function app.room_of_place(uuid, text, timestamptz, timestamptz, uuid) owner to culturepass_counter;
+revoke execute on function app.room_of_place(uuid, text, timestamptz, timestamptz, uuid) from public;
+grant execute on function app.room_of_place(uuid, text, timestamptz, timestamptz, uuid) to culturepass_job;
+
+create function app.plan_days_left(p_target_type text, p_target uuid) returns int
+  language plpgsql security definer set search_path = '' as $$
+declare
+  v_business uuid;
+  v_since timestamptz;
+  v_days int;
+begin
+  v_business := case p_target_type
+    when 'business' then p_target
+    when 'event' then (select e.host_id from app.events e where e.id = p_target and e.host_type = 'business')
+    else (select v.owner_id from app.venues v where v.id = p_target and v.owner_type = 'business')
+  end;
+  select s.current_period_start, l.featured_days into v_since, v_days
+  from app.subscriptions s join app.plans l on l.id = s.plan_id
+  where s.business_id = v_business and s.state <> 'canceled' and s.entitled_until > now();
+  if coalesce(v_days, 0) = 0 then
+    return 0;
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended('featured:' || v_business::text, 0));
+  return greatest(v_days - (
+    select coalesce(sum(p.plan_days), 0)::int from app.promotions p
+    where p.plan_days > 0 and p.state not in ('rejected', 'cancelled') and p.status <> 'archived'
+      and (v_since is null or p.created_at >= v_since)
+      and ((p.target_type = 'business' and p.target_id = v_business)
+        or (p.target_type = 'event'
+          and p.target_id in (select e.id from app.events e where e.host_type = 'business' and e.host_id = v_business))
+        or (p.target_type = 'venue'
+          and p.target_id in (select v.id from app.venues v where v.owner_type = 'business' and v.owner_id = v_business)))
+  ), 0);
+end
+$$;
+alter function app.plan_days_left(text, uuid) owner to culturepass_counter;
+revoke execute on function app.plan_days_left(text, uuid) from public;
+
+create function app.city_share_of_place(p_target_type text, p_target uuid, p_city uuid, p_currency text, p_amount bigint) returns bigint
+  language sql stable security definer set search_path = '' as $$
+  select coalesce((
+    select (p_amount * r.city_share_basis_points + 5000) / 10000
+    from app.commission_rules r
+    left join app.events e on p_target_type = 'event' and e.id = p_target
+    left join app.venues v on p_target_type = 'venue' and v.id = p_target
+    join app.cities c on c.id = p_city
+    where r.type = 'featured' and r.currency = p_currency and r.status = 'active' and r.valid_from <= now()
+      and (r.valid_to is null or r.valid_to > now())
+      and (r.scope_id is null or r.scope_id in (p_target, e.host_id, v.owner_id, p_city, c.country_id))
+    order by case r.scope_type when 'event' then 0 when 'city' then 2 when 'country' then 3 else case when r.scope_id is null then 4 else 1 end end
+    limit 1
+  ), 0)
+$$;
+alter function app.city_share_of_place(text, uuid, uuid, text, bigint) owner to culturepass_counter;
+revoke execute on function app.city_share_of_place(text, uuid, uuid, text, bigint) from public;
+
+create function app.price_of_place(
+  p_target_type text, p_target uuid, p_city uuid, p_slot text, p_starts_at timestamptz, p_ends_at timestamptz,
+  out currency text, out day_price_cents bigint, out max_days int, out days int, out plan_days int, out amount_cents bigint,
+  out city_share_cents bigint, out room int
+) returns setof record
+  language plpgsql security definer set search_path = '' as $$
+begin
+  select f.currency, f.day_price_cents, f.max_days into currency, day_price_cents, max_days from app.featured_places f
+  where f.city_id = p_city and f.slot = p_slot and f.is_offered and f.status = 'active';
+  if not found then
+    return;
+  end if;
+  days := least(ceil(extract(epoch from p_ends_at - p_starts_at) / 86400), 1000000)::int;
+  room := app.room_of_place(p_city, p_slot, p_starts_at, p_ends_at, null);
+  plan_days := least(days, app.plan_days_left(p_target_type, p_target));
+  amount_cents := day_price_cents * (days - plan_days);
+  city_share_cents := app.city_share_of_place(p_target_type, p_target, p_city, currency, amount_cents);
+  return next;
+end
+$$;
+alter function app.price_of_place(text, uuid, uuid, text, timestamptz, timestamptz) owner to culturepass_counter;
+revoke execute on function app.price_of_place(text, uuid, uuid, text, timestamptz, timestamptz) from public;
+grant execute on function app.price_of_place(text, uuid, uuid, text, timestamptz, timestamptz) to culturepass_app, culturepass_job;
+
+create function app.book_place() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+declare
+  v_price record;
+begin
+  select * into v_price
+  from app.price_of_place(new.target_type, new.target_id, new.city_id, new.slot, new.starts_at, new.ends_at);
+  if not found then
+    raise exception 'the city offers no such place' using errcode = '23514', constraint = 'promotions_place';
+  end if;
+  if v_price.room < 1 then
+    raise exception 'the place is taken' using errcode = '23514', constraint = 'promotions_room';
+  end if;
+  if v_price.days > v_price.max_days then
+    raise exception 'longer than can be booked' using errcode = '23514', constraint = 'promotions_max_days';
+  end if;
+  new.currency := v_price.currency;
+  new.days := v_price.days;
+  new.plan_days := v_price.plan_days;
+  new.amount_cents := v_price.amount_cents;
+  new.city_share_cents := v_price.city_share_cents;
+  if new.amount_cents > 0 then
+    new.pay_by := least(now() + interval '1 day', greatest(new.starts_at, now() + interval '1 hour'));
+  end if;
+  return new;
+end
+$$;
+alter function app.book_place() owner to culturepass_counter;
+revoke execute on function app.book_place() from public;
+
+create function app.take_place_again() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  if app.keeps_place(new) and not app.keeps_place(old)
+    and exists (
+      select from app.featured_places f where f.city_id = new.city_id and f.slot = new.slot and f.status <> 'archived')
+    and app.room_of_place(new.city_id, new.slot, new.starts_at, new.ends_at, new.id) < 1
+  then
+    raise exception 'the place is taken' using errcode = '23514', constraint = 'promotions_room';
+  end if;
+  return new;
+end
+$$;
+alter function app.take_place_again() owner to culturepass_counter;
+revoke execute on function app.take_place_again() from public;
 
 create function app.offer_places(p_type uuid) returns int
   language plpgsql set search_path = '' set app.job = 'tickets' as $$
@@ -25804,11 +26587,24 @@ create view app.payment_faults with (security_invoker = true) as
   from app.transactions t join app.orders o on o.id = t.order_id
   where t.amount_cents <> o.card_cents or t.currency <> o.currency
   union all
+  select 'a payment that bought no place', 'transaction', t.id
+  from app.transactions t join app.promotions p on p.id = t.promotion_id
+  where t.status in ('succeeded', 'part_refunded', 'refunded')
+    and (p.paid_at is null or t.amount_cents <> p.amount_cents or t.currency <> p.currency)
+  union all
+  select 'a place that nobody paid', 'promotion', p.id
+  from app.promotions p
+  where p.paid_at is not null and p.amount_cents > 0
+    and not exists (
+      select from app.transactions t where t.promotion_id = p.id and t.status in ('succeeded', 'part_refunded', 'refunded')
+    )
+  union all
   select 'refunded without a refund', 'transaction', t.id
   from app.transactions t
-  where t.order_id is not null
+  where (t.order_id is not null or t.promotion_id is not null)
     and t.refunded_cents > (
-      select coalesce(sum(r.card_cents), 0) from app.refunds r where r.order_id = t.order_id and r.state <> 'failed'
+      select coalesce(sum(r.card_cents), 0) from app.refunds r
+      where (r.order_id = t.order_id or r.promotion_id = t.promotion_id) and r.state <> 'failed'
     )
   union all
   select 'more sent to the host than its part', 'order', o.id
@@ -25817,8 +26613,41 @@ create view app.payment_faults with (security_invoker = true) as
     select x.order_id, sum(case when x.kind in ('top_up', 'dispute_return') then x.amount_cents else -x.amount_cents end) as net
     from app.transfers x where x.order_id is not null and x.state = 'succeeded' group by 1
   ) s on s.order_id = o.id
-  where o.card_cents - o.application_fee_cents + s.net not between 0 and o.organizer_cents;
+  where o.card_cents - o.application_fee_cents + s.net not between 0 and o.organizer_cents
+  union all
+  select 'a share that was never sent', 'revenue_share', s.id
+  from app.revenue_shares s left join app.transfers x on x.id = s.transfer_id
+  where s.state = 'paid' and x.state is distinct from 'succeeded'
+  union all
+  select 'sent is not what the city has earned', 'transfer', x.id
+  from app.transfers x
+  where x.kind = 'city_share' and x.state <> 'failed'
+    and x.amount_cents <> (select coalesce(sum(s.amount_cents), 0) from app.revenue_shares s where s.transfer_id = x.id);
 alter view app.payment_faults owner to culturepass_counter;
+
+create view app.promotion_faults with (security_invoker = true) as
+  select 'shown without a payment' as fault, 'promotion' as entity_type, p.id as entity_id
+  from app.promotions p
+  where p.state in ('approved', 'active') and p.status = 'active' and p.amount_cents > 0 and p.paid_at is null
+  union all
+  select 'paid, and neither shown nor given back', 'promotion', p.id
+  from app.promotions p
+  where p.state in ('rejected', 'cancelled') and p.paid_at is not null and p.amount_cents > 0
+    and p.updated_at < now() - interval '10 minutes'
+    and not exists (select from app.refunds r where r.promotion_id = p.id)
+  union all
+  select 'given back more than was paid', 'promotion', p.id
+  from app.promotions p join app.refunds r on r.promotion_id = p.id
+  where r.amount_cents > p.amount_cents or r.city_share_cents > p.city_share_cents
+  union all
+  select 'in a place that is full', 'promotion', p.id
+  from app.promotions p join app.featured_places f on f.city_id = p.city_id and f.slot = p.slot and f.status <> 'archived'
+  where app.keeps_place(p) and p.paid_at is not null and f.updated_at < p.created_at
+    and (
+      select count(*) from app.promotions o
+      where o.city_id = p.city_id and o.slot = p.slot and o.starts_at <= p.starts_at and o.ends_at > p.starts_at and app.keeps_place(o)
+    ) > f.capacity;
+alter view app.promotion_faults owner to culturepass_counter;
 
 create view app.ticket_faults with (security_invoker = true) as
   select 'held is not what pending orders and offers are for' as fault, 'ticket_type' as entity_type, t.id as entity_id
@@ -26285,12 +27114,12 @@ create trigger devices_audit
   for each row execute function audit.record_devices();
 
 create trigger disputes_stamp
-  before update of order_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, stripe_dispute_id on app.disputes
-  for each row when ((new.order_id is distinct from old.order_id or new.transaction_id is distinct from old.transaction_id or new.state is distinct from old.state or new.amount_cents is distinct from old.amount_cents or new.currency is distinct from old.currency or new.reason is distinct from old.reason or new.evidence_due_by is distinct from old.evidence_due_by or new.stripe_dispute_id is distinct from old.stripe_dispute_id))
+  before update of order_id, promotion_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, stripe_dispute_id on app.disputes
+  for each row when ((new.order_id is distinct from old.order_id or new.promotion_id is distinct from old.promotion_id or new.transaction_id is distinct from old.transaction_id or new.state is distinct from old.state or new.amount_cents is distinct from old.amount_cents or new.currency is distinct from old.currency or new.reason is distinct from old.reason or new.evidence_due_by is distinct from old.evidence_due_by or new.stripe_dispute_id is distinct from old.stripe_dispute_id))
   execute function sec.stamp();
 
 create trigger disputes_audit
-  after insert or update of order_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, stripe_dispute_id on app.disputes
+  after insert or update of order_id, promotion_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, stripe_dispute_id on app.disputes
   for each row execute function audit.record_disputes();
 
 create trigger email_tokens_stamp
@@ -26418,6 +27247,29 @@ create trigger external_identities_stamp
 create trigger external_identities_audit
   after insert or update of user_id, issuer, subject, email, last_used_at, unlinked_at or delete on app.external_identities
   for each row execute function audit.record_external_identities();
+
+create trigger featured_places_archived
+  before update of status on app.featured_places
+  for each row execute function sec.keep_status();
+
+create trigger featured_places_stamp
+  before update of status, city_id, slot, day_price_cents, currency, capacity, max_days, is_offered on app.featured_places
+  for each row when ((new.status is distinct from old.status or new.city_id is distinct from old.city_id or new.slot is distinct from old.slot or new.day_price_cents is distinct from old.day_price_cents or new.currency is distinct from old.currency or new.capacity is distinct from old.capacity or new.max_days is distinct from old.max_days or new.is_offered is distinct from old.is_offered))
+  execute function sec.stamp();
+
+create trigger featured_places_guard
+  before update of status, day_price_cents, currency, capacity, max_days, is_offered on app.featured_places
+  for each row when (current_user = 'culturepass_app')
+  execute function app.featured_places_guard();
+
+create trigger featured_places_quota
+  after insert on app.featured_places
+  referencing new table as added
+  for each statement execute function requests.count_created('featured_place', '50');
+
+create trigger featured_places_audit
+  after insert or update of status, city_id, slot, day_price_cents, currency, capacity, max_days, is_offered on app.featured_places
+  for each row execute function audit.record_featured_places();
 
 create trigger follows_archived
   before update of status on app.follows
@@ -26852,8 +27704,8 @@ create trigger promotions_archived
   for each row execute function sec.keep_status('along');
 
 create trigger promotions_stamp
-  before update of status, target_type, target_id, city_id, slot, starts_at, ends_at, amount_cents, currency, paid_at, state on app.promotions
-  for each row when ((new.status is distinct from old.status or new.target_type is distinct from old.target_type or new.target_id is distinct from old.target_id or new.city_id is distinct from old.city_id or new.slot is distinct from old.slot or new.starts_at is distinct from old.starts_at or new.ends_at is distinct from old.ends_at or new.amount_cents is distinct from old.amount_cents or new.currency is distinct from old.currency or new.paid_at is distinct from old.paid_at or new.state is distinct from old.state))
+  before update of status, target_type, target_id, city_id, slot, starts_at, ends_at, days, plan_days, amount_cents, city_share_cents, currency, pay_by, paid_at, state on app.promotions
+  for each row when ((new.status is distinct from old.status or new.target_type is distinct from old.target_type or new.target_id is distinct from old.target_id or new.city_id is distinct from old.city_id or new.slot is distinct from old.slot or new.starts_at is distinct from old.starts_at or new.ends_at is distinct from old.ends_at or new.days is distinct from old.days or new.plan_days is distinct from old.plan_days or new.amount_cents is distinct from old.amount_cents or new.city_share_cents is distinct from old.city_share_cents or new.currency is distinct from old.currency or new.pay_by is distinct from old.pay_by or new.paid_at is distinct from old.paid_at or new.state is distinct from old.state))
   execute function sec.stamp();
 
 create trigger promotions_guard
@@ -26867,8 +27719,32 @@ create trigger promotions_quota
   for each statement execute function requests.count_created('promotion', '50');
 
 create trigger promotions_audit
-  after insert or update of status, target_type, target_id, city_id, slot, starts_at, ends_at, amount_cents, currency, paid_at, state on app.promotions
+  after insert or update of status, target_type, target_id, city_id, slot, starts_at, ends_at, days, plan_days, amount_cents, city_share_cents, currency, pay_by, paid_at, state on app.promotions
   for each row execute function audit.record_promotions();
+
+create trigger promotions_emit_reject
+  after update of state on app.promotions
+  for each row
+  when (old.state in ('requested', 'approved') and new.state = 'rejected')
+  execute function jobs.emit('promotion', 'reject');
+
+create trigger promotions_emit_withdraw
+  after update of state on app.promotions
+  for each row
+  when (old.state in ('requested', 'approved') and new.state = 'cancelled')
+  execute function jobs.emit('promotion', 'withdraw');
+
+create trigger promotions_emit_finish
+  after update of state on app.promotions
+  for each row
+  when (old.state in ('active') and new.state = 'ended')
+  execute function jobs.emit('promotion', 'finish');
+
+create trigger promotions_emit_archive
+  after update of status on app.promotions
+  for each row
+  when (old.status <> 'archived' and new.status = 'archived')
+  execute function jobs.emit('promotion', 'archive');
 
 create trigger quotes_archived
   before update of status on app.quotes
@@ -26917,26 +27793,31 @@ create trigger refresh_tokens_stamp
   execute function sec.stamp();
 
 create trigger refunds_stamp
-  before update of order_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at on app.refunds
-  for each row when ((new.order_id is distinct from old.order_id or new.requested_by_id is distinct from old.requested_by_id or new.state is distinct from old.state or new.amount_cents is distinct from old.amount_cents or new.card_cents is distinct from old.card_cents or new.wallet_cents is distinct from old.wallet_cents or new.cash_cents is distinct from old.cash_cents or new.organizer_cents is distinct from old.organizer_cents or new.platform_fee_cents is distinct from old.platform_fee_cents or new.city_share_cents is distinct from old.city_share_cents or new.currency is distinct from old.currency or new.reason is distinct from old.reason or new.note is distinct from old.note or new.failure_code is distinct from old.failure_code or new.stripe_refund_id is distinct from old.stripe_refund_id or new.stripe_idempotency_key is distinct from old.stripe_idempotency_key or new.settled_at is distinct from old.settled_at))
+  before update of order_id, promotion_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at on app.refunds
+  for each row when ((new.order_id is distinct from old.order_id or new.promotion_id is distinct from old.promotion_id or new.requested_by_id is distinct from old.requested_by_id or new.state is distinct from old.state or new.amount_cents is distinct from old.amount_cents or new.card_cents is distinct from old.card_cents or new.wallet_cents is distinct from old.wallet_cents or new.cash_cents is distinct from old.cash_cents or new.organizer_cents is distinct from old.organizer_cents or new.platform_fee_cents is distinct from old.platform_fee_cents or new.city_share_cents is distinct from old.city_share_cents or new.currency is distinct from old.currency or new.reason is distinct from old.reason or new.note is distinct from old.note or new.failure_code is distinct from old.failure_code or new.stripe_refund_id is distinct from old.stripe_refund_id or new.stripe_idempotency_key is distinct from old.stripe_idempotency_key or new.settled_at is distinct from old.settled_at))
   execute function sec.stamp();
 
+create trigger refunds_module_insert
+  before insert on app.refunds
+  for each row when (current_user = 'culturepass_job')
+  execute function app.refunds_module_insert();
+
 create trigger refunds_module_update
-  before update of order_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at on app.refunds
+  before update of order_id, promotion_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at on app.refunds
   for each row when (current_user = 'culturepass_job')
   execute function app.refunds_module_update();
 
 create trigger refunds_audit
-  after insert or update of order_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at on app.refunds
+  after insert or update of order_id, promotion_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at on app.refunds
   for each row execute function audit.record_refunds();
 
 create trigger revenue_shares_stamp
-  before update of city_id, period_start, amount_cents, currency, state, paid_at on app.revenue_shares
-  for each row when ((new.city_id is distinct from old.city_id or new.period_start is distinct from old.period_start or new.amount_cents is distinct from old.amount_cents or new.currency is distinct from old.currency or new.state is distinct from old.state or new.paid_at is distinct from old.paid_at))
+  before update of city_id, transfer_id, period_start, amount_cents, currency, state, paid_at on app.revenue_shares
+  for each row when ((new.city_id is distinct from old.city_id or new.transfer_id is distinct from old.transfer_id or new.period_start is distinct from old.period_start or new.amount_cents is distinct from old.amount_cents or new.currency is distinct from old.currency or new.state is distinct from old.state or new.paid_at is distinct from old.paid_at))
   execute function sec.stamp();
 
 create trigger revenue_shares_audit
-  after insert or update of city_id, period_start, amount_cents, currency, state, paid_at on app.revenue_shares
+  after insert or update of city_id, transfer_id, period_start, amount_cents, currency, state, paid_at on app.revenue_shares
   for each row execute function audit.record_revenue_shares();
 
 create trigger reviews_archived
@@ -27397,6 +28278,12 @@ create trigger quotes_settle
 create trigger status_goes_on before update of status on app.transactions
   for each row when (old.status is distinct from new.status) execute function app.forbid_payment_going_back();
 
+create trigger book_place before insert on app.promotions
+  for each row when (current_user = 'culturepass_app') execute function app.book_place();
+
+create trigger take_place_again before update of state, status, paid_at on app.promotions
+  for each row execute function app.take_place_again();
+
 create trigger waitlist_entries_position
   before insert on app.waitlist_entries
   for each row when (new.position is null) execute function app.waitlist_position();
@@ -27541,7 +28428,7 @@ create policy businesses_update on app.businesses for update to culturepass_app
 
 create policy businesses_job_select on app.businesses for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'marketplace', 'notifications', 'trending', 'media')
+    (select sec.job()) in ('payments', 'tickets', 'marketplace', 'promotions', 'notifications', 'trending', 'media')
   );
 
 create policy businesses_job_update on app.businesses for update to culturepass_job
@@ -27607,7 +28494,7 @@ create policy cities_update on app.cities for update to culturepass_app
 
 create policy cities_job_select on app.cities for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'notifications', 'trending')
+    (select sec.job()) in ('payments', 'tickets', 'promotions', 'notifications', 'trending')
   );
 
 create policy commission_rules_select on app.commission_rules for select to culturepass_app
@@ -27912,7 +28799,9 @@ create policy community_members_job_select on app.community_members for select t
 
 create policy connected_accounts_select on app.connected_accounts for select to culturepass_app
   using (
-    (select sec.is_platform_admin()) or connected_accounts.owner_id in (select unnest(sec.scopes_org_admin()))
+    (select sec.is_platform_admin())
+    or connected_accounts.owner_id in (select unnest(sec.scopes_org_admin()))
+    or connected_accounts.owner_id in (select unnest(sec.scopes_city_admin()))
   );
 
 create policy connected_accounts_job_select on app.connected_accounts for select to culturepass_job
@@ -28040,12 +28929,13 @@ create policy devices_job_update on app.devices for update to culturepass_job
 
 create policy disputes_select on app.disputes for select to culturepass_app
   using (
-    (select true from app.orders p1 where p1.id = disputes.order_id and (p1.event_id in (select sec.mine_event_admin()) or (select sec.is_platform_admin())))
+    (select sec.is_platform_admin())
+    or (select true from app.orders p1 where p1.id = disputes.order_id and (p1.event_id in (select sec.mine_event_admin()) or (select sec.is_platform_admin())))
   );
 
 create policy disputes_job_select on app.disputes for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets')
+    (select sec.job()) in ('payments', 'tickets', 'promotions')
   );
 
 create policy disputes_job_insert on app.disputes for insert to culturepass_job
@@ -28227,15 +29117,15 @@ create policy events_update on app.events for update to culturepass_app
 
 create policy events_job_select on app.events for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'wallet', 'tickets', 'notifications', 'trending', 'media', 'fraud')
+    (select sec.job()) in ('payments', 'wallet', 'tickets', 'promotions', 'notifications', 'trending', 'media', 'fraud')
   );
 
 create policy events_job_update on app.events for update to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'trending')
+    (select sec.job()) in ('promotions', 'trending')
   )
   with check (
-    (select sec.job()) in ('payments', 'trending')
+    (select sec.job()) in ('promotions', 'trending')
   );
 
 create policy external_identities_job_select on app.external_identities for select to culturepass_job
@@ -28259,6 +29149,52 @@ create policy external_identities_job_update on app.external_identities for upda
 create policy external_identities_job_delete on app.external_identities for delete to culturepass_job
   using (
     (select sec.job()) in ('sessions')
+  );
+
+create policy featured_places_select on app.featured_places for select to culturepass_app
+  using (
+    featured_places.status = 'active'
+    or (
+      featured_places.status = 'suspended'
+      and (strpos(sec.held_city_admin(), featured_places.city_id::text) > 0 or sec.is_platform_admin())
+    )
+    or (
+      featured_places.status = 'archived'
+      and sec.show_archived()
+      and (strpos(sec.held_city_admin(), featured_places.city_id::text) > 0 or sec.is_platform_admin())
+    )
+  );
+
+create policy featured_places_insert on app.featured_places for insert to culturepass_app
+  with check (
+    (strpos(sec.held_city_admin(), featured_places.city_id::text) > 0 or sec.is_platform_admin())
+    and sec.seen_city(featured_places.city_id) = 'active'
+  );
+
+create policy featured_places_update on app.featured_places for update to culturepass_app
+  using (
+    case sec.action()
+      when 'update' then featured_places.status = 'active'
+        and (strpos(sec.held_city_admin(), featured_places.city_id::text) > 0 or sec.is_platform_admin())
+      when 'archive' then featured_places.status = 'active'
+        and (strpos(sec.held_city_admin(), featured_places.city_id::text) > 0 or sec.is_platform_admin())
+      when 'restore' then featured_places.status = 'archived'
+        and (strpos(sec.held_city_admin(), featured_places.city_id::text) > 0 or sec.is_platform_admin())
+      else false
+    end
+  )
+  with check (
+    case sec.action()
+      when 'update' then strpos(sec.held_city_admin(), featured_places.city_id::text) > 0 or sec.is_platform_admin()
+      when 'archive' then featured_places.status = 'archived'
+      when 'restore' then (featured_places.status = 'archived') is not true
+      else false
+    end
+  );
+
+create policy featured_places_job_select on app.featured_places for select to culturepass_job
+  using (
+    (select sec.job()) in ('promotions')
   );
 
 create policy follows_select on app.follows for select to culturepass_app
@@ -28331,7 +29267,7 @@ create policy follows_update on app.follows for update to culturepass_app
 
 create policy follows_job_select on app.follows for select to culturepass_job
   using (
-    (select sec.job()) in ('notifications', 'trending', 'fraud')
+    (select sec.job()) in ('marketplace', 'notifications', 'trending', 'fraud')
   );
 
 create policy fraud_flags_select on app.fraud_flags for select to culturepass_app
@@ -29258,15 +30194,15 @@ create policy promotions_update on app.promotions for update to culturepass_app
 
 create policy promotions_job_select on app.promotions for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'notifications', 'fraud')
+    (select sec.job()) in ('payments', 'tickets', 'promotions', 'notifications', 'fraud')
   );
 
 create policy promotions_job_update on app.promotions for update to culturepass_job
   using (
-    (select sec.job()) in ('payments')
+    (select sec.job()) in ('promotions')
   )
   with check (
-    (select sec.job()) in ('payments')
+    (select sec.job()) in ('promotions')
   );
 
 create policy quotes_select on app.quotes for select to culturepass_app
@@ -29322,7 +30258,7 @@ create policy quotes_update on app.quotes for update to culturepass_app
 
 create policy quotes_job_select on app.quotes for select to culturepass_job
   using (
-    (select sec.job()) in ('notifications')
+    (select sec.job()) in ('marketplace', 'notifications')
   );
 
 create policy referrals_select on app.referrals for select to culturepass_app
@@ -29381,16 +30317,20 @@ create policy refresh_tokens_job_delete on app.refresh_tokens for delete to cult
 create policy refunds_select on app.refunds for select to culturepass_app
   using (
     (select true from app.orders p1 where p1.id = refunds.order_id)
+    or (select true from app.orders p1 where p1.id = refunds.order_id and (p1.event_id in (select sec.mine_event_admin()) or (select sec.is_platform_admin())))
+    or refunds.promotion_id in (select sec.mine_promotion_city_admin())
+    or refunds.promotion_id in (select sec.mine_promotion_admin())
+    or ((select sec.is_platform_admin()) and sec.seen_promotion_city_admin(refunds.promotion_id))
   );
 
 create policy refunds_job_select on app.refunds for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets')
+    (select sec.job()) in ('payments', 'wallet', 'tickets', 'promotions')
   );
 
 create policy refunds_job_insert on app.refunds for insert to culturepass_job
   with check (
-    (select sec.job()) in ('tickets')
+    (select sec.job()) in ('tickets', 'promotions')
   );
 
 create policy refunds_job_update on app.refunds for update to culturepass_job
@@ -29553,7 +30493,7 @@ create policy reviews_update on app.reviews for update to culturepass_app
 
 create policy reviews_job_select on app.reviews for select to culturepass_job
   using (
-    (select sec.job()) in ('notifications', 'trending', 'fraud')
+    (select sec.job()) in ('marketplace', 'notifications', 'trending', 'fraud')
   );
 
 create policy role_assignments_select on app.role_assignments for select to culturepass_app
@@ -30077,7 +31017,7 @@ create policy transactions_select on app.transactions for select to culturepass_
 
 create policy transactions_job_select on app.transactions for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'fraud')
+    (select sec.job()) in ('payments', 'tickets', 'promotions', 'fraud')
   );
 
 create policy transactions_job_insert on app.transactions for insert to culturepass_job
@@ -30321,7 +31261,7 @@ create policy venues_update on app.venues for update to culturepass_app
 
 create policy venues_job_select on app.venues for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'notifications', 'trending', 'media')
+    (select sec.job()) in ('payments', 'promotions', 'notifications', 'trending', 'media')
   );
 
 create policy waitlist_entries_select on app.waitlist_entries for select to culturepass_app
@@ -30577,7 +31517,7 @@ grant select on app.community_members to culturepass_authz;
 grant select on app.community_members to culturepass_counter;
 grant update (status, archived_from, archived_with, ended_by_user, added_by_id) on app.community_members to culturepass_counter;
 
-grant select (id, owner_type, owner_id, owner_organization_id, owner_business_id, stripe_account_id, country, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at, version, created_at, updated_at) on app.connected_accounts to culturepass_app;
+grant select (id, owner_type, owner_id, owner_organization_id, owner_business_id, owner_city_id, stripe_account_id, country, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at, version, created_at, updated_at) on app.connected_accounts to culturepass_app;
 
 grant select on app.connected_accounts to culturepass_job;
 grant insert (id, owner_type, owner_id, stripe_account_id, country, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at) on app.connected_accounts to culturepass_job;
@@ -30620,15 +31560,16 @@ grant select on app.devices to culturepass_authz;
 grant select on app.devices to culturepass_counter;
 grant update (status, archived_from, archived_with, session_id) on app.devices to culturepass_counter;
 
-grant select (id, order_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, version, created_at, updated_at) on app.disputes to culturepass_app;
+grant select (id, order_id, promotion_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, version, created_at, updated_at) on app.disputes to culturepass_app;
 
 grant select on app.disputes to culturepass_job;
-grant insert (id, order_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, stripe_dispute_id) on app.disputes to culturepass_job;
-grant update (order_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, stripe_dispute_id) on app.disputes to culturepass_job;
+grant insert (id, order_id, promotion_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, stripe_dispute_id) on app.disputes to culturepass_job;
+grant update (order_id, promotion_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, stripe_dispute_id) on app.disputes to culturepass_job;
 
 grant select on app.disputes to culturepass_authz;
 
 grant select on app.disputes to culturepass_counter;
+grant update (order_id, promotion_id) on app.disputes to culturepass_counter;
 
 grant select on app.email_tokens to culturepass_job;
 grant insert (id, user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at) on app.email_tokens to culturepass_job;
@@ -30670,6 +31611,17 @@ grant delete on app.external_identities to culturepass_job;
 grant select on app.external_identities to culturepass_authz;
 
 grant select on app.external_identities to culturepass_counter;
+
+grant select (id, status, city_id, slot, day_price_cents, currency, capacity, max_days, is_offered, version, created_at, updated_at) on app.featured_places to culturepass_app;
+grant insert (city_id, slot, day_price_cents, currency, capacity, max_days, is_offered) on app.featured_places to culturepass_app;
+grant update (status, day_price_cents, currency, capacity, max_days, is_offered) on app.featured_places to culturepass_app;
+
+grant select on app.featured_places to culturepass_job;
+
+grant select on app.featured_places to culturepass_authz;
+
+grant select on app.featured_places to culturepass_counter;
+grant update (status, archived_from) on app.featured_places to culturepass_counter;
 
 grant select (id, status, follower_id, entity_type, entity_id, entity_user_id, entity_community_id, entity_organization_id, entity_business_id, entity_venue_id, entity_institution_id, version, created_at, updated_at) on app.follows to culturepass_app;
 grant insert (entity_type, entity_id) on app.follows to culturepass_app;
@@ -30867,12 +31819,12 @@ grant select on app.promo_codes to culturepass_authz;
 grant select on app.promo_codes to culturepass_counter;
 grant update (status, redemption_count, archived_from, archived_with) on app.promo_codes to culturepass_counter;
 
-grant select (id, status, target_type, target_id, target_event_id, target_business_id, target_venue_id, city_id, slot, starts_at, ends_at, amount_cents, currency, paid_at, state, version, created_at, updated_at) on app.promotions to culturepass_app;
-grant insert (target_type, target_id, city_id, slot, starts_at, ends_at, currency) on app.promotions to culturepass_app;
+grant select (id, status, target_type, target_id, target_event_id, target_business_id, target_venue_id, city_id, slot, starts_at, ends_at, days, plan_days, amount_cents, currency, pay_by, paid_at, state, version, created_at, updated_at) on app.promotions to culturepass_app;
+grant insert (target_type, target_id, city_id, slot, starts_at, ends_at) on app.promotions to culturepass_app;
 grant update (status, state) on app.promotions to culturepass_app;
 
 grant select on app.promotions to culturepass_job;
-grant update (amount_cents, paid_at) on app.promotions to culturepass_job;
+grant update (paid_at, state) on app.promotions to culturepass_job;
 
 grant select on app.promotions to culturepass_authz;
 
@@ -30910,26 +31862,27 @@ grant select on app.refresh_tokens to culturepass_authz;
 
 grant select on app.refresh_tokens to culturepass_counter;
 
-grant select (id, order_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, currency, reason, note, failure_code, settled_at, version, created_at, updated_at) on app.refunds to culturepass_app;
+grant select (id, order_id, promotion_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, currency, reason, note, failure_code, settled_at, version, created_at, updated_at) on app.refunds to culturepass_app;
 
 grant select on app.refunds to culturepass_job;
-grant insert (id, order_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at) on app.refunds to culturepass_job;
-grant update (order_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at) on app.refunds to culturepass_job;
+grant insert (id, order_id, promotion_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at) on app.refunds to culturepass_job;
+grant update (order_id, promotion_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at) on app.refunds to culturepass_job;
 
 grant select on app.refunds to culturepass_authz;
 
 grant select on app.refunds to culturepass_counter;
-grant update (requested_by_id) on app.refunds to culturepass_counter;
+grant update (order_id, promotion_id, requested_by_id) on app.refunds to culturepass_counter;
 
-grant select (id, city_id, period_start, amount_cents, currency, state, paid_at, version, created_at, updated_at) on app.revenue_shares to culturepass_app;
+grant select (id, city_id, transfer_id, period_start, amount_cents, currency, state, paid_at, version, created_at, updated_at) on app.revenue_shares to culturepass_app;
 
 grant select on app.revenue_shares to culturepass_job;
-grant insert (id, city_id, period_start, amount_cents, currency, state, paid_at) on app.revenue_shares to culturepass_job;
-grant update (city_id, period_start, amount_cents, currency, state, paid_at) on app.revenue_shares to culturepass_job;
+grant insert (id, city_id, transfer_id, period_start, amount_cents, currency, state, paid_at) on app.revenue_shares to culturepass_job;
+grant update (city_id, transfer_id, period_start, amount_cents, currency, state, paid_at) on app.revenue_shares to culturepass_job;
 
 grant select on app.revenue_shares to culturepass_authz;
 
 grant select on app.revenue_shares to culturepass_counter;
+grant update (transfer_id) on app.revenue_shares to culturepass_counter;
 
 grant select (id, status, reviewer_id, entity_type, entity_id, entity_organization_id, entity_business_id, entity_venue_id, entity_community_id, rating, comment, reply, version, created_at, updated_at) on app.reviews to culturepass_app;
 grant insert (entity_type, entity_id, rating, comment, reply) on app.reviews to culturepass_app;

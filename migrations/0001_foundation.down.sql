@@ -355,6 +355,14 @@ drop policy follows_insert on app.follows;
 
 drop policy follows_select on app.follows;
 
+drop policy featured_places_job_select on app.featured_places;
+
+drop policy featured_places_update on app.featured_places;
+
+drop policy featured_places_insert on app.featured_places;
+
+drop policy featured_places_select on app.featured_places;
+
 drop policy external_identities_job_delete on app.external_identities;
 
 drop policy external_identities_job_update on app.external_identities;
@@ -484,6 +492,10 @@ drop trigger wallet_transactions_balance on app.wallet_transactions;
 drop trigger tickets_end_transfers on app.tickets;
 
 drop trigger waitlist_entries_position on app.waitlist_entries;
+
+drop trigger take_place_again on app.promotions;
+
+drop trigger book_place on app.promotions;
 
 drop trigger status_goes_on on app.transactions;
 
@@ -689,6 +701,8 @@ drop trigger refunds_audit on app.refunds;
 
 drop trigger refunds_module_update on app.refunds;
 
+drop trigger refunds_module_insert on app.refunds;
+
 drop trigger refunds_stamp on app.refunds;
 
 drop trigger refresh_tokens_stamp on app.refresh_tokens;
@@ -710,6 +724,14 @@ drop trigger quotes_guard on app.quotes;
 drop trigger quotes_stamp on app.quotes;
 
 drop trigger quotes_archived on app.quotes;
+
+drop trigger promotions_emit_archive on app.promotions;
+
+drop trigger promotions_emit_finish on app.promotions;
+
+drop trigger promotions_emit_withdraw on app.promotions;
+
+drop trigger promotions_emit_reject on app.promotions;
 
 drop trigger promotions_audit on app.promotions;
 
@@ -906,6 +928,16 @@ drop trigger follows_guard on app.follows;
 drop trigger follows_stamp on app.follows;
 
 drop trigger follows_archived on app.follows;
+
+drop trigger featured_places_audit on app.featured_places;
+
+drop trigger featured_places_quota on app.featured_places;
+
+drop trigger featured_places_guard on app.featured_places;
+
+drop trigger featured_places_stamp on app.featured_places;
+
+drop trigger featured_places_archived on app.featured_places;
 
 drop trigger external_identities_audit on app.external_identities;
 
@@ -1127,6 +1159,8 @@ drop view app.wallet_faults;
 
 drop view app.ticket_faults;
 
+drop view app.promotion_faults;
+
 drop view app.payment_faults;
 
 drop table search.venues__hidden;
@@ -1237,6 +1271,20 @@ drop function app.room_of_event(uuid);
 
 drop function app.offer_places(uuid);
 
+drop function app.take_place_again();
+
+drop function app.book_place();
+
+drop function app.price_of_place(text,uuid,uuid,text,timestamptz,timestamptz);
+
+drop function app.city_share_of_place(text,uuid,uuid,text,bigint);
+
+drop function app.plan_days_left(text,uuid);
+
+drop function app.room_of_place(uuid,text,timestamptz,timestamptz,uuid);
+
+drop function app.keeps_place(app.promotions);
+
 drop function app.forbid_payment_going_back();
 
 drop function app.payment_rank(text);
@@ -1268,6 +1316,10 @@ drop function sec.seen_ticket_type(uuid);
 drop function sec.seen_service_request_organizer(uuid);
 
 drop function sec.seen_service_request(uuid);
+
+drop function sec.seen_promotion_city_admin(uuid);
+
+drop function sec.seen_promotion_admin(uuid);
 
 drop function sec.seen_organization_update(uuid);
 
@@ -1353,6 +1405,10 @@ drop function sec.mine_user_update();
 
 drop function sec.mine_service_request_organizer();
 
+drop function sec.mine_promotion_city_admin();
+
+drop function sec.mine_promotion_admin();
+
 drop function sec.mine_organization_update();
 
 drop function sec.mine_lead_provider();
@@ -1378,6 +1434,8 @@ drop function sec.mine_community_staff();
 drop function sec.mine_community__member();
 
 drop function sec.mine_business_update();
+
+drop function sec.mine_business_admin();
 
 drop function sec.outranks(uuid,uuid);
 
@@ -1673,6 +1731,8 @@ drop function audit.record_refunds();
 
 drop function app.refunds_module_update();
 
+drop function app.refunds_module_insert();
+
 drop function sec.holds_refund(uuid,text);
 
 drop function sec.may_refund(uuid,text);
@@ -1716,6 +1776,8 @@ drop function app.promotions_guard();
 drop function sec.holds_promotion(uuid,text);
 
 drop function sec.may_promotion(uuid,text);
+
+drop function app.promotion_private(uuid);
 
 drop function audit.record_promo_codes();
 
@@ -1940,6 +2002,16 @@ drop function app.follows_guard();
 drop function sec.holds_follow(uuid,text);
 
 drop function sec.may_follow(uuid,text);
+
+drop function audit.record_featured_places();
+
+drop function app.archived_featured_places(uuid,int);
+
+drop function app.featured_places_guard();
+
+drop function sec.holds_featured_place(uuid,text);
+
+drop function sec.may_featured_place(uuid,text);
 
 drop function audit.record_external_identities();
 
@@ -2387,9 +2459,13 @@ alter table app.reviews drop constraint reviews_live_reviewer_id_fkey;
 
 alter table app.reviews drop constraint reviews_reviewer_id_fkey;
 
+alter table app.revenue_shares drop constraint revenue_shares_transfer_id_fkey;
+
 alter table app.revenue_shares drop constraint revenue_shares_city_id_fkey;
 
 alter table app.refunds drop constraint refunds_requested_by_id_fkey;
+
+alter table app.refunds drop constraint refunds_promotion_id_fkey;
 
 alter table app.refunds drop constraint refunds_order_id_fkey;
 
@@ -2573,6 +2649,10 @@ alter table app.follows drop constraint follows_live_follower_id_fkey;
 
 alter table app.follows drop constraint follows_follower_id_fkey;
 
+alter table app.featured_places drop constraint featured_places_live_city_id_fkey;
+
+alter table app.featured_places drop constraint featured_places_city_id_fkey;
+
 alter table app.external_identities drop constraint external_identities_user_id_fkey;
 
 alter table app.events drop constraint events_live_venue_id_fkey;
@@ -2605,6 +2685,8 @@ alter table app.email_tokens drop constraint email_tokens_user_id_fkey;
 
 alter table app.disputes drop constraint disputes_transaction_id_fkey;
 
+alter table app.disputes drop constraint disputes_promotion_id_fkey;
+
 alter table app.disputes drop constraint disputes_order_id_fkey;
 
 alter table app.devices drop constraint devices_session_id_fkey;
@@ -2614,6 +2696,8 @@ alter table app.devices drop constraint devices_live_user_id_fkey;
 alter table app.devices drop constraint devices_user_id_fkey;
 
 alter table app.credentials drop constraint credentials_user_id_fkey;
+
+alter table app.connected_accounts drop constraint connected_accounts_owner_city_id_fkey;
 
 alter table app.connected_accounts drop constraint connected_accounts_owner_business_id_fkey;
 
@@ -2796,6 +2880,8 @@ drop table app.grant_announcements;
 drop table app.fraud_flags;
 
 drop table app.follows;
+
+drop table app.featured_places;
 
 drop table app.external_identities;
 

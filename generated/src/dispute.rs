@@ -20,7 +20,8 @@ pub struct Dispute {
     pub evidence_due_by: Option<DateTime<Utc>>,
     #[entity(private)]
     pub stripe_dispute_id: Option<String>,
-    pub order_id: Uuid,
+    pub order_id: Option<Uuid>,
+    pub promotion_id: Option<Uuid>,
     pub transaction_id: Uuid,
     pub version: i64,
     pub created_at: DateTime<Utc>,
@@ -36,11 +37,11 @@ pub mod constraint {
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.state, t.amount_cents, t.currency, t.reason, t.evidence_due_by, p.stripe_dispute_id, t.order_id,
-    t.transaction_id, t.version, t.created_at, t.updated_at, p._seen"
+    t.promotion_id, t.transaction_id, t.version, t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip] pub static IS_PLATFORM: Rule = Holds("platformAdmin");
-#[rustfmt::skip] pub static CAN_READ: Rule = Of(&Related { column: "order_id", type_column: None, targets: &[("order", Some(&crate::order::IS_HOST))] });
+#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Of(&Related { column: "order_id", type_column: None, targets: &[("order", Some(&crate::order::IS_HOST))] }), Ref(&IS_PLATFORM)]);
 
 #[rustfmt::skip]
 pub static DISPUTE: Resource = Resource {
@@ -52,8 +53,8 @@ pub static DISPUTE: Resource = Resource {
         from app.disputes as t left join lateral app.dispute_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), "
         from (
-          select t.id, t.state, t.amount_cents, t.currency, t.reason, t.evidence_due_by, t.order_id, t.transaction_id,
-          t.version, t.created_at, t.updated_at
+          select t.id, t.state, t.amount_cents, t.currency, t.reason, t.evidence_due_by, t.order_id, t.promotion_id,
+          t.transaction_id, t.version, t.created_at, t.updated_at
           from app.disputes as t"),
         list_end: ") as t left join lateral app.dispute_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.disputes as t left join lateral app.dispute_private(t.id) p on true where t.id = any($1)"),
@@ -63,7 +64,8 @@ pub static DISPUTE: Resource = Resource {
     filters: &[
         Filter::new("state", "t.state", Kind::Enum(DisputeState::WORDS)),
         Filter::new("currency", "t.currency", Kind::Formatted(kernel::input::Format::Currency)),
-        Filter::new("order_id", "t.order_id", Kind::Uuid),
+        Filter::new("order_id", "t.order_id", Kind::Uuid).nullable("t.order_id"),
+        Filter::new("promotion_id", "t.promotion_id", Kind::Uuid).nullable("t.promotion_id"),
     ],
     within: &[], public_to_all: true,
     sorts: &[
@@ -71,6 +73,7 @@ pub static DISPUTE: Resource = Resource {
     ],
     expands: &[
         Expand::to("order", "order_id", &["order"]),
+        Expand::to("promotion", "promotion_id", &["promotion"]),
         Expand::to("transaction", "transaction_id", &["transaction"]),
     ],
     children: &[],

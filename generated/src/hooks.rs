@@ -4,7 +4,7 @@
 use crate::*;
 use kernel::cx::Cx;
 use kernel::error::Result;
-use kernel::input::Input;
+use kernel::input::{Input, typed};
 use kernel::mount::{Hooks, Mounted};
 use kernel::prelude::{BoxFuture, Uuid};
 use kernel::resource::Resource;
@@ -13,6 +13,12 @@ use std::sync::Arc;
 /// One method per `hooks:` word of the spec. Each runs inside of the transaction and may refuse.
 pub trait AppHooks: Send + Sync {
     fn event_before_publish<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>>;
+
+    fn promotion_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut promotion::CreatePromotion,
+    ) -> BoxFuture<'a, Result<()>>;
 
     fn quote_before_accept<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>>;
 }
@@ -33,6 +39,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&device::DEVICE),
         plain(&dispute::DISPUTE),
         hooked(&event::EVENT, EventHooks(app.clone())),
+        plain(&featured_place::FEATURED_PLACE),
         plain(&follow::FOLLOW),
         plain(&fraud_flag::FRAUD_FLAG),
         plain(&grant_announcement::GRANT_ANNOUNCEMENT),
@@ -49,7 +56,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&payment_method::PAYMENT_METHOD),
         plain(&plan::PLAN),
         plain(&promo_code::PROMO_CODE),
-        plain(&promotion::PROMOTION),
+        hooked(&promotion::PROMOTION, PromotionHooks(app.clone())),
         hooked(&quote::QUOTE, QuoteHooks(app.clone())),
         plain(&referral::REFERRAL),
         plain(&refund::REFUND),
@@ -77,7 +84,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
 
 /// The same without hooks, for whoever only wants to know what there is.
 #[rustfmt::skip]
-pub static RESOURCES: [&Resource; 51] = [
+pub static RESOURCES: [&Resource; 52] = [
     &attendance::ATTENDANCE,
     &business::BUSINESS,
     &check_in::CHECK_IN,
@@ -90,6 +97,7 @@ pub static RESOURCES: [&Resource; 51] = [
     &device::DEVICE,
     &dispute::DISPUTE,
     &event::EVENT,
+    &featured_place::FEATURED_PLACE,
     &follow::FOLLOW,
     &fraud_flag::FRAUD_FLAG,
     &grant_announcement::GRANT_ANNOUNCEMENT,
@@ -154,6 +162,20 @@ impl Hooks for EventHooks {
     ) -> BoxFuture<'a, Result<()>> {
         match (action, id, input) {
             ("publish", Some(id), _) => self.0.event_before_publish(cx, id),
+            _ => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+}
+
+struct PromotionHooks(Arc<dyn AppHooks>);
+
+impl Hooks for PromotionHooks {
+    #[rustfmt::skip]
+    fn before<'a>(
+        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
+    ) -> BoxFuture<'a, Result<()>> {
+        match (action, id, input) {
+            ("create", _, Some(input)) => self.0.promotion_before_create(cx, typed(input)),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
     }

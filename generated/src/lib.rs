@@ -18,6 +18,7 @@ pub mod dispute;
 pub mod email_token;
 pub mod event;
 pub mod external_identity;
+pub mod featured_place;
 pub mod follow;
 pub mod fraud_flag;
 pub mod grant_announcement;
@@ -67,7 +68,7 @@ pub mod wallet_transaction;
 
 /// Names under `modules:` of the spec.
 #[rustfmt::skip]
-pub const MODULES: &[&str] = &["sessions", "payments", "wallet", "tickets", "marketplace", "notifications", "trending", "media", "fraud"];
+pub const MODULES: &[&str] = &["sessions", "payments", "wallet", "tickets", "marketplace", "promotions", "notifications", "trending", "media", "fraud"];
 
 /// Jobs that requests may ask for (`on_request`).
 #[rustfmt::skip]
@@ -75,4 +76,4 @@ pub const REQUESTED: &[&str] = &[];
 
 /// What entities tell (`emit`).
 #[rustfmt::skip]
-pub const EVENTS: &[&str] = &["business.approve", "event.publish", "event.cancel", "event.archive", "service_request.create", "service_request.reopen", "user.archive"];
+pub const EVENTS: &[&str] = &["business.approve", "event.publish", "event.cancel", "event.archive", "promotion.reject", "promotion.withdraw", "promotion.finish", "promotion.archive", "service_request.create", "service_request.reopen", "user.archive"];

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "51610991eab777c5ae5a724b0e32fb86b3137aacb267725f82b1d9d8bbbdb2c0b9898230504510c91e573dfb044e0713",
+        checksum: "d81d5a2fdb46b6b9734ac2dda0f63daabdcdb58e518684c097a5d721bd7620893cf7d7aac719ff63be28483c577322c5",
     },
 ];

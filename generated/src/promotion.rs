@@ -26,9 +26,19 @@ pub struct Promotion {
     pub slot: PromotionSlot,
     pub starts_at: DateTime<Utc>,
     pub ends_at: DateTime<Utc>,
-    /// The price of the slot.
+    /// Days that have begun.
+    pub days: i32,
+    /// Days of them that the business's plan pays for.
+    pub plan_days: i32,
+    /// The price of the other days.
     pub amount_cents: i64,
+    /// What the city gets of it, frozen when it is asked for.
+    #[entity(private)]
+    pub city_share_cents: Option<i64>,
+    /// Of the featured place.
     pub currency: String,
+    /// The place is kept until then; without a payment the promotion is cancelled.
+    pub pay_by: Option<DateTime<Utc>>,
     /// Set when the payment came.
     pub paid_at: Option<DateTime<Utc>>,
     pub state: PromotionState,
@@ -47,7 +57,6 @@ pub struct CreatePromotion {
     pub slot: PromotionSlot,
     pub starts_at: DateTime<Utc>,
     pub ends_at: DateTime<Utc>,
-    #[input(format = "currency")] pub currency: String,
     pub target_type: PromotionTargetType,
     #[input(with = "target_type")] pub target_id: Uuid,
     pub city_id: Uuid,
@@ -61,25 +70,27 @@ pub mod constraint {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.status, t.slot, t.starts_at, t.ends_at, t.amount_cents, t.currency, t.paid_at, t.state, t.target_type,
-    t.target_id, t.city_id, t.version, t.created_at, t.updated_at"
+    "t.id, t.status, t.slot, t.starts_at, t.ends_at, t.days, t.plan_days, t.amount_cents, p.city_share_cents,
+    t.currency, t.pay_by, t.paid_at, t.state, t.target_type, t.target_id, t.city_id, t.version, t.created_at,
+    t.updated_at, p._seen"
 } }
 
+#[rustfmt::skip] pub static IS_ADMIN: Rule = Of(&Related { column: "target_id", type_column: Some("target_type"), targets: &[("event", Some(&crate::event::IS_ADMIN)), ("business", Some(&crate::business::IS_ADMIN)), ("venue", Some(&crate::venue::IS_ADMIN))] });
 #[rustfmt::skip] pub static IS_CITY_ADMIN: Rule = Any(&[HoldsOf("cityAdmin", "city_id"), Holds("platformAdmin")]);
-#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[All(&[Compare(V::Column("state"), Op::Eq, V::Text("active")), Of(&Related { column: "target_id", type_column: Some("target_type"), targets: &[("event", None), ("business", None), ("venue", None)] })]), Of(&Related { column: "target_id", type_column: Some("target_type"), targets: &[("event", Some(&crate::event::IS_ADMIN)), ("business", Some(&crate::business::IS_ADMIN)), ("venue", Some(&crate::venue::IS_ADMIN))] }), Ref(&IS_CITY_ADMIN)]);
-#[rustfmt::skip] pub static CAN_CREATE: Rule = Of(&Related { column: "target_id", type_column: Some("target_type"), targets: &[("event", Some(&crate::event::IS_ADMIN)), ("business", Some(&crate::business::IS_ADMIN)), ("venue", Some(&crate::venue::IS_ADMIN))] });
+#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[All(&[Compare(V::Column("state"), Op::Eq, V::Text("active")), Of(&Related { column: "target_id", type_column: Some("target_type"), targets: &[("event", None), ("business", None), ("venue", None)] })]), Ref(&IS_ADMIN), Ref(&IS_CITY_ADMIN)]);
+#[rustfmt::skip] pub static CAN_CREATE: Rule = Ref(&IS_ADMIN);
 #[rustfmt::skip] pub static CAN_DELETE: Rule = Ref(&IS_CITY_ADMIN);
-#[rustfmt::skip] pub static CAN_SUSPEND: Rule = Any(&[All(&[Ref(&IS_CITY_ADMIN), Not(&Of(&Related { column: "target_id", type_column: Some("target_type"), targets: &[("event", Some(&crate::event::IS_ADMIN)), ("business", Some(&crate::business::IS_ADMIN)), ("venue", Some(&crate::venue::IS_ADMIN))] }))]), Holds("platformAdmin")]);
+#[rustfmt::skip] pub static CAN_SUSPEND: Rule = Any(&[All(&[Ref(&IS_CITY_ADMIN), Not(&Ref(&IS_ADMIN))]), Holds("platformAdmin")]);
 #[rustfmt::skip] pub static CAN_APPROVE: Rule = Ref(&IS_CITY_ADMIN);
 #[rustfmt::skip] pub static CAN_REJECT: Rule = Ref(&IS_CITY_ADMIN);
 #[rustfmt::skip] pub static CAN_ACTIVATE: Rule = Ref(&IS_CITY_ADMIN);
 #[rustfmt::skip] pub static CAN_FINISH: Rule = Ref(&IS_CITY_ADMIN);
-#[rustfmt::skip] pub static CAN_WITHDRAW: Rule = Of(&Related { column: "target_id", type_column: Some("target_type"), targets: &[("event", Some(&crate::event::IS_ADMIN)), ("business", Some(&crate::business::IS_ADMIN)), ("venue", Some(&crate::venue::IS_ADMIN))] });
+#[rustfmt::skip] pub static CAN_WITHDRAW: Rule = Ref(&IS_ADMIN);
 
 #[rustfmt::skip]
 pub static PROMOTION: Resource = Resource {
-    name: "promotion", plural: "promotions", path: "promotions", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: Promotion::encode, create: Some(CreatePromotion::decode), update: None, private: &[], hooks: &[],
+    name: "promotion", plural: "promotions", path: "promotions", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
+    encode: Promotion::encode, create: Some(CreatePromotion::decode), update: None, private: &[], hooks: &["create"],
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -87,21 +98,26 @@ pub static PROMOTION: Resource = Resource {
           case when t.status = 'active' and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'delete' end,
           case when t.status = 'active' and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and ((t.target_type = 'event' and sec.seen_event_admin(t.target_id)) or (t.target_type = 'business' and sec.seen_business_admin(t.target_id)) or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))) is not true) or me.is_platform_admin) then 'suspend' end,
           case when t.status = 'suspended' and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and ((t.target_type = 'event' and sec.seen_event_admin(t.target_id)) or (t.target_type = 'business' and sec.seen_business_admin(t.target_id)) or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))) is not true) or me.is_platform_admin) then 'unsuspend' end,
-          case when t.status = 'active' and t.state = 'requested' and (t.amount_cents = 0 or (t.paid_at is null) is not true) and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'approve' end,
+          case when t.status = 'active' and t.state = 'requested' and (t.ends_at > now() and (t.amount_cents = 0 or (t.paid_at is null) is not true)) and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'approve' end,
           case when t.status = 'active' and t.state in ('requested', 'approved') and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'reject' end,
           case when t.status = 'active' and t.state = 'approved' and t.starts_at <= now() and t.ends_at > now() and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'activate' end,
           case when t.status = 'active' and t.state = 'active' and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'finish' end,
           case when t.status = 'active' and t.state in ('requested', 'approved') and ((t.target_type = 'event' and sec.seen_event_admin(t.target_id)) or (t.target_type = 'business' and sec.seen_business_admin(t.target_id)) or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))) then 'withdraw' end
         ], null) as allowed_actions
-        from app.promotions as t, (select coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
-        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.promotions as t where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.promotions as t"),
-        by_ids: concat!("select ", columns!(), " from app.promotions as t where t.id = any($1)"),
-        create: concat!("insert into app.promotions as t
-          (slot, starts_at, ends_at, currency, target_type, target_id, city_id)
+        from app.promotions as t left join lateral app.promotion_private(t.id) p on true, (select coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.promotions as t left join lateral app.promotion_private(t.id) p on true where t.id = $1"),
+        list: concat!("select ", columns!(), "
+        from (
+          select t.id, t.status, t.slot, t.starts_at, t.ends_at, t.days, t.plan_days, t.amount_cents, t.currency, t.pay_by,
+          t.paid_at, t.state, t.target_type, t.target_id, t.city_id, t.version, t.created_at, t.updated_at
+          from app.promotions as t"),
+        list_end: ") as t left join lateral app.promotion_private(t.id) p on true",
+        by_ids: concat!("select ", columns!(), " from app.promotions as t left join lateral app.promotion_private(t.id) p on true where t.id = any($1)"),
+        create: "insert into app.promotions as t
+          (slot, starts_at, ends_at, target_type, target_id, city_id)
         select
-          $1, $2, $3, $4, $5, $6, $7
-        returning ", columns!()),
+          $1, $2, $3, $4, $5, $6
+        returning t.id, t.version",
         archive: "update app.promotions as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.promotions as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         suspend: "update app.promotions as t set status = 'suspended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
@@ -136,10 +152,12 @@ pub static PROMOTION: Resource = Resource {
         Expand::to_one_of("target", "target_id", "target_type", &["event", "business", "venue"]),
         Expand::to("city", "city_id", &["city"]),
     ],
-    children: &[],
+    children: &[
+        Child::new("refunds", "refund", "t.promotion_id"),
+    ],
     together: &[],
     transitions: &[
-        Transition { name: "approve", rule: &CAN_APPROVE, from: &["requested"], when: Some("amount_cents is 0 or paid_at is set"), reason: false,
+        Transition { name: "approve", rule: &CAN_APPROVE, from: &["requested"], when: Some("ends_at > now and (amount_cents is 0 or paid_at is set)"), reason: false,
             sql: "update app.promotions as t set state = 'approved' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "reject", rule: &CAN_REJECT, from: &["requested", "approved"], when: None, reason: true,
             sql: "update app.promotions as t set state = 'rejected' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
@@ -154,12 +172,14 @@ pub static PROMOTION: Resource = Resource {
         Constraint::conflict("promotions_target_type_target_id_slot_starts_at_excl", "/starts_at", "overlaps another promotion of the same target type and target id and slot where state is one of requested, approved, active"),
         Constraint::invalid("promotions_ends_at_order", "/ends_at", "must be after starts at"),
         Constraint::invalid("promotions_ends_at_check", "/ends_at", "must hold: ends_at > starts_at"),
+        Constraint::invalid("promotions_share_within_check", "", "must hold: city_share_cents ≤ amount_cents"),
+        Constraint::invalid("promotions_plan_within_check", "", "must hold: plan_days ≤ days"),
         Constraint::reference("promotions_target_event_id_same_city_fkey", "/target_id"), Constraint::reference("promotions_live_target_event_id_fkey", "/target_id"),
         Constraint::reference("promotions_target_business_id_same_city_fkey", "/target_id"), Constraint::reference("promotions_live_target_business_id_fkey", "/target_id"),
         Constraint::reference("promotions_target_venue_id_same_city_fkey", "/target_id"), Constraint::reference("promotions_live_target_venue_id_fkey", "/target_id"),
         Constraint::reference("promotions_city_id_fkey", "/city_id"), Constraint::reference("promotions_live_city_id_fkey", "/city_id"),
         Constraint::conflict("promotions_approve_from", "/state", "only possible while state is requested"),
-        Constraint::conflict("promotions_approve_when", "", "only possible when amount_cents is 0 or paid_at is set"),
+        Constraint::conflict("promotions_approve_when", "", "only possible when ends_at > now and (amount_cents is 0 or paid_at is set)"),
         Constraint::conflict("promotions_reject_from", "/state", "only possible while state is requested or approved"),
         Constraint::conflict("promotions_activate_from", "/state", "only possible while state is approved"),
         Constraint::conflict("promotions_activate_when", "", "only possible when starts_at ≤ now and ends_at > now"),

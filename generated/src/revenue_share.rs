@@ -19,6 +19,8 @@ pub struct RevenueShare {
     pub state: RevenueShareState,
     pub paid_at: Option<DateTime<Utc>>,
     pub city_id: Uuid,
+    /// The payment to the city.
+    pub transfer_id: Option<Uuid>,
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -32,8 +34,8 @@ pub mod constraint {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.period_start, t.amount_cents, t.currency, t.state, t.paid_at, t.city_id, t.version, t.created_at,
-    t.updated_at"
+    "t.id, t.period_start, t.amount_cents, t.currency, t.state, t.paid_at, t.city_id, t.transfer_id, t.version,
+    t.created_at, t.updated_at"
 } }
 
 #[rustfmt::skip] pub static CAN_READ: Rule = Any(&[HoldsOf("cityAdmin", "city_id"), Holds("platformAdmin")]);
@@ -63,6 +65,7 @@ pub static REVENUE_SHARE: Resource = Resource {
     ],
     expands: &[
         Expand::to("city", "city_id", &["city"]),
+        Expand::to("transfer", "transfer_id", &["transfer"]),
     ],
     children: &[],
     together: &[],

@@ -56,6 +56,7 @@ pub mod constraint {
     pub const STRIPE_PAYMENT_INTENT_ID_KEY: &str = "transactions_stripe_payment_intent_id_key";
     pub const STRIPE_IDEMPOTENCY_KEY_KEY: &str = "transactions_stripe_idempotency_key_key";
     pub const ORDER_ID_KEY: &str = "transactions_order_id_key";
+    pub const PROMOTION_ID_KEY: &str = "transactions_promotion_id_key";
 }
 
 #[rustfmt::skip]

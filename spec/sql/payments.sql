@@ -48,11 +48,24 @@ create view app.payment_faults with (security_invoker = true) as
   from app.transactions t join app.orders o on o.id = t.order_id
   where t.amount_cents <> o.card_cents or t.currency <> o.currency
   union all
+  select 'a payment that bought no place', 'transaction', t.id
+  from app.transactions t join app.promotions p on p.id = t.promotion_id
+  where t.status in ('succeeded', 'part_refunded', 'refunded')
+    and (p.paid_at is null or t.amount_cents <> p.amount_cents or t.currency <> p.currency)
+  union all
+  select 'a place that nobody paid', 'promotion', p.id
+  from app.promotions p
+  where p.paid_at is not null and p.amount_cents > 0
+    and not exists (
+      select from app.transactions t where t.promotion_id = p.id and t.status in ('succeeded', 'part_refunded', 'refunded')
+    )
+  union all
   select 'refunded without a refund', 'transaction', t.id
   from app.transactions t
-  where t.order_id is not null
+  where (t.order_id is not null or t.promotion_id is not null)
     and t.refunded_cents > (
-      select coalesce(sum(r.card_cents), 0) from app.refunds r where r.order_id = t.order_id and r.state <> 'failed'
+      select coalesce(sum(r.card_cents), 0) from app.refunds r
+      where (r.order_id = t.order_id or r.promotion_id = t.promotion_id) and r.state <> 'failed'
     )
   union all
   select 'more sent to the host than its part', 'order', o.id
@@ -61,5 +74,14 @@ create view app.payment_faults with (security_invoker = true) as
     select x.order_id, sum(case when x.kind in ('top_up', 'dispute_return') then x.amount_cents else -x.amount_cents end) as net
     from app.transfers x where x.order_id is not null and x.state = 'succeeded' group by 1
   ) s on s.order_id = o.id
-  where o.card_cents - o.application_fee_cents + s.net not between 0 and o.organizer_cents;
+  where o.card_cents - o.application_fee_cents + s.net not between 0 and o.organizer_cents
+  union all
+  select 'a share that was never sent', 'revenue_share', s.id
+  from app.revenue_shares s left join app.transfers x on x.id = s.transfer_id
+  where s.state = 'paid' and x.state is distinct from 'succeeded'
+  union all
+  select 'sent is not what the city has earned', 'transfer', x.id
+  from app.transfers x
+  where x.kind = 'city_share' and x.state <> 'failed'
+    and x.amount_cents <> (select coalesce(sum(s.amount_cents), 0) from app.revenue_shares s where s.transfer_id = x.id);
 alter view app.payment_faults owner to <app>_counter;

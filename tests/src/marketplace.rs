@@ -299,3 +299,75 @@ async fn s2_a_plan_decides_how_many_requests_are_heard_of() {
     // The last one's plan is not paid any more: it hears of as many as a business without one.
     assert_eq!((of(one), of(all), of(over)), (1, 12, 10));
 }
+
+#[tokio::test]
+async fn reports_are_what_the_rows_say_and_belong_to_plans_that_include_them() {
+    let market = Market::new().await;
+    let (printer, business) = &market.printers[0];
+    let path = format!("/businesses/{business}/report");
+    let refused = printer.client.get(&path).await.expect(403);
+    assert_eq!(refused.problem(), "plan-required");
+    market.olga.client.get(&path).await.expect(403);
+    sqlx::query(
+        "insert into app.subscriptions (business_id, plan_id, state, entitled_until, stripe_idempotency_key)
+         select $1, p.id, 'active', now() + interval '1 day', 'subscription:made:up' from app.plans p where p.has_reports limit 1",
+    )
+    .bind(business)
+    .execute(&mut market.server.superuser().await)
+    .await
+    .expect("a plan");
+
+    // Three heard of; one answered and won, one answered a month ago, one not answered.
+    let mut leads = Vec::new();
+    for n in 0..3 {
+        let lead: Uuid = sqlx::query_scalar(
+            "with asked as (
+               insert into app.service_requests (city_id, host_type, host_id, title, category, description)
+               values ($1, 'organization', $2, 'Posters', 'printing', 'Fifty.') returning id
+             )
+             insert into app.leads (service_request_id, business_id, title, details, state, created_at)
+             select a.id, $3, 'Posters', 'Fifty.', $4, now() - make_interval(months => $5) from asked a returning id",
+        )
+        .bind(market.city)
+        .bind(market.host)
+        .bind(business)
+        .bind(if n == 0 { "won" } else { "viewed" })
+        .bind(i32::from(n == 1))
+        .fetch_one(&mut market.server.superuser().await)
+        .await
+        .expect("a lead");
+        leads.push(lead);
+    }
+    for (lead, state) in [
+        (leads[0], "accepted"),
+        (leads[1], "sent"),
+        (leads[2], "draft"),
+    ] {
+        sqlx::query(
+            "insert into app.quotes (lead_id, amount_cents, currency, terms, valid_until, state)
+             values ($1, 4200, 'AUD', 'On paper.', now() + interval '9 days', $2)",
+        )
+        .bind(lead)
+        .bind(state)
+        .execute(&mut market.server.superuser().await)
+        .await
+        .expect("a quote");
+    }
+    let report = printer.client.get(&path).await.expect(200).json;
+    let months = report["months"].as_array().expect("months");
+    assert_eq!(months.len(), 12);
+    let figures =
+        |month: &Value| [&month["leads"], &month["answered"], &month["won"]].map(Value::as_i64);
+    assert_eq!(figures(&months[11]), [Some(2), Some(1), Some(1)]);
+    assert_eq!(figures(&months[10]), [Some(1), Some(1), Some(0)]);
+    assert_eq!(
+        report["won"],
+        json!([{"currency": "AUD", "quotes": 1, "amount_cents": 4200}])
+    );
+    sqlx::query("update app.subscriptions set entitled_until = now() where business_id = $1")
+        .bind(business)
+        .execute(&mut market.server.superuser().await)
+        .await
+        .expect("over");
+    printer.client.get(&path).await.expect(403);
+}

@@ -3,6 +3,7 @@
 mod attendees;
 mod bad_days;
 mod bank;
+mod cities;
 mod door;
 mod holds;
 mod hosts;
@@ -10,6 +11,8 @@ mod ledger;
 mod offline;
 mod orders;
 mod payments;
+mod promotions;
+mod referrals;
 mod sales;
 mod spends;
 mod stage;
@@ -38,7 +41,8 @@ pub async fn all_faults(conn: &mut PgConnection) -> Vec<String> {
     sqlx::query_scalar(
         "select fault || ' ' || entity_type || ' ' || entity_id from app.wallet_faults
          union all select fault || ' ' || entity_type || ' ' || entity_id from app.ticket_faults
-         union all select fault || ' ' || entity_type || ' ' || entity_id from app.payment_faults",
+         union all select fault || ' ' || entity_type || ' ' || entity_id from app.payment_faults
+         union all select fault || ' ' || entity_type || ' ' || entity_id from app.promotion_faults",
     )
     .fetch_all(conn)
     .await

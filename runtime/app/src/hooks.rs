@@ -1,13 +1,19 @@
 //! What generated routes ask before they write. Runs in the caller's transaction, under the caller's rules.
 
-use crate::App;
-use generated::hooks::AppHooks;
+use crate::{App, promotions};
+use generated::{hooks::AppHooks, promotion::CreatePromotion};
 use kernel::{Cx, Error, Result, prelude::BoxFuture, problem::Item, problems};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// What the hooks refuse, by operation. A test finds every hook here.
-const REFUSED: [(&str, &str, &str); 2] = [
+const REFUSED: [(&str, &str, &str); 3] = [
+    (
+        "/promotions",
+        "post",
+        "409 where the city offers no such place, or as many as fit in are booked during some of the time. The price is that of \
+         `POST /promotions/price`; it is to be paid until `pay_by`.",
+    ),
     (
         "/events/{id}/publish",
         "post",
@@ -52,6 +58,15 @@ impl AppHooks for App {
                 _ => Ok(()),
             }
         })
+    }
+
+    /// Says why a featured place can't be booked; the database holds it to the same.
+    fn promotion_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut CreatePromotion,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { promotions::refuse(cx, &(&*input).into()).await })
     }
 
     /// One quote of a request at a time: of two that are accepted at once the second one sees what the first has decided.

@@ -15,6 +15,7 @@ pub mod module;
 pub mod modules;
 pub mod payments;
 pub mod problems;
+pub mod promotions;
 pub mod sessions;
 pub mod tickets;
 pub mod wallet;

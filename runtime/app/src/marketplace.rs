@@ -4,15 +4,18 @@
 //! (`spec/sql/marketplace.sql`). This module makes the leads: when a request is made or opened again, and when a business is
 //! approved. Verified businesses come first, then those with a plan; how many requests one hears of in a month, its plan says.
 
+mod report;
 mod settings;
 
 use crate::module::{Module, Parts};
+use axum::Router;
 use kernel::{
     Cx, Db, Result,
     http::ConfigError,
     jobs::{Consumer, Event, Job},
 };
 use settings::Settings;
+use utoipa::openapi::OpenApi;
 use uuid::Uuid;
 
 /// The module. Cheap to clone.
@@ -31,6 +34,14 @@ impl Module for Marketplace {
             db: parts.db.clone(),
             settings,
         })
+    }
+
+    fn routes(&self, _: &Router) -> Router {
+        report::router(self.clone())
+    }
+
+    fn document() -> OpenApi {
+        report::document()
     }
 
     fn jobs(&self) -> Vec<Job> {

@@ -2,7 +2,8 @@
 
 use crate::{
     audit_logs::AuditLogs, dead_jobs::DeadJobs, marketplace::Marketplace, me::Me, module::*,
-    payments::Payments, sessions::Sessions, tickets::Tickets, wallet::Wallet,
+    payments::Payments, promotions::Promotions, sessions::Sessions, tickets::Tickets,
+    wallet::Wallet,
 };
 use axum::Router;
 use kernel::{config::BodyLimit, http::ConfigError, jobs::Work};
@@ -17,6 +18,7 @@ modules! {
     wallet: Wallet,
     tickets: Tickets,
     marketplace: Marketplace,
+    promotions: Promotions,
     // After tickets, which it tells of payments.
     payments: Payments,
 }

@@ -2,16 +2,18 @@
 //!
 //! What is to happen is written down with its key before the provider is asked, and what the provider says is applied
 //! afterwards; between the two no transaction is open. Events only say where to look. Knows the provider by the trait
-//! [`gateway::Gateway`]; what a payment buys is the tickets module's.
+//! [`gateway::Gateway`]; what a payment buys is the modules' of tickets and promotions.
 //!
-//! `pay` charges an order, `sync` applies what is known of a payment, `refunds` and `transfers` carry out what goes back and
-//! to hosts, `subscriptions` are plans of businesses, `cards`, `connect` and
-//! `disputes` keep what the provider says of them, `inbox` takes in its events, and
-//! `reconcile` looks after what nobody told. `shares` adds up what cities earn.
+//! `pay` charges an order or a featured place, which `command` has written down before; `sync` applies what is known of a
+//! payment; `refunds` and `transfers` carry out what goes back and to hosts; `subscriptions` are plans of businesses;
+//! `cards`, `connect` and `disputes` keep what the provider says of them; `inbox` takes in its events, and `reconcile` looks
+//! after what nobody told. `shares` adds up what cities earn, `cities` sends it to them.
 
 mod bodies;
 mod call;
 mod cards;
+mod cities;
+mod command;
 mod connect;
 mod disputes;
 mod inbox;
@@ -129,6 +131,7 @@ impl Module for Payments {
             "payments.cancel": cancel,
             "payments.reconcile": reconcile,
             "payments.accrue": accrue,
+            "payments.pay_cities": pay_cities,
         }
     }
 
@@ -142,6 +145,7 @@ impl Module for Payments {
             every("payments.cancel", 15),
             every("payments.reconcile", 600),
             every("payments.accrue", 3600),
+            every("payments.pay_cities", 3600),
         ]
     }
 
@@ -150,6 +154,7 @@ impl Module for Payments {
         vec![
             consumer("tickets.paid", "payments.top_up"),
             consumer("tickets.refund_owed", "payments.refund"),
+            consumer("promotions.refund_owed", "payments.refund"),
         ]
     }
 }

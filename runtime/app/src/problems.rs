@@ -27,6 +27,12 @@ kernel::problem_kinds! {
         "Nothing was charged. The provider has refused the request itself, not the card: `detail` says what it said. The same request will be refused again.";
     HOST_UNPAYABLE = 409, "host-cannot-be-paid", "The host can't take payments yet",
         "The organisation or business that hosts this has no account at the payment provider that takes payments. Nothing was held back or charged. Tell the host.";
+    PLAN_REQUIRED = 403, "plan-required", "The plan does not include this",
+        "The business has no plan now, or one without this. `GET /plans` says what each of them includes.";
+    PLACE_NOT_OFFERED = 409, "place-not-offered", "The city does not offer this place",
+        "No featured place of this kind can be booked in the city now. `GET /featured-places` lists what there is.";
+    PLACE_TAKEN = 409, "place-taken", "The featured place is taken",
+        "As many as fit in are booked during some of the time. `POST /promotions/price` says how much room another time has.";
     PROVIDER_AWAY = 503, "payment-provider-unavailable", "The payment provider does not answer",
         "It is not known yet whether the payment was made. Look at the order, which is brought up to date by itself; do not pay anew.";
 }

@@ -8,6 +8,7 @@
 mod bodies;
 mod keep;
 pub mod ledger;
+mod referrals;
 mod routes;
 mod settings;
 
@@ -19,7 +20,7 @@ use axum::Router;
 use kernel::{
     Db,
     http::ConfigError,
-    jobs::{CatchUp, Job, Periodic, Schedule},
+    jobs::{CatchUp, Consumer, Event, Job, Periodic, Schedule},
 };
 use settings::Settings;
 use std::time::Duration;
@@ -54,7 +55,8 @@ impl Module for Wallet {
     }
 
     fn jobs(&self) -> Vec<Job> {
-        let (lapse, reconcile) = (self.clone(), self.clone());
+        let [lapse, reconcile, reward, revoke] =
+            [self.clone(), self.clone(), self.clone(), self.clone()];
         vec![
             Job::new("wallet.lapse", move |_| {
                 let wallet = lapse.clone();
@@ -63,6 +65,22 @@ impl Module for Wallet {
             Job::new("wallet.reconcile", move |_| {
                 let wallet = reconcile.clone();
                 async move { Ok(wallet.reconcile().await.map(drop)?) }
+            }),
+            Job::new("wallet.reward_referral", move |run| {
+                let wallet = reward.clone();
+                async move {
+                    let event: Event = run.payload()?;
+                    let done = wallet.reward_referral(event.entity_id, run.request_id);
+                    Ok(done.await.map(drop)?)
+                }
+            }),
+            Job::new("wallet.revoke_reward", move |run| {
+                let wallet = revoke.clone();
+                async move {
+                    let event: Event = run.payload()?;
+                    let done = wallet.revoke_reward(event.entity_id, run.request_id);
+                    Ok(done.await.map(drop)?)
+                }
             }),
         ]
     }
@@ -74,5 +92,14 @@ impl Module for Wallet {
             catch_up: CatchUp::Last,
         };
         vec![every("wallet.lapse", 60), every("wallet.reconcile", 3600)]
+    }
+
+    fn consumers(&self) -> Vec<Consumer> {
+        [
+            ("tickets.paid", "wallet.reward_referral"),
+            ("tickets.refund_owed", "wallet.revoke_reward"),
+        ]
+        .map(|(event, job)| Consumer { event, job })
+        .into()
     }
 }

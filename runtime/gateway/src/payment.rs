@@ -62,8 +62,8 @@ pub struct Confirmation {
 /// lists, which is exact, and filters here: name the customer if there is one, and the time as closely as known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FindPayments {
-    /// `order_id` of the metadata.
-    pub order_id: String,
+    /// A name of the metadata and its value.
+    pub metadata: (String, String),
     pub customer: Option<String>,
     pub created_since: DateTime<Utc>,
     pub created_until: Option<DateTime<Utc>>,

@@ -127,7 +127,8 @@ pub async fn find(client: &Client, query: &FindPayments) -> Result<Vec<Payment>,
     let items = list::all(client, None, page).await?;
     let payments = items.iter().map(|text| list::item(text, convert::payment));
     let payments: Vec<Payment> = payments.collect::<Result<_, _>>()?;
-    let ours = |payment: &Payment| payment.metadata.get("order_id") == Some(&query.order_id);
+    let (name, value) = &query.metadata;
+    let ours = |payment: &Payment| payment.metadata.get(name) == Some(value);
     Ok(payments.into_iter().filter(ours).collect())
 }
 

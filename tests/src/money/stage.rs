@@ -40,6 +40,8 @@ impl Stage {
         let server = TestServer::start_with(Content::Demo, |parts| {
             // All buyers come from one address here.
             parts.http.max_connections_per_address = 4096;
+            let reward = "AUD:500".parse().expect("a reward");
+            parts.modules.wallet.referral_rewards = vec![reward];
             if has_provider {
                 stripe.provide(parts);
             }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// How to pay what an order leaves to a card.
+/// How to pay what an order leaves to a card, or a featured place.
 #[derive(Input, Clone, Debug, Default)]
 #[input(
     body,
@@ -26,9 +26,14 @@ pub struct PaymentRequest {
 pub struct Payment {
     /// Of its transaction: `GET /transactions/{id}`.
     pub id: Uuid,
-    pub order_id: Uuid,
+    /// What it pays, if that is an order.
+    pub order_id: Option<Uuid>,
     /// `paid` once the money is there; the order then has its tickets.
-    pub order_state: String,
+    pub order_state: Option<String>,
+    /// What it pays, if that is a featured place.
+    pub promotion_id: Option<Uuid>,
+    /// Paid or not, it is `requested` until the city has decided: `paid_at` of the promotion says whether the money is there.
+    pub promotion_state: Option<String>,
     /// `created` and `failed` wait for a card, `requires_action` for the buyer's bank.
     pub status: String,
     pub amount_cents: i64,

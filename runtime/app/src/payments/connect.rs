@@ -1,4 +1,4 @@
-//! Accounts of organisations and businesses at the provider: made once for each, opened to their owner by links, and
+//! Accounts of organisations, businesses and cities at the provider: made once for each, opened to their owner by links, and
 //! believed only as the provider describes them. Coming back from its pages says nothing.
 
 use super::{
@@ -16,8 +16,10 @@ use uuid::Uuid;
 /// Whose account it is.
 #[derive(Clone, Copy)]
 pub struct Owner {
-    /// `organization` or `business`.
+    /// `organization`, `business` or `city`.
     pub kind: &'static str,
+    /// The rule of the entity that says who may.
+    pub rule: &'static str,
     pub id: Uuid,
     pub entity: &'static Resource,
 }
@@ -45,7 +47,7 @@ impl Payments {
             .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
                 Box::pin(async move {
                     cx.require(owner.entity, "read", owner.id).await?;
-                    if !cx.holds(owner.entity, "admin", owner.id).await? {
+                    if !cx.holds(owner.entity, owner.rule, owner.id).await? {
                         return Err(Error::forbidden());
                     }
                     begin(cx, owner).await
@@ -180,6 +182,9 @@ async fn begin(cx: &mut Cx, owner: Owner) -> Result<Begun> {
             "select k.code from app.businesses b join app.cities c on c.id = b.city_id
              join app.countries k on k.id = c.country_id where b.id = $1",
         ),
+        "city" => sqlx::query_scalar(
+            "select k.code from app.cities c join app.countries k on k.id = c.country_id where c.id = $1",
+        ),
         _ => sqlx::query_scalar(
             "select k.code from app.organizations b join app.cities c on c.id = b.city_id
              join app.countries k on k.id = c.country_id where b.id = $1",
@@ -255,9 +260,10 @@ async fn keep(cx: &mut Cx, account: &Account, began: DateTime<Utc>) -> Result<bo
     }
 }
 
-/// The profile shows it to its staff, and is what older clients read.
+/// The profile of a host shows it to its staff, and is what older clients read.
 async fn mirror(cx: &mut Cx, owner_type: &str, owner: Uuid, account: &str) -> Result<()> {
     let update = match owner_type {
+        "city" => return Ok(()),
         "business" => sqlx::query(
             "update app.businesses p set stripe_account_id = $2, charges_enabled = a.charges_enabled, payouts_enabled = a.payouts_enabled
              from app.connected_accounts a where p.id = $1 and a.stripe_account_id = $2

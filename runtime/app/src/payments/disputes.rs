@@ -1,11 +1,13 @@
 //! Disputes: a buyer's bank takes a payment back. While one is open the host's part is with the platform again; it goes
-//! back to the host if the dispute is won, and is lost to both otherwise. Evidence is given at the provider.
+//! back to the host if the dispute is won, and is lost to both otherwise. A featured place is given up at once. Evidence is
+//! given at the provider.
 
 use super::{
     Payments,
+    command::Of,
     transfers::{New, left},
 };
-use crate::module::Module;
+use crate::{module::Module, promotions};
 use gateway::{Dispute, DisputeStatus};
 use kernel::{Cx, Error, Result};
 use money::{Currency, Money, Parts, refund};
@@ -15,7 +17,7 @@ use uuid::Uuid;
 /// The payment that it is about.
 struct Disputed {
     transaction: Uuid,
-    order: Uuid,
+    of: Of,
     amount: i64,
     fee: i64,
 }
@@ -42,8 +44,8 @@ async fn learn(cx: &mut Cx, told: &Dispute) -> Result<bool> {
     // An end stays an end, whatever older news say.
     let id: Option<Uuid> = sqlx::query_scalar(
         "insert into app.disputes as d (state, amount_cents, currency, reason, evidence_due_by, stripe_dispute_id, order_id,
-           transaction_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)
+           promotion_id, transaction_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          on conflict (stripe_dispute_id) do update set state = excluded.state, amount_cents = excluded.amount_cents,
            evidence_due_by = excluded.evidence_due_by
          where d.state not in ('won', 'lost', 'closed') and (d.state, d.amount_cents, d.evidence_due_by)
@@ -56,16 +58,20 @@ async fn learn(cx: &mut Cx, told: &Dispute) -> Result<bool> {
     .bind(&told.reason)
     .bind(told.evidence_due_by)
     .bind(&told.id)
-    .bind(disputed.order)
+    .bind(disputed.of.order())
+    .bind(disputed.of.promotion())
     .bind(disputed.transaction)
     .fetch_optional(cx.conn())
     .await?;
     if let Some(id) = id {
-        match state {
-            "needs_response" | "under_review" | "lost" => {
-                take_back(cx, id, &disputed, told.amount).await?;
+        match (state, disputed.of) {
+            ("needs_response" | "under_review" | "lost", Of::Order(order)) => {
+                take_back(cx, id, order, &disputed, told.amount).await?;
             }
-            "won" => give_again(cx, id, disputed.order).await?,
+            ("needs_response" | "under_review" | "lost", Of::Promotion(promotion)) => {
+                promotions::disputed(cx, promotion).await?;
+            }
+            ("won", Of::Order(order)) => give_again(cx, id, order).await?,
             _ => {}
         }
     }
@@ -74,8 +80,8 @@ async fn learn(cx: &mut Cx, told: &Dispute) -> Result<bool> {
 
 async fn find(cx: &mut Cx, told: &Dispute) -> Result<Option<Disputed>> {
     let row = sqlx::query(
-        "select t.id, t.order_id, t.amount_cents, t.application_fee_cents from app.transactions t
-         where t.stripe_payment_intent_id = $1 and t.order_id is not null for update",
+        "select t.id, t.order_id, t.promotion_id, t.amount_cents, t.application_fee_cents from app.transactions t
+         where t.stripe_payment_intent_id = $1 for update",
     )
     .bind(&told.payment)
     .fetch_optional(cx.conn())
@@ -83,17 +89,28 @@ async fn find(cx: &mut Cx, told: &Dispute) -> Result<Option<Disputed>> {
     let Some(row) = row else {
         return Ok(None);
     };
+    let of = match (row.try_get("order_id")?, row.try_get("promotion_id")?) {
+        (Some(order), _) => Of::Order(order),
+        (None, Some(promotion)) => Of::Promotion(promotion),
+        (None, None) => return Ok(None),
+    };
     Ok(Some(Disputed {
         transaction: row.try_get("id")?,
-        order: row.try_get("order_id")?,
+        of,
         amount: row.try_get("amount_cents")?,
         fee: row.try_get("application_fee_cents")?,
     }))
 }
 
 /// The host's part of what is disputed comes back from its account, once.
-async fn take_back(cx: &mut Cx, dispute: Uuid, of: &Disputed, amount: i64) -> Result<()> {
-    let left = left(cx, of.order).await?;
+async fn take_back(
+    cx: &mut Cx,
+    dispute: Uuid,
+    order: Uuid,
+    of: &Disputed,
+    amount: i64,
+) -> Result<()> {
+    let left = left(cx, order).await?;
     let Some(account) = left.account.as_deref() else {
         return Ok(());
     };
@@ -115,7 +132,7 @@ async fn take_back(cx: &mut Cx, dispute: Uuid, of: &Disputed, amount: i64) -> Re
         amount,
         currency: &left.currency,
         account,
-        order: Some(of.order),
+        order: Some(order),
         refund: None,
         dispute: Some(dispute),
         city: None,

@@ -1,4 +1,4 @@
-//! What nobody told: payments of orders that are over are cancelled, and whatever has not come to an end for a while is
+//! What nobody told: payments of orders and promotions that are over are cancelled, and whatever has not come to an end for a while is
 //! read from the provider. It goes the same ways as events do.
 
 use super::{Payments, call};
@@ -19,7 +19,7 @@ const AT_ONCE: i64 = 200;
 const LOOK_BACK: TimeDelta = TimeDelta::days(3);
 
 impl Payments {
-    /// The order lets go of its tickets, so nobody is to pay for it any more. Whoever has paid already gets tickets or
+    /// The order lets go of its tickets, or the promotion is over, so nobody is to pay for it any more. Whoever has paid already gets tickets or
     /// their money.
     pub(super) async fn cancel(&self, run: Arc<Run>) -> Outcome {
         Ok(self.cancel_abandoned(run.request_id).await?)
@@ -29,8 +29,10 @@ impl Payments {
     pub async fn cancel_abandoned(&self, request: Uuid) -> Result<()> {
         let found = self.ids(
             request,
-            "select t.id from app.transactions t join app.orders o on o.id = t.order_id
-             where t.status in ('created', 'requires_action', 'processing', 'failed') and o.state in ('expired', 'cancelled')
+            "select t.id from app.transactions t
+             left join app.orders o on o.id = t.order_id left join app.promotions p on p.id = t.promotion_id
+             where t.status in ('created', 'requires_action', 'processing', 'failed')
+               and (o.state in ('expired', 'cancelled') or p.state in ('rejected', 'ended', 'cancelled') or p.status = 'archived')
              order by t.created_at limit $1",
         );
         for transaction in found.await? {
@@ -74,7 +76,7 @@ impl Payments {
         let payments = self.ids(
             request,
             "select t.id from app.transactions t
-             where t.status in ('created', 'requires_action', 'processing', 'failed') and t.order_id is not null
+             where t.status in ('created', 'requires_action', 'processing', 'failed') and t.subscription_id is null
                and t.created_at < now() - interval '15 minutes' order by t.created_at limit $1",
         );
         for transaction in payments.await? {

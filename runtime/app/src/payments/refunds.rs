@@ -184,7 +184,7 @@ async fn find(gateway: &dyn Gateway, refund: Uuid, owed: &Owed) -> Result<Option
     Ok(all.into_iter().find(ours))
 }
 
-/// The orders and refunds are the tickets module's: done, or turned into credits because it failed.
+/// Orders and refunds are the tickets module's: done, or turned into credits because it failed.
 async fn in_tickets(cx: &mut Cx, refund: Uuid, failed: Option<&str>) -> Result<()> {
     let before = cx.work_as(crate::tickets::Tickets::NAME).await?;
     match failed {
@@ -203,7 +203,8 @@ async fn owed(cx: &mut Cx, refund: Uuid) -> Result<Option<Owed>> {
     let row = sqlx::query(
         "select r.card_cents, r.stripe_idempotency_key, r.stripe_refund_id, r.created_at, t.stripe_payment_intent_id
          from app.refunds r
-         join app.transactions t on t.order_id = r.order_id and t.status in ('succeeded', 'part_refunded', 'refunded')
+         join app.transactions t on (t.order_id = r.order_id or t.promotion_id = r.promotion_id)
+           and t.status in ('succeeded', 'part_refunded', 'refunded')
          where r.id = $1 and r.state = 'pending' and r.card_cents > 0",
     )
     .bind(refund)

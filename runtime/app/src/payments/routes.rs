@@ -3,6 +3,7 @@
 use super::{
     Payments,
     bodies::{CardSetup, Onboarding, OnboardingRequest, Payment, PaymentRequest},
+    command::Of,
     connect::Owner,
     inbox,
 };
@@ -14,7 +15,7 @@ use axum::{
     middleware::from_fn_with_state,
     routing::{delete, post},
 };
-use generated::{business::BUSINESS, organization::ORGANIZATION};
+use generated::{business::BUSINESS, city::CITY, organization::ORGANIZATION};
 use kernel::{
     Error, Member, Result,
     config::BodyLimit,
@@ -33,6 +34,10 @@ pub fn router(payments: Payments) -> Router {
             post(pay).route_layer(keyed.clone()),
         )
         .route(
+            "/promotions/{id}/payments",
+            post(pay_promotion).route_layer(keyed.clone()),
+        )
+        .route(
             "/payment-methods/setups",
             post(save_card).route_layer(keyed),
         )
@@ -40,6 +45,7 @@ pub fn router(payments: Payments) -> Router {
         .route("/payment-methods/{id}/prefer", post(prefer_card))
         .route("/organizations/{id}/onboarding", post(onboard_organization))
         .route("/businesses/{id}/onboarding", post(onboard_business))
+        .route("/cities/{id}/onboarding", post(onboard_city))
         .route("/stripe-events/{id}/retry", post(retry_event))
         .route(inbox::PLATFORM, post(platform_event))
         .route(inbox::CONNECT, post(connect_event))
@@ -64,11 +70,13 @@ static OBJECTS: Objects = Objects(&[
 #[openapi(
     paths(
         pay,
+        pay_promotion,
         save_card,
         forget_card,
         prefer_card,
         onboard_organization,
         onboard_business,
+        onboard_city,
         retry_event,
         platform_event,
         connect_event
@@ -107,7 +115,46 @@ async fn pay(
     headers: HeaderMap,
     Sent(body): Sent<PaymentRequest>,
 ) -> Result<Json<Payment>> {
-    let paid = payments.pay(&caller, id(&path)?, body, idempotency_key(&headers)?);
+    let paid = payments.pay(
+        &caller,
+        Of::Order(id(&path)?),
+        body,
+        idempotency_key(&headers)?,
+    );
+    paid.await.map(Json)
+}
+
+/// Pay a featured place
+///
+/// By whoever administers what is shown there, until `pay_by` of the promotion. The city decides once it is paid; all of it
+/// goes back if the city says no.
+#[utoipa::path(post, path = "/promotions/{id}/payments", operation_id = "payPromotion", tag = "Promotions", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "Of the promotion"),
+        ("Idempotency-Key" = String, Header, description = "The same key charges a saved card once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
+    request_body = PaymentRequest,
+    responses(
+        (status = 200, description = "The payment", body = Payment),
+        (status = 400, description = "The key is missing"),
+        (status = 402, description = "The card was declined; the promotion still waits for another one"),
+        (status = 403, description = "The caller does not administer what is promoted"),
+        (status = 404, description = "There is no such promotion, or the caller may not see it"),
+        (status = 409, description = "It is paid, costs nothing or is over, the provider refuses the payment, or the same \
+            request is being worked on"),
+        (status = 422, description = "A value is wrong, or the key belongs to another request"),
+        (status = 503, description = "The provider does not answer: whether it was paid, the promotion will say")))]
+async fn pay_promotion(
+    State(payments): State<Payments>,
+    caller: Member,
+    Path(path): Path<String>,
+    headers: HeaderMap,
+    Sent(body): Sent<PaymentRequest>,
+) -> Result<Json<Payment>> {
+    let paid = payments.pay(
+        &caller,
+        Of::Promotion(id(&path)?),
+        body,
+        idempotency_key(&headers)?,
+    );
     paid.await.map(Json)
 }
 
@@ -190,6 +237,7 @@ async fn onboard_organization(
 ) -> Result<Json<Onboarding>> {
     let owner = Owner {
         kind: "organization",
+        rule: "admin",
         id: id(&path)?,
         entity: &ORGANIZATION,
     };
@@ -217,8 +265,37 @@ async fn onboard_business(
 ) -> Result<Json<Onboarding>> {
     let owner = Owner {
         kind: "business",
+        rule: "admin",
         id: id(&path)?,
         entity: &BUSINESS,
+    };
+    payments.onboard(&caller, owner, &body).await.map(Json)
+}
+
+/// Open a city's account
+///
+/// Its share of the commission goes there, every closed month. By its administrators; otherwise as of an organisation.
+#[utoipa::path(post, path = "/cities/{id}/onboarding", operation_id = "onboardCity", tag = "Connected accounts", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "Of the city")),
+    request_body = OnboardingRequest,
+    responses(
+        (status = 200, description = "The link", body = Onboarding),
+        (status = 403, description = "The caller does not administer it"),
+        (status = 404, description = "There is no such city"),
+        (status = 409, description = "The provider refuses it"),
+        (status = 422, description = "A value is wrong"),
+        (status = 503, description = "The provider does not answer")))]
+async fn onboard_city(
+    State(payments): State<Payments>,
+    caller: Member,
+    Path(path): Path<String>,
+    Sent(body): Sent<OnboardingRequest>,
+) -> Result<Json<Onboarding>> {
+    let owner = Owner {
+        kind: "city",
+        rule: "city_admin",
+        id: id(&path)?,
+        entity: &CITY,
     };
     payments.onboard(&caller, owner, &body).await.map(Json)
 }

@@ -1,4 +1,4 @@
-//! What cities earn of the commission: for each city, currency and month (UTC) what orders have brought, less what refunds
+//! What cities earn of the commission: for each city, currency and month (UTC) what orders and featured places have brought, less what refunds
 //! of that month have taken. A month is closed some days after its end and never changes then; a refund that comes later
 //! counts in its own month, which may so be negative.
 
@@ -29,8 +29,16 @@ impl Payments {
                        where o.state in ('paid', 'part_refunded', 'refund_pending', 'refunded')
                          and o.paid_at >= date_trunc('month', now() at time zone 'UTC') at time zone 'UTC' - interval '1 month'
                        union all
-                       select e.city_id, r.currency, date_trunc('month', r.settled_at at time zone 'UTC')::date, -r.city_share_cents
-                       from app.refunds r join app.orders o on o.id = r.order_id join app.events e on e.id = o.event_id
+                       select p.city_id, p.currency, date_trunc('month', p.paid_at at time zone 'UTC')::date, p.city_share_cents
+                       from app.promotions p
+                       where p.amount_cents > 0
+                         and p.paid_at >= date_trunc('month', now() at time zone 'UTC') at time zone 'UTC' - interval '1 month'
+                       union all
+                       select coalesce(e.city_id, p.city_id), r.currency, date_trunc('month', r.settled_at at time zone 'UTC')::date,
+                         -r.city_share_cents
+                       from app.refunds r
+                       left join app.orders o on o.id = r.order_id left join app.events e on e.id = o.event_id
+                       left join app.promotions p on p.id = r.promotion_id
                        where r.state = 'succeeded'
                          and r.settled_at >= date_trunc('month', now() at time zone 'UTC') at time zone 'UTC' - interval '1 month'
                      ) x

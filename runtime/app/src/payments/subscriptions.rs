@@ -41,7 +41,7 @@ impl Payments {
                 Box::pin(async move {
                     administers(cx, business).await?;
                     let card = match body.payment_method_id {
-                        Some(card) => Some(super::pay::saved(cx, card).await?),
+                        Some(card) => Some(super::command::saved(cx, card).await?),
                         None => None,
                     };
                     Ok((begin(cx, business, body.plan_id, user).await?, card))

@@ -1,8 +1,8 @@
 //! What the provider says of a payment becomes what our books say, in one transaction, however late, often and out of
 //! order it is told: a status never goes back, and money that came in settles its order once.
 
-use super::Payments;
-use crate::{module::Module, tickets::settle::Settled};
+use super::{Payments, command::Of};
+use crate::{module::Module, promotions, tickets::settle::Settled};
 use gateway::{Payment, PaymentStatus};
 use kernel::{Cx, Result};
 use sqlx::Row;
@@ -21,7 +21,8 @@ pub enum Applied {
 /// A transaction as it is in our books, its row locked.
 struct Ours {
     id: Uuid,
-    order: Option<Uuid>,
+    /// None for a period of a subscription.
+    of: Option<Of>,
     amount: i64,
     fee: i64,
     currency: String,
@@ -57,11 +58,17 @@ impl Payments {
         }
         let was_paid = is_paid(&ours.status);
         write(cx, &ours, payment).await?;
-        if let (true, false, Some(order)) = (payment.status.is_paid(), was_paid, ours.order) {
-            let settled = self.tickets.paid(cx, order).await?;
-            if let Settled::Owed(refund) = settled {
-                tracing::info!(%order, %refund, "paid too late for what was ordered: it goes back");
+        match ours.of {
+            Some(Of::Order(order)) if payment.status.is_paid() && !was_paid => {
+                let settled = self.tickets.paid(cx, order).await?;
+                if let Settled::Owed(refund) = settled {
+                    tracing::info!(%order, %refund, "paid too late for what was ordered: it goes back");
+                }
             }
+            Some(Of::Promotion(promotion)) if payment.status.is_paid() && !was_paid => {
+                promotions::paid(cx, promotion).await?;
+            }
+            _ => {}
         }
         Ok(Applied::Known)
     }
@@ -69,7 +76,7 @@ impl Payments {
     /// Whoever could make us believe in another amount would have tickets for less.
     fn differs(&self, ours: &Ours, payment: &Payment) -> Option<String> {
         let provider = self.provider.as_ref()?;
-        let order = ours.order.map(|order| order.to_string());
+        let named = ours.of.map(Of::metadata);
         let checks = [
             (payment.amount == ours.amount, "amount"),
             (payment.currency.as_str() == ours.currency, "currency"),
@@ -79,8 +86,8 @@ impl Payments {
                 "application fee",
             ),
             (
-                ours.order.is_none() || payment.metadata.get("order_id") == order.as_ref(),
-                "order",
+                named.is_none_or(|(name, id)| payment.metadata.get(&name) == Some(&id)),
+                "what it is for",
             ),
             (payment.livemode == provider.livemode, "livemode"),
         ];
@@ -98,7 +105,7 @@ async fn find(cx: &mut Cx, payment: &Payment) -> Result<Option<Ours>> {
     let ours = payment.metadata.get("transaction_id");
     let ours = ours.and_then(|id| Uuid::try_parse(id).ok());
     let row = sqlx::query(
-        "select id, order_id, amount_cents, application_fee_cents, currency, stripe_account_id, status, refunded_cents
+        "select id, order_id, promotion_id, amount_cents, application_fee_cents, currency, stripe_account_id, status, refunded_cents
          from app.transactions
          where stripe_payment_intent_id = $1 or (id = $2 and stripe_payment_intent_id is null) for update",
     )
@@ -111,7 +118,11 @@ async fn find(cx: &mut Cx, payment: &Payment) -> Result<Option<Ours>> {
     };
     Ok(Some(Ours {
         id: row.try_get("id")?,
-        order: row.try_get("order_id")?,
+        of: match (row.try_get("order_id")?, row.try_get("promotion_id")?) {
+            (Some(order), _) => Some(Of::Order(order)),
+            (None, Some(promotion)) => Some(Of::Promotion(promotion)),
+            (None, None) => None,
+        },
         amount: row.try_get("amount_cents")?,
         fee: row.try_get("application_fee_cents")?,
         currency: row.try_get("currency")?,

@@ -163,7 +163,7 @@ impl Payments {
                 .bind(failure)
                 .execute(cx.conn())
                 .await?;
-                Ok(())
+                super::cities::settled(cx, transfer).await
             })
         });
         run.await
@@ -371,7 +371,7 @@ pub async fn left(cx: &mut Cx, order: Uuid) -> Result<Left> {
 pub async fn reverse_for_refund(cx: &mut Cx, refund: Uuid) -> Result<()> {
     let row: Option<(Uuid, i64)> = sqlx::query_as(
         "select order_id, organizer_cents from app.refunds
-         where id = $1 and cash_cents = 0 and organizer_cents > 0 and state <> 'failed'",
+         where id = $1 and order_id is not null and cash_cents = 0 and organizer_cents > 0 and state <> 'failed'",
     )
     .bind(refund)
     .fetch_optional(cx.conn())

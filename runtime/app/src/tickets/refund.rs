@@ -361,17 +361,16 @@ async fn void(cx: &mut Cx, order: &Order, tickets: &[Uuid], refund: Uuid) -> Res
 
 /// All of the refund's money is back where it came from. Told again, it changes nothing.
 pub async fn settled(cx: &mut Cx, refund: Uuid) -> Result<bool> {
-    let order: Option<Uuid> = sqlx::query_scalar(
+    let order: Option<Option<Uuid>> = sqlx::query_scalar(
         "update app.refunds set state = 'succeeded', settled_at = now() where id = $1 and state <> 'succeeded' returning order_id",
     )
     .bind(refund)
     .fetch_optional(cx.conn())
     .await?;
-    let Some(order) = order else {
-        return Ok(false);
-    };
-    done(cx, order).await?;
-    Ok(true)
+    if let Some(Some(order)) = order {
+        done(cx, order).await?;
+    }
+    Ok(order.is_some())
 }
 
 /// The card does not take its money back: the buyer gets credits for it, at once. Also after it had succeeded, when the
@@ -382,7 +381,7 @@ pub async fn to_wallet(cx: &mut Cx, refund: Uuid, code: &str) -> Result<bool> {
            failure_code = left($2, 100), settled_at = now()
          from app.refunds before
          where r.id = $1 and before.id = r.id and r.card_cents > 0
-         returning before.card_cents, r.order_id, r.currency",
+         returning before.card_cents, r.order_id, r.promotion_id, r.currency",
     )
     .bind(refund)
     .bind(code)
@@ -391,25 +390,38 @@ pub async fn to_wallet(cx: &mut Cx, refund: Uuid, code: &str) -> Result<bool> {
     let Some(row) = row else {
         return Ok(false);
     };
-    let (order, currency): (Uuid, String) = (row.try_get("order_id")?, row.try_get("currency")?);
-    let buyer: Uuid = sqlx::query_scalar("select user_id from app.orders where id = $1")
-        .bind(order)
-        .fetch_one(cx.conn())
-        .await?;
+    let (order, promotion): (Option<Uuid>, Option<Uuid>) =
+        (row.try_get("order_id")?, row.try_get("promotion_id")?);
+    let currency: String = row.try_get("currency")?;
+    let buyer: Uuid = sqlx::query_scalar(
+        "select o.user_id from app.orders o where o.id = $1
+         union all
+         select t.user_id from app.transactions t
+         where t.promotion_id = $2 and t.status in ('succeeded', 'part_refunded', 'refunded')",
+    )
+    .bind(order)
+    .bind(promotion)
+    .fetch_one(cx.conn())
+    .await?;
     let to = ledger::of_member(cx, buyer, &currency).await?;
     let from = ledger::of_platform(cx, "platform_cash", &currency).await?;
-    let (key, reference) = (format!("refund:{refund}:card"), format!("order:{order}"));
+    let reference = match order {
+        Some(order) => Some(format!("order:{order}")),
+        None => promotion.map(|promotion| format!("promotion:{promotion}")),
+    };
     let grant = Grant {
         kind: "refund_credit",
-        key: &key,
-        reference: Some(&reference),
+        key: &format!("refund:{refund}:card"),
+        reference: reference.as_deref(),
         from,
         to,
         amount_cents: row.try_get("card_cents")?,
         expires_at: None,
     };
     grant.post(cx).await?;
-    done(cx, order).await?;
+    if let Some(order) = order {
+        done(cx, order).await?;
+    }
     Ok(true)
 }
 

@@ -1,10 +1,40 @@
 //! What can be set about credits.
 
+use std::str::FromStr;
+
 /// Credits.
-#[derive(clap::Args, Clone, Copy, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 #[group(skip)]
 pub struct Settings {
     /// Days that bonuses and rewards live unless whoever gives them says otherwise. 0: they do not lapse.
     #[arg(long, env = "WALLET_CREDIT_DAYS", default_value_t = 365, value_parser = clap::value_parser!(u32).range(0..=36_500))]
     pub wallet_credit_days: u32,
+    /// What a member gets for bringing somebody who then buys by card, in the currency of that purchase: `AUD:500,JPY:500`, in
+    /// the smallest unit of each. Other currencies earn nothing.
+    #[arg(long, env = "REFERRAL_REWARDS", value_delimiter = ',')]
+    pub referral_rewards: Vec<Reward>,
+}
+
+/// Credits in one currency.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reward {
+    pub currency: String,
+    pub amount_cents: i64,
+}
+
+impl FromStr for Reward {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let expected = || format!("`{text}` is not of the form AUD:500");
+        let (currency, amount) = text.trim().split_once(':').ok_or_else(expected)?;
+        let currency = money::Currency::parse(currency).map_err(|error| error.to_string())?;
+        match amount.parse() {
+            Ok(amount_cents @ 1..=1_000_000) => Ok(Self {
+                currency: currency.code().to_owned(),
+                amount_cents,
+            }),
+            _ => Err(expected()),
+        }
+    }
 }

@@ -1,7 +1,9 @@
-//! Orders of the demonstration, made as people make them: through the API of this application, with cards of a fake
+//! Orders, plans, featured places and offers of the demonstration, made as people make them: through the API of this application, with cards of a fake
 //! Stripe, whose events the running server is told.
 //!
 //! Nothing is inserted. Who has ordered by card already makes this do nothing.
+
+mod market;
 
 use super::demo::PEOPLE;
 use anyhow::{Context, Result, bail, ensure};
@@ -105,7 +107,7 @@ impl Trade {
 
         let order = self.order(PRIYA, &event, &kind, 1).await?;
         self.confirm(PRIYA, &order, "4000000000009995").await?;
-        Ok(())
+        self.market(&event, &kind).await
     }
 
     /// One of Olga's that sells tickets for money, and the type.

@@ -310,7 +310,7 @@ async fn payments_of_an_order_are_found_page_by_page() {
         list(&[objects::payment("pi_1")], false),
     ]);
     let query = FindPayments {
-        order_id: "o1".into(),
+        metadata: ("order_id".into(), "o1".into()),
         customer: Some("cus_1".into()),
         created_since: created(),
         created_until: Some(created() + TimeDelta::days(1)),
@@ -335,7 +335,7 @@ async fn payments_of_an_order_are_found_page_by_page() {
     // One that can't be read might be the one that is looked for.
     let script = answers(&[list(&[json!({"id": "pi_9"})], false)]);
     let query = FindPayments {
-        order_id: "o1".into(),
+        metadata: ("order_id".into(), "o1".into()),
         customer: None,
         created_since: created(),
         created_until: None,

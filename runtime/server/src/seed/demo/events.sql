@@ -41,7 +41,7 @@ select e.id, e.city_id, e.host_kind, e.host_id, e.venue_id, e.title, e.slug,
        pg_temp.filled(e.words ->> 'about', e.city, e.area ->> 'name', e.culture, e.surname), e.category,
        e.starts_at, e.starts_at + e.lasts, e.timezone, v.location,
        case when e.host_kind = 'community' and e.host_i = 9 then 'community' when e.i % 27 = 5 then 'unlisted' else 'public' end,
-       e.state, v.capacity, case when e.i % 20 = 7 then now() + interval '14 days' end, now() - interval '30 days'
+       e.state, v.capacity, case when e.i % 20 = 7 then now() + interval '13 days' end, now() - interval '30 days'
   from pg_temp.demo_event e
   join app.venues v on v.id = e.venue_id;
 

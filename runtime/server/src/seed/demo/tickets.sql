@@ -5,6 +5,11 @@ insert into app.commission_rules (id, type, basis_points, fixed_cents, currency,
 select pg_temp.demo_id('rule', row_number() over (order by currency)), 'ticket', 500, 50, currency, 2000, '2026-01-01 00:00+00'
   from (select distinct currency from pg_temp.demo_city) c;
 
+-- Of a featured place all is the platform's, and the city gets a part of that.
+insert into app.commission_rules (id, type, basis_points, currency, city_share_basis_points, valid_from)
+select pg_temp.demo_id('rule', 100 + row_number() over (order by currency)), 'featured', 10000, currency, 3000, '2026-01-01 00:00+00'
+  from (select distinct currency from pg_temp.demo_city) c;
+
 insert into app.plans (id, name, description, price_cents, currency, interval, features, leads_per_month, featured_days, has_reports)
 select pg_temp.demo_id('plan', row_number() over (order by currency, price)), name, about, price, currency, 'month', features,
        case name when 'Stall' then 3 end, case name when 'Shop' then 7 else 0 end, name = 'Shop'

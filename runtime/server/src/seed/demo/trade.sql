@@ -69,20 +69,24 @@ select pg_temp.demo_id('quote', l.n), l.id, l.budget - 2500 + 100 * (l.n % 60), 
   from pg_temp.demo_lead l
  where l.n % 4 in (1, 2);
 
--- Featured places: some asked for, some approved and paid, one rejected per city.
-insert into app.promotions (id, target_type, target_id, city_id, slot, starts_at, ends_at, amount_cents, currency, paid_at, state)
-select pg_temp.demo_id('promotion', e.city_n * 100 + e.i), 'event', e.id, e.city_id, (array['home', 'category', 'map'])[1 + e.i % 3],
-       now() - interval '1 day', now() + interval '13 days', 4900, e.currency,
-       case when e.i % 20 = 7 then now() - interval '2 days' end,
+-- Featured places. A pin on the map costs nothing: some asked for one, some have it, one was rejected per city. What is paid
+-- for is made through the API (`seed trade`).
+insert into app.featured_places (id, city_id, slot, day_price_cents, currency, capacity, max_days)
+select pg_temp.demo_id('place', c.n * 10 + p.n), c.id, p.slot, p.price, c.currency, p.capacity, 90
+  from pg_temp.demo_city c
+  cross join (values (1, 'home', 900, 6), (2, 'category', 500, 10), (3, 'map', 0, 100)) p(n, slot, price, capacity);
+
+insert into app.promotions (id, target_type, target_id, city_id, slot, starts_at, ends_at, days, currency, state)
+select pg_temp.demo_id('promotion', e.city_n * 100 + e.i), 'event', e.id, e.city_id, 'map',
+       now() - interval '1 day', now() + interval '13 days', 14, e.currency,
        case when e.i % 20 = 7 then 'active' when e.i % 20 = 12 then 'rejected' else 'requested' end
   from pg_temp.demo_event e
  where e.state = 'published' and e.i % 20 in (7, 12, 13);
 
 -- What the cities earned, month by month, from the very orders above.
-insert into app.revenue_shares (id, city_id, period_start, amount_cents, currency, state, paid_at)
+insert into app.revenue_shares (id, city_id, period_start, amount_cents, currency, state)
 select pg_temp.demo_id('share', row_number() over (order by x.city_id, x.month)), x.city_id, x.month, x.amount, x.currency,
-       case when x.month < date_trunc('month', now()) then 'paid' else 'open' end,
-       case when x.month < date_trunc('month', now()) then x.month + interval '1 month 5 days' end
+       case when x.month < date_trunc('month', now()) then 'closed' else 'open' end
   from (select e.city_id, date_trunc('month', o.paid_at)::date as month, o.currency, sum(o.city_share_cents) as amount
           from app.orders o join app.events e on e.id = o.event_id
          where o.state = 'paid' group by 1, 2, 3) x;

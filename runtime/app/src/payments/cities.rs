@@ -1,0 +1,126 @@
+//! What cities have earned is sent to their accounts: of the months that are closed everything that was not sent before, as
+//! one transfer for a city and currency. A month that refunds have made negative is carried over with the next ones.
+
+use super::{Payments, transfers::New};
+use crate::module::Module;
+use kernel::{
+    Cx, Result,
+    jobs::{Outcome, Run},
+};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Cities and currencies that are looked at in one run.
+const AT_ONCE: i64 = 500;
+
+impl Payments {
+    pub(super) async fn pay_cities(&self, run: Arc<Run>) -> Outcome {
+        self.pay_cities_now(run.request_id).await?;
+        Ok(())
+    }
+
+    /// The same at once. How many transfers were begun.
+    pub async fn pay_cities_now(&self, request: Uuid) -> Result<usize> {
+        if self.provider.is_none() {
+            return Ok(0);
+        }
+        let owed = self.db.run(Self::NAME, None, request, |cx| {
+            Box::pin(async move { owed(cx).await })
+        });
+        let mut begun = 0;
+        for (city, currency) in owed.await? {
+            let run = self.db.run(Self::NAME, None, request, move |cx| {
+                let currency = currency.clone();
+                Box::pin(async move { send(cx, city, &currency).await })
+            });
+            begun += usize::from(run.await?);
+        }
+        Ok(begun)
+    }
+}
+
+/// Those that something is to be sent to, and can be now.
+async fn owed(cx: &mut Cx) -> Result<Vec<(Uuid, String)>> {
+    let found = sqlx::query_as(
+        "select s.city_id, s.currency from app.revenue_shares s
+         join app.connected_accounts a on a.owner_type = 'city' and a.owner_id = s.city_id and a.payouts_enabled
+           and a.transfers_active and a.deauthorized_at is null
+         where s.state = 'closed' and s.transfer_id is null
+         group by 1, 2 having sum(s.amount_cents) > 0 order by 1, 2 limit $1",
+    );
+    Ok(found.bind(AT_ONCE).fetch_all(cx.conn()).await?)
+}
+
+/// Writes the transfer down with the months that it is for. False: somebody else has, or nothing is left to send.
+async fn send(cx: &mut Cx, city: Uuid, currency: &str) -> Result<bool> {
+    let shares: Vec<(Uuid, i64, String)> = sqlx::query_as(
+        "select id, amount_cents, period_start::text from app.revenue_shares
+         where city_id = $1 and currency = $2 and state = 'closed' and transfer_id is null
+         order by period_start for update",
+    )
+    .bind(city)
+    .bind(currency)
+    .fetch_all(cx.conn())
+    .await?;
+    let amount: i64 = shares.iter().map(|(_, amount, _)| amount).sum();
+    let Some((.., last)) = shares.last().filter(|_| amount > 0) else {
+        return Ok(false);
+    };
+    let account: Option<String> = sqlx::query_scalar(
+        "select stripe_account_id from app.connected_accounts where owner_type = 'city' and owner_id = $1 and payouts_enabled
+           and transfers_active and deauthorized_at is null",
+    )
+    .bind(city)
+    .fetch_optional(cx.conn())
+    .await?
+    .flatten();
+    let Some(account) = account else {
+        return Ok(false);
+    };
+    // A transfer that was refused for good has used its key up.
+    let refused: i64 = sqlx::query_scalar(
+        "select count(*) from app.transfers where city_id = $1 and currency = $2 and kind = 'city_share' and state = 'failed'",
+    )
+    .bind(city)
+    .bind(currency)
+    .fetch_one(cx.conn())
+    .await?;
+    let new = New {
+        kind: "city_share",
+        amount,
+        currency,
+        account: &account,
+        order: None,
+        refund: None,
+        dispute: None,
+        city: Some(city),
+        source: None,
+        key: format!("rs:{city}:{currency}:{last}:{}", refused + 1),
+    };
+    let Some(transfer) = new.put(cx).await? else {
+        return Ok(false);
+    };
+    let ids: Vec<Uuid> = shares.iter().map(|(id, ..)| *id).collect();
+    sqlx::query("update app.revenue_shares set transfer_id = $2 where id = any ($1)")
+        .bind(ids)
+        .bind(transfer)
+        .execute(cx.conn())
+        .await?;
+    Ok(true)
+}
+
+/// The transfer has arrived: its months are paid. Or it was refused for good: they wait for another one.
+pub async fn settled(cx: &mut Cx, transfer: Uuid) -> Result<()> {
+    sqlx::query(
+        "update app.revenue_shares s set
+           state = case x.state when 'succeeded' then 'paid' else s.state end,
+           paid_at = case x.state when 'succeeded' then now() end,
+           transfer_id = case x.state when 'failed' then null else s.transfer_id end
+         from app.transfers x
+         where x.id = $1 and s.transfer_id = x.id and s.state = 'closed' and x.state <> 'pending'",
+    )
+    .bind(transfer)
+    .execute(cx.conn())
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,302 @@
+//! What is to be paid, as it is written down before the provider is asked: for an order, or for a featured place.
+
+use crate::problems;
+use chrono::{DateTime, TimeDelta, Utc};
+use generated::{order::ORDER, payment_method::PAYMENT_METHOD, promotion::PROMOTION};
+use kernel::{Cx, Error, Result, jobs::NewJob};
+use serde::{Deserialize, Serialize};
+use sqlx::Row;
+use uuid::Uuid;
+
+/// The job looks after a payment this long after it was begun: who began it has usually ended it by then.
+const LOOK_AFTER: TimeDelta = TimeDelta::seconds(60);
+
+/// What a payment is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    Order(Uuid),
+    Promotion(Uuid),
+}
+
+impl Of {
+    pub fn order(self) -> Option<Uuid> {
+        match self {
+            Self::Order(order) => Some(order),
+            Self::Promotion(_) => None,
+        }
+    }
+
+    pub fn promotion(self) -> Option<Uuid> {
+        match self {
+            Self::Order(_) => None,
+            Self::Promotion(promotion) => Some(promotion),
+        }
+    }
+
+    /// How the payment is found again at the provider, and compared.
+    pub fn metadata(self) -> (String, String) {
+        match self {
+            Self::Order(order) => ("order_id".to_owned(), order.to_string()),
+            Self::Promotion(promotion) => ("promotion_id".to_owned(), promotion.to_string()),
+        }
+    }
+
+    /// What belongs together at the provider.
+    pub fn group(self) -> String {
+        match self {
+            Self::Order(order) => format!("order:{order}"),
+            Self::Promotion(promotion) => format!("promotion:{promotion}"),
+        }
+    }
+
+    /// A value of `transaction.type`.
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Order(_) => "ticket",
+            Self::Promotion(_) => "featured",
+        }
+    }
+
+    /// Of its payments, up to the number of the attempt.
+    fn key(self) -> String {
+        match self {
+            Self::Order(order) => format!("pi:{order}:"),
+            Self::Promotion(promotion) => format!("pi:promotion:{promotion}:"),
+        }
+    }
+}
+
+/// A payment as it was written down.
+#[derive(Clone, Debug)]
+pub struct Command {
+    pub transaction: Uuid,
+    pub of: Of,
+    pub user: Uuid,
+    pub amount: i64,
+    pub currency: String,
+    pub fee: i64,
+    pub destination: Option<String>,
+    pub key: String,
+    /// Once the provider has answered.
+    pub payment: Option<String>,
+    pub created_at: DateTime<Utc>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub struct Resume {
+    pub transaction: Uuid,
+}
+
+/// How it is to be paid.
+struct Terms {
+    payer: Uuid,
+    city: Uuid,
+    amount: i64,
+    fee: i64,
+    currency: String,
+    destination: Option<String>,
+    /// Part of it goes to a host, so there must be an account.
+    wants_account: bool,
+}
+
+/// Buyers pay their orders, whoever administers what is promoted its place.
+pub async fn may_pay(cx: &mut Cx, of: Of) -> Result<()> {
+    let may = match of {
+        Of::Order(order) => {
+            cx.require(&ORDER, "read", order).await?;
+            cx.holds(&ORDER, "buyer", order).await?
+        }
+        Of::Promotion(promotion) => {
+            cx.require(&PROMOTION, "read", promotion).await?;
+            cx.holds(&PROMOTION, "admin", promotion).await?
+        }
+    };
+    match may {
+        true => Ok(()),
+        false => Err(Error::forbidden()),
+    }
+}
+
+/// Of the order or the promotion.
+pub async fn state(cx: &mut Cx, of: Of) -> Result<String> {
+    let found = match of {
+        Of::Order(order) => {
+            sqlx::query_scalar("select state from app.orders where id = $1").bind(order)
+        }
+        Of::Promotion(promotion) => {
+            sqlx::query_scalar("select state from app.promotions where id = $1").bind(promotion)
+        }
+    };
+    Ok(found.fetch_one(cx.conn()).await?)
+}
+
+/// The provider's id of a card of the caller's.
+pub async fn saved(cx: &mut Cx, card: Uuid) -> Result<String> {
+    if !cx.may(&PAYMENT_METHOD, "read", card).await? {
+        return Err(Error::field(
+            "/payment_method_id",
+            "reference",
+            "does not refer to anything you can use here",
+        ));
+    }
+    let id = sqlx::query_scalar(
+        "select stripe_payment_method_id from app.payment_methods where id = $1",
+    );
+    Ok(id.bind(card).fetch_one(cx.conn()).await?)
+}
+
+/// Writes the command down, or finds the one that is there.
+pub async fn begin(cx: &mut Cx, of: Of, payer: Uuid) -> Result<Command> {
+    let terms = match of {
+        Of::Order(order) => of_order(cx, order).await?,
+        Of::Promotion(promotion) => of_promotion(cx, promotion, payer).await?,
+    };
+    if let Some(live) = live(cx, of).await? {
+        return Ok(live);
+    }
+    if terms.wants_account && terms.destination.is_none() {
+        return Err(Error::new(&problems::HOST_UNPAYABLE));
+    }
+    let transaction = Uuid::now_v7();
+    sqlx::query(
+        "insert into app.transactions (id, user_id, city_id, order_id, promotion_id, type, amount_cents, application_fee_cents,
+           currency, stripe_account_id, attempt, stripe_idempotency_key)
+         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, n.attempt, $11::text || n.attempt
+         from (
+           select count(*)::int + 1 as attempt from app.transactions t where t.order_id = $4 or t.promotion_id = $5
+         ) n",
+    )
+    .bind(transaction)
+    .bind(terms.payer)
+    .bind(terms.city)
+    .bind(of.order())
+    .bind(of.promotion())
+    .bind(of.kind())
+    .bind(terms.amount)
+    .bind(match &terms.destination {
+        Some(_) => terms.fee,
+        None => 0,
+    })
+    .bind(&terms.currency)
+    .bind(&terms.destination)
+    .bind(of.key())
+    .execute(cx.conn())
+    .await?;
+    NewJob::new("payments.resume", Resume { transaction })?
+        .at(Utc::now() + LOOK_AFTER)
+        .put(cx)
+        .await?;
+    load(cx, transaction)
+        .await?
+        .ok_or_else(|| Error::internal("a payment that was just begun"))
+}
+
+async fn of_order(cx: &mut Cx, order: Uuid) -> Result<Terms> {
+    let row = sqlx::query(
+        "select o.state, coalesce(o.expires_at <= now(), false) as is_over, o.card_cents, o.currency, o.user_id, o.event_id,
+           o.organizer_cents, o.application_fee_cents, e.city_id, e.host_type, e.host_id
+         from app.orders o join app.events e on e.id = o.event_id where o.id = $1 for update of o",
+    )
+    .bind(order)
+    .fetch_one(cx.conn())
+    .await?;
+    match row.try_get::<&str, _>("state")? {
+        "pending" if row.try_get("is_over")? => return Err(Error::new(&problems::ORDER_EXPIRED)),
+        "pending" => {}
+        "expired" => return Err(Error::new(&problems::ORDER_EXPIRED)),
+        state => {
+            let detail = format!("It is {state}; an order is paid while it is pending.");
+            return Err(Error::new(&kernel::problems::STATE).detail(detail));
+        }
+    }
+    let organizer: i64 = row.try_get("organizer_cents")?;
+    let account = super::connect::ready(cx, row.try_get("host_type")?, row.try_get("host_id")?);
+    Ok(Terms {
+        payer: row.try_get("user_id")?,
+        city: row.try_get("city_id")?,
+        amount: row.try_get("card_cents")?,
+        fee: row.try_get("application_fee_cents")?,
+        currency: row.try_get("currency")?,
+        destination: account.await?,
+        wants_account: organizer > 0,
+    })
+}
+
+/// All of it is the platform's: nothing goes to anybody's account.
+async fn of_promotion(cx: &mut Cx, promotion: Uuid, payer: Uuid) -> Result<Terms> {
+    let row = sqlx::query(
+        "select state, coalesce(pay_by <= now(), false) as is_over, paid_at is not null as is_paid, amount_cents, currency, city_id
+         from app.promotions where id = $1 for update",
+    )
+    .bind(promotion)
+    .fetch_one(cx.conn())
+    .await?;
+    let refuse = |detail: &'static str| Err(Error::new(&kernel::problems::STATE).detail(detail));
+    match row.try_get::<&str, _>("state")? {
+        _ if row.try_get("is_paid")? => return refuse("It is paid."),
+        _ if row.try_get::<i64, _>("amount_cents")? == 0 => return refuse("It costs nothing."),
+        "requested" if row.try_get("is_over")? => {
+            return refuse("The time to pay it is over; book anew.");
+        }
+        "requested" => {}
+        state => {
+            let detail = format!("It is {state}; a promotion is paid while it is requested.");
+            return Err(Error::new(&kernel::problems::STATE).detail(detail));
+        }
+    }
+    Ok(Terms {
+        payer,
+        city: row.try_get("city_id")?,
+        amount: row.try_get("amount_cents")?,
+        fee: 0,
+        currency: row.try_get("currency")?,
+        destination: None,
+        wants_account: false,
+    })
+}
+
+async fn live(cx: &mut Cx, of: Of) -> Result<Option<Command>> {
+    let found: Option<Uuid> = sqlx::query_scalar(
+        "select id from app.transactions where (order_id = $1 or promotion_id = $2) and status <> 'cancelled'",
+    )
+    .bind(of.order())
+    .bind(of.promotion())
+    .fetch_optional(cx.conn())
+    .await?;
+    match found {
+        Some(transaction) => load(cx, transaction).await,
+        None => Ok(None),
+    }
+}
+
+/// None for one that is over, or for neither an order nor a promotion.
+pub async fn load(cx: &mut Cx, transaction: Uuid) -> Result<Option<Command>> {
+    let row = sqlx::query(
+        "select id, order_id, promotion_id, user_id, amount_cents, application_fee_cents, currency, stripe_account_id, stripe_idempotency_key,
+           stripe_payment_intent_id, created_at
+         from app.transactions where id = $1 and status <> 'cancelled' and (order_id is not null or promotion_id is not null)",
+    )
+    .bind(transaction)
+    .fetch_optional(cx.conn())
+    .await?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let of = match (row.try_get("order_id")?, row.try_get("promotion_id")?) {
+        (Some(order), _) => Of::Order(order),
+        (None, Some(promotion)) => Of::Promotion(promotion),
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(Command {
+        transaction: row.try_get("id")?,
+        of,
+        user: row.try_get("user_id")?,
+        amount: row.try_get("amount_cents")?,
+        currency: row.try_get("currency")?,
+        fee: row.try_get("application_fee_cents")?,
+        destination: row.try_get("stripe_account_id")?,
+        key: row.try_get("stripe_idempotency_key")?,
+        payment: row.try_get("stripe_payment_intent_id")?,
+        created_at: row.try_get("created_at")?,
+    }))
+}

@@ -1,0 +1,100 @@
+//! What time does to bookings: those that were not paid or not decided in time end, those that were approved are shown for
+//! as long as they were booked.
+
+use super::{
+    Promotions,
+    end::{Over, over},
+};
+use crate::module::Module;
+use kernel::{Cx, Result};
+use uuid::Uuid;
+
+/// Ended in one transaction.
+const AT_ONCE: i64 = 100;
+
+impl Promotions {
+    /// How many were moved on.
+    pub async fn keep(&self) -> Result<usize> {
+        let mut all = 0;
+        loop {
+            let run = self.db.run(Self::NAME, None, Uuid::now_v7(), |cx| {
+                Box::pin(async move { Ok(late(cx).await? + shown(cx).await?) })
+            });
+            let done = run.await?;
+            all += done;
+            // Each kind takes a full batch at most: where one was full there may be more.
+            if done < AT_ONCE as usize {
+                return Ok(all);
+            }
+        }
+    }
+}
+
+/// Not paid in time; not decided before it should have begun; approved and never shown.
+async fn late(cx: &mut Cx) -> Result<usize> {
+    let found: Vec<(Uuid, String)> = sqlx::query_as(
+        "select p.id, case when p.state = 'requested' and p.amount_cents > 0 and p.paid_at is null then 'cancelled'
+                           when p.state = 'requested' then 'rejected' else 'cancelled' end
+         from app.promotions p
+         where p.status <> 'archived'
+           and ((p.state = 'requested' and p.paid_at is null and p.pay_by <= now())
+             or (p.state = 'requested' and (p.paid_at is not null or p.amount_cents = 0) and p.starts_at <= now()
+                 and p.created_at < now() - interval '1 hour')
+             or (p.state = 'approved' and p.ends_at <= now()))
+         order by p.id limit $1 for update skip locked",
+    )
+    .bind(AT_ONCE)
+    .fetch_all(cx.conn())
+    .await?;
+    for (promotion, state) in &found {
+        let reason = if state == "rejected" {
+            "rejected"
+        } else {
+            "other"
+        };
+        let because = Over { state, reason };
+        over(cx, *promotion, because).await?;
+    }
+    Ok(found.len())
+}
+
+/// Those whose time has come begin, those whose time is over end; events say until when they are shown.
+async fn shown(cx: &mut Cx) -> Result<usize> {
+    let moved: Vec<(String, Uuid)> = sqlx::query_as(
+        "with due as (
+           select p.id from app.promotions p
+           where p.status <> 'archived'
+             and ((p.state = 'approved' and p.starts_at <= now() and p.ends_at > now()
+                   and (p.amount_cents = 0 or p.paid_at is not null))
+               or (p.state = 'active' and p.ends_at <= now()))
+           order by p.id limit $1 for update skip locked
+         )
+         update app.promotions p set state = case p.state when 'approved' then 'active' else 'ended' end
+         from due where p.id = due.id returning p.target_type, p.target_id",
+    )
+    .bind(AT_ONCE)
+    .fetch_all(cx.conn())
+    .await?;
+    for (target_type, target) in &moved {
+        if target_type == "event" {
+            feature(cx, *target).await?;
+        }
+    }
+    Ok(moved.len())
+}
+
+/// `featured_until` of an event is the end of what shows it longest.
+pub async fn feature(cx: &mut Cx, event: Uuid) -> Result<()> {
+    sqlx::query(
+        "update app.events e set featured_until = x.until
+         from (
+           select max(p.ends_at) as until from app.promotions p
+           where p.target_type = 'event' and p.target_id = $1 and p.state = 'active' and p.status = 'active'
+         ) x
+         where e.id = $1 and e.featured_until is distinct from x.until",
+    )
+    .bind(event)
+    .execute(cx.conn())
+    .await?;
+    Ok(())
+}

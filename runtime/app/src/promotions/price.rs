@@ -1,0 +1,144 @@
+//! What a featured place costs, and why it can't be booked: asked for before, and once more by the database when it is
+//! booked. Both go by the same function, and who has asked in a transaction is alone with the place until its end.
+
+use super::{
+    Promotions,
+    bodies::{AskedPlace, PlacePrice},
+};
+use crate::{module::Module, problems};
+use chrono::{DateTime, Utc};
+use generated::promotion::{CreatePromotion, PromotionSlot, PromotionTargetType};
+use kernel::{Cx, Error, Member, Result, input::Choice, problem::Item};
+use sqlx::Row;
+use uuid::Uuid;
+
+/// What somebody wants to book.
+#[derive(Clone, Debug)]
+pub struct Booking {
+    pub target_type: PromotionTargetType,
+    pub target_id: Uuid,
+    pub city_id: Uuid,
+    pub slot: PromotionSlot,
+    pub starts_at: DateTime<Utc>,
+    pub ends_at: DateTime<Utc>,
+}
+
+impl From<&CreatePromotion> for Booking {
+    fn from(create: &CreatePromotion) -> Self {
+        Self {
+            target_type: create.target_type,
+            target_id: create.target_id,
+            city_id: create.city_id,
+            slot: create.slot,
+            starts_at: create.starts_at,
+            ends_at: create.ends_at,
+        }
+    }
+}
+
+impl From<AskedPlace> for Booking {
+    fn from(asked: AskedPlace) -> Self {
+        Self {
+            target_type: asked.target_type,
+            target_id: asked.target_id,
+            city_id: asked.city_id,
+            slot: asked.slot,
+            starts_at: asked.starts_at,
+            ends_at: asked.ends_at,
+        }
+    }
+}
+
+impl Promotions {
+    /// Of a place that is full, too: `room` says so.
+    pub async fn price(&self, caller: &Member, asked: AskedPlace) -> Result<PlacePrice> {
+        let booking = Booking::from(asked);
+        let run = self
+            .db
+            .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
+                let booking = booking.clone();
+                Box::pin(async move {
+                    let price = find(cx, &booking).await?;
+                    price.in_time(&booking)?;
+                    Ok(price.shown)
+                })
+            });
+        run.await
+    }
+}
+
+/// Says why it can't be booked, before the database refuses it without words.
+pub async fn refuse(cx: &mut Cx, booking: &Booking) -> Result<()> {
+    let price = find(cx, booking).await?;
+    price.in_time(booking)?;
+    match price.shown.room {
+        1.. => Ok(()),
+        _ => Err(Error::new(&problems::PLACE_TAKEN).item(Item::body(
+            "/starts_at",
+            "sold_out",
+            "there is no room in this place during some of the time",
+        ))),
+    }
+}
+
+struct Price {
+    shown: PlacePrice,
+    max_days: i32,
+}
+
+impl Price {
+    fn in_time(&self, booking: &Booking) -> Result<()> {
+        let invalid = |pointer, detail: String| {
+            let error = Error::new(&kernel::problems::INVALID);
+            Err(error.item(Item::body(pointer, "invalid", detail)))
+        };
+        if booking.ends_at <= booking.starts_at {
+            return invalid("/ends_at", "must be after `starts_at`".to_owned());
+        }
+        if booking.ends_at <= Utc::now() {
+            return invalid("/ends_at", "is over already".to_owned());
+        }
+        if self.shown.days > self.max_days {
+            let detail = format!(
+                "this place is booked for {} days at most, and these are {}",
+                self.max_days, self.shown.days
+            );
+            return invalid("/ends_at", detail);
+        }
+        Ok(())
+    }
+}
+
+async fn find(cx: &mut Cx, booking: &Booking) -> Result<Price> {
+    let row = sqlx::query(
+        "select currency, day_price_cents, max_days, days, plan_days, amount_cents, room
+         from app.price_of_place($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(booking.target_type.as_str())
+    .bind(booking.target_id)
+    .bind(booking.city_id)
+    .bind(booking.slot.as_str())
+    .bind(booking.starts_at)
+    .bind(booking.ends_at)
+    .fetch_optional(cx.conn())
+    .await?;
+    let Some(row) = row else {
+        let detail = "this city does not offer such a place now: see `GET /featured-places`";
+        return Err(Error::new(&problems::PLACE_NOT_OFFERED).item(Item::body(
+            "/slot",
+            "not_on_sale",
+            detail,
+        )));
+    };
+    Ok(Price {
+        shown: PlacePrice {
+            currency: row.try_get("currency")?,
+            day_price_cents: row.try_get("day_price_cents")?,
+            days: row.try_get("days")?,
+            plan_days: row.try_get("plan_days")?,
+            amount_cents: row.try_get("amount_cents")?,
+            room: row.try_get::<i32, _>("room")?.max(0),
+        },
+        max_days: row.try_get("max_days")?,
+    })
+}

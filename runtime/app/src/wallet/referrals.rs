@@ -1,0 +1,168 @@
+//! Thanks for bringing somebody: credits out of the budget, once the one who came has bought something by card for the
+//! first time, and taken back where that purchase goes back as a whole.
+
+use super::{
+    Wallet,
+    ledger::{self, Entry, Grant, Leg},
+};
+use crate::module::Module;
+use kernel::{Cx, Result};
+use sqlx::Row;
+use uuid::Uuid;
+
+/// Days after signing up in which somebody is new, and can say who brought them.
+const NEW_DAYS: i32 = 30;
+
+impl Wallet {
+    /// An order is paid. Nothing happens unless it is the first of a member whom somebody has brought. True: rewarded now.
+    pub async fn reward_referral(&self, order: Uuid, request: Uuid) -> Result<bool> {
+        let expires_at = self.expiry(None)?;
+        let rewards = self.settings.referral_rewards.clone();
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            let rewards = rewards.clone();
+            Box::pin(async move {
+                let Some(earned) = earned(cx, order).await? else {
+                    return Ok(false);
+                };
+                let reward = rewards.iter().find(|reward| reward.currency == earned.currency);
+                // Less than the reward is no purchase that earns one.
+                let Some(reward) = reward.filter(|reward| earned.paid >= reward.amount_cents)
+                else {
+                    return Ok(false);
+                };
+                let to = ledger::of_member(cx, earned.referrer, &earned.currency).await?;
+                let from = ledger::of_platform(cx, "promo_budget", &earned.currency).await?;
+                let grant = Grant {
+                    kind: "referral_reward",
+                    key: &format!("referral:{}", earned.referral),
+                    reference: Some(&reference(order)),
+                    from,
+                    to,
+                    amount_cents: reward.amount_cents,
+                    expires_at,
+                };
+                grant.post(cx).await?;
+                sqlx::query("update app.referrals set state = 'rewarded', rewarded_at = now() where id = $1 and state = 'pending'")
+                    .bind(earned.referral)
+                    .execute(cx.conn())
+                    .await?;
+                Ok(true)
+            })
+        });
+        run.await
+    }
+
+    /// Money goes back. Where nothing is left of the order that has earned a reward, the reward goes back, too: what is
+    /// spent of it is lost to the budget. True: taken back now.
+    pub async fn revoke_reward(&self, refund: Uuid, request: Uuid) -> Result<bool> {
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            Box::pin(async move {
+                let order: Option<Uuid> = sqlx::query_scalar(
+                    "select o.id from app.refunds r join app.orders o on o.id = r.order_id
+                     where r.id = $1 and o.state in ('refund_pending', 'refunded')",
+                )
+                .bind(refund)
+                .fetch_optional(cx.conn())
+                .await?;
+                match order {
+                    Some(order) => revoke(cx, order).await,
+                    None => Ok(false),
+                }
+            })
+        });
+        run.await
+    }
+}
+
+fn reference(order: Uuid) -> String {
+    format!("order:{order}")
+}
+
+/// A reward that is due, its referral locked.
+struct Earned {
+    referral: Uuid,
+    referrer: Uuid,
+    currency: String,
+    /// By card.
+    paid: i64,
+}
+
+/// Credits buy no rewards, and neither does what somebody buys who was here before.
+async fn earned(cx: &mut Cx, order: Uuid) -> Result<Option<Earned>> {
+    let row = sqlx::query(
+        "select f.id, f.referrer_id, o.currency, o.card_cents
+         from app.orders o
+         join app.referrals f on f.referee_id = o.user_id and f.state = 'pending' and f.status = 'active' and f.created_at <= o.paid_at
+         join app.users u on u.id = f.referee_id and f.created_at < u.created_at + make_interval(days => $2)
+         join app.users r on r.id = f.referrer_id and r.status = 'active'
+         where o.id = $1 and o.state in ('paid', 'part_refunded') and o.card_cents > 0
+           and not exists (
+             select from app.orders b
+             where b.user_id = o.user_id and b.card_cents > 0 and b.paid_at < o.paid_at
+               and b.state in ('paid', 'part_refunded', 'refund_pending', 'refunded'))
+         for update of f",
+    )
+    .bind(order)
+    .bind(NEW_DAYS)
+    .fetch_optional(cx.conn())
+    .await?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    Ok(Some(Earned {
+        referral: row.try_get("id")?,
+        referrer: row.try_get("referrer_id")?,
+        currency: row.try_get("currency")?,
+        paid: row.try_get("card_cents")?,
+    }))
+}
+
+async fn revoke(cx: &mut Cx, order: Uuid) -> Result<bool> {
+    let row = sqlx::query(
+        "select f.id, j.id as journal, g.wallet_id as granted_to, g.amount_cents, b.wallet_id as budget
+         from app.wallet_journals j
+         join app.referrals f on j.idempotency_key = 'referral:' || f.id
+         join app.wallet_transactions g on g.journal_id = j.id and g.type = 'credit'
+         join app.wallet_transactions b on b.journal_id = j.id and b.type = 'debit'
+         where j.kind = 'referral_reward' and j.reference = $1 and f.state = 'rewarded' for update of f",
+    )
+    .bind(reference(order))
+    .fetch_optional(cx.conn())
+    .await?;
+    let Some(row) = row else {
+        return Ok(false);
+    };
+    let (referral, wallet, budget): (Uuid, Uuid, Uuid) = (
+        row.try_get("id")?,
+        row.try_get("granted_to")?,
+        row.try_get("budget")?,
+    );
+    let amount: i64 = row.try_get("amount_cents")?;
+    let taken = ledger::available(cx, wallet).await?.clamp(0, amount);
+    if taken > 0 {
+        let leg = |wallet_id, amount_cents| Leg {
+            wallet_id,
+            amount_cents,
+        };
+        let entry = Entry {
+            kind: if taken == amount {
+                "reversal"
+            } else {
+                "adjustment"
+            },
+            key: &format!("referral:{referral}:revoked"),
+            reference: Some(&reference(order)),
+            reverses: (taken == amount)
+                .then(|| row.try_get("journal"))
+                .transpose()?,
+            hold: None,
+            legs: &[leg(wallet, -taken), leg(budget, taken)],
+        };
+        entry.post(cx).await?;
+    }
+    sqlx::query("update app.referrals set state = 'revoked' where id = $1 and state = 'rewarded'")
+        .bind(referral)
+        .execute(cx.conn())
+        .await?;
+    Ok(true)
+}

@@ -1,0 +1,204 @@
+-- Featured places: what one costs and whether there is room, held to whoever books, and whoever brings a booking back.
+
+-- Whether a booking keeps its place: asked for and paid in time or still to be paid, approved, or shown now.
+create function app.keeps_place(p app.promotions) returns boolean
+  language sql stable set search_path = '' as $$
+  select (p).status <> 'archived' and (
+    (p).state in ('approved', 'active')
+    or ((p).state = 'requested' and ((p).amount_cents = 0 or (p).paid_at is not null or (p).pay_by > now()))
+  )
+$$;
+alter function app.keeps_place(app.promotions) owner to <app>_owner;
+revoke execute on function app.keeps_place(app.promotions) from public;
+grant execute on function app.keeps_place(app.promotions) to <app>_counter, <app>_job;
+
+-- How many more fit into a place during some time, not counting one booking. Who asks is alone with the place until the
+-- end of the transaction.
+create function app.room_of_place(p_city uuid, p_slot text, p_starts_at timestamptz, p_ends_at timestamptz, p_without uuid) returns int
+  language plpgsql security definer set search_path = '' as $$
+declare
+  v_capacity int;
+  v_most int;
+begin
+  perform pg_advisory_xact_lock(hashtextextended('featured:' || p_city::text || ':' || p_slot, 0));
+  select f.capacity into v_capacity from app.featured_places f
+  where f.city_id = p_city and f.slot = p_slot and f.status <> 'archived';
+  -- It is fullest where it begins, or where another one begins.
+  with others as materialized (
+    select p.starts_at, p.ends_at from app.promotions p
+    where p.city_id = p_city and p.slot = p_slot and p.starts_at < p_ends_at and p.ends_at > p_starts_at
+      and p.id is distinct from p_without and app.keeps_place(p)
+  )
+  select max(n.count) into v_most from (
+    select (select count(*) from others o where o.starts_at <= x.at and o.ends_at > x.at) as count
+    from (select p_starts_at as at union select o.starts_at from others o where o.starts_at > p_starts_at) x
+  ) n;
+  return coalesce(v_capacity, 0) - v_most;
+end
+$$;
+alter function app.room_of_place(uuid, text, timestamptz, timestamptz, uuid) owner to <app>_counter;
+revoke execute on function app.room_of_place(uuid, text, timestamptz, timestamptz, uuid) from public;
+grant execute on function app.room_of_place(uuid, text, timestamptz, timestamptz, uuid) to <app>_job;
+
+-- Days that the plan of a business still pays for in this period, and when the period began. The business is the target, or
+-- hosts or owns it. Who asks is alone with the business.
+create function app.plan_days_left(p_target_type text, p_target uuid) returns int
+  language plpgsql security definer set search_path = '' as $$
+declare
+  v_business uuid;
+  v_since timestamptz;
+  v_days int;
+begin
+  v_business := case p_target_type
+    when 'business' then p_target
+    when 'event' then (select e.host_id from app.events e where e.id = p_target and e.host_type = 'business')
+    else (select v.owner_id from app.venues v where v.id = p_target and v.owner_type = 'business')
+  end;
+  select s.current_period_start, l.featured_days into v_since, v_days
+  from app.subscriptions s join app.plans l on l.id = s.plan_id
+  where s.business_id = v_business and s.state <> 'canceled' and s.entitled_until > now();
+  if coalesce(v_days, 0) = 0 then
+    return 0;
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended('featured:' || v_business::text, 0));
+  return greatest(v_days - (
+    select coalesce(sum(p.plan_days), 0)::int from app.promotions p
+    where p.plan_days > 0 and p.state not in ('rejected', 'cancelled') and p.status <> 'archived'
+      and (v_since is null or p.created_at >= v_since)
+      and ((p.target_type = 'business' and p.target_id = v_business)
+        or (p.target_type = 'event'
+          and p.target_id in (select e.id from app.events e where e.host_type = 'business' and e.host_id = v_business))
+        or (p.target_type = 'venue'
+          and p.target_id in (select v.id from app.venues v where v.owner_type = 'business' and v.owner_id = v_business)))
+  ), 0);
+end
+$$;
+alter function app.plan_days_left(text, uuid) owner to <app>_counter;
+revoke execute on function app.plan_days_left(text, uuid) from public;
+
+-- What the city gets of a price: the nearest rule for featured places, from the event up to the platform. All of the price
+-- is the platform's commission; without a rule the city gets nothing of it.
+create function app.city_share_of_place(p_target_type text, p_target uuid, p_city uuid, p_currency text, p_amount bigint) returns bigint
+  language sql stable security definer set search_path = '' as $$
+  select coalesce((
+    select (p_amount * r.city_share_basis_points + 5000) / 10000
+    from app.commission_rules r
+    left join app.events e on p_target_type = 'event' and e.id = p_target
+    left join app.venues v on p_target_type = 'venue' and v.id = p_target
+    join app.cities c on c.id = p_city
+    where r.type = 'featured' and r.currency = p_currency and r.status = 'active' and r.valid_from <= now()
+      and (r.valid_to is null or r.valid_to > now())
+      and (r.scope_id is null or r.scope_id in (p_target, e.host_id, v.owner_id, p_city, c.country_id))
+    order by case r.scope_type when 'event' then 0 when 'city' then 2 when 'country' then 3 else case when r.scope_id is null then 4 else 1 end end
+    limit 1
+  ), 0)
+$$;
+alter function app.city_share_of_place(text, uuid, uuid, text, bigint) owner to <app>_counter;
+revoke execute on function app.city_share_of_place(text, uuid, uuid, text, bigint) from public;
+
+-- What a booking would cost, and how many more fit in: the very figures that booking goes by. No row where the city offers
+-- no such place. The price is of days that have begun.
+create function app.price_of_place(
+  p_target_type text, p_target uuid, p_city uuid, p_slot text, p_starts_at timestamptz, p_ends_at timestamptz,
+  out currency text, out day_price_cents bigint, out max_days int, out days int, out plan_days int, out amount_cents bigint,
+  out city_share_cents bigint, out room int
+) returns setof record
+  language plpgsql security definer set search_path = '' as $$
+begin
+  select f.currency, f.day_price_cents, f.max_days into currency, day_price_cents, max_days from app.featured_places f
+  where f.city_id = p_city and f.slot = p_slot and f.is_offered and f.status = 'active';
+  if not found then
+    return;
+  end if;
+  days := least(ceil(extract(epoch from p_ends_at - p_starts_at) / 86400), 1000000)::int;
+  room := app.room_of_place(p_city, p_slot, p_starts_at, p_ends_at, null);
+  plan_days := least(days, app.plan_days_left(p_target_type, p_target));
+  amount_cents := day_price_cents * (days - plan_days);
+  city_share_cents := app.city_share_of_place(p_target_type, p_target, p_city, currency, amount_cents);
+  return next;
+end
+$$;
+alter function app.price_of_place(text, uuid, uuid, text, timestamptz, timestamptz) owner to <app>_counter;
+revoke execute on function app.price_of_place(text, uuid, uuid, text, timestamptz, timestamptz) from public;
+grant execute on function app.price_of_place(text, uuid, uuid, text, timestamptz, timestamptz) to <app>_app, <app>_job;
+
+-- A booking of a member costs what it costs, whatever was written; what costs something is kept for a day to be paid, or
+-- until it would begin.
+create function app.book_place() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+declare
+  v_price record;
+begin
+  select * into v_price
+  from app.price_of_place(new.target_type, new.target_id, new.city_id, new.slot, new.starts_at, new.ends_at);
+  if not found then
+    raise exception 'the city offers no such place' using errcode = '23514', constraint = 'promotions_place';
+  end if;
+  if v_price.room < 1 then
+    raise exception 'the place is taken' using errcode = '23514', constraint = 'promotions_room';
+  end if;
+  if v_price.days > v_price.max_days then
+    raise exception 'longer than can be booked' using errcode = '23514', constraint = 'promotions_max_days';
+  end if;
+  new.currency := v_price.currency;
+  new.days := v_price.days;
+  new.plan_days := v_price.plan_days;
+  new.amount_cents := v_price.amount_cents;
+  new.city_share_cents := v_price.city_share_cents;
+  if new.amount_cents > 0 then
+    new.pay_by := least(now() + interval '1 day', greatest(new.starts_at, now() + interval '1 hour'));
+  end if;
+  return new;
+end
+$$;
+alter function app.book_place() owner to <app>_counter;
+revoke execute on function app.book_place() from public;
+
+create trigger book_place before insert on app.promotions
+  for each row when (current_user = '<app>_app') execute function app.book_place();
+
+-- What has lost its place takes it again only where there is room. A place that is not described has no bounds.
+create function app.take_place_again() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  if app.keeps_place(new) and not app.keeps_place(old)
+    and exists (
+      select from app.featured_places f where f.city_id = new.city_id and f.slot = new.slot and f.status <> 'archived')
+    and app.room_of_place(new.city_id, new.slot, new.starts_at, new.ends_at, new.id) < 1
+  then
+    raise exception 'the place is taken' using errcode = '23514', constraint = 'promotions_room';
+  end if;
+  return new;
+end
+$$;
+alter function app.take_place_again() owner to <app>_counter;
+revoke execute on function app.take_place_again() from public;
+
+create trigger take_place_again before update of state, status, paid_at on app.promotions
+  for each row execute function app.take_place_again();
+
+-- What must be empty, at any moment: more in a place than fit in, shown without being paid, paid and over without the
+-- money that is due back.
+create view app.promotion_faults with (security_invoker = true) as
+  select 'shown without a payment' as fault, 'promotion' as entity_type, p.id as entity_id
+  from app.promotions p
+  where p.state in ('approved', 'active') and p.status = 'active' and p.amount_cents > 0 and p.paid_at is null
+  union all
+  select 'paid, and neither shown nor given back', 'promotion', p.id
+  from app.promotions p
+  where p.state in ('rejected', 'cancelled') and p.paid_at is not null and p.amount_cents > 0
+    and p.updated_at < now() - interval '10 minutes'
+    and not exists (select from app.refunds r where r.promotion_id = p.id)
+  union all
+  select 'given back more than was paid', 'promotion', p.id
+  from app.promotions p join app.refunds r on r.promotion_id = p.id
+  where r.amount_cents > p.amount_cents or r.city_share_cents > p.city_share_cents
+  union all
+  select 'in a place that is full', 'promotion', p.id
+  from app.promotions p join app.featured_places f on f.city_id = p.city_id and f.slot = p.slot and f.status <> 'archived'
+  where app.keeps_place(p) and p.paid_at is not null and f.updated_at < p.created_at
+    and (
+      select count(*) from app.promotions o
+      where o.city_id = p.city_id and o.slot = p.slot and o.starts_at <= p.starts_at and o.ends_at > p.starts_at and app.keeps_place(o)
+    ) > f.capacity;
+alter view app.promotion_faults owner to <app>_counter;

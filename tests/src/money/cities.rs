@@ -1,0 +1,128 @@
+//! What cities have earned is sent to them once, and never less than nothing.
+
+use super::stage::Stage;
+use crate::support::Member;
+use futures_util::future::join_all;
+use serde_json::json;
+use server::seed::demo::PEOPLE;
+use uuid::Uuid;
+
+struct Hall {
+    stage: Stage,
+    carlo: Member,
+    city: Uuid,
+    account: String,
+}
+
+impl Hall {
+    async fn new() -> Self {
+        let stage = Stage::new().await;
+        let carlo = stage.server.sign_in(PEOPLE[1].id).await;
+        let city = stage.server.city("melbourne").await;
+        let path = format!("/cities/{city}/onboarding");
+        let body = json!({"return_url": "https://example.org/done", "refresh_url": "https://example.org/again"});
+        stage
+            .olga
+            .client
+            .post(&path, body.clone())
+            .await
+            .expect(403);
+        carlo.client.post(&path, body).await.expect(200);
+        let account = stage.stripe.fake.all("accounts").into_iter();
+        let account = account.filter_map(|account| account["id"].as_str().map(str::to_owned));
+        let account = account.filter(|account| *account != stage.account).last();
+        let hall = Self {
+            account: account.expect("the city's account"),
+            stage,
+            carlo,
+            city,
+        };
+        sqlx::raw_sql("delete from app.revenue_shares")
+            .execute(&mut hall.stage.server.superuser().await)
+            .await
+            .expect("gone");
+        hall
+    }
+
+    async fn ready(&self) {
+        let fake = &self.stage.stripe.fake;
+        fake.onboard(&self.account).expect("an account");
+        self.stage.stripe.deliver(&self.stage.server).await;
+    }
+
+    async fn earned(&self, month: &str, amount_cents: i64, state: &str) {
+        sqlx::query(
+            "insert into app.revenue_shares (city_id, currency, period_start, amount_cents, state) values ($1, 'AUD', $2::text::date, $3, $4)",
+        )
+        .bind(self.city)
+        .bind(month)
+        .bind(amount_cents)
+        .bind(state)
+        .execute(&mut self.stage.server.superuser().await)
+        .await
+        .expect("a month");
+    }
+
+    async fn pay(&self) -> usize {
+        let payments = self.stage.payments();
+        let begun = payments.pay_cities_now(Uuid::now_v7()).await.expect("paid");
+        self.stage.server.settled().await;
+        begun
+    }
+
+    /// Months by state, as its administrator sees them.
+    async fn months(&self, state: &str) -> usize {
+        let path = format!("/revenue-shares?city_id={}&state={state}", self.city);
+        let seen = self.carlo.client.get(&path).await.expect(200);
+        seen.json["data"].as_array().expect("months").len()
+    }
+
+    /// What the city's account has been sent.
+    fn has(&self) -> i64 {
+        let sent = self.stage.stripe.fake.all("transfers").into_iter();
+        sent.filter(|transfer| transfer["destination"] == *self.account)
+            .filter_map(|transfer| transfer["amount"].as_i64())
+            .sum()
+    }
+}
+
+#[tokio::test]
+async fn c7_a_city_is_paid_once_for_what_is_closed() {
+    let hall = Hall::new().await;
+    hall.earned("2026-01-01", 500, "closed").await;
+    hall.earned("2026-02-01", -200, "closed").await;
+    hall.earned("2026-03-01", 700, "closed").await;
+    hall.earned("2026-04-01", 900, "open").await;
+    // An account that can't be paid yet is not.
+    assert_eq!(hall.pay().await, 0);
+    hall.ready().await;
+    let begun = join_all((0..4).map(|_| hall.pay())).await;
+    assert_eq!(begun.iter().sum::<usize>(), 1);
+    assert_eq!(hall.has(), 1000);
+    assert_eq!(hall.months("paid").await, 3);
+    assert_eq!(hall.months("open").await, 1);
+    assert_eq!(hall.pay().await, 0);
+    hall.stage.sound().await;
+    // Each side sees its own.
+    let mira = &hall.stage.mira.client;
+    let list = format!("/revenue-shares?city_id={}", hall.city);
+    assert_eq!(mira.get(&list).await.expect(200).json["data"], json!([]));
+    let list = format!("/transfers?city_id={}", hall.city);
+    let seen = hall.carlo.client.get(&list).await.expect(200);
+    assert_eq!(seen.json["data"][0]["amount_cents"], 1000);
+}
+
+#[tokio::test]
+async fn c7_a_month_below_nothing_is_carried_over() {
+    let hall = Hall::new().await;
+    hall.ready().await;
+    hall.earned("2026-01-01", -500, "closed").await;
+    assert_eq!(hall.pay().await, 0);
+    hall.earned("2026-02-01", 500, "closed").await;
+    assert_eq!(hall.pay().await, 0);
+    hall.earned("2026-03-01", 300, "closed").await;
+    assert_eq!(hall.pay().await, 1);
+    assert_eq!(hall.has(), 300);
+    assert_eq!(hall.months("paid").await, 3);
+    hall.stage.sound().await;
+}

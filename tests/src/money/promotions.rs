@@ -1,0 +1,536 @@
+//! Featured places: never more than fit in, shown once they are paid and approved, and what was not shown goes back.
+
+use super::stage::{Stage, keyed};
+use crate::support::{Answer, Member};
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use server::seed::demo::PEOPLE;
+use uuid::Uuid;
+
+/// Of a place on the home page, a day.
+const DAY_PRICE: i64 = 900;
+
+struct Market {
+    stage: Stage,
+    /// Administers the city.
+    carlo: Member,
+    city: Uuid,
+    starts_at: DateTime<Utc>,
+}
+
+impl Market {
+    /// With so many places on the home page of the city.
+    async fn new(capacity: i32) -> Self {
+        let stage = Stage::new().await;
+        let carlo = stage.server.sign_in(PEOPLE[1].id).await;
+        let city = stage.server.city("melbourne").await;
+        let market = Self {
+            stage,
+            carlo,
+            city,
+            starts_at: Utc::now() + TimeDelta::days(2),
+        };
+        market
+            .sql("delete from app.promotions; delete from app.commission_rules where type = 'featured' and scope_id is not null")
+            .await;
+        let path = format!("/featured-places?city_id={city}&slot=home");
+        let places = market.carlo.client.get(&path).await.expect(200);
+        let place = &places.json["data"][0];
+        assert_eq!(place["day_price_cents"], DAY_PRICE);
+        let path = format!("/featured-places/{}", place["id"].as_str().expect("an id"));
+        let change = json!({"capacity": capacity, "max_days": 30});
+        market
+            .carlo
+            .client
+            .patch(&path, "*", change)
+            .await
+            .expect(200);
+        market
+    }
+
+    async fn sql(&self, statements: &'static str) {
+        let mut conn = self.stage.server.superuser().await;
+        sqlx::raw_sql(statements)
+            .execute(&mut conn)
+            .await
+            .expect("done");
+    }
+
+    fn body(&self, target_type: &str, target: Uuid, days: i64) -> Value {
+        let ends_at = self.starts_at + TimeDelta::days(days);
+        json!({"target_type": target_type, "target_id": target, "city_id": self.city, "slot": "home",
+            "starts_at": self.starts_at, "ends_at": ends_at})
+    }
+
+    async fn book(&self, event: Uuid, days: i64) -> Answer {
+        let body = self.body("event", event, days);
+        self.stage.olga.client.post("/promotions", body).await
+    }
+
+    async fn booked(&self, days: i64) -> String {
+        self.book(self.stage.event, days).await.expect(201).id()
+    }
+
+    /// Like the stage's event, by the same host.
+    async fn another_event(&self) -> Uuid {
+        let olga = &self.stage.olga.client;
+        let event = olga.get(&format!("/events/{}", self.stage.event)).await;
+        let event = event.expect(200).json;
+        let mut body =
+            json!({"title": "Another full house", "online_url": "https://example.org/stream"});
+        for field in [
+            "starts_at",
+            "ends_at",
+            "timezone",
+            "host_type",
+            "host_id",
+            "city_id",
+        ] {
+            body[field] = event[field].clone();
+        }
+        let made = olga.post("/events", body).await.expect(201).id();
+        let path = format!("/events/{made}/publish");
+        olga.act(&path).await.expect(200);
+        made.parse().expect("an id")
+    }
+
+    /// Begins to pay, and the buyer's browser gives this card.
+    async fn pay(&self, promotion: &str, card: &str) -> String {
+        let path = format!("/promotions/{promotion}/payments");
+        let begun = keyed(&self.stage.olga, &path, json!({})).await.expect(200);
+        assert_eq!(begun.json["promotion_id"], promotion);
+        assert!(begun.json["order_id"].is_null());
+        let payment = self.payment_of(promotion).await;
+        let intent = fake_stripe::Intent::Payment;
+        let _ = self.stage.stripe.fake.pay_as_buyer(intent, &payment, card);
+        self.deliver().await;
+        payment
+    }
+
+    async fn payment_of(&self, promotion: &str) -> String {
+        let mut conn = self.stage.server.superuser().await;
+        sqlx::query_scalar(
+            "select stripe_payment_intent_id from app.transactions where promotion_id = $1::text::uuid and status <> 'cancelled'",
+        )
+        .bind(promotion)
+        .fetch_one(&mut conn)
+        .await
+        .expect("a payment")
+    }
+
+    async fn deliver(&self) {
+        self.stage.server.settled().await;
+        self.stage.stripe.deliver(&self.stage.server).await;
+    }
+
+    async fn decide(&self, promotion: &str, verb: &str, reason: Option<&str>) -> Answer {
+        let path = format!("/promotions/{promotion}/{verb}");
+        let client = &self.carlo.client;
+        let decided = match reason {
+            Some(reason) => client.post(&path, json!({"reason": reason})).await,
+            None => client.act(&path).await,
+        };
+        self.deliver().await;
+        decided
+    }
+
+    /// The time it was booked for has come: it began so many hours ago.
+    async fn begin(&self, promotion: &str, hours_ago: i32) {
+        let mut conn = self.stage.server.superuser().await;
+        sqlx::query(
+            "with gone as (select set_config('session_replication_role', 'replica', false))
+             update app.promotions p set starts_at = now() - make_interval(hours => $2), created_at = p.created_at - interval '9 days',
+               ends_at = p.ends_at - (p.starts_at - (now() - make_interval(hours => $2)))
+             from gone where p.id = $1::text::uuid",
+        )
+        .bind(promotion)
+        .bind(hours_ago)
+        .execute(&mut conn)
+        .await
+        .expect("begun");
+    }
+
+    async fn keep(&self) -> usize {
+        let promotions = &self.stage.server.built.app.modules.promotions;
+        promotions.keep().await.expect("kept")
+    }
+
+    async fn seen(&self, promotion: &str) -> Value {
+        let path = format!("/promotions/{promotion}");
+        self.stage.olga.client.get(&path).await.expect(200).json
+    }
+
+    /// To the card, and as credits.
+    async fn back(&self, promotion: &str) -> (i64, i64) {
+        let mut conn = self.stage.server.superuser().await;
+        let back: Option<(i64, i64)> = sqlx::query_as(
+            "select card_cents, wallet_cents from app.refunds where promotion_id = $1::text::uuid and state = 'succeeded'",
+        )
+        .bind(promotion)
+        .fetch_optional(&mut conn)
+        .await
+        .expect("refunds");
+        back.unwrap_or_default()
+    }
+
+    async fn sound(&self) {
+        self.stage.sound().await;
+    }
+}
+
+#[tokio::test]
+async fn f1_no_more_stand_in_a_place_than_fit_in() {
+    let market = Market::new(3).await;
+    let mut events = vec![market.stage.event];
+    for _ in 0..11 {
+        events.push(market.another_event().await);
+    }
+    let asked = join_all(events.iter().map(|event| market.book(*event, 7))).await;
+    let taken = |answers: &[Answer]| answers.iter().filter(|one| one.status == 201).count();
+    assert_eq!(taken(&asked), 3);
+    for refused in asked.iter().filter(|answer| answer.status != 201) {
+        assert_eq!(refused.status.as_u16(), 409);
+        assert_eq!(refused.problem(), "place-taken");
+    }
+    // Before and after them there is room, and where two bookings overlap at different times, too.
+    let free = events
+        .iter()
+        .zip(&asked)
+        .find(|(_, answer)| answer.status != 201);
+    let mut body = market.body("event", *free.expect("one").0, 7);
+    body["starts_at"] = json!(market.starts_at + TimeDelta::days(7));
+    body["ends_at"] = json!(market.starts_at + TimeDelta::days(9));
+    let olga = &market.stage.olga.client;
+    olga.post("/promotions", body).await.expect(201);
+
+    // Without the guard there would be more: the same race over another month.
+    market
+        .sql(
+            "create or replace function app.room_of_place(p_city uuid, p_slot text, p_starts_at timestamptz, p_ends_at timestamptz,
+               p_without uuid) returns int language sql security definer set search_path = '' as 'select 100'",
+        )
+        .await;
+    let later = market.starts_at + TimeDelta::days(30);
+    let unguarded = events.iter().map(|event| {
+        let mut body = market.body("event", *event, 7);
+        body["starts_at"] = json!(later);
+        body["ends_at"] = json!(later + TimeDelta::days(7));
+        async move { olga.post("/promotions", body).await }
+    });
+    assert!(
+        taken(&join_all(unguarded).await) > 3,
+        "the guard is not what holds it"
+    );
+}
+
+#[tokio::test]
+async fn f2_it_is_paid_approved_shown_once_and_over() {
+    let market = Market::new(3).await;
+    let asked = market.body("event", market.stage.event, 7);
+    let olga = &market.stage.olga.client;
+    let price = olga.post("/promotions/price", asked.clone()).await;
+    let price = price.expect(200).json;
+    assert_eq!(price["amount_cents"], 7 * DAY_PRICE);
+    assert_eq!(price["room"], 3);
+    let id = market.booked(7).await;
+    let booked = market.seen(&id).await;
+    assert_eq!(booked["amount_cents"], price["amount_cents"]);
+    assert_eq!(booked["currency"], "AUD");
+    assert_eq!(booked["days"], 7);
+
+    // Nothing is approved before it is paid, and nobody pays for others.
+    let early = market.decide(&id, "approve", None).await;
+    assert_eq!(early.status, 409);
+    let path = format!("/promotions/{id}/payments");
+    keyed(&market.stage.mira, &path, json!({}))
+        .await
+        .expect(404);
+    market.pay(&id, "4000000000009995").await;
+    assert!(market.seen(&id).await["paid_at"].is_null());
+    market.pay(&id, "4242424242424242").await;
+    assert!(market.seen(&id).await["paid_at"].is_string());
+    let again = keyed(&market.stage.olga, &path, json!({})).await;
+    assert_eq!(again.expect(409).problem(), "state-conflict");
+    market.sound().await;
+
+    market.decide(&id, "approve", None).await.expect(200);
+    let mira = &market.stage.mira.client;
+    let path = format!("/promotions/{id}");
+    mira.get(&path).await.expect(404);
+    assert_eq!(market.keep().await, 0);
+    market.begin(&id, 1).await;
+    let kept = join_all((0..6).map(|_| market.keep())).await;
+    assert_eq!(kept.iter().sum::<usize>(), 1, "begun exactly once");
+    assert_eq!(mira.get(&path).await.expect(200).json["state"], "active");
+    let list = format!("/promotions?city_id={}&slot=home&state=active", market.city);
+    assert_eq!(mira.get(&list).await.expect(200).json["data"][0]["id"], *id);
+    let event = format!("/events/{}", market.stage.event);
+    let featured = mira.get(&event).await.expect(200).json["featured_until"].clone();
+    assert_eq!(featured, market.seen(&id).await["ends_at"]);
+
+    market.begin(&id, 24 * 8).await;
+    assert_eq!(market.keep().await, 1);
+    assert_eq!(market.seen(&id).await["state"], "ended");
+    mira.get(&path).await.expect(404);
+    assert!(mira.get(&event).await.expect(200).json["featured_until"].is_null());
+    market.deliver().await;
+    assert_eq!(market.back(&id).await, (0, 0));
+    market.sound().await;
+}
+
+#[tokio::test]
+async fn f2_what_the_city_rejects_goes_back_in_full() {
+    let market = Market::new(1).await;
+    for (verb, reason) in [("reject", Some("Not for this page")), ("withdraw", None)] {
+        let id = market.booked(7).await;
+        market.pay(&id, "4242424242424242").await;
+        match reason {
+            Some(_) => {
+                market.decide(&id, verb, reason).await.expect(200);
+            }
+            None => {
+                market.decide(&id, "approve", None).await.expect(200);
+                let path = format!("/promotions/{id}/{verb}");
+                market.stage.olga.client.act(&path).await.expect(200);
+                market.deliver().await;
+            }
+        }
+        market.deliver().await;
+        assert_eq!(market.back(&id).await, (7 * DAY_PRICE, 0), "{verb}");
+        // The place is free again.
+        market.sound().await;
+    }
+    // Undecided when it should begin is rejected.
+    let id = market.booked(7).await;
+    market.pay(&id, "4242424242424242").await;
+    market.begin(&id, 1).await;
+    assert_eq!(market.keep().await, 1);
+    assert_eq!(market.seen(&id).await["state"], "rejected");
+    market.deliver().await;
+    market.deliver().await;
+    assert_eq!(market.back(&id).await, (7 * DAY_PRICE, 0));
+    market.sound().await;
+}
+
+#[tokio::test]
+async fn f2_a_place_that_is_not_paid_in_time_is_free_again() {
+    let market = Market::new(1).await;
+    let id = market.booked(7).await;
+    let path = format!("/promotions/{id}/payments");
+    keyed(&market.stage.olga, &path, json!({}))
+        .await
+        .expect(200);
+    let payment = market.payment_of(&id).await;
+    market
+        .sql("set session_replication_role = replica; update app.promotions set pay_by = now() - interval '1 second'")
+        .await;
+    // Somebody else has it before anybody has swept up, and the buyer pays all the same.
+    let other = market.another_event().await;
+    let others = market.book(other, 7).await.expect(201).id();
+    let refused = keyed(&market.stage.olga, &path, json!({})).await;
+    assert_eq!(refused.expect(409).problem(), "state-conflict");
+    let intent = fake_stripe::Intent::Payment;
+    let fake = &market.stage.stripe.fake;
+    fake.pay_as_buyer(intent, &payment, "4242424242424242")
+        .expect("paid");
+    market.deliver().await;
+    market.deliver().await;
+    assert_eq!(market.seen(&id).await["state"], "cancelled");
+    assert_eq!(market.back(&id).await, (7 * DAY_PRICE, 0));
+    assert_eq!(market.seen(&others).await["state"], "requested");
+    market.sound().await;
+
+    // Swept up: its payment is cancelled, and nothing moves.
+    keyed(
+        &market.stage.olga,
+        &format!("/promotions/{others}/payments"),
+        json!({}),
+    )
+    .await
+    .expect(200);
+    market
+        .sql("set session_replication_role = replica; update app.promotions set pay_by = now() - interval '1 second'")
+        .await;
+    assert_eq!(market.keep().await, 1);
+    assert_eq!(market.seen(&others).await["state"], "cancelled");
+    let payments = market.stage.payments();
+    payments
+        .cancel_abandoned(Uuid::now_v7())
+        .await
+        .expect("cancelled");
+    let mut conn = market.stage.server.superuser().await;
+    let status: String = sqlx::query_scalar(
+        "select status from app.transactions where promotion_id = $1::text::uuid",
+    )
+    .bind(&others)
+    .fetch_one(&mut conn)
+    .await
+    .expect("a payment");
+    assert_eq!(status, "cancelled");
+    market.sound().await;
+}
+
+#[tokio::test]
+async fn f3_a_dispute_or_an_early_end_takes_it_off_at_once() {
+    let market = Market::new(3).await;
+    let shown = async |market: &Market| {
+        let id = market.booked(7).await;
+        let payment = market.pay(&id, "4242424242424242").await;
+        market.decide(&id, "approve", None).await.expect(200);
+        market.begin(&id, 30).await;
+        assert_eq!(market.keep().await, 1);
+        (id, payment)
+    };
+    let (id, payment) = shown(&market).await;
+    let fake = &market.stage.stripe.fake;
+    fake.dispute(&payment, "fraudulent", false)
+        .expect("a dispute");
+    market.deliver().await;
+    assert_eq!(market.seen(&id).await["state"], "ended");
+    market.deliver().await;
+    // The bank has taken it back: it does not go back once more.
+    assert_eq!(market.back(&id).await, (0, 0));
+    market.sound().await;
+
+    // 30 hours of 7 days were shown: five whole days are left.
+    let (id, _) = shown(&market).await;
+    let ended = market.decide(&id, "finish", Some("The show is off")).await;
+    ended.expect(200);
+    market.deliver().await;
+    assert_eq!(market.back(&id).await, (5 * DAY_PRICE, 0));
+    market.sound().await;
+
+    // The event does not take place.
+    let (id, _) = shown(&market).await;
+    let path = format!("/events/{}/cancel", market.stage.event);
+    let reason = json!({"reason": "The hall is flooded"});
+    market
+        .stage
+        .olga
+        .client
+        .post(&path, reason)
+        .await
+        .expect(200);
+    market.deliver().await;
+    market.deliver().await;
+    assert_eq!(market.seen(&id).await["state"], "ended");
+    assert_eq!(market.back(&id).await, (5 * DAY_PRICE, 0));
+    market.sound().await;
+}
+
+#[tokio::test]
+async fn f1_a_plan_pays_for_its_days_and_cities_earn_of_the_rest() {
+    let market = Market::new(3).await;
+    let binh = market.stage.server.sign_in(PEOPLE[3].id).await;
+    let mut conn = market.stage.server.superuser().await;
+    let business: Uuid = sqlx::query_scalar(
+        "select scope_id from app.role_assignments where user_id = $1 and role = 'orgAdmin' and scope_type = 'business'",
+    )
+    .bind(binh.id)
+    .fetch_one(&mut conn)
+    .await
+    .expect("a business");
+    sqlx::query(
+        "with gone as (update app.subscriptions set state = 'canceled', entitled_until = null returning id)
+         insert into app.subscriptions (business_id, plan_id, state, entitled_until, current_period_start, stripe_idempotency_key)
+         select $1, p.id, 'active', now() + interval '9 days', now() - interval '9 days', 'subscription:made:up'
+         from app.plans p, (select count(*) from gone) g where p.featured_days = 7 and p.currency = 'AUD' limit 1",
+    )
+    .bind(business)
+    .execute(&mut conn)
+    .await
+    .expect("a plan with seven days");
+    let body = market.body("business", business, 10);
+    let price = binh.client.post("/promotions/price", body.clone()).await;
+    let price = price.expect(200).json;
+    assert_eq!(price["plan_days"], 7);
+    assert_eq!(price["amount_cents"], 3 * DAY_PRICE);
+    let id = binh.client.post("/promotions", body).await.expect(201).id();
+    // The days are used up; 30 % of the rest is the city's.
+    let seen = market.carlo.client.get(&format!("/promotions/{id}")).await;
+    let seen = seen.expect(200).json;
+    assert_eq!(seen["plan_days"], 7);
+    assert_eq!(seen["city_share_cents"], 3 * DAY_PRICE * 3 / 10);
+    let mut other = market.body("business", business, 2);
+    other["slot"] = json!("category");
+    let price = binh.client.post("/promotions/price", other).await;
+    assert_eq!(price.expect(200).json["plan_days"], 0);
+
+    let earned = async || {
+        let payments = market.stage.payments();
+        payments
+            .accrue_shares(Uuid::now_v7())
+            .await
+            .expect("accrued");
+        let mut conn = market.stage.server.superuser().await;
+        let sum: Option<i64> = sqlx::query_scalar(
+            "select sum(amount_cents)::int8 from app.revenue_shares where city_id = $1 and state = 'open'",
+        )
+        .bind(market.city)
+        .fetch_one(&mut conn)
+        .await
+        .expect("a sum");
+        sum.unwrap_or_default()
+    };
+    let before = earned().await;
+    let path = format!("/promotions/{id}/payments");
+    keyed(&binh, &path, json!({})).await.expect(200);
+    let payment = market.payment_of(&id).await;
+    let intent = fake_stripe::Intent::Payment;
+    let fake = &market.stage.stripe.fake;
+    fake.pay_as_buyer(intent, &payment, "4242424242424242")
+        .expect("paid");
+    market.deliver().await;
+    assert_eq!(earned().await - before, 3 * DAY_PRICE * 3 / 10);
+    market
+        .decide(&id, "reject", Some("Not now"))
+        .await
+        .expect(200);
+    market.deliver().await;
+    assert_eq!(earned().await, before);
+    // Rejected: the plan's days are to be had again.
+    let body = market.body("business", business, 7);
+    let price = binh.client.post("/promotions/price", body).await;
+    assert_eq!(price.expect(200).json["plan_days"], 7);
+    market.sound().await;
+}
+
+#[tokio::test]
+async fn f1_what_cannot_be_booked_is_refused_with_the_reason() {
+    let market = Market::new(3).await;
+    let client = &market.stage.olga.client;
+    let event = market.stage.event;
+    let long = market.body("event", event, 31);
+    let mut past = market.body("event", event, 7);
+    past["starts_at"] = json!("2026-01-01T00:00:00Z");
+    past["ends_at"] = json!("2026-01-03T00:00:00Z");
+    for path in ["/promotions", "/promotions/price"] {
+        for body in [&long, &past] {
+            let refused = client.post(path, body.clone()).await.expect(422);
+            assert_eq!(refused.json["errors"][0]["pointer"], "/ends_at", "{path}");
+        }
+    }
+    // A price, whatever else somebody writes.
+    let mut cheap = market.body("event", event, 7);
+    cheap["amount_cents"] = json!(0);
+    client.post("/promotions", cheap).await.expect(422);
+    let path = format!("/featured-places?city_id={}&slot=home", market.city);
+    let places = market.carlo.client.get(&path).await.expect(200);
+    let place = places.json["data"][0]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let path = format!("/featured-places/{place}");
+    let off = json!({"is_offered": false});
+    market
+        .stage
+        .olga
+        .client
+        .patch(&path, "*", off.clone())
+        .await
+        .expect(403);
+    market.carlo.client.patch(&path, "*", off).await.expect(200);
+    let refused = market.book(event, 7).await.expect(409);
+    assert_eq!(refused.problem(), "place-not-offered");
+}

@@ -1,0 +1,177 @@
+//! Rewards for bringing somebody: earned once, by a first purchase, and lost with it.
+
+use super::stage::Stage;
+use crate::support::Member;
+use serde_json::json;
+use uuid::Uuid;
+
+/// Stage's own: `AUD:500`.
+const REWARD: i64 = 500;
+
+/// Somebody who has never bought anything, as if they had signed up yesterday.
+async fn newcomer(stage: &Stage, skip: i64) -> Member {
+    let mut conn = stage.server.superuser().await;
+    let id: Uuid = sqlx::query_scalar(
+        "select u.id from app.users u
+         where u.status = 'active' and not exists (select from app.orders o where o.user_id = u.id)
+           and not exists (select from app.referrals f where f.referee_id = u.id)
+         order by u.id offset $1 limit 1",
+    )
+    .bind(skip)
+    .fetch_one(&mut conn)
+    .await
+    .expect("a member without orders");
+    sqlx::query("update app.users set created_at = now() - interval '1 day' where id = $1")
+        .bind(id)
+        .execute(&mut conn)
+        .await
+        .expect("new");
+    stage.server.sign_in(id).await
+}
+
+async fn budget(stage: &Stage, amount_cents: i64) {
+    let body = json!({"amount_cents": amount_cents, "reference": "Bring a friend"});
+    super::stage::keyed(&stage.paula, "/wallet/budgets/AUD/fundings", body)
+        .await
+        .expect(201);
+}
+
+async fn referred(stage: &Stage, referee: &Member) -> String {
+    let body = json!({"referrer_id": stage.mira.id});
+    let made = referee.client.post("/referrals", body).await.expect(201);
+    made.id()
+}
+
+async fn bought(stage: &Stage, buyer: &Member, kind: Uuid, quantity: i32) -> String {
+    let order = stage.order(buyer, &[(kind, quantity)], false).await;
+    let order = order.expect(201).id();
+    stage.pay(buyer, &order, json!({})).await.expect(200);
+    stage.confirm(&order, "4242424242424242").await;
+    stage.server.settled().await;
+    assert_eq!(stage.state(&order).await, "paid");
+    order
+}
+
+async fn state(stage: &Stage, referral: &str) -> String {
+    let path = format!("/referrals/{referral}");
+    let seen = stage.mira.client.get(&path).await.expect(200);
+    seen.json["state"].as_str().expect("a state").to_owned()
+}
+
+#[tokio::test]
+async fn abuse_52_a_reward_is_earned_once_and_goes_back_with_the_purchase() {
+    let stage = Stage::new().await;
+    let kind = stage.tickets("Seat", 4500, 50).await;
+    budget(&stage, 10_000).await;
+    let before = stage.wallet(&stage.mira).await.0;
+    let friend = newcomer(&stage, 0).await;
+    let referral = referred(&stage, &friend).await;
+    // Once per person, nobody thanks themselves, and nobody writes their own reward.
+    let again = json!({"referrer_id": stage.olga.id});
+    friend.client.post("/referrals", again).await.expect(422);
+    let own = json!({"referrer_id": stage.mira.id});
+    stage.mira.client.post("/referrals", own).await.expect(422);
+    let path = format!("/referrals/{referral}");
+    let forged = json!({"state": "rewarded"});
+    let forged = friend.client.patch(&path, "*", forged).await;
+    assert!(
+        [403, 404, 405].contains(&forged.status),
+        "{}",
+        forged.status
+    );
+
+    let order = bought(&stage, &friend, kind, 2).await;
+    assert_eq!(stage.wallet(&stage.mira).await.0, before + REWARD);
+    assert_eq!(state(&stage, &referral).await, "rewarded");
+    // Told again, and a second purchase: nothing more.
+    let wallet = &stage.server.built.app.modules.wallet;
+    let id: Uuid = order.parse().expect("an id");
+    assert!(
+        !wallet
+            .reward_referral(id, Uuid::now_v7())
+            .await
+            .expect("told")
+    );
+    bought(&stage, &friend, kind, 1).await;
+    assert_eq!(stage.wallet(&stage.mira).await.0, before + REWARD);
+
+    // One ticket of two goes back: it was a purchase all the same. The other one: it was none.
+    let tickets = friend.client.get(&format!("/orders/{order}/tickets")).await;
+    let tickets = tickets.expect(200).json;
+    for (n, (expected, left)) in [("rewarded", REWARD), ("revoked", 0)]
+        .into_iter()
+        .enumerate()
+    {
+        let one = json!({"ticket_ids": [tickets["data"][n]["id"]]});
+        let path = format!("/orders/{order}/refunds");
+        super::stage::keyed(&stage.olga, &path, one)
+            .await
+            .expect(201);
+        stage.server.settled().await;
+        stage.stripe.deliver(&stage.server).await;
+        assert_eq!(state(&stage, &referral).await, expected);
+        assert_eq!(stage.wallet(&stage.mira).await.0, before + left);
+    }
+    stage.sound().await;
+}
+
+#[tokio::test]
+async fn w5_what_earns_no_reward() {
+    let stage = Stage::new().await;
+    let kind = stage.tickets("Seat", 4500, 50).await;
+    let cheap = stage.tickets("Stool", 300, 50).await;
+    let before = stage.wallet(&stage.mira).await.0;
+    budget(&stage, 100_000).await;
+
+    // Who was here before, and who bought before they were brought.
+    let old = newcomer(&stage, 0).await;
+    let mut conn = stage.server.superuser().await;
+    sqlx::query("update app.users set created_at = now() - interval '40 days' where id = $1")
+        .bind(old.id)
+        .execute(&mut conn)
+        .await
+        .expect("old");
+    referred(&stage, &old).await;
+    bought(&stage, &old, kind, 1).await;
+    let late = newcomer(&stage, 0).await;
+    bought(&stage, &late, kind, 1).await;
+    referred(&stage, &late).await;
+    bought(&stage, &late, kind, 1).await;
+    // Less than the reward.
+    let small = newcomer(&stage, 0).await;
+    referred(&stage, &small).await;
+    bought(&stage, &small, cheap, 1).await;
+    // With credits.
+    let given = newcomer(&stage, 0).await;
+    referred(&stage, &given).await;
+    stage.credits(&given, 4500).await;
+    let order = stage.order(&given, &[(kind, 1)], true).await;
+    assert_eq!(stage.state(&order.expect(201).id()).await, "paid");
+    stage.server.settled().await;
+    assert_eq!(stage.wallet(&stage.mira).await.0, before);
+    stage.sound().await;
+}
+
+#[tokio::test]
+async fn w5_what_is_spent_of_a_reward_is_not_taken_from_anything_else() {
+    let stage = Stage::new().await;
+    let kind = stage.tickets("Seat", 4500, 50).await;
+    let cheap = stage.tickets("Stool", 400, 50).await;
+    budget(&stage, 10_000).await;
+    let before = stage.wallet(&stage.mira).await.0;
+    assert_eq!(before, 0, "Mira has no credits in AUD");
+    let friend = newcomer(&stage, 0).await;
+    let referral = referred(&stage, &friend).await;
+    let order = bought(&stage, &friend, kind, 1).await;
+    let spent = stage.order(&stage.mira, &[(cheap, 1)], true).await;
+    assert_eq!(stage.state(&spent.expect(201).id()).await, "paid");
+    let path = format!("/orders/{order}/refunds");
+    super::stage::keyed(&stage.olga, &path, json!({}))
+        .await
+        .expect(201);
+    stage.server.settled().await;
+    stage.stripe.deliver(&stage.server).await;
+    assert_eq!(state(&stage, &referral).await, "revoked");
+    assert_eq!(stage.wallet(&stage.mira).await, (0, 0));
+    stage.sound().await;
+}
