@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "51610991eab777c5ae5a724b0e32fb86b3137aacb267725f82b1d9d8bbbdb2c0b9898230504510c91e573dfb044e0713",
+        checksum: "e7a72eeed3c7f7f17dc9a8ad28b14379f3862fbbf3cf7104b6cf7aec36e1c23853fdb966c7408a90f21e01115aacad79",
     },
 ];

@@ -3,6 +3,7 @@
 mod attendees;
 mod bad_days;
 mod bank;
+mod cancelled;
 mod door;
 mod holds;
 mod hosts;

@@ -1,11 +1,15 @@
 //! Disputes: a buyer's bank takes a payment back. While one is open the host's part is with the platform again; it goes
-//! back to the host if the dispute is won, and is lost to both otherwise. Evidence is given at the provider.
+//! back to the host if the dispute is won, and is lost to both otherwise: the order is charged back, and its tickets that
+//! nobody has come in with are void. Evidence is given at the provider.
 
 use super::{
     Payments,
     transfers::{New, left},
 };
-use crate::module::Module;
+use crate::{
+    module::Module,
+    tickets::{Tickets, refund as ticket_refund},
+};
 use gateway::{Dispute, DisputeStatus};
 use kernel::{Cx, Error, Result};
 use money::{Currency, Money, Parts, refund};
@@ -42,10 +46,10 @@ async fn learn(cx: &mut Cx, told: &Dispute) -> Result<bool> {
     // An end stays an end, whatever older news say.
     let id: Option<Uuid> = sqlx::query_scalar(
         "insert into app.disputes as d (state, amount_cents, currency, reason, evidence_due_by, stripe_dispute_id, order_id,
-           transaction_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)
+           transaction_id, closed_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, case when $9 then now() end)
          on conflict (stripe_dispute_id) do update set state = excluded.state, amount_cents = excluded.amount_cents,
-           evidence_due_by = excluded.evidence_due_by
+           evidence_due_by = excluded.evidence_due_by, closed_at = excluded.closed_at
          where d.state not in ('won', 'lost', 'closed') and (d.state, d.amount_cents, d.evidence_due_by)
            is distinct from (excluded.state, excluded.amount_cents, excluded.evidence_due_by)
          returning d.id",
@@ -58,12 +62,19 @@ async fn learn(cx: &mut Cx, told: &Dispute) -> Result<bool> {
     .bind(&told.id)
     .bind(disputed.order)
     .bind(disputed.transaction)
+    .bind(["won", "lost", "closed"].contains(&state))
     .fetch_optional(cx.conn())
     .await?;
     if let Some(id) = id {
         match state {
-            "needs_response" | "under_review" | "lost" => {
+            "needs_response" | "under_review" => {
                 take_back(cx, id, &disputed, told.amount).await?;
+            }
+            "lost" => {
+                take_back(cx, id, &disputed, told.amount).await?;
+                let before = cx.work_as(Tickets::NAME).await?;
+                ticket_refund::charge_back(cx, disputed.order).await?;
+                cx.work_as(before).await?;
             }
             "won" => give_again(cx, id, disputed.order).await?,
             _ => {}

@@ -7,14 +7,17 @@
 use super::{Payments, call, transfers};
 use crate::{module::Module, tickets::refund};
 use chrono::{DateTime, Utc};
-use gateway::{Failure, Gateway, Key, Metadata, NewRefund, Payment, Refund, RefundStatus};
+use gateway::{Failure, Gateway, Key, Metadata, NewRefund, Payment, Refund, RefundStatus, Refusal};
 use kernel::{
-    Cx, Result,
-    jobs::{Event, Outcome, Run},
+    Cx, Error, Result,
+    jobs::{self, Event, Outcome, Run},
 };
 use sqlx::Row;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
+
+/// Banks take weeks; the reconciler looks as well.
+const WHILE_DISPUTED: Duration = Duration::from_secs(6 * 3600);
 
 /// What is to go back to a card.
 struct Owed {
@@ -66,6 +69,12 @@ impl Payments {
         failure: &Failure,
         request: Uuid,
     ) -> Outcome {
+        let is_disputed = |refusal: &Refusal| refusal.code.as_deref() == Some("charge_disputed");
+        if call::refused(failure).is_some_and(is_disputed) {
+            // Nobody's credits: the bank may be giving the buyer the same money. Won, it goes to the card; lost, not at all.
+            let error = Error::new(&crate::problems::PROVIDER_AWAY).because(failure.to_string());
+            return Err(jobs::Failure::retry_in(error, WHILE_DISPUTED));
+        }
         if call::is_stuck(failure) {
             self.take_another_key(refund, request).await?;
         }
