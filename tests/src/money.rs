@@ -1,9 +1,11 @@
 //! Money: what must hold of credits, orders and payments whatever happens, by the number of the requirement or fault.
 
 mod attendees;
+mod audit;
 mod bad_days;
 mod bank;
 mod cancelled;
+mod disputes;
 mod door;
 mod holds;
 mod hosts;
@@ -13,8 +15,9 @@ mod orders;
 mod payments;
 mod sales;
 mod spends;
-mod stage;
+pub mod stage;
 mod stampede;
+mod storm;
 mod subscriptions;
 mod transfers;
 mod waitlist;

@@ -1,6 +1,6 @@
 //! What cities earn of the commission: for each city, currency and month (UTC) what orders have brought, less what refunds
 //! and disputes lost in that month have taken. A month is closed some days after its end and never changes then; a refund that comes later
-//! counts in its own month, which may so be negative.
+//! counts in its own month, which may so be negative. Of sales for cash the platform collects no commission, so there is nothing to share.
 
 use super::Payments;
 use crate::module::Module;
@@ -27,11 +27,12 @@ impl Payments {
                          o.city_share_cents as amount
                        from app.orders o join app.events e on e.id = o.event_id
                        where o.state in ('paid', 'part_refunded', 'refund_pending', 'refunded', 'charged_back')
+                         and o.cash_cents = 0
                          and o.paid_at >= date_trunc('month', now() at time zone 'UTC') at time zone 'UTC' - interval '1 month'
                        union all
                        select e.city_id, r.currency, date_trunc('month', r.settled_at at time zone 'UTC')::date, -r.city_share_cents
                        from app.refunds r join app.orders o on o.id = r.order_id join app.events e on e.id = o.event_id
-                       where r.state = 'succeeded'
+                       where r.state = 'succeeded' and r.cash_cents = 0
                          and r.settled_at >= date_trunc('month', now() at time zone 'UTC') at time zone 'UTC' - interval '1 month'
                        union all
                        select e.city_id, o.currency, date_trunc('month', d.closed_at at time zone 'UTC')::date,

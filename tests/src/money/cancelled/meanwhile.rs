@@ -94,7 +94,8 @@ async fn order_in_the_way(stage: &Stage, kind: Uuid) -> Answer {
             .await
             .expect("committed");
     };
-    let (answer, ()) = tokio::join!(stage.order(&stage.mira, &[(kind, 1)], false), waits);
+    let one = [(kind, 1)];
+    let (answer, ()) = tokio::join!(stage.order(&stage.mira, &one, false), waits);
     answer
 }
 
