@@ -5,7 +5,7 @@
 //! [`gateway::Gateway`]; what a payment buys is the tickets module's.
 //!
 //! `pay` charges an order, `sync` applies what is known of a payment, `refunds` and `transfers` carry out what goes back and
-//! to hosts, `subscriptions` are plans of businesses, `cards`, `connect` and
+//! to hosts (`left` knows what they have), `subscriptions` are plans of businesses, `cards`, `connect` and
 //! `disputes` keep what the provider says of them, `inbox` takes in its events, and
 //! `reconcile` looks after what nobody told. `shares` adds up what cities earn.
 
@@ -15,6 +15,7 @@ mod cards;
 mod connect;
 mod disputes;
 mod inbox;
+mod left;
 mod pay;
 mod reconcile;
 mod refunds;

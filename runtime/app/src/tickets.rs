@@ -137,11 +137,10 @@ impl Module for Tickets {
     }
 
     fn consumers(&self) -> Vec<Consumer> {
-        let consumer = |event| Consumer {
-            event,
+        vec![Consumer {
+            event: "event.cancel",
             job: "tickets.called_off",
-        };
-        vec![consumer("event.cancel"), consumer("event.archive")]
+        }]
     }
 }
 

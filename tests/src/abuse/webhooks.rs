@@ -210,6 +210,7 @@ async fn abuse_68_what_a_payment_says_of_itself_is_not_believed() {
             .fetch_one(&mut conn)
             .await
             .expect("a transaction");
+    stage.stripe.deliver(&stage.server).await;
     // As before the service has answered: then a payment is known by our id in it.
     stage
         .run("update app.transactions set stripe_payment_intent_id = null")

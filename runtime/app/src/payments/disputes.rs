@@ -4,7 +4,8 @@
 
 use super::{
     Payments,
-    transfers::{New, left},
+    left::{Of, left, part},
+    transfers::New,
 };
 use crate::{
     module::Module,
@@ -105,7 +106,12 @@ async fn find(cx: &mut Cx, told: &Dispute) -> Result<Option<Disputed>> {
 /// The host's part of what is disputed comes back from its account, once.
 async fn take_back(cx: &mut Cx, dispute: Uuid, of: &Disputed, amount: i64) -> Result<()> {
     let left = left(cx, of.order).await?;
-    let Some(account) = left.account.as_deref() else {
+    let written: bool =
+        sqlx::query_scalar("select exists (select from app.transfers where dispute_id = $1)")
+            .bind(dispute)
+            .fetch_one(cx.conn())
+            .await?;
+    let Some(account) = left.account.as_deref().filter(|_| !written) else {
         return Ok(());
     };
     let internal = |error: money::Error| Error::internal(error.to_string());
@@ -117,29 +123,28 @@ async fn take_back(cx: &mut Cx, dispute: Uuid, of: &Disputed, amount: i64) -> Re
         city_share: money(0),
     };
     let share = refund::parts(&parts, money(0), money(amount.min(of.amount))).map_err(internal)?;
-    let amount = share.organizer.amount().min(left.with_payment);
-    if amount == 0 {
-        return Ok(());
+    for (source, amount) in left.parts(share.organizer.amount(), Of::Card) {
+        let new = New {
+            kind: "dispute_reversal",
+            amount,
+            currency: &left.currency,
+            account,
+            order: Some(of.order),
+            refund: None,
+            dispute: Some(dispute),
+            city: None,
+            source,
+            key: format!("dispute:{dispute}:reversal:{}", part(source)),
+        };
+        new.put(cx).await?;
     }
-    let new = New {
-        kind: "dispute_reversal",
-        amount,
-        currency: &left.currency,
-        account,
-        order: Some(of.order),
-        refund: None,
-        dispute: Some(dispute),
-        city: None,
-        source: None,
-        key: format!("dispute:{dispute}:reversal"),
-    };
-    new.put(cx).await.map(drop)
+    Ok(())
 }
 
 async fn give_again(cx: &mut Cx, dispute: Uuid, order: Uuid) -> Result<()> {
     let row = sqlx::query(
-        "select amount_cents, currency, stripe_account_id from app.transfers
-         where dispute_id = $1 and kind = 'dispute_reversal' and state <> 'failed'",
+        "select sum(amount_cents)::int8 as amount_cents, currency, stripe_account_id from app.transfers
+         where dispute_id = $1 and kind = 'dispute_reversal' and state <> 'failed' group by 2, 3",
     )
     .bind(dispute)
     .fetch_optional(cx.conn())

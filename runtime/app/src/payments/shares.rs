@@ -42,7 +42,11 @@ impl Payments {
                        where d.state = 'lost' and o.state = 'charged_back'
                          and d.closed_at >= date_trunc('month', now() at time zone 'UTC') at time zone 'UTC' - interval '1 month'
                      ) x
-                     group by 1, 2, 3 having sum(x.amount) <> 0
+                     group by 1, 2, 3
+                     having sum(x.amount) <> 0 or exists (
+                       select from app.revenue_shares k
+                       where k.city_id = x.city_id and k.currency = x.currency and k.period_start = x.month
+                     )
                      on conflict (city_id, currency, period_start) do update set amount_cents = excluded.amount_cents
                      where s.state = 'open' and s.amount_cents <> excluded.amount_cents",
                 )

@@ -6,7 +6,7 @@
 //! every ten minutes ([`Tickets::wind_up_all`]) finds what the first run could not see: an order that was being placed
 //! while the event was cancelled, one whose dispute was won since, one that failed.
 //!
-//! Of an event that was archived without being cancelled only orders that are not paid are left; they are let go of.
+//! An event with orders that hold or have tickets can't be archived, so this is about cancelled ones alone.
 
 mod figures;
 pub mod routes;
@@ -42,7 +42,7 @@ struct Rest {
 }
 
 impl Tickets {
-    /// An event was cancelled or archived.
+    /// An event was cancelled.
     pub(super) async fn called_off(&self, run: Arc<Run>) -> Outcome {
         let event: Event = run.payload()?;
         let mut cx = run.begin().await?;
@@ -189,10 +189,10 @@ fn reason(error: &Error) -> String {
 async fn unfinished(cx: &mut Cx) -> Result<Vec<Uuid>> {
     let found = sqlx::query_scalar(
         "select e.id from app.events e
-         where (e.state = 'cancelled' or e.status = 'archived')
+         where e.state = 'cancelled'
            and exists (
              select from app.orders o
-             where o.event_id = e.id and (o.state = 'pending' or (e.state = 'cancelled' and o.state in ('paid', 'part_refunded')))
+             where o.event_id = e.id and o.state in ('pending', 'paid', 'part_refunded')
                and not exists (select from app.disputes d where d.order_id = o.id and d.state in ('needs_response', 'under_review'))
            )
          order by e.id limit $1",
@@ -204,9 +204,8 @@ async fn unfinished(cx: &mut Cx) -> Result<Vec<Uuid>> {
 async fn orders(cx: &mut Cx, event: Uuid, after: Option<Uuid>) -> Result<Vec<Uuid>> {
     let found = sqlx::query_scalar(
         "select o.id from app.orders o join app.events e on e.id = o.event_id
-         where o.event_id = $1 and ($2::uuid is null or o.id > $2)
-           and ((o.state = 'pending' and (e.state = 'cancelled' or e.status = 'archived'))
-             or (o.state in ('paid', 'part_refunded') and e.state = 'cancelled'))
+         where o.event_id = $1 and e.state = 'cancelled' and o.state in ('pending', 'paid', 'part_refunded')
+           and ($2::uuid is null or o.id > $2)
            and not exists (select from app.disputes d where d.order_id = o.id and d.state in ('needs_response', 'under_review'))
          order by o.id limit $3",
     );

@@ -18,7 +18,7 @@ const KILLS: usize = 10;
 /// In `script/test` some hundred; `T14_ORDERS=5000` for all of them.
 fn orders() -> usize {
     let orders = std::env::var("T14_ORDERS").ok();
-    orders.and_then(|text| text.parse().ok()).unwrap_or(300)
+    orders.and_then(|text| text.parse().ok()).unwrap_or(160)
 }
 
 /// Orders of every kind: by card, by credits, by both, for nothing, and not paid.
