@@ -1036,6 +1036,7 @@ create table app.disputes (
   currency text not null,
   reason text not null,
   evidence_due_by timestamptz,
+  closed_at timestamptz,
   stripe_dispute_id text not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1044,6 +1045,7 @@ create table app.disputes (
 );
 comment on table app.disputes is 'A buyer''s bank takes a payment back, and Stripe asks for evidence. The platform answers it at Stripe.';
 comment on column app.disputes.state is 'It is `closed` if it ended before any money moved.';
+comment on column app.disputes.closed_at is 'When the bank''s decision was learnt.';
 alter table app.disputes owner to culturepass_owner;
 alter table app.disputes enable row level security;
 alter table app.disputes force row level security;
@@ -1480,6 +1482,7 @@ create table app.orders (
   expires_at timestamptz,
   paid_at timestamptz,
   sold_at_door boolean default false not null,
+  refund_failure text,
   idempotency_key text not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1489,6 +1492,7 @@ create table app.orders (
 comment on table app.orders is 'One purchase of tickets to one event. Until it is paid or expires, it holds its tickets back from others.';
 comment on column app.orders.commission_rule_id is 'The rule that the fees came from.';
 comment on column app.orders.wallet_hold_id is 'The credits that are set aside until it is paid.';
+comment on column app.orders.state is 'It is `charged_back` when a dispute is lost and the bank has taken the payment back.';
 comment on column app.orders.subtotal_cents is 'The tickets at their price.';
 comment on column app.orders.discount_cents is 'What the promo code takes off.';
 comment on column app.orders.fee_cents is 'What the buyer pays on top.';
@@ -1504,6 +1508,7 @@ comment on column app.orders.application_fee_cents is 'What of the card payment 
 comment on column app.orders.top_up_cents is 'What the platform adds, because credits were used.';
 comment on column app.orders.expires_at is 'A pending order lets go of its tickets then.';
 comment on column app.orders.sold_at_door is 'By the host''s staff, for cash.';
+comment on column app.orders.refund_failure is 'Why it could not be refunded when its event was cancelled. It is tried again.';
 comment on column app.orders.idempotency_key is 'The key the buyer sent, so that a repeated request buys once.';
 alter table app.orders owner to culturepass_owner;
 alter table app.orders enable row level security;
@@ -2058,6 +2063,7 @@ create table app.tickets (
   buyer_id uuid not null,
   refund_id uuid,
   state text default 'valid' not null,
+  void_reason text,
   code text not null,
   position integer not null,
   paid_cents bigint default 0 not null,
@@ -2070,6 +2076,7 @@ create table app.tickets (
 );
 comment on table app.tickets is 'The right of its holder to enter one event. The signed code is for the holder alone.';
 comment on column app.tickets.refund_id is 'The one it is given back with.';
+comment on column app.tickets.void_reason is 'Why it is void, if nothing was given back for it.';
 comment on column app.tickets.code is 'Signed, shown as a QR code.';
 comment on column app.tickets.position is 'Counts the tickets of an order.';
 comment on column app.tickets.paid_cents is 'What was paid for it, its part of discount and fee included; given back with it.';
@@ -2825,6 +2832,9 @@ alter table app.disputes add constraint disputes_reason_length
 alter table app.disputes add constraint disputes_evidence_due_by_range
   check (evidence_due_by >= '1900-01-01 00:00:00+00'::timestamptz and evidence_due_by < '2201-01-01 00:00:00+00'::timestamptz);
 
+alter table app.disputes add constraint disputes_closed_at_range
+  check (closed_at >= '1900-01-01 00:00:00+00'::timestamptz and closed_at < '2201-01-01 00:00:00+00'::timestamptz);
+
 alter table app.disputes add constraint disputes_stripe_dispute_id_length
   check (sec.is_text(stripe_dispute_id, 1, 255));
 
@@ -3138,7 +3148,7 @@ alter table app.notification_preferences add constraint notification_preferences
   check (sec.is_quiet_hours(quiet_hours));
 
 alter table app.orders add constraint orders_state_choice
-  check (state = any ('{pending,paid,expired,cancelled,refund_pending,refunded,part_refunded}'::text[]));
+  check (state = any ('{pending,paid,expired,cancelled,refund_pending,refunded,part_refunded,charged_back}'::text[]));
 
 alter table app.orders add constraint orders_subtotal_cents_range
   check (subtotal_cents >= 0);
@@ -3193,6 +3203,9 @@ alter table app.orders add constraint orders_expires_at_range
 
 alter table app.orders add constraint orders_paid_at_range
   check (paid_at >= '1900-01-01 00:00:00+00'::timestamptz and paid_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.orders add constraint orders_refund_failure_length
+  check (sec.is_text(refund_failure, 1, 500));
 
 alter table app.orders add constraint orders_idempotency_key_length
   check (sec.is_text(idempotency_key, 16, 255));
@@ -3700,6 +3713,9 @@ alter table app.throttles add constraint throttles_counted_from_range
 
 alter table app.tickets add constraint tickets_state_choice
   check (state = any ('{valid,checked_in,refunded,transferred,void}'::text[]));
+
+alter table app.tickets add constraint tickets_void_reason_choice
+  check (void_reason = any ('{disputed,event_cancelled}'::text[]));
 
 alter table app.tickets add constraint tickets_code_length
   check (sec.is_text(code, 20, 400));
@@ -4674,6 +4690,9 @@ create unique index refunds_stripe_refund_id_key
 
 create unique index refunds_stripe_idempotency_key_key
   on app.refunds (stripe_idempotency_key);
+
+create unique index refunds_order_id_key
+  on app.refunds (order_id) where (reason = 'event_cancelled');
 
 create unique index refunds_promotion_id_key
   on app.refunds (promotion_id) where ((promotion_id is null) is not true);
@@ -9993,6 +10012,7 @@ begin
       'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
       'reason', case when new.reason is not null then jsonb_build_array(null, new.reason) end,
       'evidence_due_by', case when new.evidence_due_by is not null then jsonb_build_array(null, new.evidence_due_by) end,
+      'closed_at', case when new.closed_at is not null then jsonb_build_array(null, new.closed_at) end,
       'stripe_dispute_id', case when new.stripe_dispute_id is not null then jsonb_build_array(null, case when new.stripe_dispute_id is not null then '•' end) end
     ));
   else
@@ -10020,6 +10040,9 @@ begin
     end if;
     if new.evidence_due_by is distinct from old.evidence_due_by then
       v_changed := v_changed || jsonb_build_object('evidence_due_by', jsonb_build_array(old.evidence_due_by, new.evidence_due_by));
+    end if;
+    if new.closed_at is distinct from old.closed_at then
+      v_changed := v_changed || jsonb_build_object('closed_at', jsonb_build_array(old.closed_at, new.closed_at));
     end if;
     if new.stripe_dispute_id is distinct from old.stripe_dispute_id then
       v_changed := v_changed || jsonb_build_object('stripe_dispute_id', jsonb_build_array(case when old.stripe_dispute_id is not null then '•' end, case when new.stripe_dispute_id is not null then '•' end));
@@ -14662,7 +14685,7 @@ $$;
 alter function audit.record_notification_preferences() owner to culturepass_audit;
 revoke execute on function audit.record_notification_preferences() from public;
 
-create function app.order_private(p_id uuid) returns table(commission_rule_id uuid, platform_fee_cents bigint, city_share_cents bigint, organizer_cents bigint, application_fee_cents bigint, top_up_cents bigint, idempotency_key text, _seen bigint)
+create function app.order_private(p_id uuid) returns table(commission_rule_id uuid, platform_fee_cents bigint, city_share_cents bigint, organizer_cents bigint, application_fee_cents bigint, top_up_cents bigint, refund_failure text, idempotency_key text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
 begin
@@ -14673,8 +14696,9 @@ begin
     case when may.r0 then t.organizer_cents end,
     case when may.r0 then t.application_fee_cents end,
     case when may.r0 then t.top_up_cents end,
+    case when may.r0 then t.refund_failure end,
     case when may.r1 then t.idempotency_key end,
-    case when may.r0 then 95::bigint else 0 end + case when may.r1 then 32::bigint else 0 end
+    case when may.r0 then 191::bigint else 0 end + case when may.r1 then 64::bigint else 0 end
   from app.orders t, lateral (
     select
       (sec.seen_event_admin(t.event_id) or sec.is_platform_admin()) as r0,
@@ -14767,6 +14791,7 @@ begin
         or new.fee_paid_by is distinct from old.fee_paid_by
         or new.expires_at is distinct from old.expires_at
         or new.sold_at_door is distinct from old.sold_at_door
+        or new.refund_failure is distinct from old.refund_failure
         or new.idempotency_key is distinct from old.idempotency_key
       ) then
     raise exception 'not written by the module payments' using errcode = '42501';
@@ -14867,6 +14892,7 @@ begin
       'expires_at', case when new.expires_at is not null then jsonb_build_array(null, new.expires_at) end,
       'paid_at', case when new.paid_at is not null then jsonb_build_array(null, new.paid_at) end,
       'sold_at_door', case when new.sold_at_door is not null then jsonb_build_array(null, new.sold_at_door) end,
+      'refund_failure', case when new.refund_failure is not null then jsonb_build_array(null, case when new.refund_failure is not null then '•' end) end,
       'idempotency_key', case when new.idempotency_key is not null then jsonb_build_array(null, case when new.idempotency_key is not null then '•' end) end
     ));
   else
@@ -14945,6 +14971,9 @@ begin
     end if;
     if new.sold_at_door is distinct from old.sold_at_door then
       v_changed := v_changed || jsonb_build_object('sold_at_door', jsonb_build_array(old.sold_at_door, new.sold_at_door));
+    end if;
+    if new.refund_failure is distinct from old.refund_failure then
+      v_changed := v_changed || jsonb_build_object('refund_failure', jsonb_build_array(case when old.refund_failure is not null then '•' end, case when new.refund_failure is not null then '•' end));
     end if;
     if new.idempotency_key is distinct from old.idempotency_key then
       v_changed := v_changed || jsonb_build_object('idempotency_key', jsonb_build_array(case when old.idempotency_key is not null then '•' end, case when new.idempotency_key is not null then '•' end));
@@ -19501,6 +19530,7 @@ begin
       'buyer_id', case when new.buyer_id is not null then jsonb_build_array(null, new.buyer_id) end,
       'refund_id', case when new.refund_id is not null then jsonb_build_array(null, new.refund_id) end,
       'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
+      'void_reason', case when new.void_reason is not null then jsonb_build_array(null, new.void_reason) end,
       'code', case when new.code is not null then jsonb_build_array(null, case when new.code is not null then '•' end) end,
       'position', case when new.position is not null then jsonb_build_array(null, new.position) end,
       'paid_cents', case when new.paid_cents is not null then jsonb_build_array(null, new.paid_cents) end,
@@ -19529,6 +19559,9 @@ begin
     end if;
     if new.state is distinct from old.state then
       v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+    end if;
+    if new.void_reason is distinct from old.void_reason then
+      v_changed := v_changed || jsonb_build_object('void_reason', jsonb_build_array(old.void_reason, new.void_reason));
     end if;
     if new.code is distinct from old.code then
       v_changed := v_changed || jsonb_build_object('code', jsonb_build_array(case when old.code is not null then '•' end, case when new.code is not null then '•' end));
@@ -25638,6 +25671,12 @@ create function app.sell_held_tickets(p_order uuid) returns void
 declare
   v_item record;
 begin
+  if exists (
+    select from app.orders o join app.events e on e.id = o.event_id
+    where o.id = p_order and (e.state in ('draft', 'cancelled') or e.status = 'archived')
+  ) then
+    raise exception 'the event was cancelled meanwhile' using errcode = '40001';
+  end if;
   for v_item in
     select i.ticket_type_id, i.quantity from app.order_items i where i.order_id = p_order order by i.ticket_type_id
   loop
@@ -25690,6 +25729,31 @@ $$;
 alter function app.return_tickets(uuid) owner to culturepass_owner;
 revoke execute on function app.return_tickets(uuid) from public;
 grant execute on function app.return_tickets(uuid) to culturepass_job;
+
+create function app.void_tickets(p_order uuid, p_reason text) returns int
+  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+declare
+  v_type record;
+  v_count int := 0;
+begin
+  for v_type in
+    with voided as (
+      update app.tickets t set state = 'void', void_reason = p_reason
+      where t.order_id = p_order and (t.state = 'valid' or (t.state = 'checked_in' and p_reason <> 'disputed'))
+      returning t.ticket_type_id
+    )
+    select v.ticket_type_id, count(*)::int as quantity from voided v group by 1 order by 1
+  loop
+    update app.ticket_types t set sold = t.sold - v_type.quantity where t.id = v_type.ticket_type_id;
+    perform app.offer_places(v_type.ticket_type_id);
+    v_count := v_count + v_type.quantity;
+  end loop;
+  return v_count;
+end
+$$;
+alter function app.void_tickets(uuid, text) owner to culturepass_owner;
+revoke execute on function app.void_tickets(uuid, text) from public;
+grant execute on function app.void_tickets(uuid, text) to culturepass_job;
 
 create function app.expire_orders(p_limit int) returns setof uuid
   language plpgsql set search_path = '' set app.job = 'tickets' as $$
@@ -26685,6 +26749,10 @@ create view app.ticket_faults with (security_invoker = true) as
   where o.state in ('pending', 'expired', 'cancelled', 'refunded')
     and exists (select from app.tickets k where k.order_id = o.id and k.state in ('valid', 'checked_in'))
   union all
+  select 'let in after the payment was taken back', 'order', o.id
+  from app.orders o
+  where o.state = 'charged_back' and exists (select from app.tickets k where k.order_id = o.id and k.state = 'valid')
+  union all
   select 'owed and not on its way back', 'order', o.id
   from app.orders o
   where o.state = 'refund_pending'
@@ -27114,12 +27182,12 @@ create trigger devices_audit
   for each row execute function audit.record_devices();
 
 create trigger disputes_stamp
-  before update of order_id, promotion_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, stripe_dispute_id on app.disputes
-  for each row when ((new.order_id is distinct from old.order_id or new.promotion_id is distinct from old.promotion_id or new.transaction_id is distinct from old.transaction_id or new.state is distinct from old.state or new.amount_cents is distinct from old.amount_cents or new.currency is distinct from old.currency or new.reason is distinct from old.reason or new.evidence_due_by is distinct from old.evidence_due_by or new.stripe_dispute_id is distinct from old.stripe_dispute_id))
+  before update of order_id, promotion_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, closed_at, stripe_dispute_id on app.disputes
+  for each row when ((new.order_id is distinct from old.order_id or new.promotion_id is distinct from old.promotion_id or new.transaction_id is distinct from old.transaction_id or new.state is distinct from old.state or new.amount_cents is distinct from old.amount_cents or new.currency is distinct from old.currency or new.reason is distinct from old.reason or new.evidence_due_by is distinct from old.evidence_due_by or new.closed_at is distinct from old.closed_at or new.stripe_dispute_id is distinct from old.stripe_dispute_id))
   execute function sec.stamp();
 
 create trigger disputes_audit
-  after insert or update of order_id, promotion_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, stripe_dispute_id on app.disputes
+  after insert or update of order_id, promotion_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, closed_at, stripe_dispute_id on app.disputes
   for each row execute function audit.record_disputes();
 
 create trigger email_tokens_stamp
@@ -27550,12 +27618,12 @@ create trigger notification_preferences_audit
   for each row execute function audit.record_notification_preferences();
 
 create trigger orders_stamp
-  before update of user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, sold_at_door, idempotency_key on app.orders
-  for each row when ((new.user_id is distinct from old.user_id or new.event_id is distinct from old.event_id or new.commission_rule_id is distinct from old.commission_rule_id or new.promo_code_id is distinct from old.promo_code_id or new.wallet_hold_id is distinct from old.wallet_hold_id or new.state is distinct from old.state or new.subtotal_cents is distinct from old.subtotal_cents or new.discount_cents is distinct from old.discount_cents or new.fee_cents is distinct from old.fee_cents or new.amount_cents is distinct from old.amount_cents or new.wallet_cents is distinct from old.wallet_cents or new.card_cents is distinct from old.card_cents or new.cash_cents is distinct from old.cash_cents or new.refunded_cents is distinct from old.refunded_cents or new.refunded_card_cents is distinct from old.refunded_card_cents or new.currency is distinct from old.currency or new.platform_fee_cents is distinct from old.platform_fee_cents or new.city_share_cents is distinct from old.city_share_cents or new.organizer_cents is distinct from old.organizer_cents or new.application_fee_cents is distinct from old.application_fee_cents or new.top_up_cents is distinct from old.top_up_cents or new.fee_paid_by is distinct from old.fee_paid_by or new.expires_at is distinct from old.expires_at or new.paid_at is distinct from old.paid_at or new.sold_at_door is distinct from old.sold_at_door or new.idempotency_key is distinct from old.idempotency_key))
+  before update of user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, sold_at_door, refund_failure, idempotency_key on app.orders
+  for each row when ((new.user_id is distinct from old.user_id or new.event_id is distinct from old.event_id or new.commission_rule_id is distinct from old.commission_rule_id or new.promo_code_id is distinct from old.promo_code_id or new.wallet_hold_id is distinct from old.wallet_hold_id or new.state is distinct from old.state or new.subtotal_cents is distinct from old.subtotal_cents or new.discount_cents is distinct from old.discount_cents or new.fee_cents is distinct from old.fee_cents or new.amount_cents is distinct from old.amount_cents or new.wallet_cents is distinct from old.wallet_cents or new.card_cents is distinct from old.card_cents or new.cash_cents is distinct from old.cash_cents or new.refunded_cents is distinct from old.refunded_cents or new.refunded_card_cents is distinct from old.refunded_card_cents or new.currency is distinct from old.currency or new.platform_fee_cents is distinct from old.platform_fee_cents or new.city_share_cents is distinct from old.city_share_cents or new.organizer_cents is distinct from old.organizer_cents or new.application_fee_cents is distinct from old.application_fee_cents or new.top_up_cents is distinct from old.top_up_cents or new.fee_paid_by is distinct from old.fee_paid_by or new.expires_at is distinct from old.expires_at or new.paid_at is distinct from old.paid_at or new.sold_at_door is distinct from old.sold_at_door or new.refund_failure is distinct from old.refund_failure or new.idempotency_key is distinct from old.idempotency_key))
   execute function sec.stamp();
 
 create trigger orders_module_update
-  before update of user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, sold_at_door, idempotency_key on app.orders
+  before update of user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, sold_at_door, refund_failure, idempotency_key on app.orders
   for each row when (current_user = 'culturepass_job')
   execute function app.orders_module_update();
 
@@ -27570,7 +27638,7 @@ create trigger orders_count_update
   for each statement execute function app.orders_count_update();
 
 create trigger orders_audit
-  after insert or update of user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, sold_at_door, idempotency_key on app.orders
+  after insert or update of user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, sold_at_door, refund_failure, idempotency_key on app.orders
   for each row execute function audit.record_orders();
 
 create trigger order_items_audit
@@ -27998,8 +28066,8 @@ create trigger throttles_stamp
   execute function sec.stamp();
 
 create trigger tickets_stamp
-  before update of order_id, ticket_type_id, event_id, holder_id, buyer_id, refund_id, state, code, position, paid_cents, currency, secret_version on app.tickets
-  for each row when ((new.order_id is distinct from old.order_id or new.ticket_type_id is distinct from old.ticket_type_id or new.event_id is distinct from old.event_id or new.holder_id is distinct from old.holder_id or new.buyer_id is distinct from old.buyer_id or new.refund_id is distinct from old.refund_id or new.state is distinct from old.state or new.code is distinct from old.code or new.position is distinct from old.position or new.paid_cents is distinct from old.paid_cents or new.currency is distinct from old.currency or new.secret_version is distinct from old.secret_version))
+  before update of order_id, ticket_type_id, event_id, holder_id, buyer_id, refund_id, state, void_reason, code, position, paid_cents, currency, secret_version on app.tickets
+  for each row when ((new.order_id is distinct from old.order_id or new.ticket_type_id is distinct from old.ticket_type_id or new.event_id is distinct from old.event_id or new.holder_id is distinct from old.holder_id or new.buyer_id is distinct from old.buyer_id or new.refund_id is distinct from old.refund_id or new.state is distinct from old.state or new.void_reason is distinct from old.void_reason or new.code is distinct from old.code or new.position is distinct from old.position or new.paid_cents is distinct from old.paid_cents or new.currency is distinct from old.currency or new.secret_version is distinct from old.secret_version))
   execute function sec.stamp();
 
 create trigger tickets_count_insert
@@ -28013,7 +28081,7 @@ create trigger tickets_count_update
   for each statement execute function app.tickets_count_update();
 
 create trigger tickets_audit
-  after insert or update of order_id, ticket_type_id, event_id, holder_id, buyer_id, refund_id, state, code, position, paid_cents, currency, secret_version on app.tickets
+  after insert or update of order_id, ticket_type_id, event_id, holder_id, buyer_id, refund_id, state, void_reason, code, position, paid_cents, currency, secret_version on app.tickets
   for each row execute function audit.record_tickets();
 
 create trigger ticket_transfers_stamp
@@ -31560,11 +31628,11 @@ grant select on app.devices to culturepass_authz;
 grant select on app.devices to culturepass_counter;
 grant update (status, archived_from, archived_with, session_id) on app.devices to culturepass_counter;
 
-grant select (id, order_id, promotion_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, version, created_at, updated_at) on app.disputes to culturepass_app;
+grant select (id, order_id, promotion_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, closed_at, version, created_at, updated_at) on app.disputes to culturepass_app;
 
 grant select on app.disputes to culturepass_job;
-grant insert (id, order_id, promotion_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, stripe_dispute_id) on app.disputes to culturepass_job;
-grant update (order_id, promotion_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, stripe_dispute_id) on app.disputes to culturepass_job;
+grant insert (id, order_id, promotion_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, closed_at, stripe_dispute_id) on app.disputes to culturepass_job;
+grant update (order_id, promotion_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, closed_at, stripe_dispute_id) on app.disputes to culturepass_job;
 
 grant select on app.disputes to culturepass_authz;
 
@@ -31746,8 +31814,8 @@ grant update (status, archived_from, archived_with) on app.notification_preferen
 grant select (id, user_id, event_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, fee_paid_by, expires_at, paid_at, sold_at_door, version, created_at, updated_at) on app.orders to culturepass_app;
 
 grant select on app.orders to culturepass_job;
-grant insert (id, user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, sold_at_door, idempotency_key) on app.orders to culturepass_job;
-grant update (user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, sold_at_door, idempotency_key) on app.orders to culturepass_job;
+grant insert (id, user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, sold_at_door, refund_failure, idempotency_key) on app.orders to culturepass_job;
+grant update (user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, sold_at_door, refund_failure, idempotency_key) on app.orders to culturepass_job;
 
 grant select on app.orders to culturepass_authz;
 
@@ -31977,11 +32045,11 @@ grant select on app.throttles to culturepass_authz;
 
 grant select on app.throttles to culturepass_counter;
 
-grant select (id, order_id, ticket_type_id, event_id, holder_id, buyer_id, refund_id, state, position, paid_cents, currency, secret_version, version, created_at, updated_at) on app.tickets to culturepass_app;
+grant select (id, order_id, ticket_type_id, event_id, holder_id, buyer_id, refund_id, state, void_reason, position, paid_cents, currency, secret_version, version, created_at, updated_at) on app.tickets to culturepass_app;
 
 grant select on app.tickets to culturepass_job;
-grant insert (id, order_id, ticket_type_id, event_id, holder_id, buyer_id, refund_id, state, code, position, paid_cents, currency, secret_version) on app.tickets to culturepass_job;
-grant update (order_id, ticket_type_id, event_id, holder_id, buyer_id, refund_id, state, code, position, paid_cents, currency, secret_version) on app.tickets to culturepass_job;
+grant insert (id, order_id, ticket_type_id, event_id, holder_id, buyer_id, refund_id, state, void_reason, code, position, paid_cents, currency, secret_version) on app.tickets to culturepass_job;
+grant update (order_id, ticket_type_id, event_id, holder_id, buyer_id, refund_id, state, void_reason, code, position, paid_cents, currency, secret_version) on app.tickets to culturepass_job;
 
 grant select on app.tickets to culturepass_authz;
 

@@ -1257,6 +1257,8 @@ drop function app.waitlist_position();
 
 drop function app.expire_orders(int);
 
+drop function app.void_tickets(uuid,text);
+
 drop function app.return_tickets(uuid);
 
 drop function app.release_tickets(uuid);

@@ -18,6 +18,8 @@ pub struct Dispute {
     pub currency: String,
     pub reason: String,
     pub evidence_due_by: Option<DateTime<Utc>>,
+    /// When the bank's decision was learnt.
+    pub closed_at: Option<DateTime<Utc>>,
     #[entity(private)]
     pub stripe_dispute_id: Option<String>,
     pub order_id: Option<Uuid>,
@@ -36,8 +38,8 @@ pub mod constraint {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.state, t.amount_cents, t.currency, t.reason, t.evidence_due_by, p.stripe_dispute_id, t.order_id,
-    t.promotion_id, t.transaction_id, t.version, t.created_at, t.updated_at, p._seen"
+    "t.id, t.state, t.amount_cents, t.currency, t.reason, t.evidence_due_by, t.closed_at, p.stripe_dispute_id,
+    t.order_id, t.promotion_id, t.transaction_id, t.version, t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip] pub static IS_PLATFORM: Rule = Holds("platformAdmin");
@@ -53,8 +55,8 @@ pub static DISPUTE: Resource = Resource {
         from app.disputes as t left join lateral app.dispute_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), "
         from (
-          select t.id, t.state, t.amount_cents, t.currency, t.reason, t.evidence_due_by, t.order_id, t.promotion_id,
-          t.transaction_id, t.version, t.created_at, t.updated_at
+          select t.id, t.state, t.amount_cents, t.currency, t.reason, t.evidence_due_by, t.closed_at, t.order_id,
+          t.promotion_id, t.transaction_id, t.version, t.created_at, t.updated_at
           from app.disputes as t"),
         list_end: ") as t left join lateral app.dispute_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.disputes as t left join lateral app.dispute_private(t.id) p on true where t.id = any($1)"),

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "d81d5a2fdb46b6b9734ac2dda0f63daabdcdb58e518684c097a5d721bd7620893cf7d7aac719ff63be28483c577322c5",
+        checksum: "8f0b370ec06e21dd6de80ae09f29694adea46b20a5b56123337e362007a7202b405beae18787b106fc7ef1235eecc283",
     },
 ];

@@ -6,7 +6,7 @@ use macros::{Choice, Entity};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Choice)]
 #[rustfmt::skip]
-pub enum OrderState { Pending, Paid, Expired, Cancelled, RefundPending, Refunded, PartRefunded }
+pub enum OrderState { Pending, Paid, Expired, Cancelled, RefundPending, Refunded, PartRefunded, ChargedBack }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Choice)]
 #[rustfmt::skip]
@@ -16,6 +16,7 @@ pub enum OrderFeePaidBy { Buyer, Organizer }
 #[derive(Debug, Clone, Entity)]
 pub struct Order {
     pub id: Uuid,
+    /// It is `charged_back` when a dispute is lost and the bank has taken the payment back.
     pub state: OrderState,
     /// The tickets at their price.
     pub subtotal_cents: i64,
@@ -56,6 +57,9 @@ pub struct Order {
     pub paid_at: Option<DateTime<Utc>>,
     /// By the host's staff, for cash.
     pub sold_at_door: bool,
+    /// Why it could not be refunded when its event was cancelled. It is tried again.
+    #[entity(private)]
+    pub refund_failure: Option<String>,
     /// The key the buyer sent, so that a repeated request buys once.
     #[entity(private)]
     pub idempotency_key: Option<String>,
@@ -84,8 +88,8 @@ macro_rules! columns { () => {
     "t.id, t.state, t.subtotal_cents, t.discount_cents, t.fee_cents, t.amount_cents, t.wallet_cents, t.card_cents,
     t.cash_cents, t.refunded_cents, t.refunded_card_cents, t.currency, p.platform_fee_cents, p.city_share_cents,
     p.organizer_cents, p.application_fee_cents, p.top_up_cents, t.fee_paid_by, t.expires_at, t.paid_at,
-    t.sold_at_door, p.idempotency_key, t.user_id, t.event_id, p.commission_rule_id, t.promo_code_id,
-    t.wallet_hold_id, t.version, t.created_at, t.updated_at, p._seen"
+    t.sold_at_door, p.refund_failure, p.idempotency_key, t.user_id, t.event_id, p.commission_rule_id,
+    t.promo_code_id, t.wallet_hold_id, t.version, t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip] pub static IS_BUYER: Rule = MeIs("user_id");

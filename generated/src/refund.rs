@@ -56,6 +56,7 @@ pub struct Refund {
 pub mod constraint {
     pub const STRIPE_REFUND_ID_KEY: &str = "refunds_stripe_refund_id_key";
     pub const STRIPE_IDEMPOTENCY_KEY_KEY: &str = "refunds_stripe_idempotency_key_key";
+    pub const ORDER_ID_KEY: &str = "refunds_order_id_key";
     pub const PROMOTION_ID_KEY: &str = "refunds_promotion_id_key";
 }
 

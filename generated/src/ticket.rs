@@ -8,11 +8,17 @@ use macros::{Choice, Entity};
 #[rustfmt::skip]
 pub enum TicketState { Valid, CheckedIn, Refunded, Transferred, Void }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Choice)]
+#[rustfmt::skip]
+pub enum TicketVoidReason { Disputed, EventCancelled }
+
 /// The right of its holder to enter one event. The signed code is for the holder alone.
 #[derive(Debug, Clone, Entity)]
 pub struct Ticket {
     pub id: Uuid,
     pub state: TicketState,
+    /// Why it is void, if nothing was given back for it.
+    pub void_reason: Option<TicketVoidReason>,
     /// Signed, shown as a QR code.
     #[entity(private)]
     pub code: Option<String>,
@@ -44,8 +50,9 @@ pub mod constraint {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.state, p.code, t.position, t.paid_cents, t.currency, t.secret_version, t.order_id, t.ticket_type_id,
-    t.event_id, t.holder_id, t.buyer_id, t.refund_id, t.version, t.created_at, t.updated_at, p._seen"
+    "t.id, t.state, t.void_reason, p.code, t.position, t.paid_cents, t.currency, t.secret_version, t.order_id,
+    t.ticket_type_id, t.event_id, t.holder_id, t.buyer_id, t.refund_id, t.version, t.created_at, t.updated_at,
+    p._seen"
 } }
 
 #[rustfmt::skip] pub static IS_HOLDER_ONLY: Rule = MeIs("holder_id");
@@ -61,8 +68,8 @@ pub static TICKET: Resource = Resource {
         from app.tickets as t left join lateral app.ticket_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), "
         from (
-          select t.id, t.state, t.position, t.paid_cents, t.currency, t.secret_version, t.order_id, t.ticket_type_id,
-          t.event_id, t.holder_id, t.buyer_id, t.refund_id, t.version, t.created_at, t.updated_at
+          select t.id, t.state, t.void_reason, t.position, t.paid_cents, t.currency, t.secret_version, t.order_id,
+          t.ticket_type_id, t.event_id, t.holder_id, t.buyer_id, t.refund_id, t.version, t.created_at, t.updated_at
           from app.tickets as t"),
         list_end: ") as t left join lateral app.ticket_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.tickets as t left join lateral app.ticket_private(t.id) p on true where t.id = any($1)"),

@@ -161,12 +161,19 @@ alter function app.hold_tickets(uuid) owner to <app>_owner;
 revoke execute on function app.hold_tickets(uuid) from public;
 grant execute on function app.hold_tickets(uuid) to <app>_job;
 
--- What was held back is sold.
+-- What was held back is sold. Its tickets have been counted for the event, whose row is ours until the transaction ends:
+-- whether it was cancelled meanwhile is final. If so, the transaction is to run again, and sees it from the beginning.
 create function app.sell_held_tickets(p_order uuid) returns void
   language plpgsql set search_path = '' set app.job = 'tickets' as $$
 declare
   v_item record;
 begin
+  if exists (
+    select from app.orders o join app.events e on e.id = o.event_id
+    where o.id = p_order and (e.state in ('draft', 'cancelled') or e.status = 'archived')
+  ) then
+    raise exception 'the event was cancelled meanwhile' using errcode = '40001';
+  end if;
   for v_item in
     select i.ticket_type_id, i.quantity from app.order_items i where i.order_id = p_order order by i.ticket_type_id
   loop
@@ -221,6 +228,33 @@ $$;
 alter function app.return_tickets(uuid) owner to <app>_owner;
 revoke execute on function app.return_tickets(uuid) from public;
 grant execute on function app.return_tickets(uuid) to <app>_job;
+
+-- Makes the tickets of an order void, without money: what the bank has taken back is not let in any more, what cost nothing
+-- goes with its event. Who has come in with a disputed ticket has come in. How many.
+create function app.void_tickets(p_order uuid, p_reason text) returns int
+  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+declare
+  v_type record;
+  v_count int := 0;
+begin
+  for v_type in
+    with voided as (
+      update app.tickets t set state = 'void', void_reason = p_reason
+      where t.order_id = p_order and (t.state = 'valid' or (t.state = 'checked_in' and p_reason <> 'disputed'))
+      returning t.ticket_type_id
+    )
+    select v.ticket_type_id, count(*)::int as quantity from voided v group by 1 order by 1
+  loop
+    update app.ticket_types t set sold = t.sold - v_type.quantity where t.id = v_type.ticket_type_id;
+    perform app.offer_places(v_type.ticket_type_id);
+    v_count := v_count + v_type.quantity;
+  end loop;
+  return v_count;
+end
+$$;
+alter function app.void_tickets(uuid, text) owner to <app>_owner;
+revoke execute on function app.void_tickets(uuid, text) from public;
+grant execute on function app.void_tickets(uuid, text) to <app>_job;
 
 -- Lets go of orders that were not paid in time: credits and tickets are free again. Those that somebody is paying for
 -- at this moment are left to them. Their ids.
@@ -326,6 +360,10 @@ create view app.ticket_faults with (security_invoker = true) as
   from app.orders o
   where o.state in ('pending', 'expired', 'cancelled', 'refunded')
     and exists (select from app.tickets k where k.order_id = o.id and k.state in ('valid', 'checked_in'))
+  union all
+  select 'let in after the payment was taken back', 'order', o.id
+  from app.orders o
+  where o.state = 'charged_back' and exists (select from app.tickets k where k.order_id = o.id and k.state = 'valid')
   union all
   select 'owed and not on its way back', 'order', o.id
   from app.orders o

@@ -1,9 +1,12 @@
 //! Money: what must hold of credits, orders and payments whatever happens, by the number of the requirement or fault.
 
 mod attendees;
+mod audit;
 mod bad_days;
 mod bank;
+mod cancelled;
 mod cities;
+mod disputes;
 mod door;
 mod holds;
 mod hosts;
@@ -15,8 +18,9 @@ mod promotions;
 mod referrals;
 mod sales;
 mod spends;
-mod stage;
+pub mod stage;
 mod stampede;
+mod storm;
 mod subscriptions;
 mod transfers;
 mod waitlist;

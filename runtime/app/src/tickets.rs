@@ -6,6 +6,7 @@
 
 mod attendees;
 mod bodies;
+mod cancelled;
 mod cart;
 pub mod code;
 mod door;
@@ -28,7 +29,7 @@ use kernel::{
     config::BodyLimit,
     cursor::CursorKey,
     http::ConfigError,
-    jobs::{CatchUp, Job, Periodic, Schedule},
+    jobs::{CatchUp, Consumer, Job, Periodic, Schedule},
 };
 use settings::Settings;
 use settle::Settled;
@@ -74,6 +75,7 @@ impl Module for Tickets {
     fn routes(&self, _: &Router) -> Router {
         routes::router(self.clone())
             .merge(attendees::routes::router(self.clone()))
+            .merge(cancelled::routes::router(self.clone()))
             .merge(offline::routes::router(self.clone()))
             .merge(sales::router(self.clone()))
             .merge(transfers::routes::router(self.clone()))
@@ -83,6 +85,7 @@ impl Module for Tickets {
     fn document() -> OpenApi {
         let mut document = routes::document();
         document.merge(attendees::routes::document());
+        document.merge(cancelled::routes::document());
         document.merge(offline::routes::document());
         document.merge(sales::document());
         document.merge(transfers::routes::document());
@@ -98,21 +101,25 @@ impl Module for Tickets {
     }
 
     fn jobs(&self) -> Vec<Job> {
-        let [orders, transfers, waitlist] = [self.clone(), self.clone(), self.clone()];
-        vec![
-            Job::new("tickets.expire", move |_| {
-                let tickets = orders.clone();
-                async move { Ok(tickets.expire().await.map(drop)?) }
-            }),
-            Job::new("tickets.expire_transfers", move |_| {
-                let tickets = transfers.clone();
-                async move { Ok(tickets.expire_transfers().await.map(drop)?) }
-            }),
-            Job::new("tickets.waitlist", move |_| {
-                let tickets = waitlist.clone();
-                async move { Ok(tickets.serve_waitlist().await.map(drop)?) }
-            }),
-        ]
+        macro_rules! jobs {
+            ($($name:literal: |$tickets:ident, $run:pat_param| $work:expr,)+) => {
+                vec![$({
+                    let tickets = self.clone();
+                    Job::new($name, move |$run| {
+                        let $tickets = tickets.clone();
+                        async move { $work }
+                    })
+                },)+]
+            };
+        }
+        jobs! {
+            "tickets.expire": |tickets, _| Ok(tickets.expire().await.map(drop)?),
+            "tickets.expire_transfers": |tickets, _| Ok(tickets.expire_transfers().await.map(drop)?),
+            "tickets.waitlist": |tickets, _| Ok(tickets.serve_waitlist().await.map(drop)?),
+            "tickets.called_off": |tickets, run| tickets.called_off(run).await,
+            "tickets.wind_up": |tickets, run| tickets.wind_up(run).await,
+            "tickets.wind_up_all": |tickets, _| Ok(tickets.wind_up_all().await.map(drop)?),
+        }
     }
 
     fn periodic(&self) -> Vec<Periodic> {
@@ -125,7 +132,15 @@ impl Module for Tickets {
             every("tickets.expire", 15),
             every("tickets.expire_transfers", 60),
             every("tickets.waitlist", 15),
+            every("tickets.wind_up_all", 600),
         ]
+    }
+
+    fn consumers(&self) -> Vec<Consumer> {
+        vec![Consumer {
+            event: "event.cancel",
+            job: "tickets.called_off",
+        }]
     }
 }
 

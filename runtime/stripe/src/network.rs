@@ -7,8 +7,8 @@ use crate::{
 use reqwest::header::HeaderValue;
 use std::time::Duration;
 
-/// A page of 100 large events stays well below.
-const LARGEST_BODY: usize = 32 << 20;
+/// A page of 100 large events stays below. Whoever answers with more is not what it should be.
+const LARGEST_BODY: usize = 8 << 20;
 
 /// Shorter than the servers keep theirs, so that a request seldom meets a connection that is just being closed.
 const IDLE: Duration = Duration::from_secs(50);

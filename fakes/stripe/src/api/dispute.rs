@@ -133,6 +133,13 @@ fn is_open(dispute: &Value) -> bool {
     )
 }
 
+/// Whether the last dispute about a charge was won.
+pub fn is_won(world: &World, charge: &str) -> bool {
+    let mut all = world.all("disputes");
+    all.rfind(|dispute| dispute.str("charge") == charge)
+        .is_some_and(|dispute| dispute.str("status") == "won")
+}
+
 /// The bank has decided.
 pub fn close(world: &mut World, id: &str, won: bool) -> Result<()> {
     let dispute = world.object(id).clone();

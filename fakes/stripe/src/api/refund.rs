@@ -1,6 +1,6 @@
 //! Refunds, and what they take back from a destination and from the platform's fee.
 
-use super::{application_fee, capture::share, payment_method, transfer};
+use super::{application_fee, capture::share, dispute, payment_method, transfer};
 use crate::{
     card::Behaviour,
     error::{ApiError, Result},
@@ -29,7 +29,7 @@ pub fn create(world: &mut World, call: &Call) -> Result<Value> {
     let reverse = params.flag("reverse_transfer")?.unwrap_or_default();
     let refund_fee = params.flag("refund_application_fee")?.unwrap_or_default();
     let charge = charge_of(world, call)?;
-    let amount = refundable(&charge, given)?;
+    let amount = refundable(world, &charge, given)?;
     let parts = Parts::of(world, &charge, amount, reverse, refund_fee)?;
     let mut metadata = json!({});
     params.metadata(&mut metadata)?;
@@ -88,13 +88,14 @@ fn charge_of(world: &World, call: &Call) -> Result<Value> {
 }
 
 /// How much goes back, if it can.
-fn refundable(charge: &Value, given: Option<i64>) -> Result<i64> {
+fn refundable(world: &World, charge: &Value, given: Option<i64>) -> Result<i64> {
     let id = charge.str("id");
     if !charge.is("captured") {
         let message = format!("Charge {id} is not captured; cancel its PaymentIntent instead.");
         return Err(ApiError::invalid("charge_not_refundable", message));
     }
-    if charge.is("disputed") {
+    // It stays `disputed` after the bank has decided; money that was won back can be refunded.
+    if charge.is("disputed") && !dispute::is_won(world, id) {
         let message = format!("Charge {id} has been charged back; cannot issue a refund.");
         return Err(ApiError::invalid("charge_disputed", message));
     }

@@ -194,7 +194,8 @@ pub async fn begin(cx: &mut Cx, of: Of, payer: Uuid) -> Result<Command> {
 async fn of_order(cx: &mut Cx, order: Uuid) -> Result<Terms> {
     let row = sqlx::query(
         "select o.state, coalesce(o.expires_at <= now(), false) as is_over, o.card_cents, o.currency, o.user_id, o.event_id,
-           o.organizer_cents, o.application_fee_cents, e.city_id, e.host_type, e.host_id
+           o.organizer_cents, o.application_fee_cents, e.city_id, e.host_type, e.host_id,
+           e.state in ('draft', 'cancelled') or e.status = 'archived' as is_off
          from app.orders o join app.events e on e.id = o.event_id where o.id = $1 for update of o",
     )
     .bind(order)
@@ -202,6 +203,7 @@ async fn of_order(cx: &mut Cx, order: Uuid) -> Result<Terms> {
     .await?;
     match row.try_get::<&str, _>("state")? {
         "pending" if row.try_get("is_over")? => return Err(Error::new(&problems::ORDER_EXPIRED)),
+        "pending" if row.try_get("is_off")? => return Err(Error::new(&problems::NOT_ON_SALE)),
         "pending" => {}
         "expired" => return Err(Error::new(&problems::ORDER_EXPIRED)),
         state => {

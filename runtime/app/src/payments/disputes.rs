@@ -1,13 +1,18 @@
 //! Disputes: a buyer's bank takes a payment back. While one is open the host's part is with the platform again; it goes
-//! back to the host if the dispute is won, and is lost to both otherwise. A featured place is given up at once. Evidence is
-//! given at the provider.
+//! back to the host if the dispute is won, and is lost to both otherwise: the order is charged back, and its tickets that
+//! nobody has come in with are void. A featured place is given up at once. Evidence is given at the provider.
 
 use super::{
     Payments,
     command::Of,
-    transfers::{New, left},
+    left::{self, left, part},
+    transfers::New,
 };
-use crate::{module::Module, promotions};
+use crate::{
+    module::Module,
+    promotions,
+    tickets::{Tickets, refund as ticket_refund},
+};
 use gateway::{Dispute, DisputeStatus};
 use kernel::{Cx, Error, Result};
 use money::{Currency, Money, Parts, refund};
@@ -44,10 +49,10 @@ async fn learn(cx: &mut Cx, told: &Dispute) -> Result<bool> {
     // An end stays an end, whatever older news say.
     let id: Option<Uuid> = sqlx::query_scalar(
         "insert into app.disputes as d (state, amount_cents, currency, reason, evidence_due_by, stripe_dispute_id, order_id,
-           promotion_id, transaction_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+           promotion_id, transaction_id, closed_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, case when $10 then now() end)
          on conflict (stripe_dispute_id) do update set state = excluded.state, amount_cents = excluded.amount_cents,
-           evidence_due_by = excluded.evidence_due_by
+           evidence_due_by = excluded.evidence_due_by, closed_at = excluded.closed_at
          where d.state not in ('won', 'lost', 'closed') and (d.state, d.amount_cents, d.evidence_due_by)
            is distinct from (excluded.state, excluded.amount_cents, excluded.evidence_due_by)
          returning d.id",
@@ -61,17 +66,24 @@ async fn learn(cx: &mut Cx, told: &Dispute) -> Result<bool> {
     .bind(disputed.of.order())
     .bind(disputed.of.promotion())
     .bind(disputed.transaction)
+    .bind(["won", "lost", "closed"].contains(&state))
     .fetch_optional(cx.conn())
     .await?;
     if let Some(id) = id {
         match (state, disputed.of) {
-            ("needs_response" | "under_review" | "lost", Of::Order(order)) => {
+            ("needs_response" | "under_review", Of::Order(order)) => {
                 take_back(cx, id, order, &disputed, told.amount).await?;
             }
+            ("lost", Of::Order(order)) => {
+                take_back(cx, id, order, &disputed, told.amount).await?;
+                let before = cx.work_as(Tickets::NAME).await?;
+                ticket_refund::charge_back(cx, order).await?;
+                cx.work_as(before).await?;
+            }
+            ("won", Of::Order(order)) => give_again(cx, id, order).await?,
             ("needs_response" | "under_review" | "lost", Of::Promotion(promotion)) => {
                 promotions::disputed(cx, promotion).await?;
             }
-            ("won", Of::Order(order)) => give_again(cx, id, order).await?,
             _ => {}
         }
     }
@@ -111,7 +123,12 @@ async fn take_back(
     amount: i64,
 ) -> Result<()> {
     let left = left(cx, order).await?;
-    let Some(account) = left.account.as_deref() else {
+    let written: bool =
+        sqlx::query_scalar("select exists (select from app.transfers where dispute_id = $1)")
+            .bind(dispute)
+            .fetch_one(cx.conn())
+            .await?;
+    let Some(account) = left.account.as_deref().filter(|_| !written) else {
         return Ok(());
     };
     let internal = |error: money::Error| Error::internal(error.to_string());
@@ -123,29 +140,28 @@ async fn take_back(
         city_share: money(0),
     };
     let share = refund::parts(&parts, money(0), money(amount.min(of.amount))).map_err(internal)?;
-    let amount = share.organizer.amount().min(left.with_payment);
-    if amount == 0 {
-        return Ok(());
+    for (source, amount) in left.parts(share.organizer.amount(), left::Of::Card) {
+        let new = New {
+            kind: "dispute_reversal",
+            amount,
+            currency: &left.currency,
+            account,
+            order: Some(order),
+            refund: None,
+            dispute: Some(dispute),
+            city: None,
+            source,
+            key: format!("dispute:{dispute}:reversal:{}", part(source)),
+        };
+        new.put(cx).await?;
     }
-    let new = New {
-        kind: "dispute_reversal",
-        amount,
-        currency: &left.currency,
-        account,
-        order: Some(order),
-        refund: None,
-        dispute: Some(dispute),
-        city: None,
-        source: None,
-        key: format!("dispute:{dispute}:reversal"),
-    };
-    new.put(cx).await.map(drop)
+    Ok(())
 }
 
 async fn give_again(cx: &mut Cx, dispute: Uuid, order: Uuid) -> Result<()> {
     let row = sqlx::query(
-        "select amount_cents, currency, stripe_account_id from app.transfers
-         where dispute_id = $1 and kind = 'dispute_reversal' and state <> 'failed'",
+        "select sum(amount_cents)::int8 as amount_cents, currency, stripe_account_id from app.transfers
+         where dispute_id = $1 and kind = 'dispute_reversal' and state <> 'failed' group by 2, 3",
     )
     .bind(dispute)
     .fetch_optional(cx.conn())

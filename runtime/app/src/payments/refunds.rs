@@ -4,17 +4,20 @@
 //! The provider is asked to do neither of its own proportional roundings: the host gives back exactly the part that the
 //! refund says, by a reversal of its own.
 
-use super::{Payments, call, transfers};
+use super::{Payments, call, left};
 use crate::{module::Module, tickets::refund};
 use chrono::{DateTime, Utc};
-use gateway::{Failure, Gateway, Key, Metadata, NewRefund, Payment, Refund, RefundStatus};
+use gateway::{Failure, Gateway, Key, Metadata, NewRefund, Payment, Refund, RefundStatus, Refusal};
 use kernel::{
-    Cx, Result,
-    jobs::{Event, Outcome, Run},
+    Cx, Error, Result,
+    jobs::{self, Event, Outcome, Run},
 };
 use sqlx::Row;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
+
+/// Banks take weeks; the reconciler looks as well.
+const WHILE_DISPUTED: Duration = Duration::from_secs(6 * 3600);
 
 /// What is to go back to a card.
 struct Owed {
@@ -66,6 +69,14 @@ impl Payments {
         failure: &Failure,
         request: Uuid,
     ) -> Outcome {
+        let is_disputed = |refusal: &Refusal| refusal.code.as_deref() == Some("charge_disputed");
+        if call::refused(failure).is_some_and(is_disputed) {
+            // Nobody's credits: the bank may be giving the buyer the same money. Won, it goes to the card; lost, not at all.
+            // The provider keeps the refusal under its key.
+            self.take_another_key(refund, request).await?;
+            let error = Error::new(&crate::problems::PROVIDER_AWAY).because(failure.to_string());
+            return Err(jobs::Failure::retry_in(error, WHILE_DISPUTED));
+        }
         if call::is_stuck(failure) {
             self.take_another_key(refund, request).await?;
         }
@@ -147,7 +158,7 @@ impl Payments {
     /// The host's part comes back from its account: written down once for a refund.
     async fn give_back_shares(&self, refund: Uuid, request: Uuid) -> Result<()> {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
-            Box::pin(async move { transfers::reverse_for_refund(cx, refund).await })
+            Box::pin(async move { left::reverse_for_refund(cx, refund).await })
         });
         run.await
     }

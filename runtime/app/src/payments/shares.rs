@@ -1,6 +1,7 @@
-//! What cities earn of the commission: for each city, currency and month (UTC) what orders and featured places have brought, less what refunds
-//! of that month have taken. A month is closed some days after its end and never changes then; a refund that comes later
-//! counts in its own month, which may so be negative.
+//! What cities earn of the commission: for each city, currency and month (UTC) what orders and featured places have brought,
+//! less what refunds and disputes lost in that month have taken. A month is closed some days after its end and never changes
+//! then; a refund that comes later counts in its own month, which may so be negative. Of sales for cash the platform collects
+//! no commission, so there is nothing to share.
 
 use super::Payments;
 use crate::module::Module;
@@ -26,7 +27,8 @@ impl Payments {
                        select e.city_id, o.currency, date_trunc('month', o.paid_at at time zone 'UTC')::date as month,
                          o.city_share_cents as amount
                        from app.orders o join app.events e on e.id = o.event_id
-                       where o.state in ('paid', 'part_refunded', 'refund_pending', 'refunded')
+                       where o.state in ('paid', 'part_refunded', 'refund_pending', 'refunded', 'charged_back')
+                         and o.cash_cents = 0
                          and o.paid_at >= date_trunc('month', now() at time zone 'UTC') at time zone 'UTC' - interval '1 month'
                        union all
                        select p.city_id, p.currency, date_trunc('month', p.paid_at at time zone 'UTC')::date, p.city_share_cents
@@ -39,10 +41,21 @@ impl Payments {
                        from app.refunds r
                        left join app.orders o on o.id = r.order_id left join app.events e on e.id = o.event_id
                        left join app.promotions p on p.id = r.promotion_id
-                       where r.state = 'succeeded'
+                       where r.state = 'succeeded' and r.cash_cents = 0
                          and r.settled_at >= date_trunc('month', now() at time zone 'UTC') at time zone 'UTC' - interval '1 month'
+                       union all
+                       select e.city_id, o.currency, date_trunc('month', d.closed_at at time zone 'UTC')::date,
+                         (select coalesce(sum(r.city_share_cents), 0) from app.refunds r where r.order_id = o.id and r.state = 'succeeded')
+                           - o.city_share_cents
+                       from app.disputes d join app.orders o on o.id = d.order_id join app.events e on e.id = o.event_id
+                       where d.state = 'lost' and o.state = 'charged_back'
+                         and d.closed_at >= date_trunc('month', now() at time zone 'UTC') at time zone 'UTC' - interval '1 month'
                      ) x
-                     group by 1, 2, 3 having sum(x.amount) <> 0
+                     group by 1, 2, 3
+                     having sum(x.amount) <> 0 or exists (
+                       select from app.revenue_shares k
+                       where k.city_id = x.city_id and k.currency = x.currency and k.period_start = x.month
+                     )
                      on conflict (city_id, currency, period_start) do update set amount_cents = excluded.amount_cents
                      where s.state = 'open' and s.amount_cents <> excluded.amount_cents",
                 )

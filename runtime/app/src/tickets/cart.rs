@@ -28,6 +28,8 @@ pub struct Event {
     pub city: Uuid,
     chain: Chain,
     on_sale: bool,
+    /// It takes place, also while it is under way.
+    is_on: bool,
 }
 
 struct Kind {
@@ -42,11 +44,11 @@ struct Kind {
     left: i32,
 }
 
-/// Reads and prices. At the door everything is on sale, nobody has a limit, and no credits are used.
+/// Reads and prices. At the door every type is on sale as long as the event takes place, nobody has a limit, and no credits are used.
 pub async fn load(cx: &mut Cx, buyer: &Member, cart: &Cart, at_door: bool) -> Result<Priced> {
     cx.require(&EVENT, "read", cart.event_id).await?;
     let event = event(cx, cart.event_id).await?;
-    if !event.on_sale && !at_door {
+    if !event.is_on || !event.on_sale && !at_door {
         return Err(Error::new(&problems::NOT_ON_SALE));
     }
     let kinds = kinds(cx, buyer, cart).await?;
@@ -127,7 +129,7 @@ async fn can_be_paid(cx: &mut Cx, event: &Event) -> Result<bool> {
 async fn event(cx: &mut Cx, id: Uuid) -> Result<Event> {
     let row = sqlx::query(
         "select e.city_id, c.country_id, e.host_type, e.host_id,
-           e.state = 'published' and e.status = 'active' and e.ends_at > now() as on_sale
+           e.state = 'published' and e.status = 'active' as is_on, e.ends_at > now() as on_sale
          from app.events e join app.cities c on c.id = e.city_id where e.id = $1",
     )
     .bind(id)
@@ -145,6 +147,7 @@ async fn event(cx: &mut Cx, id: Uuid) -> Result<Event> {
         id,
         city,
         on_sale: row.try_get("on_sale")?,
+        is_on: row.try_get("is_on")?,
         chain: Chain {
             event: Some(id),
             host: Some(Host {

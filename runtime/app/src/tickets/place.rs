@@ -92,7 +92,10 @@ impl Tickets {
         };
         if rest == 0 {
             let settled = settle::settle(cx, &self.keys, order.id).await?;
-            debug_assert!(matches!(settled, Settled::Paid));
+            if settled != Settled::Paid {
+                // Cancelled between the price and here.
+                return Err(Error::new(&problems::NOT_ON_SALE));
+            }
         }
         shown(cx, order.id).await
     }

@@ -2,7 +2,7 @@
 //!
 //! Called in the transaction that learns of the payment, as often as it is told. An order whose time is over has let go
 //! of its tickets: it takes what is left, and where that is not enough, a refund is written down, which the payments
-//! module carries out.
+//! module carries out. So is it where the event does not take place any more, whenever the money comes.
 
 use super::code::{Claims, Keys};
 use crate::wallet::ledger::{self, Entry};
@@ -17,7 +17,7 @@ pub enum Settled {
     Paid,
     /// It was before; nothing happened now.
     Before,
-    /// There were not enough tickets left: this refund is to be carried out.
+    /// There were not enough tickets left, or there is no event any more: this refund is to be carried out.
     Owed(Uuid),
 }
 
@@ -25,6 +25,10 @@ struct Order {
     id: Uuid,
     state: String,
     is_over: bool,
+    /// The event does not take place, and never will as it is.
+    is_off: bool,
+    /// Tickets to it could be bought now.
+    is_on: bool,
     user: Uuid,
     event: Uuid,
     currency: String,
@@ -39,20 +43,22 @@ struct Order {
 pub async fn settle(cx: &mut Cx, keys: &Keys, order: Uuid) -> Result<Settled> {
     let order = lock(cx, order).await?;
     let late = match order.state.as_str() {
-        "pending" if !order.is_over => false,
+        "pending" if !order.is_over && !order.is_off => false,
         "pending" => {
             // Nothing has swept it up yet; it is over all the same. Whoever takes tickets waits for the event first.
             sqlx::query("select app.wait_for_event($1)")
                 .bind(order.event)
                 .execute(cx.conn())
                 .await?;
-            let_go(cx, &order, "expired").await?;
+            let state = if order.is_off { "cancelled" } else { "expired" };
+            let_go(cx, &order, state).await?;
             true
         }
         "expired" | "cancelled" => true,
         _ => return Ok(Settled::Before),
     };
-    if late && !take_again(cx, &order).await? {
+    // Late, it is as if it were ordered now.
+    if late && !(order.is_on && take_again(cx, &order).await?) {
         return owe(cx, &order).await;
     }
     take_credits(cx, &order, late).await?;
@@ -82,9 +88,11 @@ pub async fn cancel(cx: &mut Cx, order: Uuid) -> Result<bool> {
 
 async fn lock(cx: &mut Cx, order: Uuid) -> Result<Order> {
     let row = sqlx::query(
-        "select state, coalesce(expires_at <= now(), false) as is_over, user_id, event_id, currency, amount_cents, wallet_cents,
-           card_cents, cash_cents, application_fee_cents, wallet_hold_id
-         from app.orders where id = $1 for update",
+        "select o.state, coalesce(o.expires_at <= now(), false) as is_over, o.user_id, o.event_id, o.currency, o.amount_cents,
+           o.wallet_cents, o.card_cents, o.cash_cents, o.application_fee_cents, o.wallet_hold_id,
+           e.state in ('draft', 'cancelled') or e.status = 'archived' as is_off,
+           e.state = 'published' and e.status = 'active' and e.ends_at > now() as is_on
+         from app.orders o join app.events e on e.id = o.event_id where o.id = $1 for update of o",
     )
     .bind(order)
     .fetch_optional(cx.conn())
@@ -94,6 +102,8 @@ async fn lock(cx: &mut Cx, order: Uuid) -> Result<Order> {
         id: order,
         state: row.try_get("state")?,
         is_over: row.try_get("is_over")?,
+        is_off: row.try_get("is_off")?,
+        is_on: row.try_get("is_on")?,
         user: row.try_get("user_id")?,
         event: row.try_get("event_id")?,
         currency: row.try_get("currency")?,
@@ -255,13 +265,18 @@ async fn owe(cx: &mut Cx, order: &Order) -> Result<Settled> {
     sqlx::query(
         "insert into app.refunds (id, order_id, amount_cents, card_cents, organizer_cents, platform_fee_cents, currency, reason,
            stripe_idempotency_key)
-         values ($1, $2, $3, $3, $3::int8 - $4::int8, $4, $5, 'sold_out_meanwhile', $6)",
+         values ($1, $2, $3, $3, $3::int8 - $4::int8, $4, $5, $6, $7)",
     )
     .bind(refund)
     .bind(order.id)
     .bind(order.card)
     .bind(order.application_fee)
     .bind(&order.currency)
+    .bind(match (order.is_off, order.is_on) {
+        (true, _) => "event_cancelled",
+        (false, true) => "sold_out_meanwhile",
+        (false, false) => "other",
+    })
     .bind(format!("refund:{refund}"))
     .execute(cx.conn())
     .await?;

@@ -77,7 +77,7 @@ impl Tickets {
         Ok(all)
     }
 
-    /// Nobody waits for an event that is over.
+    /// Nobody waits for an event that is over or cancelled.
     async fn dismiss(&self) -> Result<()> {
         loop {
             let run = self.db.run(Self::NAME, None, Uuid::now_v7(), |cx| {
@@ -85,7 +85,7 @@ impl Tickets {
                     let done = sqlx::query(
                         "update app.waitlist_entries w set state = 'expired' from (
                            select d.id from app.waitlist_entries d join app.events e on e.id = d.event_id
-                           where d.state = 'waiting' and e.ends_at <= now() limit $1 for update of d skip locked
+                           where d.state = 'waiting' and (e.ends_at <= now() or e.state = 'cancelled') limit $1 for update of d skip locked
                          ) due where w.id = due.id",
                     )
                     .bind(AT_ONCE)

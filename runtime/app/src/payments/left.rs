@@ -1,0 +1,139 @@
+//! What a host's account has got of an order and not given back, by where it came from: whatever comes back is taken back
+//! of one of these, which the provider wants to be told.
+
+use super::transfers::New;
+use kernel::{Cx, Result};
+use sqlx::Row;
+use uuid::Uuid;
+
+pub struct Left {
+    pub account: Option<String>,
+    pub currency: String,
+    sources: Vec<Source>,
+}
+
+/// Where money of the host's account came from.
+struct Source {
+    /// None: with the payment itself.
+    transfer: Option<Uuid>,
+    amount: i64,
+    /// Credits paid for it, not the card.
+    of_credits: bool,
+}
+
+/// Of which money something is taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// The card's alone: a bank takes back no credits.
+    Card,
+    All,
+}
+
+impl Left {
+    /// So much of it, or all there is: how much of which source.
+    pub fn parts(&self, amount: i64, of: Of) -> Vec<(Option<Uuid>, i64)> {
+        let mut wanted = amount;
+        let mut parts = Vec::new();
+        let fits = |source: &&Source| of == Of::All || !source.of_credits;
+        for source in self.sources.iter().filter(fits) {
+            let part = wanted.min(source.amount);
+            if part > 0 {
+                parts.push((source.transfer, part));
+                wanted -= part;
+            }
+        }
+        parts
+    }
+}
+
+/// The order's row stays locked: what is written down for it counts.
+pub async fn left(cx: &mut Cx, order: Uuid) -> Result<Left> {
+    let row = sqlx::query(
+        "select o.currency, t.stripe_account_id as paid_to,
+           (case when t.stripe_account_id is null then 0 else t.amount_cents - t.application_fee_cents end
+             - coalesce((select sum(y.amount_cents) from app.transfers y where y.order_id = o.id and y.source_id is null
+                 and y.kind in ('refund_reversal', 'dispute_reversal') and y.state <> 'failed'), 0))::int8 as with_payment
+         from app.orders o
+         left join app.transactions t on t.order_id = o.id and t.status in ('succeeded', 'part_refunded', 'refunded')
+         where o.id = $1 for update of o",
+    )
+    .bind(order)
+    .fetch_one(cx.conn())
+    .await?;
+    let mut account: Option<String> = row.try_get("paid_to")?;
+    let mut sources = vec![Source {
+        transfer: None,
+        amount: row.try_get("with_payment")?,
+        of_credits: false,
+    }];
+    // What a dispute that was won has given again, then what credits have paid.
+    let sent = sqlx::query(
+        "select u.id, u.kind, u.stripe_account_id, (u.amount_cents - coalesce((select sum(y.amount_cents) from app.transfers y
+             where y.source_id = u.id and y.state <> 'failed'), 0))::int8 as amount
+         from app.transfers u
+         where u.order_id = $1 and u.kind in ('dispute_return', 'top_up') and u.state <> 'failed'
+         order by u.kind, u.id",
+    )
+    .bind(order)
+    .fetch_all(cx.conn())
+    .await?;
+    for row in &sent {
+        sources.push(Source {
+            transfer: Some(row.try_get("id")?),
+            amount: row.try_get("amount")?,
+            of_credits: row.try_get::<&str, _>("kind")? == "top_up",
+        });
+        if account.is_none() {
+            account = Some(row.try_get("stripe_account_id")?);
+        }
+    }
+    Ok(Left {
+        account,
+        currency: row.try_get("currency")?,
+        sources,
+    })
+}
+
+/// The host's part of a refund, first out of what went with the payment. Once for a refund.
+pub async fn reverse_for_refund(cx: &mut Cx, refund: Uuid) -> Result<()> {
+    let row: Option<(Uuid, i64)> = sqlx::query_as(
+        "select order_id, organizer_cents from app.refunds
+         where id = $1 and order_id is not null and cash_cents = 0 and organizer_cents > 0 and state <> 'failed'",
+    )
+    .bind(refund)
+    .fetch_optional(cx.conn())
+    .await?;
+    let Some((order, organizer)) = row else {
+        return Ok(());
+    };
+    let left = left(cx, order).await?;
+    let written: bool =
+        sqlx::query_scalar("select exists (select from app.transfers where refund_id = $1)")
+            .bind(refund)
+            .fetch_one(cx.conn())
+            .await?;
+    let Some(account) = left.account.as_deref().filter(|_| !written) else {
+        return Ok(());
+    };
+    for (source, amount) in left.parts(organizer, Of::All) {
+        let new = New {
+            kind: "refund_reversal",
+            amount,
+            currency: &left.currency,
+            account,
+            order: Some(order),
+            refund: Some(refund),
+            dispute: None,
+            city: None,
+            source,
+            key: format!("reversal:{refund}:{}", part(source)),
+        };
+        new.put(cx).await?;
+    }
+    Ok(())
+}
+
+/// A source as a part of a key.
+pub fn part(source: Option<Uuid>) -> String {
+    source.map_or_else(|| "payment".to_owned(), |source| source.to_string())
+}

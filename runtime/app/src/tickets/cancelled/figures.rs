@@ -1,0 +1,129 @@
+//! How far the refunds of a cancelled event have come: added up from its orders and refunds, nothing is kept beside them.
+
+use kernel::{Cx, Result};
+use serde::Serialize;
+use sqlx::Row;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// Orders that are named one by one.
+const NAMED: i64 = 50;
+
+/// What has become of the orders of a cancelled event. `orders` is the sum of the six counts below it.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "object", rename = "cancellation")]
+#[schema(example = json!({"object": "cancellation", "event_id": "0199e005-7f50-7e55-820c-639f580d23cc", "is_done": false,
+    "orders": 300, "refunded": 240, "voided": 30, "pending": 25, "left": 2, "disputed": 1, "failed": 2,
+    "currencies": [{"currency": "AUD", "refunded_cents": 1080000, "pending_cents": 112500}],
+    "failures": [{"order_id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8", "reason": "wallet-frozen: The wallet is being checked"}]}))]
+pub struct Cancellation {
+    pub event_id: Uuid,
+    /// Nothing is left, on its way, or failed. Disputes may be open.
+    pub is_done: bool,
+    /// Those that have got tickets, that wait for their payment, or whose payment came too late.
+    pub orders: i64,
+    /// All of their money is back.
+    pub refunded: i64,
+    /// They cost nothing: their tickets are void.
+    pub voided: i64,
+    /// Their tickets are void, and money is on its way back to the card.
+    pub pending: i64,
+    /// Not come to yet.
+    pub left: i64,
+    /// The buyer's bank decides, or has taken the payment back.
+    pub disputed: i64,
+    /// They could not be refunded, and are tried again; `failures` says why.
+    pub failed: i64,
+    pub currencies: Vec<CancellationAmounts>,
+    /// Of `failed`, the first 50.
+    pub failures: Vec<CancellationFailure>,
+}
+
+/// Refunds in one currency, whatever they were made for.
+#[derive(Serialize, ToSchema)]
+pub struct CancellationAmounts {
+    pub currency: String,
+    /// What is back.
+    pub refunded_cents: i64,
+    /// What is on its way.
+    pub pending_cents: i64,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct CancellationFailure {
+    pub order_id: Uuid,
+    pub reason: String,
+}
+
+pub async fn add_up(cx: &mut Cx, event: Uuid) -> Result<Cancellation> {
+    let row = sqlx::query(
+        "select count(*) filter (where x.fate = 'refunded') as refunded, count(*) filter (where x.fate = 'voided') as voided,
+           count(*) filter (where x.fate = 'pending') as pending, count(*) filter (where x.fate = 'left') as left_over,
+           count(*) filter (where x.fate = 'disputed') as disputed, count(*) filter (where x.fate = 'failed') as failed
+         from (
+           select case
+               when o.state = 'refunded' then 'refunded'
+               when o.state = 'cancelled' and exists (select from app.tickets k where k.order_id = o.id) then 'voided'
+               when o.state = 'refund_pending' then 'pending'
+               when o.state = 'charged_back' then 'disputed'
+               when o.state not in ('pending', 'paid', 'part_refunded') then 'never_paid'
+               when exists (select from app.disputes d where d.order_id = o.id and d.state in ('needs_response', 'under_review'))
+                 then 'disputed'
+               when o.refund_failure is not null then 'failed'
+               else 'left'
+             end as fate
+           from app.orders o where o.event_id = $1
+         ) x",
+    )
+    .bind(event)
+    .fetch_one(cx.conn())
+    .await?;
+    let count = |name: &str| -> Result<i64> { Ok(row.try_get(name)?) };
+    let (refunded, voided, pending) = (count("refunded")?, count("voided")?, count("pending")?);
+    let (left, disputed, failed) = (count("left_over")?, count("disputed")?, count("failed")?);
+    Ok(Cancellation {
+        event_id: event,
+        is_done: pending + left + failed == 0,
+        orders: refunded + voided + pending + left + disputed + failed,
+        refunded,
+        voided,
+        pending,
+        left,
+        disputed,
+        failed,
+        currencies: currencies(cx, event).await?,
+        failures: failures(cx, event).await?,
+    })
+}
+
+async fn currencies(cx: &mut Cx, event: Uuid) -> Result<Vec<CancellationAmounts>> {
+    let rows: Vec<(String, i64, i64)> = sqlx::query_as(
+        "select r.currency, coalesce(sum(r.amount_cents) filter (where r.state = 'succeeded'), 0)::int8,
+           coalesce(sum(r.amount_cents) filter (where r.state = 'pending'), 0)::int8
+         from app.refunds r join app.orders o on o.id = r.order_id where o.event_id = $1 group by 1 order by 1",
+    )
+    .bind(event)
+    .fetch_all(cx.conn())
+    .await?;
+    let amounts = |(currency, refunded_cents, pending_cents)| CancellationAmounts {
+        currency,
+        refunded_cents,
+        pending_cents,
+    };
+    Ok(rows.into_iter().map(amounts).collect())
+}
+
+async fn failures(cx: &mut Cx, event: Uuid) -> Result<Vec<CancellationFailure>> {
+    let rows: Vec<(Uuid, String)> = sqlx::query_as(
+        "select o.id, o.refund_failure from app.orders o
+         where o.event_id = $1 and o.state in ('pending', 'paid', 'part_refunded') and o.refund_failure is not null
+           and not exists (select from app.disputes d where d.order_id = o.id and d.state in ('needs_response', 'under_review'))
+         order by o.id limit $2",
+    )
+    .bind(event)
+    .bind(NAMED)
+    .fetch_all(cx.conn())
+    .await?;
+    let failure = |(order_id, reason)| CancellationFailure { order_id, reason };
+    Ok(rows.into_iter().map(failure).collect())
+}

@@ -1,0 +1,75 @@
+//! HTTP around cancelled events; cancelling itself is a generated route.
+
+use super::{
+    super::Tickets,
+    figures::{self, Cancellation},
+};
+use crate::module::{Module, id};
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::header,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use generated::event::EVENT;
+use kernel::{Error, Member, Result, openapi::Objects, problems};
+use utoipa::{OpenApi, openapi};
+
+pub fn router(tickets: Tickets) -> Router {
+    Router::new()
+        .route("/events/{id}/cancellation", get(cancellation))
+        .with_state(tickets)
+}
+
+static OBJECTS: Objects = Objects(&[("Cancellation", "cancellation")]);
+
+#[derive(OpenApi)]
+#[openapi(paths(cancellation), modifiers(&OBJECTS))]
+struct Document;
+
+pub fn document() -> openapi::OpenApi {
+    Document::openapi()
+}
+
+/// How far the refunds of a cancelled event have come
+///
+/// Cancelling an event gives back every order by itself: to the card and the wallet, as it was paid; what was paid in
+/// cash, the host pays back in hand. For those who run the event.
+#[utoipa::path(get, path = "/events/{id}/cancellation", operation_id = "getCancellation", tag = "Orders",
+    security(("bearer" = [])), params(("id" = Uuid, Path, description = "Of the event")),
+    responses(
+        (status = 200, description = "The figures", body = Cancellation),
+        (status = 403, description = "The caller does not run the event"),
+        (status = 404, description = "There is no such event, or the caller may not see it"),
+        (status = 409, description = "The event is not cancelled")))]
+async fn cancellation(
+    State(tickets): State<Tickets>,
+    caller: Member,
+    Path(path): Path<String>,
+) -> Result<Response> {
+    let event = id(&path)?;
+    let run = tickets
+        .db
+        .run(Tickets::NAME, Some(&caller), caller.request_id, move |cx| {
+            Box::pin(async move {
+                cx.require(&EVENT, "read", event).await?;
+                if !cx.holds(&EVENT, "staff", event).await? {
+                    return Err(Error::forbidden());
+                }
+                let state: String =
+                    sqlx::query_scalar("select state from app.events where id = $1")
+                        .bind(event)
+                        .fetch_one(cx.conn())
+                        .await?;
+                if state != "cancelled" {
+                    let detail =
+                        format!("It is {state}; only of a cancelled event everything goes back.");
+                    return Err(Error::new(&problems::STATE).detail(detail));
+                }
+                figures::add_up(cx, event).await
+            })
+        });
+    let figures = run.await?;
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(figures)).into_response())
+}

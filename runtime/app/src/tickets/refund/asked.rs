@@ -1,0 +1,135 @@
+//! Refunds that somebody asks for: which tickets, and who may.
+
+use super::{
+    super::{
+        Tickets,
+        bodies::{AskedRefund, GiveBack, Target},
+    },
+    Order, Why, lock, write_down,
+};
+use crate::{module::Module, problems};
+use generated::{event::EVENT, order::ORDER};
+use kernel::{Cx, Error, Member, Result};
+use sqlx::{Row, postgres::PgRow};
+use uuid::Uuid;
+
+impl Tickets {
+    /// Asked for by the buyer, in time, or by whoever runs the event.
+    pub async fn give_back(
+        &self,
+        caller: &Member,
+        order: Uuid,
+        body: GiveBack,
+    ) -> Result<AskedRefund> {
+        let run = self.db.run(Self::NAME, Some(caller), caller.request_id, {
+            let caller = caller.clone();
+            move |cx| {
+                let (caller, body) = (caller.clone(), body.clone());
+                Box::pin(async move {
+                    cx.require(&ORDER, "read", order).await?;
+                    let order = lock(cx, order).await?;
+                    let runs = cx.holds(&EVENT, "staff", order.event).await?;
+                    let wanted = body.ticket_ids.as_ref().map(|ids| ids.0.as_slice());
+                    let held_by = (!runs).then_some(order.user);
+                    let tickets = tickets(cx, &order, wanted, held_by).await?;
+                    allowed(&order, &caller, runs, &tickets)?;
+                    let why = Why {
+                        reason: "requested",
+                        note: body.note.as_deref().filter(|_| runs),
+                        to: body.to.unwrap_or(Target::Source),
+                        by: Some(caller.id()),
+                    };
+                    let ids: Vec<Uuid> = tickets.iter().map(|ticket| ticket.id).collect();
+                    let amount = tickets.iter().map(|ticket| ticket.paid).sum();
+                    write_down(cx, &order, &ids, amount, why).await
+                })
+            }
+        });
+        run.await
+    }
+}
+
+struct Ticket {
+    id: Uuid,
+    paid: i64,
+    is_checked_in: bool,
+    in_time: bool,
+    /// Somebody else holds it than the buyer.
+    changed_hands: bool,
+}
+
+/// Those that are asked for, or else all that are left; `held_by` the buyer, where the buyer asks.
+async fn tickets(
+    cx: &mut Cx,
+    order: &Order,
+    wanted: Option<&[Uuid]>,
+    held_by: Option<Uuid>,
+) -> Result<Vec<Ticket>> {
+    let rows = sqlx::query(
+        "select k.id, k.paid_cents, k.state = 'checked_in' as is_checked_in, k.holder_id <> k.buyer_id as changed_hands,
+           coalesce(t.refundable_until > now(), false) as in_time
+         from app.tickets k join app.ticket_types t on t.id = k.ticket_type_id
+         where k.order_id = $1 and k.state in ('valid', 'checked_in')
+           and (k.id = any ($2) or ($2::uuid[] is null and ($3::uuid is null or k.holder_id = $3)))
+         order by k.id for update of k",
+    )
+    .bind(order.id)
+    .bind(wanted)
+    .bind(held_by)
+    .fetch_all(cx.conn())
+    .await?;
+    let tickets: Vec<Ticket> = rows.iter().map(ticket).collect::<Result<_>>()?;
+    let unknown = |id: &Uuid| !tickets.iter().any(|ticket| ticket.id == *id);
+    let missing = wanted
+        .unwrap_or_default()
+        .iter()
+        .enumerate()
+        .filter(|(_, id)| unknown(id));
+    let error = missing.fold(None, |error: Option<Error>, (n, _)| {
+        let error = error.unwrap_or_else(|| Error::new(&kernel::problems::REFERENCE));
+        let detail = "is no ticket of this order that can be given back";
+        let pointer = format!("/ticket_ids/{n}");
+        Some(error.item(kernel::problem::Item::body(pointer, "reference", detail)))
+    });
+    match error {
+        Some(error) => Err(error),
+        None if tickets.is_empty() => Err(Error::new(&problems::REFUND_EXCEEDS)
+            .detail("No ticket of this order is left to be given back.")),
+        None => Ok(tickets),
+    }
+}
+
+fn ticket(row: &PgRow) -> Result<Ticket> {
+    Ok(Ticket {
+        id: row.try_get("id")?,
+        paid: row.try_get("paid_cents")?,
+        is_checked_in: row.try_get("is_checked_in")?,
+        in_time: row.try_get("in_time")?,
+        changed_hands: row.try_get("changed_hands")?,
+    })
+}
+
+/// Buyers give back in time what they hold and nobody has come in with; those who run the event decide otherwise.
+fn allowed(order: &Order, caller: &Member, runs: bool, tickets: &[Ticket]) -> Result<()> {
+    if runs {
+        return Ok(());
+    }
+    if order.user != caller.id() {
+        return Err(Error::forbidden());
+    }
+    let state = |detail| Err(Error::new(&kernel::problems::STATE).detail(detail));
+    if tickets.iter().any(|ticket| ticket.changed_hands) {
+        return state(
+            "Somebody else holds one of these tickets by now; ask the organiser, or have it handed back first.",
+        );
+    }
+    if tickets.iter().any(|ticket| ticket.is_checked_in) {
+        return state("Somebody has come in with one of these tickets; ask the organiser.");
+    }
+    if tickets.iter().any(|ticket| !ticket.in_time) {
+        return state(
+            "The time in which these tickets can be given back is over; ask the organiser.",
+        );
+    }
+    Ok(())
+}

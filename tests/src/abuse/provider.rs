@@ -1,0 +1,206 @@
+//! Case 69: a payment service that answers with too much, with nonsense, never, or with the way to somebody else.
+
+use crate::money::stage::Stage;
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use fake_stripe::fault::{Fault, Kind};
+use gateway::{Currency, Failure, Gateway, Key, NewPayment};
+use serde_json::json;
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+use stripe_gateway::{Settings, StripeGateway};
+use tokio::net::TcpListener;
+
+/// More than any answer may be.
+const TOO_MUCH: usize = 10 << 20;
+
+const ATTEMPTS: u32 = 3;
+
+/// What a service of bad manners does.
+#[derive(Clone, Copy, Debug)]
+enum Manner {
+    TooMuch,
+    Garbage,
+    HalfJson,
+    WrongShape,
+    Error,
+    Silence,
+    Redirect(u16),
+    /// As the control.
+    Good,
+}
+
+#[derive(Clone)]
+struct Service {
+    manner: Manner,
+    calls: Arc<AtomicU32>,
+    keys: Arc<Mutex<Vec<String>>>,
+    elsewhere: String,
+}
+
+async fn answer(State(service): State<Service>, headers: axum::http::HeaderMap) -> Response {
+    service.calls.fetch_add(1, SeqCst);
+    let key = headers
+        .get("idempotency-key")
+        .and_then(|key| key.to_str().ok());
+    service
+        .keys
+        .lock()
+        .expect("keys")
+        .push(key.unwrap_or_default().to_owned());
+    let json = |text: String| ([(header::CONTENT_TYPE, "application/json")], text).into_response();
+    match service.manner {
+        Manner::TooMuch => json(format!("{{\"id\": \"{}\"}}", "x".repeat(TOO_MUCH))),
+        Manner::Garbage => "<html>What?</html>".into_response(),
+        Manner::HalfJson => json("{\"id\": \"pi_1\", \"obj".to_owned()),
+        Manner::WrongShape => json("{\"id\": [], \"object\": \"teapot\"}".to_owned()),
+        Manner::Error => (StatusCode::BAD_GATEWAY, "<html>").into_response(),
+        Manner::Silence => std::future::pending().await,
+        Manner::Redirect(status) => {
+            let status = StatusCode::from_u16(status).expect("a status");
+            (status, [(header::LOCATION, service.elsewhere)]).into_response()
+        }
+        Manner::Good => json(
+            "{\"object\": \"balance\", \"available\": [], \"pending\": [], \"livemode\": false}"
+                .to_owned(),
+        ),
+    }
+}
+
+/// Counts calls, and where it is.
+async fn serve(manner: Manner, elsewhere: String) -> (Service, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let base = format!("http://{}", listener.local_addr().expect("an address"));
+    let service = Service {
+        manner,
+        calls: Arc::default(),
+        keys: Arc::default(),
+        elsewhere,
+    };
+    let router = Router::new().fallback(answer).with_state(service.clone());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (service, base)
+}
+
+fn gateway(base: &str) -> StripeGateway {
+    let mut settings = Settings::new(
+        "sk_test_manners".to_owned().into(),
+        base.parse().expect("a URL"),
+    );
+    settings.attempts = ATTEMPTS;
+    settings.attempt_timeout = Duration::from_millis(400);
+    settings.total_timeout = Duration::from_secs(20);
+    (settings.first_pause, settings.longest_pause) =
+        (Duration::from_millis(1), Duration::from_millis(5));
+    StripeGateway::new(settings).expect("a client")
+}
+
+#[tokio::test]
+async fn abuse_69_answers_of_bad_manners_are_bounded_and_never_taken_for_one() {
+    let (elsewhere, other) = serve(Manner::Good, String::new()).await;
+    let manners = [
+        Manner::TooMuch,
+        Manner::Garbage,
+        Manner::HalfJson,
+        Manner::WrongShape,
+        Manner::Error,
+        Manner::Silence,
+        Manner::Redirect(301),
+        Manner::Redirect(302),
+        Manner::Redirect(307),
+        Manner::Redirect(308),
+    ];
+    for manner in manners {
+        let (service, base) = serve(manner, format!("{other}/v1/payment_intents")).await;
+        let key = Key::new("of-one-payment").expect("a key");
+        let new = NewPayment::new(4_500, Currency::new("aud").expect("a currency"));
+        let begun = Instant::now();
+        let failure = gateway(&base)
+            .create_payment(&key, &new)
+            .await
+            .expect_err("no payment");
+        // Whether it was made is not known; that it was refused is never concluded.
+        assert!(
+            !matches!(failure, Failure::Definite(_)),
+            "{manner:?}: {failure:?}"
+        );
+        // The bound of the settings; how fast it was is nobody's business here.
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "{manner:?} hangs"
+        );
+        let calls = service.calls.load(SeqCst);
+        assert!((1..=ATTEMPTS).contains(&calls), "{manner:?}: {calls} calls");
+        let keys = service.keys.lock().expect("keys").clone();
+        assert!(keys.iter().all(|key| key == "of-one-payment"), "{keys:?}");
+    }
+    assert_eq!(
+        elsewhere.calls.load(SeqCst),
+        0,
+        "whoever was pointed to has seen the secret key"
+    );
+    // The control: the same client takes a good answer.
+    gateway(&other).balance(None).await.expect("a balance");
+}
+
+/// Buyers are told that it is not known, the order waits, and everything else goes on.
+#[tokio::test]
+async fn abuse_69_a_service_of_bad_manners_holds_nobody_up() {
+    let stage = Stage::new().await;
+    let kind = stage.tickets("Seat", 4_500, 10).await;
+    let card = stage.saved(&stage.mira, "4242424242424242").await;
+    let order = stage
+        .order(&stage.mira, &[(kind, 1)], false)
+        .await
+        .expect(201)
+        .id();
+    for manner in [Kind::Malformed, Kind::Stall { seconds: 30 }, Kind::Away] {
+        stage.stripe.fake.add_fault(Fault::new(manner));
+        let body = json!({"payment_method_id": card});
+        // More at once than there are connections to the database.
+        let all = (0..8).map(|_| stage.pay(&stage.mira, &order, body.clone()));
+        let path = format!("/orders/{order}");
+        let (answers, shown) = tokio::join!(
+            futures_util::future::join_all(all),
+            stage.mira.client.get(&path),
+        );
+        shown.expect(200);
+        for answer in answers {
+            assert_eq!(answer.status, 503, "{manner:?}: {}", answer.text);
+            assert_eq!(answer.problem(), "payment-provider-unavailable");
+            assert!(answer.header("retry-after").is_some());
+        }
+        assert_eq!(stage.state(&order).await, "pending");
+        stage.stripe.fake.clear_faults();
+    }
+    let before = stage.stripe.fake.all("charges").len();
+    stage.stripe.deliver(&stage.server).await;
+    stage
+        .payments()
+        .reconcile_all(uuid::Uuid::now_v7())
+        .await
+        .expect("a run");
+    if stage.state(&order).await == "pending" {
+        let body = json!({"payment_method_id": card});
+        stage.pay(&stage.mira, &order, body).await.expect(200);
+    }
+    assert_eq!(stage.state(&order).await, "paid");
+    assert!(stage.stripe.fake.all("charges").len() <= before + 1);
+    assert_eq!(
+        stage
+            .number("select count(*) from app.transactions where status = 'succeeded'")
+            .await,
+        1
+    );
+    stage.stripe.deliver(&stage.server).await;
+    stage.books_agree().await;
+}

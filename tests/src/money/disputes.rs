@@ -1,0 +1,276 @@
+//! P7: what a dispute does to the order it is about: while it is open, when it is won, and when it is lost.
+
+use super::stage::{Stage, keyed};
+use fake_stripe::fault::{Fault, Kind};
+use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
+use uuid::Uuid;
+
+impl Stage {
+    /// The buyer's bank asks for the money back.
+    async fn disputed(&self, order: &str) -> String {
+        let payment = self.payment_of(order).await;
+        let dispute = self.stripe.fake.dispute(&payment, "fraudulent", false);
+        self.stripe.deliver(&self.server).await;
+        dispute.expect("a dispute")["id"]
+            .as_str()
+            .expect("an id")
+            .to_owned()
+    }
+
+    async fn decided(&self, dispute: &str, won: bool) {
+        self.stripe
+            .fake
+            .close_dispute(dispute, won)
+            .expect("a dispute");
+        self.stripe.deliver(&self.server).await;
+    }
+
+    async fn tickets_of(&self, order: &str) -> Vec<String> {
+        let text = format!(
+            "select id::text from app.tickets where order_id = '{order}' order by position"
+        );
+        sqlx::query_scalar(AssertSqlSafe(text))
+            .fetch_all(&mut self.server.superuser().await)
+            .await
+            .expect("tickets")
+    }
+
+    async fn door(&self, ticket: &str) -> Value {
+        let shown = self.mira.client.get(&format!("/tickets/{ticket}")).await;
+        let code = shown.expect(200).json["code"].clone();
+        let scan = json!({"code": code, "event_id": self.event, "nonce": Uuid::now_v7()});
+        let told = self.olga.client.post("/check-ins", scan).await;
+        told.expect(200).json["result"].clone()
+    }
+
+    /// What Melbourne has earned.
+    async fn city_share(&self) -> i64 {
+        let payments = self.payments();
+        payments.accrue_shares(Uuid::now_v7()).await.expect("a run");
+        self.number("select coalesce(sum(amount_cents), 0)::int8 from app.revenue_shares where currency = 'AUD'").await
+    }
+}
+
+#[tokio::test]
+async fn p7_a_lost_dispute_takes_the_tickets_that_nobody_has_come_in_with() {
+    let stage = Stage::new().await;
+    let vera = stage.server.member("vera_who_waits").await;
+    let kind = stage.tickets("Seat", 4_500, 2).await;
+    stage.run("delete from app.revenue_shares").await;
+    let earned = stage.city_share().await;
+    let card = stage.saved(&stage.mira, "4242424242424242").await;
+    let order = stage.bought_by_card(&stage.mira, &card, &[(kind, 2)]).await;
+    let tickets = stage.tickets_of(&order).await;
+    let (used, unused) = (&tickets[0], &tickets[1]);
+    assert_eq!(stage.door(used).await, "ok");
+    let body = json!({"event_id": stage.event, "ticket_type_id": kind});
+    let entry = vera
+        .client
+        .post("/waitlist-entries", body)
+        .await
+        .expect(201)
+        .id();
+    let offer = json!({"to_id": vera.id});
+    let offers = format!("/tickets/{unused}/transfers");
+    let offered = stage
+        .mira
+        .client
+        .post(&offers, offer.clone())
+        .await
+        .expect(201)
+        .id();
+
+    let dispute = stage.disputed(&order).await;
+    // Nobody knows who is right: the ticket stays where it is, and so does the money.
+    let accept = format!("/ticket-transfers/{offered}/accept");
+    vera.client.act(&accept).await.expect(409);
+    let refunds = format!("/orders/{order}/refunds");
+    for (who, body) in [
+        (&stage.mira, json!({"ticket_ids": [unused]})),
+        (&stage.olga, json!({"to": "wallet"})),
+    ] {
+        let refused = keyed(who, &refunds, body).await.expect(409);
+        assert_eq!(refused.problem(), "invalid-state");
+    }
+    assert_eq!(stage.state(&order).await, "paid");
+
+    stage.decided(&dispute, false).await;
+    assert_eq!(stage.state(&order).await, "charged_back");
+    let of = async |ticket: &str| {
+        let shown = stage.mira.client.get(&format!("/tickets/{ticket}")).await;
+        let shown = shown.expect(200).json;
+        (shown["state"].clone(), shown["void_reason"].clone())
+    };
+    assert_eq!(of(used).await, (json!("checked_in"), Value::Null));
+    assert_eq!(of(unused).await, (json!("void"), json!("disputed")));
+    assert_eq!(stage.door(unused).await, "void");
+    let ended = stage
+        .mira
+        .client
+        .get(&format!("/ticket-transfers/{offered}"))
+        .await;
+    assert_eq!(ended.expect(200).json["state"], "expired");
+    // What came free is for who waits.
+    let place = vera
+        .client
+        .get(&format!("/waitlist-entries/{entry}/place"))
+        .await;
+    assert_eq!(place.expect(200).json["state"], "offered");
+    assert_eq!(stage.stock(kind).await, (1, 1));
+    for who in [&stage.mira, &stage.olga] {
+        let refused = keyed(who, &refunds, json!({})).await.expect(409);
+        assert_eq!(refused.problem(), "invalid-state");
+    }
+    stage.mira.client.post(&offers, offer).await.expect(409);
+    // Neither host nor city has anything of it.
+    assert_eq!(stage.host_has(), 0);
+    assert_eq!(stage.city_share().await, earned);
+    stage.books_agree().await;
+
+    // Told again, nothing happens again.
+    for event in stage.stripe.fake.all("events") {
+        let _ = stage
+            .stripe
+            .fake
+            .resend(event["id"].as_str().expect("an id"));
+    }
+    stage.stripe.deliver(&stage.server).await;
+    assert_eq!(stage.stock(kind).await, (1, 1));
+    stage.books_agree().await;
+    // The view notices a ticket that was left.
+    stage
+        .run(format!(
+            "update app.tickets set state = 'valid', void_reason = null where id = '{unused}'"
+        ))
+        .await;
+    let found = super::all_faults(&mut stage.server.superuser().await).await;
+    let fault = format!("let in after the payment was taken back order {order}");
+    assert!(found.contains(&fault), "{found:?}");
+}
+
+#[tokio::test]
+async fn p7_after_a_dispute_that_is_won_all_is_as_before() {
+    let stage = Stage::new().await;
+    let kind = stage.tickets("Seat", 4_500, 5).await;
+    let card = stage.saved(&stage.mira, "4242424242424242").await;
+    let order = stage.bought_by_card(&stage.mira, &card, &[(kind, 2)]).await;
+    let dispute = stage.disputed(&order).await;
+    let refunds = format!("/orders/{order}/refunds");
+    keyed(&stage.mira, &refunds, json!({})).await.expect(409);
+    // It is the open dispute that refuses.
+    stage.decided(&dispute, true).await;
+    assert_eq!(stage.state(&order).await, "paid");
+    let tickets = stage.tickets_of(&order).await;
+    assert_eq!(stage.door(&tickets[0]).await, "ok");
+    let one = json!({"ticket_ids": [tickets[1]]});
+    keyed(&stage.mira, &refunds, one).await.expect(201);
+    stage.stripe.deliver(&stage.server).await;
+    assert_eq!(stage.state(&order).await, "part_refunded");
+    stage.books_agree().await;
+}
+
+/// An inquiry moves no money; giving it back is how it ends well.
+#[tokio::test]
+async fn p7_an_inquiry_may_be_answered_by_a_refund() {
+    let stage = Stage::new().await;
+    let kind = stage.tickets("Seat", 4_500, 5).await;
+    let card = stage.saved(&stage.mira, "4242424242424242").await;
+    let order = stage.bought_by_card(&stage.mira, &card, &[(kind, 1)]).await;
+    let payment = stage.payment_of(&order).await;
+    let fake = &stage.stripe.fake;
+    fake.dispute(&payment, "fraudulent", true)
+        .expect("an inquiry");
+    stage.stripe.deliver(&stage.server).await;
+    keyed(&stage.mira, &format!("/orders/{order}/refunds"), json!({}))
+        .await
+        .expect(201);
+    stage.stripe.deliver(&stage.server).await;
+    assert_eq!(stage.state(&order).await, "refunded");
+    stage.books_agree().await;
+}
+
+/// A refund that the bank was faster than is not made as credits instead: the buyer would be paid twice.
+#[tokio::test]
+async fn p7_a_refund_on_its_way_waits_for_the_bank() {
+    let stage = Stage::new().await;
+    let kind = stage.tickets("Seat", 4_500, 5).await;
+    let card = stage.saved(&stage.mira, "4242424242424242").await;
+    for won in [true, false] {
+        let order = stage.bought_by_card(&stage.mira, &card, &[(kind, 1)]).await;
+        stage.stripe.deliver(&stage.server).await;
+        stage.stripe.fake.add_fault(Fault::new(Kind::Away));
+        keyed(&stage.mira, &format!("/orders/{order}/refunds"), json!({}))
+            .await
+            .expect(201);
+        stage.server.settled().await;
+        stage.stripe.fake.clear_faults();
+        let dispute = stage.disputed(&order).await;
+        let look = async || {
+            stage.age().await;
+            stage
+                .payments()
+                .reconcile_all(Uuid::now_v7())
+                .await
+                .expect("a run");
+            stage.stripe.deliver(&stage.server).await;
+        };
+        look().await;
+        assert_eq!(stage.state(&order).await, "refund_pending");
+        assert_eq!(stage.wallet(&stage.mira).await, (0, 0));
+        stage.decided(&dispute, won).await;
+        look().await;
+        let state = if won { "refunded" } else { "charged_back" };
+        assert_eq!(stage.state(&order).await, state);
+        assert_eq!(stage.wallet(&stage.mira).await, (0, 0));
+        let failed = format!(
+            "select count(*) from app.refunds where order_id = '{order}' and state = 'failed'"
+        );
+        assert_eq!(stage.number(&failed).await, i64::from(!won));
+        assert_eq!(stage.stock(kind).await, (0, 0));
+        stage.books_agree().await;
+    }
+}
+
+/// Orders of a cancelled event whose payment is disputed wait for the bank.
+#[tokio::test]
+async fn p7_a_cancelled_event_refunds_a_disputed_order_once_it_is_won() {
+    let stage = Stage::new().await;
+    let kind = stage.tickets("Seat", 4_500, 5).await;
+    let card = stage.saved(&stage.mira, "4242424242424242").await;
+    let mut disputes = Vec::new();
+    for won in [true, false] {
+        let order = stage.bought_by_card(&stage.mira, &card, &[(kind, 1)]).await;
+        stage.stripe.deliver(&stage.server).await;
+        let dispute = stage.disputed(&order).await;
+        disputes.push((won, order, dispute));
+    }
+    stage.cancel_event().await;
+    stage.stripe.deliver(&stage.server).await;
+    let figures = stage.cancellation().await;
+    assert_eq!(
+        (&figures["disputed"], &figures["left"], &figures["failed"]),
+        (&json!(2), &json!(0), &json!(0))
+    );
+    for (won, order, dispute) in &disputes {
+        assert_eq!(stage.state(order).await, "paid");
+        stage.decided(dispute, *won).await;
+    }
+    let tickets = &stage.server.built.app.modules.tickets;
+    assert_eq!(tickets.wind_up_all().await.expect("a look"), 1);
+    stage.stripe.deliver(&stage.server).await;
+    for (won, order, _) in &disputes {
+        let state = if *won { "refunded" } else { "charged_back" };
+        assert_eq!(stage.state(order).await, state);
+    }
+    let figures = stage.cancellation().await;
+    assert_eq!(
+        (
+            &figures["disputed"],
+            &figures["refunded"],
+            &figures["is_done"]
+        ),
+        (&json!(1), &json!(1), &json!(true))
+    );
+    stage.books_agree().await;
+}
