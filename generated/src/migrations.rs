@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "51610991eab777c5ae5a724b0e32fb86b3137aacb267725f82b1d9d8bbbdb2c0b9898230504510c91e573dfb044e0713",
+        checksum: "943640296a81e0659fa327f02901dae68d8e1c769c7f0d175b7c030fe78fcf8608fc16431c0598c2e0b715f3f3698c44",
     },
 ];
