@@ -4,7 +4,7 @@ use super::all_faults;
 use crate::support::{Answer, Member, TestServer, database::Content, rows, stripe::Stripe};
 use axum::http::Method;
 use serde_json::{Value, json};
-use server::seed::demo::PEOPLE;
+use server::{seed::demo::PEOPLE, wire::Parts};
 use uuid::Uuid;
 
 pub struct Stage {
@@ -31,6 +31,11 @@ impl Stage {
     }
 
     async fn with(has_provider: bool) -> Self {
+        Self::changed(has_provider, |_| {}).await
+    }
+
+    /// With other settings.
+    pub async fn changed(has_provider: bool, change: impl FnOnce(&mut Parts)) -> Self {
         let stripe = Stripe::new(7);
         // What credits pay is the platform's to send.
         stripe
@@ -43,6 +48,7 @@ impl Stage {
             if has_provider {
                 stripe.provide(parts);
             }
+            change(parts);
         })
         .await;
         // Made up for suites over all entities, and at odds with the orders.

@@ -16,7 +16,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use gateway::{Confirmation, Failure, FindPayments, Metadata, Payment, PaymentStatus};
 use generated::{order::ORDER, payment_method::PAYMENT_METHOD};
 use kernel::{
-    Cx, Error, Member, Result,
+    Cx, Error, Member, Result, failpoint,
     jobs::{NewJob, Outcome, Run},
 };
 use serde::{Deserialize, Serialize};
@@ -62,6 +62,7 @@ impl Payments {
     ) -> Result<Shown> {
         self.gateway()?;
         let (command, card) = self.begin(buyer, order, body.payment_method_id).await?;
+        failpoint::reach("payment.begun");
         let payment = self.ask(&command, buyer.request_id).await?;
         let payment = match card {
             Some(card) if is_open(payment.status) => {
@@ -75,6 +76,7 @@ impl Payments {
             }
             _ => payment,
         };
+        failpoint::reach("payment.recorded");
         let state = self.order_state(buyer.request_id, order).await?;
         Ok(self.shown(&command, payment, state))
     }
@@ -145,7 +147,10 @@ impl Payments {
             ("transaction_id".to_owned(), command.transaction.to_string()),
         ]);
         let key = call::key(&*command.key)?;
-        Ok(self.gateway()?.create_payment(&key, &new).await)
+        failpoint::reach("payment.calling");
+        let made = self.gateway()?.create_payment(&key, &new).await;
+        failpoint::reach("payment.called");
+        Ok(made)
     }
 
     /// Its key is of no use any more: if it was made, it is there; if not, the next attempt has another key.
@@ -191,6 +196,7 @@ impl Payments {
             let confirmed = gateway
                 .confirm_payment(&key, &payment.id, confirmation)
                 .await;
+            failpoint::reach("payment.confirmed");
             let failure = match confirmed {
                 Ok(payment) => {
                     self.learn(request, &payment).await?;
@@ -321,7 +327,7 @@ pub(super) async fn saved(cx: &mut Cx, card: Uuid) -> Result<String> {
 async fn begin(cx: &mut Cx, order: Uuid) -> Result<Command> {
     let row = sqlx::query(
         "select o.state, coalesce(o.expires_at <= now(), false) as is_over, o.card_cents, o.currency, o.user_id, o.event_id,
-           o.organizer_cents, o.application_fee_cents, e.city_id, e.host_type, e.host_id
+           o.organizer_cents, o.application_fee_cents, e.city_id, e.host_type, e.host_id, now() as now
          from app.orders o join app.events e on e.id = o.event_id where o.id = $1 for update of o",
     )
     .bind(order)
@@ -366,7 +372,7 @@ async fn begin(cx: &mut Cx, order: Uuid) -> Result<Command> {
     .execute(cx.conn())
     .await?;
     NewJob::new("payments.resume", Resume { transaction })?
-        .at(Utc::now() + LOOK_AFTER)
+        .at(row.try_get::<DateTime<Utc>, _>("now")? + LOOK_AFTER)
         .put(cx)
         .await?;
     command(cx, transaction)

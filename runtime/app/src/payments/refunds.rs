@@ -9,7 +9,7 @@ use crate::{module::Module, tickets::refund};
 use chrono::{DateTime, Utc};
 use gateway::{Failure, Gateway, Key, Metadata, NewRefund, Payment, Refund, RefundStatus};
 use kernel::{
-    Cx, Result,
+    Cx, Result, failpoint,
     jobs::{Event, Outcome, Run},
 };
 use sqlx::Row;
@@ -39,6 +39,7 @@ impl Payments {
         if let Some(owed) = owed.await? {
             let gateway = self.gateway()?;
             let sent = send(gateway, refund, &owed).await;
+            failpoint::reach("refund.sent");
             let payment = gateway.payment(&owed.payment).await;
             let payment = payment.map_err(|failure| call::again(&failure))?;
             match sent {
