@@ -27,6 +27,7 @@ mod sync;
 mod transfers;
 
 use crate::{
+    clock::Clock,
     module::{Module, Parts, Provider},
     tickets::Tickets,
 };
@@ -48,6 +49,7 @@ pub use connect::ready;
 #[derive(Clone)]
 pub struct Payments {
     db: Db,
+    clock: Clock,
     provider: Option<Provider>,
     tickets: Tickets,
     settings: Settings,
@@ -84,6 +86,7 @@ impl Module for Payments {
         })?;
         Ok(Self {
             db: parts.db.clone(),
+            clock: parts.clock.clone(),
             provider: parts.provider.clone(),
             tickets: tickets.clone(),
             settings,
