@@ -148,7 +148,7 @@ struct Money {
     /// Of each measurement.
     #[arg(long, default_value_t = 10)]
     seconds: u32,
-    /// Connections of the server to PostgreSQL, for requests and for modules each.
+    /// Connections of the server to PostgreSQL for requests; orders use those for modules, of which it has eight.
     #[arg(long, default_value_t = 10)]
     pool: u32,
 }

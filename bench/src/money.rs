@@ -199,7 +199,7 @@ impl Money<'_> {
         issued.collect()
     }
 
-    /// A second, and the milliseconds that nineteen of twenty took less than.
+    /// Purchases a second, and the milliseconds that nineteen of twenty took less than.
     async fn purchases(&self, tokens: &[String]) -> Result<(f64, f64)> {
         let server = Server::start(GENERATED_SECURED, self.admin, self.pool, self.keys)?;
         let url = format!("http://127.0.0.1:{}/orders", server.port);

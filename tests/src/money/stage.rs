@@ -286,9 +286,23 @@ pub async fn keyed(member: &Member, path: &str, body: Value) -> Answer {
     keyed_by(member, path, &key, body).await
 }
 
+/// A server closes a connection that was idle for too long, and a request may be on its way then: with the same key it
+/// is sent again, as clients do.
 pub async fn keyed_by(member: &Member, path: &str, key: &str, body: Value) -> Answer {
-    let headers = [("idempotency-key", key)];
+    let headers = [
+        ("idempotency-key", key),
+        ("content-type", "application/json"),
+    ];
+    let bytes = body.to_string().into_bytes();
+    for _ in 0..2 {
+        let sent = (member.client)
+            .try_send(Method::POST, path, bytes.clone(), &headers)
+            .await;
+        if let Ok(answer) = sent {
+            return answer;
+        }
+    }
     (member.client)
-        .send(Method::POST, path, Some(body), &headers)
+        .send_bytes(Method::POST, path, bytes, &headers)
         .await
 }
