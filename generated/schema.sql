@@ -26686,7 +26686,32 @@ create view app.payment_faults with (security_invoker = true) as
   select 'sent is not what the city has earned', 'transfer', x.id
   from app.transfers x
   where x.kind = 'city_share' and x.state <> 'failed'
-    and x.amount_cents <> (select coalesce(sum(s.amount_cents), 0) from app.revenue_shares s where s.transfer_id = x.id);
+    and x.amount_cents <> (select coalesce(sum(s.amount_cents), 0) from app.revenue_shares s where s.transfer_id = x.id)
+  union all
+  select 'more than one payment', 'order', t.order_id
+  from app.transactions t where t.order_id is not null and t.status <> 'cancelled' group by t.order_id having count(*) > 1
+  union all
+  select 'credits that nobody sends to the host', 'order', o.id
+  from app.orders o
+  where o.state = 'paid' and not o.sold_at_door and o.top_up_cents > 0 and o.paid_at < now() - interval '10 minutes'
+    and not exists (select from app.transfers x where x.order_id = o.id and x.kind = 'top_up')
+  union all
+  select 'more refunded than paid', 'transaction', t.id from app.transactions t where t.refunded_cents > t.amount_cents
+  union all
+  select 'tickets without their credits', 'order', o.id
+  from app.orders o
+  where o.wallet_cents > 0 and exists (select from app.tickets k where k.order_id = o.id)
+    and o.wallet_cents <> (
+      select coalesce(sum(l.amount_cents), 0) from app.wallet_journals j join app.wallet_transactions l on l.journal_id = j.id
+      where j.idempotency_key = 'purchase:' || o.id and l.type = 'debit'
+    )
+  union all
+  select 'credits of a refund that are not there', 'refund', r.id
+  from app.refunds r
+  where r.wallet_cents <> (
+      select coalesce(sum(l.amount_cents), 0) from app.wallet_journals j join app.wallet_transactions l on l.journal_id = j.id
+      where j.idempotency_key in ('refund:' || r.id, 'refund:' || r.id || ':card') and l.type = 'credit'
+    );
 alter view app.payment_faults owner to culturepass_counter;
 
 create view app.promotion_faults with (security_invoker = true) as
@@ -26769,7 +26794,40 @@ create view app.ticket_faults with (security_invoker = true) as
   from app.orders o join app.wallet_holds h on h.id = o.wallet_hold_id
   where o.state <> 'pending' and h.state = 'pending'
   union all
-  select 'let in twice', 'ticket', c.ticket_id from app.check_ins c where c.result = 'ok' group by c.ticket_id having count(*) > 1;
+  select 'let in twice', 'ticket', c.ticket_id from app.check_ins c where c.result = 'ok' group by c.ticket_id having count(*) > 1
+  union all
+  select 'tickets are not what was paid', 'order', o.id
+  from app.orders o join app.tickets k on k.order_id = o.id group by o.id, o.amount_cents
+  having sum(k.paid_cents) <> o.amount_cents
+  union all
+  select 'parts are not the whole', 'order', o.id
+  from app.orders o where o.platform_fee_cents + o.city_share_cents + o.organizer_cents <> o.amount_cents
+  union all
+  select 'card and top-up are not the part of the host', 'order', o.id
+  from app.orders o
+  where not o.sold_at_door and o.card_cents - o.application_fee_cents + o.top_up_cents <> o.organizer_cents
+  union all
+  select 'parts of a refund are not the whole', 'refund', r.id
+  from app.refunds r where r.platform_fee_cents + r.city_share_cents + r.organizer_cents <> r.amount_cents
+  union all
+  select 'a refund of another sum than its tickets cost', 'refund', r.id
+  from app.refunds r
+  where r.reason <> 'sold_out_meanwhile'
+    and r.amount_cents <> (select coalesce(sum(k.paid_cents), 0) from app.tickets k where k.refund_id = r.id)
+  union all
+  select 'given back without a refund', 'ticket', k.id
+  from app.tickets k where k.state = 'refunded' and k.paid_cents > 0 and k.refund_id is null
+  union all
+  select 'given back is not what each had', 'order', o.id
+  from app.orders o
+  join (
+    select r.order_id, sum(r.amount_cents) as total, sum(r.organizer_cents) as organizer, sum(r.platform_fee_cents) as platform,
+      sum(r.city_share_cents) as city
+    from app.refunds r where r.state <> 'failed' and r.reason <> 'sold_out_meanwhile' group by r.order_id
+  ) s on s.order_id = o.id
+  where s.organizer > o.organizer_cents or s.platform > o.platform_fee_cents or s.city > o.city_share_cents
+    or (s.total = o.amount_cents
+      and (s.organizer, s.platform, s.city) is distinct from (o.organizer_cents, o.platform_fee_cents, o.city_share_cents));
 alter view app.ticket_faults owner to culturepass_counter;
 
 create view app.wallet_faults with (security_invoker = true) as
@@ -26808,8 +26866,34 @@ create view app.wallet_faults with (security_invoker = true) as
   join (
     select c.wallet_id, sum(c.remaining_cents) as total from app.wallet_credits c group by c.wallet_id
   ) s on s.wallet_id = w.id
-  where s.total > w.balance_cents;
+  where s.total > w.balance_cents
+  union all
+  select 'less than nothing, or less than is set aside', 'wallet_account', w.id
+  from app.wallet_accounts w
+  where w.kind in ('user', 'promo_budget') and (w.balance_cents < 0 or w.held_cents not between 0 and w.balance_cents)
+  union all
+  select 'all accounts together are not nothing', 'wallet_account', (array_agg(w.id order by w.id))[1]
+  from app.wallet_accounts w
+  left join (
+    select t.wallet_id, sum(case t.type when 'credit' then t.amount_cents else -t.amount_cents end) as total
+    from app.wallet_transactions t group by t.wallet_id
+  ) s on s.wallet_id = w.id
+  group by w.currency
+  having sum(case when w.track_balance then w.balance_cents else coalesce(s.total, 0) end) <> 0
+  union all
+  select 'reversed twice', 'wallet_journal', j.reverses_id
+  from app.wallet_journals j where j.reverses_id is not null group by j.reverses_id having count(*) > 1;
 alter view app.wallet_faults owner to culturepass_counter;
+
+create view app.money_invariants with (security_invoker = true) as
+  select f.fault, f.entity_type, f.entity_id from app.wallet_faults f
+  union all
+  select f.fault, f.entity_type, f.entity_id from app.ticket_faults f
+  union all
+  select f.fault, f.entity_type, f.entity_id from app.payment_faults f
+  union all
+  select f.fault, f.entity_type, f.entity_id from app.promotion_faults f;
+alter view app.money_invariants owner to culturepass_counter;
 
 -- Triggers
 

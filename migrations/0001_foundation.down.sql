@@ -1155,6 +1155,8 @@ drop trigger attendances_audit on app.attendances;
 
 drop trigger attendances_count_insert on app.attendances;
 
+drop view app.money_invariants;
+
 drop view app.wallet_faults;
 
 drop view app.ticket_faults;

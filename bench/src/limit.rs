@@ -3,7 +3,7 @@
 //! It connects as the owner's login, so policies do not apply; what audit costs is measured by itself.
 
 use crate::{prepare, process::children_cpu_seconds};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use generated::institution::INSTITUTION;
 use sqlx::{Connection, PgConnection};
 use std::{fs, path::Path, process::Command};
@@ -63,6 +63,20 @@ pub async fn run(
     let script = files.join("pgbench.sql");
     fs::write(&script, fill(statement.script, &url, rows).await?)?;
     let before = children_cpu_seconds(postmaster);
+    let ran = pgbench(&script, &url, seconds)?;
+    Ok(Limit {
+        transactions_per_second: ran.transactions_per_second,
+        postgres_cpu_us: (children_cpu_seconds(postmaster) - before) * 1e6 / ran.transactions,
+    })
+}
+
+pub struct Ran {
+    pub transactions_per_second: f64,
+    transactions: f64,
+}
+
+/// Sixteen clients at once, statements prepared.
+pub fn pgbench(script: &Path, url: &str, seconds: u32) -> Result<Ran> {
     let output = Command::new("pgbench")
         .args([
             "-n",
@@ -76,22 +90,25 @@ pub async fn run(
             &seconds.to_string(),
             "-f",
         ])
-        .arg(&script)
-        .arg(&url)
+        .arg(script)
+        .arg(url)
         .output()
         .context("pgbench is missing: it comes with PostgreSQL")?;
-    let text = String::from_utf8_lossy(&output.stdout);
+    let (text, errors) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    // It goes on without the clients that had an error.
+    ensure!(output.status.success(), "pgbench: {text}{errors}");
     let number = |prefix: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(prefix))?;
         line.split_whitespace().next()?.parse::<f64>().ok()
     };
-    let tps = number("tps = ")
-        .with_context(|| format!("pgbench: {text}{}", String::from_utf8_lossy(&output.stderr)))?;
-    let transactions =
-        number("number of transactions actually processed: ").context("pgbench counted nothing")?;
-    Ok(Limit {
-        transactions_per_second: tps,
-        postgres_cpu_us: (children_cpu_seconds(postmaster) - before) * 1e6 / transactions,
+    Ok(Ran {
+        transactions_per_second: number("tps = ")
+            .with_context(|| format!("pgbench: {text}{errors}"))?,
+        transactions: number("number of transactions actually processed: ")
+            .context("pgbench counted nothing")?,
     })
 }
 

@@ -1,6 +1,6 @@
 //! Times the generated server against a hand-written one on the same rows in the same run, and pgbench as the limit.
 //!
-//! `bench run` prepares, measures, prints and writes; `bench search` and `bench jobs` measure and print;
+//! `bench run` prepares, measures, prints and writes; `bench search`, `bench jobs` and `bench money` measure and print;
 //! `bench server NAME` is one of the servers. See `docs/benchmarks.md`.
 
 mod gates;
@@ -9,6 +9,7 @@ mod hand;
 mod jobs;
 mod limit;
 mod load;
+mod money;
 mod pages;
 mod plot;
 mod prepare;
@@ -40,6 +41,8 @@ enum Command {
     Search(Search),
     /// Work off a backlog of jobs, and start new ones.
     Jobs(Jobs),
+    /// Order, transfer and buy, beside an update of one row.
+    Money(Money),
     /// Be one of the servers.
     Server { name: String },
 }
@@ -73,6 +76,7 @@ async fn main() -> Result<()> {
         Command::Run(options) => run(options).await,
         Command::Search(options) => search(options).await,
         Command::Jobs(options) => jobs(options).await,
+        Command::Money(options) => money(options).await,
         Command::Server { name } => server(&name).await,
     }
 }
@@ -129,6 +133,39 @@ async fn jobs(options: Jobs) -> Result<()> {
     fs::create_dir_all(&files)?;
     prepare::prepare(&options.database_url, 100, &files).await?;
     let text = jobs::run(&options.database_url, options.backlog, options.at_once).await?;
+    println!("Machine: {}.\n\n{text}", machine());
+    Ok(())
+}
+
+#[derive(clap::Args)]
+struct Money {
+    /// Superuser's URL of the PostgreSQL to use, on this machine.
+    #[arg(long, env = "BENCH_DATABASE_URL")]
+    database_url: String,
+    /// The median counts. An even number is fair to all.
+    #[arg(long, default_value_t = 4)]
+    rounds: u32,
+    /// Of each measurement.
+    #[arg(long, default_value_t = 10)]
+    seconds: u32,
+    /// Connections of the server to PostgreSQL for requests; orders use those for modules, of which it has eight.
+    #[arg(long, default_value_t = 10)]
+    pool: u32,
+}
+
+async fn money(options: Money) -> Result<()> {
+    let files = env::temp_dir().join("culturepass-bench");
+    fs::create_dir_all(&files)?;
+    prepare::prepare(&options.database_url, 100, &files).await?;
+    let keys = keys()?;
+    let money = money::Money {
+        admin: &options.database_url,
+        files: &files,
+        keys: &keys,
+        seconds: options.seconds,
+        pool: options.pool,
+    };
+    let text = money::run(&money, options.rounds).await?;
     println!("Machine: {}.\n\n{text}", machine());
     Ok(())
 }

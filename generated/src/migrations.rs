@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "8f0b370ec06e21dd6de80ae09f29694adea46b20a5b56123337e362007a7202b405beae18787b106fc7ef1235eecc283",
+        checksum: "ff6124e06cd548b7ca33fe9ee7f8195e7c5850f66d5db3cf9fbc5f8992771e4ae03a5319ebcc01a6177ac80d8a5fc472",
     },
 ];

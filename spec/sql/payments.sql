@@ -83,5 +83,30 @@ create view app.payment_faults with (security_invoker = true) as
   select 'sent is not what the city has earned', 'transfer', x.id
   from app.transfers x
   where x.kind = 'city_share' and x.state <> 'failed'
-    and x.amount_cents <> (select coalesce(sum(s.amount_cents), 0) from app.revenue_shares s where s.transfer_id = x.id);
+    and x.amount_cents <> (select coalesce(sum(s.amount_cents), 0) from app.revenue_shares s where s.transfer_id = x.id)
+  union all
+  select 'more than one payment', 'order', t.order_id
+  from app.transactions t where t.order_id is not null and t.status <> 'cancelled' group by t.order_id having count(*) > 1
+  union all
+  select 'credits that nobody sends to the host', 'order', o.id
+  from app.orders o
+  where o.state = 'paid' and not o.sold_at_door and o.top_up_cents > 0 and o.paid_at < now() - interval '10 minutes'
+    and not exists (select from app.transfers x where x.order_id = o.id and x.kind = 'top_up')
+  union all
+  select 'more refunded than paid', 'transaction', t.id from app.transactions t where t.refunded_cents > t.amount_cents
+  union all
+  select 'tickets without their credits', 'order', o.id
+  from app.orders o
+  where o.wallet_cents > 0 and exists (select from app.tickets k where k.order_id = o.id)
+    and o.wallet_cents <> (
+      select coalesce(sum(l.amount_cents), 0) from app.wallet_journals j join app.wallet_transactions l on l.journal_id = j.id
+      where j.idempotency_key = 'purchase:' || o.id and l.type = 'debit'
+    )
+  union all
+  select 'credits of a refund that are not there', 'refund', r.id
+  from app.refunds r
+  where r.wallet_cents <> (
+      select coalesce(sum(l.amount_cents), 0) from app.wallet_journals j join app.wallet_transactions l on l.journal_id = j.id
+      where j.idempotency_key in ('refund:' || r.id, 'refund:' || r.id || ':card') and l.type = 'credit'
+    );
 alter view app.payment_faults owner to <app>_counter;

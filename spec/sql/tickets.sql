@@ -381,5 +381,38 @@ create view app.ticket_faults with (security_invoker = true) as
   from app.orders o join app.wallet_holds h on h.id = o.wallet_hold_id
   where o.state <> 'pending' and h.state = 'pending'
   union all
-  select 'let in twice', 'ticket', c.ticket_id from app.check_ins c where c.result = 'ok' group by c.ticket_id having count(*) > 1;
+  select 'let in twice', 'ticket', c.ticket_id from app.check_ins c where c.result = 'ok' group by c.ticket_id having count(*) > 1
+  union all
+  select 'tickets are not what was paid', 'order', o.id
+  from app.orders o join app.tickets k on k.order_id = o.id group by o.id, o.amount_cents
+  having sum(k.paid_cents) <> o.amount_cents
+  union all
+  select 'parts are not the whole', 'order', o.id
+  from app.orders o where o.platform_fee_cents + o.city_share_cents + o.organizer_cents <> o.amount_cents
+  union all
+  select 'card and top-up are not the part of the host', 'order', o.id
+  from app.orders o
+  where not o.sold_at_door and o.card_cents - o.application_fee_cents + o.top_up_cents <> o.organizer_cents
+  union all
+  select 'parts of a refund are not the whole', 'refund', r.id
+  from app.refunds r where r.platform_fee_cents + r.city_share_cents + r.organizer_cents <> r.amount_cents
+  union all
+  select 'a refund of another sum than its tickets cost', 'refund', r.id
+  from app.refunds r
+  where r.reason <> 'sold_out_meanwhile'
+    and r.amount_cents <> (select coalesce(sum(k.paid_cents), 0) from app.tickets k where k.refund_id = r.id)
+  union all
+  select 'given back without a refund', 'ticket', k.id
+  from app.tickets k where k.state = 'refunded' and k.paid_cents > 0 and k.refund_id is null
+  union all
+  select 'given back is not what each had', 'order', o.id
+  from app.orders o
+  join (
+    select r.order_id, sum(r.amount_cents) as total, sum(r.organizer_cents) as organizer, sum(r.platform_fee_cents) as platform,
+      sum(r.city_share_cents) as city
+    from app.refunds r where r.state <> 'failed' and r.reason <> 'sold_out_meanwhile' group by r.order_id
+  ) s on s.order_id = o.id
+  where s.organizer > o.organizer_cents or s.platform > o.platform_fee_cents or s.city > o.city_share_cents
+    or (s.total = o.amount_cents
+      and (s.organizer, s.platform, s.city) is distinct from (o.organizer_cents, o.platform_fee_cents, o.city_share_cents));
 alter view app.ticket_faults owner to <app>_counter;

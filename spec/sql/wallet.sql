@@ -353,8 +353,36 @@ create view app.wallet_faults with (security_invoker = true) as
   join (
     select c.wallet_id, sum(c.remaining_cents) as total from app.wallet_credits c group by c.wallet_id
   ) s on s.wallet_id = w.id
-  where s.total > w.balance_cents;
+  where s.total > w.balance_cents
+  union all
+  select 'less than nothing, or less than is set aside', 'wallet_account', w.id
+  from app.wallet_accounts w
+  where w.kind in ('user', 'promo_budget') and (w.balance_cents < 0 or w.held_cents not between 0 and w.balance_cents)
+  union all
+  select 'all accounts together are not nothing', 'wallet_account', (array_agg(w.id order by w.id))[1]
+  from app.wallet_accounts w
+  left join (
+    select t.wallet_id, sum(case t.type when 'credit' then t.amount_cents else -t.amount_cents end) as total
+    from app.wallet_transactions t group by t.wallet_id
+  ) s on s.wallet_id = w.id
+  group by w.currency
+  having sum(case when w.track_balance then w.balance_cents else coalesce(s.total, 0) end) <> 0
+  union all
+  select 'reversed twice', 'wallet_journal', j.reverses_id
+  from app.wallet_journals j where j.reverses_id is not null group by j.reverses_id having count(*) > 1;
 alter view app.wallet_faults owner to <app>_counter;
+
+-- Empty at every moment and after every crash. Here because files are read in the order of their names, and this stands
+-- on the views of all of them.
+create view app.money_invariants with (security_invoker = true) as
+  select f.fault, f.entity_type, f.entity_id from app.wallet_faults f
+  union all
+  select f.fault, f.entity_type, f.entity_id from app.ticket_faults f
+  union all
+  select f.fault, f.entity_type, f.entity_id from app.payment_faults f
+  union all
+  select f.fault, f.entity_type, f.entity_id from app.promotion_faults f;
+alter view app.money_invariants owner to <app>_counter;
 
 -- The view shows each reader what they may read; here it is asked about everything.
 create function app.find_wallet_faults() returns table(fault text, entity_type text, entity_id uuid)

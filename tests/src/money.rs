@@ -2,14 +2,20 @@
 
 mod attendees;
 mod audit;
+mod auditor;
+mod backends;
 mod bad_days;
 mod bank;
+mod buyers;
 mod cancelled;
 mod cities;
+mod controls;
 mod disputes;
 mod door;
 mod holds;
 mod hosts;
+mod invariants;
+mod kills;
 mod ledger;
 mod offline;
 mod orders;
@@ -17,6 +23,9 @@ mod payments;
 mod promotions;
 mod referrals;
 mod sales;
+mod shop;
+mod skew;
+mod soak;
 mod spends;
 pub mod stage;
 mod stampede;
@@ -40,17 +49,24 @@ pub async fn faults(conn: &mut PgConnection) -> Vec<String> {
     .expect("the view")
 }
 
+/// What must be empty at every moment, of all there is.
+pub const INVARIANTS: &str =
+    "select fault || ' ' || entity_type || ' ' || entity_id from app.money_invariants";
+
 /// Of orders and tickets as well, which made-up rows of the sample break.
 pub async fn all_faults(conn: &mut PgConnection) -> Vec<String> {
-    sqlx::query_scalar(
-        "select fault || ' ' || entity_type || ' ' || entity_id from app.wallet_faults
-         union all select fault || ' ' || entity_type || ' ' || entity_id from app.ticket_faults
-         union all select fault || ' ' || entity_type || ' ' || entity_id from app.payment_faults
-         union all select fault || ' ' || entity_type || ' ' || entity_id from app.promotion_faults",
-    )
-    .fetch_all(conn)
-    .await
-    .expect("the views")
+    let faults = sqlx::query_scalar(INVARIANTS).fetch_all(conn).await;
+    faults.expect("the view")
+}
+
+/// Said in the output, so that `SEED=…` makes it happen again.
+pub fn seed() -> u64 {
+    let seed = std::env::var("SEED")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let seed = seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
+    println!("SEED={seed}");
+    seed
 }
 
 /// Members with so many credits each, out of a budget: their accounts.

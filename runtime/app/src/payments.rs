@@ -30,6 +30,7 @@ mod sync;
 mod transfers;
 
 use crate::{
+    clock::Clock,
     module::{Module, Parts, Provider},
     tickets::Tickets,
 };
@@ -51,6 +52,7 @@ pub use connect::ready;
 #[derive(Clone)]
 pub struct Payments {
     db: Db,
+    clock: Clock,
     provider: Option<Provider>,
     tickets: Tickets,
     settings: Settings,
@@ -87,6 +89,7 @@ impl Module for Payments {
         })?;
         Ok(Self {
             db: parts.db.clone(),
+            clock: parts.clock.clone(),
             provider: parts.provider.clone(),
             tickets: tickets.clone(),
             settings,

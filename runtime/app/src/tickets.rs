@@ -28,6 +28,7 @@ use kernel::{
     Cx, Db, Result,
     config::BodyLimit,
     cursor::CursorKey,
+    failpoint,
     http::ConfigError,
     jobs::{CatchUp, Consumer, Job, Periodic, Schedule},
 };
@@ -161,6 +162,9 @@ impl Tickets {
                 Box::pin(async move {
                     let found = sqlx::query_scalar("select app.expire_orders($1)").bind(AT_ONCE);
                     let orders: Vec<Uuid> = found.fetch_all(cx.conn()).await?;
+                    if !orders.is_empty() {
+                        failpoint::reach("orders.expiring");
+                    }
                     Ok(orders.len())
                 })
             });

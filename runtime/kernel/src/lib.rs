@@ -12,6 +12,7 @@ pub mod cx;
 mod engine;
 pub mod error;
 mod etag;
+pub mod failpoint;
 pub mod http;
 pub mod idempotency;
 pub mod input;

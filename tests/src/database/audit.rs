@@ -79,7 +79,7 @@ async fn abuse_72_what_not_everyone_may_read_is_masked() {
 }
 
 #[tokio::test]
-async fn abuse_72_seals_hold_until_somebody_tampers() {
+async fn t15_abuse_72_seals_hold_until_somebody_tampers() {
     let world = world().await;
     assert!(seal(&world).await > 10);
     let rename = |title: &str| format!("update app.events set title = '{title}'");

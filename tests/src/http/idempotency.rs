@@ -93,7 +93,7 @@ async fn the_same_request_again_gets_the_same_answer_and_makes_nothing() {
 }
 
 #[tokio::test]
-async fn another_request_or_another_member_is_not_answered_with_it() {
+async fn t9_another_request_or_another_member_is_not_answered_with_it() {
     let server = TestServer::start().await;
     let (ana, ben) = (server.member("ana").await, server.member("ben").await);
     let body = community(&server, "Runners").await;
@@ -116,7 +116,7 @@ async fn another_request_or_another_member_is_not_answered_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twenty_at_the_same_time_make_one() {
+async fn t9_twenty_at_the_same_time_make_one() {
     let server = TestServer::start().await;
     let ana = server.member("ana").await;
     let body = community(&server, "Runners").await;
@@ -404,7 +404,7 @@ async fn after_an_accident_the_next_attempt_knows_that_it_was_begun() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_is_gone_without_an_answer_is_followed_by_the_next_and_answers_no_more() {
+async fn t9_who_is_gone_without_an_answer_is_followed_by_the_next_and_answers_no_more() {
     let paid = paid().await;
     let client = paid.ana.client.clone();
     let first = tokio::spawn(async move { send(&client, "/payments/slow", KEY, json!({})).await });

@@ -115,15 +115,6 @@ fn time() -> Duration {
     Duration::from_secs(seconds.and_then(|text| text.parse().ok()).unwrap_or(3))
 }
 
-fn seed() -> u64 {
-    let seed = std::env::var("SEED")
-        .ok()
-        .and_then(|text| text.parse().ok());
-    let seed = seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
-    println!("SEED={seed}");
-    seed
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t1_everybody_sees_the_same_total() {
     let books = books(WRITERS as u32).await;
@@ -133,7 +124,7 @@ async fn t1_everybody_sees_the_same_total() {
         books.superuser.clone(),
         accounts,
         time(),
-        seed(),
+        super::seed(),
     )
     .await;
     check(&books.database, &run).await;
@@ -168,7 +159,7 @@ async fn t1_notices_balances_that_are_read_before_they_are_changed() {
         books.superuser.clone(),
         accounts,
         time(),
-        seed(),
+        super::seed(),
     )
     .await;
     let mut conn = books.database.superuser().await;

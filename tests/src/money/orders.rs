@@ -190,7 +190,7 @@ async fn o5_what_needs_no_card_is_paid_at_once() {
 }
 
 #[tokio::test]
-async fn k1_the_same_key_buys_once() {
+async fn t9_k1_the_same_key_buys_once() {
     let stage = Stage::new().await;
     let seat = stage.tickets("Seat", 2_500, 10).await;
     let key = Uuid::now_v7().to_string();

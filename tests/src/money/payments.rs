@@ -129,7 +129,7 @@ async fn two_tickets_by_card_and_credits_and_back_again() {
 }
 
 #[tokio::test]
-async fn p6_a_saved_card_pays_at_once_and_is_its_owners_alone() {
+async fn t17_p6_a_saved_card_pays_at_once_and_is_its_owners_alone() {
     let stage = Stage::new().await;
     let kind = stage.tickets("Seat", 4500, 10).await;
     let card = stage.saved(&stage.mira, "4242424242424242").await;

@@ -6,15 +6,6 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-fn seed() -> u64 {
-    let seed = std::env::var("SEED")
-        .ok()
-        .and_then(|text| text.parse().ok());
-    let seed = seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
-    println!("SEED={seed}");
-    seed
-}
-
 async fn sum(conn: &mut PgConnection, stage: &Stage, text: &'static str) -> i64 {
     sqlx::query_scalar(text)
         .bind(stage.event)
@@ -48,7 +39,7 @@ async fn figures_are_what_the_tables_add_up_to() {
     let promo = json!({"event_id": stage.event, "code": "CHEAPER", "basis_points": 1_500, "per_user_limit": 100});
     let made = stage.olga.client.post("/promo-codes", promo).await;
     made.expect(201);
-    let mut random = Rng::with_seed(seed());
+    let mut random = Rng::with_seed(super::seed());
     for n in 0..30 {
         let kind = kinds[random.usize(0..3)];
         let mut cart = stage.cart(&[(kind, random.i32(1..4))], random.bool());

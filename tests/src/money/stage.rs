@@ -4,7 +4,7 @@ use super::all_faults;
 use crate::support::{Answer, Member, TestServer, database::Content, rows, stripe::Stripe};
 use axum::http::Method;
 use serde_json::{Value, json};
-use server::seed::demo::PEOPLE;
+use server::{seed::demo::PEOPLE, wire::Parts};
 use uuid::Uuid;
 
 pub struct Stage {
@@ -31,6 +31,11 @@ impl Stage {
     }
 
     async fn with(has_provider: bool) -> Self {
+        Self::changed(has_provider, |_| {}).await
+    }
+
+    /// With other settings.
+    pub async fn changed(has_provider: bool, change: impl FnOnce(&mut Parts)) -> Self {
         let stripe = Stripe::new(7);
         // What credits pay is the platform's to send.
         stripe
@@ -45,6 +50,7 @@ impl Stage {
             if has_provider {
                 stripe.provide(parts);
             }
+            change(parts);
         })
         .await;
         // Made up for suites over all entities, and at odds with the orders.
@@ -282,9 +288,23 @@ pub async fn keyed(member: &Member, path: &str, body: Value) -> Answer {
     keyed_by(member, path, &key, body).await
 }
 
+/// A server closes a connection that was idle for too long, and a request may be on its way then: with the same key it
+/// is sent again, as clients do.
 pub async fn keyed_by(member: &Member, path: &str, key: &str, body: Value) -> Answer {
-    let headers = [("idempotency-key", key)];
+    let headers = [
+        ("idempotency-key", key),
+        ("content-type", "application/json"),
+    ];
+    let bytes = body.to_string().into_bytes();
+    for _ in 0..2 {
+        let sent = (member.client)
+            .try_send(Method::POST, path, bytes.clone(), &headers)
+            .await;
+        if let Ok(answer) = sent {
+            return answer;
+        }
+    }
     (member.client)
-        .send(Method::POST, path, Some(body), &headers)
+        .send_bytes(Method::POST, path, bytes, &headers)
         .await
 }

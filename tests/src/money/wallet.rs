@@ -109,7 +109,7 @@ async fn w2_w5_credits_come_out_of_a_budget_and_once() {
 }
 
 #[tokio::test]
-async fn w4_t17_nobody_else_gives_sees_or_takes_credits() {
+async fn t17_w4_nobody_else_gives_sees_or_takes_credits() {
     let stage = Stage::new().await;
     stage.fund(1_000).await;
     let key = Uuid::now_v7().to_string();

@@ -127,6 +127,18 @@ impl Client {
         body: Vec<u8>,
         headers: &[(&str, &str)],
     ) -> Answer {
+        let sent = self.try_send(method, path, body, headers).await;
+        sent.expect("an answer")
+    }
+
+    /// The same of a server that may be away, or go away meanwhile.
+    pub async fn try_send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+        headers: &[(&str, &str)],
+    ) -> Result<Answer, reqwest::Error> {
         let mut request = self
             .http
             .request(method.clone(), format!("{}{path}", self.base));
@@ -139,9 +151,9 @@ impl Client {
         if !body.is_empty() {
             request = request.body(body);
         }
-        let response = request.send().await.expect("an answer");
+        let response = request.send().await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let text = response.text().await.expect("a body");
+        let text = response.text().await?;
         // Production serves no document of itself, and says so.
         if self.is_documented
             && !text.contains("/problems/no-such-route")
@@ -152,12 +164,12 @@ impl Client {
         if let Some(code) = documented::unlisted(&text) {
             panic!("{code:?} is not in `problems::CODES`: {text}");
         }
-        Answer {
+        Ok(Answer {
             status,
             headers,
             json: serde_json::from_str(&text).unwrap_or(Value::Null),
             text,
-        }
+        })
     }
 }
 

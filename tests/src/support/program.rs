@@ -14,6 +14,33 @@ use uuid::Uuid;
 
 const ISSUER: &str = "http://127.0.0.1:8080";
 
+/// Where a program is found again after it was started anew: its ports, and the key of its tokens.
+pub struct Place {
+    port: u16,
+    admin_port: u16,
+    key: String,
+}
+
+impl Place {
+    pub async fn free() -> Self {
+        Self {
+            port: free_port().await,
+            admin_port: free_port().await,
+            key: server::commands::fresh_key(),
+        }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub fn tokens(&self) -> Tokens {
+        let key = self.key.clone().into();
+        let config = TokenConfig::new(ISSUER.into(), "culturepass".into(), key);
+        Tokens::new(&config).expect("a key")
+    }
+}
+
 /// A running `culturepass serve`.
 pub struct Program {
     pub client: Client,
@@ -51,18 +78,27 @@ pub fn run(database: &Database, arguments: &[&str]) -> Output {
 impl Program {
     /// Starts `serve` and waits until it is ready. No rate limits, unless `change` sets them.
     pub async fn serve(database: &Database, change: impl FnOnce(&mut Command)) -> Self {
+        let mut program = Self::start(&Place::free().await, database, change).await;
+        assert!(program.is_ready().await, "it ended:\n{}", program.text());
+        program
+    }
+
+    /// The same at a place of its own, without waiting.
+    pub async fn start(
+        place: &Place,
+        database: &Database,
+        change: impl FnOnce(&mut Command),
+    ) -> Self {
         let grant = "grant select on public._sqlx_migrations to culturepass_app";
         let mut conn = database.superuser().await;
         sqlx::query(grant).execute(&mut conn).await.expect("grant");
 
-        let key = server::commands::fresh_key();
-        let (port, admin_port) = (free_port().await, free_port().await);
         let mut command = command(database, &["serve"]);
         command
-            .env("TOKEN_KEY", &key)
+            .env("TOKEN_KEY", &place.key)
             .env("PUBLIC_URL", ISSUER)
-            .env("LISTEN", format!("127.0.0.1:{port}"))
-            .env("ADMIN_LISTEN", format!("127.0.0.1:{admin_port}"))
+            .env("LISTEN", format!("127.0.0.1:{}", place.port))
+            .env("ADMIN_LISTEN", format!("127.0.0.1:{}", place.admin_port))
             .env("DB_CONNECTIONS", "4")
             .env("IP_RATE_PER_MINUTE", "0")
             .env("USER_RATE_PER_MINUTE", "0")
@@ -71,16 +107,13 @@ impl Program {
         change(&mut command);
         let mut child = command.spawn().expect("the program starts");
         let log = collect(&mut child);
-        let config = TokenConfig::new(ISSUER.into(), "culturepass".into(), key.into());
-        let program = Self {
-            client: Client::of_the_api(format!("http://127.0.0.1:{port}")),
-            admin: Client::new(format!("http://127.0.0.1:{admin_port}")),
+        Self {
+            client: Client::of_the_api(place.url()),
+            admin: Client::new(format!("http://127.0.0.1:{}", place.admin_port)),
             child,
             log,
-            tokens: Tokens::new(&config).expect("a key"),
-        };
-        program.wait_until_ready().await;
-        program
+            tokens: place.tokens(),
+        }
     }
 
     /// A token for whoever is there already.
@@ -128,11 +161,21 @@ impl Program {
         self.log.lock().expect("log").clone()
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         self.log().join("\n")
     }
 
-    async fn wait_until_ready(&self) {
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// None while it runs.
+    pub fn status(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child")
+    }
+
+    /// Waits until it is ready. False: it has ended instead.
+    pub async fn is_ready(&mut self) -> bool {
         let http = reqwest::Client::builder()
             .no_proxy()
             .build()
@@ -141,7 +184,8 @@ impl Program {
         let until = Instant::now() + Duration::from_secs(30);
         loop {
             match http.get(&ready).send().await {
-                Ok(answer) if answer.status() == 200 => return,
+                Ok(answer) if answer.status() == 200 => return true,
+                _ if self.status().is_some() => return false,
                 _ => assert!(Instant::now() < until, "not ready:\n{}", self.text()),
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -9,10 +9,17 @@ use fake_stripe::{
 };
 use gateway::Gateway;
 use server::wire::Parts;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use stripe_gateway::{
     Exchange, Exchanged, Reply, Request, Settings, StripeGateway, TransportFailure,
 };
+use uuid::Uuid;
 
 pub const SECRET: &str = "whsec_tests";
 pub const CONNECT_SECRET: &str = "whsec_tests_of_accounts";
@@ -20,6 +27,7 @@ pub const CONNECT_SECRET: &str = "whsec_tests_of_accounts";
 #[derive(Clone)]
 pub struct Stripe {
     pub fake: Arc<Fake>,
+    forgets_keys: Arc<AtomicBool>,
 }
 
 /// Seconds that a client waits for an answer.
@@ -44,7 +52,13 @@ impl Stripe {
         fake.set_endpoint(Target::Connect, connect);
         Self {
             fake: Arc::new(fake),
+            forgets_keys: Arc::default(),
         }
+    }
+
+    /// From now on every call goes out with a key of its own, as clients do that make keys when they call.
+    pub fn forget_keys(&self) {
+        self.forgets_keys.store(true, Ordering::Relaxed);
     }
 
     /// The way to it that a server has.
@@ -55,7 +69,7 @@ impl Stripe {
         settings.first_pause = Duration::from_millis(1);
         settings.longest_pause = Duration::from_millis(5);
         settings.in_transaction = kernel::cx::in_transaction;
-        let exchange = Arc::new(InProcess(self.fake.clone()));
+        let exchange = Arc::new(InProcess(self.clone()));
         Arc::new(StripeGateway::over(settings, exchange))
     }
 
@@ -107,14 +121,21 @@ pub async fn send(server: &TestServer, post: &Post) -> u16 {
     sent.status.as_u16()
 }
 
-struct InProcess(Arc<Fake>);
+struct InProcess(Stripe);
 
 impl Exchange for InProcess {
     fn exchange<'a>(&'a self, request: &'a Request) -> Exchanged<'a> {
-        let outcome = self.0.handle(&fake_stripe::Request {
+        let mut headers = request.headers.clone();
+        if self.0.forgets_keys.load(Ordering::Relaxed) {
+            let keys = headers
+                .iter_mut()
+                .filter(|(name, _)| name.eq_ignore_ascii_case("idempotency-key"));
+            keys.for_each(|(_, key)| *key = Uuid::new_v4().to_string());
+        }
+        let outcome = self.0.fake.handle(&fake_stripe::Request {
             method: request.method.as_str().to_owned(),
             path: request.path_and_query.clone(),
-            headers: request.headers.clone(),
+            headers,
             body: request.body.clone().into_bytes(),
         });
         let answer = match outcome {

@@ -1,15 +1,30 @@
 //! What a call of the provider came to, for whoever asked: a request, or a job that will try again.
 
 use super::Payments;
-use crate::{module, problems};
+use crate::{
+    module::{self, Module},
+    problems,
+};
 use chrono::{DateTime, Utc};
 use gateway::{Currency, Failure, Gateway, Key, Refusal};
 use kernel::{Error, Result, jobs};
+use uuid::Uuid;
 
 /// A key is forgotten by the provider after a day. What was begun before this many hours is looked for, not repeated.
 pub const KEY_HOURS: i64 = 23;
 
 impl Payments {
+    /// By the database: the clocks of two servers may differ, and what is older is told by this.
+    pub(super) async fn now(&self, request: Uuid) -> Result<DateTime<Utc>> {
+        let run = self.db.run(Self::NAME, None, request, |cx| {
+            Box::pin(async move {
+                let now = sqlx::query_scalar("select clock_timestamp()");
+                Ok(now.fetch_one(cx.conn()).await?)
+            })
+        });
+        run.await
+    }
+
     pub(super) fn gateway(&self) -> Result<&dyn Gateway> {
         match &self.provider {
             Some(provider) => Ok(&*provider.gateway),
@@ -39,7 +54,8 @@ pub fn currency(code: &str) -> Result<Currency> {
     Currency::new(code).map_err(Error::internal)
 }
 
-/// Whether a command is too old to be sent again with its key.
+/// Whether a command is too old to be sent again with its key. By the clock of this server, which may be wrong by half
+/// an hour: the provider keeps a key longer than that.
 pub fn is_old(since: DateTime<Utc>) -> bool {
     Utc::now() - since > chrono::TimeDelta::hours(KEY_HOURS)
 }

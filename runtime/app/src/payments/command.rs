@@ -89,6 +89,8 @@ pub struct Resume {
 
 /// How it is to be paid.
 struct Terms {
+    /// The database's clock.
+    now: DateTime<Utc>,
     payer: Uuid,
     city: Uuid,
     amount: i64,
@@ -183,7 +185,7 @@ pub async fn begin(cx: &mut Cx, of: Of, payer: Uuid) -> Result<Command> {
     .execute(cx.conn())
     .await?;
     NewJob::new("payments.resume", Resume { transaction })?
-        .at(Utc::now() + LOOK_AFTER)
+        .at(terms.now + LOOK_AFTER)
         .put(cx)
         .await?;
     load(cx, transaction)
@@ -195,7 +197,7 @@ async fn of_order(cx: &mut Cx, order: Uuid) -> Result<Terms> {
     let row = sqlx::query(
         "select o.state, coalesce(o.expires_at <= now(), false) as is_over, o.card_cents, o.currency, o.user_id, o.event_id,
            o.organizer_cents, o.application_fee_cents, e.city_id, e.host_type, e.host_id,
-           e.state in ('draft', 'cancelled') or e.status = 'archived' as is_off
+           e.state in ('draft', 'cancelled') or e.status = 'archived' as is_off, now() as now
          from app.orders o join app.events e on e.id = o.event_id where o.id = $1 for update of o",
     )
     .bind(order)
@@ -214,6 +216,7 @@ async fn of_order(cx: &mut Cx, order: Uuid) -> Result<Terms> {
     let organizer: i64 = row.try_get("organizer_cents")?;
     let account = super::connect::ready(cx, row.try_get("host_type")?, row.try_get("host_id")?);
     Ok(Terms {
+        now: row.try_get("now")?,
         payer: row.try_get("user_id")?,
         city: row.try_get("city_id")?,
         amount: row.try_get("card_cents")?,
@@ -227,7 +230,7 @@ async fn of_order(cx: &mut Cx, order: Uuid) -> Result<Terms> {
 /// All of it is the platform's: nothing goes to anybody's account.
 async fn of_promotion(cx: &mut Cx, promotion: Uuid, payer: Uuid) -> Result<Terms> {
     let row = sqlx::query(
-        "select state, coalesce(pay_by <= now(), false) as is_over, paid_at is not null as is_paid, amount_cents, currency, city_id
+        "select state, coalesce(pay_by <= now(), false) as is_over, paid_at is not null as is_paid, amount_cents, currency, city_id, now() as now
          from app.promotions where id = $1 for update",
     )
     .bind(promotion)
@@ -247,6 +250,7 @@ async fn of_promotion(cx: &mut Cx, promotion: Uuid, payer: Uuid) -> Result<Terms
         }
     }
     Ok(Terms {
+        now: row.try_get("now")?,
         payer,
         city: row.try_get("city_id")?,
         amount: row.try_get("amount_cents")?,

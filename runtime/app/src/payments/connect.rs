@@ -124,7 +124,7 @@ impl Payments {
 
     /// Reads the account and keeps what it can do. Nothing that was read before takes the place of what was read later.
     pub(super) async fn learn_account(&self, id: &str, request: Uuid) -> Result<bool> {
-        let began = Utc::now();
+        let began = self.now(request).await?;
         let account = self.gateway()?.account(id).await;
         let account = account.map_err(|failure| call::told(&failure))?;
         let run = self.db.run(Self::NAME, None, request, move |cx| {

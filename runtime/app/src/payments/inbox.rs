@@ -7,10 +7,9 @@
 use super::{Payments, call, sync::Applied};
 use crate::module::Module;
 use axum::http::HeaderMap;
-use chrono::Utc;
 use gateway::{Envelope, Failure, SignatureFault, verify};
 use kernel::{
-    Error, Result,
+    Error, Result, failpoint,
     jobs::{NewJob, Outcome, Run},
     problems,
 };
@@ -63,13 +62,16 @@ impl Payments {
             .iter()
             .map(|secret| secret.expose_secret())
             .collect();
-        verify(payload, header.unwrap_or_default(), &secrets, Utc::now()).map_err(unsigned)?;
+        let now = self.clock.now();
+        verify(payload, header.unwrap_or_default(), &secrets, now).map_err(unsigned)?;
         let event = Envelope::parse(payload).map_err(|error| {
             Error::new(&problems::BAD_REQUEST)
                 .detail("The body is no event.")
                 .because(error.to_string())
         })?;
-        self.keep_event(event, Uuid::now_v7()).await
+        self.keep_event(event, Uuid::now_v7()).await?;
+        failpoint::reach("event.kept");
+        Ok(())
     }
 
     /// Stores what is new, with the job that works on it.
@@ -111,10 +113,11 @@ impl Payments {
         };
         let settled = match self.follow(&told, run.request_id).await {
             Ok(settled) => settled,
-            Err(error) if error.is_transient() || is_away(&error) => return Err(error.into()),
+            Err(error) if is_for_now(&error) => return Err(error.into()),
             // Trying again would change nothing: it waits for somebody, who can have it tried again.
             Err(error) => Settled::Parked(reason(&error)),
         };
+        failpoint::reach("event.followed");
         Ok(self.settle_event(event, settled, run.request_id).await?)
     }
 
@@ -291,13 +294,37 @@ fn lost(failure: Failure) -> Error {
     }
 }
 
-fn is_away(error: &Error) -> bool {
-    std::ptr::eq(error.kind(), &crate::problems::PROVIDER_AWAY)
+/// The provider or the database can't be asked at the moment. That says nothing about the event.
+fn is_for_now(error: &Error) -> bool {
+    let away = [&crate::problems::PROVIDER_AWAY, &problems::UNAVAILABLE];
+    error.is_transient() || away.iter().any(|kind| std::ptr::eq(error.kind(), *kind))
 }
 
 fn reason(error: &Error) -> String {
     match std::error::Error::source(error) {
         Some(cause) => cause.to_string(),
         None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_not_put_aside_because_somebody_is_away() {
+        let away = Error::new(&crate::problems::PROVIDER_AWAY);
+        // As where PostgreSQL has ended the connection.
+        let gone = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        for error in [
+            away,
+            sqlx::Error::Io(gone).into(),
+            sqlx::Error::PoolTimedOut.into(),
+        ] {
+            assert!(is_for_now(&error), "{error}");
+        }
+        assert!(!is_for_now(&Error::internal(
+            "an object that can't be read"
+        )));
     }
 }

@@ -16,7 +16,7 @@ use crate::{module::Module, problems};
 use chrono::TimeDelta;
 use gateway::{Confirmation, Failure, FindPayments, Metadata, Payment, PaymentStatus};
 use kernel::{
-    Error, Member, Result,
+    Error, Member, Result, failpoint,
     jobs::{Outcome, Run},
 };
 use std::sync::Arc;
@@ -36,6 +36,7 @@ impl Payments {
     ) -> Result<Shown> {
         self.gateway()?;
         let (command, card) = self.begin(buyer, of, body.payment_method_id).await?;
+        failpoint::reach("payment.begun");
         let payment = self.ask(&command, buyer.request_id).await?;
         let payment = match card {
             Some(card) if is_open(payment.status) => {
@@ -49,6 +50,7 @@ impl Payments {
             }
             _ => payment,
         };
+        failpoint::reach("payment.recorded");
         let state = self.state(buyer.request_id, of).await?;
         Ok(self.shown(&command, payment, state))
     }
@@ -118,7 +120,10 @@ impl Payments {
             ("transaction_id".to_owned(), command.transaction.to_string()),
         ]);
         let key = call::key(&*command.key)?;
-        Ok(self.gateway()?.create_payment(&key, &new).await)
+        failpoint::reach("payment.calling");
+        let made = self.gateway()?.create_payment(&key, &new).await;
+        failpoint::reach("payment.called");
+        Ok(made)
     }
 
     /// Its key is of no use any more: if it was made, it is there; if not, the next attempt has another key.
@@ -164,6 +169,7 @@ impl Payments {
             let confirmed = gateway
                 .confirm_payment(&key, &payment.id, confirmation)
                 .await;
+            failpoint::reach("payment.confirmed");
             let failure = match confirmed {
                 Ok(payment) => {
                     self.learn(request, &payment).await?;

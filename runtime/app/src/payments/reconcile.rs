@@ -3,10 +3,10 @@
 
 use super::{Payments, call};
 use crate::module::Module;
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use gateway::FindEvents;
 use kernel::{
-    Result,
+    Result, failpoint,
     jobs::{Outcome, Run},
 };
 use std::sync::Arc;
@@ -52,7 +52,9 @@ impl Payments {
             return Ok(());
         }
         let key = call::key(format!("cancel:{}", payment.id))?;
-        match self.gateway()?.cancel_payment(&key, &payment.id).await {
+        let cancelled = self.gateway()?.cancel_payment(&key, &payment.id).await;
+        failpoint::reach("payment.cancelled");
+        match cancelled {
             Ok(cancelled) => self.learn(request, &cancelled).await,
             Err(failure) if failure.refusal().is_some() => {
                 let now = self.gateway()?.payment(&payment.id).await;
@@ -153,7 +155,7 @@ impl Payments {
 
     async fn events_nobody_took(&self, request: Uuid) -> Result<()> {
         let query = FindEvents {
-            created_since: Utc::now() - LOOK_BACK,
+            created_since: self.clock.now() - LOOK_BACK,
             undelivered: true,
             kinds: Vec::new(),
             account: None,

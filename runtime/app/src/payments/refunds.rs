@@ -9,7 +9,7 @@ use crate::{module::Module, tickets::refund};
 use chrono::{DateTime, Utc};
 use gateway::{Failure, Gateway, Key, Metadata, NewRefund, Payment, Refund, RefundStatus, Refusal};
 use kernel::{
-    Cx, Error, Result,
+    Cx, Error, Result, failpoint,
     jobs::{self, Event, Outcome, Run},
 };
 use sqlx::Row;
@@ -42,6 +42,7 @@ impl Payments {
         if let Some(owed) = owed.await? {
             let gateway = self.gateway()?;
             let sent = send(gateway, refund, &owed).await;
+            failpoint::reach("refund.sent");
             let payment = gateway.payment(&owed.payment).await;
             let payment = payment.map_err(|failure| call::again(&failure))?;
             match sent {

@@ -49,7 +49,7 @@ impl Payments {
             }
         });
         let (command, card) = run.await?;
-        let began = Utc::now();
+        let began = self.now(caller.request_id).await?;
         let told = self
             .begin_subscription(&command, card, caller.request_id)
             .await?;
@@ -190,7 +190,7 @@ impl Payments {
             "subscription",
             &format!("{subscription}:{key}"),
         ))?;
-        let began = Utc::now();
+        let began = self.now(caller.request_id).await?;
         let told = match (change, plan) {
             (Change::Plan(_), Some(plan)) => {
                 let change = ChangePlan {
@@ -286,7 +286,7 @@ impl Payments {
 
     /// Reads it and applies what it is. False: it is none of ours.
     pub(super) async fn follow_subscription(&self, id: &str, request: Uuid) -> Result<bool> {
-        let began = Utc::now();
+        let began = self.now(request).await?;
         let told = self.gateway()?.subscription(id).await;
         let told = told.map_err(|failure| call::told(&failure))?;
         self.learn_subscription(&told, began, request).await?;
@@ -341,7 +341,7 @@ impl Payments {
             Box::pin(async move { command(cx, subscription).await })
         });
         if let Some(command) = found.await? {
-            let began = Utc::now();
+            let began = self.now(run.request_id).await?;
             let told = self
                 .begin_subscription(&command, None, run.request_id)
                 .await?;

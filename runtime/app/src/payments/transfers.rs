@@ -11,7 +11,7 @@ use gateway::{
     Currency, Failure, Gateway, Key, Metadata, NewReversal, NewTransfer, Refusal, Transfer,
 };
 use kernel::{
-    Cx, Error, Result,
+    Cx, Error, Result, failpoint,
     jobs::{self, Event, NewJob, Outcome, Run},
 };
 use serde::{Deserialize, Serialize};
@@ -118,6 +118,7 @@ impl Payments {
             true => take_back(gateway, &command).await,
             false => send_out(gateway, &command).await,
         };
+        failpoint::reach("transfer.sent");
         let failure = match sent {
             Ok(object) => return Ok(self.sent(transfer, Some(object), None, request).await?),
             Err(failure) => failure,

@@ -36,7 +36,7 @@ struct Vector {
 
 /// Made by npm `stripe` 23.1.0 (`webhooks.generateTestHeaderString`), with what its own verification says of them.
 #[test]
-fn signatures_of_npm_stripe() {
+fn t8_signatures_of_npm_stripe() {
     let vectors: Vec<Vector> = serde_json::from_str(include_str!("vectors.json")).unwrap();
     assert!(vectors.iter().filter(|vector| vector.node_accepts).count() > 8);
     for vector in vectors {
@@ -62,7 +62,7 @@ fn we_sign_as_npm_stripe_does() {
 }
 
 #[test]
-fn any_signature_by_any_secret() {
+fn t8_any_signature_by_any_secret() {
     let t = format!("t={}", now().timestamp());
     let (good, bad) = (v1(SECRET), v1(OTHER));
     for header in [
@@ -81,7 +81,7 @@ fn any_signature_by_any_secret() {
 }
 
 #[test]
-fn nothing_else_is() {
+fn t8_nothing_else_is() {
     let t = format!("t={}", now().timestamp());
     let good = v1(SECRET);
     for (header, fault) in [
@@ -120,7 +120,7 @@ fn nothing_else_is() {
 }
 
 #[test]
-fn every_bit_of_the_payload_counts() {
+fn t8_every_bit_of_the_payload_counts() {
     let header = sign(PAYLOAD, SECRET, now());
     for bit in 0..PAYLOAD.len() * 8 {
         let mut tampered = PAYLOAD.to_vec();
@@ -131,7 +131,7 @@ fn every_bit_of_the_payload_counts() {
 }
 
 #[test]
-fn five_minutes_both_ways() {
+fn t8_five_minutes_both_ways() {
     let header = sign(PAYLOAD, SECRET, now());
     for (offset, expected) in [
         (0, Ok(())),

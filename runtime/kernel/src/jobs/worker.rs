@@ -146,6 +146,7 @@ impl Worker {
                 continue;
             };
             let id = claimed.id;
+            crate::failpoint::reach("job.claimed");
             let attempt = attempt::run(self.db.clone(), self.id, job, claimed);
             let handle = self.running.spawn(attempt);
             self.jobs.insert(handle.id(), (id, handle));

@@ -58,9 +58,9 @@ pub async fn administers(cx: &mut Cx, business: Uuid) -> Result<()> {
 pub async fn begin(cx: &mut Cx, business: Uuid, plan: Uuid, user: Uuid) -> Result<Command> {
     offered(cx, plan).await?;
     let id = Uuid::now_v7();
-    let inserted: Option<Uuid> = sqlx::query_scalar(
+    let inserted: Option<DateTime<Utc>> = sqlx::query_scalar(
         "insert into app.subscriptions (id, business_id, plan_id, user_id, stripe_idempotency_key)
-         values ($1, $2, $3, $4, $5) on conflict do nothing returning id",
+         values ($1, $2, $3, $4, $5) on conflict do nothing returning created_at",
     )
     .bind(id)
     .bind(business)
@@ -69,9 +69,9 @@ pub async fn begin(cx: &mut Cx, business: Uuid, plan: Uuid, user: Uuid) -> Resul
     .bind(format!("subscription:{id}"))
     .fetch_optional(cx.conn())
     .await?;
-    if inserted.is_some() {
+    if let Some(now) = inserted {
         NewJob::new("payments.resume_subscription", Resume { subscription: id })?
-            .at(Utc::now() + LOOK_AFTER)
+            .at(now + LOOK_AFTER)
             .put(cx)
             .await?;
         let begun = command(cx, id).await?;

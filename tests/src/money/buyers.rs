@@ -1,0 +1,250 @@
+//! A crowd that buys over HTTP, pays, changes its mind and gives back, and does not go away when the server does: what
+//! had no answer is sent again with the same key, as clients are told to.
+
+use super::shop::{BUYERS, Person, Shop};
+use crate::support::Answer;
+use axum::http::Method;
+use fake_stripe::Intent;
+use fastrand::Rng;
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+/// Orders that a buyer keeps; then they give one back for each that they buy.
+const KEPT: usize = 6;
+
+/// What buyers were told. Whatever dies afterwards must still know it.
+#[derive(Default)]
+pub struct Told {
+    pub placed: BTreeSet<String>,
+    pub paid: BTreeSet<String>,
+    pub refunds: BTreeSet<String>,
+    /// Answers that no client should ever get.
+    pub wrong: Vec<String>,
+    /// Requests that had no answer, or that of a server that is away.
+    pub unanswered: usize,
+}
+
+pub struct Crowd {
+    shop: Arc<Shop>,
+    over: Arc<AtomicBool>,
+    told: Arc<Mutex<Told>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Crowd {
+    pub fn enter(shop: &Arc<Shop>, seed: u64) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let told = Arc::new(Mutex::new(Told::default()));
+        let tasks = (0..BUYERS).map(|number| {
+            let buyer = Buyer {
+                shop: shop.clone(),
+                number,
+                random: Rng::with_seed(seed.wrapping_add(number as u64)),
+                kept: Vec::new(),
+                over: over.clone(),
+                told: told.clone(),
+            };
+            tokio::spawn(buyer.live())
+        });
+        Self {
+            shop: shop.clone(),
+            tasks: tasks.collect(),
+            over,
+            told,
+        }
+    }
+
+    pub fn paid(&self) -> usize {
+        self.told.lock().expect("told").paid.len()
+    }
+
+    /// Everybody ends what they are at, which takes a server, and leaves.
+    pub async fn leave(self) -> Told {
+        self.over.store(true, Ordering::Relaxed);
+        while self.tasks.iter().any(|task| !task.is_finished()) {
+            self.shop.claims_end(15).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        for task in self.tasks {
+            task.await.expect("a buyer");
+        }
+        std::mem::take(&mut *self.told.lock().expect("told"))
+    }
+}
+
+struct Buyer {
+    shop: Arc<Shop>,
+    number: usize,
+    random: Rng,
+    kept: Vec<String>,
+    over: Arc<AtomicBool>,
+    told: Arc<Mutex<Told>>,
+}
+
+impl Buyer {
+    async fn live(mut self) {
+        while !self.over.load(Ordering::Relaxed) {
+            self.buy().await;
+            if self.kept.len() > KEPT {
+                let order = self.kept.remove(0);
+                self.give_back(&order).await;
+            }
+        }
+    }
+
+    fn me(&self) -> &Person {
+        &self.shop.buyers[self.number]
+    }
+
+    async fn buy(&mut self) {
+        let [few, many] = self.shop.kinds;
+        let items = match self.random.u8(0..3) {
+            0 => json!([{"ticket_type_id": few, "quantity": self.random.i32(1..4)}]),
+            1 => json!([{"ticket_type_id": many, "quantity": self.random.i32(1..4)}]),
+            _ => {
+                json!([{"ticket_type_id": many, "quantity": 1}, {"ticket_type_id": few, "quantity": 1}])
+            }
+        };
+        let mut cart = json!({"event_id": self.shop.event, "items": items});
+        if self.random.bool() {
+            cart["use_credits"] = json!(true);
+            // Never so many that the rest is too small for a card.
+            cart["credits_max_cents"] = json!(1_000);
+        }
+        let placed = self.keyed(self.me(), "/orders", cart).await;
+        if placed.status != 201 {
+            return self.expect(&placed, &[409]);
+        }
+        let order = placed.id();
+        self.tell(|told| told.placed.insert(order.clone()));
+        match self.random.u8(0..10) {
+            0 => return,
+            1 => {
+                let cancelled = self
+                    .keyed(self.me(), &format!("/orders/{order}/cancel"), json!({}))
+                    .await;
+                return self.expect(&cancelled, &[200, 409]);
+            }
+            2 => self.run_out(&order).await,
+            3..=5 => self.pay_on_page(&order).await,
+            _ => self.pay_by_saved_card(&order).await,
+        }
+        self.kept.push(order);
+    }
+
+    async fn pay_by_saved_card(&mut self, order: &str) {
+        let body = json!({"payment_method_id": self.me().card});
+        self.pay(order, body).await;
+    }
+
+    /// The payment is begun in time and made when the order's time is over.
+    async fn run_out(&mut self, order: &str) {
+        let begun = self.pay(order, json!({})).await;
+        let text = "update app.orders set expires_at = now() where id = $1::text::uuid and state = 'pending'";
+        // Nobody's order if PostgreSQL is away just now.
+        let _ = sqlx::query(text).bind(order).execute(&self.shop.pool).await;
+        self.confirm(&begun, "4242424242424242");
+    }
+
+    async fn pay_on_page(&mut self, order: &str) {
+        let begun = self.pay(order, json!({})).await;
+        let cards = ["4242424242424242", "4000000000000002", "4000002500003155"];
+        let card = cards[self.random.usize(..cards.len())];
+        self.confirm(&begun, card);
+    }
+
+    /// As the buyer's browser at the service's page.
+    fn confirm(&mut self, begun: &Answer, card: &str) {
+        let page = begun.json["page_url"].as_str().unwrap_or_default();
+        let Some(payment) = page.rsplit('/').next().filter(|id| !id.is_empty()) else {
+            return;
+        };
+        let fake = &self.shop.stripe.fake;
+        // Declined is an outcome as well.
+        if let Ok(payment) = fake.pay_as_buyer(Intent::Payment, payment, card)
+            && payment["status"] == "requires_action"
+        {
+            let id = payment["id"].as_str().expect("an id");
+            let _ = fake.authenticate(Intent::Payment, id, self.random.u8(0..4) > 0);
+        }
+    }
+
+    async fn pay(&mut self, order: &str, body: Value) -> Answer {
+        let paid = self
+            .keyed(self.me(), &format!("/orders/{order}/payments"), body)
+            .await;
+        self.expect(&paid, &[200, 402, 409, 503]);
+        if paid.status == 200 && paid.json["order_state"] == "paid" {
+            self.tell(|told| told.paid.insert(order.to_owned()));
+        }
+        paid
+    }
+
+    /// By the organiser, or by the buyer in time; to the card, or as credits.
+    async fn give_back(&mut self, order: &str) {
+        let (by_organiser, kind) = (self.random.bool(), self.random.u8(0..3));
+        let by = match by_organiser {
+            true => &self.shop.organiser,
+            false => self.me(),
+        };
+        let body = match kind {
+            0 => json!({"to": "wallet"}),
+            _ => json!({}),
+        };
+        let path = format!("/orders/{order}/refunds");
+        let given = self.keyed(by, &path, body).await;
+        self.expect(&given, &[201, 409, 422]);
+        if given.status == 201 {
+            self.tell(|told| told.refunds.insert(given.id()));
+        }
+    }
+
+    /// Asks until there is an answer that stands, always with the same key. A payment that nobody knows the outcome of is
+    /// asked for a few times and then left to the server.
+    async fn keyed(&self, by: &Person, path: &str, body: Value) -> Answer {
+        let key = Uuid::now_v7().to_string();
+        let body = body.to_string().into_bytes();
+        let mut away = 0;
+        loop {
+            let client = self.shop.client(by);
+            let headers = [
+                ("idempotency-key", key.as_str()),
+                ("content-type", "application/json"),
+            ];
+            let sent = client
+                .try_send(Method::POST, path, body.clone(), &headers)
+                .await;
+            if let Ok(answer) = sent {
+                match answer.problem() {
+                    "request-in-progress" => {}
+                    "payment-provider-unavailable" if away < 3 => away += 1,
+                    "payment-provider-unavailable" => return answer,
+                    _ if answer.status == 503 => {}
+                    _ => return answer,
+                }
+            }
+            self.tell(|told| told.unanswered += 1);
+            tokio::time::sleep(Duration::from_millis(fastrand::u64(50..250))).await;
+        }
+    }
+
+    fn expect(&self, answer: &Answer, statuses: &[u16]) {
+        if !statuses.contains(&answer.status.as_u16()) {
+            let text = format!("{} {}", answer.status, answer.text);
+            self.tell(|told| told.wrong.push(text));
+        }
+    }
+
+    fn tell<T>(&self, what: impl FnOnce(&mut Told) -> T) {
+        what(&mut self.told.lock().expect("told"));
+    }
+}

@@ -1,0 +1,165 @@
+//! T4: the server is killed while people buy, at any moment and at the worst ones, and in the end every cent and every
+//! ticket is where it belongs.
+
+use super::{
+    buyers::{Crowd, Told},
+    shop::Shop,
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// Places between two steps that belong together, see `kernel::failpoint`: after the command is written down, before the
+/// call, after it and before its answer is kept, after that and before the buyer is answered, in jobs, in sweepers.
+const PLACES: [&str; 12] = [
+    "payment.begun",
+    "payment.calling",
+    "payment.called",
+    "payment.confirmed",
+    "payment.recorded",
+    "event.kept",
+    "event.followed",
+    "job.claimed",
+    "refund.sent",
+    "transfer.sent",
+    "orders.expiring",
+    "payment.cancelled",
+];
+
+/// In `script/test` some places, others each time; `script/soak` says how many kills.
+fn kills() -> usize {
+    let given = std::env::var("SOAK_KILLS").ok();
+    given.and_then(|text| text.parse().ok()).unwrap_or(5)
+}
+
+/// When the program has come to its failpoint, or after a while at random.
+async fn die(shop: &Shop, failpoint: Option<&str>, random: &mut fastrand::Rng) {
+    let armed = failpoint.map(|place| format!("{place}:{}", random.u8(1..4)));
+    let mut program = shop.start(armed.as_deref()).await;
+    let Some(armed) = armed else {
+        if program.is_ready().await {
+            tokio::time::sleep(Duration::from_millis(random.u64(100..2_000))).await;
+        }
+        program.signal("KILL");
+        program.ended().await;
+        return;
+    };
+    let until = Instant::now() + Duration::from_secs(60);
+    while program.status().is_none() {
+        // Sweepers come round every fifteen seconds; here they have something to do sooner.
+        if failpoint == Some("orders.expiring") || failpoint == Some("payment.cancelled") {
+            shop.sweep().await;
+        }
+        assert!(Instant::now() < until, "nobody came by {armed}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+impl Shop {
+    async fn sweep(&self) {
+        self.run(
+            "update app.orders set expires_at = now() where state = 'pending' and created_at < now() - interval '1 second'
+               and expires_at > now();
+             select jobs.put(name, '{}', now(), 'sweep', 'keep', null, null, 0, null)
+             from unnest(array['tickets.expire', 'payments.cancel']) name",
+        )
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t4_a_server_that_is_killed_loses_nothing() {
+    let seed = super::seed();
+    let mut random = fastrand::Rng::with_seed(seed);
+    let shop = Arc::new(Shop::new().await);
+    let crowd = Crowd::enter(&shop, seed);
+    let mut places: Vec<Option<&str>> = PLACES.iter().copied().map(Some).collect();
+    // As many at random as at each of four places.
+    places.extend([None; 3]);
+    random.shuffle(&mut places);
+    for n in 0..kills() {
+        let place = places[n % places.len()];
+        die(&shop, place, &mut random).await;
+        shop.claims_end(0).await;
+        let faults = shop.faults().await;
+        assert_eq!(faults, Vec::<String>::new(), "after kill {n} at {place:?}");
+    }
+    let program = shop.serve().await;
+    let told = crowd.leave().await;
+    shop.quiet().await;
+    println!(
+        "{} kills: {} orders, {} told to be paid, {} refunds, {} requests without an answer",
+        kills(),
+        told.placed.len(),
+        told.paid.len(),
+        told.refunds.len(),
+        told.unanswered
+    );
+    assert_eq!(shop.audit(&told).await, Vec::<String>::new());
+    assert!(
+        told.paid.len() > 3,
+        "{} were told that they have paid",
+        told.paid.len()
+    );
+    drop(program);
+}
+
+/// The negative control: somebody takes a ticket, gives the host a cent, forgets what was promised, charges twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t4_the_auditor_notices_what_is_wrong_in_either_book() {
+    let shop = Arc::new(Shop::new().await);
+    let program = shop.serve().await;
+    let crowd = Crowd::enter(&shop, 7);
+    while crowd.paid() < 4 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let mut told = crowd.leave().await;
+    shop.quiet().await;
+    drop(program);
+    assert_eq!(shop.audit(&told).await, Vec::<String>::new());
+
+    let notices = async |told: &Told, what: &str| {
+        let wrong = shop.audit(told).await;
+        assert!(
+            wrong.iter().any(|wrong| wrong.contains(what)),
+            "{what}: {wrong:#?}"
+        );
+    };
+    let fake = &shop.stripe.fake;
+    fake.move_money(Some(&shop.account), "aud", 1)
+        .expect("a cent");
+    notices(&told, "the host's").await;
+    fake.move_money(Some(&shop.account), "aud", -1)
+        .expect("back");
+
+    let state = format!(
+        "update app.tickets set state = 'STATE' where order_id = (
+           select id from app.orders where state = 'paid' and event_id = '{}' order by id limit 1)",
+        shop.event
+    );
+    shop.run(state.replace("STATE", "void")).await;
+    notices(&told, "good tickets of").await;
+    shop.run(state.replace("STATE", "valid")).await;
+
+    told.placed.insert("an order".to_owned());
+    notices(&told, "is not there").await;
+    told.placed.remove("an order");
+
+    let paid = told.paid.first().expect("an order").clone();
+    charge_again(&shop, &paid).await;
+    notices(&told, "is paid by").await;
+}
+
+/// As a server would that does not remember that it has.
+async fn charge_again(shop: &Shop, order: &str) {
+    let gateway = shop.stripe.gateway();
+    let currency = gateway::Currency::new("AUD").expect("a currency");
+    let mut new = gateway::NewPayment::new(4_500, currency);
+    new.metadata = gateway::Metadata::from([("order_id".to_owned(), order.to_owned())]);
+    let key = gateway::Key::new("once-more").expect("a key");
+    let made = gateway.create_payment(&key, &new).await.expect("a payment");
+    let fake = &shop.stripe.fake;
+    fake.pay_as_buyer(fake_stripe::Intent::Payment, &made.id, "4242424242424242")
+        .expect("paid");
+}

@@ -1,0 +1,199 @@
+//! A shop whose server may die: the program itself over a database and a payment service that outlive it.
+
+use super::stage::Stage;
+use crate::support::{
+    Client, Database, Member, TestServer,
+    program::{Place, Program},
+    stripe::{CONNECT_SECRET, SECRET, Stripe},
+};
+use fake_stripe::webhook::{Endpoint, Target};
+use kernel::auth::Tokens;
+use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
+use tokio::{net::TcpListener, task::JoinHandle};
+use uuid::Uuid;
+
+pub const BUYERS: usize = 6;
+
+/// Few of one kind, so that some come too late; many of the other.
+const FEW: i32 = 25;
+const MANY: i32 = 100_000;
+
+pub struct Person {
+    pub id: Uuid,
+    session: Uuid,
+    /// A saved card of theirs.
+    pub card: String,
+}
+
+pub struct Shop {
+    pub database: Database,
+    /// Sees and may do everything; opened anew where PostgreSQL was away.
+    pub pool: PgPool,
+    pub stripe: Stripe,
+    /// The host's, at the payment service.
+    pub account: String,
+    pub event: Uuid,
+    pub kinds: [Uuid; 2],
+    pub organiser: Person,
+    pub buyers: Vec<Person>,
+    place: Place,
+    tokens: Tokens,
+    stripe_url: String,
+    serving: JoinHandle<()>,
+}
+
+impl Shop {
+    pub async fn new() -> Self {
+        let stage = Stage::new().await;
+        let kinds = [
+            stage.tickets("Seat", 4_500, FEW).await,
+            stage.tickets("Standing", 2_000, MANY).await,
+        ];
+        let mut buyers = Vec::new();
+        for n in 0..BUYERS {
+            let member = stage.server.member(&format!("shopper_{n}")).await;
+            let card = stage.saved(&member, "4242424242424242").await;
+            stage.credits(&member, 200_000).await;
+            buyers.push(person(&member, card));
+        }
+        let organiser = person(&stage.olga, String::new());
+        stage.server.settled().await;
+        let Stage {
+            mut server,
+            stripe,
+            account,
+            event,
+            ..
+        } = stage;
+        server.stop().await;
+        // With it goes its worker: from here on only the program does jobs.
+        let TestServer { database, .. } = server;
+        // Made up for suites over all entities.
+        let mut conn = database.superuser().await;
+        sqlx::raw_sql("delete from app.stripe_events")
+            .execute(&mut conn)
+            .await
+            .expect("gone");
+        let place = Place::free().await;
+        let (stripe_url, serving) = listen(&stripe, &place).await;
+        Self {
+            pool: PgPoolOptions::new()
+                .max_connections(8)
+                .connect_lazy_with(database.superuser_options()),
+            database,
+            stripe,
+            account,
+            event,
+            kinds,
+            organiser,
+            buyers,
+            tokens: place.tokens(),
+            place,
+            stripe_url,
+            serving,
+        }
+    }
+
+    /// Starts the program. With a failpoint (`payment.called:2`) it ends by itself when somebody comes by there.
+    pub async fn start(&self, failpoint: Option<&str>) -> Program {
+        Program::start(&self.place, &self.database, |command| {
+            command
+                .arg("--with-worker")
+                .env("CULTUREPASS_ENV", "development")
+                .env("STRIPE_URL", &self.stripe_url)
+                .env("STRIPE_SECRET_KEY", "sk_test_fake")
+                .env("STRIPE_WEBHOOK_SECRETS", SECRET)
+                .env("STRIPE_CONNECT_WEBHOOK_SECRETS", CONNECT_SECRET)
+                .env("PAYMENT_PAGE_URL", "http://stripe.test/_fake/pay/{id}")
+                .env("MAX_CONNECTIONS_PER_ADDRESS", "4096")
+                // Jobs of the dead are taken over soon.
+                .env("JOBS_LEASE_SECONDS", "3")
+                .env("JOBS_POLL_MS", "100");
+            if let Some(failpoint) = failpoint {
+                command.env("FAILPOINT", failpoint);
+            }
+        })
+        .await
+    }
+
+    /// The same, and waits until it is ready.
+    pub async fn serve(&self) -> Program {
+        let mut program = self.start(None).await;
+        assert!(program.is_ready().await, "it ended:\n{}", program.text());
+        program
+    }
+
+    pub fn client(&self, person: &Person) -> Client {
+        let now = chrono::Utc::now().timestamp();
+        let issued = self.tokens.issue(person.id, person.session, now);
+        Client::of_the_api(self.place.url()).with_token(issued.expect("a token").token)
+    }
+
+    /// What must be empty at every moment. None: PostgreSQL is away.
+    pub async fn try_faults(&self) -> Option<Vec<String>> {
+        sqlx::query_scalar(super::INVARIANTS)
+            .fetch_all(&self.pool)
+            .await
+            .ok()
+    }
+
+    pub async fn faults(&self) -> Vec<String> {
+        self.try_faults().await.expect("the view")
+    }
+
+    /// Requests that were claimed so long ago and have no answer: whoever worked on them has been given up, as it would be
+    /// after a minute.
+    pub async fn claims_end(&self, seconds: u8) {
+        let text = "update requests.keys set locked_until = now() where status is null and locked_until > now()
+           and locked_until <= now() + make_interval(secs => 60 - $1)";
+        // PostgreSQL may be away just now.
+        let _ = sqlx::query(text)
+            .bind(f64::from(seconds))
+            .execute(&self.pool)
+            .await;
+    }
+
+    /// A statement past everybody.
+    pub async fn run(&self, text: impl Into<String>) -> u64 {
+        let done = sqlx::raw_sql(AssertSqlSafe(text.into()))
+            .execute(&self.pool)
+            .await;
+        done.expect("a statement").rows_affected()
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+fn person(member: &Member, card: String) -> Person {
+    Person {
+        id: member.id,
+        session: member.session,
+        card,
+    }
+}
+
+/// The fake on a port, and its events to where the program will be.
+async fn listen(stripe: &Stripe, place: &Place) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await;
+    let listener = listener.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    for (target, path, secret) in [
+        (Target::Platform, "/webhooks/stripe", SECRET),
+        (Target::Connect, "/webhooks/stripe-connect", CONNECT_SECRET),
+    ] {
+        let endpoint = Endpoint {
+            url: format!("{}{path}", place.url()),
+            secrets: vec![secret.to_owned()],
+        };
+        stripe.fake.set_endpoint(target, Some(endpoint));
+    }
+    let fake = stripe.fake.clone();
+    let serving = tokio::spawn(async move {
+        let _ = fake_stripe::server::serve(fake, listener).await;
+    });
+    (url, serving)
+}

@@ -1,0 +1,108 @@
+//! T11: a server whose clock is ten minutes wrong, ahead or behind, does what others do. What has a time limit is held to
+//! the clock of the database; only events signed "in the future" or "long ago" are refused, and are looked for later.
+
+use super::stage::{Stage, keyed};
+use app::clock::Clock;
+use chrono::{TimeDelta, Utc};
+use serde_json::json;
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering::Relaxed},
+};
+use uuid::Uuid;
+
+/// A stage whose clock can be put wrong.
+async fn stage() -> (Stage, Arc<AtomicI64>) {
+    let minutes = Arc::new(AtomicI64::new(0));
+    let wrong = minutes.clone();
+    let stage = Stage::changed(true, |parts| {
+        parts.clock = Clock::new(move || Utc::now() + TimeDelta::minutes(wrong.load(Relaxed)));
+    })
+    .await;
+    (stage, minutes)
+}
+
+impl Stage {
+    async fn look_after(&self) {
+        let run = self.payments().reconcile_all(Uuid::now_v7()).await;
+        run.expect("a run");
+        self.server.settled().await;
+    }
+
+    /// What was written by a wrong clock: times that have not come yet, or should have been later.
+    async fn written_wrongly(&self) -> i64 {
+        let text = "select (select count(*) from app.connected_accounts where synced_at not between now() - interval '5 minutes' and now())
+          + (select count(*) from jobs.queue where name = 'payments.resume'
+               and run_at not between created_at + interval '59 s' and created_at + interval '61 s')";
+        let mut conn = self.server.superuser().await;
+        sqlx::query_scalar(text)
+            .fetch_one(&mut conn)
+            .await
+            .expect("a count")
+    }
+}
+
+/// One order of each fate, by how it ends.
+async fn a_day(stage: &Stage, card: &str) -> Vec<String> {
+    let kind = stage.tickets("Seat", 4_500, 3).await;
+    for is_open in [false, true] {
+        let change = json!({"payouts_enabled": is_open});
+        let fake = &stage.stripe.fake;
+        fake.change_account(&stage.account, &change)
+            .expect("an account");
+    }
+    stage.stripe.deliver(&stage.server).await;
+    stage.look_after().await;
+    let mut orders = Vec::new();
+    for _ in 0..3 {
+        let order = stage.order(&stage.mira, &[(kind, 1)], false).await;
+        orders.push(order.expect(201).id());
+    }
+    let [saved, page, late] = [0, 1, 2].map(|n| orders[n].clone());
+    let by_card = json!({"payment_method_id": card});
+    stage
+        .pay(&stage.mira, &saved, by_card.clone())
+        .await
+        .expect(200);
+    stage.pay(&stage.mira, &page, json!({})).await.expect(200);
+    stage.pay(&stage.mira, &late, json!({})).await.expect(200);
+    stage.confirm(&page, "4242424242424242").await;
+    stage.run_out(&late).await;
+    // Somebody else takes the last ticket; by the database's clock it is free.
+    let last = stage.order(&stage.olga, &[(kind, 1)], false).await;
+    assert_eq!(
+        last.status, 409,
+        "held until the sweeper comes: {}",
+        last.text
+    );
+    let tickets = &stage.server.built.app.modules.tickets;
+    assert_eq!(tickets.expire().await.expect("swept"), 1);
+    let last = stage.order(&stage.olga, &[(kind, 1)], false).await;
+    orders.push(last.expect(201).id());
+    stage.confirm(&late, "4242424242424242").await;
+    stage.look_after().await;
+    keyed(&stage.olga, &format!("/orders/{saved}/refunds"), json!({}))
+        .await
+        .expect(201);
+    stage.stripe.deliver(&stage.server).await;
+    stage.look_after().await;
+    let mut states = Vec::new();
+    for order in &orders {
+        states.push(stage.state(order).await);
+    }
+    states
+}
+
+#[tokio::test]
+async fn t11_a_clock_that_is_wrong_changes_nothing() {
+    for minutes in [0, -10, 10] {
+        let (stage, clock) = stage().await;
+        let card = stage.saved(&stage.mira, "4242424242424242").await;
+        clock.store(minutes, Relaxed);
+        let states = a_day(&stage, &card).await;
+        let expected = ["refunded", "paid", "refunded", "pending"];
+        assert_eq!(states, expected, "{minutes} minutes");
+        assert_eq!(stage.written_wrongly().await, 0, "{minutes} minutes");
+        stage.books_agree().await;
+    }
+}
