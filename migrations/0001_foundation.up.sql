@@ -25458,7 +25458,10 @@ declare
 begin
   select * into v_price
   from app.price_of_place(new.target_type, new.target_id, new.city_id, new.slot, new.starts_at, new.ends_at);
-  if not found then
+  if not found and not exists (select from app.cities c where c.id = new.city_id and c.status = 'active') then
+    -- Refused for that.
+    return new;
+  elsif v_price.currency is null then
     raise exception 'the city offers no such place' using errcode = '23514', constraint = 'promotions_place';
   end if;
   if v_price.room < 1 then
@@ -26793,7 +26796,7 @@ create view app.ticket_faults with (security_invoker = true) as
   union all
   select 'a refund of another sum than its tickets cost', 'refund', r.id
   from app.refunds r
-  where r.reason <> 'sold_out_meanwhile'
+  where exists (select from app.tickets k where k.order_id = r.order_id)
     and r.amount_cents <> (select coalesce(sum(k.paid_cents), 0) from app.tickets k where k.refund_id = r.id)
   union all
   select 'given back without a refund', 'ticket', k.id
@@ -26804,7 +26807,8 @@ create view app.ticket_faults with (security_invoker = true) as
   join (
     select r.order_id, sum(r.amount_cents) as total, sum(r.organizer_cents) as organizer, sum(r.platform_fee_cents) as platform,
       sum(r.city_share_cents) as city
-    from app.refunds r where r.state <> 'failed' and r.reason <> 'sold_out_meanwhile' group by r.order_id
+    from app.refunds r
+    where r.state <> 'failed' and exists (select from app.tickets k where k.order_id = r.order_id) group by r.order_id
   ) s on s.order_id = o.id
   where s.organizer > o.organizer_cents or s.platform > o.platform_fee_cents or s.city > o.city_share_cents
     or (s.total = o.amount_cents

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "ff6124e06cd548b7ca33fe9ee7f8195e7c5850f66d5db3cf9fbc5f8992771e4ae03a5319ebcc01a6177ac80d8a5fc472",
+        checksum: "33a9c979d1d41b84f764b4e52f795b7d3fea08d280cce9b9bff5792f1e47e0698bfaa8fd87e7b344a56490421d402f67",
     },
 ];

@@ -131,7 +131,10 @@ declare
 begin
   select * into v_price
   from app.price_of_place(new.target_type, new.target_id, new.city_id, new.slot, new.starts_at, new.ends_at);
-  if not found then
+  if not found and not exists (select from app.cities c where c.id = new.city_id and c.status = 'active') then
+    -- Refused for that.
+    return new;
+  elsif v_price.currency is null then
     raise exception 'the city offers no such place' using errcode = '23514', constraint = 'promotions_place';
   end if;
   if v_price.room < 1 then

@@ -17,6 +17,7 @@ mod hosts;
 mod invariants;
 mod kills;
 mod ledger;
+mod market;
 mod offline;
 mod orders;
 mod payments;

@@ -213,7 +213,7 @@ async fn owned(conn: &mut PgConnection, table: &str, owner: &str) -> Vec<(Uuid, 
 async fn abuse_10_what_is_private_is_there_for_its_owner_alone() {
     let server = TestServer::demo().await;
     let mut conn = server.superuser().await;
-    more_holds(&mut conn).await;
+    more_movements(&mut conn).await;
     let stranger = server.member("stranger").await;
     for (table, owner) in PRIVATE {
         let resource = of_table(table);
@@ -260,16 +260,19 @@ async fn has_none(client: &Client, resource: &Resource, owner: Uuid) {
     );
 }
 
-/// The demonstration has one; the wallet's module is to come.
-async fn more_holds(conn: &mut PgConnection) {
+/// The demonstration has few of them before anybody buys.
+async fn more_movements(conn: &mut PgConnection) {
     sqlx::raw_sql(
         "insert into app.wallet_holds (wallet_id, amount_cents, currency, reference, expires_at)
          select id, 1, currency, 'test', now() + interval '1 day' from app.wallet_accounts
-         where user_id is not null order by id limit 5",
+         where user_id is not null order by id limit 5;
+         insert into app.transactions (user_id, type, amount_cents, currency, stripe_idempotency_key)
+         select id, 'ticket', 100, 'AUD', 'test:' || id from app.users u
+         where not exists (select from app.role_assignments r where r.user_id = u.id) order by id limit 5",
     )
     .execute(conn)
     .await
-    .expect("holds");
+    .expect("holds and payments");
 }
 
 /// How a message fares on its way is for the platform: not even for whom it is meant.

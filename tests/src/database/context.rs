@@ -309,7 +309,7 @@ async fn a_job_reaches_what_its_module_names() {
     // Each of them only what it says it writes, although one role holds the privileges of all.
     for (module, written, not_its) in [
         ("trending", "trending_score = 2", "featured_until = now()"),
-        ("payments", "featured_until = now()", "trending_score = 3"),
+        ("promotions", "featured_until = now()", "trending_score = 3"),
     ] {
         let text = |set: &str| -> &'static str { format!("update app.events set {set}").leak() };
         assert_eq!(job(module, text(written)).await, Ok(1), "{module}");

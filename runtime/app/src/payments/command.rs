@@ -229,9 +229,14 @@ async fn of_order(cx: &mut Cx, order: Uuid) -> Result<Terms> {
 
 /// All of it is the platform's: nothing goes to anybody's account.
 async fn of_promotion(cx: &mut Cx, promotion: Uuid, payer: Uuid) -> Result<Terms> {
+    // Its row is another module's; whoever begins a payment of it waits here for who does the same.
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended('promotion:' || $1::uuid, 0))")
+        .bind(promotion)
+        .execute(cx.conn())
+        .await?;
     let row = sqlx::query(
         "select state, coalesce(pay_by <= now(), false) as is_over, paid_at is not null as is_paid, amount_cents, currency, city_id, now() as now
-         from app.promotions where id = $1 for update",
+         from app.promotions where id = $1",
     )
     .bind(promotion)
     .fetch_one(cx.conn())

@@ -67,8 +67,18 @@ impl Promotions {
     }
 }
 
-/// Says why it can't be booked, before the database refuses it without words.
+/// Says why it can't be booked, before the database refuses it without words. Of a city that the caller does not see as one
+/// that is there, the engine says so.
 pub async fn refuse(cx: &mut Cx, booking: &Booking) -> Result<()> {
+    let is_there: bool = sqlx::query_scalar(
+        "select exists (select from app.cities where id = $1 and status = 'active')",
+    )
+    .bind(booking.city_id)
+    .fetch_one(cx.conn())
+    .await?;
+    if !is_there {
+        return Ok(());
+    }
     let price = find(cx, booking).await?;
     price.in_time(booking)?;
     match price.shown.room {
