@@ -249,6 +249,26 @@ export type paths = {
         patch?: never;
         trace?: never;
     };
+    "/businesses/{id}/report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Figures about a business
+         * @description For its administrators, while it has a plan that includes them, and for platform administrators.
+         */
+        get: operations["getBusinessReport"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/businesses/{id}/subscription": {
         parameters: {
             query?: never;
@@ -318,6 +338,26 @@ export type paths = {
         patch?: never;
         trace?: never;
     };
+    "/cities/{id}/onboarding": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Open a city's account
+         * @description Its share of the commission goes there, every closed month. By its administrators; otherwise as of an organisation.
+         */
+        post: operations["onboardCity"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/door-sales": {
         parameters: {
             query?: never;
@@ -371,6 +411,27 @@ export type paths = {
          *     have an apostrophe in front.
          */
         get: operations["exportAttendees"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/events/{id}/cancellation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How far the refunds of a cancelled event have come
+         * @description Cancelling an event gives back every order by itself: to the card and the wallet, as it was paid; what was paid in
+         *     cash, the host pays back in hand. For those who run the event.
+         */
+        get: operations["getCancellation"];
         put?: never;
         post?: never;
         delete?: never;
@@ -743,7 +804,7 @@ export type paths = {
          * List the refunds of an order
          * @description The refunds of one order that the caller may see. 404 if the caller may not see the order itself.
          *
-         *     **Who may see**: the caller may read the `order`. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: the caller may read the `order` or `host` or `pays`; names: see Refunds. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
          */
         get: operations["listOrderRefunds"];
         put?: never;
@@ -840,6 +901,47 @@ export type paths = {
          * @description It becomes the caller's default, in place of the one that was.
          */
         post: operations["preferPaymentMethod"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/promotions/price": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What a featured place costs
+         * @description Nothing is booked: `POST /promotions` with the same body does that, for the same price, as long as there is room.
+         */
+        post: operations["pricePromotion"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/promotions/{id}/payments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pay a featured place
+         * @description By whoever administers what is shown there, until `pay_by` of the promotion. The city decides once it is paid; all of it
+         *     goes back if the city says no.
+         */
+        post: operations["payPromotion"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2700,7 +2802,7 @@ export type paths = {
          * List the promotions of a city
          * @description The promotions of one city that the caller may see. 404 if the caller may not see the city itself.
          *
-         *     **Who may see**: (`state` is `active` and the caller may read the `target`) or `admin` of the `target` or `city_admin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: (`state` is `active` and the caller may read the `target`) or `admin` or `city_admin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
          */
         get: operations["listCityPromotions"];
         put?: never;
@@ -3054,7 +3156,7 @@ export type paths = {
          * List the promotions of a venue
          * @description The promotions of one venue that the caller may see. 404 if the caller may not see the venue itself.
          *
-         *     **Who may see**: (`state` is `active` and the caller may read the `target`) or `admin` of the `target` or `city_admin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: (`state` is `active` and the caller may read the `target`) or `admin` or `city_admin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
          */
         get: operations["listVenuePromotions"];
         put?: never;
@@ -4536,7 +4638,7 @@ export type paths = {
          * List the promotions of a business
          * @description The promotions of one business that the caller may see. 404 if the caller may not see the business itself.
          *
-         *     **Who may see**: (`state` is `active` and the caller may read the `target`) or `admin` of the `target` or `city_admin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: (`state` is `active` and the caller may read the `target`) or `admin` or `city_admin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
          */
         get: operations["listBusinessPromotions"];
         put?: never;
@@ -5534,7 +5636,7 @@ export type paths = {
          * List the promotions of an event
          * @description The promotions of one event that the caller may see. 404 if the caller may not see the event itself.
          *
-         *     **Who may see**: (`state` is `active` and the caller may read the `target`) or `admin` of the `target` or `city_admin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: (`state` is `active` and the caller may read the `target`) or `admin` or `city_admin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
          */
         get: operations["listEventPromotions"];
         put?: never;
@@ -6020,7 +6122,7 @@ export type paths = {
          * List refunds
          * @description The refunds that the caller may see.
          *
-         *     **Who may see**: the caller may read the `order`. *Depends*: everyone.
+         *     **Who may see**: the caller may read the `order` or `host` or `pays`; names: see Refunds. *Depends*: everyone.
          */
         get: operations["listRefunds"];
         put?: never;
@@ -6042,7 +6144,7 @@ export type paths = {
          * Get a refund
          * @description One refund, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: the caller may read the `order`. *Depends*: everyone.
+         *     **Who may see**: the caller may read the `order` or `host` or `pays`; names: see Refunds. *Depends*: everyone.
          */
         get: operations["getRefund"];
         put?: never;
@@ -6676,7 +6778,7 @@ export type paths = {
          * List the disputes of a transaction
          * @description The disputes of one transaction that the caller may see. 404 if the caller may not see the transaction itself.
          *
-         *     **Who may see**: `host` of the `order`; names: see Disputes. *Depends*: orgAdmin, platformAdmin.
+         *     **Who may see**: `host` of the `order` or `platform`; names: see Disputes. *Yes*: platformAdmin. *Depends*: orgAdmin.
          */
         get: operations["listTransactionDisputes"];
         put?: never;
@@ -6698,7 +6800,7 @@ export type paths = {
          * List disputes
          * @description The disputes that the caller may see.
          *
-         *     **Who may see**: `host` of the `order`; names: see Disputes. *Depends*: orgAdmin, platformAdmin.
+         *     **Who may see**: `host` of the `order` or `platform`; names: see Disputes. *Yes*: platformAdmin. *Depends*: orgAdmin.
          */
         get: operations["listDisputes"];
         put?: never;
@@ -6720,7 +6822,7 @@ export type paths = {
          * Get a dispute
          * @description One dispute, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: `host` of the `order`; names: see Disputes. *Depends*: orgAdmin, platformAdmin.
+         *     **Who may see**: `host` of the `order` or `platform`; names: see Disputes. *Yes*: platformAdmin. *Depends*: orgAdmin.
          */
         get: operations["getDispute"];
         put?: never;
@@ -6786,7 +6888,7 @@ export type paths = {
          * List connected accounts
          * @description The connected accounts that the caller may see.
          *
-         *     **Who may see**: the caller holds `orgAdmin` of the `owner` or `platform`; names: see Connected accounts. *Yes*: platformAdmin. *Depends*: orgAdmin.
+         *     **Who may see**: the caller holds `orgAdmin` of the `owner` or the caller holds `cityAdmin` of the `owner` or `platform`; names: see Connected accounts. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
          */
         get: operations["listConnectedAccounts"];
         put?: never;
@@ -6808,7 +6910,7 @@ export type paths = {
          * Get a connected account
          * @description One connected account, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: the caller holds `orgAdmin` of the `owner` or `platform`; names: see Connected accounts. *Yes*: platformAdmin. *Depends*: orgAdmin.
+         *     **Who may see**: the caller holds `orgAdmin` of the `owner` or the caller holds `cityAdmin` of the `owner` or `platform`; names: see Connected accounts. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
          */
         get: operations["getConnectedAccount"];
         put?: never;
@@ -7197,6 +7299,118 @@ export type paths = {
         patch?: never;
         trace?: never;
     };
+    "/featured-places": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List featured places
+         * @description The featured places that the caller may see.
+         *
+         *     **Who may see**: anyone. *Yes*: everyone.
+         */
+        get: operations["listFeaturedPlaces"];
+        put?: never;
+        /**
+         * Create a featured place
+         * @description Creates a featured place and answers with it; `Location` says where it is. One member may create 50 a day (UTC); more is 429.
+         *
+         *     **Who may do this**: `city_admin`; names: see Featured places. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         */
+        post: operations["createFeaturedPlace"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/featured-places/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a featured place
+         * @description One featured place, with what the caller may do with it in `allowed_actions`.
+         *
+         *     **Who may see**: anyone. *Yes*: everyone.
+         */
+        get: operations["getFeaturedPlace"];
+        /**
+         * Replace a featured place
+         * @description What is left out becomes its default or empty.
+         *
+         *     **Who may do this**: `city_admin`; names: see Featured places. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         */
+        put: operations["replaceFeaturedPlace"];
+        post?: never;
+        /**
+         * Archive a featured place
+         * @description Archives the featured place and what goes along with it. 409 if something below it keeps it; `errors` names it.
+         *
+         *     **Who may do this**: `city_admin`; names: see Featured places. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         */
+        delete: operations["archiveFeaturedPlace"];
+        options?: never;
+        head?: never;
+        /**
+         * Update a featured place
+         * @description Changes the given fields and leaves the others (JSON Merge Patch): `null` empties.
+         *
+         *     **Who may do this**: `city_admin`; names: see Featured places. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         */
+        patch: operations["updateFeaturedPlace"];
+        trace?: never;
+    };
+    "/featured-places/archived": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List archived featured places
+         * @description The archived featured places that the caller may restore, newest first.
+         *
+         *     **Who may see**: `city_admin`; names: see Featured places. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         */
+        get: operations["listArchivedFeaturedPlaces"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/featured-places/{id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restore an archived featured place
+         * @description Brings the featured place back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
+         *
+         *     **Who may do this**: `city_admin`; names: see Featured places. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         */
+        post: operations["restoreFeaturedPlace"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/promotions": {
         parameters: {
             query?: never;
@@ -7208,7 +7422,7 @@ export type paths = {
          * List promotions
          * @description The promotions that the caller may see.
          *
-         *     **Who may see**: (`state` is `active` and the caller may read the `target`) or `admin` of the `target` or `city_admin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: (`state` is `active` and the caller may read the `target`) or `admin` or `city_admin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
          */
         get: operations["listPromotions"];
         put?: never;
@@ -7216,7 +7430,9 @@ export type paths = {
          * Create a promotion
          * @description Creates a promotion and answers with it; `Location` says where it is. One member may create 50 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `admin` of the `target`; names: see Promotions. *Depends*: orgAdmin.
+         *     **Who may do this**: `admin`; names: see Promotions. *Depends*: orgAdmin.
+         *
+         *     **Also**: 409 where the city offers no such place, or as many as fit in are booked during some of the time. The price is that of `POST /promotions/price`; it is to be paid until `pay_by`.
          */
         post: operations["createPromotion"];
         delete?: never;
@@ -7236,7 +7452,7 @@ export type paths = {
          * Get a promotion
          * @description One promotion, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: (`state` is `active` and the caller may read the `target`) or `admin` of the `target` or `city_admin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: (`state` is `active` and the caller may read the `target`) or `admin` or `city_admin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
          */
         get: operations["getPromotion"];
         put?: never;
@@ -7310,7 +7526,7 @@ export type paths = {
          * Suspend a promotion
          * @description Hides the promotion from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: (`city_admin` and not (`admin` of the `target`)) or the caller holds `platformAdmin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: (`city_admin` and not (`admin`)) or the caller holds `platformAdmin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: cityAdmin.
          */
         post: operations["suspendPromotion"];
         delete?: never;
@@ -7332,7 +7548,7 @@ export type paths = {
          * Lift the suspension of a promotion
          * @description Makes a suspended promotion active again.
          *
-         *     **Who may do this**: (`city_admin` and not (`admin` of the `target`)) or the caller holds `platformAdmin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: (`city_admin` and not (`admin`)) or the caller holds `platformAdmin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: cityAdmin.
          */
         post: operations["unsuspendPromotion"];
         delete?: never;
@@ -7352,7 +7568,7 @@ export type paths = {
         put?: never;
         /**
          * Approve a promotion
-         * @description Moves `state` from `requested` to `approved`; 409 from any other state. Only while `amount_cents` is `0` or `paid_at` is set; otherwise 409.
+         * @description Moves `state` from `requested` to `approved`; 409 from any other state. Only while `ends_at` > now and (`amount_cents` is `0` or `paid_at` is set); otherwise 409.
          *
          *     **Who may do this**: `city_admin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: cityAdmin.
          */
@@ -7442,9 +7658,31 @@ export type paths = {
          * Withdraw a promotion
          * @description Moves `state` from `requested` or `approved` to `cancelled`; 409 from any other state.
          *
-         *     **Who may do this**: `admin` of the `target`; names: see Promotions. *Depends*: orgAdmin.
+         *     **Who may do this**: `admin`; names: see Promotions. *Depends*: orgAdmin.
          */
         post: operations["withdrawPromotion"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/promotions/{id}/refunds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the refunds of a promotion
+         * @description The refunds of one promotion that the caller may see. 404 if the caller may not see the promotion itself.
+         *
+         *     **Who may see**: the caller may read the `order` or `host` or `pays`; names: see Refunds. *Depends*: everyone.
+         */
+        get: operations["listPromotionRefunds"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -12464,6 +12702,7 @@ export type components = {
          *       "expires_at": "2026-06-12T18:00:00Z",
          *       "paid_at": "2026-06-13T18:00:00Z",
          *       "sold_at_door": false,
+         *       "refund_failure": "Refund failure of the order",
          *       "idempotency_key": "Idempotency key of the order",
          *       "user_id": "019caddd-0f20-704f-a899-6da763b7a969",
          *       "event_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c",
@@ -12486,6 +12725,7 @@ export type components = {
              * @description UUID version 7: sorts by time of creation.
              */
             readonly id: string;
+            /** @description It is `charged_back` when a dispute is lost and the bank has taken the payment back. */
             readonly state: components["schemas"]["OrderState"];
             /**
              * Format: int64
@@ -12568,6 +12808,8 @@ export type components = {
             readonly paid_at: string | null;
             /** @description By the host's staff, for cash. */
             readonly sold_at_door: boolean;
+            /** @description Why it could not be refunded when its event was cancelled. It is tried again. Shown only if `host`, with `host`: `admin` of the `event` or the caller holds `platformAdmin`; `admin of an event`: the caller holds `orgAdmin` of the `host`. */
+            readonly refund_failure?: string | null;
             /** @description The key the buyer sent, so that a repeated request buys once. Shown only if `buyer`, with `buyer`: the caller is the `user`. */
             readonly idempotency_key?: string;
             /**
@@ -12610,7 +12852,7 @@ export type components = {
             event?: components["schemas"]["Event"] | null;
         };
         /** @enum {string} */
-        OrderState: "pending" | "paid" | "expired" | "cancelled" | "refund_pending" | "refunded" | "part_refunded";
+        OrderState: "pending" | "paid" | "expired" | "cancelled" | "refund_pending" | "refunded" | "part_refunded" | "charged_back";
         /** @enum {string} */
         OrderFeePaidBy: "buyer" | "organizer";
         /** @enum {string} */
@@ -12706,6 +12948,7 @@ export type components = {
          *       "object": "ticket",
          *       "id": "019caddd-0f20-7140-a694-29150abcbf24",
          *       "state": "valid",
+         *       "void_reason": "disputed",
          *       "code": "EXAMPLE1xxxxxxxxxxxx",
          *       "position": 3,
          *       "paid_cents": 0,
@@ -12731,6 +12974,8 @@ export type components = {
              */
             readonly id: string;
             readonly state: components["schemas"]["TicketState"];
+            /** @description Why it is void, if nothing was given back for it. */
+            readonly void_reason: components["schemas"]["TicketVoidReason"] | null;
             /** @description Signed, shown as a QR code. Unique among tickets. Shown only if `holder_only`, with `holder_only`: the caller is the `holder`. */
             readonly code?: string;
             /**
@@ -12798,6 +13043,8 @@ export type components = {
         };
         /** @enum {string} */
         TicketState: "valid" | "checked_in" | "refunded" | "transferred" | "void";
+        /** @enum {string} */
+        TicketVoidReason: "disputed" | "event_cancelled";
         /** @enum {string} */
         TicketSort: "id" | "-id";
         /** @enum {string} */
@@ -12882,7 +13129,7 @@ export type components = {
             count_is_exact?: components["schemas"]["CountIsExact"];
         };
         /**
-         * @description Money of an order that goes back to its buyer, to the card, to the wallet, or both.
+         * @description Money of an order or a promotion that goes back to whoever paid it, to the card, to the wallet, or both.
          * @example {
          *       "object": "refund",
          *       "id": "019caddd-0f20-71d6-a301-27108f1feaf1",
@@ -12902,6 +13149,7 @@ export type components = {
          *       "stripe_idempotency_key": "Stripe idempotency key of the refund",
          *       "settled_at": "2026-06-12T18:00:00Z",
          *       "order_id": "019caddd-0f20-73ee-ab7e-96e59ce40f9c",
+         *       "promotion_id": "019caddd-0f20-7adb-a845-7527ddcdc802",
          *       "requested_by_id": "019caddd-0f20-704f-a899-6da763b7a969",
          *       "version": 3,
          *       "created_at": "2026-03-02T08:15:00Z",
@@ -12939,17 +13187,17 @@ export type components = {
             readonly cash_cents: number;
             /**
              * Format: int64
-             * @description What the host gives back of it. In minor units (cents) of `currency`. Shown only if `host`, with `host`: `host` of the `order`; `host of an order`: `admin` of the `event` or the caller holds `platformAdmin`; `admin of an event`: the caller holds `orgAdmin` of the `host`.
+             * @description What the host gives back of it. In minor units (cents) of `currency`. Shown only if `host`, with `host`: `host` of the `order` or `city_admin` of the `promotion`; `host of an order`: `admin` of the `event` or the caller holds `platformAdmin`; `admin of an event`: the caller holds `orgAdmin` of the `host`; `city_admin of a promotion`: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`.
              */
             readonly organizer_cents?: number;
             /**
              * Format: int64
-             * @description What the platform gives back of its commission. In minor units (cents) of `currency`. Shown only if `host`, with `host`: `host` of the `order`; `host of an order`: `admin` of the `event` or the caller holds `platformAdmin`; `admin of an event`: the caller holds `orgAdmin` of the `host`.
+             * @description What the platform gives back of its commission. In minor units (cents) of `currency`. Shown only if `host`, with `host`: `host` of the `order` or `city_admin` of the `promotion`; `host of an order`: `admin` of the `event` or the caller holds `platformAdmin`; `admin of an event`: the caller holds `orgAdmin` of the `host`; `city_admin of a promotion`: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`.
              */
             readonly platform_fee_cents?: number;
             /**
              * Format: int64
-             * @description What the city gives back of its share. In minor units (cents) of `currency`. Shown only if `host`, with `host`: `host` of the `order`; `host of an order`: `admin` of the `event` or the caller holds `platformAdmin`; `admin of an event`: the caller holds `orgAdmin` of the `host`.
+             * @description What the city gives back of its share. In minor units (cents) of `currency`. Shown only if `host`, with `host`: `host` of the `order` or `city_admin` of the `promotion`; `host of an order`: `admin` of the `event` or the caller holds `platformAdmin`; `admin of an event`: the caller holds `orgAdmin` of the `host`; `city_admin of a promotion`: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`.
              */
             readonly city_share_cents?: number;
             readonly currency: components["schemas"]["CurrencyCode"];
@@ -12966,7 +13214,12 @@ export type components = {
              * Format: uuid
              * @description Id of an order.
              */
-            readonly order_id: string;
+            readonly order_id: string | null;
+            /**
+             * Format: uuid
+             * @description Id of a promotion.
+             */
+            readonly promotion_id: string | null;
             /**
              * Format: uuid
              * @description Id of a user.
@@ -12985,15 +13238,16 @@ export type components = {
         /** @description A refund with the objects that `expand` asks for, null where the caller may not see one. */
         ExpandedRefund: components["schemas"]["Refund"] & {
             order?: components["schemas"]["Order"] | null;
+            promotion?: components["schemas"]["Promotion"] | null;
         };
         /** @enum {string} */
         RefundState: "pending" | "succeeded" | "failed";
         /** @enum {string} */
-        RefundReason: "requested" | "event_cancelled" | "sold_out_meanwhile" | "dispute" | "other";
+        RefundReason: "requested" | "event_cancelled" | "sold_out_meanwhile" | "rejected" | "dispute" | "other";
         /** @enum {string} */
         RefundSort: "amount_cents" | "-amount_cents" | "id" | "-id";
         /** @enum {string} */
-        RefundExpand: "order";
+        RefundExpand: "order" | "promotion";
         /** @description A page of refunds. */
         RefundList: {
             data: components["schemas"]["ExpandedRefund"][];
@@ -13894,8 +14148,10 @@ export type components = {
          *       "currency": "CHF",
          *       "reason": "Reason of the dispute",
          *       "evidence_due_by": "2026-06-12T18:00:00Z",
+         *       "closed_at": "2026-06-13T18:00:00Z",
          *       "stripe_dispute_id": "Stripe dispute id of the dispute",
          *       "order_id": "019caddd-0f20-73ee-ab7e-96e59ce40f9c",
+         *       "promotion_id": "019caddd-0f20-7adb-a845-7527ddcdc802",
          *       "transaction_id": "019caddd-0f20-7ce9-a225-19a3c3ecaf9b",
          *       "version": 3,
          *       "created_at": "2026-03-02T08:15:00Z",
@@ -13921,13 +14177,23 @@ export type components = {
             readonly reason: string;
             /** Format: date-time */
             readonly evidence_due_by: string | null;
+            /**
+             * Format: date-time
+             * @description When the bank's decision was learnt.
+             */
+            readonly closed_at: string | null;
             /** @description Unique among disputes. Shown only if `platform`, with `platform`: the caller holds `platformAdmin`. */
             readonly stripe_dispute_id?: string;
             /**
              * Format: uuid
              * @description Id of an order.
              */
-            readonly order_id: string;
+            readonly order_id: string | null;
+            /**
+             * Format: uuid
+             * @description Id of a promotion.
+             */
+            readonly promotion_id: string | null;
             /**
              * Format: uuid
              * @description Id of a transaction.
@@ -13946,6 +14212,7 @@ export type components = {
         /** @description A dispute with the objects that `expand` asks for, null where the caller may not see one. */
         ExpandedDispute: components["schemas"]["Dispute"] & {
             order?: components["schemas"]["Order"] | null;
+            promotion?: components["schemas"]["Promotion"] | null;
             transaction?: components["schemas"]["Transaction"] | null;
         };
         /** @enum {string} */
@@ -13953,7 +14220,7 @@ export type components = {
         /** @enum {string} */
         DisputeSort: "amount_cents" | "-amount_cents" | "id" | "-id";
         /** @enum {string} */
-        DisputeExpand: "order" | "transaction";
+        DisputeExpand: "order" | "promotion" | "transaction";
         /** @description A page of disputes. */
         DisputeList: {
             data: components["schemas"]["ExpandedDispute"][];
@@ -14075,7 +14342,7 @@ export type components = {
             count_is_exact?: components["schemas"]["CountIsExact"];
         };
         /**
-         * @description The account at Stripe that an organisation's or a business's money goes to. What it can do, only Stripe says.
+         * @description The account at Stripe that the money of an organisation, a business or a city goes to. What it can do, only Stripe says.
          * @example {
          *       "object": "connected_account",
          *       "id": "019caddd-0f20-7aa9-ac92-7f0975118560",
@@ -14140,7 +14407,7 @@ export type components = {
             readonly owner_type: components["schemas"]["ConnectedAccountOwnerType"];
             /**
              * Format: uuid
-             * @description Id of the organization or business, as `owner_type` says.
+             * @description Id of the organization or business or city, as `owner_type` says.
              */
             readonly owner_id: string;
             /** @description True when `charges_enabled` is set and `payouts_enabled` is set and `transfers_active` is set and `deauthorized_at` is empty. */
@@ -14160,8 +14427,8 @@ export type components = {
             owner?: components["schemas"]["ConnectedAccountOwner"] | null;
         };
         /** @enum {string} */
-        ConnectedAccountOwnerType: "organization" | "business";
-        ConnectedAccountOwner: components["schemas"]["Organization"] | components["schemas"]["Business"];
+        ConnectedAccountOwnerType: "organization" | "business" | "city";
+        ConnectedAccountOwner: components["schemas"]["Organization"] | components["schemas"]["Business"] | components["schemas"]["City"];
         /** @enum {string} */
         ConnectedAccountSort: "id" | "-id";
         /** @enum {string} */
@@ -14800,6 +15067,7 @@ export type components = {
          *       "state": "open",
          *       "paid_at": "2026-06-12T18:00:00Z",
          *       "city_id": "019caddd-0f20-711a-a62c-23412b77477a",
+         *       "transfer_id": "019caddd-0f20-727f-a576-cafbb263ed44",
          *       "version": 3,
          *       "created_at": "2026-03-02T08:15:00Z",
          *       "updated_at": "2026-03-05T16:40:00Z"
@@ -14833,6 +15101,11 @@ export type components = {
              */
             readonly city_id: string;
             /**
+             * Format: uuid
+             * @description The payment to the city. Id of a transfer.
+             */
+            readonly transfer_id: string | null;
+            /**
              * Format: int64
              * @description Grows with every change; the first part of the ETag.
              */
@@ -14845,13 +15118,14 @@ export type components = {
         /** @description A revenue share with the objects that `expand` asks for, null where the caller may not see one. */
         ExpandedRevenueShare: components["schemas"]["RevenueShare"] & {
             city?: components["schemas"]["City"] | null;
+            transfer?: components["schemas"]["Transfer"] | null;
         };
         /** @enum {string} */
         RevenueShareState: "open" | "closed" | "paid";
         /** @enum {string} */
         RevenueShareSort: "period_start" | "-period_start" | "id" | "-id";
         /** @enum {string} */
-        RevenueShareExpand: "city";
+        RevenueShareExpand: "city" | "transfer";
         /** @description A page of revenue shares. */
         RevenueShareList: {
             data: components["schemas"]["ExpandedRevenueShare"][];
@@ -14859,6 +15133,182 @@ export type components = {
             count?: components["schemas"]["Count"];
             count_is_exact?: components["schemas"]["CountIsExact"];
         };
+        /**
+         * @description What a city offers in one of its featured places, and for how much a day.
+         * @example {
+         *       "object": "featured_place",
+         *       "id": "019caddd-0f20-7bde-af94-ec41f66b1df5",
+         *       "status": "active",
+         *       "slot": "home",
+         *       "day_price_cents": 2500,
+         *       "currency": "CHF",
+         *       "capacity": 1,
+         *       "max_days": 30,
+         *       "is_offered": true,
+         *       "city_id": "019caddd-0f20-711a-a62c-23412b77477a",
+         *       "version": 3,
+         *       "created_at": "2026-03-02T08:15:00Z",
+         *       "updated_at": "2026-03-05T16:40:00Z",
+         *       "allowed_actions": [
+         *         "update"
+         *       ]
+         *     }
+         */
+        FeaturedPlace: {
+            /** @constant */
+            readonly object?: "featured_place";
+            /**
+             * Format: uuid
+             * @description UUID version 7: sorts by time of creation.
+             */
+            readonly id: string;
+            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly status: components["schemas"]["Status"];
+            /** @description Where it is shown. */
+            slot: components["schemas"]["FeaturedPlaceSlot"];
+            /**
+             * Format: int64
+             * @description Of each day that has begun. In minor units (cents) of `currency`.
+             */
+            day_price_cents: number;
+            currency: components["schemas"]["CurrencyCode"];
+            /**
+             * Format: int32
+             * @description How many stand there at the same time.
+             */
+            capacity: number;
+            /**
+             * Format: int32
+             * @description The longest time that can be booked at once.
+             */
+            max_days: number;
+            /** @description Can be booked now. */
+            is_offered: boolean;
+            /**
+             * Format: uuid
+             * @description Id of a city.
+             */
+            city_id: string;
+            /**
+             * Format: int64
+             * @description Grows with every change; the first part of the ETag.
+             */
+            readonly version: number;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly updated_at: string;
+            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
+            readonly allowed_actions?: components["schemas"]["FeaturedPlaceAllowedAction"][];
+        };
+        /** @description A featured place with the objects that `expand` asks for, null where the caller may not see one. */
+        ExpandedFeaturedPlace: components["schemas"]["FeaturedPlace"] & {
+            city?: components["schemas"]["City"] | null;
+        };
+        /** @enum {string} */
+        FeaturedPlaceSlot: "home" | "category" | "map";
+        /** @enum {string} */
+        FeaturedPlaceAllowedAction: "update" | "delete" | "restore";
+        /** @enum {string} */
+        FeaturedPlaceSort: "day_price_cents" | "-day_price_cents" | "id" | "-id";
+        /** @enum {string} */
+        FeaturedPlaceExpand: "city";
+        /** @description A page of featured places. */
+        FeaturedPlaceList: {
+            data: components["schemas"]["ExpandedFeaturedPlace"][];
+            next_cursor: components["schemas"]["NextCursor"];
+            count?: components["schemas"]["Count"];
+            count_is_exact?: components["schemas"]["CountIsExact"];
+        };
+        /**
+         * @description What a featured place is created from.
+         * @example {
+         *       "slot": "home",
+         *       "day_price_cents": 2500,
+         *       "currency": "CHF",
+         *       "capacity": 1,
+         *       "max_days": 30,
+         *       "is_offered": true,
+         *       "city_id": "019caddd-0f20-711a-a62c-23412b77477a"
+         *     }
+         */
+        CreateFeaturedPlace: {
+            /** @description Where it is shown. */
+            slot: components["schemas"]["FeaturedPlaceSlot"];
+            /**
+             * Format: int64
+             * @description Of each day that has begun. In minor units (cents) of `currency`.
+             */
+            day_price_cents: number;
+            currency: components["schemas"]["CurrencyCode"];
+            /**
+             * Format: int32
+             * @description How many stand there at the same time.
+             * @default 1
+             */
+            capacity?: number;
+            /**
+             * Format: int32
+             * @description The longest time that can be booked at once.
+             * @default 30
+             */
+            max_days?: number;
+            /**
+             * @description Can be booked now.
+             * @default true
+             */
+            is_offered?: boolean;
+            /**
+             * Format: uuid
+             * @description Id of a city.
+             */
+            city_id: string;
+        };
+        /**
+         * @description A whole new representation of a featured place. What is left out becomes its default or empty, unless its description says otherwise.
+         * @example {
+         *       "day_price_cents": 2500,
+         *       "currency": "CHF",
+         *       "capacity": 1,
+         *       "max_days": 30,
+         *       "is_offered": true
+         *     }
+         */
+        ReplaceFeaturedPlace: {
+            /** Format: int64 */
+            day_price_cents: number;
+            currency: components["schemas"]["CurrencyCode"];
+            /**
+             * Format: int32
+             * @default 1
+             */
+            capacity?: number;
+            /**
+             * Format: int32
+             * @default 30
+             */
+            max_days?: number;
+            /** @default true */
+            is_offered?: boolean;
+        };
+        /**
+         * @description Changes to a featured place. What is left out stays as it is; `null` empties.
+         * @example {
+         *       "day_price_cents": 2500
+         *     }
+         */
+        PatchFeaturedPlace: {
+            /** Format: int64 */
+            day_price_cents?: number;
+            currency?: components["schemas"]["CurrencyCode"];
+            /** Format: int32 */
+            capacity?: number;
+            /** Format: int32 */
+            max_days?: number;
+            is_offered?: boolean;
+        };
+        /** @description a featured place that was restored, and what did not come back with it. */
+        RestoredFeaturedPlace: components["schemas"]["FeaturedPlace"] & components["schemas"]["Restored"];
         /**
          * @description An event, business or venue stands in a featured place of its city for a while. Asked for and paid by its admin, approved by the city.
          * @example {
@@ -14868,9 +15318,13 @@ export type components = {
          *       "slot": "home",
          *       "starts_at": "2026-06-12T18:00:00Z",
          *       "ends_at": "2026-06-13T18:00:00Z",
+         *       "days": 1,
+         *       "plan_days": 0,
          *       "amount_cents": 0,
-         *       "currency": "CHF",
-         *       "paid_at": "2026-06-14T18:00:00Z",
+         *       "city_share_cents": 0,
+         *       "currency": "USD",
+         *       "pay_by": "2026-06-14T18:00:00Z",
+         *       "paid_at": "2026-06-15T18:00:00Z",
          *       "state": "requested",
          *       "target_type": "event",
          *       "target_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c",
@@ -14906,11 +15360,32 @@ export type components = {
              */
             ends_at: string;
             /**
+             * Format: int32
+             * @description Days that have begun.
+             */
+            readonly days: number;
+            /**
+             * Format: int32
+             * @description Days of them that the business's plan pays for.
+             */
+            readonly plan_days: number;
+            /**
              * Format: int64
-             * @description The price of the slot. In minor units (cents) of `currency`.
+             * @description The price of the other days. In minor units (cents) of `currency`.
              */
             readonly amount_cents: number;
-            currency: components["schemas"]["CurrencyCode"];
+            /**
+             * Format: int64
+             * @description What the city gets of it, frozen when it is asked for. In minor units (cents) of `currency`. Shown only if `city_admin`, with `city_admin`: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`.
+             */
+            readonly city_share_cents?: number;
+            /** @description Of the featured place. */
+            readonly currency: components["schemas"]["CurrencyCode"];
+            /**
+             * Format: date-time
+             * @description The place is kept until then; without a payment the promotion is cancelled.
+             */
+            readonly pay_by: string | null;
             /**
              * Format: date-time
              * @description Set when the payment came.
@@ -14973,7 +15448,6 @@ export type components = {
          *       "slot": "home",
          *       "starts_at": "2026-06-12T18:00:00Z",
          *       "ends_at": "2026-06-13T18:00:00Z",
-         *       "currency": "CHF",
          *       "target_type": "event",
          *       "target_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c",
          *       "city_id": "019caddd-0f20-711a-a62c-23412b77477a"
@@ -14989,7 +15463,6 @@ export type components = {
              * @description Must hold: `ends_at` > `starts_at`.
              */
             ends_at: string;
-            currency: components["schemas"]["CurrencyCode"];
             /** @description What `target_id` is the id of. */
             target_type: components["schemas"]["PromotionTargetType"];
             /**
@@ -16200,6 +16673,31 @@ export type components = {
             /** Format: int64 */
             city_share_cents: number;
         };
+        /**
+         * @description A place and a time, as `POST /promotions` takes them.
+         * @example {
+         *       "target_type": "event",
+         *       "target_id": "0199e002-7b28-7c06-8aa1-27dcfb2f4adc",
+         *       "city_id": "0199e001-6a21-7a30-9d3c-0f4cc05f4ddb",
+         *       "slot": "home",
+         *       "starts_at": "2027-03-01T00:00:00Z",
+         *       "ends_at": "2027-03-08T00:00:00Z"
+         *     }
+         */
+        AskedPlace: {
+            /** @enum {string} */
+            target_type: "event" | "business" | "venue";
+            /** Format: uuid */
+            target_id: string;
+            /** Format: uuid */
+            city_id: string;
+            /** @enum {string} */
+            slot: "home" | "category" | "map";
+            /** Format: date-time */
+            starts_at: string;
+            /** Format: date-time */
+            ends_at: string;
+        };
         /** @description A refund as it was asked for. */
         AskedRefund: {
             /**
@@ -16366,6 +16864,142 @@ export type components = {
             journal_id: string;
             /** @enum {string} */
             readonly object?: "booked";
+        };
+        /** @description One month (UTC). */
+        BusinessMonth: {
+            /**
+             * Format: date
+             * @description Its first day.
+             */
+            month: string;
+            /**
+             * Format: int64
+             * @description Requests for services that it heard of.
+             */
+            leads: number;
+            /**
+             * Format: int64
+             * @description Of these, how many it has sent a quote for.
+             */
+            answered: number;
+            /**
+             * Format: int64
+             * @description Of these, how many it has won.
+             */
+            won: number;
+            /** Format: int64 */
+            followers: number;
+            /** Format: int64 */
+            reviews: number;
+            /**
+             * Format: double
+             * @description Of these reviews; null without any.
+             */
+            average_rating?: number | null;
+        };
+        /** @description Figures about a business. */
+        BusinessReport: {
+            /** Format: uuid */
+            business_id: string;
+            /** @description Twelve, the current one last. */
+            months: components["schemas"]["BusinessMonth"][];
+            /** @description What was won in these months, one for each currency. */
+            won: components["schemas"]["WonAmount"][];
+            /** @enum {string} */
+            readonly object?: "business_report";
+        };
+        /**
+         * @description What has become of the orders of a cancelled event. `orders` is the sum of the six counts below it.
+         * @example {
+         *       "object": "cancellation",
+         *       "event_id": "0199e005-7f50-7e55-820c-639f580d23cc",
+         *       "is_done": false,
+         *       "orders": 300,
+         *       "refunded": 240,
+         *       "voided": 30,
+         *       "pending": 25,
+         *       "left": 2,
+         *       "disputed": 1,
+         *       "failed": 2,
+         *       "currencies": [
+         *         {
+         *           "currency": "AUD",
+         *           "refunded_cents": 1080000,
+         *           "pending_cents": 112500
+         *         }
+         *       ],
+         *       "failures": [
+         *         {
+         *           "order_id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8",
+         *           "reason": "wallet-frozen: The wallet is being checked"
+         *         }
+         *       ]
+         *     }
+         */
+        Cancellation: {
+            /** Format: uuid */
+            event_id: string;
+            /** @description Nothing is left, on its way, or failed. Disputes may be open. */
+            is_done: boolean;
+            /**
+             * Format: int64
+             * @description Those that have got tickets, that wait for their payment, or whose payment came too late.
+             */
+            orders: number;
+            /**
+             * Format: int64
+             * @description All of their money is back.
+             */
+            refunded: number;
+            /**
+             * Format: int64
+             * @description They cost nothing: their tickets are void.
+             */
+            voided: number;
+            /**
+             * Format: int64
+             * @description Their tickets are void, and money is on its way back to the card.
+             */
+            pending: number;
+            /**
+             * Format: int64
+             * @description Not come to yet.
+             */
+            left: number;
+            /**
+             * Format: int64
+             * @description The buyer's bank decides, or has taken the payment back.
+             */
+            disputed: number;
+            /**
+             * Format: int64
+             * @description They could not be refunded, and are tried again; `failures` says why.
+             */
+            failed: number;
+            currencies: components["schemas"]["CancellationAmounts"][];
+            /** @description Of `failed`, the first 50. */
+            failures: components["schemas"]["CancellationFailure"][];
+            /** @enum {string} */
+            readonly object?: "cancellation";
+        };
+        /** @description Refunds in one currency, whatever they were made for. */
+        CancellationAmounts: {
+            currency: string;
+            /**
+             * Format: int64
+             * @description What is back.
+             */
+            refunded_cents: number;
+            /**
+             * Format: int64
+             * @description What is on its way.
+             */
+            pending_cents: number;
+        };
+        CancellationFailure: {
+            /** Format: uuid */
+            order_id: string;
+            reason: string;
         };
         /** @description A card that is being saved. */
         CardSetup: {
@@ -16723,10 +17357,20 @@ export type components = {
              * @description Of its transaction: `GET /transactions/{id}`.
              */
             id: string;
-            /** Format: uuid */
-            order_id: string;
+            /**
+             * Format: uuid
+             * @description What it pays, if that is an order.
+             */
+            order_id?: string | null;
             /** @description `paid` once the money is there; the order then has its tickets. */
-            order_state: string;
+            order_state?: string | null;
+            /**
+             * Format: uuid
+             * @description What it pays, if that is a featured place.
+             */
+            promotion_id?: string | null;
+            /** @description Paid or not, it is `requested` until the city has decided: `paid_at` of the promotion says whether the money is there. */
+            promotion_state?: string | null;
             /** @description `created` and `failed` wait for a card, `requires_action` for the buyer's bank. */
             status: string;
             /** Format: int64 */
@@ -16742,7 +17386,7 @@ export type components = {
             readonly object?: "payment";
         };
         /**
-         * @description How to pay what an order leaves to a card.
+         * @description How to pay what an order leaves to a card, or a featured place.
          * @example {
          *       "payment_method_id": "0199e005-7f50-7e55-820c-639f580d23cc",
          *       "return_url": "https://example.org/back"
@@ -16790,6 +17434,34 @@ export type components = {
             offer_expires_at?: string | null;
             /** @enum {string} */
             readonly object?: "place_in_line";
+        };
+        /** @description What it costs now. Booking it costs the same, as long as nobody changes the price. */
+        PlacePrice: {
+            currency: string;
+            /** Format: int64 */
+            day_price_cents: number;
+            /**
+             * Format: int32
+             * @description Days that have begun between `starts_at` and `ends_at`.
+             */
+            days: number;
+            /**
+             * Format: int32
+             * @description Days of them that the business's plan pays for.
+             */
+            plan_days: number;
+            /**
+             * Format: int64
+             * @description The price of the other days.
+             */
+            amount_cents: number;
+            /**
+             * Format: int32
+             * @description How many more fit into the place during that time; none can be booked at 0.
+             */
+            room: number;
+            /** @enum {string} */
+            readonly object?: "place_price";
         };
         /** @description Where an order stands. */
         PlacedOrder: {
@@ -17181,12 +17853,20 @@ export type components = {
             /** @description Another than the one that was asked for. */
             display_name?: string | null;
         };
+        /** @description Quotes that were accepted. */
+        WonAmount: {
+            currency: string;
+            /** Format: int64 */
+            quotes: number;
+            /** Format: int64 */
+            amount_cents: number;
+        };
         /**
          * Format: uri-reference
          * @description The kind of problem; its documentation is there.
          * @enum {string}
          */
-        ProblemType: "/problems/invalid-syntax" | "/problems/bad-request" | "/problems/invalid-cursor" | "/problems/authentication-required" | "/problems/invalid-token" | "/problems/account-suspended" | "/problems/session-revoked" | "/problems/invalid-credentials" | "/problems/step-up-required" | "/problems/forbidden" | "/problems/forbidden-field" | "/problems/not-found" | "/problems/no-such-route" | "/problems/method-not-allowed" | "/problems/request-timeout" | "/problems/conflict" | "/problems/invalid-state" | "/problems/request-in-progress" | "/problems/gone" | "/problems/precondition-failed" | "/problems/content-too-large" | "/problems/unsupported-media-type" | "/problems/invalid-request" | "/problems/invalid-reference" | "/problems/idempotency-key-reused" | "/problems/precondition-required" | "/problems/quota-exceeded" | "/problems/headers-too-large" | "/problems/internal-error" | "/problems/unavailable" | "/problems/card-declined" | "/problems/insufficient-credits" | "/problems/wallet-frozen" | "/problems/sold-out" | "/problems/not-on-sale" | "/problems/limit-reached" | "/problems/promo-code-refused" | "/problems/order-expired" | "/problems/refund-exceeds-payment" | "/problems/payment-refused" | "/problems/host-cannot-be-paid" | "/problems/payment-provider-unavailable";
+        ProblemType: "/problems/invalid-syntax" | "/problems/bad-request" | "/problems/invalid-cursor" | "/problems/authentication-required" | "/problems/invalid-token" | "/problems/account-suspended" | "/problems/session-revoked" | "/problems/invalid-credentials" | "/problems/step-up-required" | "/problems/forbidden" | "/problems/forbidden-field" | "/problems/not-found" | "/problems/no-such-route" | "/problems/method-not-allowed" | "/problems/request-timeout" | "/problems/conflict" | "/problems/invalid-state" | "/problems/request-in-progress" | "/problems/gone" | "/problems/precondition-failed" | "/problems/content-too-large" | "/problems/unsupported-media-type" | "/problems/invalid-request" | "/problems/invalid-reference" | "/problems/idempotency-key-reused" | "/problems/precondition-required" | "/problems/quota-exceeded" | "/problems/headers-too-large" | "/problems/internal-error" | "/problems/unavailable" | "/problems/card-declined" | "/problems/insufficient-credits" | "/problems/wallet-frozen" | "/problems/sold-out" | "/problems/not-on-sale" | "/problems/limit-reached" | "/problems/promo-code-refused" | "/problems/order-expired" | "/problems/refund-exceeds-payment" | "/problems/payment-refused" | "/problems/host-cannot-be-paid" | "/problems/plan-required" | "/problems/place-not-offered" | "/problems/place-taken" | "/problems/payment-provider-unavailable";
         /**
          * @description What is wrong with a value, for programs.
          *
@@ -18833,6 +19513,56 @@ export type components = {
             };
         };
         /** @description The page. */
+        FeaturedPlacePage: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["FeaturedPlaceList"];
+            };
+        };
+        /** @description Created. */
+        FeaturedPlaceCreated: {
+            headers: {
+                ETag: components["headers"]["ETag"];
+                Location: components["headers"]["Location"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["FeaturedPlace"];
+            };
+        };
+        /** @description The object. */
+        FeaturedPlaceFound: {
+            headers: {
+                ETag: components["headers"]["ETag"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ExpandedFeaturedPlace"];
+            };
+        };
+        /** @description The object. */
+        FeaturedPlaceChanged: {
+            headers: {
+                ETag: components["headers"]["ETag"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["FeaturedPlace"];
+            };
+        };
+        /** @description The object, and what did not come back with it. */
+        FeaturedPlaceRestored: {
+            headers: {
+                ETag: components["headers"]["ETag"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["RestoredFeaturedPlace"];
+            };
+        };
+        /** @description The page. */
         PromotionPage: {
             headers: {
                 [name: string]: unknown;
@@ -19803,6 +20533,16 @@ export type components = {
         "order_id.ne": string;
         /** @description One of these, separated by commas. */
         "order_id.in": string[];
+        /** @description `true`: those without one; `false`: those with one. */
+        "order_id.null": boolean;
+        /** @description `promotion_id` is this. */
+        promotion_id: string;
+        /** @description Another, or none. */
+        "promotion_id.ne": string;
+        /** @description One of these, separated by commas. */
+        "promotion_id.in": string[];
+        /** @description `true`: those without one; `false`: those with one. */
+        "promotion_id.null": boolean;
         /** @description Order; `-` turns it round. Without it the newest come first. */
         "Refund.sort": components["schemas"]["RefundSort"];
         /** @description Relations to put into the answer as whole objects, separated by commas. */
@@ -19931,8 +20671,6 @@ export type components = {
         "Transaction.status.in": components["schemas"]["TransactionStatus"][];
         /** @description `true`: those without one; `false`: those with one. */
         "city_id.null": boolean;
-        /** @description `true`: those without one; `false`: those with one. */
-        "order_id.null": boolean;
         /** @description `subscription_id` is this. */
         subscription_id: string;
         /** @description Another, or none. */
@@ -19941,14 +20679,6 @@ export type components = {
         "subscription_id.in": string[];
         /** @description `true`: those without one; `false`: those with one. */
         "subscription_id.null": boolean;
-        /** @description `promotion_id` is this. */
-        promotion_id: string;
-        /** @description Another, or none. */
-        "promotion_id.ne": string;
-        /** @description One of these, separated by commas. */
-        "promotion_id.in": string[];
-        /** @description `true`: those without one; `false`: those with one. */
-        "promotion_id.null": boolean;
         /** @description Order; `-` turns it round. Without it the newest come first. */
         "Transaction.sort": components["schemas"]["TransactionSort"];
         /** @description Relations to put into the answer as whole objects, separated by commas. */
@@ -20121,6 +20851,16 @@ export type components = {
         "RevenueShare.sort": components["schemas"]["RevenueShareSort"];
         /** @description Relations to put into the answer as whole objects, separated by commas. */
         "RevenueShare.expand": components["schemas"]["RevenueShareExpand"][];
+        /** @description `slot` is this. */
+        "FeaturedPlace.slot": components["schemas"]["FeaturedPlaceSlot"];
+        /** @description Another, or none. */
+        "FeaturedPlace.slot.ne": components["schemas"]["FeaturedPlaceSlot"];
+        /** @description One of these, separated by commas. */
+        "FeaturedPlace.slot.in": components["schemas"]["FeaturedPlaceSlot"][];
+        /** @description Order; `-` turns it round. Without it the newest come first. */
+        "FeaturedPlace.sort": components["schemas"]["FeaturedPlaceSort"];
+        /** @description Relations to put into the answer as whole objects, separated by commas. */
+        "FeaturedPlace.expand": components["schemas"]["FeaturedPlaceExpand"][];
         /** @description `slot` is this. */
         "Promotion.slot": components["schemas"]["PromotionSlot"];
         /** @description Another, or none. */
@@ -20617,6 +21357,7 @@ export type OrderItemList = components['schemas']['OrderItemList'];
 export type Ticket = components['schemas']['Ticket'];
 export type ExpandedTicket = components['schemas']['ExpandedTicket'];
 export type TicketState = components['schemas']['TicketState'];
+export type TicketVoidReason = components['schemas']['TicketVoidReason'];
 export type TicketSort = components['schemas']['TicketSort'];
 export type TicketExpand = components['schemas']['TicketExpand'];
 export type TicketList = components['schemas']['TicketList'];
@@ -20751,6 +21492,17 @@ export type RevenueShareState = components['schemas']['RevenueShareState'];
 export type RevenueShareSort = components['schemas']['RevenueShareSort'];
 export type RevenueShareExpand = components['schemas']['RevenueShareExpand'];
 export type RevenueShareList = components['schemas']['RevenueShareList'];
+export type FeaturedPlace = components['schemas']['FeaturedPlace'];
+export type ExpandedFeaturedPlace = components['schemas']['ExpandedFeaturedPlace'];
+export type FeaturedPlaceSlot = components['schemas']['FeaturedPlaceSlot'];
+export type FeaturedPlaceAllowedAction = components['schemas']['FeaturedPlaceAllowedAction'];
+export type FeaturedPlaceSort = components['schemas']['FeaturedPlaceSort'];
+export type FeaturedPlaceExpand = components['schemas']['FeaturedPlaceExpand'];
+export type FeaturedPlaceList = components['schemas']['FeaturedPlaceList'];
+export type CreateFeaturedPlace = components['schemas']['CreateFeaturedPlace'];
+export type ReplaceFeaturedPlace = components['schemas']['ReplaceFeaturedPlace'];
+export type PatchFeaturedPlace = components['schemas']['PatchFeaturedPlace'];
+export type RestoredFeaturedPlace = components['schemas']['RestoredFeaturedPlace'];
 export type Promotion = components['schemas']['Promotion'];
 export type ExpandedPromotion = components['schemas']['ExpandedPromotion'];
 export type PromotionSlot = components['schemas']['PromotionSlot'];
@@ -20851,6 +21603,7 @@ export type Address = components['schemas']['Address'];
 export type Admission = components['schemas']['Admission'];
 export type AdmissionList = components['schemas']['AdmissionList'];
 export type Amounts = components['schemas']['Amounts'];
+export type AskedPlace = components['schemas']['AskedPlace'];
 export type AskedRefund = components['schemas']['AskedRefund'];
 export type Attendee = components['schemas']['Attendee'];
 export type AttendeeList = components['schemas']['AttendeeList'];
@@ -20859,6 +21612,11 @@ export type AuditLogList = components['schemas']['AuditLogList'];
 export type Balance = components['schemas']['Balance'];
 export type BalanceList = components['schemas']['BalanceList'];
 export type Booked = components['schemas']['Booked'];
+export type BusinessMonth = components['schemas']['BusinessMonth'];
+export type BusinessReport = components['schemas']['BusinessReport'];
+export type Cancellation = components['schemas']['Cancellation'];
+export type CancellationAmounts = components['schemas']['CancellationAmounts'];
+export type CancellationFailure = components['schemas']['CancellationFailure'];
 export type CardSetup = components['schemas']['CardSetup'];
 export type Cart = components['schemas']['Cart'];
 export type ChangePassword = components['schemas']['ChangePassword'];
@@ -20884,6 +21642,7 @@ export type Password = components['schemas']['Password'];
 export type Payment = components['schemas']['Payment'];
 export type PaymentRequest = components['schemas']['PaymentRequest'];
 export type PlaceInLine = components['schemas']['PlaceInLine'];
+export type PlacePrice = components['schemas']['PlacePrice'];
 export type PlacedOrder = components['schemas']['PlacedOrder'];
 export type Price = components['schemas']['Price'];
 export type PriceLine = components['schemas']['PriceLine'];
@@ -20906,6 +21665,7 @@ export type TicketKey = components['schemas']['TicketKey'];
 export type TicketKeyList = components['schemas']['TicketKeyList'];
 export type TicketTypeSales = components['schemas']['TicketTypeSales'];
 export type VerifyEmail = components['schemas']['VerifyEmail'];
+export type WonAmount = components['schemas']['WonAmount'];
 export type ProblemType = components['schemas']['ProblemType'];
 export type ProblemCode = components['schemas']['ProblemCode'];
 export type ResponseBadRequest = components['responses']['BadRequest'];
@@ -21061,6 +21821,11 @@ export type ResponseCommissionRuleChanged = components['responses']['CommissionR
 export type ResponseCommissionRuleRestored = components['responses']['CommissionRuleRestored'];
 export type ResponseRevenueSharePage = components['responses']['RevenueSharePage'];
 export type ResponseRevenueShareFound = components['responses']['RevenueShareFound'];
+export type ResponseFeaturedPlacePage = components['responses']['FeaturedPlacePage'];
+export type ResponseFeaturedPlaceCreated = components['responses']['FeaturedPlaceCreated'];
+export type ResponseFeaturedPlaceFound = components['responses']['FeaturedPlaceFound'];
+export type ResponseFeaturedPlaceChanged = components['responses']['FeaturedPlaceChanged'];
+export type ResponseFeaturedPlaceRestored = components['responses']['FeaturedPlaceRestored'];
 export type ResponsePromotionPage = components['responses']['PromotionPage'];
 export type ResponsePromotionCreated = components['responses']['PromotionCreated'];
 export type ResponsePromotionFound = components['responses']['PromotionFound'];
@@ -21392,6 +22157,11 @@ export type ParameterRefundReasonIn = components['parameters']['Refund.reason.in
 export type ParameterOrderId = components['parameters']['order_id'];
 export type ParameterOrderIdNe = components['parameters']['order_id.ne'];
 export type ParameterOrderIdIn = components['parameters']['order_id.in'];
+export type ParameterOrderIdNull = components['parameters']['order_id.null'];
+export type ParameterPromotionId = components['parameters']['promotion_id'];
+export type ParameterPromotionIdNe = components['parameters']['promotion_id.ne'];
+export type ParameterPromotionIdIn = components['parameters']['promotion_id.in'];
+export type ParameterPromotionIdNull = components['parameters']['promotion_id.null'];
 export type ParameterRefundSort = components['parameters']['Refund.sort'];
 export type ParameterRefundExpand = components['parameters']['Refund.expand'];
 export type ParameterCheckInResult = components['parameters']['CheckIn.result'];
@@ -21456,15 +22226,10 @@ export type ParameterTransactionStatus = components['parameters']['Transaction.s
 export type ParameterTransactionStatusNe = components['parameters']['Transaction.status.ne'];
 export type ParameterTransactionStatusIn = components['parameters']['Transaction.status.in'];
 export type ParameterCityIdNull = components['parameters']['city_id.null'];
-export type ParameterOrderIdNull = components['parameters']['order_id.null'];
 export type ParameterSubscriptionId = components['parameters']['subscription_id'];
 export type ParameterSubscriptionIdNe = components['parameters']['subscription_id.ne'];
 export type ParameterSubscriptionIdIn = components['parameters']['subscription_id.in'];
 export type ParameterSubscriptionIdNull = components['parameters']['subscription_id.null'];
-export type ParameterPromotionId = components['parameters']['promotion_id'];
-export type ParameterPromotionIdNe = components['parameters']['promotion_id.ne'];
-export type ParameterPromotionIdIn = components['parameters']['promotion_id.in'];
-export type ParameterPromotionIdNull = components['parameters']['promotion_id.null'];
 export type ParameterTransactionSort = components['parameters']['Transaction.sort'];
 export type ParameterTransactionExpand = components['parameters']['Transaction.expand'];
 export type ParameterDisputeState = components['parameters']['Dispute.state'];
@@ -21551,6 +22316,11 @@ export type ParameterRevenueShareStateNe = components['parameters']['RevenueShar
 export type ParameterRevenueShareStateIn = components['parameters']['RevenueShare.state.in'];
 export type ParameterRevenueShareSort = components['parameters']['RevenueShare.sort'];
 export type ParameterRevenueShareExpand = components['parameters']['RevenueShare.expand'];
+export type ParameterFeaturedPlaceSlot = components['parameters']['FeaturedPlace.slot'];
+export type ParameterFeaturedPlaceSlotNe = components['parameters']['FeaturedPlace.slot.ne'];
+export type ParameterFeaturedPlaceSlotIn = components['parameters']['FeaturedPlace.slot.in'];
+export type ParameterFeaturedPlaceSort = components['parameters']['FeaturedPlace.sort'];
+export type ParameterFeaturedPlaceExpand = components['parameters']['FeaturedPlace.expand'];
 export type ParameterPromotionSlot = components['parameters']['Promotion.slot'];
 export type ParameterPromotionSlotNe = components['parameters']['Promotion.slot.ne'];
 export type ParameterPromotionSlotIn = components['parameters']['Promotion.slot.in'];
@@ -22006,6 +22776,34 @@ export interface operations {
             default: components["responses"]["OtherProblem"];
         };
     };
+    getBusinessReport: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Of the business */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The figures */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BusinessReport"];
+                };
+            };
+            /** @description The caller does not administer it, or its plan does not include them */
+            403: components["responses"]["Forbidden"];
+            /** @description There is no such business, or the caller may not see it */
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
     subscribeBusiness: {
         parameters: {
             query?: never;
@@ -22170,6 +22968,44 @@ export interface operations {
             default: components["responses"]["OtherProblem"];
         };
     };
+    onboardCity: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Of the city */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OnboardingRequest"];
+            };
+        };
+        responses: {
+            /** @description The link */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Onboarding"];
+                };
+            };
+            /** @description The caller does not administer it */
+            403: components["responses"]["Forbidden"];
+            /** @description There is no such city */
+            404: components["responses"]["NotFound"];
+            /** @description The provider refuses it */
+            409: components["responses"]["Conflict"];
+            /** @description A value is wrong */
+            422: components["responses"]["UnprocessableContent"];
+            /** @description The provider does not answer */
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
     sellAtDoor: {
         parameters: {
             query?: never;
@@ -22277,6 +23113,36 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             /** @description There is no such event, or the caller may not see it */
             404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getCancellation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Of the event */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The figures */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Cancellation"];
+                };
+            };
+            /** @description The caller does not run the event */
+            403: components["responses"]["Forbidden"];
+            /** @description There is no such event, or the caller may not see it */
+            404: components["responses"]["NotFound"];
+            /** @description The event is not cancelled */
+            409: components["responses"]["Conflict"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -22884,6 +23750,14 @@ export interface operations {
                 "reason.ne"?: components["parameters"]["Refund.reason.ne"];
                 /** @description One of these, separated by commas. */
                 "reason.in"?: components["parameters"]["Refund.reason.in"];
+                /** @description `promotion_id` is this. */
+                promotion_id?: components["parameters"]["promotion_id"];
+                /** @description Another, or none. */
+                "promotion_id.ne"?: components["parameters"]["promotion_id.ne"];
+                /** @description One of these, separated by commas. */
+                "promotion_id.in"?: components["parameters"]["promotion_id.in"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "promotion_id.null"?: components["parameters"]["promotion_id.null"];
                 /** @description Order; `-` turns it round. Without it the newest come first. */
                 sort?: components["parameters"]["Refund.sort"];
                 /** @description Objects per page. */
@@ -23093,6 +23967,80 @@ export interface operations {
             };
             /** @description There is no such card of the caller */
             404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    pricePromotion: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AskedPlace"];
+            };
+        };
+        responses: {
+            /** @description The price, and how much room there is */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlacePrice"];
+                };
+            };
+            /** @description The city does not offer such a place */
+            409: components["responses"]["Conflict"];
+            /** @description A value is wrong, or it is longer than can be booked */
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    payPromotion: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same key charges a saved card once */
+                "Idempotency-Key": string;
+            };
+            path: {
+                /** @description Of the promotion */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PaymentRequest"];
+            };
+        };
+        responses: {
+            /** @description The payment */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Payment"];
+                };
+            };
+            /** @description The key is missing */
+            400: components["responses"]["BadRequest"];
+            /** @description The card was declined; the promotion still waits for another one */
+            402: components["responses"]["OtherProblem"];
+            /** @description The caller does not administer what is promoted */
+            403: components["responses"]["Forbidden"];
+            /** @description There is no such promotion, or the caller may not see it */
+            404: components["responses"]["NotFound"];
+            /** @description It is paid, costs nothing or is over, the provider refuses the payment, or the same request is being worked on */
+            409: components["responses"]["Conflict"];
+            /** @description A value is wrong, or the key belongs to another request */
+            422: components["responses"]["UnprocessableContent"];
+            /** @description The provider does not answer: whether it was paid, the promotion will say */
+            503: components["responses"]["Unavailable"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -33626,6 +34574,16 @@ export interface operations {
                 "order_id.ne"?: components["parameters"]["order_id.ne"];
                 /** @description One of these, separated by commas. */
                 "order_id.in"?: components["parameters"]["order_id.in"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "order_id.null"?: components["parameters"]["order_id.null"];
+                /** @description `promotion_id` is this. */
+                promotion_id?: components["parameters"]["promotion_id"];
+                /** @description Another, or none. */
+                "promotion_id.ne"?: components["parameters"]["promotion_id.ne"];
+                /** @description One of these, separated by commas. */
+                "promotion_id.in"?: components["parameters"]["promotion_id.in"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "promotion_id.null"?: components["parameters"]["promotion_id.null"];
                 /** @description Order; `-` turns it round. Without it the newest come first. */
                 sort?: components["parameters"]["Refund.sort"];
                 /** @description Objects per page. */
@@ -34906,6 +35864,16 @@ export interface operations {
                 "order_id.ne"?: components["parameters"]["order_id.ne"];
                 /** @description One of these, separated by commas. */
                 "order_id.in"?: components["parameters"]["order_id.in"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "order_id.null"?: components["parameters"]["order_id.null"];
+                /** @description `promotion_id` is this. */
+                promotion_id?: components["parameters"]["promotion_id"];
+                /** @description Another, or none. */
+                "promotion_id.ne"?: components["parameters"]["promotion_id.ne"];
+                /** @description One of these, separated by commas. */
+                "promotion_id.in"?: components["parameters"]["promotion_id.in"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "promotion_id.null"?: components["parameters"]["promotion_id.null"];
                 /** @description Order; `-` turns it round. Without it the newest come first. */
                 sort?: components["parameters"]["Dispute.sort"];
                 /** @description Objects per page. */
@@ -34957,6 +35925,16 @@ export interface operations {
                 "order_id.ne"?: components["parameters"]["order_id.ne"];
                 /** @description One of these, separated by commas. */
                 "order_id.in"?: components["parameters"]["order_id.in"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "order_id.null"?: components["parameters"]["order_id.null"];
+                /** @description `promotion_id` is this. */
+                promotion_id?: components["parameters"]["promotion_id"];
+                /** @description Another, or none. */
+                "promotion_id.ne"?: components["parameters"]["promotion_id.ne"];
+                /** @description One of these, separated by commas. */
+                "promotion_id.in"?: components["parameters"]["promotion_id.in"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "promotion_id.null"?: components["parameters"]["promotion_id.null"];
                 /** @description Order; `-` turns it round. Without it the newest come first. */
                 sort?: components["parameters"]["Dispute.sort"];
                 /** @description Objects per page. */
@@ -35965,6 +36943,233 @@ export interface operations {
             default: components["responses"]["OtherProblem"];
         };
     };
+    listFeaturedPlaces: {
+        parameters: {
+            query?: {
+                /** @description `slot` is this. */
+                slot?: components["parameters"]["FeaturedPlace.slot"];
+                /** @description Another, or none. */
+                "slot.ne"?: components["parameters"]["FeaturedPlace.slot.ne"];
+                /** @description One of these, separated by commas. */
+                "slot.in"?: components["parameters"]["FeaturedPlace.slot.in"];
+                /** @description `currency` is this. */
+                currency?: components["parameters"]["currency"];
+                /** @description Another, or none. */
+                "currency.ne"?: components["parameters"]["currency.ne"];
+                /** @description One of these, separated by commas; `\,` is a comma of the value itself. */
+                "currency.in"?: components["parameters"]["currency.in"];
+                /** @description `is_offered` is this. */
+                is_offered?: components["parameters"]["is_offered"];
+                /** @description Another, or none. */
+                "is_offered.ne"?: components["parameters"]["is_offered.ne"];
+                /** @description `city_id` is this. */
+                city_id?: components["parameters"]["city_id"];
+                /** @description Another, or none. */
+                "city_id.ne"?: components["parameters"]["city_id.ne"];
+                /** @description One of these, separated by commas. */
+                "city_id.in"?: components["parameters"]["city_id.in"];
+                /** @description Order; `-` turns it round. Without it the newest come first. */
+                sort?: components["parameters"]["FeaturedPlace.sort"];
+                /** @description Objects per page. */
+                limit?: components["parameters"]["limit.20"];
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description `exact`: also answer how many there are, up to 10,000. */
+                count?: components["parameters"]["CountParameter"];
+                /** @description Relations to put into the answer as whole objects, separated by commas. */
+                expand?: components["parameters"]["FeaturedPlace.expand"];
+                /** @description Only these, separated by commas. */
+                "id.in"?: components["parameters"]["IdIn"];
+                /** @description All but this one. */
+                "id.ne"?: components["parameters"]["IdNe"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["FeaturedPlacePage"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    createFeaturedPlace: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A fresh random text per thing that is meant to be created: repeated with the same body, the request creates nothing more and gets the same answer, with `Idempotent-Replayed: true`. For signed-in callers; kept for three days. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateFeaturedPlace"];
+            };
+        };
+        responses: {
+            201: components["responses"]["FeaturedPlaceCreated"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getFeaturedPlace: {
+        parameters: {
+            query?: {
+                /** @description Relations to put into the answer as whole objects, separated by commas. */
+                expand?: components["parameters"]["FeaturedPlace.expand"];
+            };
+            header?: {
+                /** @description ETag of a former answer: 304 if it would be the same again. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["FeaturedPlaceFound"];
+            304: components["responses"]["NotModified"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    replaceFeaturedPlace: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The version that the change is based on: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of it. Another version in the meantime is answered with 412.
+                 * @example "3"
+                 */
+                "If-Match": components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReplaceFeaturedPlace"];
+            };
+        };
+        responses: {
+            200: components["responses"]["FeaturedPlaceChanged"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            422: components["responses"]["UnprocessableContent"];
+            428: components["responses"]["PreconditionRequired"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    archiveFeaturedPlace: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The version that is meant: its ETag, or the `version` of the object in double quotes, such as `"3"`. Another version in the meantime is answered with 412. */
+                "If-Match"?: components["parameters"]["IfMatchOptional"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: components["responses"]["Archived"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    updateFeaturedPlace: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The version that the change is based on: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of it. Another version in the meantime is answered with 412.
+                 * @example "3"
+                 */
+                "If-Match": components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PatchFeaturedPlace"];
+            };
+        };
+        responses: {
+            200: components["responses"]["FeaturedPlaceChanged"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            422: components["responses"]["UnprocessableContent"];
+            428: components["responses"]["PreconditionRequired"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listArchivedFeaturedPlaces: {
+        parameters: {
+            query?: {
+                /** @description Objects per page. */
+                limit?: components["parameters"]["limit.20"];
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["FeaturedPlacePage"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    restoreFeaturedPlace: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The version that is meant: its ETag, or the `version` of the object in double quotes, such as `"3"`. Another version in the meantime is answered with 412. */
+                "If-Match"?: components["parameters"]["IfMatchOptional"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["FeaturedPlaceRestored"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
     listPromotions: {
         parameters: {
             query?: {
@@ -36328,6 +37533,65 @@ export interface operations {
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
             412: components["responses"]["PreconditionFailed"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listPromotionRefunds: {
+        parameters: {
+            query?: {
+                /** @description `state` is this. */
+                state?: components["parameters"]["Refund.state"];
+                /** @description Another, or none. */
+                "state.ne"?: components["parameters"]["Refund.state.ne"];
+                /** @description One of these, separated by commas. */
+                "state.in"?: components["parameters"]["Refund.state.in"];
+                /** @description `currency` is this. */
+                currency?: components["parameters"]["currency"];
+                /** @description Another, or none. */
+                "currency.ne"?: components["parameters"]["currency.ne"];
+                /** @description One of these, separated by commas; `\,` is a comma of the value itself. */
+                "currency.in"?: components["parameters"]["currency.in"];
+                /** @description `reason` is this. */
+                reason?: components["parameters"]["Refund.reason"];
+                /** @description Another, or none. */
+                "reason.ne"?: components["parameters"]["Refund.reason.ne"];
+                /** @description One of these, separated by commas. */
+                "reason.in"?: components["parameters"]["Refund.reason.in"];
+                /** @description `order_id` is this. */
+                order_id?: components["parameters"]["order_id"];
+                /** @description Another, or none. */
+                "order_id.ne"?: components["parameters"]["order_id.ne"];
+                /** @description One of these, separated by commas. */
+                "order_id.in"?: components["parameters"]["order_id.in"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "order_id.null"?: components["parameters"]["order_id.null"];
+                /** @description Order; `-` turns it round. Without it the newest come first. */
+                sort?: components["parameters"]["Refund.sort"];
+                /** @description Objects per page. */
+                limit?: components["parameters"]["limit.20"];
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description `exact`: also answer how many there are, up to 10,000. */
+                count?: components["parameters"]["CountParameter"];
+                /** @description Relations to put into the answer as whole objects, separated by commas. */
+                expand?: components["parameters"]["Refund.expand"];
+                /** @description Only these, separated by commas. */
+                "id.in"?: components["parameters"]["IdIn"];
+                /** @description All but this one. */
+                "id.ne"?: components["parameters"]["IdNe"];
+            };
+            header?: never;
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["RefundPage"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
     };

@@ -29,8 +29,8 @@ impl Hall {
             .expect(403);
         carlo.client.post(&path, body).await.expect(200);
         let account = stage.stripe.fake.all("accounts").into_iter();
-        let account = account.filter_map(|account| account["id"].as_str().map(str::to_owned));
-        let account = account.filter(|account| *account != stage.account).last();
+        let mut account = account.filter_map(|account| account["id"].as_str().map(str::to_owned));
+        let account = account.rfind(|account| *account != stage.account);
         let hall = Self {
             account: account.expect("the city's account"),
             stage,
