@@ -8,3 +8,4 @@ mod decoded;
 mod objects;
 mod over_tcp;
 mod script;
+mod smoke;
