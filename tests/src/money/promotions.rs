@@ -15,7 +15,7 @@ use uuid::Uuid;
 async fn f1_no_more_stand_in_a_place_than_fit_in() {
     let market = Market::new(3).await;
     let mut events = vec![market.stage.event];
-    for _ in 0..11 {
+    for _ in 0..7 {
         events.push(market.another_event().await);
     }
     let asked = join_all(events.iter().map(|event| market.book(*event, 7))).await;
