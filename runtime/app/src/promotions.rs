@@ -21,7 +21,7 @@ use std::time::Duration;
 use utoipa::openapi::OpenApi;
 
 pub use end::{disputed, paid};
-pub use price::{Booking, refuse};
+pub use price::refuse;
 
 /// The module. Cheap to clone.
 #[derive(Clone)]

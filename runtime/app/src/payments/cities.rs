@@ -28,10 +28,10 @@ impl Payments {
             Box::pin(async move { owed(cx).await })
         });
         let mut begun = 0;
-        for (city, currency) in owed.await? {
+        for (city, currency, account) in owed.await? {
             let run = self.db.run(Self::NAME, None, request, move |cx| {
-                let currency = currency.clone();
-                Box::pin(async move { send(cx, city, &currency).await })
+                let (currency, account) = (currency.clone(), account.clone());
+                Box::pin(async move { send(cx, city, &currency, &account).await })
             });
             begun += usize::from(run.await?);
         }
@@ -39,20 +39,20 @@ impl Payments {
     }
 }
 
-/// Those that something is to be sent to, and can be now.
-async fn owed(cx: &mut Cx) -> Result<Vec<(Uuid, String)>> {
+/// Those that something is to be sent to, and the account that can take it now.
+async fn owed(cx: &mut Cx) -> Result<Vec<(Uuid, String, String)>> {
     let found = sqlx::query_as(
-        "select s.city_id, s.currency from app.revenue_shares s
+        "select s.city_id, s.currency, a.stripe_account_id from app.revenue_shares s
          join app.connected_accounts a on a.owner_type = 'city' and a.owner_id = s.city_id and a.payouts_enabled
-           and a.transfers_active and a.deauthorized_at is null
+           and a.transfers_active and a.deauthorized_at is null and a.stripe_account_id is not null
          where s.state = 'closed' and s.transfer_id is null
-         group by 1, 2 having sum(s.amount_cents) > 0 order by 1, 2 limit $1",
+         group by 1, 2, 3 having sum(s.amount_cents) > 0 order by 1, 2 limit $1",
     );
     Ok(found.bind(AT_ONCE).fetch_all(cx.conn()).await?)
 }
 
 /// Writes the transfer down with the months that it is for. False: somebody else has, or nothing is left to send.
-async fn send(cx: &mut Cx, city: Uuid, currency: &str) -> Result<bool> {
+async fn send(cx: &mut Cx, city: Uuid, currency: &str, account: &str) -> Result<bool> {
     let shares: Vec<(Uuid, i64, String)> = sqlx::query_as(
         "select id, amount_cents, period_start::text from app.revenue_shares
          where city_id = $1 and currency = $2 and state = 'closed' and transfer_id is null
@@ -64,17 +64,6 @@ async fn send(cx: &mut Cx, city: Uuid, currency: &str) -> Result<bool> {
     .await?;
     let amount: i64 = shares.iter().map(|(_, amount, _)| amount).sum();
     let Some((.., last)) = shares.last().filter(|_| amount > 0) else {
-        return Ok(false);
-    };
-    let account: Option<String> = sqlx::query_scalar(
-        "select stripe_account_id from app.connected_accounts where owner_type = 'city' and owner_id = $1 and payouts_enabled
-           and transfers_active and deauthorized_at is null",
-    )
-    .bind(city)
-    .fetch_optional(cx.conn())
-    .await?
-    .flatten();
-    let Some(account) = account else {
         return Ok(false);
     };
     // A transfer that was refused for good has used its key up.
@@ -89,7 +78,7 @@ async fn send(cx: &mut Cx, city: Uuid, currency: &str) -> Result<bool> {
         kind: "city_share",
         amount,
         currency,
-        account: &account,
+        account,
         order: None,
         refund: None,
         dispute: None,

@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use generated::{order::ORDER, payment_method::PAYMENT_METHOD, promotion::PROMOTION};
 use kernel::{Cx, Error, Result, jobs::NewJob};
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
+use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
 /// The job looks after a payment this long after it was begun: who began it has usually ended it by then.
@@ -31,6 +31,13 @@ impl Of {
             Self::Order(_) => None,
             Self::Promotion(promotion) => Some(promotion),
         }
+    }
+
+    /// What a row of `transactions` is for. None: a period of a subscription.
+    pub fn read(row: &PgRow) -> Result<Option<Self>> {
+        let order: Option<Uuid> = row.try_get("order_id")?;
+        let promotion: Option<Uuid> = row.try_get("promotion_id")?;
+        Ok(order.map(Self::Order).or(promotion.map(Self::Promotion)))
     }
 
     /// How the payment is found again at the provider, and compared.
@@ -293,10 +300,8 @@ pub async fn load(cx: &mut Cx, transaction: Uuid) -> Result<Option<Command>> {
     let Some(row) = row else {
         return Ok(None);
     };
-    let of = match (row.try_get("order_id")?, row.try_get("promotion_id")?) {
-        (Some(order), _) => Of::Order(order),
-        (None, Some(promotion)) => Of::Promotion(promotion),
-        (None, None) => return Ok(None),
+    let Some(of) = Of::read(&row)? else {
+        return Ok(None);
     };
     Ok(Some(Command {
         transaction: row.try_get("id")?,

@@ -101,10 +101,8 @@ async fn find(cx: &mut Cx, told: &Dispute) -> Result<Option<Disputed>> {
     let Some(row) = row else {
         return Ok(None);
     };
-    let of = match (row.try_get("order_id")?, row.try_get("promotion_id")?) {
-        (Some(order), _) => Of::Order(order),
-        (None, Some(promotion)) => Of::Promotion(promotion),
-        (None, None) => return Ok(None),
+    let Some(of) = Of::read(&row)? else {
+        return Ok(None);
     };
     Ok(Some(Disputed {
         transaction: row.try_get("id")?,

@@ -118,11 +118,7 @@ async fn find(cx: &mut Cx, payment: &Payment) -> Result<Option<Ours>> {
     };
     Ok(Some(Ours {
         id: row.try_get("id")?,
-        of: match (row.try_get("order_id")?, row.try_get("promotion_id")?) {
-            (Some(order), _) => Some(Of::Order(order)),
-            (None, Some(promotion)) => Some(Of::Promotion(promotion)),
-            (None, None) => None,
-        },
+        of: Of::read(&row)?,
         amount: row.try_get("amount_cents")?,
         fee: row.try_get("application_fee_cents")?,
         currency: row.try_get("currency")?,

@@ -33,8 +33,8 @@ impl Promotions {
 /// Not paid in time; not decided before it should have begun; approved and never shown.
 async fn late(cx: &mut Cx) -> Result<usize> {
     let found: Vec<(Uuid, String)> = sqlx::query_as(
-        "select p.id, case when p.state = 'requested' and p.amount_cents > 0 and p.paid_at is null then 'cancelled'
-                           when p.state = 'requested' then 'rejected' else 'cancelled' end
+        "select p.id, case when p.state = 'requested' and (p.paid_at is not null or p.amount_cents = 0) then 'rejected'
+                           else 'cancelled' end
          from app.promotions p
          where p.status <> 'archived'
            and ((p.state = 'requested' and p.paid_at is null and p.pay_by <= now())

@@ -6,24 +6,12 @@ use super::{
     bodies::{AskedPlace, PlacePrice},
 };
 use crate::{module::Module, problems};
-use chrono::{DateTime, Utc};
-use generated::promotion::{CreatePromotion, PromotionSlot, PromotionTargetType};
+use chrono::Utc;
+use generated::promotion::CreatePromotion;
 use kernel::{Cx, Error, Member, Result, input::Choice, problem::Item};
 use sqlx::Row;
-use uuid::Uuid;
 
-/// What somebody wants to book.
-#[derive(Clone, Debug)]
-pub struct Booking {
-    pub target_type: PromotionTargetType,
-    pub target_id: Uuid,
-    pub city_id: Uuid,
-    pub slot: PromotionSlot,
-    pub starts_at: DateTime<Utc>,
-    pub ends_at: DateTime<Utc>,
-}
-
-impl From<&CreatePromotion> for Booking {
+impl From<&CreatePromotion> for AskedPlace {
     fn from(create: &CreatePromotion) -> Self {
         Self {
             target_type: create.target_type,
@@ -36,30 +24,16 @@ impl From<&CreatePromotion> for Booking {
     }
 }
 
-impl From<AskedPlace> for Booking {
-    fn from(asked: AskedPlace) -> Self {
-        Self {
-            target_type: asked.target_type,
-            target_id: asked.target_id,
-            city_id: asked.city_id,
-            slot: asked.slot,
-            starts_at: asked.starts_at,
-            ends_at: asked.ends_at,
-        }
-    }
-}
-
 impl Promotions {
     /// Of a place that is full, too: `room` says so.
     pub async fn price(&self, caller: &Member, asked: AskedPlace) -> Result<PlacePrice> {
-        let booking = Booking::from(asked);
         let run = self
             .db
             .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
-                let booking = booking.clone();
+                let asked = asked.clone();
                 Box::pin(async move {
-                    let price = find(cx, &booking).await?;
-                    price.in_time(&booking)?;
+                    let price = find(cx, &asked).await?;
+                    price.in_time(&asked)?;
                     Ok(price.shown)
                 })
             });
@@ -69,18 +43,18 @@ impl Promotions {
 
 /// Says why it can't be booked, before the database refuses it without words. Of a city that the caller does not see as one
 /// that is there, the engine says so.
-pub async fn refuse(cx: &mut Cx, booking: &Booking) -> Result<()> {
+pub async fn refuse(cx: &mut Cx, asked: &AskedPlace) -> Result<()> {
     let is_there: bool = sqlx::query_scalar(
         "select exists (select from app.cities where id = $1 and status = 'active')",
     )
-    .bind(booking.city_id)
+    .bind(asked.city_id)
     .fetch_one(cx.conn())
     .await?;
     if !is_there {
         return Ok(());
     }
-    let price = find(cx, booking).await?;
-    price.in_time(booking)?;
+    let price = find(cx, asked).await?;
+    price.in_time(asked)?;
     match price.shown.room {
         1.. => Ok(()),
         _ => Err(Error::new(&problems::PLACE_TAKEN).item(Item::body(
@@ -97,15 +71,15 @@ struct Price {
 }
 
 impl Price {
-    fn in_time(&self, booking: &Booking) -> Result<()> {
+    fn in_time(&self, asked: &AskedPlace) -> Result<()> {
         let invalid = |pointer, detail: String| {
             let error = Error::new(&kernel::problems::INVALID);
             Err(error.item(Item::body(pointer, "invalid", detail)))
         };
-        if booking.ends_at <= booking.starts_at {
+        if asked.ends_at <= asked.starts_at {
             return invalid("/ends_at", "must be after `starts_at`".to_owned());
         }
-        if booking.ends_at <= Utc::now() {
+        if asked.ends_at <= Utc::now() {
             return invalid("/ends_at", "is over already".to_owned());
         }
         if self.shown.days > self.max_days {
@@ -119,17 +93,17 @@ impl Price {
     }
 }
 
-async fn find(cx: &mut Cx, booking: &Booking) -> Result<Price> {
+async fn find(cx: &mut Cx, asked: &AskedPlace) -> Result<Price> {
     let row = sqlx::query(
         "select currency, day_price_cents, max_days, days, plan_days, amount_cents, room
          from app.price_of_place($1, $2, $3, $4, $5, $6)",
     )
-    .bind(booking.target_type.as_str())
-    .bind(booking.target_id)
-    .bind(booking.city_id)
-    .bind(booking.slot.as_str())
-    .bind(booking.starts_at)
-    .bind(booking.ends_at)
+    .bind(asked.target_type.as_str())
+    .bind(asked.target_id)
+    .bind(asked.city_id)
+    .bind(asked.slot.as_str())
+    .bind(asked.starts_at)
+    .bind(asked.ends_at)
     .fetch_optional(cx.conn())
     .await?;
     let Some(row) = row else {
