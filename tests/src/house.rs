@@ -20,12 +20,26 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("golden", &["kernel", "macros"]),
     (
         "app",
-        &["gateway", "generated", "kernel", "macros", "money"],
+        &[
+            "delivery",
+            "gateway",
+            "generated",
+            "kernel",
+            "macros",
+            "money",
+        ],
     ),
     ("stripe-gateway", &["gateway"]),
     (
         "server",
-        &["app", "gateway", "generated", "kernel", "stripe-gateway"],
+        &[
+            "app",
+            "delivery",
+            "gateway",
+            "generated",
+            "kernel",
+            "stripe-gateway",
+        ],
     ),
     ("bench", &["app", "generated", "kernel", "server"]),
     (
@@ -33,6 +47,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "app",
             "codegen",
+            "delivery",
             "fake-stripe",
             "gateway",
             "generated",

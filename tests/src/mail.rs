@@ -1,7 +1,7 @@
 //! Mail that leaves, to a real server program: `tests/mail/server.py`.
 
 use crate::support::{Database, database::Content, program::Program, root};
-use app::mail::{Encryption, Mail, Mailer, SmtpConfig, SmtpMailer, Undelivered};
+use delivery::mail::{Encryption, Mail, Mailer, SmtpConfig, SmtpMailer, Undelivered};
 use futures_util::future::join_all;
 use serde_json::Value;
 use std::{
@@ -86,10 +86,12 @@ fn mail(to: &str) -> Mail {
         subject: "Grüezi, 你好 – willkommen".to_owned(),
         text: "Grüezi Ana,\n\n.ein Punkt am Anfang\nhttps://app.test/verify#token=abc_-123\n"
             .to_owned(),
+        html: None,
+        unsubscribe: None,
     }
 }
 
-async fn send(config: SmtpConfig, mail: Mail) -> Result<(), Undelivered> {
+async fn send(config: SmtpConfig, mail: Mail) -> Result<Option<String>, Undelivered> {
     SmtpMailer::new(config).expect("a mailer").send(mail).await
 }
 

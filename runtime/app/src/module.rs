@@ -2,9 +2,10 @@
 //!
 //! `docs/modules.md` builds one from beginning to end.
 
-use crate::{clock::Clock, mail::Mailer, tickets::Tickets};
+use crate::{clock::Clock, tickets::Tickets};
 use axum::{Router, http::HeaderMap};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use delivery::{mail::Mailer, push::Pusher};
 use gateway::Gateway;
 use hmac::{Hmac, KeyInit, Mac};
 use kernel::{
@@ -150,6 +151,7 @@ pub struct Parts {
     pub db: Db,
     pub tokens: Arc<Tokens>,
     pub mailer: Arc<dyn Mailer>,
+    pub pusher: Arc<dyn Pusher>,
     pub clock: Clock,
     /// Jobs of all modules, once all are made.
     pub work: Arc<OnceLock<Work>>,

@@ -31,10 +31,10 @@ pub use settings::{SessionsConfig, Settings};
 
 use crate::{
     clock::Clock,
-    mail::Mailer,
     module::{Module, Parts},
 };
 use axum::Router;
+use delivery::mail::Mailer;
 use kernel::{
     Cx, Db, Error, Member, Result,
     auth::Tokens,

@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::settings::{Common, Http, Mail, Owner, Roles, Stripe, Tokens, Worker};
+use crate::settings::{Common, Http, Mail, Owner, Push, Roles, Stripe, Tokens, Worker};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -83,6 +83,8 @@ pub struct App {
     pub tokens: Tokens,
     #[command(flatten)]
     pub mail: Mail,
+    #[command(flatten)]
+    pub push: Push,
     #[command(flatten)]
     pub stripe: Stripe,
     #[command(flatten)]

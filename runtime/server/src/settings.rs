@@ -226,6 +226,14 @@ pub struct Mail {
     pub mail_dir: Option<PathBuf>,
 }
 
+/// How push messages leave. Without any they are only mentioned in the log.
+#[derive(Args, Clone, Debug)]
+pub struct Push {
+    /// For development: push messages are written into this folder.
+    #[arg(long, env = "PUSH_DIR")]
+    pub push_dir: Option<PathBuf>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SmtpTls {
     Starttls,

@@ -3,19 +3,22 @@
 use crate::{
     cli, seed,
     settings::{
-        Common, Environment, Http as HttpSettings, Mail, Roles, Secret, SmtpTls, Stripe, Tokens,
-        Worker,
+        Common, Environment, Http as HttpSettings, Mail, Push, Roles, Secret, SmtpTls, Stripe,
+        Tokens, Worker,
     },
 };
 use anyhow::{Context, Result, bail};
 use app::{
     App,
     clock::Clock,
-    mail::{Encryption, FileMailer, LogMailer, Mailer, SmtpConfig, SmtpMailer},
     module::{self, Provider},
     modules,
 };
 use axum::Router;
+use delivery::{
+    mail::{Encryption, FileMailer, LogMailer, Mailer, SmtpConfig, SmtpMailer},
+    push::{FilePusher, LogPusher, Pusher},
+};
 use kernel::{
     Db,
     auth::{Authenticator, External, Tokens as Issuer},
@@ -49,6 +52,7 @@ pub struct Parts {
     pub issuer: Option<IssuerConfig>,
     pub modules: modules::Settings,
     pub mailer: Arc<dyn Mailer>,
+    pub pusher: Arc<dyn Pusher>,
     pub clock: Clock,
     pub public_url: Url,
     /// Conveniences of development are refused.
@@ -68,6 +72,7 @@ pub fn build(parts: Parts) -> Result<Built> {
         db: db.clone(),
         tokens: tokens.clone(),
         mailer: parts.mailer,
+        pusher: parts.pusher,
         clock: parts.clock,
         work: Arc::default(),
         key: parts.tokens.signing_key,
@@ -126,6 +131,7 @@ pub fn parts(common: &Common, app: &cli::App, http: Option<&HttpSettings>) -> Re
         issuer: issuer_config(&app.tokens)?,
         modules: app.modules.clone(),
         mailer: mailer(&app.mail)?,
+        pusher: pusher(&app.push)?,
         clock: Clock::default(),
         public_url: app.tokens.public_url.clone(),
         production,
@@ -179,6 +185,16 @@ fn mailer(settings: &Mail) -> Result<Arc<dyn Mailer>> {
     Ok(Arc::new(
         mailer.map_err(|error| anyhow::anyhow!("SMTP_HOST: {error}"))?,
     ))
+}
+
+fn pusher(settings: &Push) -> Result<Arc<dyn Pusher>> {
+    let Some(folder) = &settings.push_dir else {
+        return Ok(Arc::new(LogPusher));
+    };
+    let pusher = FilePusher::new(folder.clone());
+    Ok(Arc::new(pusher.with_context(|| {
+        format!("PUSH_DIR: {}", folder.display())
+    })?))
 }
 
 fn provider(settings: &Stripe, production: bool) -> Result<Option<Provider>> {

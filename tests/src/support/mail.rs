@@ -1,25 +1,32 @@
-//! Mail that stays in memory, so that a test can follow the link in it.
+//! Mail and push messages that stay in memory, so that a test can follow the link in one.
 
-use app::mail::{Mail, Mailer, Undelivered};
+use delivery::{
+    mail::{Mail, Mailer, Undelivered},
+    push::{Push, Pusher, Unpushed},
+};
 use futures_util::future::BoxFuture;
 use std::sync::Mutex;
 
 #[derive(Default)]
-pub struct MemoryMailer(Mutex<Vec<(String, String)>>);
+pub struct MemoryMailer(Mutex<Vec<Mail>>);
 
 impl MemoryMailer {
     /// The text of the last message to this address.
     pub fn last_to(&self, address: &str) -> Option<String> {
+        self.all_to(address).pop().map(|mail| mail.text)
+    }
+
+    /// Oldest first.
+    pub fn all_to(&self, address: &str) -> Vec<Mail> {
         let sent = self.0.lock().expect("mail");
         sent.iter()
-            .rev()
-            .find(|(to, _)| to == address)
-            .map(|(_, text)| text.clone())
+            .filter(|mail| mail.to == address)
+            .cloned()
+            .collect()
     }
 
     pub fn count_to(&self, address: &str) -> usize {
-        let sent = self.0.lock().expect("mail");
-        sent.iter().filter(|(to, _)| to == address).count()
+        self.all_to(address).len()
     }
 
     pub fn count(&self) -> usize {
@@ -28,8 +35,27 @@ impl MemoryMailer {
 }
 
 impl Mailer for MemoryMailer {
-    fn send(&self, mail: Mail) -> BoxFuture<'_, Result<(), Undelivered>> {
-        self.0.lock().expect("mail").push((mail.to, mail.text));
-        Box::pin(std::future::ready(Ok(())))
+    fn send(&self, mail: Mail) -> BoxFuture<'_, Result<Option<String>, Undelivered>> {
+        let id = mail.id.to_string();
+        self.0.lock().expect("mail").push(mail);
+        Box::pin(std::future::ready(Ok(Some(id))))
+    }
+}
+
+#[derive(Default)]
+pub struct MemoryPusher(Mutex<Vec<Push>>);
+
+impl MemoryPusher {
+    /// Oldest first.
+    pub fn all(&self) -> Vec<Push> {
+        self.0.lock().expect("push").clone()
+    }
+}
+
+impl Pusher for MemoryPusher {
+    fn send(&self, push: Push) -> BoxFuture<'_, Result<Option<String>, Unpushed>> {
+        let id = push.id.to_string();
+        self.0.lock().expect("push").push(push);
+        Box::pin(std::future::ready(Ok(Some(id))))
     }
 }

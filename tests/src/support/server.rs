@@ -1,6 +1,10 @@
 //! The real server, in this process, on a free port of the loopback interface.
 
-use super::{Client, Database, database::Content, mail::MemoryMailer};
+use super::{
+    Client, Database,
+    database::Content,
+    mail::{MemoryMailer, MemoryPusher},
+};
 use kernel::{
     Db,
     config::{DbConfig, HttpConfig, TokenConfig},
@@ -27,6 +31,7 @@ pub struct TestServer {
     /// Without a token.
     pub client: Client,
     pub mailer: Arc<MemoryMailer>,
+    pub pusher: Arc<MemoryPusher>,
     stop: Option<oneshot::Sender<()>>,
     /// Does the jobs, over connections of its own, until it is dropped.
     _worker: watch::Sender<bool>,
@@ -52,7 +57,8 @@ impl TestServer {
     pub async fn start_with(content: Content, change: impl FnOnce(&mut Parts)) -> Self {
         let database = Database::new(content).await;
         let mailer = Arc::new(MemoryMailer::default());
-        let mut parts = parts(&database, mailer.clone());
+        let pusher = Arc::new(MemoryPusher::default());
+        let mut parts = parts(&database, mailer.clone(), pusher.clone());
         // Past whatever a test puts between the server and its database.
         let mut workers = parts.db.clone();
         (workers.connections, workers.job_connections) = (1, 2);
@@ -77,6 +83,7 @@ impl TestServer {
             built,
             client: Client::of_the_api(base),
             mailer,
+            pusher,
             stop: Some(stop),
             _worker: worker,
             serving: Some(serving),
@@ -200,7 +207,7 @@ pub struct Member {
     pub client: Client,
 }
 
-fn parts(database: &Database, mailer: Arc<MemoryMailer>) -> Parts {
+fn parts(database: &Database, mailer: Arc<MemoryMailer>, pusher: Arc<MemoryPusher>) -> Parts {
     let mut db = DbConfig::new(database.url("culturepass_app").into());
     db.job_url = Some(database.url("culturepass_job").into());
     db.connections = 4;
@@ -227,6 +234,7 @@ fn parts(database: &Database, mailer: Arc<MemoryMailer>) -> Parts {
         issuer: None,
         modules,
         mailer,
+        pusher,
         clock: app::clock::Clock::default(),
         public_url: "http://127.0.0.1:8080".parse().expect("a URL"),
         production: false,

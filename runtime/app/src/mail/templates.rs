@@ -1,6 +1,6 @@
 //! The mails there are: files beside this one. First line `Subject: …`, an empty line, the text.
 
-use super::Mail;
+use delivery::mail::Mail;
 use minijinja::{Environment, UndefinedBehavior, Value, value::Kwargs};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::LazyLock};
@@ -64,6 +64,8 @@ impl Template {
             to: harmless(to),
             subject: subject.to_owned(),
             text: text.to_owned(),
+            html: None,
+            unsubscribe: None,
         })
     }
 }

@@ -4,7 +4,8 @@
 //! nothing. What is decided then, its rows and the mail are one transaction.
 
 use super::{Sessions, email::Change, recover::Reset, secret::Mailed, sign_up::Invitation};
-use crate::mail::{Template, Undelivered};
+use crate::mail::Template;
+use delivery::mail::Undelivered;
 use kernel::{
     Cx, Error, Result,
     jobs::{Failure, Job, NewJob, Outcome, Run},
@@ -145,7 +146,10 @@ impl Sessions {
         // Sent again it is the same mail.
         mail.id = run.id;
         match self.0.mailer.send(mail).await {
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
+            Err(Undelivered::Paused { reason, wait }) => {
+                Err(Failure::retry_in(Error::internal(reason), wait))
+            }
             Err(never @ Undelivered::Never(_)) => Err(Failure::last(Error::internal(never))),
             Err(later) => Err(Error::internal(later).into()),
         }

@@ -1,6 +1,9 @@
 //! Mail that leaves by SMTP: to a relay that takes it further.
 
-use super::{Mail, Mailer, Sender, Undelivered, message};
+use crate::{
+    mail::{Mail, Mailer, Undelivered},
+    message::{self, Sender},
+};
 use futures_util::future::BoxFuture;
 use lettre::{
     AsyncSmtpTransport, AsyncTransport, Tokio1Executor,
@@ -98,12 +101,12 @@ fn certificates(bundle: &[u8]) -> Vec<String> {
 }
 
 impl Mailer for SmtpMailer {
-    fn send(&self, mail: Mail) -> BoxFuture<'_, Result<(), Undelivered>> {
+    fn send(&self, mail: Mail) -> BoxFuture<'_, Result<Option<String>, Undelivered>> {
         Box::pin(async move {
             let message = message::build(mail, &self.from)?;
             // The transport's own timeout ends with the connection: a server that then falls silent would keep us.
             match tokio::time::timeout(self.timeout, self.transport.send(message)).await {
-                Ok(sent) => sent.map(drop).map_err(|error| undelivered(&error)),
+                Ok(sent) => sent.map(|_| None).map_err(|error| undelivered(&error)),
                 Err(_) => Err(late()),
             }
         })

@@ -2,11 +2,11 @@
 //!
 //! Headers are made by the library, which encodes or refuses what could end one.
 
-use super::{Mail, Undelivered};
+use crate::mail::{Mail, Undelivered};
 use lettre::{
     Address, Message,
     message::{
-        Mailbox, SinglePart,
+        Mailbox, MultiPart, SinglePart,
         header::{Header, HeaderName, HeaderValue},
     },
 };
@@ -49,20 +49,64 @@ impl Header for AutoSubmitted {
     }
 }
 
-pub(super) fn build(mail: Mail, from: &Sender) -> Result<Message, Undelivered> {
+/// Where to go, or POST, to get no more of these (RFC 2369).
+#[derive(Clone)]
+struct Unsubscribe(String);
+
+impl Header for Unsubscribe {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("List-Unsubscribe")
+    }
+
+    fn parse(url: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self(url.to_owned()))
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), format!("<{}>", self.0))
+    }
+}
+
+/// A POST to it is enough (RFC 8058).
+#[derive(Clone)]
+struct OneClick;
+
+impl Header for OneClick {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("List-Unsubscribe-Post")
+    }
+
+    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self)
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), "List-Unsubscribe=One-Click".to_owned())
+    }
+}
+
+pub(crate) fn build(mail: Mail, from: &Sender) -> Result<Message, Undelivered> {
     let to: Address = mail
         .to
         .parse()
         .map_err(|_| Undelivered::Never("the address is not one".to_owned()))?;
-    Message::builder()
+    let mut builder = Message::builder()
         .message_id(Some(format!("<{}@{}>", mail.id, from.domain())))
         .date_now()
         .from(from.0.clone())
         .to(Mailbox::new(None, to))
         .subject(mail.subject)
-        .header(AutoSubmitted)
-        .singlepart(SinglePart::plain(mail.text))
-        .map_err(|error| Undelivered::Never(format!("the message can't be written: {error}")))
+        .header(AutoSubmitted);
+    if let Some(url) = &mail.unsubscribe {
+        builder = builder
+            .header(Unsubscribe(url.to_string()))
+            .header(OneClick);
+    }
+    let message = match mail.html {
+        Some(html) => builder.multipart(MultiPart::alternative_plain_html(mail.text, html)),
+        None => builder.singlepart(SinglePart::plain(mail.text)),
+    };
+    message.map_err(|error| Undelivered::Never(format!("the message can't be written: {error}")))
 }
 
 #[cfg(test)]
@@ -80,6 +124,8 @@ mod tests {
             to: to.to_owned(),
             subject: subject.to_owned(),
             text: "Grüezi\n.\nunter einem Punkt".to_owned(),
+            html: None,
+            unsubscribe: None,
         };
         build(mail, &from).map(|message| String::from_utf8(message.formatted()).unwrap())
     }
