@@ -1003,6 +1003,21 @@ alter table app.credentials owner to culturepass_owner;
 alter table app.credentials enable row level security;
 alter table app.credentials force row level security;
 
+create table app.delivery_pauses (
+  id uuid default sec.uuid_v7() not null,
+  channel text not null,
+  until timestamptz not null,
+  reason text not null,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  constraint delivery_pauses_pkey primary key (id)
+);
+comment on table app.delivery_pauses is 'A mail or push service that asked for patience. Nothing is handed to it before that is over.';
+alter table app.delivery_pauses owner to culturepass_owner;
+alter table app.delivery_pauses enable row level security;
+alter table app.delivery_pauses force row level security;
+
 create table app.devices (
   id uuid default sec.uuid_v7() not null,
   status text default 'active' not null,
@@ -1131,6 +1146,23 @@ create table counters.events (
 comment on table counters.events is 'Counters of app.events, which change more often than they do.';
 alter table counters.events owner to culturepass_owner;
 alter table counters.events set (fillfactor = 75);
+
+create table app.event_schedules (
+  id uuid default sec.uuid_v7() not null,
+  event_id uuid not null,
+  revision integer default 1 not null,
+  reminded_revision integer default 0 not null,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  constraint event_schedules_pkey primary key (id)
+);
+comment on table app.event_schedules is 'How often the time of an event was changed, and for which of these times its guests have been reminded.';
+comment on column app.event_schedules.revision is 'Counts up with each change of the time.';
+comment on column app.event_schedules.reminded_revision is 'Those who held a ticket when the reminder of this revision was due have been told.';
+alter table app.event_schedules owner to culturepass_owner;
+alter table app.event_schedules enable row level security;
+alter table app.event_schedules force row level security;
 
 create table app.external_identities (
   id uuid default sec.uuid_v7() not null,
@@ -1349,6 +1381,22 @@ alter table app.likes owner to culturepass_owner;
 alter table app.likes enable row level security;
 alter table app.likes force row level security;
 
+create table app.mail_suppressions (
+  id uuid default sec.uuid_v7() not null,
+  email citext not null,
+  reason text not null,
+  said_at timestamptz default now() not null,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  constraint mail_suppressions_pkey primary key (id)
+);
+comment on table app.mail_suppressions is 'An address that mail comes back from, or whose owner called it spam. Nothing but mail about the account itself goes there.';
+comment on column app.mail_suppressions.said_at is 'When the mail service said so.';
+alter table app.mail_suppressions owner to culturepass_owner;
+alter table app.mail_suppressions enable row level security;
+alter table app.mail_suppressions force row level security;
+
 create table app.media (
   id uuid default sec.uuid_v7() not null,
   status text default 'active' not null,
@@ -1393,11 +1441,13 @@ alter table app.media set (fillfactor = 80);
 create table app.notifications (
   id uuid default sec.uuid_v7() not null,
   user_id uuid not null,
+  event_id uuid,
   title text not null,
   message text not null,
   type text not null,
   is_read boolean default false not null,
   read_at timestamptz,
+  in_app boolean default true not null,
   data jsonb,
   dedupe_key text not null,
   version bigint default 1 not null,
@@ -1406,7 +1456,9 @@ create table app.notifications (
   constraint notifications_pkey primary key (id)
 );
 comment on table app.notifications is 'A message to one member, told in the app and through the channels they chose.';
-comment on column app.notifications.data is 'What the app needs to open the right page.';
+comment on column app.notifications.event_id is 'What it is about, if that is an event.';
+comment on column app.notifications.in_app is 'Off if the member wants it by push or mail alone; such ones are not listed.';
+comment on column app.notifications.data is 'What the app needs to open the right page, which message it is and ids by the names of entities.';
 comment on column app.notifications.dedupe_key is 'A message with the same key is sent once.';
 alter table app.notifications owner to culturepass_owner;
 alter table app.notifications enable row level security;
@@ -1415,19 +1467,36 @@ alter table app.notifications force row level security;
 create table app.notification_deliveries (
   id uuid default sec.uuid_v7() not null,
   notification_id uuid not null,
+  user_id uuid not null,
   device_id uuid,
+  carrier_id uuid,
   channel text not null,
   state text default 'pending' not null,
+  urgent boolean default false not null,
+  required boolean default false not null,
+  digest boolean default false not null,
   attempts integer default 0 not null,
-  next_attempt_at timestamptz,
+  next_attempt_at timestamptz default now() not null,
+  expires_at timestamptz,
+  lease_until timestamptz,
   provider_id text,
   error text,
+  settled_at timestamptz,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   constraint notification_deliveries_pkey primary key (id)
 );
-comment on table app.notification_deliveries is 'How one notification fares on one channel.';
+comment on table app.notification_deliveries is 'How one notification fares on its way to a mailbox or a device.';
+comment on column app.notification_deliveries.carrier_id is 'The delivery that takes it along, for several notifications in one mail.';
+comment on column app.notification_deliveries.urgent is 'Quiet hours do not hold it back.';
+comment on column app.notification_deliveries.required is 'It is sent whatever the member chose meanwhile.';
+comment on column app.notification_deliveries.digest is 'It is put together with others.';
+comment on column app.notification_deliveries.expires_at is 'Nobody is helped by it after that.';
+comment on column app.notification_deliveries.lease_until is 'Who sends it is believed to be alive until then.';
+comment on column app.notification_deliveries.provider_id is 'What the service called it.';
+comment on column app.notification_deliveries.error is 'Why the last attempt failed, or why it was dropped.';
+comment on column app.notification_deliveries.settled_at is 'When it was sent, failed or dropped.';
 alter table app.notification_deliveries owner to culturepass_owner;
 alter table app.notification_deliveries enable row level security;
 alter table app.notification_deliveries force row level security;
@@ -1436,7 +1505,7 @@ create table app.notification_preferences (
   id uuid default sec.uuid_v7() not null,
   status text default 'active' not null,
   user_id uuid default sec.uid() not null,
-  channel text not null,
+  channel text default 'all' not null,
   type text default 'all' not null,
   enabled boolean default true not null,
   quiet_hours jsonb,
@@ -1448,7 +1517,7 @@ create table app.notification_preferences (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint notification_preferences_pkey primary key (id)
 );
-comment on table app.notification_preferences is 'Whether a member wants one type of notification on one channel. The type all speaks for the rest.';
+comment on table app.notification_preferences is 'Whether a member wants one type of notification on one channel. The type and the channel `all` speak for the rest; of several the one that names the channel counts, then the one that names the type.';
 comment on column app.notification_preferences.quiet_hours is 'Between these times push and mail wait, in the time zone of the member.';
 alter table app.notification_preferences owner to culturepass_owner;
 alter table app.notification_preferences enable row level security;
@@ -2805,6 +2874,15 @@ alter table app.credentials add constraint credentials_changed_at_range
 alter table app.credentials add constraint credentials_valid_from_range
   check (valid_from >= '1900-01-01 00:00:00+00'::timestamptz and valid_from < '2201-01-01 00:00:00+00'::timestamptz);
 
+alter table app.delivery_pauses add constraint delivery_pauses_channel_choice
+  check (channel = any ('{push,email}'::text[]));
+
+alter table app.delivery_pauses add constraint delivery_pauses_until_range
+  check (until >= '1900-01-01 00:00:00+00'::timestamptz and until < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.delivery_pauses add constraint delivery_pauses_reason_length
+  check (sec.is_text(reason, 1, 500));
+
 alter table app.devices add constraint devices_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
 
@@ -2909,6 +2987,12 @@ alter table app.events add constraint events_id_live_key_key
 
 alter table app.events add constraint events_id_city_id_key
   unique (id, city_id);
+
+alter table app.event_schedules add constraint event_schedules_revision_range
+  check (revision >= 1);
+
+alter table app.event_schedules add constraint event_schedules_reminded_revision_range
+  check (reminded_revision >= 0);
 
 alter table app.external_identities add constraint external_identities_issuer_length
   check (sec.is_text(issuer, 1, 300));
@@ -3069,6 +3153,15 @@ alter table app.leads add constraint leads_id_live_key_key
 alter table app.likes add constraint likes_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
 
+alter table app.mail_suppressions add constraint mail_suppressions_email_format
+  check (sec.is_email(email::text));
+
+alter table app.mail_suppressions add constraint mail_suppressions_reason_choice
+  check (reason = any ('{bounced,complained}'::text[]));
+
+alter table app.mail_suppressions add constraint mail_suppressions_said_at_range
+  check (said_at >= '1900-01-01 00:00:00+00'::timestamptz and said_at < '2201-01-01 00:00:00+00'::timestamptz);
+
 alter table app.media add constraint media_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
 
@@ -3109,7 +3202,7 @@ alter table app.notifications add constraint notifications_message_length
   check (sec.is_text(message, 1, 4000));
 
 alter table app.notifications add constraint notifications_type_choice
-  check (type = any ('{event_reminder,event_changed,event_cancelled,ticket,order,waitlist,follow,review,community,role,promotion,lead,quote,wallet,security,system}'::text[]));
+  check (type = any ('{event_reminder,event_changed,event_cancelled,new_event,ticket,order,waitlist,follow,review,community,role,promotion,lead,quote,wallet,security,system}'::text[]));
 
 alter table app.notifications add constraint notifications_read_at_range
   check (read_at >= '1900-01-01 00:00:00+00'::timestamptz and read_at < '2201-01-01 00:00:00+00'::timestamptz);
@@ -3118,7 +3211,7 @@ alter table app.notifications add constraint notifications_dedupe_key_length
   check (sec.is_text(dedupe_key, 1, 200));
 
 alter table app.notification_deliveries add constraint notification_deliveries_channel_choice
-  check (channel = any ('{push,email,in_app}'::text[]));
+  check (channel = any ('{push,email}'::text[]));
 
 alter table app.notification_deliveries add constraint notification_deliveries_state_choice
   check (state = any ('{pending,sending,sent,failed,dropped}'::text[]));
@@ -3129,20 +3222,29 @@ alter table app.notification_deliveries add constraint notification_deliveries_a
 alter table app.notification_deliveries add constraint notification_deliveries_next_attempt_at_range
   check (next_attempt_at >= '1900-01-01 00:00:00+00'::timestamptz and next_attempt_at < '2201-01-01 00:00:00+00'::timestamptz);
 
+alter table app.notification_deliveries add constraint notification_deliveries_expires_at_range
+  check (expires_at >= '1900-01-01 00:00:00+00'::timestamptz and expires_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.notification_deliveries add constraint notification_deliveries_lease_until_range
+  check (lease_until >= '1900-01-01 00:00:00+00'::timestamptz and lease_until < '2201-01-01 00:00:00+00'::timestamptz);
+
 alter table app.notification_deliveries add constraint notification_deliveries_provider_id_length
   check (sec.is_text(provider_id, 1, 255));
 
 alter table app.notification_deliveries add constraint notification_deliveries_error_length
   check (sec.is_text(error, 1, 1000));
 
+alter table app.notification_deliveries add constraint notification_deliveries_settled_at_range
+  check (settled_at >= '1900-01-01 00:00:00+00'::timestamptz and settled_at < '2201-01-01 00:00:00+00'::timestamptz);
+
 alter table app.notification_preferences add constraint notification_preferences_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.notification_preferences add constraint notification_preferences_channel_choice
-  check (channel = any ('{push,email,in_app}'::text[]));
+  check (channel = any ('{all,in_app,push,email}'::text[]));
 
 alter table app.notification_preferences add constraint notification_preferences_type_choice
-  check (type = any ('{all,event_reminder,event_changed,event_cancelled,ticket,order,waitlist,follow,review,community,role,promotion,lead,quote,wallet,security,system}'::text[]));
+  check (type = any ('{all,event_reminder,event_changed,event_cancelled,new_event,ticket,order,waitlist,follow,review,community,role,promotion,lead,quote,wallet,security,system}'::text[]));
 
 alter table app.notification_preferences add constraint notification_preferences_quiet_hours_format
   check (sec.is_quiet_hours(quiet_hours));
@@ -4247,6 +4349,9 @@ create unique index credentials_user_id_key
 create index credentials_user_id_idx
   on app.credentials (user_id, id);
 
+create unique index delivery_pauses_channel_key
+  on app.delivery_pauses (channel);
+
 create unique index devices_push_token_key
   on app.devices (push_token) where status <> 'archived';
 
@@ -4330,6 +4435,12 @@ create index events_while_archived_idx
 
 create index events_like_count_id_idx
   on counters.events (like_count, id);
+
+create unique index event_schedules_event_id_key
+  on app.event_schedules (event_id);
+
+create index event_schedules_event_id_idx
+  on app.event_schedules (event_id, id);
 
 create unique index external_identities_issuer_subject_key
   on app.external_identities (issuer, subject);
@@ -4481,6 +4592,9 @@ create index likes_event_id_idx
 create index likes_while_archived_idx
   on app.likes (id) where status = 'archived';
 
+create unique index mail_suppressions_email_key
+  on app.mail_suppressions (email);
+
 create index media_entity_type_entity_id_position_id_idx
   on app.media (entity_type, entity_id, position, id);
 
@@ -4520,20 +4634,38 @@ create unique index notifications_user_id_dedupe_key_key
 create index notifications_user_id_is_read_idx
   on app.notifications (user_id, is_read);
 
+create index notifications_event_id_type_idx
+  on app.notifications (event_id, type);
+
 create index notifications_user_id_idx
   on app.notifications (user_id, id);
+
+create index notifications_event_id_idx
+  on app.notifications (event_id, id) where event_id is not null;
 
 create unique index notification_deliveries_notification_id_channel_device_id_key
   on app.notification_deliveries (notification_id, channel, device_id) nulls not distinct;
 
-create index notification_deliveries_state_next_attempt_at_idx
-  on app.notification_deliveries (state, next_attempt_at);
+create index notification_deliveries_channel_state_next_attempt_at_idx
+  on app.notification_deliveries (channel, state, next_attempt_at);
+
+create index notification_deliveries_user_id_channel_state_idx
+  on app.notification_deliveries (user_id, channel, state);
+
+create index notification_deliveries_provider_id_idx
+  on app.notification_deliveries (provider_id);
 
 create index notification_deliveries_notification_id_idx
   on app.notification_deliveries (notification_id, id);
 
+create index notification_deliveries_user_id_idx
+  on app.notification_deliveries (user_id, id);
+
 create index notification_deliveries_device_id_idx
   on app.notification_deliveries (device_id, id) where device_id is not null;
+
+create index notification_deliveries_carrier_id_idx
+  on app.notification_deliveries (carrier_id, id) where carrier_id is not null;
 
 create unique index notification_preferences_user_id_channel_type_key
   on app.notification_preferences (user_id, channel, type) where status <> 'archived';
@@ -5317,6 +5449,9 @@ alter table app.events add constraint events_venue_id_same_city_fkey
 alter table app.events add constraint events_live_venue_id_fkey
   foreign key (venue_id, live_ref) references app.venues (id, live_key);
 
+alter table app.event_schedules add constraint event_schedules_event_id_fkey
+  foreign key (event_id) references app.events (id);
+
 alter table app.external_identities add constraint external_identities_user_id_fkey
   foreign key (user_id) references app.users (id);
 
@@ -5494,11 +5629,20 @@ alter table app.media add constraint media_live_uploaded_by_id_fkey
 alter table app.notifications add constraint notifications_user_id_fkey
   foreign key (user_id) references app.users (id);
 
+alter table app.notifications add constraint notifications_event_id_fkey
+  foreign key (event_id) references app.events (id);
+
 alter table app.notification_deliveries add constraint notification_deliveries_notification_id_fkey
   foreign key (notification_id) references app.notifications (id);
 
+alter table app.notification_deliveries add constraint notification_deliveries_user_id_fkey
+  foreign key (user_id) references app.users (id);
+
 alter table app.notification_deliveries add constraint notification_deliveries_device_id_fkey
   foreign key (device_id) references app.devices (id);
+
+alter table app.notification_deliveries add constraint notification_deliveries_carrier_id_fkey
+  foreign key (carrier_id) references app.notification_deliveries (id);
 
 alter table app.notification_preferences add constraint notification_preferences_user_id_fkey
   foreign key (user_id) references app.users (id);
@@ -11111,6 +11255,40 @@ $$;
 alter function audit.record_events() owner to culturepass_audit;
 revoke execute on function audit.record_events() from public;
 
+create function jobs.emit_events_update() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Puts an update into the outbox, with the names of the columns that it changed.
+begin
+  insert into jobs.events (event, entity_type, entity_id, payload, caused_by, request_id)
+  values (
+    'event.update', 'event', new.id,
+    jsonb_build_object('changed', array_remove(array[
+      case when new.city_id is distinct from old.city_id then 'city_id' end,
+      case when new.host_type is distinct from old.host_type then 'host_type' end,
+      case when new.host_id is distinct from old.host_id then 'host_id' end,
+      case when new.venue_id is distinct from old.venue_id then 'venue_id' end,
+      case when new.title is distinct from old.title then 'title' end,
+      case when new.slug is distinct from old.slug then 'slug' end,
+      case when new.description is distinct from old.description then 'description' end,
+      case when new.category is distinct from old.category then 'category' end,
+      case when new.starts_at is distinct from old.starts_at then 'starts_at' end,
+      case when new.ends_at is distinct from old.ends_at then 'ends_at' end,
+      case when new.timezone is distinct from old.timezone then 'timezone' end,
+      case when new.location::text is distinct from old.location::text then 'location' end,
+      case when new.online_url is distinct from old.online_url then 'online_url' end,
+      case when new.visibility is distinct from old.visibility then 'visibility' end,
+      case when new.capacity is distinct from old.capacity then 'capacity' end,
+      case when new.trending_score is distinct from old.trending_score then 'trending_score' end,
+      case when new.featured_until is distinct from old.featured_until then 'featured_until' end
+    ], null)),
+    sec.uid(), sec.request()
+  );
+  return null;
+end
+$$;
+alter function jobs.emit_events_update() owner to culturepass_queue;
+revoke execute on function jobs.emit_events_update() from public;
+
 create function audit.record_external_identities() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- A change by its columns, each with what it was and what it is.
@@ -13797,6 +13975,46 @@ $$;
 alter function audit.record_likes() owner to culturepass_audit;
 revoke execute on function audit.record_likes() from public;
 
+create function audit.record_mail_suppressions() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A change by its columns, each with what it was and what it is.
+declare
+  v_changed jsonb;
+begin
+  if tg_op = 'INSERT' then
+    v_changed := jsonb_strip_nulls(jsonb_build_object(
+      'email', case when new.email is not null then jsonb_build_array(null, case when new.email is not null then '•' end) end,
+      'reason', case when new.reason is not null then jsonb_build_array(null, new.reason) end,
+      'said_at', case when new.said_at is not null then jsonb_build_array(null, new.said_at) end
+    ));
+  else
+    v_changed := '{}';
+    if new.email::text is distinct from old.email::text then
+      v_changed := v_changed || jsonb_build_object('email', jsonb_build_array(case when old.email is not null then '•' end, case when new.email is not null then '•' end));
+    end if;
+    if new.reason is distinct from old.reason then
+      v_changed := v_changed || jsonb_build_object('reason', jsonb_build_array(old.reason, new.reason));
+    end if;
+    if new.said_at is distinct from old.said_at then
+      v_changed := v_changed || jsonb_build_object('said_at', jsonb_build_array(old.said_at, new.said_at));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
+  end if;
+  insert into audit.audit_logs
+    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
+  values (
+    'mail_suppression', coalesce(new.id, old.id),
+    case tg_op when 'INSERT' then 'create' else coalesce(sec.action(), lower(tg_op)) end,
+    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), v_changed
+  );
+  return null;
+end
+$$;
+alter function audit.record_mail_suppressions() owner to culturepass_audit;
+revoke execute on function audit.record_mail_suppressions() from public;
+
 create function app.media_private(p_id uuid) returns table(uploaded_by_id uuid, storage_key text, content_hash text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
@@ -14300,7 +14518,7 @@ begin
     when 'read' then true
   end into v_answer
   from app.notifications t
-  where t.id = p_id and t.user_id = sec.uid();
+  where t.id = p_id and t.user_id = sec.uid() and t.in_app;
   perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
   if p_what = 'restore' then
     perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
@@ -14311,158 +14529,6 @@ $$;
 alter function sec.may_notification(uuid,text) owner to culturepass_authz;
 revoke execute on function sec.may_notification(uuid,text) from public;
 grant execute on function sec.may_notification(uuid,text) to culturepass_app, culturepass_job;
-
-create function audit.record_notifications() returns trigger
-  language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
-declare
-  v_changed jsonb;
-begin
-  if tg_op = 'INSERT' then
-    v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'user_id', case when new.user_id is not null then jsonb_build_array(null, new.user_id) end,
-      'title', case when new.title is not null then jsonb_build_array(null, new.title) end,
-      'message', case when new.message is not null then jsonb_build_array(null, new.message) end,
-      'type', case when new.type is not null then jsonb_build_array(null, new.type) end,
-      'is_read', case when new.is_read is not null then jsonb_build_array(null, new.is_read) end,
-      'read_at', case when new.read_at is not null then jsonb_build_array(null, new.read_at) end,
-      'dedupe_key', case when new.dedupe_key is not null then jsonb_build_array(null, new.dedupe_key) end
-    ));
-    if new.data is not null then
-      v_changed := v_changed || jsonb_build_object('data', jsonb_build_array(null, new.data));
-    end if;
-  else
-    v_changed := '{}';
-    if new.user_id is distinct from old.user_id then
-      v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
-    end if;
-    if new.title is distinct from old.title then
-      v_changed := v_changed || jsonb_build_object('title', jsonb_build_array(old.title, new.title));
-    end if;
-    if new.message is distinct from old.message then
-      v_changed := v_changed || jsonb_build_object('message', jsonb_build_array(old.message, new.message));
-    end if;
-    if new.type is distinct from old.type then
-      v_changed := v_changed || jsonb_build_object('type', jsonb_build_array(old.type, new.type));
-    end if;
-    if new.is_read is distinct from old.is_read then
-      v_changed := v_changed || jsonb_build_object('is_read', jsonb_build_array(old.is_read, new.is_read));
-    end if;
-    if new.read_at is distinct from old.read_at then
-      v_changed := v_changed || jsonb_build_object('read_at', jsonb_build_array(old.read_at, new.read_at));
-    end if;
-    if new.data is distinct from old.data then
-      v_changed := v_changed || jsonb_build_object('data', jsonb_build_array(old.data, new.data));
-    end if;
-    if new.dedupe_key is distinct from old.dedupe_key then
-      v_changed := v_changed || jsonb_build_object('dedupe_key', jsonb_build_array(old.dedupe_key, new.dedupe_key));
-    end if;
-    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
-      return null;
-    end if;
-  end if;
-  insert into audit.audit_logs
-    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
-  values (
-    'notification', coalesce(new.id, old.id),
-    case tg_op when 'INSERT' then 'create' else coalesce(sec.action(), lower(tg_op)) end,
-    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), v_changed
-  );
-  return null;
-end
-$$;
-alter function audit.record_notifications() owner to culturepass_audit;
-revoke execute on function audit.record_notifications() from public;
-
-create function sec.may_notification_delivery(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-  end into v_answer
-  from app.notification_deliveries t
-  where t.id = p_id and sec.is_platform_admin();
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_notification_delivery(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_notification_delivery(uuid,text) from public;
-grant execute on function sec.may_notification_delivery(uuid,text) to culturepass_app, culturepass_job;
-
-create function audit.record_notification_deliveries() returns trigger
-  language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
-declare
-  v_changed jsonb;
-begin
-  if tg_op = 'INSERT' then
-    v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'notification_id', case when new.notification_id is not null then jsonb_build_array(null, new.notification_id) end,
-      'device_id', case when new.device_id is not null then jsonb_build_array(null, new.device_id) end,
-      'channel', case when new.channel is not null then jsonb_build_array(null, new.channel) end,
-      'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
-      'attempts', case when new.attempts is not null then jsonb_build_array(null, new.attempts) end,
-      'next_attempt_at', case when new.next_attempt_at is not null then jsonb_build_array(null, new.next_attempt_at) end,
-      'provider_id', case when new.provider_id is not null then jsonb_build_array(null, new.provider_id) end,
-      'error', case when new.error is not null then jsonb_build_array(null, new.error) end
-    ));
-  else
-    v_changed := '{}';
-    if new.notification_id is distinct from old.notification_id then
-      v_changed := v_changed || jsonb_build_object('notification_id', jsonb_build_array(old.notification_id, new.notification_id));
-    end if;
-    if new.device_id is distinct from old.device_id then
-      v_changed := v_changed || jsonb_build_object('device_id', jsonb_build_array(old.device_id, new.device_id));
-    end if;
-    if new.channel is distinct from old.channel then
-      v_changed := v_changed || jsonb_build_object('channel', jsonb_build_array(old.channel, new.channel));
-    end if;
-    if new.state is distinct from old.state then
-      v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
-    end if;
-    if new.attempts is distinct from old.attempts then
-      v_changed := v_changed || jsonb_build_object('attempts', jsonb_build_array(old.attempts, new.attempts));
-    end if;
-    if new.next_attempt_at is distinct from old.next_attempt_at then
-      v_changed := v_changed || jsonb_build_object('next_attempt_at', jsonb_build_array(old.next_attempt_at, new.next_attempt_at));
-    end if;
-    if new.provider_id is distinct from old.provider_id then
-      v_changed := v_changed || jsonb_build_object('provider_id', jsonb_build_array(old.provider_id, new.provider_id));
-    end if;
-    if new.error is distinct from old.error then
-      v_changed := v_changed || jsonb_build_object('error', jsonb_build_array(old.error, new.error));
-    end if;
-    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
-      return null;
-    end if;
-  end if;
-  insert into audit.audit_logs
-    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
-  values (
-    'notification_delivery', coalesce(new.id, old.id),
-    case tg_op when 'INSERT' then 'create' else coalesce(sec.action(), lower(tg_op)) end,
-    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), v_changed
-  );
-  return null;
-end
-$$;
-alter function audit.record_notification_deliveries() owner to culturepass_audit;
-revoke execute on function audit.record_notification_deliveries() from public;
 
 create function sec.may_notification_preference(p_id uuid, p_what text) returns boolean
   language plpgsql security definer set search_path = '' as $$
@@ -17634,6 +17700,41 @@ $$;
 alter function audit.record_refunds() owner to culturepass_audit;
 revoke execute on function audit.record_refunds() from public;
 
+create function jobs.emit_refunds_update() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Puts an update into the outbox, with the names of the columns that it changed.
+begin
+  insert into jobs.events (event, entity_type, entity_id, payload, caused_by, request_id)
+  values (
+    'refund.update', 'refund', new.id,
+    jsonb_build_object('changed', array_remove(array[
+      case when new.order_id is distinct from old.order_id then 'order_id' end,
+      case when new.promotion_id is distinct from old.promotion_id then 'promotion_id' end,
+      case when new.requested_by_id is distinct from old.requested_by_id then 'requested_by_id' end,
+      case when new.state is distinct from old.state then 'state' end,
+      case when new.amount_cents is distinct from old.amount_cents then 'amount_cents' end,
+      case when new.card_cents is distinct from old.card_cents then 'card_cents' end,
+      case when new.wallet_cents is distinct from old.wallet_cents then 'wallet_cents' end,
+      case when new.cash_cents is distinct from old.cash_cents then 'cash_cents' end,
+      case when new.organizer_cents is distinct from old.organizer_cents then 'organizer_cents' end,
+      case when new.platform_fee_cents is distinct from old.platform_fee_cents then 'platform_fee_cents' end,
+      case when new.city_share_cents is distinct from old.city_share_cents then 'city_share_cents' end,
+      case when new.currency is distinct from old.currency then 'currency' end,
+      case when new.reason is distinct from old.reason then 'reason' end,
+      case when new.note is distinct from old.note then 'note' end,
+      case when new.failure_code is distinct from old.failure_code then 'failure_code' end,
+      case when new.stripe_refund_id is distinct from old.stripe_refund_id then 'stripe_refund_id' end,
+      case when new.stripe_idempotency_key is distinct from old.stripe_idempotency_key then 'stripe_idempotency_key' end,
+      case when new.settled_at is distinct from old.settled_at then 'settled_at' end
+    ], null)),
+    sec.uid(), sec.request()
+  );
+  return null;
+end
+$$;
+alter function jobs.emit_refunds_update() owner to culturepass_queue;
+revoke execute on function jobs.emit_refunds_update() from public;
+
 create function sec.may_revenue_share(p_id uuid, p_what text) returns boolean
   language plpgsql security definer set search_path = '' as $$
 -- Whether the caller may do this to a row.
@@ -18268,6 +18369,29 @@ end
 $$;
 alter function audit.record_reviews() owner to culturepass_audit;
 revoke execute on function audit.record_reviews() from public;
+
+create function jobs.emit_reviews_update() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Puts an update into the outbox, with the names of the columns that it changed.
+begin
+  insert into jobs.events (event, entity_type, entity_id, payload, caused_by, request_id)
+  values (
+    'review.update', 'review', new.id,
+    jsonb_build_object('changed', array_remove(array[
+      case when new.reviewer_id is distinct from old.reviewer_id then 'reviewer_id' end,
+      case when new.entity_type is distinct from old.entity_type then 'entity_type' end,
+      case when new.entity_id is distinct from old.entity_id then 'entity_id' end,
+      case when new.rating is distinct from old.rating then 'rating' end,
+      case when new.comment is distinct from old.comment then 'comment' end,
+      case when new.reply is distinct from old.reply then 'reply' end
+    ], null)),
+    sec.uid(), sec.request()
+  );
+  return null;
+end
+$$;
+alter function jobs.emit_reviews_update() owner to culturepass_queue;
+revoke execute on function jobs.emit_reviews_update() from public;
 
 create function sec.may_role_assignment(p_id uuid, p_what text) returns boolean
   language plpgsql security definer set search_path = '' as $$
@@ -19676,6 +19800,29 @@ end
 $$;
 alter function audit.record_ticket_transfers() owner to culturepass_audit;
 revoke execute on function audit.record_ticket_transfers() from public;
+
+create function jobs.emit_ticket_transfers_update() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Puts an update into the outbox, with the names of the columns that it changed.
+begin
+  insert into jobs.events (event, entity_type, entity_id, payload, caused_by, request_id)
+  values (
+    'ticket_transfer.update', 'ticket_transfer', new.id,
+    jsonb_build_object('changed', array_remove(array[
+      case when new.ticket_id is distinct from old.ticket_id then 'ticket_id' end,
+      case when new.from_id is distinct from old.from_id then 'from_id' end,
+      case when new.to_id is distinct from old.to_id then 'to_id' end,
+      case when new.state is distinct from old.state then 'state' end,
+      case when new.expires_at is distinct from old.expires_at then 'expires_at' end,
+      case when new.decided_at is distinct from old.decided_at then 'decided_at' end
+    ], null)),
+    sec.uid(), sec.request()
+  );
+  return null;
+end
+$$;
+alter function jobs.emit_ticket_transfers_update() owner to culturepass_queue;
+revoke execute on function jobs.emit_ticket_transfers_update() from public;
 
 create function sec.may_ticket_type(p_id uuid, p_what text) returns boolean
   language plpgsql security definer set search_path = '' as $$
@@ -21993,6 +22140,30 @@ end
 $$;
 alter function audit.record_waitlist_entries() owner to culturepass_audit;
 revoke execute on function audit.record_waitlist_entries() from public;
+
+create function jobs.emit_waitlist_entries_update() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Puts an update into the outbox, with the names of the columns that it changed.
+begin
+  insert into jobs.events (event, entity_type, entity_id, payload, caused_by, request_id)
+  values (
+    'waitlist_entry.update', 'waitlist_entry', new.id,
+    jsonb_build_object('changed', array_remove(array[
+      case when new.event_id is distinct from old.event_id then 'event_id' end,
+      case when new.ticket_type_id is distinct from old.ticket_type_id then 'ticket_type_id' end,
+      case when new.offered_type_id is distinct from old.offered_type_id then 'offered_type_id' end,
+      case when new.user_id is distinct from old.user_id then 'user_id' end,
+      case when new.position is distinct from old.position then 'position' end,
+      case when new.state is distinct from old.state then 'state' end,
+      case when new.offer_expires_at is distinct from old.offer_expires_at then 'offer_expires_at' end
+    ], null)),
+    sec.uid(), sec.request()
+  );
+  return null;
+end
+$$;
+alter function jobs.emit_waitlist_entries_update() owner to culturepass_queue;
+revoke execute on function jobs.emit_waitlist_entries_update() from public;
 
 create function app.wallet_account_private(p_id uuid) returns table(frozen_at timestamptz, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -25331,6 +25502,248 @@ alter function app.settle_request() owner to culturepass_counter;
 revoke execute on function app.settle_request() from public;
 grant update (state) on app.quotes, app.leads, app.service_requests to culturepass_counter;
 
+create function app.chosen(p_user uuid, p_type text, p_channel text, out enabled boolean, out quiet_hours jsonb) returns record
+  language sql stable set search_path = '' as $$
+  select (array_agg(p.enabled order by p.channel = 'all', p.type = 'all'))[1],
+         (array_agg(p.quiet_hours order by p.channel = 'all', p.type = 'all') filter (where p.quiet_hours is not null))[1]
+  from app.notification_preferences p
+  where p.user_id = p_user and p.status = 'active' and p.channel in (p_channel, 'all') and p.type in (p_type, 'all')
+$$;
+alter function app.chosen(uuid, text, text) owner to culturepass_owner;
+revoke execute on function app.chosen(uuid, text, text) from public;
+grant execute on function app.chosen(uuid, text, text) to culturepass_job;
+
+create function app.quiet_until(p_at timestamptz, p_zone text, p_hours jsonb) returns timestamptz
+  language plpgsql stable set search_path = '' as $$
+declare
+  v_local timestamp := p_at at time zone p_zone;
+  v_starts time := (p_hours ->> 'starts')::time;
+  v_ends time := (p_hours ->> 'ends')::time;
+  v_date date := v_local::date;
+begin
+  if v_starts is null or v_starts = v_ends then
+    return null;
+  elsif v_starts < v_ends then
+    if v_local::time < v_starts or v_local::time >= v_ends then
+      return null;
+    end if;
+  elsif v_local::time >= v_starts then
+    v_date := v_date + 1;
+  elsif v_local::time >= v_ends then
+    return null;
+  end if;
+  return greatest((v_date + v_ends) at time zone p_zone, p_at);
+end
+$$;
+alter function app.quiet_until(timestamptz, text, jsonb) owner to culturepass_owner;
+revoke execute on function app.quiet_until(timestamptz, text, jsonb) from public;
+grant execute on function app.quiet_until(timestamptz, text, jsonb) to culturepass_job;
+
+create function app.notify(p_type text, p_channels text[], p_always text[], p_urgent boolean, p_digest interval, p_key text, p_data jsonb, p_event uuid, p_expires timestamptz, p_users uuid[], p_texts int[], p_titles text[], p_messages text[]) returns bigint
+  language plpgsql set search_path = '' as $$
+declare
+  v_told bigint;
+begin
+  if p_digest is not null then
+    -- Of two who tell the same member something, the second one sees the window that the first one opened.
+    perform pg_advisory_xact_lock(hashtextextended('notifications:digest', 0));
+  end if;
+  with told as (
+    insert into app.notifications (user_id, type, title, message, data, dedupe_key, event_id, in_app)
+    select u.id, p_type, p_titles[r.text], p_messages[r.text], p_data, p_key, p_event,
+           'in_app' = any(p_always) or coalesce(chosen.enabled, 'in_app' = any(p_channels))
+    from unnest(p_users, p_texts) r(id, text)
+    join app.users u on u.id = r.id and u.status = 'active'
+    left join lateral app.chosen(u.id, p_type, 'in_app') chosen on true
+    on conflict do nothing
+    returning id, user_id
+  ), ways as (
+    select t.id, t.user_id, 'email' as channel, null::uuid as device_id from told t
+    union all
+    select t.id, t.user_id, 'push', d.id from told t join app.devices d on d.user_id = t.user_id and d.status = 'active'
+  ), wanted as (
+    select w.id, w.user_id, w.channel, w.device_id, w.channel = any(p_always) as required, u.timezone, chosen.quiet_hours,
+           p_digest is not null and w.channel = 'email' as digest
+    from ways w join app.users u on u.id = w.user_id
+    left join lateral app.chosen(w.user_id, p_type, w.channel) chosen on true
+    where w.channel = any(p_always) or coalesce(chosen.enabled, w.channel = any(p_channels))
+  ), delivered as (
+    insert into app.notification_deliveries
+      (notification_id, user_id, channel, device_id, urgent, required, digest, carrier_id, expires_at, next_attempt_at)
+    select w.id, w.user_id, w.channel, w.device_id, p_urgent, w.required, w.digest, carrier.id, p_expires,
+           case when p_urgent then due.at else coalesce(app.quiet_until(due.at, w.timezone, w.quiet_hours), due.at) end
+    from wanted w
+    left join lateral (
+      select d.id from app.notification_deliveries d
+      where w.digest and d.user_id = w.user_id and d.channel = 'email' and d.state = 'pending' and d.digest and d.carrier_id is null
+        and d.attempts = 0
+      order by d.id limit 1 for update
+    ) carrier on true
+    cross join lateral (select now() + case when w.digest then p_digest else interval '0' end as at) due
+    returning notification_id
+  )
+  select count(*) into v_told from told;
+  return v_told;
+end
+$$;
+alter function app.notify(text, text[], text[], boolean, interval, text, jsonb, uuid, timestamptz, uuid[], int[], text[], text[]) owner to culturepass_owner;
+revoke execute on function app.notify(text, text[], text[], boolean, interval, text, jsonb, uuid, timestamptz, uuid[], int[], text[], text[]) from public;
+grant execute on function app.notify(text, text[], text[], boolean, interval, text, jsonb, uuid, timestamptz, uuid[], int[], text[], text[]) to culturepass_job;
+
+create function app.reminder_holds(p_event uuid, p_user uuid, p_key text) returns boolean
+  language sql stable set search_path = '' as $$
+  select exists (
+    select from app.events e
+    left join app.event_schedules s on s.event_id = e.id
+    where e.id = p_event and e.status = 'active' and e.state = 'published' and e.starts_at > now()
+      and p_key = 'event_soon:' || e.id || ':' || coalesce(s.revision, 1)
+      and exists (select from app.tickets t where t.event_id = e.id and t.holder_id = p_user and t.state = 'valid'))
+$$;
+alter function app.reminder_holds(uuid, uuid, text) owner to culturepass_owner;
+revoke execute on function app.reminder_holds(uuid, uuid, text) from public;
+grant execute on function app.reminder_holds(uuid, uuid, text) to culturepass_job;
+
+create function app.delivery_obstacle(p_delivery app.notification_deliveries) returns text
+  language sql stable set search_path = '' as $$
+  select case
+    when p_delivery.expires_at <= now() then 'it came too late'
+    when u.status <> 'active' then 'the account is closed'
+    when p_delivery.channel = 'push' and d.status is distinct from 'active' then 'the device is signed out'
+    when p_delivery.channel = 'email' and n.type <> 'security'
+      and exists (select from app.mail_suppressions s where s.email = u.email) then 'mail to this address comes back'
+    when not p_delivery.required and not coalesce((app.chosen(u.id, n.type, p_delivery.channel)).enabled, true) then 'the member does not want it any more'
+    when n.type = 'event_reminder' and not app.reminder_holds(n.event_id, n.user_id, n.dedupe_key) then 'the event or the ticket is another by now'
+  end
+  from app.notifications n
+  join app.users u on u.id = n.user_id
+  left join app.devices d on d.id = p_delivery.device_id
+  where n.id = p_delivery.notification_id
+$$;
+alter function app.delivery_obstacle(app.notification_deliveries) owner to culturepass_owner;
+revoke execute on function app.delivery_obstacle(app.notification_deliveries) from public;
+grant execute on function app.delivery_obstacle(app.notification_deliveries) to culturepass_job;
+
+create function app.claim_deliveries(p_channel text, p_most int, p_lease interval) returns setof uuid
+  language plpgsql set search_path = '' as $$
+declare
+  v_due uuid[];
+begin
+  if exists (select from app.delivery_pauses p where p.channel = p_channel and p.until > now()) then
+    return;
+  end if;
+  v_due := array(
+    select d.id from app.notification_deliveries d
+    where d.channel = p_channel and d.carrier_id is null
+      and (d.state = 'pending' and d.next_attempt_at <= now() or d.state = 'sending' and d.lease_until <= now())
+    order by d.next_attempt_at limit p_most for update skip locked);
+  update app.notification_deliveries d set state = 'dropped', error = o.obstacle, settled_at = now(), lease_until = null
+  from (select x.id, app.delivery_obstacle(x) as obstacle from app.notification_deliveries x
+        where x.id = any(v_due) and not exists (select from app.notification_deliveries i where i.carrier_id = x.id)) o
+  where d.id = o.id and o.obstacle is not null;
+  -- A mail that takes others along goes without those that nobody wants any more.
+  update app.notification_deliveries d set state = 'dropped', error = o.obstacle, settled_at = now()
+  from (select x.id, app.delivery_obstacle(x) as obstacle from app.notification_deliveries x
+        where x.carrier_id = any(v_due) and x.state = 'pending') o
+  where d.id = o.id and o.obstacle is not null;
+  update app.notification_deliveries d set next_attempt_at = q.until, state = 'pending', lease_until = null
+  from (select x.id, app.quiet_until(now(), u.timezone, (app.chosen(u.id, n.type, x.channel)).quiet_hours) as until
+        from app.notification_deliveries x
+        join app.notifications n on n.id = x.notification_id join app.users u on u.id = x.user_id
+        where x.id = any(v_due) and not x.urgent and x.state in ('pending', 'sending')) q
+  where d.id = q.id and q.until > now();
+  return query
+    update app.notification_deliveries d
+    set state = 'sending', attempts = d.attempts + 1, lease_until = now() + p_lease
+    where d.id = any(v_due) and d.state in ('pending', 'sending') and (d.state = 'sending' or d.next_attempt_at <= now())
+    returning d.id;
+end
+$$;
+alter function app.claim_deliveries(text, int, interval) owner to culturepass_owner;
+revoke execute on function app.claim_deliveries(text, int, interval) from public;
+grant execute on function app.claim_deliveries(text, int, interval) to culturepass_job;
+
+create function app.reschedule_event() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  if (new.starts_at, new.ends_at, new.timezone) is distinct from (old.starts_at, old.ends_at, old.timezone) then
+    insert into app.event_schedules as s (event_id, revision) values (new.id, 2)
+    on conflict (event_id) do update set revision = s.revision + 1;
+  end if;
+  update app.notification_deliveries d
+  set state = 'dropped', error = 'the event has another time, or none', settled_at = now()
+  from app.notifications n
+  where n.event_id = new.id and n.type = 'event_reminder' and d.notification_id = n.id and d.state = 'pending';
+  return null;
+end
+$$;
+alter function app.reschedule_event() owner to culturepass_counter;
+revoke execute on function app.reschedule_event() from public;
+grant select, insert, update on app.event_schedules to culturepass_counter;
+grant select on app.notifications, app.notification_deliveries to culturepass_counter;
+grant update (state, error, settled_at) on app.notification_deliveries to culturepass_counter;
+
+create function app.name_of(p_id uuid) returns text
+  language sql stable set search_path = '' as $$
+  select x.name from app.cities x where x.id = p_id
+  union all select x.name from app.organizations x where x.id = p_id
+  union all select x.name from app.communities x where x.id = p_id
+  union all select x.name from app.businesses x where x.id = p_id
+  union all select x.name from app.institutions x where x.id = p_id
+  union all select x.name from app.venues x where x.id = p_id
+  union all select x.title from app.events x where x.id = p_id
+  limit 1
+$$;
+alter function app.name_of(uuid) owner to culturepass_owner;
+revoke execute on function app.name_of(uuid) from public;
+grant execute on function app.name_of(uuid) to culturepass_job;
+
+create function app.admins_of(p_id uuid) returns uuid[]
+  language sql stable set search_path = '' as $$
+  select array(
+    select r.user_id from app.role_assignments r
+    where r.role <> 'platformAdmin' and r.state = 'accepted' and r.status = 'active'
+      and r.scope_id in (p_id, (select v.owner_id from app.venues v where v.id = p_id), (select e.host_id from app.events e where e.id = p_id)))
+$$;
+alter function app.admins_of(uuid) owner to culturepass_owner;
+revoke execute on function app.admins_of(uuid) from public;
+grant execute on function app.admins_of(uuid) to culturepass_job;
+
+create function app.purge_notifications(p_before timestamptz, p_most int) returns bigint
+  language plpgsql security definer set search_path = '' as $$
+declare
+  v_old uuid[] := array(select n.id from app.notifications n where n.created_at < p_before order by n.created_at limit p_most);
+begin
+  delete from app.notification_deliveries d
+  where d.notification_id = any(v_old)
+    or d.carrier_id in (select c.id from app.notification_deliveries c where c.notification_id = any(v_old));
+  delete from app.notifications n where n.id = any(v_old);
+  return cardinality(v_old);
+end
+$$;
+alter function app.purge_notifications(timestamptz, int) owner to culturepass_counter;
+revoke execute on function app.purge_notifications(timestamptz, int) from public;
+grant execute on function app.purge_notifications(timestamptz, int) to culturepass_job;
+grant delete on app.notifications, app.notification_deliveries to culturepass_counter;
+
+create function app.is_shown(p_host uuid) returns boolean
+  language sql stable set search_path = '' as $$
+  select exists (select from app.organizations x where x.id = p_host and x.state = 'approved' and x.status = 'active')
+    or exists (select from app.businesses x where x.id = p_host and x.state = 'approved' and x.status = 'active')
+    or exists (select from app.communities x where x.id = p_host and x.status = 'active')
+    or exists (select from app.institutions x where x.id = p_host and x.status = 'active')
+$$;
+alter function app.is_shown(uuid) owner to culturepass_owner;
+revoke execute on function app.is_shown(uuid) from public;
+grant execute on function app.is_shown(uuid) to culturepass_job;
+
+create function app.reminder_due(p_starts timestamptz, p_zone text, p_wall boolean) returns timestamptz
+  language sql stable set search_path = '' as $$
+  select case when p_wall then (p_starts at time zone p_zone - interval '1 day') at time zone p_zone else p_starts - interval '24 hours' end
+$$;
+alter function app.reminder_due(timestamptz, text, boolean) owner to culturepass_owner;
+revoke execute on function app.reminder_due(timestamptz, text, boolean) from public;
+grant execute on function app.reminder_due(timestamptz, text, boolean) to culturepass_job;
+
 create function app.payment_rank(p_status text) returns int
   language sql immutable parallel safe set search_path = '' as $$
   select case p_status
@@ -26984,6 +27397,12 @@ create trigger businesses_emit_approve
   when (old.state in ('pending', 'rejected') and new.state = 'approved')
   execute function jobs.emit('business', 'approve');
 
+create trigger businesses_emit_reject
+  after update of state on app.businesses
+  for each row
+  when (old.state in ('pending', 'approved') and new.state = 'rejected')
+  execute function jobs.emit('business', 'reject');
+
 create trigger check_ins_audit
   after insert on app.check_ins
   for each row execute function audit.record_check_ins();
@@ -27172,6 +27591,29 @@ create trigger community_members_audit
   after insert or update of status, community_id, user_id, added_by_id, role, state on app.community_members
   for each row execute function audit.record_community_members();
 
+create trigger community_members_emit_create
+  after insert on app.community_members
+  for each row
+  execute function jobs.emit('community_member', 'create');
+
+create trigger community_members_emit_join
+  after update of state on app.community_members
+  for each row
+  when (old.state in ('pending', 'unbanned') and new.state = 'active')
+  execute function jobs.emit('community_member', 'join');
+
+create trigger community_members_emit_approve
+  after update of state on app.community_members
+  for each row
+  when (old.state in ('pending') and new.state = 'active')
+  execute function jobs.emit('community_member', 'approve');
+
+create trigger community_members_emit_ban
+  after update of state on app.community_members
+  for each row
+  when (old.state in ('pending', 'active') and new.state = 'banned')
+  execute function jobs.emit('community_member', 'ban');
+
 create trigger connected_accounts_stamp
   before update of owner_type, owner_id, stripe_account_id, country, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at on app.connected_accounts
   for each row when ((new.owner_type is distinct from old.owner_type or new.owner_id is distinct from old.owner_id or new.stripe_account_id is distinct from old.stripe_account_id or new.country is distinct from old.country or new.charges_enabled is distinct from old.charges_enabled or new.payouts_enabled is distinct from old.payouts_enabled or new.transfers_active is distinct from old.transfers_active or new.requirements_due is distinct from old.requirements_due or new.disabled_reason is distinct from old.disabled_reason or new.deauthorized_at is distinct from old.deauthorized_at or new.attempt is distinct from old.attempt or new.synced_at is distinct from old.synced_at))
@@ -27230,6 +27672,11 @@ create trigger credentials_stamp
 create trigger credentials_audit
   after insert or update of user_id, password_hash, changed_at, valid_from or delete on app.credentials
   for each row execute function audit.record_credentials();
+
+create trigger delivery_pauses_stamp
+  before update of channel, until, reason on app.delivery_pauses
+  for each row when ((new.channel is distinct from old.channel or new.until is distinct from old.until or new.reason is distinct from old.reason))
+  execute function sec.stamp();
 
 create trigger devices_archived
   before update of status on app.devices
@@ -27383,6 +27830,12 @@ create trigger events_emit_publish
   when (old.state in ('draft') and new.state = 'published')
   execute function jobs.emit('event', 'publish');
 
+create trigger events_emit_update
+  after update of city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, capacity, trending_score, featured_until on app.events
+  for each row
+  when ((new.city_id is distinct from old.city_id or new.host_type is distinct from old.host_type or new.host_id is distinct from old.host_id or new.venue_id is distinct from old.venue_id or new.title is distinct from old.title or new.slug is distinct from old.slug or new.description is distinct from old.description or new.category is distinct from old.category or new.starts_at is distinct from old.starts_at or new.ends_at is distinct from old.ends_at or new.timezone is distinct from old.timezone or new.location::text is distinct from old.location::text or new.online_url is distinct from old.online_url or new.visibility is distinct from old.visibility or new.capacity is distinct from old.capacity or new.trending_score is distinct from old.trending_score or new.featured_until is distinct from old.featured_until))
+  execute function jobs.emit_events_update();
+
 create trigger events_emit_cancel
   after update of state on app.events
   for each row
@@ -27394,6 +27847,11 @@ create trigger events_emit_archive
   for each row
   when (old.status <> 'archived' and new.status = 'archived')
   execute function jobs.emit('event', 'archive');
+
+create trigger event_schedules_stamp
+  before update of event_id, revision, reminded_revision on app.event_schedules
+  for each row when ((new.event_id is distinct from old.event_id or new.revision is distinct from old.revision or new.reminded_revision is distinct from old.reminded_revision))
+  execute function sec.stamp();
 
 create trigger external_identities_stamp
   before update of user_id, issuer, subject, email, last_used_at, unlinked_at on app.external_identities
@@ -27459,6 +27917,11 @@ create trigger follows_quota
 create trigger follows_audit
   after insert or update of status, follower_id, entity_type, entity_id on app.follows
   for each row execute function audit.record_follows();
+
+create trigger follows_emit_create
+  after insert on app.follows
+  for each row
+  execute function jobs.emit('follow', 'create');
 
 create trigger fraud_flags_stamp
   before update of entity_type, entity_id, decided_by_id, rule, score, evidence, state, decided_at on app.fraud_flags
@@ -27608,6 +28071,11 @@ create trigger leads_audit
   after insert or update of status, service_request_id, business_id, title, details, budget_cents, currency, needed_at, state on app.leads
   for each row execute function audit.record_leads();
 
+create trigger leads_emit_create
+  after insert on app.leads
+  for each row
+  execute function jobs.emit('lead', 'create');
+
 create trigger likes_archived
   before update of status on app.likes
   for each row execute function sec.keep_status('along');
@@ -27641,6 +28109,15 @@ create trigger likes_audit
   after insert or update of status, user_id, event_id on app.likes
   for each row execute function audit.record_likes();
 
+create trigger mail_suppressions_stamp
+  before update of email, reason, said_at on app.mail_suppressions
+  for each row when ((new.email::text is distinct from old.email::text or new.reason is distinct from old.reason or new.said_at is distinct from old.said_at))
+  execute function sec.stamp();
+
+create trigger mail_suppressions_audit
+  after insert or update of email, reason, said_at or delete on app.mail_suppressions
+  for each row execute function audit.record_mail_suppressions();
+
 create trigger media_archived
   before update of status on app.media
   for each row execute function sec.keep_status('along');
@@ -27665,22 +28142,14 @@ create trigger media_audit
   for each row execute function audit.record_media();
 
 create trigger notifications_stamp
-  before update of user_id, title, message, type, is_read, read_at, data, dedupe_key on app.notifications
-  for each row when ((new.user_id is distinct from old.user_id or new.title is distinct from old.title or new.message is distinct from old.message or new.type is distinct from old.type or new.is_read is distinct from old.is_read or new.read_at is distinct from old.read_at or new.data is distinct from old.data or new.dedupe_key is distinct from old.dedupe_key))
+  before update of user_id, event_id, title, message, type, is_read, read_at, in_app, data, dedupe_key on app.notifications
+  for each row when ((new.user_id is distinct from old.user_id or new.event_id is distinct from old.event_id or new.title is distinct from old.title or new.message is distinct from old.message or new.type is distinct from old.type or new.is_read is distinct from old.is_read or new.read_at is distinct from old.read_at or new.in_app is distinct from old.in_app or new.data is distinct from old.data or new.dedupe_key is distinct from old.dedupe_key))
   execute function sec.stamp();
-
-create trigger notifications_audit
-  after insert or update of user_id, title, message, type, is_read, read_at, data, dedupe_key on app.notifications
-  for each row execute function audit.record_notifications();
 
 create trigger notification_deliveries_stamp
-  before update of notification_id, device_id, channel, state, attempts, next_attempt_at, provider_id, error on app.notification_deliveries
-  for each row when ((new.notification_id is distinct from old.notification_id or new.device_id is distinct from old.device_id or new.channel is distinct from old.channel or new.state is distinct from old.state or new.attempts is distinct from old.attempts or new.next_attempt_at is distinct from old.next_attempt_at or new.provider_id is distinct from old.provider_id or new.error is distinct from old.error))
+  before update of notification_id, user_id, device_id, carrier_id, channel, state, urgent, required, digest, attempts, next_attempt_at, expires_at, lease_until, provider_id, error, settled_at on app.notification_deliveries
+  for each row when ((new.notification_id is distinct from old.notification_id or new.user_id is distinct from old.user_id or new.device_id is distinct from old.device_id or new.carrier_id is distinct from old.carrier_id or new.channel is distinct from old.channel or new.state is distinct from old.state or new.urgent is distinct from old.urgent or new.required is distinct from old.required or new.digest is distinct from old.digest or new.attempts is distinct from old.attempts or new.next_attempt_at is distinct from old.next_attempt_at or new.expires_at is distinct from old.expires_at or new.lease_until is distinct from old.lease_until or new.provider_id is distinct from old.provider_id or new.error is distinct from old.error or new.settled_at is distinct from old.settled_at))
   execute function sec.stamp();
-
-create trigger notification_deliveries_audit
-  after insert or update of notification_id, device_id, channel, state, attempts, next_attempt_at, provider_id, error on app.notification_deliveries
-  for each row execute function audit.record_notification_deliveries();
 
 create trigger notification_preferences_archived
   before update of status on app.notification_preferences
@@ -27801,6 +28270,18 @@ create trigger organizations_audit
   after insert or update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email, stripe_account_id, charges_enabled, payouts_enabled, verified, state on app.organizations
   for each row execute function audit.record_organizations();
 
+create trigger organizations_emit_approve
+  after update of state on app.organizations
+  for each row
+  when (old.state in ('pending', 'rejected') and new.state = 'approved')
+  execute function jobs.emit('organization', 'approve');
+
+create trigger organizations_emit_reject
+  after update of state on app.organizations
+  for each row
+  when (old.state in ('pending', 'approved') and new.state = 'rejected')
+  execute function jobs.emit('organization', 'reject');
+
 create trigger payment_methods_archived
   before update of status on app.payment_methods
   for each row execute function sec.keep_status('along');
@@ -27878,6 +28359,17 @@ create trigger promotions_audit
   after insert or update of status, target_type, target_id, city_id, slot, starts_at, ends_at, days, plan_days, amount_cents, city_share_cents, currency, pay_by, paid_at, state on app.promotions
   for each row execute function audit.record_promotions();
 
+create trigger promotions_emit_create
+  after insert on app.promotions
+  for each row
+  execute function jobs.emit('promotion', 'create');
+
+create trigger promotions_emit_approve
+  after update of state on app.promotions
+  for each row
+  when (old.state in ('requested') and new.state = 'approved')
+  execute function jobs.emit('promotion', 'approve');
+
 create trigger promotions_emit_reject
   after update of state on app.promotions
   for each row
@@ -27930,6 +28422,24 @@ create trigger quotes_audit
   after insert or update of status, lead_id, accepted_by_id, amount_cents, currency, terms, valid_until, state, accepted_at on app.quotes
   for each row execute function audit.record_quotes();
 
+create trigger quotes_emit_send
+  after update of state on app.quotes
+  for each row
+  when (old.state in ('draft') and new.state = 'sent')
+  execute function jobs.emit('quote', 'send');
+
+create trigger quotes_emit_accept
+  after update of state on app.quotes
+  for each row
+  when (old.state in ('sent') and new.state = 'accepted')
+  execute function jobs.emit('quote', 'accept');
+
+create trigger quotes_emit_decline
+  after update of state on app.quotes
+  for each row
+  when (old.state in ('sent') and new.state = 'declined')
+  execute function jobs.emit('quote', 'decline');
+
 create trigger referrals_archived
   before update of status on app.referrals
   for each row execute function sec.keep_status('along');
@@ -27966,6 +28476,12 @@ create trigger refunds_module_update
 create trigger refunds_audit
   after insert or update of order_id, promotion_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at on app.refunds
   for each row execute function audit.record_refunds();
+
+create trigger refunds_emit_update
+  after update of order_id, promotion_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at on app.refunds
+  for each row
+  when ((new.order_id is distinct from old.order_id or new.promotion_id is distinct from old.promotion_id or new.requested_by_id is distinct from old.requested_by_id or new.state is distinct from old.state or new.amount_cents is distinct from old.amount_cents or new.card_cents is distinct from old.card_cents or new.wallet_cents is distinct from old.wallet_cents or new.cash_cents is distinct from old.cash_cents or new.organizer_cents is distinct from old.organizer_cents or new.platform_fee_cents is distinct from old.platform_fee_cents or new.city_share_cents is distinct from old.city_share_cents or new.currency is distinct from old.currency or new.reason is distinct from old.reason or new.note is distinct from old.note or new.failure_code is distinct from old.failure_code or new.stripe_refund_id is distinct from old.stripe_refund_id or new.stripe_idempotency_key is distinct from old.stripe_idempotency_key or new.settled_at is distinct from old.settled_at))
+  execute function jobs.emit_refunds_update();
 
 create trigger revenue_shares_stamp
   before update of city_id, transfer_id, period_start, amount_cents, currency, state, paid_at on app.revenue_shares
@@ -28014,6 +28530,17 @@ create trigger reviews_audit
   after insert or update of status, reviewer_id, entity_type, entity_id, rating, comment, reply on app.reviews
   for each row execute function audit.record_reviews();
 
+create trigger reviews_emit_create
+  after insert on app.reviews
+  for each row
+  execute function jobs.emit('review', 'create');
+
+create trigger reviews_emit_update
+  after update of reviewer_id, entity_type, entity_id, rating, comment, reply on app.reviews
+  for each row
+  when ((new.reviewer_id is distinct from old.reviewer_id or new.entity_type is distinct from old.entity_type or new.entity_id is distinct from old.entity_id or new.rating is distinct from old.rating or new.comment is distinct from old.comment or new.reply is distinct from old.reply))
+  execute function jobs.emit_reviews_update();
+
 create trigger role_assignments_archived
   before update of status on app.role_assignments
   for each row execute function sec.keep_status('along');
@@ -28046,6 +28573,23 @@ create trigger role_assignments_quota
 create trigger role_assignments_audit
   after insert or update of status, user_id, scope_type, scope_id, granted_by_id, role, state on app.role_assignments
   for each row execute function audit.record_role_assignments();
+
+create trigger role_assignments_emit_create
+  after insert on app.role_assignments
+  for each row
+  execute function jobs.emit('role_assignment', 'create');
+
+create trigger role_assignments_emit_accept
+  after update of state on app.role_assignments
+  for each row
+  when (old.state in ('offered', 'declined') and new.state = 'accepted')
+  execute function jobs.emit('role_assignment', 'accept');
+
+create trigger role_assignments_emit_archive
+  after update of status on app.role_assignments
+  for each row
+  when (old.status <> 'archived' and new.status = 'archived')
+  execute function jobs.emit('role_assignment', 'archive');
 
 create trigger service_requests_archived
   before update of status on app.service_requests
@@ -28180,6 +28724,12 @@ create trigger ticket_transfers_stamp
 create trigger ticket_transfers_audit
   after insert or update of ticket_id, from_id, to_id, state, expires_at, decided_at on app.ticket_transfers
   for each row execute function audit.record_ticket_transfers();
+
+create trigger ticket_transfers_emit_update
+  after update of ticket_id, from_id, to_id, state, expires_at, decided_at on app.ticket_transfers
+  for each row
+  when ((new.ticket_id is distinct from old.ticket_id or new.from_id is distinct from old.from_id or new.to_id is distinct from old.to_id or new.state is distinct from old.state or new.expires_at is distinct from old.expires_at or new.decided_at is distinct from old.decided_at))
+  execute function jobs.emit_ticket_transfers_update();
 
 create trigger ticket_types_archived
   before update of status on app.ticket_types
@@ -28392,6 +28942,12 @@ create trigger waitlist_entries_audit
   after insert or update of status, event_id, ticket_type_id, offered_type_id, user_id, position, state, offer_expires_at on app.waitlist_entries
   for each row execute function audit.record_waitlist_entries();
 
+create trigger waitlist_entries_emit_update
+  after update of event_id, ticket_type_id, offered_type_id, user_id, position, state, offer_expires_at on app.waitlist_entries
+  for each row
+  when ((new.event_id is distinct from old.event_id or new.ticket_type_id is distinct from old.ticket_type_id or new.offered_type_id is distinct from old.offered_type_id or new.user_id is distinct from old.user_id or new.position is distinct from old.position or new.state is distinct from old.state or new.offer_expires_at is distinct from old.offer_expires_at))
+  execute function jobs.emit_waitlist_entries_update();
+
 create trigger wallet_accounts_stamp
   before update of user_id, owner_type, owner_id, kind, currency, balance_cents, held_cents, last_seq, frozen_at, track_balance on app.wallet_accounts
   for each row when ((new.user_id is distinct from old.user_id or new.owner_type is distinct from old.owner_type or new.owner_id is distinct from old.owner_id or new.kind is distinct from old.kind or new.currency is distinct from old.currency or new.balance_cents is distinct from old.balance_cents or new.held_cents is distinct from old.held_cents or new.last_seq is distinct from old.last_seq or new.frozen_at is distinct from old.frozen_at or new.track_balance is distinct from old.track_balance))
@@ -28409,6 +28965,11 @@ create trigger wallet_credits_stamp
 create trigger wallet_credits_audit
   after insert or update of wallet_id, journal_id, amount_cents, remaining_cents, currency, expires_at on app.wallet_credits
   for each row execute function audit.record_wallet_credits();
+
+create trigger wallet_credits_emit_create
+  after insert on app.wallet_credits
+  for each row
+  execute function jobs.emit('wallet_credit', 'create');
 
 create trigger wallet_holds_stamp
   before update of wallet_id, journal_id, amount_cents, currency, reference, state, expires_at on app.wallet_holds
@@ -28430,6 +28991,13 @@ create trigger wallet_transactions_audit
 create trigger quotes_settle
   after update of state on app.quotes
   for each row when (new.state = 'accepted' and old.state <> 'accepted') execute function app.settle_request();
+
+create trigger events_reschedule
+  after update of starts_at, ends_at, timezone, state, status on app.events
+  for each row when (
+    (new.starts_at, new.ends_at, new.timezone) is distinct from (old.starts_at, old.ends_at, old.timezone)
+    or (new.state in ('cancelled', 'draft') or new.status <> 'active') and (new.state, new.status) is distinct from (old.state, old.status))
+  execute function app.reschedule_event();
 
 create trigger status_goes_on before update of status on app.transactions
   for each row when (old.status is distinct from new.status) execute function app.forbid_payment_going_back();
@@ -29040,6 +29608,29 @@ create policy credentials_job_delete on app.credentials for delete to culturepas
     (select sec.job()) in ('sessions')
   );
 
+create policy delivery_pauses_job_select on app.delivery_pauses for select to culturepass_job
+  using (
+    (select sec.job()) in ('notifications')
+  );
+
+create policy delivery_pauses_job_insert on app.delivery_pauses for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('notifications')
+  );
+
+create policy delivery_pauses_job_update on app.delivery_pauses for update to culturepass_job
+  using (
+    (select sec.job()) in ('notifications')
+  )
+  with check (
+    (select sec.job()) in ('notifications')
+  );
+
+create policy delivery_pauses_job_delete on app.delivery_pauses for delete to culturepass_job
+  using (
+    (select sec.job()) in ('notifications')
+  );
+
 create policy devices_select on app.devices for select to culturepass_app
   using (
     (devices.status = 'active' and devices.user_id = (select sec.uid()))
@@ -29282,6 +29873,29 @@ create policy events_job_update on app.events for update to culturepass_job
   )
   with check (
     (select sec.job()) in ('promotions', 'trending')
+  );
+
+create policy event_schedules_job_select on app.event_schedules for select to culturepass_job
+  using (
+    (select sec.job()) in ('notifications')
+  );
+
+create policy event_schedules_job_insert on app.event_schedules for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('notifications')
+  );
+
+create policy event_schedules_job_update on app.event_schedules for update to culturepass_job
+  using (
+    (select sec.job()) in ('notifications')
+  )
+  with check (
+    (select sec.job()) in ('notifications')
+  );
+
+create policy event_schedules_job_delete on app.event_schedules for delete to culturepass_job
+  using (
+    (select sec.job()) in ('notifications')
   );
 
 create policy external_identities_job_select on app.external_identities for select to culturepass_job
@@ -29704,6 +30318,29 @@ create policy likes_job_select on app.likes for select to culturepass_job
     (select sec.job()) in ('trending', 'fraud')
   );
 
+create policy mail_suppressions_job_select on app.mail_suppressions for select to culturepass_job
+  using (
+    (select sec.job()) in ('notifications')
+  );
+
+create policy mail_suppressions_job_insert on app.mail_suppressions for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('notifications')
+  );
+
+create policy mail_suppressions_job_update on app.mail_suppressions for update to culturepass_job
+  using (
+    (select sec.job()) in ('notifications')
+  )
+  with check (
+    (select sec.job()) in ('notifications')
+  );
+
+create policy mail_suppressions_job_delete on app.mail_suppressions for delete to culturepass_job
+  using (
+    (select sec.job()) in ('notifications')
+  );
+
 create policy media_select on app.media for select to culturepass_app
   using (
     (
@@ -29880,7 +30517,7 @@ create policy media_job_update on app.media for update to culturepass_job
 
 create policy notifications_select on app.notifications for select to culturepass_app
   using (
-    notifications.user_id = (select sec.uid())
+    notifications.user_id = (select sec.uid()) and notifications.in_app
   );
 
 create policy notifications_job_select on app.notifications for select to culturepass_job
@@ -29901,11 +30538,6 @@ create policy notifications_job_update on app.notifications for update to cultur
     (select sec.job()) in ('notifications')
   );
 
-create policy notification_deliveries_select on app.notification_deliveries for select to culturepass_app
-  using (
-    (select sec.is_platform_admin())
-  );
-
 create policy notification_deliveries_job_select on app.notification_deliveries for select to culturepass_job
   using (
     (select sec.job()) in ('notifications')
@@ -29921,6 +30553,11 @@ create policy notification_deliveries_job_update on app.notification_deliveries 
     (select sec.job()) in ('notifications')
   )
   with check (
+    (select sec.job()) in ('notifications')
+  );
+
+create policy notification_deliveries_job_delete on app.notification_deliveries for delete to culturepass_job
+  using (
     (select sec.job()) in ('notifications')
   );
 
@@ -29960,6 +30597,19 @@ create policy notification_preferences_update on app.notification_preferences fo
 
 create policy notification_preferences_job_select on app.notification_preferences for select to culturepass_job
   using (
+    (select sec.job()) in ('notifications')
+  );
+
+create policy notification_preferences_job_insert on app.notification_preferences for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('notifications')
+  );
+
+create policy notification_preferences_job_update on app.notification_preferences for update to culturepass_job
+  using (
+    (select sec.job()) in ('notifications')
+  )
+  with check (
     (select sec.job()) in ('notifications')
   );
 
@@ -30481,7 +31131,7 @@ create policy refunds_select on app.refunds for select to culturepass_app
 
 create policy refunds_job_select on app.refunds for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'wallet', 'tickets', 'promotions')
+    (select sec.job()) in ('payments', 'wallet', 'tickets', 'promotions', 'notifications')
   );
 
 create policy refunds_job_insert on app.refunds for insert to culturepass_job
@@ -30941,12 +31591,12 @@ create policy service_requests_update on app.service_requests for update to cult
 
 create policy service_requests_job_select on app.service_requests for select to culturepass_job
   using (
-    (select sec.job()) in ('marketplace')
+    (select sec.job()) in ('marketplace', 'notifications')
   );
 
 create policy sessions_job_select on app.sessions for select to culturepass_job
   using (
-    (select sec.job()) in ('sessions')
+    (select sec.job()) in ('sessions', 'notifications')
   );
 
 create policy sessions_job_insert on app.sessions for insert to culturepass_job
@@ -31094,7 +31744,7 @@ create policy ticket_transfers_select on app.ticket_transfers for select to cult
 
 create policy ticket_transfers_job_select on app.ticket_transfers for select to culturepass_job
   using (
-    (select sec.job()) in ('tickets')
+    (select sec.job()) in ('tickets', 'notifications')
   );
 
 create policy ticket_transfers_job_insert on app.ticket_transfers for insert to culturepass_job
@@ -31153,7 +31803,7 @@ create policy ticket_types_update on app.ticket_types for update to culturepass_
 
 create policy ticket_types_job_select on app.ticket_types for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'notifications')
+    (select sec.job()) in ('payments', 'tickets')
   );
 
 create policy ticket_types_job_update on app.ticket_types for update to culturepass_job
@@ -31485,7 +32135,7 @@ create policy wallet_accounts_select on app.wallet_accounts for select to cultur
 
 create policy wallet_accounts_job_select on app.wallet_accounts for select to culturepass_job
   using (
-    (select sec.job()) in ('wallet')
+    (select sec.job()) in ('wallet', 'notifications')
   );
 
 create policy wallet_accounts_job_insert on app.wallet_accounts for insert to culturepass_job
@@ -31508,7 +32158,7 @@ create policy wallet_credits_select on app.wallet_credits for select to culturep
 
 create policy wallet_credits_job_select on app.wallet_credits for select to culturepass_job
   using (
-    (select sec.job()) in ('wallet')
+    (select sec.job()) in ('wallet', 'notifications')
   );
 
 create policy wallet_credits_job_insert on app.wallet_credits for insert to culturepass_job
@@ -31704,6 +32354,15 @@ grant select on app.credentials to culturepass_authz;
 grant select on app.credentials to culturepass_counter;
 grant update (valid_from) on app.credentials to culturepass_counter;
 
+grant select on app.delivery_pauses to culturepass_job;
+grant insert (id, channel, until, reason) on app.delivery_pauses to culturepass_job;
+grant update (channel, until, reason) on app.delivery_pauses to culturepass_job;
+grant delete on app.delivery_pauses to culturepass_job;
+
+grant select on app.delivery_pauses to culturepass_authz;
+
+grant select on app.delivery_pauses to culturepass_counter;
+
 grant select (id, status, user_id, session_id, platform, push_token, last_seen_at, version, created_at, updated_at) on app.devices to culturepass_app;
 grant insert (platform, push_token, last_seen_at) on app.devices to culturepass_app;
 grant update (status, push_token, last_seen_at) on app.devices to culturepass_app;
@@ -31758,6 +32417,15 @@ grant select on app.events to culturepass_authz;
 
 grant select on app.events to culturepass_counter;
 grant update (status, ticket_count, archived_from, archived_with, venue_id) on app.events to culturepass_counter;
+
+grant select on app.event_schedules to culturepass_job;
+grant insert (id, event_id, revision, reminded_revision) on app.event_schedules to culturepass_job;
+grant update (event_id, revision, reminded_revision) on app.event_schedules to culturepass_job;
+grant delete on app.event_schedules to culturepass_job;
+
+grant select on app.event_schedules to culturepass_authz;
+
+grant select on app.event_schedules to culturepass_counter;
 
 grant select on app.external_identities to culturepass_job;
 grant insert (id, user_id, issuer, subject, email, last_used_at, unlinked_at) on app.external_identities to culturepass_job;
@@ -31854,6 +32522,15 @@ grant select on app.likes to culturepass_authz;
 grant select on app.likes to culturepass_counter;
 grant update (status, archived_from, archived_with) on app.likes to culturepass_counter;
 
+grant select on app.mail_suppressions to culturepass_job;
+grant insert (id, email, reason, said_at) on app.mail_suppressions to culturepass_job;
+grant update (email, reason, said_at) on app.mail_suppressions to culturepass_job;
+grant delete on app.mail_suppressions to culturepass_job;
+
+grant select on app.mail_suppressions to culturepass_authz;
+
+grant select on app.mail_suppressions to culturepass_counter;
+
 grant select (id, status, entity_type, entity_id, entity_user_id, entity_community_id, entity_organization_id, entity_business_id, entity_venue_id, entity_institution_id, entity_event_id, type, url, alt_text, position, width, height, bytes, version, created_at, updated_at) on app.media to culturepass_app;
 grant insert (entity_type, entity_id, type, url, alt_text, position) on app.media to culturepass_app;
 grant update (status, type, alt_text, position) on app.media to culturepass_app;
@@ -31867,32 +32544,34 @@ grant select on app.media to culturepass_authz;
 grant select on app.media to culturepass_counter;
 grant update (status, archived_from, archived_with, uploaded_by_id) on app.media to culturepass_counter;
 
-grant select (id, user_id, title, message, type, is_read, read_at, data, dedupe_key, version, created_at, updated_at) on app.notifications to culturepass_app;
+grant select (id, user_id, event_id, title, message, type, is_read, read_at, in_app, data, dedupe_key, version, created_at, updated_at) on app.notifications to culturepass_app;
 
 grant select on app.notifications to culturepass_job;
-grant insert (id, user_id, title, message, type, is_read, read_at, data, dedupe_key) on app.notifications to culturepass_job;
-grant update (user_id, title, message, type, is_read, read_at, data, dedupe_key) on app.notifications to culturepass_job;
+grant insert (id, user_id, event_id, title, message, type, is_read, read_at, in_app, data, dedupe_key) on app.notifications to culturepass_job;
+grant update (user_id, event_id, title, message, type, is_read, read_at, in_app, data, dedupe_key) on app.notifications to culturepass_job;
 
 grant select on app.notifications to culturepass_authz;
 
 grant select on app.notifications to culturepass_counter;
-
-grant select (id, notification_id, device_id, channel, state, attempts, next_attempt_at, provider_id, error, version, created_at, updated_at) on app.notification_deliveries to culturepass_app;
+grant update (event_id) on app.notifications to culturepass_counter;
 
 grant select on app.notification_deliveries to culturepass_job;
-grant insert (id, notification_id, device_id, channel, state, attempts, next_attempt_at, provider_id, error) on app.notification_deliveries to culturepass_job;
-grant update (notification_id, device_id, channel, state, attempts, next_attempt_at, provider_id, error) on app.notification_deliveries to culturepass_job;
+grant insert (id, notification_id, user_id, device_id, carrier_id, channel, state, urgent, required, digest, attempts, next_attempt_at, expires_at, lease_until, provider_id, error, settled_at) on app.notification_deliveries to culturepass_job;
+grant update (notification_id, user_id, device_id, carrier_id, channel, state, urgent, required, digest, attempts, next_attempt_at, expires_at, lease_until, provider_id, error, settled_at) on app.notification_deliveries to culturepass_job;
+grant delete on app.notification_deliveries to culturepass_job;
 
 grant select on app.notification_deliveries to culturepass_authz;
 
 grant select on app.notification_deliveries to culturepass_counter;
-grant update (device_id) on app.notification_deliveries to culturepass_counter;
+grant update (device_id, carrier_id) on app.notification_deliveries to culturepass_counter;
 
 grant select (id, status, user_id, channel, type, enabled, quiet_hours, version, created_at, updated_at) on app.notification_preferences to culturepass_app;
 grant insert (channel, type, enabled, quiet_hours) on app.notification_preferences to culturepass_app;
 grant update (status, enabled, quiet_hours) on app.notification_preferences to culturepass_app;
 
 grant select on app.notification_preferences to culturepass_job;
+grant insert (id, user_id, channel, type, enabled) on app.notification_preferences to culturepass_job;
+grant update (enabled) on app.notification_preferences to culturepass_job;
 
 grant select on app.notification_preferences to culturepass_authz;
 

@@ -271,6 +271,10 @@ drop policy orders_job_select on app.orders;
 
 drop policy orders_select on app.orders;
 
+drop policy notification_preferences_job_update on app.notification_preferences;
+
+drop policy notification_preferences_job_insert on app.notification_preferences;
+
 drop policy notification_preferences_job_select on app.notification_preferences;
 
 drop policy notification_preferences_update on app.notification_preferences;
@@ -279,13 +283,13 @@ drop policy notification_preferences_insert on app.notification_preferences;
 
 drop policy notification_preferences_select on app.notification_preferences;
 
+drop policy notification_deliveries_job_delete on app.notification_deliveries;
+
 drop policy notification_deliveries_job_update on app.notification_deliveries;
 
 drop policy notification_deliveries_job_insert on app.notification_deliveries;
 
 drop policy notification_deliveries_job_select on app.notification_deliveries;
-
-drop policy notification_deliveries_select on app.notification_deliveries;
 
 drop policy notifications_job_update on app.notifications;
 
@@ -306,6 +310,14 @@ drop policy media_update on app.media;
 drop policy media_insert on app.media;
 
 drop policy media_select on app.media;
+
+drop policy mail_suppressions_job_delete on app.mail_suppressions;
+
+drop policy mail_suppressions_job_update on app.mail_suppressions;
+
+drop policy mail_suppressions_job_insert on app.mail_suppressions;
+
+drop policy mail_suppressions_job_select on app.mail_suppressions;
 
 drop policy likes_job_select on app.likes;
 
@@ -371,6 +383,14 @@ drop policy external_identities_job_insert on app.external_identities;
 
 drop policy external_identities_job_select on app.external_identities;
 
+drop policy event_schedules_job_delete on app.event_schedules;
+
+drop policy event_schedules_job_update on app.event_schedules;
+
+drop policy event_schedules_job_insert on app.event_schedules;
+
+drop policy event_schedules_job_select on app.event_schedules;
+
 drop policy events_job_update on app.events;
 
 drop policy events_job_select on app.events;
@@ -406,6 +426,14 @@ drop policy devices_update on app.devices;
 drop policy devices_insert on app.devices;
 
 drop policy devices_select on app.devices;
+
+drop policy delivery_pauses_job_delete on app.delivery_pauses;
+
+drop policy delivery_pauses_job_update on app.delivery_pauses;
+
+drop policy delivery_pauses_job_insert on app.delivery_pauses;
+
+drop policy delivery_pauses_job_select on app.delivery_pauses;
 
 drop policy credentials_job_delete on app.credentials;
 
@@ -499,6 +527,8 @@ drop trigger book_place on app.promotions;
 
 drop trigger status_goes_on on app.transactions;
 
+drop trigger events_reschedule on app.events;
+
 drop trigger quotes_settle on app.quotes;
 
 drop trigger wallet_transactions_audit on app.wallet_transactions;
@@ -509,6 +539,8 @@ drop trigger wallet_holds_audit on app.wallet_holds;
 
 drop trigger wallet_holds_stamp on app.wallet_holds;
 
+drop trigger wallet_credits_emit_create on app.wallet_credits;
+
 drop trigger wallet_credits_audit on app.wallet_credits;
 
 drop trigger wallet_credits_stamp on app.wallet_credits;
@@ -516,6 +548,8 @@ drop trigger wallet_credits_stamp on app.wallet_credits;
 drop trigger wallet_accounts_audit on app.wallet_accounts;
 
 drop trigger wallet_accounts_stamp on app.wallet_accounts;
+
+drop trigger waitlist_entries_emit_update on app.waitlist_entries;
 
 drop trigger waitlist_entries_audit on app.waitlist_entries;
 
@@ -607,6 +641,8 @@ drop trigger ticket_types_stamp on app.ticket_types;
 
 drop trigger ticket_types_archived on app.ticket_types;
 
+drop trigger ticket_transfers_emit_update on app.ticket_transfers;
+
 drop trigger ticket_transfers_audit on app.ticket_transfers;
 
 drop trigger ticket_transfers_stamp on app.ticket_transfers;
@@ -663,6 +699,12 @@ drop trigger service_requests_stamp on app.service_requests;
 
 drop trigger service_requests_archived on app.service_requests;
 
+drop trigger role_assignments_emit_archive on app.role_assignments;
+
+drop trigger role_assignments_emit_accept on app.role_assignments;
+
+drop trigger role_assignments_emit_create on app.role_assignments;
+
 drop trigger role_assignments_audit on app.role_assignments;
 
 drop trigger role_assignments_quota on app.role_assignments;
@@ -676,6 +718,10 @@ drop trigger role_assignments_guard on app.role_assignments;
 drop trigger role_assignments_stamp on app.role_assignments;
 
 drop trigger role_assignments_archived on app.role_assignments;
+
+drop trigger reviews_emit_update on app.reviews;
+
+drop trigger reviews_emit_create on app.reviews;
 
 drop trigger reviews_audit on app.reviews;
 
@@ -697,6 +743,8 @@ drop trigger revenue_shares_audit on app.revenue_shares;
 
 drop trigger revenue_shares_stamp on app.revenue_shares;
 
+drop trigger refunds_emit_update on app.refunds;
+
 drop trigger refunds_audit on app.refunds;
 
 drop trigger refunds_module_update on app.refunds;
@@ -712,6 +760,12 @@ drop trigger referrals_audit on app.referrals;
 drop trigger referrals_stamp on app.referrals;
 
 drop trigger referrals_archived on app.referrals;
+
+drop trigger quotes_emit_decline on app.quotes;
+
+drop trigger quotes_emit_accept on app.quotes;
+
+drop trigger quotes_emit_send on app.quotes;
 
 drop trigger quotes_audit on app.quotes;
 
@@ -732,6 +786,10 @@ drop trigger promotions_emit_finish on app.promotions;
 drop trigger promotions_emit_withdraw on app.promotions;
 
 drop trigger promotions_emit_reject on app.promotions;
+
+drop trigger promotions_emit_approve on app.promotions;
+
+drop trigger promotions_emit_create on app.promotions;
 
 drop trigger promotions_audit on app.promotions;
 
@@ -766,6 +824,10 @@ drop trigger payment_methods_audit on app.payment_methods;
 drop trigger payment_methods_stamp on app.payment_methods;
 
 drop trigger payment_methods_archived on app.payment_methods;
+
+drop trigger organizations_emit_reject on app.organizations;
+
+drop trigger organizations_emit_approve on app.organizations;
 
 drop trigger organizations_audit on app.organizations;
 
@@ -819,11 +881,7 @@ drop trigger notification_preferences_stamp on app.notification_preferences;
 
 drop trigger notification_preferences_archived on app.notification_preferences;
 
-drop trigger notification_deliveries_audit on app.notification_deliveries;
-
 drop trigger notification_deliveries_stamp on app.notification_deliveries;
-
-drop trigger notifications_audit on app.notifications;
 
 drop trigger notifications_stamp on app.notifications;
 
@@ -836,6 +894,10 @@ drop trigger media_guard on app.media;
 drop trigger media_stamp on app.media;
 
 drop trigger media_archived on app.media;
+
+drop trigger mail_suppressions_audit on app.mail_suppressions;
+
+drop trigger mail_suppressions_stamp on app.mail_suppressions;
 
 drop trigger likes_audit on app.likes;
 
@@ -850,6 +912,8 @@ drop trigger likes_guard on app.likes;
 drop trigger likes_stamp on app.likes;
 
 drop trigger likes_archived on app.likes;
+
+drop trigger leads_emit_create on app.leads;
 
 drop trigger leads_audit on app.leads;
 
@@ -915,6 +979,8 @@ drop trigger fraud_flags_audit on app.fraud_flags;
 
 drop trigger fraud_flags_stamp on app.fraud_flags;
 
+drop trigger follows_emit_create on app.follows;
+
 drop trigger follows_audit on app.follows;
 
 drop trigger follows_quota on app.follows;
@@ -943,9 +1009,13 @@ drop trigger external_identities_audit on app.external_identities;
 
 drop trigger external_identities_stamp on app.external_identities;
 
+drop trigger event_schedules_stamp on app.event_schedules;
+
 drop trigger events_emit_archive on app.events;
 
 drop trigger events_emit_cancel on app.events;
+
+drop trigger events_emit_update on app.events;
 
 drop trigger events_emit_publish on app.events;
 
@@ -1011,6 +1081,8 @@ drop trigger devices_stamp on app.devices;
 
 drop trigger devices_archived on app.devices;
 
+drop trigger delivery_pauses_stamp on app.delivery_pauses;
+
 drop trigger credentials_audit on app.credentials;
 
 drop trigger credentials_stamp on app.credentials;
@@ -1036,6 +1108,14 @@ drop trigger countries_document_insert on app.countries;
 drop trigger connected_accounts_audit on app.connected_accounts;
 
 drop trigger connected_accounts_stamp on app.connected_accounts;
+
+drop trigger community_members_emit_ban on app.community_members;
+
+drop trigger community_members_emit_approve on app.community_members;
+
+drop trigger community_members_emit_join on app.community_members;
+
+drop trigger community_members_emit_create on app.community_members;
 
 drop trigger community_members_audit on app.community_members;
 
@@ -1118,6 +1198,8 @@ drop trigger cities_document_update on app.cities;
 drop trigger cities_document_insert on app.cities;
 
 drop trigger check_ins_audit on app.check_ins;
+
+drop trigger businesses_emit_reject on app.businesses;
 
 drop trigger businesses_emit_approve on app.businesses;
 
@@ -1292,6 +1374,30 @@ drop function app.keeps_place(app.promotions);
 drop function app.forbid_payment_going_back();
 
 drop function app.payment_rank(text);
+
+drop function app.reminder_due(timestamptz,text,boolean);
+
+drop function app.is_shown(uuid);
+
+drop function app.purge_notifications(timestamptz,int);
+
+drop function app.admins_of(uuid);
+
+drop function app.name_of(uuid);
+
+drop function app.reschedule_event();
+
+drop function app.claim_deliveries(text,int,interval);
+
+drop function app.delivery_obstacle(app.notification_deliveries);
+
+drop function app.reminder_holds(uuid,uuid,text);
+
+drop function app.notify(text,text[],text[],boolean,interval,text,jsonb,uuid,timestamptz,uuid[],int[],text[],text[]);
+
+drop function app.quiet_until(timestamptz,text,jsonb);
+
+drop function app.chosen(uuid,text,text);
 
 drop function app.settle_request();
 
@@ -1539,6 +1645,8 @@ drop function sec.may_wallet_account(uuid,text);
 
 drop function app.wallet_account_private(uuid);
 
+drop function jobs.emit_waitlist_entries_update();
+
 drop function audit.record_waitlist_entries();
 
 drop function sec.restore_waitlist_entries(uuid[]);
@@ -1643,6 +1751,8 @@ drop function app.ticket_types_guard();
 
 drop function sec.may_ticket_type(uuid,text);
 
+drop function jobs.emit_ticket_transfers_update();
+
 drop function audit.record_ticket_transfers();
 
 drop function sec.may_ticket_transfer(uuid,text);
@@ -1709,6 +1819,8 @@ drop function sec.holds_role_assignment(uuid,text);
 
 drop function sec.may_role_assignment(uuid,text);
 
+drop function jobs.emit_reviews_update();
+
 drop function audit.record_reviews();
 
 drop function app.reviews_count_update();
@@ -1730,6 +1842,8 @@ drop function sec.may_review(uuid,text);
 drop function audit.record_revenue_shares();
 
 drop function sec.may_revenue_share(uuid,text);
+
+drop function jobs.emit_refunds_update();
 
 drop function audit.record_refunds();
 
@@ -1877,12 +1991,6 @@ drop function sec.holds_notification_preference(uuid,text);
 
 drop function sec.may_notification_preference(uuid,text);
 
-drop function audit.record_notification_deliveries();
-
-drop function sec.may_notification_delivery(uuid,text);
-
-drop function audit.record_notifications();
-
 drop function sec.may_notification(uuid,text);
 
 drop function audit.record_media();
@@ -1898,6 +2006,8 @@ drop function sec.holds_media(uuid,text);
 drop function sec.may_media(uuid,text);
 
 drop function app.media_private(uuid);
+
+drop function audit.record_mail_suppressions();
 
 drop function audit.record_likes();
 
@@ -2018,6 +2128,8 @@ drop function sec.holds_featured_place(uuid,text);
 drop function sec.may_featured_place(uuid,text);
 
 drop function audit.record_external_identities();
+
+drop function jobs.emit_events_update();
 
 drop function audit.record_events();
 
@@ -2537,9 +2649,15 @@ alter table app.notification_preferences drop constraint notification_preference
 
 alter table app.notification_preferences drop constraint notification_preferences_user_id_fkey;
 
+alter table app.notification_deliveries drop constraint notification_deliveries_carrier_id_fkey;
+
 alter table app.notification_deliveries drop constraint notification_deliveries_device_id_fkey;
 
+alter table app.notification_deliveries drop constraint notification_deliveries_user_id_fkey;
+
 alter table app.notification_deliveries drop constraint notification_deliveries_notification_id_fkey;
+
+alter table app.notifications drop constraint notifications_event_id_fkey;
 
 alter table app.notifications drop constraint notifications_user_id_fkey;
 
@@ -2658,6 +2776,8 @@ alter table app.featured_places drop constraint featured_places_live_city_id_fke
 alter table app.featured_places drop constraint featured_places_city_id_fkey;
 
 alter table app.external_identities drop constraint external_identities_user_id_fkey;
+
+alter table app.event_schedules drop constraint event_schedules_event_id_fkey;
 
 alter table app.events drop constraint events_live_venue_id_fkey;
 
@@ -2871,6 +2991,8 @@ drop table app.notifications;
 
 drop table app.media;
 
+drop table app.mail_suppressions;
+
 drop table app.likes;
 
 drop table app.leads;
@@ -2889,6 +3011,8 @@ drop table app.featured_places;
 
 drop table app.external_identities;
 
+drop table app.event_schedules;
+
 drop table counters.events;
 
 drop table app.events;
@@ -2898,6 +3022,8 @@ drop table app.email_tokens;
 drop table app.disputes;
 
 drop table app.devices;
+
+drop table app.delivery_pauses;
 
 drop table app.credentials;
 

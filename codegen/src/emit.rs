@@ -6,6 +6,7 @@ pub mod actions;
 pub mod columns;
 pub mod entity;
 pub mod hooks;
+mod messages;
 pub mod migrations;
 mod objects;
 pub mod openapi;
@@ -16,15 +17,17 @@ pub mod schema;
 
 use crate::model::Model;
 use crate::objects::Schema;
+use crate::spec::MessageType;
 use crate::tree::Tree;
 
 /// Everything in `generated/` but what the migrations bring.
-pub fn emit(model: &Model, database: &Schema, tree: &mut Tree) {
+pub fn emit(model: &Model, database: &Schema, messages: &[MessageType], tree: &mut Tree) {
     tree.add("generated/schema.sql", schema::render(database));
     tree.add("generated/openapi.json", openapi::render(model));
     let rust = (0..model.entities.len()).map(|id| entity::file(model, id));
-    for (path, text) in rust.chain([
-        root::file(model),
+    let messages = (!messages.is_empty()).then(|| messages::file(messages));
+    for (path, text) in rust.chain(messages.clone()).chain([
+        root::file(model, messages.is_some()),
         objects::file(model),
         hooks::file(model),
         rbac::file(model),

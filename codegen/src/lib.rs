@@ -38,10 +38,14 @@ pub fn load_sources(sources: &Sources) -> Result<Model, Diagnostics> {
 /// Everything that `cargo gen` writes, in memory: `generated/` and the next migration.
 pub fn generate(root: &Path) -> Result<Tree, Diagnostics> {
     let sources = spec::files(root)?;
-    let Understood { resolved, schema } = understand(&sources)?;
+    let Understood {
+        resolved,
+        schema,
+        messages,
+    } = understand(&sources)?;
     let next = next(root, &sources, &resolved, &schema)?;
     let mut tree = Tree::default();
-    emit::emit(&resolved.model, &schema, &mut tree);
+    emit::emit(&resolved.model, &schema, &messages, &mut tree);
     for (path, text) in next.files {
         tree.add(path, text);
     }
@@ -51,7 +55,9 @@ pub fn generate(root: &Path) -> Result<Tree, Diagnostics> {
 /// The migration that `cargo gen` would write.
 pub fn plan(root: &Path) -> Result<Plan, Diagnostics> {
     let sources = spec::files(root)?;
-    let Understood { resolved, schema } = understand(&sources)?;
+    let Understood {
+        resolved, schema, ..
+    } = understand(&sources)?;
     Ok(next(root, &sources, &resolved, &schema)?.plan)
 }
 
@@ -64,6 +70,7 @@ fn understand(sources: &Sources) -> Result<Understood, Diagnostics> {
     Ok(Understood {
         resolved,
         schema: emit::schema::of_objects(objects),
+        messages: spec.messages,
     })
 }
 
@@ -71,6 +78,7 @@ fn understand(sources: &Sources) -> Result<Understood, Diagnostics> {
 struct Understood {
     resolved: Resolved,
     schema: objects::Schema,
+    messages: Vec<spec::MessageType>,
 }
 
 fn next(

@@ -3,10 +3,12 @@
 mod app;
 mod entity;
 mod keys;
+mod messages;
 mod sql;
 pub mod yaml;
 
 pub use app::{APP_KEYS, AppSpec, MODULE_KEYS, ModuleSpec, WRITE_KEYS, WriteSpec};
+pub use messages::{Message, MessageType, Piece, Wording};
 pub use sql::SqlFile;
 
 pub use entity::{ACTIONS, Body, ENTITY_KEYS, EntitySpec, MIXIN_KEYS};
@@ -17,6 +19,7 @@ use std::path::Path;
 pub const APP_FILE: &str = "spec/app.yaml";
 pub const ENTITY_FOLDER: &str = "spec/entities";
 pub const SQL_FOLDER: &str = "spec/sql";
+pub const MESSAGE_FOLDER: &str = "spec/messages";
 
 #[derive(Debug)]
 pub struct Spec {
@@ -25,9 +28,11 @@ pub struct Spec {
     pub entities: Vec<EntitySpec>,
     /// In file-name order.
     pub sql: Vec<SqlFile>,
+    /// In file-name order.
+    pub messages: Vec<MessageType>,
 }
 
-/// Reads `spec/app.yaml`, `spec/entities/*.yaml` and `spec/sql/*.sql`, each in file-name order.
+/// Reads `spec/app.yaml`, `spec/entities/*.yaml`, `spec/sql/*.sql` and `spec/messages/*.yaml`, each in file-name order.
 pub fn files(root: &Path) -> Result<Sources, Diagnostics> {
     let errors = Collector::default();
     let mut sources = Sources::default();
@@ -40,12 +45,14 @@ pub fn files(root: &Path) -> Result<Sources, Diagnostics> {
         ),
     }
     // Most applications have none.
-    match folder(root, SQL_FOLDER, ".sql", &errors) {
-        Ok(found) => paths.extend(found),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => errors.push(Diagnostic::without_place(format!(
-            "{SQL_FOLDER} can't be read: {error}"
-        ))),
+    for (name, ending) in [(SQL_FOLDER, ".sql"), (MESSAGE_FOLDER, ".yaml")] {
+        match folder(root, name, ending, &errors) {
+            Ok(found) => paths.extend(found),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => errors.push(Diagnostic::without_place(format!(
+                "{name} can't be read: {error}"
+            ))),
+        }
     }
     for path in paths {
         match std::fs::read(root.join(&path)) {
@@ -88,6 +95,7 @@ fn folder(
     for path in others {
         let what = match ending {
             ".sql" => "<module>",
+            _ if folder == MESSAGE_FOLDER => "<type>",
             _ => "<entity>",
         };
         errors.push(
@@ -99,12 +107,13 @@ fn folder(
     Ok(read)
 }
 
-/// The first source is `app.yaml`, each other an entity or the SQL of a module.
+/// The first source is `app.yaml`, each other an entity, the SQL of a module or a type of messages.
 pub fn parse(sources: &Sources) -> Result<Spec, Diagnostics> {
     let errors = Collector::default();
     let mut app = None;
     let mut entities = Vec::new();
     let mut sql = Vec::new();
+    let mut messages = Vec::new();
     for (file, source) in sources.files.iter().enumerate() {
         let stem = source.path.rsplit('/').next().unwrap_or("");
         if let Some(module) = stem.strip_suffix(".sql") {
@@ -119,12 +128,16 @@ pub fn parse(sources: &Sources) -> Result<Spec, Diagnostics> {
         else {
             continue;
         };
+        let stem_of_yaml = stem.trim_end_matches(".yaml");
         if file == 0 {
             app = app::read(&tree, &errors);
+        } else if source.path.starts_with(MESSAGE_FOLDER) {
+            messages.extend(messages::read(stem_of_yaml, &tree, &errors));
         } else {
-            entities.extend(entity::read(stem.trim_end_matches(".yaml"), &tree, &errors));
+            entities.extend(entity::read(stem_of_yaml, &tree, &errors));
         }
     }
+    messages::check(&messages, &errors);
     if app.is_none() && errors.count() == 0 {
         errors.push(Diagnostic::without_place(format!(
             "{APP_FILE} says nothing"
@@ -132,7 +145,12 @@ pub fn parse(sources: &Sources) -> Result<Spec, Diagnostics> {
     }
     errors.finish(sources)?;
     match app {
-        Some(app) => Ok(Spec { app, entities, sql }),
+        Some(app) => Ok(Spec {
+            app,
+            entities,
+            sql,
+            messages,
+        }),
         None => Err(Diagnostics {
             sources: sources.clone(),
             list: Vec::new(),

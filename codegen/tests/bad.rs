@@ -1,7 +1,7 @@
 //! One mistake per file in `tests/bad/`, and what `cargo gen` says to it in the comment at its end.
 //!
 //! A fixture takes the place of the file it is named after in the small world of `tests/bad/base/`:
-//! `app_*.yaml` of app.yaml, the others of their entity. `UPDATE_EXPECT=1 cargo test -p codegen` rewrites
+//! `app_*.yaml` of app.yaml, `messages_*.yaml` of a type of messages, the others of their entity. `UPDATE_EXPECT=1 cargo test -p codegen` rewrites
 //! the comments; read the difference before you commit it.
 
 use codegen::diag::{Diagnostics, Sources};
@@ -161,6 +161,12 @@ fn world(fixture: &str, spec: &str) -> Sources {
     };
     let path = if fixture.starts_with("app_") {
         "spec/app.yaml".to_owned()
+    } else if fixture.starts_with("messages_") {
+        let name = stem("# file:").or_else(|| stem("type:"));
+        format!(
+            "spec/messages/{}.yaml",
+            name.unwrap_or_else(|| "news".into())
+        )
     } else {
         let entity = stem("# file:")
             .or_else(|| stem("entity:"))

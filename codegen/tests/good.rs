@@ -42,7 +42,7 @@ fn workspaces() -> Vec<PathBuf> {
 fn generate(root: &Path) -> Tree {
     let model = codegen::load(root).unwrap_or_else(|wrong| panic!("{}\n{wrong}", root.display()));
     let mut tree = Tree::default();
-    emit::emit(&model, &schema::schema(&model), &mut tree);
+    emit::emit(&model, &schema::schema(&model), &[], &mut tree);
     // The root names them; a case has none.
     let none = migrations::migrations(&[], &|_| String::new());
     tree.add(migrations::PATH, none);

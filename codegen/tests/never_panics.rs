@@ -79,7 +79,7 @@ fn spoiled_specs_are_told_not_panicked_at() {
             Ok(model) => {
                 right += 1;
                 let schema = emit::schema::schema(&model);
-                emit::emit(&model, &schema, &mut Tree::default());
+                emit::emit(&model, &schema, &[], &mut Tree::default());
             }
             Err(said) => {
                 assert!(

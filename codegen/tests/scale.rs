@@ -84,7 +84,7 @@ fn work(sources: &Sources) -> [usize; 3] {
     let model = codegen::load_sources(sources).unwrap_or_else(|said| panic!("{said}"));
     let schema = emit::schema::schema(&model);
     let mut tree = Tree::default();
-    emit::emit(&model, &schema, &mut tree);
+    emit::emit(&model, &schema, &[], &mut tree);
     let sql = tree.get("generated/schema.sql").unwrap().len();
     let all = tree.files().map(|(_, text)| text.len()).sum();
     [model.memo.len(), sql, all]

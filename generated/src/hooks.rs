@@ -48,7 +48,6 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&like::LIKE),
         plain(&media::MEDIA),
         plain(&notification::NOTIFICATION),
-        plain(&notification_delivery::NOTIFICATION_DELIVERY),
         plain(&notification_preference::NOTIFICATION_PREFERENCE),
         plain(&order::ORDER),
         plain(&order_item::ORDER_ITEM),
@@ -84,7 +83,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
 
 /// The same without hooks, for whoever only wants to know what there is.
 #[rustfmt::skip]
-pub static RESOURCES: [&Resource; 52] = [
+pub static RESOURCES: [&Resource; 51] = [
     &attendance::ATTENDANCE,
     &business::BUSINESS,
     &check_in::CHECK_IN,
@@ -106,7 +105,6 @@ pub static RESOURCES: [&Resource; 52] = [
     &like::LIKE,
     &media::MEDIA,
     &notification::NOTIFICATION,
-    &notification_delivery::NOTIFICATION_DELIVERY,
     &notification_preference::NOTIFICATION_PREFERENCE,
     &order::ORDER,
     &order_item::ORDER_ITEM,

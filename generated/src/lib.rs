@@ -13,10 +13,12 @@ pub mod community_member;
 pub mod connected_account;
 pub mod country;
 pub mod credential;
+pub mod delivery_pause;
 pub mod device;
 pub mod dispute;
 pub mod email_token;
 pub mod event;
+pub mod event_schedule;
 pub mod external_identity;
 pub mod featured_place;
 pub mod follow;
@@ -26,7 +28,9 @@ pub mod hooks;
 pub mod institution;
 pub mod lead;
 pub mod like;
+pub mod mail_suppression;
 pub mod media;
+pub mod messages;
 pub mod migrations;
 pub mod notification;
 pub mod notification_delivery;
@@ -76,4 +80,4 @@ pub const REQUESTED: &[&str] = &[];
 
 /// What entities tell (`emit`).
 #[rustfmt::skip]
-pub const EVENTS: &[&str] = &["business.approve", "event.publish", "event.cancel", "event.archive", "promotion.reject", "promotion.withdraw", "promotion.finish", "promotion.archive", "service_request.create", "service_request.reopen", "user.archive"];
+pub const EVENTS: &[&str] = &["business.approve", "business.reject", "community_member.create", "community_member.join", "community_member.approve", "community_member.ban", "event.publish", "event.update", "event.cancel", "event.archive", "follow.create", "lead.create", "organization.approve", "organization.reject", "promotion.create", "promotion.approve", "promotion.reject", "promotion.withdraw", "promotion.finish", "promotion.archive", "quote.send", "quote.accept", "quote.decline", "refund.update", "review.create", "review.update", "role_assignment.create", "role_assignment.accept", "role_assignment.archive", "service_request.create", "service_request.reopen", "ticket_transfer.update", "user.archive", "waitlist_entry.update", "wallet_credit.create"];

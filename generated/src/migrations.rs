@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "33a9c979d1d41b84f764b4e52f795b7d3fea08d280cce9b9bff5792f1e47e0698bfaa8fd87e7b344a56490421d402f67",
+        checksum: "2accde893fe90d639120583d14491cb8ab3060e87c7c09e44d2d47c663f26c08c2aac50f4f586828b67a09e887a7facc",
     },
 ];

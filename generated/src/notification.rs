@@ -7,8 +7,8 @@ use macros::{Choice, Entity};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Choice)]
 #[rustfmt::skip]
 pub enum NotificationType {
-    EventReminder, EventChanged, EventCancelled, Ticket, Order, Waitlist, Follow, Review, Community, Role, Promotion,
-    Lead, Quote, Wallet, Security, System,
+    EventReminder, EventChanged, EventCancelled, NewEvent, Ticket, Order, Waitlist, Follow, Review, Community, Role,
+    Promotion, Lead, Quote, Wallet, Security, System,
 }
 
 /// A message to one member, told in the app and through the channels they chose.
@@ -20,11 +20,15 @@ pub struct Notification {
     pub r#type: NotificationType,
     pub is_read: bool,
     pub read_at: Option<DateTime<Utc>>,
-    /// What the app needs to open the right page.
+    /// Off if the member wants it by push or mail alone; such ones are not listed.
+    pub in_app: bool,
+    /// What the app needs to open the right page, which message it is and ids by the names of entities.
     pub data: Option<Json>,
     /// A message with the same key is sent once.
     pub dedupe_key: String,
     pub user_id: Uuid,
+    /// What it is about, if that is an event.
+    pub event_id: Option<Uuid>,
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -38,11 +42,11 @@ pub mod constraint {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.title, t.message, t.type, t.is_read, t.read_at, t.data, t.dedupe_key, t.user_id, t.version,
-    t.created_at, t.updated_at"
+    "t.id, t.title, t.message, t.type, t.is_read, t.read_at, t.in_app, t.data, t.dedupe_key, t.user_id, t.event_id,
+    t.version, t.created_at, t.updated_at"
 } }
 
-#[rustfmt::skip] pub static CAN_READ: Rule = MeIs("user_id");
+#[rustfmt::skip] pub static CAN_READ: Rule = All(&[MeIs("user_id"), Flag("in_app")]);
 
 #[rustfmt::skip]
 pub static NOTIFICATION: Resource = Resource {
@@ -60,13 +64,15 @@ pub static NOTIFICATION: Resource = Resource {
     filters: &[
         Filter::new("type", "t.type", Kind::Enum(NotificationType::WORDS)),
         Filter::new("is_read", "t.is_read", Kind::Bool),
+        Filter::new("in_app", "t.in_app", Kind::Bool),
+        Filter::new("event_id", "t.event_id", Kind::Uuid).nullable("t.event_id"),
     ],
     within: &[], public_to_all: true,
     sorts: &[],
-    expands: &[],
-    children: &[
-        Child::new("deliveries", "notification_delivery", "t.notification_id"),
+    expands: &[
+        Expand::to("event", "event_id", &["event"]),
     ],
+    children: &[],
     together: &[],
     transitions: &[],
     constraints: &[],

@@ -15,5 +15,6 @@ mod mail;
 mod marketplace;
 mod migrations;
 mod money;
+mod notifications;
 mod rules;
 mod support;

@@ -60,12 +60,13 @@ fn quota(of: &Of) {
 }
 
 fn audit(of: &Of) {
-    if !of.entity.audit && !of.entity.internal {
+    let by_module = of.entity.internal || of.entity.module.is_some();
+    if !of.entity.audit && !by_module {
         of.refuse(
             Part::Key,
             "audit",
             format!("writes of `{}` must be audited", of.entity.name),
-            "`audit: off` is only for `internal` entities",
+            "`audit: off` is only for entities that no request writes: `internal` ones, and those of a module",
         );
     }
 }

@@ -4,13 +4,14 @@ use super::rust::doc;
 use crate::model::Model;
 
 /// Path below `generated/` and text.
-pub fn file(model: &Model) -> (String, String) {
+pub fn file(model: &Model, messages: bool) -> (String, String) {
     let mut modules: Vec<&str> = model
         .entities
         .iter()
         .map(|entity| entity.name.as_str())
         .collect();
     modules.extend(["hooks", "migrations", "objects"]);
+    modules.extend(messages.then_some("messages"));
     modules.sort_unstable();
     let modules: String = modules
         .iter()

@@ -13,6 +13,7 @@ pub mod marketplace;
 mod me;
 pub mod module;
 pub mod modules;
+pub mod notifications;
 pub mod payments;
 pub mod problems;
 pub mod promotions;

@@ -157,6 +157,8 @@ pub struct Parts {
     pub work: Arc<OnceLock<Work>>,
     /// Every other secret is derived from it: [`Parts::secret`].
     pub key: SecretString,
+    /// Where the web app is, for links in mail. `None`: it is this server.
+    pub app_url: Option<Url>,
     /// Where clients reach the API.
     pub public_url: Url,
     /// Conveniences of development are refused.

@@ -2,8 +2,8 @@
 
 use crate::{
     audit_logs::AuditLogs, dead_jobs::DeadJobs, marketplace::Marketplace, me::Me, module::*,
-    payments::Payments, promotions::Promotions, sessions::Sessions, tickets::Tickets,
-    wallet::Wallet,
+    notifications::Notifications, payments::Payments, promotions::Promotions, sessions::Sessions,
+    tickets::Tickets, wallet::Wallet,
 };
 use axum::Router;
 use kernel::{config::BodyLimit, http::ConfigError, jobs::Work};
@@ -19,6 +19,7 @@ modules! {
     tickets: Tickets,
     marketplace: Marketplace,
     promotions: Promotions,
+    notifications: Notifications,
     // After tickets, which it tells of payments.
     payments: Payments,
 }

@@ -20,6 +20,7 @@ pub mod jobs;
 mod journey;
 mod list;
 pub mod member;
+pub mod messages;
 pub mod migrate;
 pub mod mount;
 pub mod openapi;

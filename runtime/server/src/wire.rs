@@ -76,6 +76,7 @@ pub fn build(parts: Parts) -> Result<Built> {
         clock: parts.clock,
         work: Arc::default(),
         key: parts.tokens.signing_key,
+        app_url: parts.modules.sessions.app_url.clone(),
         public_url: parts.public_url,
         production: parts.production,
         provider: parts.provider,

@@ -282,7 +282,7 @@ async fn run(kind: &Kind, model: &Model) {
     let mut conn = database.connect().await;
     let ids = rows(kind, model, &mut conn).await;
     let mut tree = Tree::default();
-    emit::emit(model, &emit::schema::schema(model), &mut tree);
+    emit::emit(model, &emit::schema::schema(model), &[], &mut tree);
     let mut wrong = Vec::new();
     let mut seen = 0;
     for (entity, id) in &ids {

@@ -2,9 +2,10 @@
 
 use super::{Sessions, after, secret};
 use chrono::{DateTime, Utc};
-use kernel::{Cx, Error, Result};
+use kernel::{Cx, Error, Result, jobs};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
+use serde_json::json;
 use std::net::IpAddr;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -51,9 +52,11 @@ impl Sessions {
             .user_agent
             .as_deref()
             .map(|agent| agent.chars().take(300).collect::<String>());
-        let session: Uuid = sqlx::query_scalar(
+        let (session, is_new_device): (Uuid, bool) = sqlx::query_as(
             "insert into app.sessions (user_id, authenticated_at, expires_at, ip_address, user_agent)
-             values ($1, $2, $3, $4, nullif($5, '')) returning id",
+             values ($1, $2, $3, $4, nullif($5, ''))
+             returning id, exists (select from app.sessions x where x.user_id = $1)
+               and not exists (select from app.sessions x where x.user_id = $1 and x.user_agent is not distinct from nullif($5, ''))",
         )
         .bind(user)
         .bind(now)
@@ -62,6 +65,11 @@ impl Sessions {
         .bind(agent)
         .fetch_one(cx.conn())
         .await?;
+        if is_new_device {
+            // Whoever has the old ones may want to know.
+            let about = ("session", session);
+            jobs::tell(cx, "sessions.signed_in", about, json!({})).await?;
+        }
         let token = secret::random();
         let refresh_expires_at = self.keep_refresh(cx, session, &token, expires_at).await?;
         self.signed(user, session, token, refresh_expires_at)

@@ -11,8 +11,9 @@ use super::{
     wrong_credentials,
 };
 use crate::mail::Template;
-use kernel::{Cx, Member, Result, Visitor};
+use kernel::{Cx, Member, Result, Visitor, jobs};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use uuid::Uuid;
 
 /// A wish for a new password as it waits to be looked at.
@@ -138,6 +139,7 @@ impl Sessions {
                 .bind(user)
                 .fetch_one(cx.conn())
                 .await?;
+        jobs::tell(cx, "sessions.password_changed", ("user", user), json!({})).await?;
         let values = [("name", name.as_str())];
         let link = Link::Page("forgotten-password");
         self.mail(cx, Template::PasswordChanged, &email, &values, link)

@@ -24,10 +24,6 @@ pub const ROWS: &[(&str, &str)] = &[
     ("media", "0199e005-7370-7c53-8284-a579ffee2760"),
     ("notification", "0199e00a-6380-772a-8633-5c2c541db055"),
     (
-        "notification_delivery",
-        "0199e004-51c0-7b56-8233-d701e65fce7e",
-    ),
-    (
         "notification_preference",
         "0199e00a-6380-778f-8096-0bcbb0be4430",
     ),

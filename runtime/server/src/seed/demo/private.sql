@@ -13,8 +13,8 @@ select pg_temp.demo_id('preference', m.n * 10 + p.n), m.id, p.channel, p.type, p
     p(n, channel, type, enabled, quiet) on true
  where m.n % 12 = 0 or m.n > 1000;
 
-insert into app.notification_deliveries (id, notification_id, channel, state, attempts)
-select pg_temp.demo_id('delivery', row_number() over (order by n.id)), n.id, 'in_app', 'sent', 1 from app.notifications n;
+insert into app.notification_deliveries (id, notification_id, user_id, channel, state, attempts, settled_at)
+select pg_temp.demo_id('delivery', row_number() over (order by n.id)), n.id, n.user_id, 'email', 'sent', 1, n.created_at from app.notifications n;
 
 -- Some brought a friend, and got five of their currency for it.
 create temporary table demo_reward on commit drop as

@@ -53,15 +53,6 @@ select l.id, l.request_id, l.business_id, left('Wanted: ' || l.title, 160),
        l.starts_at - interval '4 hours', (array['new', 'viewed', 'viewed', 'declined'])[1 + l.n % 4]
   from pg_temp.demo_lead l;
 
--- These have heard of it; nobody else is to.
-do $$
-begin
-  delete from jobs.events e where e.event = 'service_request.create';
-exception when insufficient_privilege then
-  null;
-end
-$$;
-
 insert into app.quotes (id, lead_id, amount_cents, currency, terms, valid_until, state)
 select pg_temp.demo_id('quote', l.n), l.id, l.budget - 2500 + 100 * (l.n % 60), l.currency,
        'Half on booking, half on the day. Free cancellation until two weeks before.', l.starts_at - interval '1 day',

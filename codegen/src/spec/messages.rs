@@ -1,0 +1,379 @@
+//! What an application says to its members: `spec/messages/<type>.yaml`.
+//!
+//! A file is a type of messages, as members choose which they want, with its messages, their values and their texts in
+//! each language. Everything is checked here: a text that names a value which is not there would be noticed by nobody
+//! until somebody gets half a sentence. Knows nothing of entities.
+
+use super::keys::{Keys, entries, name, scalar, words};
+use super::yaml::{Node, Text};
+use crate::diag::{Collector, Diagnostic, Span};
+use crate::names;
+use crate::phrase::Word;
+
+const TYPE_KEYS: [&str; 7] = [
+    "type", "doc", "channels", "always", "urgent", "digest", "messages",
+];
+pub const CHANNELS: [&str; 3] = ["in_app", "push", "email"];
+pub const VALUE_TYPES: [&str; 4] = ["text", "number", "money", "time"];
+const TITLE_MAX: usize = 150;
+const TEXT_MAX: usize = 2000;
+/// Every message has a text in it: what others fall back to.
+const FIRST_LOCALE: &str = "en";
+
+/// One file.
+#[derive(Debug)]
+pub struct MessageType {
+    pub name: Word,
+    pub doc: String,
+    /// On unless a member says otherwise.
+    pub channels: Vec<String>,
+    /// On whatever a member says.
+    pub always: Vec<String>,
+    /// Quiet hours do not hold it back.
+    pub urgent: bool,
+    /// Several of them are one mail.
+    pub digest: bool,
+    pub messages: Vec<Message>,
+}
+
+#[derive(Debug)]
+pub struct Message {
+    pub name: Word,
+    pub doc: String,
+    /// Name and type.
+    pub values: Vec<(Word, String)>,
+    pub wordings: Vec<Wording>,
+}
+
+/// A message in one language.
+#[derive(Debug)]
+pub struct Wording {
+    pub locale: Word,
+    pub title: Vec<Piece>,
+    pub text: Vec<Piece>,
+}
+
+#[derive(Debug, PartialEq)]
+pub enum Piece {
+    Text(String),
+    Value(String),
+}
+
+pub fn read(stem: &str, tree: &Node, errors: &Collector) -> Option<MessageType> {
+    let keys = Keys::of(tree, "a type of messages", &TYPE_KEYS, errors)?;
+    keys.required("type", "add `type: <type>`, the name of the file");
+    keys.required(
+        "doc",
+        "add `doc:` with a sentence that says what it is about",
+    );
+    keys.required(
+        "channels",
+        "add `channels: [in_app]`, where members get it unless they say otherwise",
+    );
+    keys.required("messages", "add `messages:` with one message at least");
+    let channels = channels(&keys, "channels");
+    let always = channels_in(channels.as_slice(), &keys);
+    let name = super::keys::name_of(keys.text("type", "write a name"), errors)?;
+    if name.it != stem {
+        errors.push(
+            Diagnostic::at(
+                name.span,
+                format!("`{}` stands in the file `{stem}.yaml`", name.it),
+            )
+            .help("a file is called like the type in it"),
+        );
+    }
+    let messages = keys.get("messages").map(|node| messages(node, errors));
+    Some(MessageType {
+        doc: sentence(&keys),
+        channels,
+        always,
+        urgent: flag(&keys, "urgent"),
+        digest: flag(&keys, "digest"),
+        messages: messages.unwrap_or_default(),
+        name,
+    })
+}
+
+/// What only shows when all files are read: names that are there twice, languages that one message has and another
+/// lacks.
+pub fn check(types: &[MessageType], errors: &Collector) {
+    let all = || types.iter().flat_map(|ty| &ty.messages);
+    for (n, message) in all().enumerate() {
+        if let Some(first) = all().take(n).find(|first| first.name.it == message.name.it) {
+            errors.push(
+                Diagnostic::at(
+                    message.name.span,
+                    format!("a second message `{}`", message.name.it),
+                )
+                .also(first.name.span, "the first one")
+                .help("call one of the two otherwise"),
+            );
+        }
+    }
+    // A region (`en-AU`) may say some things in its own way; a language says all of them.
+    let mut languages: Vec<&Word> = Vec::new();
+    for wording in all().flat_map(|message| &message.wordings) {
+        let known = languages.iter().any(|known| known.it == wording.locale.it);
+        if !wording.locale.it.contains('-') && !known {
+            languages.push(&wording.locale);
+        }
+    }
+    for message in all() {
+        for language in &languages {
+            let says = |wording: &Wording| wording.locale.it == language.it;
+            if !message.wordings.iter().any(says) {
+                errors.push(
+                    Diagnostic::at(
+                        message.name.span,
+                        format!("`{}` has no text in `{}`", message.name.it, language.it),
+                    )
+                    .also(language.span, "another message has one")
+                    .help(format!("add `{}: {{title: …, text: …}}`", language.it)),
+                );
+            }
+        }
+    }
+}
+
+fn sentence(keys: &Keys) -> String {
+    let text = keys.text("doc", "write a sentence");
+    text.map(|text| text.value.clone()).unwrap_or_default()
+}
+
+fn flag(keys: &Keys, key: &str) -> bool {
+    match keys.text(key, "write `true`, or leave the key out") {
+        None => false,
+        Some(text) if text.value == "true" => true,
+        Some(text) => {
+            keys.errors.push(
+                Diagnostic::at(text.span, format!("`{}` is not `true`", text.value))
+                    .help("write `true`, or leave the key out"),
+            );
+            false
+        }
+    }
+}
+
+fn channels(keys: &Keys, key: &str) -> Vec<String> {
+    let help = "write some of `[in_app, push, email]`";
+    let mut found = Vec::new();
+    for word in keys.words(key, help) {
+        match CHANNELS.contains(&word.it.as_str()) {
+            true => found.push(word.it),
+            false => keys.errors.push(
+                Diagnostic::at(word.span, format!("unknown channel `{}`", word.it))
+                    .help(names::suggest(&word.it, CHANNELS, "channels")),
+            ),
+        }
+    }
+    found
+}
+
+fn channels_in(channels: &[String], keys: &Keys) -> Vec<String> {
+    let Some(node) = keys.get("always") else {
+        return Vec::new();
+    };
+    let help = "write some of those under `channels`";
+    let always = words(node, "`always`", help, keys.errors);
+    for word in &always {
+        if !channels.contains(&word.it) {
+            keys.errors.push(
+                Diagnostic::at(word.span, format!("`{}` is not under `channels`", word.it))
+                    .help(help),
+            );
+        }
+    }
+    always.into_iter().map(|word| word.it).collect()
+}
+
+fn messages(node: &Node, errors: &Collector) -> Vec<Message> {
+    let help = "one message per entry, with `doc`, `values` and a text per language";
+    let entries = entries(node, "`messages`", help, errors);
+    let read = entries.iter().filter_map(|(key, node)| {
+        let name = name(key, errors)?;
+        message(name, node, errors)
+    });
+    read.collect()
+}
+
+fn message(name: Word, node: &Node, errors: &Collector) -> Option<Message> {
+    let help = "write `doc`, `values` and a text per language";
+    let before = errors.count();
+    let mut doc = String::new();
+    let mut values = Vec::new();
+    let mut wordings = Vec::new();
+    for (key, node) in entries(node, "a message", help, errors) {
+        match key.value.as_str() {
+            "doc" => {
+                let text = scalar(node, "`doc`", "write a sentence", errors);
+                doc = text.map(|text| text.value.clone()).unwrap_or_default();
+            }
+            "values" => values = typed(node, errors),
+            _ if is_locale(&key.value) => wordings.extend(wording(key, node, errors)),
+            _ => errors.push(
+                Diagnostic::at(key.span, format!("`{}` is no language", key.value))
+                    .help("write `doc`, `values`, or a language: `en`, `de`, `en-AU`"),
+            ),
+        }
+    }
+    let message = Message {
+        name,
+        doc,
+        values,
+        wordings,
+    };
+    // Of a text that can't be read nothing more is known.
+    if errors.count() == before {
+        held_to_values(&message, errors);
+    }
+    Some(message)
+}
+
+fn typed(node: &Node, errors: &Collector) -> Vec<(Word, String)> {
+    let help = "write `{event: text, starts: time}`";
+    let mut values = Vec::new();
+    for (key, node) in entries(node, "`values`", help, errors) {
+        let Some(ty) = scalar(node, "the type of a value", help, errors) else {
+            continue;
+        };
+        if !VALUE_TYPES.contains(&ty.value.as_str()) {
+            errors.push(
+                Diagnostic::at(ty.span, format!("unknown type `{}`", ty.value))
+                    .help(names::suggest(&ty.value, VALUE_TYPES, "types of values")),
+            );
+            continue;
+        }
+        values.extend(name(key, errors).map(|name| (name, ty.value.clone())));
+    }
+    values
+}
+
+/// `en`, `pt-BR`, `zh-Hant`
+fn is_locale(word: &str) -> bool {
+    let (language, region) = word
+        .split_once('-')
+        .map_or((word, None), |(l, r)| (l, Some(r)));
+    let letters = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric());
+    (2..=3).contains(&language.len())
+        && language.bytes().all(|b| b.is_ascii_lowercase())
+        && region.is_none_or(|region| (2..=8).contains(&region.len()) && letters(region))
+}
+
+fn wording(key: &Text, node: &Node, errors: &Collector) -> Option<Wording> {
+    let keys = Keys::of(node, "a text", &["title", "text"], errors)?;
+    keys.required("title", "add `title:`, one line that says it");
+    keys.required("text", "add `text:`, the whole of it");
+    let part = |name: &str, most: usize, lines: bool| {
+        let text = keys.text(name, "write a text")?;
+        let said = match () {
+            _ if text.value.chars().count() > most => {
+                Some(format!("this is longer than {most} characters"))
+            }
+            _ if !lines && text.value.contains('\n') => Some("a title is one line".to_owned()),
+            _ => None,
+        };
+        if let Some(said) = said {
+            errors.push(Diagnostic::at(text.span, said).help("say it shorter"));
+        }
+        errors.keep(pieces(text))
+    };
+    Some(Wording {
+        locale: Word {
+            it: key.value.clone(),
+            span: key.span,
+        },
+        title: part("title", TITLE_MAX, false)?,
+        text: part("text", TEXT_MAX, true)?,
+    })
+}
+
+/// `"{{ event }} begins {{ starts }}"`
+fn pieces(text: &Text) -> Result<Vec<Piece>, Diagnostic> {
+    let wrong = |at: usize, len: usize, said: &str| {
+        let span = match text.phrase_start {
+            Some(start) => Span {
+                start: start + at,
+                end: start + at + len,
+                ..text.span
+            },
+            None => text.span,
+        };
+        Diagnostic::at(span, said.to_owned())
+            .help("a value is written `{{ name }}`, and braces mean nothing else")
+    };
+    let mut pieces = Vec::new();
+    let (mut at, mut rest) = (0, text.value.as_str());
+    while let Some(open) = rest.find(['{', '}']) {
+        let Some(inner) = rest[open..].strip_prefix("{{") else {
+            return Err(wrong(at + open, 1, "a single brace"));
+        };
+        let Some(close) = inner.find("}}") else {
+            return Err(wrong(at + open, 2, "these braces do not end"));
+        };
+        let name = inner[..close].trim();
+        if !names::is_name(name) {
+            return Err(wrong(
+                at + open,
+                close + 4,
+                "this is not the name of a value",
+            ));
+        }
+        if open > 0 {
+            pieces.push(Piece::Text(rest[..open].to_owned()));
+        }
+        pieces.push(Piece::Value(name.to_owned()));
+        let end = open + 2 + close + 2;
+        (at, rest) = (at + end, &rest[end..]);
+    }
+    if !rest.is_empty() {
+        pieces.push(Piece::Text(rest.to_owned()));
+    }
+    Ok(pieces)
+}
+
+/// Texts name values that are there, and every value is named by somebody.
+fn held_to_values(message: &Message, errors: &Collector) {
+    let known = || message.values.iter().map(|(name, _)| name.it.as_str());
+    for wording in &message.wordings {
+        for piece in wording.title.iter().chain(&wording.text) {
+            let Piece::Value(name) = piece else { continue };
+            if !known().any(|value| value == name) {
+                errors.push(
+                    Diagnostic::at(
+                        wording.locale.span,
+                        format!(
+                            "the text names `{name}`, which is no value of `{}`",
+                            message.name.it
+                        ),
+                    )
+                    .help(names::suggest(name, known(), "values")),
+                );
+            }
+        }
+    }
+    let named = |value: &str| {
+        let pieces = message
+            .wordings
+            .iter()
+            .flat_map(|w| w.title.iter().chain(&w.text));
+        pieces
+            .into_iter()
+            .any(|piece| matches!(piece, Piece::Value(name) if name == value))
+    };
+    for (name, _) in message.values.iter().filter(|(name, _)| !named(&name.it)) {
+        errors.push(
+            Diagnostic::at(name.span, format!("no text names `{}`", name.it))
+                .help("leave it out, or say it"),
+        );
+    }
+    if !message.wordings.iter().any(|w| w.locale.it == FIRST_LOCALE) {
+        errors.push(
+            Diagnostic::at(
+                message.name.span,
+                format!("`{}` has no text in `en`", message.name.it),
+            )
+            .help("add `en: {title: …, text: …}`: others fall back to it"),
+        );
+    }
+}

@@ -1,0 +1,192 @@
+//! Members are told what concerns them: in the app, by push and by mail, as they chose.
+//!
+//! What happened is an event in the transaction that made it so. [`causes`] says what members are told of it, in the words of
+//! `spec/messages`; [`tell`] makes a notification for each and a delivery for each way that it goes; [`dispatch`] hands
+//! deliveries over to the services. What a member chose is asked when a delivery is made and again when it leaves. The rules
+//! of that are the database's (`spec/sql/notifications.sql`).
+
+mod causes;
+mod dispatch;
+mod letter;
+mod reminders;
+mod routes;
+mod settings;
+mod tell;
+mod texts;
+mod unsubscribe;
+
+pub use settings::{Reminder, Settings};
+
+use crate::module::{Module, Parts};
+use axum::Router;
+use chrono::{TimeDelta, Utc};
+use delivery::{mail::Mailer, push::Pusher};
+use kernel::{
+    Db, Result,
+    http::ConfigError,
+    jobs::{CatchUp, Consumer, Event, Job, Outcome, Periodic, Run, Schedule},
+    messages::Channel,
+};
+use reminders::LateTickets;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use tokio::sync::Mutex;
+use unsubscribe::Unsubscribing;
+use url::Url;
+use utoipa::openapi::OpenApi;
+use uuid::Uuid;
+
+const TELL: &str = "notifications.tell";
+const REMIND: &str = "notifications.remind";
+const LAPSE: &str = "notifications.lapse";
+const PURGE: &str = "notifications.purge";
+
+/// Old notifications that one statement takes away.
+const PURGED_AT_ONCE: i32 = 5000;
+
+/// The module. Cheap to clone.
+#[derive(Clone)]
+pub struct Notifications {
+    db: Db,
+    mailer: Arc<dyn Mailer>,
+    pusher: Arc<dyn Pusher>,
+    unsubscribing: Unsubscribing,
+    /// Where the app is, for links in mail.
+    link: Url,
+    settings: Settings,
+    busy: Arc<[Mutex<()>; 2]>,
+}
+
+impl Module for Notifications {
+    const NAME: &'static str = "notifications";
+    type Settings = Settings;
+
+    fn new(parts: &Parts, settings: Settings) -> Result<Self, ConfigError> {
+        Ok(Self {
+            db: parts.db.clone(),
+            mailer: parts.mailer.clone(),
+            pusher: parts.pusher.clone(),
+            unsubscribing: Unsubscribing::new(parts.secret("unsubscribe"), &parts.public_url)?,
+            link: parts
+                .app_url
+                .clone()
+                .unwrap_or_else(|| parts.public_url.clone()),
+            settings,
+            busy: Arc::default(),
+        })
+    }
+
+    fn routes(&self, _: &Router) -> Router {
+        routes::router(self.clone())
+    }
+
+    fn document() -> OpenApi {
+        routes::document()
+    }
+
+    fn jobs(&self) -> Vec<Job> {
+        let (tells, reminds, lapses, purges) =
+            (self.clone(), self.clone(), self.clone(), self.clone());
+        let mut jobs = vec![
+            Job::new(TELL, move |run| {
+                let notifications = tells.clone();
+                async move { notifications.tell_of(run).await }
+            }),
+            Job::new(REMIND, move |_| {
+                let notifications = reminds.clone();
+                async move { Ok(notifications.remind().await.map(drop)?) }
+            }),
+            Job::new(LAPSE, move |_| {
+                let notifications = lapses.clone();
+                async move { Ok(notifications.warn_of_lapse().await.map(drop)?) }
+            }),
+            Job::new(PURGE, move |_| {
+                let notifications = purges.clone();
+                async move { Ok(notifications.purge().await.map(drop)?) }
+            }),
+        ];
+        jobs.extend(self.dispatch_jobs());
+        jobs
+    }
+
+    fn periodic(&self) -> Vec<Periodic> {
+        let every = |job, seconds| Periodic {
+            job,
+            schedule: Schedule::Every(Duration::from_secs(seconds)),
+            catch_up: CatchUp::Last,
+        };
+        vec![
+            every(REMIND, 60),
+            every(LAPSE, 60 * 60),
+            every(PURGE, 60 * 60),
+            // For what waits: quiet hours, digests, another attempt. What is new is handed over at once.
+            every(dispatch::PUSH, 15),
+            every(dispatch::MAIL, 15),
+        ]
+    }
+
+    fn consumers(&self) -> Vec<Consumer> {
+        let events: BTreeSet<&str> = causes::all().map(|cause| cause.event).collect();
+        let consumer = |event| Consumer { event, job: TELL };
+        events.into_iter().map(consumer).collect()
+    }
+}
+
+impl Notifications {
+    async fn tell_of(&self, run: Arc<Run>) -> Outcome {
+        let event: Event = run.payload()?;
+        let mut cx = run.begin().await?;
+        let mut all = causes::look(&mut cx, &event).await?;
+        if let "tickets.paid" | "tickets.transferred" = event.event.as_str() {
+            all.extend(
+                self.late_buyers(&mut cx, LateTickets(event.entity_id))
+                    .await?,
+            );
+        }
+        for told in all {
+            tell::tell(&mut cx, self.settings.notifications_digest_minutes, told).await?;
+        }
+        Ok(run.commit(cx).await?)
+    }
+
+    /// Credits that lapse within a week: their owners are told, once. How many.
+    pub async fn warn_of_lapse(&self) -> Result<i64> {
+        let window = self.settings.notifications_digest_minutes;
+        self.db
+            .run(Self::NAME, None, Uuid::now_v7(), move |cx| {
+                Box::pin(async move {
+                    let mut count = 0;
+                    for told in causes::lapsing(cx).await? {
+                        count += tell::tell(cx, window, told).await?;
+                    }
+                    Ok(count)
+                })
+            })
+            .await
+    }
+
+    /// What is older than it is kept. How many.
+    pub async fn purge(&self) -> Result<i64> {
+        let before = Utc::now() - TimeDelta::days(self.settings.notifications_kept_days.into());
+        let mut all = 0;
+        loop {
+            let purged = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
+                Box::pin(async move {
+                    let purged = sqlx::query_scalar("select app.purge_notifications($1, $2)")
+                        .bind(before)
+                        .bind(PURGED_AT_ONCE);
+                    let purged: i64 = purged.fetch_one(cx.conn()).await?;
+                    Ok(purged)
+                })
+            });
+            let purged = purged.await?;
+            all += purged;
+            if purged < PURGED_AT_ONCE.into() {
+                return Ok(all);
+            }
+        }
+    }
+
+    fn busy(&self, channel: Channel) -> &Mutex<()> {
+        &self.busy[usize::from(channel == Channel::Email)]
+    }
+}

@@ -1,0 +1,115 @@
+//! What members are told of: which event leads to which message, to whom, and with which values.
+//!
+//! A cause is a query over the object that the event is about, as it is by now. It finds nothing where there is nothing to
+//! say: the object is hidden, was changed back, or the change is not worth a message. Every query takes the object's id and
+//! gives
+//!
+//! - `values jsonb`, as the message declares them;
+//! - `data jsonb`: ids for the app, by names of entities;
+//! - `members uuid[]`: to whom;
+//! - `key text`, if the same thing can be told by more than one event: who was told under it is not told again;
+//! - `event_id uuid`, `expires_at timestamptz`: null where they do not apply.
+
+mod events;
+mod people;
+mod places;
+mod trade;
+
+use super::tell::Told;
+use chrono::{DateTime, Utc};
+use kernel::{Cx, Result, jobs::Event};
+use serde_json::Value;
+use sqlx::{Row, types::Json};
+use uuid::Uuid;
+
+pub(super) struct Cause {
+    /// As entities and modules tell it.
+    pub event: &'static str,
+    /// Of an update: one of these columns must have changed. Of others: empty.
+    pub changed: &'static [&'static str],
+    pub message: &'static str,
+    /// Whether it is told to whoever caused it, too: a receipt is, a new follower is not.
+    pub to_its_cause: bool,
+    pub sql: &'static str,
+}
+
+pub(super) fn all() -> impl Iterator<Item = &'static Cause> {
+    let all = [
+        events::CAUSES,
+        people::CAUSES,
+        places::CAUSES,
+        trade::CAUSES,
+    ];
+    all.into_iter().flatten()
+}
+
+/// What is to be said about an event.
+pub(super) async fn look(cx: &mut Cx, event: &Event) -> Result<Vec<Told>> {
+    let mut told = Vec::new();
+    for cause in all().filter(|cause| cause.is_met_by(event)) {
+        told.extend(cause.look(cx, event).await?);
+    }
+    Ok(told)
+}
+
+impl Cause {
+    fn is_met_by(&self, event: &Event) -> bool {
+        let mut changed = event.changed();
+        self.event == event.event
+            && (self.changed.is_empty() || changed.any(|column| self.changed.contains(&column)))
+    }
+
+    async fn look(&self, cx: &mut Cx, event: &Event) -> Result<Option<Told>> {
+        let found = sqlx::query(self.sql).bind(event.entity_id);
+        let Some(row) = found.fetch_optional(cx.conn()).await? else {
+            return Ok(None);
+        };
+        let Json(values): Json<Value> = row.try_get("values")?;
+        let Json(data): Json<Value> = row.try_get("data")?;
+        let mut members: Vec<Uuid> = row.try_get("members")?;
+        if !self.to_its_cause {
+            members.retain(|member| Some(*member) != event.caused_by);
+        }
+        let key: Option<String> = row.try_get("key")?;
+        let expires_at: Option<DateTime<Utc>> = row.try_get("expires_at")?;
+        Ok((!members.is_empty()).then(|| Told {
+            message: self.message,
+            key: key.unwrap_or_else(|| format!("{}:{}", self.message, event.event_id)),
+            values,
+            data,
+            event: row.try_get("event_id").unwrap_or_default(),
+            expires_at,
+            members,
+        }))
+    }
+}
+
+/// Credits that lapse within a week and have not been spoken of.
+pub(super) async fn lapsing(cx: &mut Cx) -> Result<Vec<Told>> {
+    let rows = sqlx::query(
+        "select c.id, jsonb_build_object('amount', jsonb_build_object('cents', c.remaining_cents, 'currency', c.currency),
+             'until', jsonb_build_object('at', c.expires_at, 'zone', u.timezone)) as values,
+           jsonb_build_object('wallet_account', a.id) as data, c.expires_at, a.user_id
+         from app.wallet_credits c join app.wallet_accounts a on a.id = c.wallet_id join app.users u on u.id = a.user_id
+         where c.remaining_cents > 0 and c.expires_at > now() and c.expires_at < now() + interval '7 days'
+           and not exists (select from app.notifications n where n.user_id = a.user_id and n.dedupe_key = 'credits_lapse:' || c.id)
+         order by c.expires_at limit 1000",
+    )
+    .fetch_all(cx.conn())
+    .await?;
+    let told = rows.iter().map(|row| {
+        let Json(values) = row.try_get("values")?;
+        let Json(data) = row.try_get("data")?;
+        let id: Uuid = row.try_get("id")?;
+        Ok(Told {
+            message: "credits_lapse",
+            key: format!("credits_lapse:{id}"),
+            values,
+            data,
+            event: None,
+            expires_at: row.try_get("expires_at")?,
+            members: vec![row.try_get("user_id")?],
+        })
+    });
+    Ok(told.collect::<Result<_, sqlx::Error>>()?)
+}

@@ -1,0 +1,68 @@
+//! Events that members go to or could: another time, another place, none at all, a new one.
+
+use super::Cause;
+
+/// Who goes there, or waits for a place: all that a guest has to know.
+pub(super) const CAUSES: &[Cause] = &[
+    Cause {
+        event: "event.update",
+        changed: &["starts_at", "ends_at", "timezone"],
+        message: "event_moved",
+        to_its_cause: true,
+        sql: "select jsonb_build_object('event', e.title, 'starts', jsonb_build_object('at', e.starts_at, 'zone', e.timezone)) as values,
+                jsonb_build_object('event', e.id) as data, e.id as event_id, e.ends_at as expires_at,
+                'event_moved:' || e.id || ':' || coalesce(s.revision, 1) as key,
+                array(select t.holder_id from app.tickets t where t.event_id = e.id and t.state = 'valid'
+                  union select w.user_id from app.waitlist_entries w
+                  where w.event_id = e.id and w.status = 'active' and w.state in ('waiting', 'offered')) as members
+              from app.events e left join app.event_schedules s on s.event_id = e.id
+              where e.id = $1 and e.state = 'published' and e.status = 'active' and e.ends_at > now()",
+    },
+    Cause {
+        event: "event.update",
+        changed: &["venue_id", "location"],
+        message: "event_elsewhere",
+        to_its_cause: true,
+        sql: "select jsonb_build_object('event', e.title, 'place', coalesce(v.name || ', ' || v.address, v.name, c.name)) as values,
+                jsonb_build_object('event', e.id) as data, e.id as event_id, e.ends_at as expires_at, null::text as key,
+                array(select t.holder_id from app.tickets t where t.event_id = e.id and t.state = 'valid'
+                  union select w.user_id from app.waitlist_entries w
+                  where w.event_id = e.id and w.status = 'active' and w.state in ('waiting', 'offered')) as members
+              from app.events e join app.cities c on c.id = e.city_id left join app.venues v on v.id = e.venue_id
+              where e.id = $1 and e.state = 'published' and e.status = 'active' and e.ends_at > now()",
+    },
+    Cause {
+        event: "event.cancel",
+        changed: &[],
+        message: "event_off",
+        to_its_cause: true,
+        // The refunds may have begun: who had a ticket when it was cancelled counts.
+        sql: "select jsonb_build_object('event', e.title, 'starts', jsonb_build_object('at', e.starts_at, 'zone', e.timezone)) as values,
+                jsonb_build_object('event', e.id) as data, e.id as event_id, null::timestamptz as expires_at,
+                'event_off:' || e.id as key,
+                array(select t.holder_id from app.tickets t left join app.refunds r on r.id = t.refund_id
+                  where t.event_id = e.id and (t.state in ('valid', 'checked_in') or t.void_reason = 'event_cancelled' or r.reason = 'event_cancelled')
+                  union select w.user_id from app.waitlist_entries w
+                  where w.event_id = e.id and w.status = 'active' and w.state in ('waiting', 'offered')) as members
+              from app.events e where e.id = $1 and e.state = 'cancelled'",
+    },
+    Cause {
+        event: "event.publish",
+        changed: &[],
+        message: "event_published",
+        to_its_cause: false,
+        // Followers of the host or the venue who may see it.
+        sql: "select jsonb_build_object('event', e.title, 'followed', app.name_of(e.host_id),
+                  'starts', jsonb_build_object('at', e.starts_at, 'zone', e.timezone)) as values,
+                jsonb_build_object('event', e.id) as data, e.id as event_id, e.starts_at as expires_at,
+                'event_published:' || e.id as key,
+                array(select f.follower_id from app.follows f
+                  where f.status = 'active' and f.entity_id in (e.host_id, e.venue_id)
+                    and (e.visibility = 'public' and (c.id is null or c.visibility = 'public')
+                      or exists (select from app.community_members m
+                        where m.community_id = c.id and m.user_id = f.follower_id and m.state = 'active' and m.status = 'active'))) as members
+              from app.events e left join app.communities c on c.id = e.host_community_id
+              where e.id = $1 and e.state = 'published' and e.status = 'active' and e.visibility <> 'unlisted' and e.starts_at > now()
+                and app.is_shown(e.host_id)",
+    },
+];

@@ -1,0 +1,81 @@
+//! What cities and the platform decide about profiles, and what is asked of them.
+
+use super::Cause;
+
+pub(super) const CAUSES: &[Cause] = &[
+    Cause {
+        event: "organization.approve",
+        changed: &[],
+        message: "profile_approved",
+        to_its_cause: false,
+        sql: "select jsonb_build_object('profile', o.name) as values, jsonb_build_object('organization', o.id) as data,
+                null::uuid as event_id, null::timestamptz as expires_at, null::text as key,
+                app.admins_of(o.id) as members
+              from app.organizations o where o.id = $1 and o.state = 'approved'",
+    },
+    Cause {
+        event: "organization.reject",
+        changed: &[],
+        message: "profile_rejected",
+        to_its_cause: false,
+        sql: "select jsonb_build_object('profile', o.name) as values, jsonb_build_object('organization', o.id) as data,
+                null::uuid as event_id, null::timestamptz as expires_at, null::text as key,
+                app.admins_of(o.id) as members
+              from app.organizations o where o.id = $1 and o.state = 'rejected'",
+    },
+    Cause {
+        event: "business.approve",
+        changed: &[],
+        message: "profile_approved",
+        to_its_cause: false,
+        sql: "select jsonb_build_object('profile', b.name) as values, jsonb_build_object('business', b.id) as data,
+                null::uuid as event_id, null::timestamptz as expires_at, null::text as key,
+                app.admins_of(b.id) as members
+              from app.businesses b where b.id = $1 and b.state = 'approved'",
+    },
+    Cause {
+        event: "business.reject",
+        changed: &[],
+        message: "profile_rejected",
+        to_its_cause: false,
+        sql: "select jsonb_build_object('profile', b.name) as values, jsonb_build_object('business', b.id) as data,
+                null::uuid as event_id, null::timestamptz as expires_at, null::text as key,
+                app.admins_of(b.id) as members
+              from app.businesses b where b.id = $1 and b.state = 'rejected'",
+    },
+    Cause {
+        event: "promotion.create",
+        changed: &[],
+        message: "promotion_asked",
+        to_its_cause: false,
+        sql: "select jsonb_build_object('target', app.name_of(p.target_id), 'city', c.name) as values,
+                jsonb_build_object('promotion', p.id, 'city', c.id) as data,
+                null::uuid as event_id, p.ends_at as expires_at, null::text as key,
+                app.admins_of(c.id) as members
+              from app.promotions p join app.cities c on c.id = p.city_id
+              where p.id = $1 and p.state = 'requested' and p.status = 'active'",
+    },
+    Cause {
+        event: "promotion.approve",
+        changed: &[],
+        message: "promotion_approved",
+        to_its_cause: false,
+        sql: "select jsonb_build_object('target', app.name_of(p.target_id), 'starts', jsonb_build_object('at', p.starts_at, 'zone', c.timezone)) as values,
+                jsonb_build_object('promotion', p.id) as data,
+                null::uuid as event_id, null::timestamptz as expires_at, null::text as key,
+                app.admins_of(p.target_id) as members
+              from app.promotions p join app.cities c on c.id = p.city_id
+              where p.id = $1 and p.state in ('approved', 'active') and p.status = 'active'",
+    },
+    Cause {
+        event: "promotion.reject",
+        changed: &[],
+        message: "promotion_rejected",
+        to_its_cause: false,
+        sql: "select jsonb_build_object('target', app.name_of(p.target_id)) as values, jsonb_build_object('promotion', p.id) as data,
+                null::uuid as event_id, null::timestamptz as expires_at, null::text as key,
+                app.admins_of(p.target_id) as members
+              from app.promotions p
+              where p.id = $1 and p.state = 'rejected'",
+    },
+];

@@ -1,0 +1,273 @@
+//! Deliveries that are due leave: claimed in one transaction, handed over without any, written down in another.
+//!
+//! Whoever dies in between leaves claims that others take when their lease is over, and the service gets the same message
+//! with the same id again: an idempotency key for mail where the service knows such, a collapse key for push.
+
+mod compose;
+
+use super::Notifications;
+use crate::module::Module;
+use chrono::TimeDelta;
+pub use compose::Letter;
+use compose::Parcel;
+use delivery::{
+    mail::{Mail, Undelivered},
+    push::{Push, Unpushed},
+};
+use futures_util::{StreamExt, stream};
+use kernel::{
+    Cx, Result, failpoint,
+    jobs::{Job, Outcome},
+    messages::Channel,
+};
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+pub const PUSH: &str = "notifications.push";
+pub const MAIL: &str = "notifications.mail";
+
+/// After that a sender is believed dead. Longer than everything that one claim takes: two rounds of the slowest answer.
+const LEASE: TimeDelta = TimeDelta::seconds(180);
+
+/// A message that failed is tried so often, which takes about five hours: less than services remember its id for.
+const ATTEMPTS: i32 = 10;
+
+/// A job hands over for so long, then leaves the rest to the next one, so that it can be stopped.
+const AT_MOST: Duration = Duration::from_secs(45);
+
+/// What became of a delivery.
+enum Fate {
+    Sent(Option<String>),
+    /// Never; and the device is not known any more.
+    Gone,
+    Never(String),
+    NotNow(String),
+    Paused(String, Duration),
+}
+
+impl Notifications {
+    pub(super) fn dispatch_jobs(&self) -> [Job; 2] {
+        [(PUSH, Channel::Push), (MAIL, Channel::Email)].map(|(name, channel)| {
+            let notifications = self.clone();
+            let job = Job::new(name, move |_| {
+                let notifications = notifications.clone();
+                async move { notifications.dispatch_for(channel, AT_MOST).await }
+            });
+            job.timeout(Duration::from_secs(120))
+        })
+    }
+
+    /// Hands over what is due on a channel. How many messages left.
+    pub async fn dispatch(&self, channel: Channel) -> Result<usize> {
+        let (mut sent, begin) = (0, Instant::now());
+        while let Some(more) = self.some(channel).await? {
+            sent += more;
+            if begin.elapsed() > AT_MOST {
+                break;
+            }
+        }
+        Ok(sent)
+    }
+
+    async fn dispatch_for(&self, channel: Channel, _: Duration) -> Outcome {
+        // One at a time in a process: a second job would take a worker's place and change nothing.
+        let Ok(_alone) = self.busy(channel).try_lock() else {
+            return Ok(());
+        };
+        Ok(self.dispatch(channel).await.map(drop)?)
+    }
+
+    /// One claim. `None`: nothing is due.
+    async fn some(&self, channel: Channel) -> Result<Option<usize>> {
+        let at_once = usize::from(self.settings.notifications_sends_at_once);
+        let parcels = self.claim(channel, at_once * 2).await?;
+        if parcels.is_empty() {
+            return Ok(None);
+        }
+        failpoint::reach("delivery.claimed");
+        let fates: Vec<(Parcel, Fate)> = stream::iter(parcels)
+            .map(|parcel| async move {
+                let fate = self.hand_over(&parcel).await;
+                failpoint::reach("delivery.sent");
+                (parcel, fate)
+            })
+            .buffer_unordered(at_once)
+            .collect()
+            .await;
+        let sent = fates
+            .iter()
+            .filter(|(_, fate)| matches!(fate, Fate::Sent(_)));
+        let sent = sent.count();
+        self.write_down(channel, fates).await?;
+        failpoint::reach("delivery.marked");
+        Ok(Some(sent))
+    }
+
+    async fn claim(&self, channel: Channel, most: usize) -> Result<Vec<Parcel>> {
+        let most = i32::try_from(most).unwrap_or(i32::MAX);
+        self.db
+            .run(Self::NAME, None, Uuid::now_v7(), move |cx| {
+                Box::pin(async move {
+                    let claimed: Vec<Uuid> = sqlx::query_scalar(
+                        "select app.claim_deliveries($1, $2, make_interval(secs => $3))",
+                    )
+                    .bind(channel.name())
+                    .bind(most)
+                    .bind(LEASE.as_seconds_f64())
+                    .fetch_all(cx.conn())
+                    .await?;
+                    compose::parcels(cx, channel, &claimed).await
+                })
+            })
+            .await
+    }
+
+    /// The network is waited for here, and no transaction is open.
+    async fn hand_over(&self, parcel: &Parcel) -> Fate {
+        match parcel {
+            Parcel::Nothing { .. } => {
+                Fate::Never("nothing is left of it that the member wants".to_owned())
+            }
+            Parcel::Push { push, .. } => self.push(push.clone()).await,
+            Parcel::Mail { letter, .. } => match self.mail_of(letter) {
+                Ok(mail) => self.mail(mail).await,
+                Err(error) => Fate::Never(error.to_string()),
+            },
+        }
+    }
+
+    async fn push(&self, push: Push) -> Fate {
+        match self.pusher.send(push).await {
+            Ok(name) => Fate::Sent(name),
+            Err(Unpushed::Gone) => Fate::Gone,
+            Err(Unpushed::Never(why)) => Fate::Never(why),
+            Err(Unpushed::NotNow(why)) => Fate::NotNow(why),
+            Err(Unpushed::Paused { reason, wait }) => Fate::Paused(reason, wait),
+        }
+    }
+
+    async fn mail(&self, mail: Mail) -> Fate {
+        match self.mailer.send(mail).await {
+            Ok(name) => Fate::Sent(name),
+            Err(Undelivered::Never(why)) => Fate::Never(why),
+            Err(Undelivered::NotNow(why)) => Fate::NotNow(why),
+            Err(Undelivered::Paused { reason, wait }) => Fate::Paused(reason, wait),
+        }
+    }
+
+    async fn write_down(&self, channel: Channel, fates: Vec<(Parcel, Fate)>) -> Result<()> {
+        let marks = Marks::of(&fates);
+        let pause = fates.iter().find_map(|(_, fate)| match fate {
+            Fate::Paused(reason, wait) => Some((reason.clone(), wait.as_secs_f64())),
+            _ => None,
+        });
+        let (marks, pause) = (std::sync::Arc::new(marks), std::sync::Arc::new(pause));
+        self.db
+            .run(Self::NAME, None, Uuid::now_v7(), move |cx| {
+                let (marks, pause) = (marks.clone(), pause.clone());
+                Box::pin(async move {
+                    marks.write(cx).await?;
+                    if let Some((reason, seconds)) = &*pause {
+                        let paused = sqlx::query(
+                            "insert into app.delivery_pauses as p (channel, until, reason) values ($1, now() + make_interval(secs => $2), $3)
+                             on conflict (channel) do update set until = greatest(p.until, excluded.until), reason = excluded.reason",
+                        );
+                        let paused = paused.bind(channel.name()).bind(seconds).bind(reason);
+                        paused.execute(cx.conn()).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await
+    }
+}
+
+/// What is written about many deliveries in one statement each.
+#[derive(Default)]
+struct Marks {
+    ids: Vec<Uuid>,
+    /// The attempt that this is about: of an older one nothing is written, somebody else has the delivery by now.
+    attempts: Vec<i32>,
+    states: Vec<&'static str>,
+    waits: Vec<f64>,
+    names: Vec<Option<String>>,
+    errors: Vec<Option<String>>,
+    gone: Vec<Uuid>,
+}
+
+impl Marks {
+    fn of(fates: &[(Parcel, Fate)]) -> Self {
+        let mut marks = Self::default();
+        for (parcel, fate) in fates {
+            let (id, attempt) = parcel.claim();
+            let again = if attempt < ATTEMPTS {
+                "pending"
+            } else {
+                "failed"
+            };
+            let (state, wait, name, error) = match fate {
+                Fate::Sent(name) => ("sent", 0.0, name.clone(), None),
+                Fate::Gone => (
+                    "failed",
+                    0.0,
+                    None,
+                    Some("the device is not known to the push service any more".to_owned()),
+                ),
+                Fate::Never(why) => ("failed", 0.0, None, Some(why.clone())),
+                Fate::NotNow(why) => (again, backoff(attempt), None, Some(why.clone())),
+                Fate::Paused(why, wait) => (again, wait.as_secs_f64(), None, Some(why.clone())),
+            };
+            if let (Fate::Gone, Parcel::Push { device, .. }) = (fate, parcel) {
+                marks.gone.push(*device);
+            }
+            marks.ids.push(id);
+            marks.attempts.push(attempt);
+            marks.states.push(state);
+            marks.waits.push(wait);
+            marks.names.push(name);
+            marks
+                .errors
+                .push(error.map(|text| text.chars().take(1000).collect()));
+        }
+        marks
+    }
+
+    async fn write(&self, cx: &mut Cx) -> Result<()> {
+        // With a mail go those that it took along.
+        sqlx::query(
+            "with marks as (
+               select * from unnest($1::uuid[], $2::int[], $3::text[], $4::float8[], $5::text[], $6::text[]) m(id, attempt, state, wait, name, error)
+             ), marked as (
+               update app.notification_deliveries d
+               set state = m.state, next_attempt_at = now() + make_interval(secs => m.wait), lease_until = null, error = m.error,
+                 provider_id = coalesce(m.name, d.provider_id), settled_at = case when m.state <> 'pending' then now() end
+               from marks m where d.id = m.id and d.state = 'sending' and d.attempts = m.attempt
+               returning d.id, d.state, d.provider_id, d.error
+             )
+             update app.notification_deliveries d set state = m.state, provider_id = m.provider_id, error = m.error, settled_at = now()
+             from marked m where d.carrier_id = m.id and d.state = 'pending' and m.state <> 'pending'",
+        )
+        .bind(&self.ids)
+        .bind(&self.attempts)
+        .bind(&self.states)
+        .bind(&self.waits)
+        .bind(&self.names)
+        .bind(&self.errors)
+        .execute(cx.conn())
+        .await?;
+        if !self.gone.is_empty() {
+            sqlx::query("update app.devices set status = 'archived' where id = any($1) and status = 'active'")
+                .bind(&self.gone)
+                .execute(cx.conn())
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+/// Seconds: twice as long each time, an hour at most, never all at once.
+fn backoff(attempt: i32) -> f64 {
+    let longest = f64::from(30 << attempt.clamp(0, 10)).min(3600.0);
+    let spread = f64::from((Uuid::new_v4().as_u128() % 1000) as u32) / 1000.0;
+    longest / 2.0 * (1.0 + spread)
+}

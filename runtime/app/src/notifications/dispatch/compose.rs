@@ -1,0 +1,152 @@
+//! What is handed over for a claimed delivery: a push message, or a mail with everything that it takes along.
+
+use chrono::{DateTime, Utc};
+use delivery::push::Push;
+use kernel::{Cx, Result, messages::Channel};
+use serde_json::Value;
+use sqlx::{Row, postgres::PgRow, types::Json};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// Push services show about so much.
+const PUSH_CHARS: usize = 240;
+
+pub enum Parcel {
+    Push {
+        claim: (Uuid, i32),
+        device: Uuid,
+        push: Push,
+    },
+    Mail {
+        claim: (Uuid, i32),
+        letter: Letter,
+    },
+    /// Everything in it was dropped meanwhile.
+    Nothing {
+        claim: (Uuid, i32),
+    },
+}
+
+/// A mail to be.
+pub struct Letter {
+    pub delivery: Uuid,
+    pub member: Uuid,
+    pub to: String,
+    pub locale: String,
+    /// Of the first item: what can be unsubscribed from.
+    pub ty: String,
+    /// Whether members can say that they do not want it.
+    pub required: bool,
+    /// Title and text, oldest first; more than one in a digest.
+    pub items: Vec<(String, String)>,
+}
+
+impl Parcel {
+    /// Its delivery, and the attempt that this is.
+    pub fn claim(&self) -> (Uuid, i32) {
+        match self {
+            Self::Push { claim, .. } | Self::Mail { claim, .. } | Self::Nothing { claim } => *claim,
+        }
+    }
+}
+
+pub async fn parcels(cx: &mut Cx, channel: Channel, claimed: &[Uuid]) -> Result<Vec<Parcel>> {
+    match channel {
+        Channel::Push => pushes(cx, claimed).await,
+        Channel::Email => mails(cx, claimed).await,
+        Channel::InApp => Ok(Vec::new()),
+    }
+}
+
+async fn pushes(cx: &mut Cx, claimed: &[Uuid]) -> Result<Vec<Parcel>> {
+    let rows = sqlx::query(
+        "select d.id, d.attempts, d.urgent, d.expires_at, v.id as device, v.push_token, n.id as notification, n.type, n.title, n.message, n.data
+         from app.notification_deliveries d
+         join app.notifications n on n.id = d.notification_id
+         join app.devices v on v.id = d.device_id
+         where d.id = any($1)",
+    )
+    .bind(claimed)
+    .fetch_all(cx.conn())
+    .await?;
+    rows.iter().map(|row| Ok(push(row)?)).collect()
+}
+
+fn push(row: &PgRow) -> Result<Parcel, sqlx::Error> {
+    let id: Uuid = row.try_get("id")?;
+    let message: String = row.try_get("message")?;
+    let data: Option<Json<Value>> = row.try_get("data")?;
+    let mut data: BTreeMap<String, String> =
+        data.iter().flat_map(|Json(data)| texts(data)).collect();
+    data.insert("type".to_owned(), row.try_get("type")?);
+    data.insert(
+        "notification".to_owned(),
+        row.try_get::<Uuid, _>("notification")?.to_string(),
+    );
+    let expires_at: Option<DateTime<Utc>> = row.try_get("expires_at")?;
+    Ok(Parcel::Push {
+        claim: (id, row.try_get("attempts")?),
+        device: row.try_get("device")?,
+        push: Push {
+            id,
+            token: row.try_get::<String, _>("push_token")?.into(),
+            title: row.try_get("title")?,
+            body: message.chars().take(PUSH_CHARS).collect(),
+            data,
+            urgent: row.try_get("urgent")?,
+            expires_at,
+        },
+    })
+}
+
+/// Push services take texts only.
+fn texts(data: &Value) -> impl Iterator<Item = (String, String)> {
+    let members = data.as_object().into_iter().flatten();
+    members.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+}
+
+async fn mails(cx: &mut Cx, claimed: &[Uuid]) -> Result<Vec<Parcel>> {
+    let rows = sqlx::query(
+        "with parts as (
+           select d.id, coalesce(d.carrier_id, d.id) as carrier, n.title, n.message
+           from app.notification_deliveries d join app.notifications n on n.id = d.notification_id
+           where (d.id = any($1) or d.carrier_id = any($1) and d.state = 'pending') and app.delivery_obstacle(d) is null
+         ), mails as (
+           select p.carrier, array_agg(p.title order by p.id) as titles, array_agg(p.message order by p.id) as messages
+           from parts p group by p.carrier
+         )
+         select c.id, c.attempts, c.required, c.user_id, u.email::text as email, u.locale, n.type,
+           coalesce(m.titles, '{}') as titles, coalesce(m.messages, '{}') as messages
+         from app.notification_deliveries c
+         join app.users u on u.id = c.user_id
+         join app.notifications n on n.id = c.notification_id
+         left join mails m on m.carrier = c.id
+         where c.id = any($1)",
+    )
+    .bind(claimed)
+    .fetch_all(cx.conn())
+    .await?;
+    rows.iter().map(|row| Ok(mail(row)?)).collect()
+}
+
+fn mail(row: &PgRow) -> Result<Parcel, sqlx::Error> {
+    let id: Uuid = row.try_get("id")?;
+    let claim = (id, row.try_get("attempts")?);
+    let titles: Vec<String> = row.try_get("titles")?;
+    let messages: Vec<String> = row.try_get("messages")?;
+    if titles.is_empty() {
+        return Ok(Parcel::Nothing { claim });
+    }
+    Ok(Parcel::Mail {
+        claim,
+        letter: Letter {
+            delivery: id,
+            member: row.try_get("user_id")?,
+            to: row.try_get("email")?,
+            locale: row.try_get("locale")?,
+            ty: row.try_get("type")?,
+            required: row.try_get("required")?,
+            items: titles.into_iter().zip(messages).collect(),
+        },
+    })
+}

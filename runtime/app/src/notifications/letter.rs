@@ -1,0 +1,104 @@
+//! A mail about notifications: one, or several that were collected; how it looks, and how to get no more of them.
+
+use super::{Notifications, dispatch::Letter};
+use delivery::mail::Mail;
+use kernel::{Error, Result};
+use minijinja::{Environment, UndefinedBehavior, context};
+use std::sync::LazyLock;
+
+/// What stands around the texts of `spec/messages`, in each of its languages.
+struct Layout {
+    language: &'static str,
+    /// Of several in one mail; `{}` is how many.
+    subject: &'static str,
+    open: &'static str,
+    stop: &'static str,
+}
+
+const LAYOUTS: &[Layout] = &[
+    Layout {
+        language: "en",
+        subject: "{} news from CulturePass",
+        open: "Open CulturePass",
+        stop: "No more mail like this",
+    },
+    Layout {
+        language: "de",
+        subject: "{} Neuigkeiten von CulturePass",
+        open: "CulturePass öffnen",
+        stop: "Keine solchen Mails mehr",
+    },
+];
+
+static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    for (name, source) in [
+        ("letter.txt", include_str!("letter.txt")),
+        ("letter.html", include_str!("letter.html")),
+    ] {
+        environment
+            .add_template(name, source)
+            .expect("a template can be read: a test tries each");
+    }
+    environment
+});
+
+impl Notifications {
+    /// The same for the same letter, so that a service can tell that it is sent again.
+    pub(super) fn mail_of(&self, letter: &Letter) -> Result<Mail> {
+        let stop = match letter.required {
+            true => None,
+            false => Some(self.unsubscribing.url(letter.member, &letter.ty)?),
+        };
+        let language = letter.locale.split('-').next().unwrap_or_default();
+        let known = LAYOUTS.iter().find(|layout| layout.language == language);
+        let layout = known.unwrap_or(&LAYOUTS[0]);
+        let subject = match letter.items.as_slice() {
+            [(title, _)] => title.clone(),
+            items => layout.subject.replace("{}", &items.len().to_string()),
+        };
+        let items: Vec<_> = letter
+            .items
+            .iter()
+            .map(|(title, text)| context! { title, text })
+            .collect();
+        let values = context! {
+            items,
+            subject => subject.as_str(),
+            language => layout.language,
+            open => layout.open,
+            link => self.link.as_str(),
+            stop => layout.stop,
+            stop_link => stop.as_ref().map(|url| url.as_str()),
+        };
+        let fill = |name: &str| {
+            let template = TEMPLATES.get_template(name).map_err(Error::internal)?;
+            template.render(&values).map_err(Error::internal)
+        };
+        Ok(Mail {
+            id: letter.delivery,
+            to: letter.to.clone(),
+            text: fill("letter.txt")?,
+            html: Some(fill("letter.html")?),
+            subject,
+            unsubscribe: stop,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// NO7: who adds a language to the messages adds it here.
+    #[test]
+    fn no7_every_language_of_the_messages_has_a_layout() {
+        for message in generated::messages::MESSAGES {
+            for wording in message.wordings {
+                let language = wording.locale.split('-').next().unwrap();
+                assert!(LAYOUTS.iter().any(|l| l.language == language), "{language}");
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! A day before an event its guests are reminded, each once for every time that it was set to.
+//!
+//! Nothing is planned ahead: every minute a look at the events whose time has come and whose guests have not been told, which
+//! `event_schedules` remembers by revision. So nothing has to be taken back when an event is moved, missed looks are made up
+//! for, and of many who look at once only one tells ([`tell`] besides tells nobody twice under one key).
+
+use super::{
+    Notifications,
+    settings::Reminder,
+    tell::{self, Told},
+};
+use crate::module::Module;
+use chrono::{DateTime, Utc};
+use kernel::{Cx, Result};
+use serde_json::Value;
+use sqlx::{Row, types::Json};
+use uuid::Uuid;
+
+/// Events of one look, each in a transaction of its own. The next look is soon.
+const EVENTS_AT_ONCE: i32 = 200;
+
+impl Notifications {
+    /// Tells the guests of every event whose time has come. How many were told.
+    pub async fn remind(&self) -> Result<i64> {
+        let least = self.least();
+        let wall = self.settings.notifications_reminder == Reminder::WallClock;
+        let due = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
+            Box::pin(async move {
+                let due: Vec<Uuid> = sqlx::query_scalar(
+                    "select e.id from app.events e left join app.event_schedules s on s.event_id = e.id
+                     where e.starts_at > now() + make_interval(mins => $1) and e.starts_at < now() + interval '26 hours'
+                       and e.state = 'published' and e.status = 'active'
+                       and coalesce(s.reminded_revision, 0) < coalesce(s.revision, 1)
+                       and app.reminder_due(e.starts_at, e.timezone, $2) <= now()
+                     order by e.starts_at, e.id limit $3",
+                )
+                .bind(least)
+                .bind(wall)
+                .bind(EVENTS_AT_ONCE)
+                .fetch_all(cx.conn())
+                .await?;
+                Ok(due)
+            })
+        });
+        let mut told = 0;
+        for event in due.await? {
+            told += self.remind_of(event).await?;
+        }
+        Ok(told)
+    }
+
+    async fn remind_of(&self, event: Uuid) -> Result<i64> {
+        let (least, window) = (self.least(), self.settings.notifications_digest_minutes);
+        self.db
+            .run(Self::NAME, None, Uuid::now_v7(), move |cx| {
+                Box::pin(async move {
+                    // Whoever looks at the same event, or moves it, waits here.
+                    let revision: Option<i32> = sqlx::query_scalar(
+                        "insert into app.event_schedules as s (event_id, reminded_revision) values ($1, 1)
+                         on conflict (event_id) do update set reminded_revision = s.revision where s.reminded_revision < s.revision
+                         returning s.revision",
+                    )
+                    .bind(event)
+                    .fetch_optional(cx.conn())
+                    .await?;
+                    let Some(revision) = revision else {
+                        return Ok(0);
+                    };
+                    match reminder(cx, event, revision, least, None).await? {
+                        Some(told) => tell::tell(cx, window, told).await,
+                        None => Ok(0),
+                    }
+                })
+            })
+            .await
+    }
+
+    /// Who gets a ticket after the others were reminded, where the settings say so.
+    pub(super) async fn late_buyers(
+        &self,
+        cx: &mut Cx,
+        tickets: LateTickets,
+    ) -> Result<Option<Told>> {
+        if !self.settings.notifications_remind_late_buyers {
+            return Ok(None);
+        }
+        let row = sqlx::query(
+            "select t.event_id, t.holder_id, s.revision from app.tickets t join app.event_schedules s on s.event_id = t.event_id
+             where (t.order_id = $1 or t.id = $1) and t.state = 'valid' and s.reminded_revision = s.revision limit 1",
+        )
+        .bind(tickets.0)
+        .fetch_optional(cx.conn())
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let holder = row.try_get("holder_id")?;
+        reminder(
+            cx,
+            row.try_get("event_id")?,
+            row.try_get("revision")?,
+            self.least(),
+            Some(holder),
+        )
+        .await
+    }
+
+    fn least(&self) -> i32 {
+        i32::try_from(self.settings.notifications_reminder_least_minutes).unwrap_or(i32::MAX)
+    }
+}
+
+/// Tickets of an order, or one that was handed on.
+pub(super) struct LateTickets(pub Uuid);
+
+/// As `app.reminder_holds` compares it when the message leaves.
+async fn reminder(
+    cx: &mut Cx,
+    event: Uuid,
+    revision: i32,
+    least: i32,
+    only: Option<Uuid>,
+) -> Result<Option<Told>> {
+    let row = sqlx::query(
+        "select jsonb_build_object('event', e.title, 'starts', jsonb_build_object('at', e.starts_at, 'zone', e.timezone),
+             'place', coalesce(v.name || ', ' || v.address, c.name)) as values,
+           jsonb_build_object('event', e.id) as data, e.starts_at,
+           array(select distinct t.holder_id from app.tickets t
+             where t.event_id = e.id and t.state = 'valid' and ($3::uuid is null or t.holder_id = $3)) as members
+         from app.events e join app.cities c on c.id = e.city_id left join app.venues v on v.id = e.venue_id
+         where e.id = $1 and e.state = 'published' and e.status = 'active' and e.starts_at > now() + make_interval(mins => $2)",
+    )
+    .bind(event)
+    .bind(least)
+    .bind(only)
+    .fetch_optional(cx.conn())
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let Json(values): Json<Value> = row.try_get("values")?;
+    let Json(data): Json<Value> = row.try_get("data")?;
+    let starts_at: DateTime<Utc> = row.try_get("starts_at")?;
+    Ok(Some(Told {
+        message: "event_soon",
+        key: format!("event_soon:{event}:{revision}"),
+        values,
+        data,
+        event: Some(event),
+        expires_at: Some(starts_at),
+        members: row.try_get("members")?,
+    }))
+}

@@ -1,0 +1,150 @@
+//! What members do with their notifications: count, read.
+
+use super::{Notifications, unsubscribe};
+use crate::module::{Module, id};
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::StatusCode,
+    routing::{get, post},
+};
+use generated::notification::NOTIFICATION;
+use kernel::{Error, Member, Result};
+use serde::Serialize;
+use utoipa::{OpenApi, ToSchema, openapi};
+use uuid::Uuid;
+
+pub(super) fn router(notifications: Notifications) -> Router {
+    Router::new()
+        .route("/notifications/unread", get(unread))
+        .route("/notifications/read-all", post(read_all))
+        .route("/notifications/{id}/read", post(read))
+        .route("/notifications/{id}/unread", post(unread_again))
+        .route(
+            "/notifications/unsubscribe",
+            get(unsubscribe::show).post(unsubscribe::stop),
+        )
+        .with_state(notifications)
+}
+
+pub(super) fn document() -> openapi::OpenApi {
+    Document::openapi()
+}
+
+#[derive(OpenApi)]
+#[openapi(paths(
+    unread,
+    read_all,
+    read,
+    unread_again,
+    unsubscribe::show,
+    unsubscribe::stop
+))]
+struct Document;
+
+/// How many notifications the caller has not read.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"unread": 3}))]
+struct UnreadNotifications {
+    unread: i64,
+}
+
+/// How many notifications were read now.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"read": 3}))]
+struct ReadNotifications {
+    read: u64,
+}
+
+/// Count unread notifications
+#[utoipa::path(get, path = "/notifications/unread", operation_id = "countUnreadNotifications", tag = "Notifications",
+    security(("bearer" = [])),
+    responses((status = 200, description = "How many the caller has not read", body = UnreadNotifications)))]
+async fn unread(
+    State(notifications): State<Notifications>,
+    caller: Member,
+) -> Result<Json<UnreadNotifications>> {
+    let (me, request) = (caller.id(), caller.request_id);
+    let count = notifications.db.run(Notifications::NAME, Some(&caller), request, move |cx| {
+        Box::pin(async move {
+            let count = sqlx::query_scalar("select count(*) from app.notifications where user_id = $1 and not is_read and in_app");
+            Ok(count.bind(me).fetch_one(cx.conn()).await?)
+        })
+    });
+    Ok(Json(UnreadNotifications {
+        unread: count.await?,
+    }))
+}
+
+/// Read all notifications
+///
+/// Those that are there now; what comes meanwhile stays unread.
+#[utoipa::path(post, path = "/notifications/read-all", operation_id = "readAllNotifications", tag = "Notifications",
+    security(("bearer" = [])),
+    responses((status = 200, description = "How many were unread", body = ReadNotifications)))]
+async fn read_all(
+    State(notifications): State<Notifications>,
+    caller: Member,
+) -> Result<Json<ReadNotifications>> {
+    let (me, request) = (caller.id(), caller.request_id);
+    let read = notifications.db.run(Notifications::NAME, Some(&caller), request, move |cx| {
+        Box::pin(async move {
+            let read = sqlx::query("update app.notifications set is_read = true, read_at = now() where user_id = $1 and not is_read");
+            Ok(read.bind(me).execute(cx.conn()).await?.rows_affected())
+        })
+    });
+    Ok(Json(ReadNotifications { read: read.await? }))
+}
+
+/// Mark a notification as read
+#[utoipa::path(post, path = "/notifications/{id}/read", operation_id = "readNotification", tag = "Notifications",
+    security(("bearer" = [])), params(("id" = Uuid, Path, description = "Of the notification")),
+    responses(
+        (status = 204, description = "It is read; if it was before, nothing changes"),
+        (status = 404, description = "The caller has no such notification")))]
+async fn read(
+    State(notifications): State<Notifications>,
+    caller: Member,
+    Path(path): Path<String>,
+) -> Result<StatusCode> {
+    notifications.mark(&caller, id(&path)?, true).await
+}
+
+/// Mark a notification as unread
+#[utoipa::path(post, path = "/notifications/{id}/unread", operation_id = "unreadNotification", tag = "Notifications",
+    security(("bearer" = [])), params(("id" = Uuid, Path, description = "Of the notification")),
+    responses(
+        (status = 204, description = "It is unread again"),
+        (status = 404, description = "The caller has no such notification")))]
+async fn unread_again(
+    State(notifications): State<Notifications>,
+    caller: Member,
+    Path(path): Path<String>,
+) -> Result<StatusCode> {
+    notifications.mark(&caller, id(&path)?, false).await
+}
+
+impl Notifications {
+    async fn mark(&self, caller: &Member, notification: Uuid, is_read: bool) -> Result<StatusCode> {
+        let request = caller.request_id;
+        let marked = self.db.run(Self::NAME, Some(caller), request, move |cx| {
+            Box::pin(async move {
+                cx.require(&NOTIFICATION, "read", notification).await?;
+                // The time of the first reading stays.
+                sqlx::query(
+                    "update app.notifications set is_read = $2, read_at = case when $2 then now() end
+                     where id = $1 and is_read is distinct from $2",
+                )
+                .bind(notification)
+                .bind(is_read)
+                .execute(cx.conn())
+                .await?;
+                Ok(())
+            })
+        });
+        marked
+            .await
+            .map(|()| StatusCode::NO_CONTENT)
+            .map_err(Error::from)
+    }
+}

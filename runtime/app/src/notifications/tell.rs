@@ -1,0 +1,141 @@
+//! A message to members → a notification each, and deliveries on the channels that they want it on, in the caller's
+//! transaction. Nothing leaves here: that is [`super::dispatch`].
+
+use super::{
+    dispatch,
+    texts::{self, Text},
+};
+use chrono::{DateTime, Utc};
+use kernel::{
+    Cx, Error, Result,
+    jobs::NewJob,
+    messages::{Channel, Message, Type},
+};
+use serde_json::{Value, json};
+use sqlx::{Row, types::Json};
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// Members that one statement tells.
+const AT_ONCE: usize = 10_000;
+
+/// What is to be told, and to whom.
+pub struct Told {
+    pub message: &'static str,
+    /// Members with the same key are told once.
+    pub key: String,
+    pub values: Value,
+    /// Ids for the app, which opens the right page with them.
+    pub data: Value,
+    pub event: Option<Uuid>,
+    /// Nobody is helped by it after that.
+    pub expires_at: Option<DateTime<Utc>>,
+    pub members: Vec<Uuid>,
+}
+
+/// How many had not been told under this key before.
+pub async fn tell(cx: &mut Cx, digest_minutes: u32, mut told: Told) -> Result<i64> {
+    let message = texts::message(told.message)?;
+    let ty = kind(message)?;
+    told.members.sort_unstable();
+    told.members.dedup();
+    told.data["message"] = json!(message.name);
+    let mut all = 0;
+    for members in told.members.chunks(AT_ONCE) {
+        let readers = readers(cx, message, &told.values, members).await?;
+        all += insert(cx, ty, digest_minutes, &told, readers).await?;
+    }
+    if all > 0 {
+        for job in [dispatch::PUSH, dispatch::MAIL] {
+            NewJob::new(job, json!({}))?
+                .unless_waiting(job)
+                .put(cx)
+                .await?;
+        }
+    }
+    Ok(all)
+}
+
+fn kind(message: &Message) -> Result<&'static Type> {
+    let mut types = generated::messages::TYPES.iter();
+    let found = types.find(|ty| ty.name == message.ty);
+    found.ok_or_else(|| Error::internal("a message without its type"))
+}
+
+/// Members, and what each of them reads: one text for all who have language and clocks in common.
+#[derive(Default)]
+struct Readers {
+    members: Vec<Uuid>,
+    /// From 1, as PostgreSQL counts.
+    texts: Vec<i32>,
+    titles: Vec<String>,
+    messages: Vec<String>,
+}
+
+async fn readers(
+    cx: &mut Cx,
+    message: &Message,
+    values: &Value,
+    members: &[Uuid],
+) -> Result<Readers> {
+    let rows = sqlx::query(
+        "select id, locale, timezone from app.users where id = any($1) and status = 'active' order by id",
+    )
+    .bind(members)
+    .fetch_all(cx.conn())
+    .await?;
+    let mut readers = Readers::default();
+    let mut known: HashMap<(String, String), i32> = HashMap::new();
+    for row in rows {
+        let locale: String = row.try_get("locale")?;
+        let zone = match texts::tells_time(message) {
+            true => row.try_get("timezone")?,
+            false => String::new(),
+        };
+        let text = match known.get(&(locale.clone(), zone.clone())) {
+            Some(text) => *text,
+            None => {
+                let Text { title, message } = texts::write(message, values, &locale, &zone)?;
+                readers.titles.push(title);
+                readers.messages.push(message);
+                let text = i32::try_from(readers.titles.len()).map_err(Error::internal)?;
+                known.insert((locale, zone), text);
+                text
+            }
+        };
+        readers.members.push(row.try_get("id")?);
+        readers.texts.push(text);
+    }
+    Ok(readers)
+}
+
+async fn insert(
+    cx: &mut Cx,
+    ty: &Type,
+    digest_minutes: u32,
+    told: &Told,
+    readers: Readers,
+) -> Result<i64> {
+    let names = |channels: &[Channel]| -> Vec<&str> { channels.iter().map(|c| c.name()).collect() };
+    let window = i32::try_from(digest_minutes).map_err(Error::internal)?;
+    let digest = (ty.digest && window > 0).then_some(window);
+    let count = sqlx::query_scalar(
+        "select app.notify($1, $2, $3, $4, make_interval(mins => $5), $6, $7, $8, $9, $10, $11, $12, $13)",
+    )
+    .bind(ty.name)
+    .bind(names(ty.channels))
+    .bind(names(ty.always))
+    .bind(ty.urgent)
+    .bind(digest)
+    .bind(&told.key)
+    .bind(Json(&told.data))
+    .bind(told.event)
+    .bind(told.expires_at)
+    .bind(readers.members)
+    .bind(readers.texts)
+    .bind(readers.titles)
+    .bind(readers.messages)
+    .fetch_one(cx.conn())
+    .await?;
+    Ok(count)
+}

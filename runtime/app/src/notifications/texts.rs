@@ -1,0 +1,222 @@
+//! A message and its values → what one member reads: in their language, times by the clocks of the place and by theirs.
+//!
+//! Knows no table. Values are JSON as the causes make them; a value that is missing or of another type is a mistake of the
+//! program, and no half sentence.
+
+use chrono::{DateTime, Locale, Offset, TimeZone, Utc};
+use chrono_tz::Tz;
+use kernel::{
+    Error, Result,
+    messages::{Message, Piece, ValueType},
+};
+use serde_json::Value;
+
+/// What the tables hold.
+const TITLE_CHARS: usize = 200;
+const MESSAGE_CHARS: usize = 4000;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text {
+    pub title: String,
+    pub message: String,
+}
+
+/// The message of this name. Names are written in this module alone, so an unknown one is a mistake of the program.
+pub fn message(name: &str) -> Result<&'static Message> {
+    let mut all = generated::messages::MESSAGES.iter();
+    let found = all.find(|message| message.name == name);
+    found.ok_or_else(|| Error::internal(format!("there is no message `{name}`")))
+}
+
+/// `zone` is the member's.
+pub fn write(message: &Message, values: &Value, locale: &str, zone: &str) -> Result<Text> {
+    let wording = message.wording(locale);
+    let reader = Reader {
+        locale: clocks(wording.locale),
+        zone: zone.parse().unwrap_or(Tz::UTC),
+    };
+    let said = |pieces: &[Piece]| -> Result<String> {
+        let mut text = String::new();
+        for piece in pieces {
+            match piece {
+                Piece::Text(part) => text += part,
+                Piece::Value(name) => text += &reader.value(message, name, &values[name])?,
+            }
+        }
+        Ok(text)
+    };
+    Ok(Text {
+        title: at_most(said(wording.title)?, TITLE_CHARS),
+        message: at_most(said(wording.text)?, MESSAGE_CHARS),
+    })
+}
+
+/// Whether what members read depends on where they are.
+pub fn tells_time(message: &Message) -> bool {
+    message.values.iter().any(|(_, ty)| *ty == ValueType::Time)
+}
+
+struct Reader {
+    locale: Locale,
+    zone: Tz,
+}
+
+impl Reader {
+    fn value(&self, message: &Message, name: &str, value: &Value) -> Result<String> {
+        let ty = message.values.iter().find(|(known, _)| *known == name);
+        let written = match ty.map(|(_, ty)| ty) {
+            Some(ValueType::Text) => value.as_str().map(str::to_owned),
+            Some(ValueType::Number) => value.as_i64().map(|number| number.to_string()),
+            Some(ValueType::Money) => money(value),
+            Some(ValueType::Time) => self.time(value),
+            None => None,
+        };
+        let wrong = || {
+            format!(
+                "`{name}` of the message `{}` is not what the spec says",
+                message.name
+            )
+        };
+        written.ok_or_else(|| Error::internal(wrong()))
+    }
+
+    /// `Sat 28 Nov 2026, 19:30 (Europe/Zurich)`, and how late that is for the reader where their clocks differ.
+    fn time(&self, value: &Value) -> Option<String> {
+        let at: DateTime<Utc> = value["at"].as_str()?.parse().ok()?;
+        let place: Tz = value["zone"].as_str()?.parse().ok()?;
+        let there = self.clock(at, place);
+        let offset = |zone: Tz| zone.offset_from_utc_datetime(&at.naive_utc()).fix();
+        Some(match offset(place) == offset(self.zone) {
+            true => there,
+            false => format!("{there} = {}", self.clock(at, self.zone)),
+        })
+    }
+
+    fn clock(&self, at: DateTime<Utc>, zone: Tz) -> String {
+        let local = at.with_timezone(&zone);
+        let date = local.format_localized("%a %-d %b %Y, %H:%M", self.locale);
+        format!("{date} ({})", zone.name())
+    }
+}
+
+/// `CHF 25.00`
+fn money(value: &Value) -> Option<String> {
+    let cents = value["cents"].as_i64()?;
+    let currency = money::Currency::parse(value["currency"].as_str()?).ok()?;
+    let (digits, sign) = (
+        usize::from(currency.exponent()),
+        if cents < 0 { "-" } else { "" },
+    );
+    let cents = format!("{:0>width$}", cents.unsigned_abs(), width = digits + 1);
+    let (whole, part) = cents.split_at(cents.len() - digits);
+    let point = if digits > 0 { "." } else { "" };
+    Some(format!("{} {sign}{whole}{point}{part}", currency.code()))
+}
+
+/// How days and months are called.
+fn clocks(locale: &str) -> Locale {
+    match locale.split('-').next() {
+        Some("de") => Locale::de_DE,
+        _ => Locale::en_GB,
+    }
+}
+
+fn at_most(text: String, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text,
+        Some(_) => text.chars().take(most - 1).chain(['…']).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn starts(at: &str, zone: &str) -> Value {
+        json!({"event": "Grüezi", "starts": {"at": at, "zone": zone}})
+    }
+
+    fn read(values: &Value, locale: &str, zone: &str) -> String {
+        let moved = message("event_moved").unwrap();
+        write(moved, values, locale, zone).unwrap().message
+    }
+
+    /// RM7: by the clocks of the event, with their name, and by those of the reader where they show something else.
+    #[test]
+    fn rm7_times_are_told_by_the_clocks_of_the_event_and_of_the_reader() {
+        let zurich = starts("2026-11-28T18:30:00Z", "Europe/Zurich");
+        assert_eq!(
+            read(&zurich, "en", "Europe/Zurich"),
+            "Grüezi now begins Sat 28 Nov 2026, 19:30 (Europe/Zurich)."
+        );
+        // Another name for the same clocks is not worth a second time.
+        assert!(!read(&zurich, "en", "Europe/Berlin").contains('='));
+        assert_eq!(
+            read(&zurich, "de-CH", "America/New_York"),
+            "Grüezi beginnt jetzt Sa 28 Nov 2026, 19:30 (Europe/Zurich) = Sa 28 Nov 2026, 13:30 (America/New_York)."
+        );
+        // The same instant before and after clocks change, in both halves of the world, and where they never do.
+        for (at, zone, expected) in [
+            ("2026-10-03T15:30:00Z", "Australia/Sydney", "01:30"),
+            ("2026-10-03T16:30:00Z", "Australia/Sydney", "03:30"),
+            ("2026-03-29T00:30:00Z", "Europe/London", "00:30"),
+            ("2026-03-29T01:30:00Z", "Europe/London", "02:30"),
+            ("2026-11-01T05:30:00Z", "America/New_York", "01:30"),
+            ("2026-11-01T06:30:00Z", "America/New_York", "01:30"),
+            ("2026-03-29T01:30:00Z", "Asia/Kolkata", "07:00"),
+        ] {
+            let said = read(&starts(at, zone), "en", zone);
+            assert!(said.contains(&format!("{expected} ({zone})")), "{said}");
+        }
+    }
+
+    #[test]
+    fn money_has_as_many_digits_as_its_currency() {
+        let said =
+            |cents: i64, currency: &str| money(&json!({"cents": cents, "currency": currency}));
+        assert_eq!(said(2500, "CHF").unwrap(), "CHF 25.00");
+        assert_eq!(said(5, "CHF").unwrap(), "CHF 0.05");
+        assert_eq!(said(2500, "JPY").unwrap(), "JPY 2500");
+        assert_eq!(said(-1, "KWD").unwrap(), "KWD -0.001");
+        assert_eq!(said(1, "nope"), None);
+    }
+
+    /// NO7: better no message than half a one.
+    #[test]
+    fn no7_what_is_missing_is_an_error_and_no_hole_in_the_text() {
+        for message in generated::messages::MESSAGES {
+            let failed = write(message, &json!({}), "en", "UTC").is_err();
+            assert_eq!(failed, !message.values.is_empty(), "{}", message.name);
+        }
+        let moved = message("event_moved").unwrap();
+        let wrong = json!({"event": "x", "starts": "2026-11-28T18:30:00Z"});
+        assert!(write(moved, &wrong, "en", "UTC").is_err());
+        let long = json!({"event": "ü".repeat(5000), "starts": {"at": "2026-11-28T18:30:00Z", "zone": "UTC"}});
+        let text = write(moved, &long, "en", "UTC").unwrap();
+        assert_eq!(text.title.chars().count(), TITLE_CHARS);
+        assert_eq!(text.message.chars().count(), MESSAGE_CHARS);
+    }
+
+    /// NO7: `de-CH` → `de`, `pt-BR` → `en`.
+    #[test]
+    fn no7_languages_fall_back_to_the_nearest_there_is() {
+        for message in generated::messages::MESSAGES {
+            for (locale, found) in [
+                ("en", "en"),
+                ("en-AU", "en"),
+                ("de-CH", "de"),
+                ("DE", "de"),
+                ("pt-BR", "en"),
+                ("", "en"),
+            ] {
+                assert_eq!(
+                    message.wording(locale).locale,
+                    found,
+                    "{} {locale}",
+                    message.name
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! One click to get no more mail of a type (RFC 8058): a link in the mail that needs no session and never ends.
+//!
+//! The token in it names the member and the type, and is signed. A POST turns the mail off, however often; a GET shows a page
+//! with a button and changes nothing, because mail programs and scanners open links by themselves.
+
+use super::Notifications;
+use crate::module::Module;
+use axum::{
+    extract::{Query, State},
+    http::{HeaderValue, StatusCode, header},
+    response::{Html, IntoResponse, Response},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use kernel::{Error, Result, Visitor, http::ConfigError, messages::Channel};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use sha2::Sha256;
+use std::sync::Arc;
+use url::Url;
+use uuid::Uuid;
+
+/// Of the signature, so much stands in the link.
+const SIGNATURE_BYTES: usize = 16;
+
+#[derive(Clone)]
+pub(super) struct Unsubscribing(Arc<Inner>);
+
+struct Inner {
+    key: SecretString,
+    page: Url,
+}
+
+impl Unsubscribing {
+    pub(super) fn new(key: SecretString, public_url: &Url) -> Result<Self, ConfigError> {
+        let text = format!(
+            "{}/notifications/unsubscribe",
+            public_url.as_str().trim_end_matches('/')
+        );
+        let page = text.parse().map_err(|error: url::ParseError| ConfigError {
+            setting: "PUBLIC_URL",
+            reason: error.to_string(),
+        })?;
+        Ok(Self(Arc::new(Inner { key, page })))
+    }
+
+    pub(super) fn url(&self, member: Uuid, ty: &str) -> Result<Url> {
+        let mut bytes = member.as_bytes().to_vec();
+        bytes.extend(ty.as_bytes());
+        let signature = self.mac(&bytes).finalize().into_bytes();
+        bytes.extend(&signature[..SIGNATURE_BYTES]);
+        let mut url = self.0.page.clone();
+        url.query_pairs_mut()
+            .append_pair("token", &URL_SAFE_NO_PAD.encode(bytes));
+        Ok(url)
+    }
+
+    /// Whose, and which type; `None`: nobody here made this token.
+    fn read(&self, token: &str) -> Option<(Uuid, String)> {
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let (said, signature) =
+            bytes.split_at_checked(bytes.len().checked_sub(SIGNATURE_BYTES)?)?;
+        self.mac(said).verify_truncated_left(signature).ok()?;
+        let (member, ty) = said.split_at_checked(16)?;
+        Some((
+            Uuid::from_slice(member).ok()?,
+            String::from_utf8(ty.to_vec()).ok()?,
+        ))
+    }
+
+    fn mac(&self, bytes: &[u8]) -> Hmac<Sha256> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.key.expose_secret().as_bytes())
+            .expect("any length will do");
+        mac.update(bytes);
+        mac
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Link {
+    token: String,
+}
+
+/// See what a link in a mail turns off
+#[utoipa::path(get, path = "/notifications/unsubscribe", operation_id = "showUnsubscribing", tag = "Notifications", security(()),
+    params(("token" = String, Query, description = "As in the link")),
+    responses(
+        (status = 200, description = "A page with a button; nothing is changed", content_type = "text/html", body = String),
+        (status = 404, description = "Nobody here made this token")))]
+pub(super) async fn show(
+    State(notifications): State<Notifications>,
+    _: Visitor,
+    Query(link): Query<Link>,
+) -> Result<Response> {
+    let (_, ty) = notifications
+        .unsubscribing
+        .read(&link.token)
+        .ok_or_else(Error::not_found)?;
+    Ok(page(&format!(
+        "<p>No more mail of this kind: {}</p><form method=\"post\"><button>Unsubscribe</button></form>",
+        ty.replace('_', " ")
+    )))
+}
+
+/// Get no more mail of a type
+///
+/// For mail programs (RFC 8058): no session, no confirmation, and the body is not read.
+#[utoipa::path(post, path = "/notifications/unsubscribe", operation_id = "unsubscribe", tag = "Notifications", security(()),
+    params(("token" = String, Query, description = "As in the link")),
+    responses(
+        (status = 200, description = "There is no more mail of this kind", content_type = "text/html", body = String),
+        (status = 404, description = "Nobody here made this token")))]
+pub(super) async fn stop(
+    State(notifications): State<Notifications>,
+    _: Visitor,
+    Query(link): Query<Link>,
+) -> Result<Response> {
+    let (member, ty) = notifications
+        .unsubscribing
+        .read(&link.token)
+        .ok_or_else(Error::not_found)?;
+    notifications.turn_off(member, ty).await?;
+    Ok(page(
+        "<p>Done. There is no more mail of this kind. Your settings bring it back.</p>",
+    ))
+}
+
+impl Notifications {
+    /// Mail of a type, for a member.
+    pub(super) async fn turn_off(&self, member: Uuid, ty: String) -> Result<()> {
+        let ty = Arc::new(ty);
+        self.db
+            .run(Self::NAME, None, Uuid::now_v7(), move |cx| {
+                let ty = ty.clone();
+                Box::pin(async move {
+                    let changed = sqlx::query(
+                        "update app.notification_preferences set enabled = false
+                         where user_id = $1 and channel = $2 and type = $3 and status = 'active'",
+                    )
+                    .bind(member)
+                    .bind(Channel::Email.name())
+                    .bind(&*ty)
+                    .execute(cx.conn())
+                    .await?;
+                    if changed.rows_affected() == 0 {
+                        // Of two clicks at once one makes it. Nothing is made for an account that is gone.
+                        sqlx::query(
+                            "insert into app.notification_preferences (user_id, channel, type, enabled)
+                             select u.id, $2, $3, false from app.users u where u.id = $1 and u.status = 'active'
+                             on conflict do nothing",
+                        )
+                        .bind(member)
+                        .bind(Channel::Email.name())
+                        .bind(&*ty)
+                        .execute(cx.conn())
+                        .await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await
+    }
+}
+
+/// Nothing in it is from outside.
+fn page(body: &str) -> Response {
+    let html = format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>CulturePass</title><body>{body}</body></html>"
+    );
+    let policy =
+        HeaderValue::from_static("default-src 'none'; form-action 'self'; frame-ancestors 'none'");
+    let headers = [
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        // The token is in the address.
+        (
+            header::REFERRER_POLICY,
+            HeaderValue::from_static("no-referrer"),
+        ),
+    ];
+    (StatusCode::OK, headers, Html(html)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no4_a_token_is_good_for_one_member_and_one_type() {
+        let url = "https://api.test".parse().unwrap();
+        let ours = Unsubscribing::new("key".to_owned().into(), &url).unwrap();
+        let others = Unsubscribing::new("other".to_owned().into(), &url).unwrap();
+        let member = Uuid::now_v7();
+        let token = |from: &Unsubscribing| {
+            let url = from.url(member, "new_event").unwrap();
+            url.query_pairs().next().unwrap().1.into_owned()
+        };
+        assert_eq!(
+            ours.read(&token(&ours)),
+            Some((member, "new_event".to_owned()))
+        );
+        assert_eq!(ours.read(&token(&others)), None);
+        let bytes = URL_SAFE_NO_PAD.decode(token(&ours)).unwrap();
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            assert_eq!(ours.read(&URL_SAFE_NO_PAD.encode(changed)), None, "{at}");
+        }
+        for none in ["", "=", "AAAA", "a b"] {
+            assert_eq!(ours.read(none), None);
+        }
+    }
+}

@@ -1,0 +1,269 @@
+-- What the module `notifications` keeps in the database: who gets what on which channel, which deliveries are due, and that
+-- an event with another time is not announced with the old one.
+
+-- What a member chose for a type on a channel; no row, or null: nothing. Of several choices the one that names the channel
+-- counts, then the one that names the type. Quiet hours come from the first of them that has any.
+create function app.chosen(p_user uuid, p_type text, p_channel text, out enabled boolean, out quiet_hours jsonb) returns record
+  language sql stable set search_path = '' as $$
+  select (array_agg(p.enabled order by p.channel = 'all', p.type = 'all'))[1],
+         (array_agg(p.quiet_hours order by p.channel = 'all', p.type = 'all') filter (where p.quiet_hours is not null))[1]
+  from app.notification_preferences p
+  where p.user_id = p_user and p.status = 'active' and p.channel in (p_channel, 'all') and p.type in (p_type, 'all')
+$$;
+alter function app.chosen(uuid, text, text) owner to <app>_owner;
+revoke execute on function app.chosen(uuid, text, text) from public;
+grant execute on function app.chosen(uuid, text, text) to <app>_job;
+
+-- The end of the quiet hours in which this time lies, by the clocks of a zone; null: it lies in none. Hours that begin later
+-- than they end go over midnight. An end that the clocks skip is the same while after the skip; of one that comes twice the
+-- second counts.
+create function app.quiet_until(p_at timestamptz, p_zone text, p_hours jsonb) returns timestamptz
+  language plpgsql stable set search_path = '' as $$
+declare
+  v_local timestamp := p_at at time zone p_zone;
+  v_starts time := (p_hours ->> 'starts')::time;
+  v_ends time := (p_hours ->> 'ends')::time;
+  v_date date := v_local::date;
+begin
+  if v_starts is null or v_starts = v_ends then
+    return null;
+  elsif v_starts < v_ends then
+    if v_local::time < v_starts or v_local::time >= v_ends then
+      return null;
+    end if;
+  elsif v_local::time >= v_starts then
+    v_date := v_date + 1;
+  elsif v_local::time >= v_ends then
+    return null;
+  end if;
+  return greatest((v_date + v_ends) at time zone p_zone, p_at);
+end
+$$;
+alter function app.quiet_until(timestamptz, text, jsonb) owner to <app>_owner;
+revoke execute on function app.quiet_until(timestamptz, text, jsonb) from public;
+grant execute on function app.quiet_until(timestamptz, text, jsonb) to <app>_job;
+
+-- Tells members something: a row each, and a delivery for each way that they want it on. `p_texts` says which of the titles
+-- and messages a member gets. Who has been told under this key already is not told again. How many were told.
+create function app.notify(p_type text, p_channels text[], p_always text[], p_urgent boolean, p_digest interval, p_key text, p_data jsonb, p_event uuid, p_expires timestamptz, p_users uuid[], p_texts int[], p_titles text[], p_messages text[]) returns bigint
+  language plpgsql set search_path = '' as $$
+declare
+  v_told bigint;
+begin
+  if p_digest is not null then
+    -- Of two who tell the same member something, the second one sees the window that the first one opened.
+    perform pg_advisory_xact_lock(hashtextextended('notifications:digest', 0));
+  end if;
+  with told as (
+    insert into app.notifications (user_id, type, title, message, data, dedupe_key, event_id, in_app)
+    select u.id, p_type, p_titles[r.text], p_messages[r.text], p_data, p_key, p_event,
+           'in_app' = any(p_always) or coalesce(chosen.enabled, 'in_app' = any(p_channels))
+    from unnest(p_users, p_texts) r(id, text)
+    join app.users u on u.id = r.id and u.status = 'active'
+    left join lateral app.chosen(u.id, p_type, 'in_app') chosen on true
+    on conflict do nothing
+    returning id, user_id
+  ), ways as (
+    select t.id, t.user_id, 'email' as channel, null::uuid as device_id from told t
+    union all
+    select t.id, t.user_id, 'push', d.id from told t join app.devices d on d.user_id = t.user_id and d.status = 'active'
+  ), wanted as (
+    select w.id, w.user_id, w.channel, w.device_id, w.channel = any(p_always) as required, u.timezone, chosen.quiet_hours,
+           p_digest is not null and w.channel = 'email' as digest
+    from ways w join app.users u on u.id = w.user_id
+    left join lateral app.chosen(w.user_id, p_type, w.channel) chosen on true
+    where w.channel = any(p_always) or coalesce(chosen.enabled, w.channel = any(p_channels))
+  ), delivered as (
+    insert into app.notification_deliveries
+      (notification_id, user_id, channel, device_id, urgent, required, digest, carrier_id, expires_at, next_attempt_at)
+    select w.id, w.user_id, w.channel, w.device_id, p_urgent, w.required, w.digest, carrier.id, p_expires,
+           case when p_urgent then due.at else coalesce(app.quiet_until(due.at, w.timezone, w.quiet_hours), due.at) end
+    from wanted w
+    left join lateral (
+      select d.id from app.notification_deliveries d
+      where w.digest and d.user_id = w.user_id and d.channel = 'email' and d.state = 'pending' and d.digest and d.carrier_id is null
+        and d.attempts = 0
+      order by d.id limit 1 for update
+    ) carrier on true
+    cross join lateral (select now() + case when w.digest then p_digest else interval '0' end as at) due
+    returning notification_id
+  )
+  select count(*) into v_told from told;
+  return v_told;
+end
+$$;
+alter function app.notify(text, text[], text[], boolean, interval, text, jsonb, uuid, timestamptz, uuid[], int[], text[], text[]) owner to <app>_owner;
+revoke execute on function app.notify(text, text[], text[], boolean, interval, text, jsonb, uuid, timestamptz, uuid[], int[], text[], text[]) from public;
+grant execute on function app.notify(text, text[], text[], boolean, interval, text, jsonb, uuid, timestamptz, uuid[], int[], text[], text[]) to <app>_job;
+
+-- Whether a reminder is still true: the event takes place at the time that it was made for, and the member goes there.
+create function app.reminder_holds(p_event uuid, p_user uuid, p_key text) returns boolean
+  language sql stable set search_path = '' as $$
+  select exists (
+    select from app.events e
+    left join app.event_schedules s on s.event_id = e.id
+    where e.id = p_event and e.status = 'active' and e.state = 'published' and e.starts_at > now()
+      and p_key = 'event_soon:' || e.id || ':' || coalesce(s.revision, 1)
+      and exists (select from app.tickets t where t.event_id = e.id and t.holder_id = p_user and t.state = 'valid'))
+$$;
+alter function app.reminder_holds(uuid, uuid, text) owner to <app>_owner;
+revoke execute on function app.reminder_holds(uuid, uuid, text) from public;
+grant execute on function app.reminder_holds(uuid, uuid, text) to <app>_job;
+
+-- Why a delivery is not to be sent any more; null: it is. Asked when it is claimed, however long ago it was planned.
+create function app.delivery_obstacle(p_delivery app.notification_deliveries) returns text
+  language sql stable set search_path = '' as $$
+  select case
+    when p_delivery.expires_at <= now() then 'it came too late'
+    when u.status <> 'active' then 'the account is closed'
+    when p_delivery.channel = 'push' and d.status is distinct from 'active' then 'the device is signed out'
+    when p_delivery.channel = 'email' and n.type <> 'security'
+      and exists (select from app.mail_suppressions s where s.email = u.email) then 'mail to this address comes back'
+    when not p_delivery.required and not coalesce((app.chosen(u.id, n.type, p_delivery.channel)).enabled, true) then 'the member does not want it any more'
+    when n.type = 'event_reminder' and not app.reminder_holds(n.event_id, n.user_id, n.dedupe_key) then 'the event or the ticket is another by now'
+  end
+  from app.notifications n
+  join app.users u on u.id = n.user_id
+  left join app.devices d on d.id = p_delivery.device_id
+  where n.id = p_delivery.notification_id
+$$;
+alter function app.delivery_obstacle(app.notification_deliveries) owner to <app>_owner;
+revoke execute on function app.delivery_obstacle(app.notification_deliveries) from public;
+grant execute on function app.delivery_obstacle(app.notification_deliveries) to <app>_job;
+
+-- Takes deliveries that are due, for whoever sends them now; those whose sender is believed dead are due again. What is not to
+-- be sent any more is dropped, what falls into quiet hours waits. Two who claim at once get different ones.
+create function app.claim_deliveries(p_channel text, p_most int, p_lease interval) returns setof uuid
+  language plpgsql set search_path = '' as $$
+declare
+  v_due uuid[];
+begin
+  if exists (select from app.delivery_pauses p where p.channel = p_channel and p.until > now()) then
+    return;
+  end if;
+  v_due := array(
+    select d.id from app.notification_deliveries d
+    where d.channel = p_channel and d.carrier_id is null
+      and (d.state = 'pending' and d.next_attempt_at <= now() or d.state = 'sending' and d.lease_until <= now())
+    order by d.next_attempt_at limit p_most for update skip locked);
+  update app.notification_deliveries d set state = 'dropped', error = o.obstacle, settled_at = now(), lease_until = null
+  from (select x.id, app.delivery_obstacle(x) as obstacle from app.notification_deliveries x
+        where x.id = any(v_due) and not exists (select from app.notification_deliveries i where i.carrier_id = x.id)) o
+  where d.id = o.id and o.obstacle is not null;
+  -- A mail that takes others along goes without those that nobody wants any more.
+  update app.notification_deliveries d set state = 'dropped', error = o.obstacle, settled_at = now()
+  from (select x.id, app.delivery_obstacle(x) as obstacle from app.notification_deliveries x
+        where x.carrier_id = any(v_due) and x.state = 'pending') o
+  where d.id = o.id and o.obstacle is not null;
+  update app.notification_deliveries d set next_attempt_at = q.until, state = 'pending', lease_until = null
+  from (select x.id, app.quiet_until(now(), u.timezone, (app.chosen(u.id, n.type, x.channel)).quiet_hours) as until
+        from app.notification_deliveries x
+        join app.notifications n on n.id = x.notification_id join app.users u on u.id = x.user_id
+        where x.id = any(v_due) and not x.urgent and x.state in ('pending', 'sending')) q
+  where d.id = q.id and q.until > now();
+  return query
+    update app.notification_deliveries d
+    set state = 'sending', attempts = d.attempts + 1, lease_until = now() + p_lease
+    where d.id = any(v_due) and d.state in ('pending', 'sending') and (d.state = 'sending' or d.next_attempt_at <= now())
+    returning d.id;
+end
+$$;
+alter function app.claim_deliveries(text, int, interval) owner to <app>_owner;
+revoke execute on function app.claim_deliveries(text, int, interval) from public;
+grant execute on function app.claim_deliveries(text, int, interval) to <app>_job;
+
+-- Another time: reminders of the old one that wait are dropped with the change, not after it. So are those of an event that
+-- does not take place.
+create function app.reschedule_event() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  if (new.starts_at, new.ends_at, new.timezone) is distinct from (old.starts_at, old.ends_at, old.timezone) then
+    insert into app.event_schedules as s (event_id, revision) values (new.id, 2)
+    on conflict (event_id) do update set revision = s.revision + 1;
+  end if;
+  update app.notification_deliveries d
+  set state = 'dropped', error = 'the event has another time, or none', settled_at = now()
+  from app.notifications n
+  where n.event_id = new.id and n.type = 'event_reminder' and d.notification_id = n.id and d.state = 'pending';
+  return null;
+end
+$$;
+alter function app.reschedule_event() owner to <app>_counter;
+revoke execute on function app.reschedule_event() from public;
+grant select, insert, update on app.event_schedules to <app>_counter;
+grant select on app.notifications, app.notification_deliveries to <app>_counter;
+grant update (state, error, settled_at) on app.notification_deliveries to <app>_counter;
+
+create trigger events_reschedule
+  after update of starts_at, ends_at, timezone, state, status on app.events
+  for each row when (
+    (new.starts_at, new.ends_at, new.timezone) is distinct from (old.starts_at, old.ends_at, old.timezone)
+    or (new.state in ('cancelled', 'draft') or new.status <> 'active') and (new.state, new.status) is distinct from (old.state, old.status))
+  execute function app.reschedule_event();
+
+-- What something is called that can be followed, reviewed, promoted or looked after.
+create function app.name_of(p_id uuid) returns text
+  language sql stable set search_path = '' as $$
+  select x.name from app.cities x where x.id = p_id
+  union all select x.name from app.organizations x where x.id = p_id
+  union all select x.name from app.communities x where x.id = p_id
+  union all select x.name from app.businesses x where x.id = p_id
+  union all select x.name from app.institutions x where x.id = p_id
+  union all select x.name from app.venues x where x.id = p_id
+  union all select x.title from app.events x where x.id = p_id
+  limit 1
+$$;
+alter function app.name_of(uuid) owner to <app>_owner;
+revoke execute on function app.name_of(uuid) from public;
+grant execute on function app.name_of(uuid) to <app>_job;
+
+-- Who looks after a city, a profile, a venue (or its owner) or an event (its host).
+create function app.admins_of(p_id uuid) returns uuid[]
+  language sql stable set search_path = '' as $$
+  select array(
+    select r.user_id from app.role_assignments r
+    where r.role <> 'platformAdmin' and r.state = 'accepted' and r.status = 'active'
+      and r.scope_id in (p_id, (select v.owner_id from app.venues v where v.id = p_id), (select e.host_id from app.events e where e.id = p_id)))
+$$;
+alter function app.admins_of(uuid) owner to <app>_owner;
+revoke execute on function app.admins_of(uuid) from public;
+grant execute on function app.admins_of(uuid) to <app>_job;
+
+-- Notifications that are older go, with their deliveries. So many at once; how many.
+create function app.purge_notifications(p_before timestamptz, p_most int) returns bigint
+  language plpgsql security definer set search_path = '' as $$
+declare
+  v_old uuid[] := array(select n.id from app.notifications n where n.created_at < p_before order by n.created_at limit p_most);
+begin
+  delete from app.notification_deliveries d
+  where d.notification_id = any(v_old)
+    or d.carrier_id in (select c.id from app.notification_deliveries c where c.notification_id = any(v_old));
+  delete from app.notifications n where n.id = any(v_old);
+  return cardinality(v_old);
+end
+$$;
+alter function app.purge_notifications(timestamptz, int) owner to <app>_counter;
+revoke execute on function app.purge_notifications(timestamptz, int) from public;
+grant execute on function app.purge_notifications(timestamptz, int) to <app>_job;
+grant delete on app.notifications, app.notification_deliveries to <app>_counter;
+
+-- Whether everybody, or every member of it, may see a host.
+create function app.is_shown(p_host uuid) returns boolean
+  language sql stable set search_path = '' as $$
+  select exists (select from app.organizations x where x.id = p_host and x.state = 'approved' and x.status = 'active')
+    or exists (select from app.businesses x where x.id = p_host and x.state = 'approved' and x.status = 'active')
+    or exists (select from app.communities x where x.id = p_host and x.status = 'active')
+    or exists (select from app.institutions x where x.id = p_host and x.status = 'active')
+$$;
+alter function app.is_shown(uuid) owner to <app>_owner;
+revoke execute on function app.is_shown(uuid) from public;
+grant execute on function app.is_shown(uuid) to <app>_job;
+
+-- When the guests of an event are reminded: 24 hours before, or when the clocks there showed the same the day before.
+create function app.reminder_due(p_starts timestamptz, p_zone text, p_wall boolean) returns timestamptz
+  language sql stable set search_path = '' as $$
+  select case when p_wall then (p_starts at time zone p_zone - interval '1 day') at time zone p_zone else p_starts - interval '24 hours' end
+$$;
+alter function app.reminder_due(timestamptz, text, boolean) owner to <app>_owner;
+revoke execute on function app.reminder_due(timestamptz, text, boolean) from public;
+grant execute on function app.reminder_due(timestamptz, text, boolean) to <app>_job;

@@ -1,0 +1,9 @@
+//! Notifications: who is told what, on which way, and when, by the number of the requirement.
+
+mod causes;
+mod choices;
+mod deliveries;
+mod lists;
+mod quiet;
+mod reminders;
+mod stage;

@@ -1,0 +1,305 @@
+//! Every type of message has its causes, each of them is told to the right people, and to nobody else.
+
+use super::stage::Guests;
+use crate::{
+    money::stage::keyed,
+    support::{Member, model, rows},
+};
+use codegen::model::Ty;
+use serde_json::json;
+use std::collections::BTreeSet;
+
+/// The list of types is said three times: in the table, in preferences, and by the messages.
+#[test]
+fn the_types_of_the_table_are_those_of_the_messages() {
+    let types: BTreeSet<&str> = generated::messages::TYPES
+        .iter()
+        .map(|ty| ty.name)
+        .collect();
+    let listed = |entity: &str| -> BTreeSet<String> {
+        let (_, entity) = model().entity(entity).expect("an entity");
+        let field = entity
+            .fields
+            .iter()
+            .find(|field| field.name == "type")
+            .expect("a type");
+        match &field.ty {
+            Ty::Enum { values, .. } => values.iter().map(|value| value.to_string()).collect(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let own = |names: BTreeSet<String>| {
+        names
+            .iter()
+            .filter(|name| *name != "all")
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        own(listed("notification")),
+        types
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect::<Vec<_>>()
+    );
+    assert_eq!(
+        listed("notification"),
+        own(listed("notification_preference")).into_iter().collect()
+    );
+}
+
+#[tokio::test]
+async fn followers_hear_of_a_new_event_and_guests_of_every_change() {
+    let guests = Guests::new().await;
+    let follower = guests.follower("fay_follows").await;
+    let private = guests.follower("fox_follows").await;
+    let stranger = guests.server.member("flo_does_not").await;
+    let guest = guests.guest("gus_goes").await;
+    let city = guests.server.city("melbourne").await;
+    let host = rows::host_of(&guests.server, guests.olga.id, city).await;
+    let event = |title: &str, visibility: &str| {
+        json!({"title": title, "starts_at": "2041-06-01T18:00:00Z", "ends_at": "2041-06-01T20:00:00Z",
+        "timezone": "Australia/Melbourne", "online_url": "https://example.org/stream", "host_type": "organization", "host_id": host, "city_id": city, "visibility": visibility})
+    };
+    for (title, visibility) in [("A new night", "public"), ("A secret night", "unlisted")] {
+        let made = guests
+            .olga
+            .client
+            .post("/events", event(title, visibility))
+            .await
+            .expect(201);
+        let publish = format!("/events/{}/publish", made.id());
+        guests.olga.client.act(&publish).await.expect(200);
+    }
+    guests.server.settled().await;
+    for member in [&follower, &private] {
+        let told = guests.told(member).await;
+        assert_eq!(
+            told,
+            [("event_published".to_owned(), "New: A new night".to_owned())]
+        );
+    }
+    assert_eq!(guests.names(&stranger).await, Vec::<String>::new());
+    // Olga did it herself, though she looks after the host.
+    assert!(
+        !guests
+            .names(&guests.olga)
+            .await
+            .contains(&"event_published".to_owned())
+    );
+    // A change that no guest cares about is not told.
+    guests
+        .change(json!({"description": "Doors open at six"}))
+        .await;
+    assert_eq!(guests.names(&guest).await, ["order_paid"]);
+    guests
+        .change(json!({"starts_at": "2041-05-01T18:15:00Z", "title": "A fuller house"}))
+        .await;
+    let told = guests.told(&guest).await;
+    assert_eq!(
+        told[1],
+        (
+            "event_moved".to_owned(),
+            "New time: A fuller house".to_owned()
+        )
+    );
+    let data = guests.count(&format!("select count(*) from app.notifications where event_id = '{0}' and data ->> 'event' = '{0}'", guests.event)).await;
+    assert_eq!(data, 2, "the receipt and the change lead to the event");
+}
+
+#[tokio::test]
+async fn people_hear_of_people() {
+    let guests = Guests::new().await;
+    let (ada, bea) = (
+        guests.server.member("ada").await,
+        guests.server.member("bea").await,
+    );
+    let city = guests.server.city("melbourne").await;
+    let host = rows::host_of(&guests.server, guests.olga.id, city).await;
+    let follow = |ty: &str, id| json!({"entity_type": ty, "entity_id": id});
+    ada.client
+        .post("/follows", follow("user", bea.id))
+        .await
+        .expect(201);
+    ada.client
+        .post("/follows", follow("organization", host))
+        .await
+        .expect(201);
+    let body = json!({"entity_type": "organization", "entity_id": host, "rating": 4, "comment": "Good sound"});
+    let review = ada.client.post("/reviews", body).await.expect(201);
+    guests.server.settled().await;
+    assert_eq!(
+        guests.told(&bea).await,
+        [("followed_you".to_owned(), "ada follows you".to_owned())]
+    );
+    let names = guests.names(&guests.olga).await;
+    assert!(
+        ["followed_profile", "reviewed"]
+            .iter()
+            .all(|name| names.contains(&(*name).to_owned())),
+        "{names:?}"
+    );
+    let path = format!("/reviews/{}", review.id());
+    let etag = guests.olga.client.get(&path).await.expect(200).etag();
+    guests
+        .olga
+        .client
+        .patch(&path, &etag, json!({"reply": "Thank you"}))
+        .await
+        .expect(200);
+    guests.server.settled().await;
+    assert_eq!(guests.names(&ada).await, ["review_answered"]);
+    // Whom nobody may see is told of to nobody.
+    let shy = guests.server.member("shy").await;
+    guests
+        .run(&format!(
+            "update app.users set is_public = false where id = '{}'",
+            shy.id
+        ))
+        .await;
+    shy.client
+        .post("/follows", follow("user", bea.id))
+        .await
+        .expect(201);
+    guests.server.settled().await;
+    assert_eq!(guests.names(&bea).await, ["followed_you"]);
+}
+
+#[tokio::test]
+async fn communities_and_roles_tell_both_sides() {
+    let guests = Guests::new().await;
+    let city = guests.server.city("melbourne").await;
+    let (head, ida, joe) = (
+        guests.server.member("head").await,
+        guests.server.member("ida").await,
+        guests.server.member("joe").await,
+    );
+    let body = json!({"name": "Night owls", "city_id": city, "join_policy": "request"});
+    let community = head
+        .client
+        .post("/communities", body)
+        .await
+        .expect(201)
+        .id();
+    let join = |who: &Member| json!({"community_id": community, "user_id": who.id});
+    let asked = ida
+        .client
+        .post("/community-members", join(&ida))
+        .await
+        .expect(201);
+    head.client
+        .post("/community-members", join(&joe))
+        .await
+        .expect(201);
+    guests.server.settled().await;
+    assert_eq!(
+        guests.told(&joe).await,
+        [(
+            "community_invited".to_owned(),
+            "An invitation to Night owls".to_owned()
+        )]
+    );
+    assert_eq!(guests.names(&head).await, ["community_asked"]);
+    head.client
+        .act(&format!("/community-members/{}/approve", asked.id()))
+        .await
+        .expect(200);
+    let role = json!({"user_id": ida.id, "role": "orgAdmin", "scope_type": "community", "scope_id": community});
+    let offered = head
+        .client
+        .post("/role-assignments", role)
+        .await
+        .expect(201);
+    guests.server.settled().await;
+    assert_eq!(
+        guests.names(&ida).await,
+        ["community_joined", "role_offered"]
+    );
+    ida.client
+        .act(&format!("/role-assignments/{}/accept", offered.id()))
+        .await
+        .expect(200);
+    guests.server.settled().await;
+    assert_eq!(
+        guests.names(&head).await,
+        ["community_asked", "role_accepted"]
+    );
+    head.client
+        .delete(&format!("/role-assignments/{}", offered.id()))
+        .await
+        .expect(204);
+    guests.server.settled().await;
+    assert_eq!(
+        guests.names(&ida).await,
+        ["community_joined", "role_offered", "role_ended"]
+    );
+}
+
+#[tokio::test]
+async fn tickets_that_change_hands_and_places_that_come_free_are_told() {
+    let guests = Guests::new().await;
+    let (from, to) = (
+        guests.guest("from_one").await,
+        guests.server.member("to_another").await,
+    );
+    let ticket = from.client.get("/me/tickets").await.expect(200).json["data"][0]["id"]
+        .as_str()
+        .expect("a ticket")
+        .to_owned();
+    let body = json!({"to_id": to.id});
+    let path = format!("/tickets/{ticket}/transfers");
+    let offered = keyed(&from, &path, body).await.expect(201);
+    guests.server.settled().await;
+    assert_eq!(guests.names(&to).await, ["ticket_offered"]);
+    keyed(
+        &to,
+        &format!("/ticket-transfers/{}/accept", offered.id()),
+        json!({}),
+    )
+    .await
+    .expect(200);
+    guests.server.settled().await;
+    assert_eq!(guests.names(&from).await, ["order_paid", "ticket_taken"]);
+}
+
+#[tokio::test]
+async fn the_account_tells_of_a_new_sign_in_and_a_new_password() {
+    use crate::support::people::{PASSWORD, sign_in, sign_up};
+    let guests = Guests::new().await;
+    sign_up(&guests.server, "sid_signs").await;
+    let first = sign_in(&guests.server.client, "sid_signs", PASSWORD)
+        .await
+        .expect(200);
+    guests.server.settled().await;
+    let told = "select count(*) from app.notifications where type = 'security'";
+    assert_eq!(
+        guests.count(told).await,
+        0,
+        "there is nobody who could be told"
+    );
+    sign_in(&guests.server.client, "sid_signs", PASSWORD)
+        .await
+        .expect(200);
+    guests.server.settled().await;
+    assert_eq!(guests.count(told).await, 0, "the same device");
+    guests
+        .run("update app.sessions set user_agent = 'another one'")
+        .await;
+    sign_in(&guests.server.client, "sid_signs", PASSWORD)
+        .await
+        .expect(200);
+    guests.server.settled().await;
+    assert_eq!(guests.count(told).await, 1);
+    let token = first.json["access_token"]
+        .as_str()
+        .expect("a token")
+        .to_owned();
+    let client = guests.server.client.with_token(token);
+    let body = json!({"current_password": PASSWORD, "new_password": "eight small elephants"});
+    client
+        .send(reqwest::Method::PUT, "/me/password", Some(body), &[])
+        .await
+        .expect(204);
+    guests.server.settled().await;
+    assert_eq!(guests.count(told).await, 2);
+}

@@ -1,0 +1,148 @@
+//! NO5: quiet hours, by the clocks of the member, through the days on which clocks change.
+
+use super::stage::Guests;
+use chrono::{DateTime, Duration, NaiveTime, TimeZone, Timelike, Utc};
+use chrono_tz::Tz;
+use serde_json::json;
+use sqlx::PgConnection;
+
+async fn until(
+    conn: &mut PgConnection,
+    at: DateTime<Utc>,
+    zone: &str,
+    starts: &str,
+    ends: &str,
+) -> Option<DateTime<Utc>> {
+    sqlx::query_scalar("select app.quiet_until($1, $2, $3)")
+        .bind(at)
+        .bind(zone)
+        .bind(json!({"starts": starts, "ends": ends}))
+        .fetch_one(conn)
+        .await
+        .expect("an answer")
+}
+
+/// Whether a clock on the wall shows a time within the quiet hours: a plain computation with another library.
+fn is_quiet(at: DateTime<Utc>, zone: Tz, starts: &str, ends: &str) -> bool {
+    let time = |text: &str| NaiveTime::parse_from_str(text, "%H:%M").expect("a time");
+    let (now, starts, ends) = (at.with_timezone(&zone).time(), time(starts), time(ends));
+    match starts <= ends {
+        true => now >= starts && now < ends,
+        false => now >= starts || now < ends,
+    }
+}
+
+/// Every ten minutes of the days around a change of the clocks.
+#[tokio::test]
+async fn no5_quiet_hours_are_those_of_the_members_clocks() {
+    let guests = Guests::new().await;
+    let mut conn = guests.server.superuser().await;
+    let days = [
+        ("Europe/London", "2026-03-28T00:00:00Z"),
+        ("Europe/London", "2026-10-24T00:00:00Z"),
+        ("America/New_York", "2026-03-07T12:00:00Z"),
+        ("America/New_York", "2026-10-31T12:00:00Z"),
+        ("Australia/Sydney", "2026-10-02T12:00:00Z"),
+        ("Asia/Kolkata", "2026-03-28T00:00:00Z"),
+    ];
+    let hours = [
+        ("22:00", "08:00"),
+        ("01:30", "02:30"),
+        ("00:00", "06:00"),
+        ("12:00", "13:00"),
+        ("02:15", "02:45"),
+    ];
+    let mut ends_at_the_clock = 0;
+    for (zone, from) in days {
+        let from: DateTime<Utc> = from.parse().expect("a time");
+        let tz: Tz = zone.parse().expect("a zone");
+        for step in 0..(3 * 24 * 6) {
+            let at = from + Duration::minutes(10 * step);
+            for (starts, ends) in hours {
+                let found = until(&mut conn, at, zone, starts, ends).await;
+                let expected = is_quiet(at, tz, starts, ends);
+                assert_eq!(
+                    found.is_some(),
+                    expected,
+                    "{at} {zone} {starts}-{ends}: {found:?}"
+                );
+                let Some(end) = found else { continue };
+                assert!(
+                    end >= at && end <= at + Duration::hours(12),
+                    "{at} {zone} {starts}-{ends}: {end}"
+                );
+                // Then it is quiet no more, and the clock shows the end, where it shows it at all.
+                let local = end.with_timezone(&tz).time();
+                let shown = NaiveTime::parse_from_str(ends, "%H:%M").expect("a time");
+                if (local.hour(), local.minute()) == (shown.hour(), shown.minute()) {
+                    ends_at_the_clock += 1;
+                } else {
+                    let day = end.with_timezone(&tz).date_naive();
+                    let skipped = tz
+                        .from_local_datetime(&day.and_time(shown))
+                        .earliest()
+                        .is_none();
+                    assert!(skipped || end == at, "{at} {zone} {starts}-{ends}: {end}");
+                }
+            }
+        }
+    }
+    assert!(ends_at_the_clock > 1500, "{ends_at_the_clock}");
+    let same = until(&mut conn, Utc::now(), "UTC", "08:00", "08:00").await;
+    assert_eq!(same, None, "hours that end when they begin are none");
+}
+
+#[tokio::test]
+async fn no5_what_is_not_urgent_waits_and_what_is_does_not() {
+    let guests = Guests::new().await;
+    let member = guests.guest("nat_sleeps").await;
+    guests.dispatch().await;
+    // Where it is between one hour ago and in two.
+    let now = Utc::now();
+    let clock = |hours: i64| (now + Duration::hours(hours)).format("%H:%M").to_string();
+    let body = json!({"channel": "all", "type": "all", "enabled": true, "quiet_hours": {"starts": clock(-1), "ends": clock(2)}});
+    member
+        .client
+        .post("/notification-preferences", body)
+        .await
+        .expect(201);
+    guests
+        .change(json!({"starts_at": "2041-05-01T18:30:00Z"}))
+        .await;
+    guests.dispatch().await;
+    assert_eq!(
+        guests.deliveries(&member, "event_moved").await,
+        [("email".to_owned(), "pending".to_owned())]
+    );
+    let wait = "select (extract(epoch from next_attempt_at - now()) / 60)::int8 from app.notification_deliveries where state = 'pending'";
+    let minutes = guests.count(wait).await;
+    assert!((118..=121).contains(&minutes), "{minutes}");
+    // A look that comes too early finds that it is still quiet.
+    guests.run("update app.notification_deliveries set next_attempt_at = now() where state = 'pending'").await;
+    guests.dispatch().await;
+    assert_eq!(
+        guests.deliveries(&member, "event_moved").await,
+        [("email".to_owned(), "pending".to_owned())]
+    );
+    let minutes = guests.count(wait).await;
+    assert!((118..=121).contains(&minutes), "{minutes}");
+    let cancel = format!("/events/{}/cancel", guests.event);
+    guests
+        .olga
+        .client
+        .post(&cancel, json!({"reason": "Flooded"}))
+        .await
+        .expect(200);
+    guests.dispatch().await;
+    assert_eq!(
+        guests.deliveries(&member, "event_off").await,
+        [("email".to_owned(), "sent".to_owned())]
+    );
+    // What nobody is helped by any more is dropped when its time comes.
+    guests.run("delete from app.notification_preferences; update app.notification_deliveries set next_attempt_at = now(), expires_at = now() where state = 'pending'").await;
+    guests.dispatch().await;
+    assert_eq!(
+        guests.deliveries(&member, "event_moved").await,
+        [("email".to_owned(), "dropped".to_owned())]
+    );
+}

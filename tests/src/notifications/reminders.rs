@@ -1,0 +1,288 @@
+//! RM: guests are reminded a day before, once for each time that the event was set to.
+
+use super::{deliveries::keep_workers_away, stage::Guests};
+use app::notifications::Reminder;
+use chrono::{DateTime, Utc};
+use futures_util::future::join_all;
+use serde_json::json;
+
+const SOON: &str = "select count(*) from app.notifications where type = 'event_reminder'";
+
+impl Guests {
+    async fn remind(&self) -> i64 {
+        self.module().remind().await.expect("reminded")
+    }
+}
+
+/// The seed's own query asks for events whose start is exactly 24 hours away: it finds none of them.
+#[tokio::test]
+async fn rm1_whoever_looks_late_or_seldom_finds_what_is_due() {
+    let guests = Guests::new().await;
+    let member = guests.guest("rita_goes").await;
+    for (minutes, due) in [(24 * 60 + 5, false), (24 * 60 - 1, true)] {
+        guests.begins_in(minutes).await;
+        assert_eq!(guests.remind().await, i64::from(due), "{minutes}");
+    }
+    assert_eq!(guests.names(&member).await, ["order_paid", "event_soon"]);
+    let seeds = "select count(*) from app.events where starts_at - now() = interval '24 hours'";
+    assert_eq!(guests.count(seeds).await, 0);
+}
+
+#[tokio::test]
+async fn rm2_eight_who_look_at_once_remind_once() {
+    let guests = Guests::new().await;
+    let mut members = Vec::new();
+    for n in 0..5 {
+        members.push(guests.guest(&format!("rm2_{n}")).await);
+    }
+    guests.begins_in(23 * 60).await;
+    let told: i64 = join_all((0..8).map(|_| guests.remind()))
+        .await
+        .into_iter()
+        .sum();
+    assert_eq!((told, guests.count(SOON).await), (5, 5));
+    assert_eq!(guests.remind().await, 0);
+    guests.dispatch().await;
+    for member in &members {
+        assert_eq!(
+            guests.deliveries(member, "event_soon").await,
+            [("email".to_owned(), "sent".to_owned())]
+        );
+    }
+    // The key holds even where the memory of events is lost.
+    guests.run("delete from app.event_schedules").await;
+    assert_eq!(guests.remind().await, 0);
+    assert_eq!(guests.count(SOON).await, 5);
+}
+
+#[tokio::test]
+async fn rm4_another_time_takes_back_what_waits_and_is_reminded_of_anew() {
+    let guests = Guests::new().await;
+    let member = guests.guest("rosa_goes").await;
+    guests.dispatch().await;
+    guests.begins_in(23 * 60).await;
+    guests.run("insert into app.delivery_pauses (channel, until, reason) values ('email', now() + interval '1 hour', 'a test')").await;
+    assert_eq!(guests.remind().await, 1);
+    guests.server.settled().await;
+    assert_eq!(
+        guests.deliveries(&member, "event_soon").await,
+        [("email".to_owned(), "pending".to_owned())]
+    );
+    // A day later: in the same transaction the reminder is dropped.
+    let later = (Utc::now() + chrono::Duration::hours(47)).to_rfc3339();
+    let end = (Utc::now() + chrono::Duration::hours(49)).to_rfc3339();
+    guests
+        .change(json!({"starts_at": later, "ends_at": end}))
+        .await;
+    assert_eq!(
+        guests.deliveries(&member, "event_soon").await,
+        [("email".to_owned(), "dropped".to_owned())]
+    );
+    guests.run("delete from app.delivery_pauses").await;
+    guests.dispatch().await;
+    assert_eq!(
+        guests.names(&member).await,
+        ["order_paid", "event_soon", "event_moved"]
+    );
+    assert_eq!(guests.remind().await, 0, "not yet");
+    guests.begins_in(23 * 60).await;
+    assert_eq!(guests.remind().await, 1);
+    guests.dispatch().await;
+    assert_eq!(
+        guests.deliveries(&member, "event_soon").await,
+        [
+            ("email".to_owned(), "dropped".to_owned()),
+            ("email".to_owned(), "sent".to_owned())
+        ]
+    );
+}
+
+/// Between the reminder and its leaving much can happen; each of these is asked when it leaves.
+#[tokio::test]
+async fn rm4_who_does_not_go_any_more_is_not_reminded() {
+    let changes = [
+        (
+            "a cancelled event",
+            "update app.events set state = 'cancelled' where id = '{event}'",
+        ),
+        (
+            "a hidden event",
+            "update app.events set status = 'suspended' where id = '{event}'",
+        ),
+        (
+            "a ticket given back",
+            "update app.tickets set state = 'refunded' where event_id = '{event}'",
+        ),
+        (
+            "a ticket handed on",
+            "update app.tickets set holder_id = '{other}' where event_id = '{event}'",
+        ),
+        (
+            "another revision",
+            "insert into app.event_schedules as s (event_id, revision) values ('{event}', 2) on conflict (event_id) do update set revision = s.revision + 1",
+        ),
+        (
+            "a closed account",
+            "update app.users set status = 'suspended' where id = '{member}'",
+        ),
+    ];
+    let guests = Guests::new().await;
+    let member = guests.guest("rolf_goes").await;
+    guests.dispatch().await;
+    let before = guests.server.mailer.count_to("rolf_goes@example.org");
+    guests.begins_in(23 * 60).await;
+    for (what, change) in changes {
+        guests.run("delete from app.notification_deliveries; delete from app.notifications; delete from app.event_schedules; insert into app.delivery_pauses (channel, until, reason) values ('email', now() + interval '1 hour', 'a test')").await;
+        assert_eq!(guests.remind().await, 1, "{what}");
+        guests.server.settled().await;
+        let change = change
+            .replace("{event}", &guests.event.to_string())
+            .replace("{other}", &guests.mira.id.to_string())
+            .replace("{member}", &member.id.to_string());
+        // Past the triggers: what the claim finds by itself.
+        guests
+            .run(&format!("set session_replication_role = replica; {change}"))
+            .await;
+        guests.run("delete from app.delivery_pauses").await;
+        guests.dispatch().await;
+        assert_eq!(
+            guests.server.mailer.count_to("rolf_goes@example.org"),
+            before,
+            "{what}"
+        );
+        let dropped = "select count(*) from app.notification_deliveries where state = 'dropped' and error is not null";
+        assert_eq!(guests.count(dropped).await, 1, "{what}");
+        guests.run(&format!(
+            "set session_replication_role = replica; update app.events set state = 'published', status = 'active' where id = '{}';
+             update app.tickets set state = 'valid', holder_id = '{}' where event_id = '{}'; update app.users set status = 'active' where id = '{}'",
+            guests.event, member.id, guests.event, member.id
+        )).await;
+    }
+    // The control: without any of it the reminder leaves.
+    guests.run("delete from app.notification_deliveries; delete from app.notifications; delete from app.event_schedules").await;
+    assert_eq!(guests.remind().await, 1);
+    guests.dispatch().await;
+    assert_eq!(
+        guests.server.mailer.count_to("rolf_goes@example.org"),
+        before + 1
+    );
+}
+
+#[tokio::test]
+async fn rm5_an_event_that_is_moved_close_is_reminded_of_while_that_helps() {
+    let guests = Guests::new().await;
+    let member = guests.guest("ruth_goes").await;
+    for (hours, reminded) in [(3, true), (1, false)] {
+        let at = |hours: i64| (Utc::now() + chrono::Duration::hours(hours)).to_rfc3339();
+        guests
+            .change(json!({"starts_at": at(hours), "ends_at": at(hours + 2)}))
+            .await;
+        assert_eq!(guests.remind().await, i64::from(reminded), "{hours} hours");
+    }
+    assert_eq!(
+        guests.names(&member).await,
+        ["order_paid", "event_moved", "event_soon", "event_moved"]
+    );
+}
+
+#[tokio::test]
+async fn rm6_after_hours_of_nobody_working_what_is_still_useful_is_sent_once() {
+    let guests = Guests::new().await;
+    let member = guests.guest("remy_goes").await;
+    // Due six hours ago.
+    guests.begins_in(18 * 60).await;
+    keep_workers_away(&guests).await;
+    assert_eq!(guests.remind().await, 1);
+    assert_eq!(guests.remind().await, 0);
+    // A reminder that waited until the event had begun is dropped, and says why.
+    guests.run("delete from app.delivery_pauses; update app.notification_deliveries set expires_at = now() where notification_id in (select id from app.notifications where type = 'event_reminder')").await;
+    guests.dispatch().await;
+    assert_eq!(
+        guests.deliveries(&member, "event_soon").await,
+        [("email".to_owned(), "dropped".to_owned())]
+    );
+    let why = "select count(*) from app.notification_deliveries where error = 'it came too late'";
+    assert_eq!(guests.count(why).await, 1);
+}
+
+/// RM7: 86,400 seconds, or the same time of the day before.
+#[tokio::test]
+async fn rm7_a_day_is_24_hours_or_what_the_clocks_say() {
+    let guests = Guests::new().await;
+    let mut conn = guests.server.superuser().await;
+    for (starts, zone, absolute, wall) in [
+        (
+            "2026-10-04T09:00:00Z",
+            "Australia/Sydney",
+            "2026-10-03T09:00:00Z",
+            "2026-10-03T10:00:00Z",
+        ),
+        (
+            "2026-03-29T18:00:00Z",
+            "Europe/London",
+            "2026-03-28T18:00:00Z",
+            "2026-03-28T19:00:00Z",
+        ),
+        (
+            "2026-11-01T20:00:00Z",
+            "America/New_York",
+            "2026-10-31T20:00:00Z",
+            "2026-10-31T19:00:00Z",
+        ),
+        (
+            "2026-03-29T18:00:00Z",
+            "Asia/Kolkata",
+            "2026-03-28T18:00:00Z",
+            "2026-03-28T18:00:00Z",
+        ),
+    ] {
+        for (is_wall, expected) in [(false, absolute), (true, wall)] {
+            let due: DateTime<Utc> =
+                sqlx::query_scalar("select app.reminder_due($1::text::timestamptz, $2, $3)")
+                    .bind(starts)
+                    .bind(zone)
+                    .bind(is_wall)
+                    .fetch_one(&mut conn)
+                    .await
+                    .expect("a time");
+            assert_eq!(
+                due,
+                expected.parse::<DateTime<Utc>>().expect("a time"),
+                "{starts} {zone} {is_wall}"
+            );
+        }
+    }
+    drop(guests);
+    let guests = Guests::with(|parts| {
+        parts.modules.notifications.notifications_reminder = Reminder::WallClock
+    })
+    .await;
+    guests.guest("rex_goes").await;
+    guests.begins_in(22 * 60).await;
+    assert_eq!(guests.remind().await, 1);
+}
+
+#[tokio::test]
+async fn rm8_several_tickets_are_one_reminder_and_late_ones_are_as_the_settings_say() {
+    for remind_late in [false, true] {
+        let guests = Guests::with(|parts| {
+            parts.modules.notifications.notifications_remind_late_buyers = remind_late;
+        })
+        .await;
+        let member = guests.guest("rena_goes").await;
+        guests.ticket(&member).await;
+        guests.begins_in(23 * 60).await;
+        assert_eq!(guests.remind().await, 1);
+        let late = guests.guest("lars_goes").await;
+        assert_eq!(guests.remind().await, 0);
+        let names = guests.names(&late).await;
+        assert_eq!(
+            names.contains(&"event_soon".to_owned()),
+            remind_late,
+            "{names:?}"
+        );
+        guests.dispatch().await;
+        let soon = guests.deliveries(&member, "event_soon").await;
+        assert_eq!(soon.len(), 1);
+    }
+}
