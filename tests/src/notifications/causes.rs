@@ -295,7 +295,7 @@ async fn the_account_tells_of_a_new_sign_in_and_a_new_password() {
         .expect("a token")
         .to_owned();
     let client = guests.server.client.with_token(token);
-    let body = json!({"current_password": PASSWORD, "new_password": "eight small elephants"});
+    let body = json!({"current_password": PASSWORD, "password": "eight small elephants"});
     client
         .send(reqwest::Method::PUT, "/me/password", Some(body), &[])
         .await

@@ -1,7 +1,7 @@
 //! Deliveries that are due leave: claimed in one transaction, handed over without any, written down in another.
 //!
-//! Whoever dies in between leaves claims that others take when their lease is over, and the service gets the same message
-//! with the same id again: an idempotency key for mail where the service knows such, a collapse key for push.
+//! Whoever dies in between leaves claims that others take when their lease is over. The service then gets the same message
+//! again under the same id: an idempotency key for mail where the service knows such, a collapse key for push.
 
 mod compose;
 

@@ -1,7 +1,7 @@
 //! One click to get no more mail of a type (RFC 8058): a link in the mail that needs no session and never ends.
 //!
-//! The token in it names the member and the type, and is signed. A POST turns the mail off, however often; a GET shows a page
-//! with a button and changes nothing, because mail programs and scanners open links by themselves.
+//! The token in it names the member and the type, and is signed. A POST turns the mail off, however often; a GET only shows
+//! a page that asks, because mail programs and scanners open links by themselves.
 
 use super::Notifications;
 use crate::module::Module;
