@@ -10,12 +10,18 @@ use tracing_subscriber::EnvFilter;
 /// Where the driver logs what PostgreSQL remarks.
 const NOTICES: &str = "sqlx::postgres::notice";
 
+/// Where the library that fetches access tokens logs what it was answered, word by word.
+const ACCESS: &str = "gcp_auth";
+
 pub fn start(settings: &Common) -> Result<()> {
     let mut filter =
         EnvFilter::try_new(&settings.log).with_context(|| format!("LOG: {}", settings.log))?;
     if !settings.log.contains(NOTICES) {
         // What PostgreSQL remarks, such as `already exists, skipping`, is nothing that happened.
         filter = filter.add_directive(format!("{NOTICES}=warn").parse()?);
+    }
+    if !settings.log.contains(ACCESS) {
+        filter = filter.add_directive(format!("{ACCESS}=off").parse()?);
     }
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
