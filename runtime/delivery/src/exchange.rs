@@ -153,6 +153,13 @@ impl Reply {
     }
 }
 
+/// What a service calls a message, if it is like a name: it is kept, and shown to whoever looks after things.
+pub(crate) fn name(text: &str) -> Option<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/%=+~".contains(c);
+    let is_name = !text.is_empty() && text.len() <= 255 && text.chars().all(plain);
+    is_name.then(|| text.to_owned())
+}
+
 pub(crate) fn bounded(wait: Duration) -> Duration {
     wait.min(LONGEST_PAUSE)
 }

@@ -4,7 +4,7 @@
 //! same words.
 
 use crate::{
-    exchange::{Exchange, Reply, UNTIL_MENDED},
+    exchange::{self, Exchange, Reply, UNTIL_MENDED},
     mail::{Mail, Mailer, Sender, Undelivered},
     message,
 };
@@ -92,7 +92,7 @@ fn outcome(reply: &Reply, now: DateTime<Utc>) -> Result<Option<String>, Undelive
     };
     Err(match (reply.status, name) {
         (200, _) => match json["id"].as_str() {
-            Some(id) => return Ok(Some(id.to_owned())),
+            Some(id) => return Ok(exchange::name(id)),
             // Some page in between. With the same key it can be asked again.
             None => Undelivered::NotNow(format!("{SERVICE} answered without naming the message")),
         },

@@ -5,7 +5,7 @@
 //! to its staff.
 
 use crate::{
-    exchange::{Exchange, Reply, UNTIL_MENDED, bounded},
+    exchange::{self, Exchange, Reply, UNTIL_MENDED, bounded},
     mail::{Mail, Mailer, Sender, Undelivered},
     message,
 };
@@ -102,7 +102,7 @@ fn outcome(reply: &Reply, now: DateTime<Utc>) -> Result<Option<String>, Undelive
         wait,
     };
     Err(match reply.status {
-        202 => return Ok(reply.header("x-message-id").map(str::to_owned)),
+        202 => return Ok(reply.header("x-message-id").and_then(exchange::name)),
         400 if of_the_sender(&reply.json()) => paused(UNTIL_MENDED),
         400 | 413 => Undelivered::Never(answered()),
         // The key, or the sender is nobody's; or the account is stopped for a while.

@@ -4,7 +4,7 @@
 
 use super::SERVICE;
 use crate::{
-    exchange::{Reply, UNTIL_MENDED},
+    exchange::{Reply, UNTIL_MENDED, name},
     push::Unpushed,
 };
 use chrono::{DateTime, Utc};
@@ -30,7 +30,7 @@ pub(super) fn of(reply: &Reply, now: DateTime<Utc>) -> Outcome {
     };
     let failed = match reply.status {
         200 => match reply.json()["name"].as_str() {
-            Some(name) => return Outcome::Done(Ok(Some(name.to_owned()))),
+            Some(text) => return Outcome::Done(Ok(name(text))),
             // Some page in between.
             None => Unpushed::NotNow(format!("{SERVICE} answered without naming the message")),
         },
