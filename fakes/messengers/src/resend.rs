@@ -25,6 +25,9 @@ fn refused(status: u16, name: &str, message: &str) -> Reply {
 }
 
 pub(crate) fn send(fake: &Fake, world: &mut World, request: &Request) -> Reply {
+    if request.header("user-agent").is_none_or(str::is_empty) {
+        return refused(403, "1010", "There is no `User-Agent`.");
+    }
     if request.bearer().is_none() {
         return refused(401, "missing_api_key", "Missing API Key");
     }

@@ -24,7 +24,7 @@ fn fake() -> Fake {
 }
 
 fn ask(fake: &Fake, path: &str, headers: &[(&str, &str)], body: &Value) -> Reply {
-    let headers = headers.iter();
+    let headers = [("user-agent", "test")].iter().chain(headers);
     let request = Request {
         method: "POST".to_owned(),
         path: path.to_owned(),
@@ -147,7 +147,10 @@ fn faults_strike_in_order_and_end() {
     let request = Request {
         method: "POST".to_owned(),
         path: "/emails".to_owned(),
-        headers: vec![("authorization".to_owned(), "Bearer re_fake".to_owned())],
+        headers: vec![
+            ("user-agent".to_owned(), "test".to_owned()),
+            ("authorization".to_owned(), "Bearer re_fake".to_owned()),
+        ],
         body: mail("ana@example.org").to_string().into_bytes(),
     };
     for _ in 0..2 {

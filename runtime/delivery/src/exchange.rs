@@ -55,6 +55,8 @@ impl Exchange {
     pub fn new(base: &url::Url, timeout: Duration) -> Result<Self, String> {
         let client = Client::builder()
             .timeout(timeout)
+            // Resend answers 403 to whoever does not say.
+            .user_agent(concat!("culturepass/", env!("CARGO_PKG_VERSION")))
             // Whoever could answer with a redirect would be sent the key and the message.
             .redirect(redirect::Policy::none())
             .no_proxy()

@@ -105,7 +105,11 @@ async fn misfortunes() -> Vec<String> {
             let done = mailer.send(mail("ana.kanarienvogel@example.org")).await;
             said.extend(done.err().map(|failure| failure.to_string()));
         }
-        for token in ["device-canary", "gone-canary", "bad-canary"] {
+        let devices: &[&str] = match kind {
+            None => &["device-canary", "gone-canary", "bad-canary"],
+            Some(_) => &["device-canary"],
+        };
+        for token in devices {
             let done = pusher.send(push(token)).await;
             said.extend(done.err().map(|failure| format!("{failure} {failure:?}")));
         }
