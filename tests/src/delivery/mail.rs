@@ -46,14 +46,14 @@ async fn no10_every_service_keeps_the_contract() {
             );
         }
         assert_eq!(first.header("list-unsubscribe"), None, "{name}");
-        let mut seen = vec![first];
+        let seen = [first];
 
         // With a way to stop it, whole however long it is.
         message = mail("ben@example.org");
         message.unsubscribe = Some(long_url());
         service.mailer.send(message).await.expect(name);
         sent += 1;
-        let second = last(&service, sent, &mut seen);
+        let second = last(&service, sent, &seen);
         assert_eq!(
             second.header("list-unsubscribe"),
             Some(format!("<{}>", long_url()).as_str()),
@@ -98,8 +98,11 @@ async fn no10_every_service_keeps_the_contract() {
     }
 }
 
+type Headers = &'static [(&'static str, &'static str)];
+type Expected = fn(&Undelivered) -> bool;
+
 /// The mail server tells each message once, the others all that they have.
-fn last(service: &Service, sent: usize, seen: &mut Vec<Arrived>) -> Arrived {
+fn last(service: &Service, sent: usize, seen: &[Arrived]) -> Arrived {
     match &service.end {
         End::Smtp(_) => service.arrived(sent - seen.len()).pop().expect("one"),
         _ => service.arrived(sent).pop().expect("one"),
@@ -216,21 +219,21 @@ async fn no10_a_lost_answer_and_what_comes_of_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no10_a_service_that_cannot_is_told_from_a_message_that_must_not() {
     let page = "<html><body>502 Bad Gateway</body></html>";
-    let date = "Thu, 31 Dec 2099 00:00:00 GMT";
-    let never: fn(&Undelivered) -> bool = |failure| matches!(failure, Undelivered::Never(_));
-    let later: fn(&Undelivered) -> bool = |failure| matches!(failure, Undelivered::NotNow(_));
-    let paused: fn(&Undelivered) -> bool = |failure| matches!(failure, Undelivered::Paused { wait, .. } if *wait == Duration::from_secs(120));
-    let day: fn(&Undelivered) -> bool = |failure| matches!(failure, Undelivered::Paused { wait, .. } if *wait == Duration::from_secs(24 * 60 * 60));
+    const DATE: Headers = &[("retry-after", "Thu, 31 Dec 2099 00:00:00 GMT")];
+    let never: Expected = |failure| matches!(failure, Undelivered::Never(_));
+    let later: Expected = |failure| matches!(failure, Undelivered::NotNow(_));
+    let paused: Expected = |failure| matches!(failure, Undelivered::Paused { wait, .. } if *wait == Duration::from_secs(120));
+    let day: Expected = |failure| matches!(failure, Undelivered::Paused { wait, .. } if *wait == Duration::from_secs(24 * 60 * 60));
     for service in services::all().await {
         let End::Fake(running, kind) = &service.end else {
             continue;
         };
-        let cases: [(u16, &[(&str, &str)], &str, fn(&Undelivered) -> bool); 8] = [
+        let cases: [(u16, Headers, &str, Expected); 8] = [
             (400, &[], "{}", never),
             (413, &[], page, never),
             (429, &[("retry-after", "120")], page, paused),
             (503, &[("retry-after", "120")], page, paused),
-            (503, &[("retry-after", date)], page, day),
+            (503, DATE, page, day),
             (503, &[], page, later),
             (500, &[], "{}", later),
             (502, &[], page, later),

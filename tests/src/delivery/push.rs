@@ -63,6 +63,9 @@ fn kind(done: &Result<Option<String>, Unpushed>) -> String {
     }
 }
 
+/// Status, headers and body of an answer, and what it means.
+type Case<'a> = (u16, Vec<(&'a str, &'a str)>, String, &'static str);
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no9_every_answer_of_fcm() {
     let (running, pusher) = start().await;
@@ -70,7 +73,7 @@ async fn no9_every_answer_of_fcm() {
     const TOKEN: &str = "The registration token is not a valid FCM registration token";
     let soon = httpdate(chrono::Utc::now() + chrono::TimeDelta::days(2));
     let invalid = "INVALID_ARGUMENT";
-    let cases: Vec<(u16, Vec<(&str, &str)>, String, &str)> = vec![
+    let cases: Vec<Case> = vec![
         (
             404,
             vec![],
