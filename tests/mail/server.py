@@ -40,6 +40,7 @@ class Handler:
             tell({"hanging": True})
             await asyncio.sleep(3600)
         message = email.message_from_bytes(envelope.content, policy=email.policy.default)
+        text, html = message.get_body(("plain",)), message.get_body(("html",))
         tell(
             {
                 "from": envelope.mail_from,
@@ -49,7 +50,8 @@ class Handler:
                 "user": getattr(session.auth_data, "login", b"").decode() if session.auth_data else None,
                 "headers": [[name, str(value)] for name, value in message.items()],
                 "defects": [str(defect) for part in message.walk() for defect in part.defects],
-                "text": message.get_content(),
+                "text": text.get_content(),
+                "html": html.get_content() if html else None,
             }
         )
         return "250 OK"

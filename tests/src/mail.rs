@@ -12,7 +12,7 @@ use std::{
 };
 use uuid::Uuid;
 
-struct Server {
+pub struct Server {
     port: u16,
     child: Child,
     /// It ends when this is closed.
@@ -21,7 +21,7 @@ struct Server {
 }
 
 impl Server {
-    fn start(options: &[&str]) -> Self {
+    pub fn start(options: &[&str]) -> Self {
         let mut child = Command::new(root().join("script/mail-server"))
             .args(options)
             .stdin(Stdio::piped())
@@ -48,7 +48,7 @@ impl Server {
         }
     }
 
-    fn config(&self, encryption: Encryption) -> SmtpConfig {
+    pub fn config(&self, encryption: Encryption) -> SmtpConfig {
         SmtpConfig {
             host: "localhost".to_owned(),
             port: Some(self.port),
@@ -65,10 +65,15 @@ impl Server {
         }
     }
 
-    fn received(&self) -> Value {
+    pub fn received(&self) -> Value {
         self.told
             .recv_timeout(Duration::from_secs(60))
             .expect("a message")
+    }
+
+    /// Nothing has arrived besides what was asked for.
+    pub fn is_quiet(&self) -> bool {
+        self.told.try_recv().is_err()
     }
 }
 

@@ -5,6 +5,7 @@
 mod abuse;
 mod cost;
 mod database;
+mod delivery;
 mod emitted;
 mod house;
 mod http;

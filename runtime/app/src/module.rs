@@ -5,7 +5,7 @@
 use crate::{clock::Clock, tickets::Tickets};
 use axum::{Router, http::HeaderMap};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use delivery::{mail::Mailer, push::Pusher};
+use delivery::{mail::Mailer, push::Pusher, webhooks};
 use gateway::Gateway;
 use hmac::{Hmac, KeyInit, Mac};
 use kernel::{
@@ -152,6 +152,8 @@ pub struct Parts {
     pub tokens: Arc<Tokens>,
     pub mailer: Arc<dyn Mailer>,
     pub pusher: Arc<dyn Pusher>,
+    /// What webhooks of mail services are checked with.
+    pub mail_webhooks: webhooks::Keys,
     pub clock: Clock,
     /// Jobs of all modules, once all are made.
     pub work: Arc<OnceLock<Work>>,

@@ -2,7 +2,9 @@
 
 pub use crate::{
     message::Sender,
+    resend::{ResendConfig, ResendMailer},
     senders::{FileMailer, LogMailer},
+    sendgrid::{SendgridConfig, SendgridMailer},
     smtp::{Encryption, SmtpConfig, SmtpMailer},
 };
 

@@ -10,6 +10,7 @@ use lettre::{
         header::{Header, HeaderName, HeaderValue},
     },
 };
+use serde_json::{Map, Value};
 use std::str::FromStr;
 
 /// Who mail comes from: `CulturePass <no-reply@example.org>`.
@@ -29,11 +30,28 @@ impl Sender {
     pub fn domain(&self) -> &str {
         self.0.email.domain()
     }
+
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.0.name.as_deref()
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        self.0.email.as_ref()
+    }
+
+    /// As it stands in a header, in letters of any script.
+    pub(crate) fn written(&self) -> String {
+        self.0.to_string()
+    }
 }
 
 /// "Made by a machine: do not answer with an out-of-office note" (RFC 3834).
 #[derive(Clone)]
 struct AutoSubmitted;
+
+impl AutoSubmitted {
+    const VALUE: &str = "auto-generated";
+}
 
 impl Header for AutoSubmitted {
     fn name() -> HeaderName {
@@ -45,7 +63,7 @@ impl Header for AutoSubmitted {
     }
 
     fn display(&self) -> HeaderValue {
-        HeaderValue::new(Self::name(), "auto-generated".to_owned())
+        HeaderValue::new(Self::name(), Self::VALUE.to_owned())
     }
 }
 
@@ -71,6 +89,10 @@ impl Header for Unsubscribe {
 #[derive(Clone)]
 struct OneClick;
 
+impl OneClick {
+    const VALUE: &str = "List-Unsubscribe=One-Click";
+}
+
 impl Header for OneClick {
     fn name() -> HeaderName {
         HeaderName::new_from_ascii_str("List-Unsubscribe-Post")
@@ -81,15 +103,40 @@ impl Header for OneClick {
     }
 
     fn display(&self) -> HeaderValue {
-        HeaderValue::new(Self::name(), "List-Unsubscribe=One-Click".to_owned())
+        HeaderValue::new(Self::name(), Self::VALUE.to_owned())
     }
 }
 
+/// One address and nothing else.
+pub(crate) fn address(text: &str) -> Result<Address, Undelivered> {
+    let address = text.parse();
+    address.map_err(|_| Undelivered::Never("the address is not one".to_owned()))
+}
+
+/// A subject is one line. Services that make the headers are not relied on to see to that.
+pub(crate) fn one_line(text: &str) -> String {
+    text.replace(
+        |c: char| c.is_control() || "\u{2028}\u{2029}".contains(c),
+        " ",
+    )
+}
+
+/// What every message has besides its own headers, for services that make those.
+pub(crate) fn headers(mail: &Mail) -> Map<String, Value> {
+    let mut headers = Map::new();
+    let mut add = |name: HeaderName, value: String| {
+        headers.insert(name.to_string(), value.into());
+    };
+    add(AutoSubmitted::name(), AutoSubmitted::VALUE.to_owned());
+    if let Some(url) = &mail.unsubscribe {
+        add(Unsubscribe::name(), format!("<{url}>"));
+        add(OneClick::name(), OneClick::VALUE.to_owned());
+    }
+    headers
+}
+
 pub(crate) fn build(mail: Mail, from: &Sender) -> Result<Message, Undelivered> {
-    let to: Address = mail
-        .to
-        .parse()
-        .map_err(|_| Undelivered::Never("the address is not one".to_owned()))?;
+    let to = address(&mail.to)?;
     let mut builder = Message::builder()
         .message_id(Some(format!("<{}@{}>", mail.id, from.domain())))
         .date_now()
@@ -114,19 +161,26 @@ mod tests {
     use super::*;
     use uuid::Uuid;
 
-    fn written(to: &str, subject: &str) -> Result<String, Undelivered> {
-        let from: Sender = "Kultürpass, Inc <no-reply@example.org>"
-            .parse()
-            .or_else(|_| "\"Kultürpass, Inc\" <no-reply@example.org>".parse())
-            .unwrap();
-        let mail = Mail {
+    fn plain(to: &str, subject: &str) -> Mail {
+        Mail {
             id: Uuid::nil(),
             to: to.to_owned(),
             subject: subject.to_owned(),
             text: "Grüezi\n.\nunter einem Punkt".to_owned(),
             html: None,
             unsubscribe: None,
-        };
+        }
+    }
+
+    fn written(to: &str, subject: &str) -> Result<String, Undelivered> {
+        formatted(plain(to, subject))
+    }
+
+    fn formatted(mail: Mail) -> Result<String, Undelivered> {
+        let from: Sender = "Kultürpass, Inc <no-reply@example.org>"
+            .parse()
+            .or_else(|_| "\"Kultürpass, Inc\" <no-reply@example.org>".parse())
+            .unwrap();
         build(mail, &from).map(|message| String::from_utf8(message.formatted()).unwrap())
     }
 
@@ -144,6 +198,33 @@ mod tests {
         ] {
             assert!(text.contains(header), "{header}: {text}");
         }
+    }
+
+    /// Folded where a line would get too long, both are whole again after unfolding (RFC 5322, 2.2.3).
+    #[test]
+    fn no10_a_long_way_to_unsubscribe_survives_folding() {
+        let url = format!(
+            "https://app.example.org/unsubscribe/{}",
+            "abcdefgh".repeat(18)
+        );
+        assert_eq!(url.len(), 180);
+        let mail = Mail {
+            unsubscribe: Some(url.parse().unwrap()),
+            html: Some("<p>Grüezi</p>".to_owned()),
+            ..plain("ana@example.org", "Grüezi")
+        };
+        let text = formatted(mail).unwrap();
+        assert!(text.is_ascii() && text.lines().all(|line| line.len() <= 998));
+        let (head, _) = text.split_once("\r\n\r\n").unwrap();
+        let unfolded = head.replace("\r\n ", " ").replace("\r\n\t", " ");
+        let lines: Vec<&str> = unfolded.lines().collect();
+        for expected in [
+            format!("List-Unsubscribe: <{url}>"),
+            "List-Unsubscribe-Post: List-Unsubscribe=One-Click".to_owned(),
+        ] {
+            assert!(lines.contains(&expected.as_str()), "{expected}: {head}");
+        }
+        assert!(text.contains("multipart/alternative") && text.contains("text/html"));
     }
 
     #[test]

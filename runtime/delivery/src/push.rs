@@ -1,6 +1,9 @@
 //! Push messages to phones and browsers, and what can come of handing them over.
 
-pub use crate::senders::{FilePusher, LogPusher};
+pub use crate::{
+    fcm::{FcmConfig, FcmPusher},
+    senders::{FilePusher, LogPusher},
+};
 
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;

@@ -2,6 +2,7 @@
 
 use crate::{
     mail::{Mail, Mailer, Undelivered},
+    message,
     push::{Push, Pusher, Unpushed},
 };
 use chrono::Utc;
@@ -25,6 +26,8 @@ impl FileMailer {
 impl Mailer for FileMailer {
     fn send(&self, mail: Mail) -> BoxFuture<'_, Result<Option<String>, Undelivered>> {
         Box::pin(async move {
+            let to = message::address(&mail.to)?;
+            let subject = message::one_line(&mail.subject);
             let date = Utc::now().to_rfc2822();
             let unsubscribe = mail.unsubscribe.as_ref();
             let unsubscribe = unsubscribe
@@ -35,8 +38,8 @@ impl Mailer for FileMailer {
                 })
                 .unwrap_or_default();
             let text = format!(
-                "Date: {date}\nTo: {}\nSubject: {}\n{unsubscribe}\n{}",
-                mail.to, mail.subject, mail.text
+                "Date: {date}\nTo: {to}\nSubject: {subject}\n{unsubscribe}\n{}",
+                mail.text
             );
             let written = write(&self.folder, "eml", text).await;
             let written = written.map(|()| Some(mail.id.to_string()));

@@ -3,7 +3,7 @@
 use crate::{
     cli::Serve,
     seed::demo,
-    settings::{Mail, SmtpTls},
+    settings::{Mail, Secret, SmtpTls},
     wire::Parts,
 };
 use anyhow::{Context, Result, bail};
@@ -34,6 +34,11 @@ pub fn settings(production: bool, settings: &Serve, parts: &Parts) -> Result<()>
     if !production {
         return Ok(());
     }
+    if settings.development.dev_outbox_url.is_some() {
+        bail!(
+            "DEV_OUTBOX_URL shows everybody the mail of everybody; it is for CULTUREPASS_ENV=development"
+        );
+    }
     if parts.api_docs && !settings.http.api_docs_in_production {
         bail!(
             "API_DOCS=true shows the whole API to everybody; in production that needs \
@@ -53,10 +58,15 @@ pub fn mail(production: bool, settings: &Mail) -> Result<()> {
     if !production {
         return Ok(());
     }
+    let by_api =
+        settings.resend_api_key.get()?.is_some() || settings.sendgrid_api_key.get()?.is_some();
     let Some(host) = settings.smtp_host.as_deref() else {
+        if by_api {
+            return Ok(());
+        }
         bail!(
-            "SMTP_HOST is not set: mail would go nowhere. Set it and MAIL_FROM; without a mail server there is only \
-             CULTUREPASS_ENV=development"
+            "SMTP_HOST is not set, nor RESEND_API_KEY or SENDGRID_API_KEY: mail would go nowhere. Set one of them, and \
+             MAIL_FROM; without a mail service there is only CULTUREPASS_ENV=development"
         );
     };
     let is_local = matches!(host, "localhost" | "127.0.0.1" | "::1");

@@ -1,6 +1,8 @@
 //! The command line.
 
-use crate::settings::{Common, Http, Mail, Owner, Push, Roles, Stripe, Tokens, Worker};
+use crate::settings::{
+    Common, Development, Http, Mail, Owner, Push, Roles, Stripe, Tokens, Worker,
+};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -59,6 +61,8 @@ pub struct Serve {
     pub app: App,
     #[command(flatten)]
     pub http: Http,
+    #[command(flatten)]
+    pub development: Development,
     /// Do the work of `worker` in the same process
     #[arg(long)]
     pub with_worker: bool,

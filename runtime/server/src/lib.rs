@@ -4,6 +4,7 @@ pub mod checks;
 pub mod cli;
 pub mod commands;
 pub mod log;
+mod outbox;
 pub mod roles;
 pub mod seed;
 pub mod settings;

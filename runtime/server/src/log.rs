@@ -10,13 +10,11 @@ use tracing_subscriber::EnvFilter;
 /// Where the driver logs what PostgreSQL remarks.
 const NOTICES: &str = "sqlx::postgres::notice";
 
+/// Where the library that fetches access tokens logs what it was answered, word by word.
+const ACCESS: &str = "gcp_auth";
+
 pub fn start(settings: &Common) -> Result<()> {
-    let mut filter =
-        EnvFilter::try_new(&settings.log).with_context(|| format!("LOG: {}", settings.log))?;
-    if !settings.log.contains(NOTICES) {
-        // What PostgreSQL remarks, such as `already exists, skipping`, is nothing that happened.
-        filter = filter.add_directive(format!("{NOTICES}=warn").parse()?);
-    }
+    let filter = filter(&settings.log).with_context(|| format!("LOG: {}", settings.log))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(stderr);
@@ -30,4 +28,17 @@ pub fn start(settings: &Common) -> Result<()> {
         LogFormat::Text => log.with_ansi(false).init(),
     }
     Ok(())
+}
+
+/// What is logged. Two libraries log more than anybody should read, unless they are named.
+pub fn filter(log: &str) -> Result<EnvFilter> {
+    let mut filter = EnvFilter::try_new(log)?;
+    if !log.contains(NOTICES) {
+        // What PostgreSQL remarks, such as `already exists, skipping`, is nothing that happened.
+        filter = filter.add_directive(format!("{NOTICES}=warn").parse()?);
+    }
+    if !log.contains(ACCESS) {
+        filter = filter.add_directive(format!("{ACCESS}=off").parse()?);
+    }
+    Ok(filter)
 }

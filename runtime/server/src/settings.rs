@@ -11,6 +11,10 @@ pub use file::load;
 pub use secret::Secret;
 
 use clap::{Args, ValueEnum};
+use delivery::{
+    mail::{ResendConfig, SendgridConfig},
+    push::FcmConfig,
+};
 use std::{net::SocketAddr, path::PathBuf};
 use url::Url;
 
@@ -183,16 +187,12 @@ pub struct Tokens {
     pub oidc_jwks_file: Option<PathBuf>,
 }
 
-/// How mail leaves. In production by SMTP; elsewhere, without a server and a folder, it is only mentioned in the log.
+/// How mail leaves: by SMTP, Resend or SendGrid, or into a folder. One of them only. Without any it is only mentioned in
+/// the log.
 #[derive(Args, Clone, Debug)]
 pub struct Mail {
-    /// The server that takes mail further. Needed in production.
-    #[arg(
-        long,
-        env = "SMTP_HOST",
-        conflicts_with = "mail_dir",
-        requires = "mail_from"
-    )]
+    /// The server that takes mail further. In production this, RESEND_API_KEY or SENDGRID_API_KEY is needed.
+    #[arg(long, env = "SMTP_HOST")]
     pub smtp_host: Option<String>,
     /// Its port. Default: 587, 465 or 25, as `SMTP_TLS` is.
     #[arg(long, env = "SMTP_PORT")]
@@ -224,14 +224,48 @@ pub struct Mail {
     /// For development: mail is written into this folder.
     #[arg(long, env = "MAIL_DIR")]
     pub mail_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub resend_api_key: secret::ResendApiKey,
+    /// Where Resend answers. Another address is for something that plays it, such as `fake-messengers`.
+    #[arg(long, env = "RESEND_URL", default_value = ResendConfig::URL)]
+    pub resend_url: Url,
+    #[command(flatten)]
+    pub resend_webhook_secret: secret::ResendWebhookSecret,
+    #[command(flatten)]
+    pub sendgrid_api_key: secret::SendgridApiKey,
+    /// Where SendGrid answers: `https://api.eu.sendgrid.com` for accounts whose data stay in Europe.
+    #[arg(long, env = "SENDGRID_URL", default_value = SendgridConfig::URL)]
+    pub sendgrid_url: Url,
+    #[command(flatten)]
+    pub sendgrid_webhook_key: secret::SendgridWebhookKey,
+    /// Resend or SendGrid must have answered within this time.
+    #[arg(long, env = "MAIL_TIMEOUT_SECONDS", default_value_t = 15)]
+    pub mail_timeout_seconds: u64,
 }
 
-/// How push messages leave. Without any they are only mentioned in the log.
+/// How push messages leave: by FCM, or into a folder. Without any they are only mentioned in the log.
 #[derive(Args, Clone, Debug)]
 pub struct Push {
+    #[command(flatten)]
+    pub fcm_service_account: secret::FcmServiceAccount,
+    /// Where FCM answers. Another address is for something that plays it, such as `fake-messengers`.
+    #[arg(long, env = "FCM_URL", default_value = FcmConfig::URL)]
+    pub fcm_url: Url,
+    /// FCM must have answered within this time. Not below 15: what is given up earlier has often been delivered, and
+    /// comes twice.
+    #[arg(long, env = "FCM_TIMEOUT_SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(15..))]
+    pub fcm_timeout_seconds: u64,
     /// For development: push messages are written into this folder.
     #[arg(long, env = "PUSH_DIR")]
     pub push_dir: Option<PathBuf>,
+}
+
+/// Pages for whoever develops.
+#[derive(Args, Clone, Debug)]
+pub struct Development {
+    /// `/dev/outbox` shows what `fake-messengers` at this address has taken. Refused in production.
+    #[arg(long, env = "DEV_OUTBOX_URL")]
+    pub dev_outbox_url: Option<Url>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -1,11 +1,10 @@
 //! From settings to a running application.
 
+mod couriers;
+
 use crate::{
-    cli, seed,
-    settings::{
-        Common, Environment, Http as HttpSettings, Mail, Push, Roles, Secret, SmtpTls, Stripe,
-        Tokens, Worker,
-    },
+    cli, outbox, seed,
+    settings::{Common, Environment, Http as HttpSettings, Roles, Secret, Stripe, Tokens, Worker},
 };
 use anyhow::{Context, Result, bail};
 use app::{
@@ -15,10 +14,7 @@ use app::{
     modules,
 };
 use axum::Router;
-use delivery::{
-    mail::{Encryption, FileMailer, LogMailer, Mailer, SmtpConfig, SmtpMailer},
-    push::{FilePusher, LogPusher, Pusher},
-};
+use delivery::{mail::Mailer, push::Pusher, webhooks};
 use kernel::{
     Db,
     auth::{Authenticator, External, Tokens as Issuer},
@@ -53,6 +49,7 @@ pub struct Parts {
     pub modules: modules::Settings,
     pub mailer: Arc<dyn Mailer>,
     pub pusher: Arc<dyn Pusher>,
+    pub mail_webhooks: webhooks::Keys,
     pub clock: Clock,
     pub public_url: Url,
     /// Conveniences of development are refused.
@@ -60,6 +57,8 @@ pub struct Parts {
     /// Who takes payments, if anybody does.
     pub provider: Option<Provider>,
     pub api_docs: bool,
+    /// Where what was sent can be seen, while somebody develops.
+    pub outbox: Option<Url>,
     /// What stands in the examples of the document, and what is to stand there instead.
     pub examples: Vec<(String, String)>,
 }
@@ -73,6 +72,7 @@ pub fn build(parts: Parts) -> Result<Built> {
         tokens: tokens.clone(),
         mailer: parts.mailer,
         pusher: parts.pusher,
+        mail_webhooks: parts.mail_webhooks,
         clock: parts.clock,
         work: Arc::default(),
         key: parts.tokens.signing_key,
@@ -106,6 +106,9 @@ pub fn build(parts: Parts) -> Result<Built> {
             parts.examples,
         ));
     }
+    if let Some(url) = parts.outbox {
+        routes = routes.merge(outbox::router(url).context("DEV_OUTBOX_URL")?);
+    }
     let routes = routes.merge(home::router(Home {
         document: app::api::document,
         docs: parts.api_docs,
@@ -131,71 +134,21 @@ pub fn parts(common: &Common, app: &cli::App, http: Option<&HttpSettings>) -> Re
         },
         issuer: issuer_config(&app.tokens)?,
         modules: app.modules.clone(),
-        mailer: mailer(&app.mail)?,
-        pusher: pusher(&app.push)?,
+        mailer: couriers::mailer(&app.mail, production)?,
+        pusher: couriers::pusher(&app.push, production)?,
+        mail_webhooks: couriers::webhooks(&app.mail)?,
         clock: Clock::default(),
         public_url: app.tokens.public_url.clone(),
         production,
         provider: provider(&app.stripe, production)?,
         api_docs: http.is_some_and(|http| http.api_docs.unwrap_or(!production)),
+        outbox: None,
         examples: match production {
             true => Vec::new(),
             false => seed::examples::of_the_demonstration(),
         },
         tokens,
     })
-}
-
-fn mailer(settings: &Mail) -> Result<Arc<dyn Mailer>> {
-    if let Some(folder) = &settings.mail_dir {
-        let mailer = FileMailer::new(folder.clone());
-        return Ok(Arc::new(
-            mailer.with_context(|| format!("MAIL_DIR: {}", folder.display()))?,
-        ));
-    }
-    let Some(host) = settings.smtp_host.clone() else {
-        return Ok(Arc::new(LogMailer));
-    };
-    let from = settings.mail_from.as_deref().unwrap_or_default().parse();
-    let login = match (settings.smtp_user.clone(), settings.smtp_password.get()?) {
-        (Some(user), Some(password)) => Some((user, password)),
-        (None, None) => None,
-        _ => bail!("SMTP_USER and SMTP_PASSWORD go together"),
-    };
-    let authorities = match &settings.smtp_ca_file {
-        Some(file) => {
-            std::fs::read(file).with_context(|| format!("SMTP_CA_FILE: {}", file.display()))?
-        }
-        None => Vec::new(),
-    };
-    let mailer = SmtpMailer::new(SmtpConfig {
-        host,
-        port: settings.smtp_port,
-        encryption: match settings.smtp_tls {
-            SmtpTls::Starttls => Encryption::Starttls,
-            SmtpTls::Implicit => Encryption::Implicit,
-            SmtpTls::None => Encryption::None,
-        },
-        login,
-        from: from.map_err(|error: String| anyhow::anyhow!("MAIL_FROM: {error}"))?,
-        hello: settings.smtp_hello.clone(),
-        timeout: Duration::from_secs(settings.smtp_timeout_seconds.max(1)),
-        connections: settings.smtp_connections.max(1),
-        authorities,
-    });
-    Ok(Arc::new(
-        mailer.map_err(|error| anyhow::anyhow!("SMTP_HOST: {error}"))?,
-    ))
-}
-
-fn pusher(settings: &Push) -> Result<Arc<dyn Pusher>> {
-    let Some(folder) = &settings.push_dir else {
-        return Ok(Arc::new(LogPusher));
-    };
-    let pusher = FilePusher::new(folder.clone());
-    Ok(Arc::new(pusher.with_context(|| {
-        format!("PUSH_DIR: {}", folder.display())
-    })?))
 }
 
 fn provider(settings: &Stripe, production: bool) -> Result<Option<Provider>> {

@@ -49,7 +49,7 @@ fn abuse_57_settings_that_open_the_door_are_refused() {
     let guessable = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH\n-----END PRIVATE KEY-----";
     let of_the_rfc = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----";
     let of_the_tests = include_str!("../../../tests/src/support/token-key.pem");
-    let cases: [(&[(&str, &str)], &str); 14] = [
+    let cases: [(&[(&str, &str)], &str); 24] = [
         (&[("TOKEN_KEY", "")], "TOKEN_KEY"),
         (&[("TOKEN_KEY", "canary")], "TOKEN_KEY"),
         (&[("TOKEN_KEY", guessable)], "not random"),
@@ -67,14 +67,70 @@ fn abuse_57_settings_that_open_the_door_are_refused() {
         (&[("SMTP_TLS", "none")], "in the clear"),
         (&[("MAIL_FROM", "nobody")], "MAIL_FROM"),
         (&[("SMTP_USER", "canary")], "SMTP_PASSWORD"),
+        (
+            &[("RESEND_API_KEY", "canary")],
+            "SMTP_HOST and RESEND_API_KEY are set",
+        ),
+        (
+            &[
+                ("SMTP_HOST", ""),
+                ("RESEND_API_KEY", "canary"),
+                ("SENDGRID_API_KEY", "canary"),
+            ],
+            "keep one of them",
+        ),
+        (
+            &[
+                ("SMTP_HOST", ""),
+                ("MAIL_FROM", ""),
+                ("RESEND_API_KEY", "canary"),
+            ],
+            "MAIL_FROM is not set",
+        ),
+        (
+            &[
+                ("SMTP_HOST", ""),
+                ("RESEND_API_KEY", "canary"),
+                ("RESEND_URL", "http://api.resend.com"),
+            ],
+            "RESEND_URL: in production it is https only",
+        ),
+        (
+            &[("RESEND_WEBHOOK_SECRET", "whsec_canary")],
+            "RESEND_WEBHOOK_SECRET",
+        ),
+        (
+            &[("SENDGRID_WEBHOOK_KEY", "canary")],
+            "SENDGRID_WEBHOOK_KEY",
+        ),
+        (
+            &[("FCM_SERVICE_ACCOUNT", "{\"private_key\": \"canary\"}")],
+            "not the JSON of a service account",
+        ),
+        (
+            &[("FCM_SERVICE_ACCOUNT", "canary"), ("PUSH_DIR", "/tmp")],
+            "FCM_SERVICE_ACCOUNT and PUSH_DIR are set",
+        ),
+        (&[("FCM_TIMEOUT_SECONDS", "5")], "FCM_TIMEOUT_SECONDS"),
+        (
+            &[("DEV_OUTBOX_URL", "http://127.0.0.1:8422")],
+            "DEV_OUTBOX_URL shows everybody",
+        ),
     ];
     for (settings, why) in cases {
         let said = refused(settings);
         assert!(said.contains(why), "{settings:?}: {said}");
     }
     // With nothing wrong it goes on to the database, which is not there.
-    let said = refused(&[]);
-    assert!(said.contains("can't be reached"), "{said}");
+    let by_api = |name| [("SMTP_HOST", ""), (name, "canary")];
+    for settings in [
+        &[][..],
+        &by_api("RESEND_API_KEY"),
+        &by_api("SENDGRID_API_KEY"),
+    ] {
+        let said = refused(settings);
+        assert!(said.contains("can't be reached"), "{settings:?}: {said}");
+    }
 }
 
 #[test]
@@ -125,6 +181,11 @@ fn abuse_59_no_secret_is_in_what_the_program_says() {
         ("DATABASE_URL", URL),
         ("TOKEN_KEY", key),
         ("SMTP_PASSWORD", "canary"),
+        ("RESEND_API_KEY", "canary"),
+        ("SENDGRID_API_KEY", "canary"),
+        ("RESEND_WEBHOOK_SECRET", "canary"),
+        ("SENDGRID_WEBHOOK_KEY", "canary"),
+        ("FCM_SERVICE_ACCOUNT", "canary"),
     ];
     for arguments in [
         &["serve", "--help"][..],

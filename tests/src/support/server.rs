@@ -235,11 +235,13 @@ fn parts(database: &Database, mailer: Arc<MemoryMailer>, pusher: Arc<MemoryPushe
         modules,
         mailer,
         pusher,
+        mail_webhooks: delivery::webhooks::Keys::default(),
         clock: app::clock::Clock::default(),
         public_url: "http://127.0.0.1:8080".parse().expect("a URL"),
         production: false,
         provider: None,
         api_docs: true,
+        outbox: None,
         examples: Vec::new(),
     }
 }

@@ -17,7 +17,8 @@ use tokio::{
 };
 
 pub async fn serve(common: &Common, arguments: &Serve) -> Result<()> {
-    let parts = parts(common, &arguments.app, Some(&arguments.http))?;
+    let mut parts = parts(common, &arguments.app, Some(&arguments.http))?;
+    parts.outbox = arguments.development.dev_outbox_url.clone();
     let production = common.environment == Environment::Production;
     checks::settings(production, arguments, &parts)?;
     let (listen, admin_listen) = (parts.http.listen, parts.http.admin_listen);

@@ -75,3 +75,24 @@ secret!(
     /// Secret key of the account at Stripe, `sk_…` or `rk_…`. Without it nothing can be paid by card.
     StripeSecretKey, stripe_secret_key, stripe_secret_key_file, "STRIPE_SECRET_KEY", "STRIPE_SECRET_KEY_FILE"
 );
+secret!(
+    /// Key of the account at Resend, `re_…`. Mail leaves through Resend then.
+    ResendApiKey, resend_api_key, resend_api_key_file, "RESEND_API_KEY", "RESEND_API_KEY_FILE"
+);
+secret!(
+    /// Signing secret of the webhook at Resend, `whsec_…`. Without it nothing that Resend tells is believed.
+    ResendWebhookSecret, resend_webhook_secret, resend_webhook_secret_file, "RESEND_WEBHOOK_SECRET", "RESEND_WEBHOOK_SECRET_FILE"
+);
+secret!(
+    /// Key of the account at SendGrid, `SG.…`. Mail leaves through SendGrid then, and now and then twice: SendGrid has no
+    /// idempotency keys.
+    SendgridApiKey, sendgrid_api_key, sendgrid_api_key_file, "SENDGRID_API_KEY", "SENDGRID_API_KEY_FILE"
+);
+secret!(
+    /// Verification key of the event webhook at SendGrid, `MFkwEw…`. Without it nothing that SendGrid tells is believed.
+    SendgridWebhookKey, sendgrid_webhook_key, sendgrid_webhook_key_file, "SENDGRID_WEBHOOK_KEY", "SENDGRID_WEBHOOK_KEY_FILE"
+);
+secret!(
+    /// JSON of a service account of Firebase that may send messages. Push messages leave through FCM then.
+    FcmServiceAccount, fcm_service_account, fcm_service_account_file, "FCM_SERVICE_ACCOUNT", "FCM_SERVICE_ACCOUNT_FILE"
+);

@@ -1,0 +1,47 @@
+//! Sends one webhook. Plain HTTP: the endpoint is on this machine.
+
+use crate::feedback::Post;
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, Uri, client::conn::http1, header};
+use hyper_util::rt::TokioIo;
+use std::time::Duration;
+use tokio::{net::TcpStream, time::timeout};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The status of the answer.
+pub async fn send(post: &Post) -> Result<u16> {
+    timeout(PATIENCE, exchange(post))
+        .await
+        .context("no answer in time")?
+}
+
+async fn exchange(post: &Post) -> Result<u16> {
+    let uri: Uri = post.url.parse().context("the webhook's URL")?;
+    ensure!(
+        uri.scheme_str() == Some("http"),
+        "webhooks go to http:// only"
+    );
+    let host = uri.host().context("the webhook's URL has no host")?;
+    let port = uri.port_u16().unwrap_or(80);
+    let stream = TcpStream::connect((host, port)).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let driver = tokio::spawn(connection);
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let mut request = Request::post(path)
+        .header(header::HOST, format!("{host}:{port}"))
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::USER_AGENT, "fake-messengers/1.0");
+    for (name, value) in &post.headers {
+        request = request.header(name, value);
+    }
+    let request = request.body(Full::new(Bytes::copy_from_slice(&post.body)))?;
+    let response = sender.send_request(request).await?;
+    let status = response.status().as_u16();
+    // Read to its end, or the other side sees a broken connection.
+    let _ = response.into_body().collect().await;
+    driver.abort();
+    Ok(status)
+}

@@ -1,0 +1,7 @@
+//! How messages leave, against services that are played (`fakes/messengers`) and a real mail server.
+
+mod feedback;
+mod logs;
+mod mail;
+mod push;
+mod services;
