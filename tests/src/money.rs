@@ -23,6 +23,7 @@ mod orders;
 mod payments;
 mod promotions;
 mod referrals;
+mod refunds;
 mod sales;
 mod shop;
 mod skew;

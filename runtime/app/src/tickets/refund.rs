@@ -44,13 +44,18 @@ pub struct Why<'a> {
 }
 
 async fn lock(cx: &mut Cx, order: Uuid) -> Result<Order> {
+    // By itself: a statement that waits for the row goes on with the refunds and disputes that it saw before.
+    sqlx::query("select from app.orders where id = $1 for update")
+        .bind(order)
+        .execute(cx.conn())
+        .await?;
     let row = sqlx::query(
         "select user_id, event_id, currency, state, amount_cents, card_cents, cash_cents, organizer_cents, platform_fee_cents,
            city_share_cents,
            exists (select from app.disputes d where d.order_id = o.id and d.state in ('needs_response', 'under_review')) as is_disputed,
            (select coalesce(sum(r.amount_cents), 0)::int8 from app.refunds r where r.order_id = o.id and r.state <> 'failed') as refunded,
            (select coalesce(sum(r.card_cents), 0)::int8 from app.refunds r where r.order_id = o.id and r.state <> 'failed') as refunded_card
-         from app.orders o where id = $1 for update",
+         from app.orders o where id = $1",
     )
     .bind(order)
     .fetch_optional(cx.conn())
