@@ -76,4 +76,4 @@ pub const REQUESTED: &[&str] = &[];
 
 /// What entities tell (`emit`).
 #[rustfmt::skip]
-pub const EVENTS: &[&str] = &["business.approve", "event.publish", "event.cancel", "event.archive", "promotion.reject", "promotion.withdraw", "promotion.finish", "promotion.archive", "service_request.create", "service_request.reopen", "user.archive"];
+pub const EVENTS: &[&str] = &["business.approve", "event.publish", "event.cancel", "event.archive", "promotion.reject", "promotion.withdraw", "promotion.finish", "promotion.archive", "quote.accept", "service_request.create", "service_request.reopen", "user.archive"];

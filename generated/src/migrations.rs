@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "33a9c979d1d41b84f764b4e52f795b7d3fea08d280cce9b9bff5792f1e47e0698bfaa8fd87e7b344a56490421d402f67",
+        checksum: "181b76500d742027a45899c276e1688a67010b7570b5d0a0fb95435ff27e4512eee9a0365dd138f7730f892268794c2a",
     },
 ];

@@ -12,6 +12,7 @@ mod cities;
 mod controls;
 mod disputes;
 mod door;
+mod fees;
 mod holds;
 mod hosts;
 mod invariants;
