@@ -934,6 +934,7 @@ create table app.connected_accounts (
   owner_id uuid not null,
   stripe_account_id text,
   country text not null,
+  settles_abroad boolean default false not null,
   charges_enabled boolean default false not null,
   payouts_enabled boolean default false not null,
   transfers_active boolean default false not null,
@@ -953,6 +954,7 @@ create table app.connected_accounts (
 comment on table app.connected_accounts is 'The account at Stripe that the money of an organisation, a business or a city goes to. What it can do, only Stripe says.';
 comment on column app.connected_accounts.stripe_account_id is 'Known once Stripe has answered.';
 comment on column app.connected_accounts.country is 'Where the owner is at home; Stripe never changes it.';
+comment on column app.connected_accounts.settles_abroad is 'Outside the region of the platform''s own account. Payments are made on its behalf, and nothing else can be sent there.';
 comment on column app.connected_accounts.charges_enabled is 'Stripe lets it take payments.';
 comment on column app.connected_accounts.payouts_enabled is 'Stripe pays out to its bank.';
 comment on column app.connected_accounts.transfers_active is 'The platform may send it money.';
@@ -2169,6 +2171,7 @@ create table app.transactions (
   currency text not null,
   stripe_payment_intent_id text,
   stripe_account_id text,
+  on_behalf_of_host boolean default false not null,
   status text default 'created' not null,
   failure_code text,
   attempt integer default 1 not null,
@@ -2185,6 +2188,7 @@ comment on column app.transactions.amount_cents is 'What was asked for.';
 comment on column app.transactions.application_fee_cents is 'What of it stays with the platform.';
 comment on column app.transactions.stripe_payment_intent_id is 'Known once Stripe has answered.';
 comment on column app.transactions.stripe_account_id is 'The connected account that the rest goes to.';
+comment on column app.transactions.on_behalf_of_host is 'It settles where that account is, as Stripe is told with the payment.';
 comment on column app.transactions.status is 'After `failed`, a declined card, another one may be tried.';
 comment on column app.transactions.attempt is 'Counts the tries to pay one thing.';
 comment on column app.transactions.stripe_idempotency_key is 'Stored before the call, so that a repeated call charges once.';
@@ -3860,6 +3864,9 @@ alter table app.transactions add constraint transactions_refund_within_check
 
 alter table app.transactions add constraint transactions_refunded_is_told_check
   check (refunded_cents = 0 or status in ('part_refunded', 'refunded'));
+
+alter table app.transactions add constraint transactions_behalf_of_one_check
+  check (on_behalf_of_host = false or (stripe_account_id is null) is not true);
 
 alter table app.transactions add constraint transactions_fee_within_check
   check (application_fee_cents <= amount_cents);
@@ -9223,6 +9230,7 @@ begin
       'owner_id', case when new.owner_id is not null then jsonb_build_array(null, new.owner_id) end,
       'stripe_account_id', case when new.stripe_account_id is not null then jsonb_build_array(null, case when new.stripe_account_id is not null then '•' end) end,
       'country', case when new.country is not null then jsonb_build_array(null, new.country) end,
+      'settles_abroad', case when new.settles_abroad is not null then jsonb_build_array(null, new.settles_abroad) end,
       'charges_enabled', case when new.charges_enabled is not null then jsonb_build_array(null, new.charges_enabled) end,
       'payouts_enabled', case when new.payouts_enabled is not null then jsonb_build_array(null, new.payouts_enabled) end,
       'transfers_active', case when new.transfers_active is not null then jsonb_build_array(null, new.transfers_active) end,
@@ -9245,6 +9253,9 @@ begin
     end if;
     if new.country is distinct from old.country then
       v_changed := v_changed || jsonb_build_object('country', jsonb_build_array(old.country, new.country));
+    end if;
+    if new.settles_abroad is distinct from old.settles_abroad then
+      v_changed := v_changed || jsonb_build_object('settles_abroad', jsonb_build_array(old.settles_abroad, new.settles_abroad));
     end if;
     if new.charges_enabled is distinct from old.charges_enabled then
       v_changed := v_changed || jsonb_build_object('charges_enabled', jsonb_build_array(old.charges_enabled, new.charges_enabled));
@@ -20093,15 +20104,16 @@ $$;
 alter function audit.record_ticket_types() owner to culturepass_audit;
 revoke execute on function audit.record_ticket_types() from public;
 
-create function app.transaction_private(p_id uuid) returns table(application_fee_cents bigint, stripe_account_id text, stripe_idempotency_key text, _seen bigint)
+create function app.transaction_private(p_id uuid) returns table(application_fee_cents bigint, stripe_account_id text, on_behalf_of_host boolean, stripe_idempotency_key text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.application_fee_cents end,
     case when may.r0 then t.stripe_account_id end,
+    case when may.r0 then t.on_behalf_of_host end,
     case when may.r0 then t.stripe_idempotency_key end,
-    case when may.r0 then 7::bigint else 0 end
+    case when may.r0 then 15::bigint else 0 end
   from app.transactions t, lateral (
     select
       (sec.is_platform_admin()) as r0
@@ -20192,6 +20204,7 @@ begin
       'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
       'stripe_payment_intent_id', case when new.stripe_payment_intent_id is not null then jsonb_build_array(null, case when new.stripe_payment_intent_id is not null then '•' end) end,
       'stripe_account_id', case when new.stripe_account_id is not null then jsonb_build_array(null, case when new.stripe_account_id is not null then '•' end) end,
+      'on_behalf_of_host', case when new.on_behalf_of_host is not null then jsonb_build_array(null, case when new.on_behalf_of_host is not null then '•' end) end,
       'status', case when new.status is not null then jsonb_build_array(null, new.status) end,
       'failure_code', case when new.failure_code is not null then jsonb_build_array(null, new.failure_code) end,
       'attempt', case when new.attempt is not null then jsonb_build_array(null, new.attempt) end,
@@ -20238,6 +20251,9 @@ begin
     end if;
     if new.stripe_account_id is distinct from old.stripe_account_id then
       v_changed := v_changed || jsonb_build_object('stripe_account_id', jsonb_build_array(case when old.stripe_account_id is not null then '•' end, case when new.stripe_account_id is not null then '•' end));
+    end if;
+    if new.on_behalf_of_host is distinct from old.on_behalf_of_host then
+      v_changed := v_changed || jsonb_build_object('on_behalf_of_host', jsonb_build_array(case when old.on_behalf_of_host is not null then '•' end, case when new.on_behalf_of_host is not null then '•' end));
     end if;
     if new.status is distinct from old.status then
       v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
@@ -27406,12 +27422,12 @@ create trigger community_members_audit
   for each row execute function audit.record_community_members();
 
 create trigger connected_accounts_stamp
-  before update of owner_type, owner_id, stripe_account_id, country, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at on app.connected_accounts
-  for each row when ((new.owner_type is distinct from old.owner_type or new.owner_id is distinct from old.owner_id or new.stripe_account_id is distinct from old.stripe_account_id or new.country is distinct from old.country or new.charges_enabled is distinct from old.charges_enabled or new.payouts_enabled is distinct from old.payouts_enabled or new.transfers_active is distinct from old.transfers_active or new.requirements_due is distinct from old.requirements_due or new.disabled_reason is distinct from old.disabled_reason or new.deauthorized_at is distinct from old.deauthorized_at or new.attempt is distinct from old.attempt or new.synced_at is distinct from old.synced_at))
+  before update of owner_type, owner_id, stripe_account_id, country, settles_abroad, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at on app.connected_accounts
+  for each row when ((new.owner_type is distinct from old.owner_type or new.owner_id is distinct from old.owner_id or new.stripe_account_id is distinct from old.stripe_account_id or new.country is distinct from old.country or new.settles_abroad is distinct from old.settles_abroad or new.charges_enabled is distinct from old.charges_enabled or new.payouts_enabled is distinct from old.payouts_enabled or new.transfers_active is distinct from old.transfers_active or new.requirements_due is distinct from old.requirements_due or new.disabled_reason is distinct from old.disabled_reason or new.deauthorized_at is distinct from old.deauthorized_at or new.attempt is distinct from old.attempt or new.synced_at is distinct from old.synced_at))
   execute function sec.stamp();
 
 create trigger connected_accounts_audit
-  after insert or update of owner_type, owner_id, stripe_account_id, country, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at on app.connected_accounts
+  after insert or update of owner_type, owner_id, stripe_account_id, country, settles_abroad, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at on app.connected_accounts
   for each row execute function audit.record_connected_accounts();
 
 create trigger countries_document_insert
@@ -28469,12 +28485,12 @@ create trigger ticket_types_audit
   for each row execute function audit.record_ticket_types();
 
 create trigger transactions_stamp
-  before update of user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, status, failure_code, attempt, stripe_idempotency_key, livemode on app.transactions
-  for each row when ((new.user_id is distinct from old.user_id or new.city_id is distinct from old.city_id or new.order_id is distinct from old.order_id or new.subscription_id is distinct from old.subscription_id or new.promotion_id is distinct from old.promotion_id or new.quote_id is distinct from old.quote_id or new.type is distinct from old.type or new.amount_cents is distinct from old.amount_cents or new.refunded_cents is distinct from old.refunded_cents or new.application_fee_cents is distinct from old.application_fee_cents or new.currency is distinct from old.currency or new.stripe_payment_intent_id is distinct from old.stripe_payment_intent_id or new.stripe_account_id is distinct from old.stripe_account_id or new.status is distinct from old.status or new.failure_code is distinct from old.failure_code or new.attempt is distinct from old.attempt or new.stripe_idempotency_key is distinct from old.stripe_idempotency_key or new.livemode is distinct from old.livemode))
+  before update of user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, on_behalf_of_host, status, failure_code, attempt, stripe_idempotency_key, livemode on app.transactions
+  for each row when ((new.user_id is distinct from old.user_id or new.city_id is distinct from old.city_id or new.order_id is distinct from old.order_id or new.subscription_id is distinct from old.subscription_id or new.promotion_id is distinct from old.promotion_id or new.quote_id is distinct from old.quote_id or new.type is distinct from old.type or new.amount_cents is distinct from old.amount_cents or new.refunded_cents is distinct from old.refunded_cents or new.application_fee_cents is distinct from old.application_fee_cents or new.currency is distinct from old.currency or new.stripe_payment_intent_id is distinct from old.stripe_payment_intent_id or new.stripe_account_id is distinct from old.stripe_account_id or new.on_behalf_of_host is distinct from old.on_behalf_of_host or new.status is distinct from old.status or new.failure_code is distinct from old.failure_code or new.attempt is distinct from old.attempt or new.stripe_idempotency_key is distinct from old.stripe_idempotency_key or new.livemode is distinct from old.livemode))
   execute function sec.stamp();
 
 create trigger transactions_audit
-  after insert or update of user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, status, failure_code, attempt, stripe_idempotency_key, livemode on app.transactions
+  after insert or update of user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, on_behalf_of_host, status, failure_code, attempt, stripe_idempotency_key, livemode on app.transactions
   for each row execute function audit.record_transactions();
 
 create trigger transfers_stamp
@@ -31926,11 +31942,11 @@ grant select on app.community_members to culturepass_authz;
 grant select on app.community_members to culturepass_counter;
 grant update (status, archived_from, archived_with, ended_by_user, added_by_id) on app.community_members to culturepass_counter;
 
-grant select (id, owner_type, owner_id, owner_organization_id, owner_business_id, owner_city_id, stripe_account_id, country, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at, version, created_at, updated_at) on app.connected_accounts to culturepass_app;
+grant select (id, owner_type, owner_id, owner_organization_id, owner_business_id, owner_city_id, stripe_account_id, country, settles_abroad, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at, version, created_at, updated_at) on app.connected_accounts to culturepass_app;
 
 grant select on app.connected_accounts to culturepass_job;
-grant insert (id, owner_type, owner_id, stripe_account_id, country, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at) on app.connected_accounts to culturepass_job;
-grant update (owner_type, owner_id, stripe_account_id, country, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at) on app.connected_accounts to culturepass_job;
+grant insert (id, owner_type, owner_id, stripe_account_id, country, settles_abroad, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at) on app.connected_accounts to culturepass_job;
+grant update (owner_type, owner_id, stripe_account_id, country, settles_abroad, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at) on app.connected_accounts to culturepass_job;
 
 grant select on app.connected_accounts to culturepass_authz;
 
@@ -32423,8 +32439,8 @@ grant update (status, archived_from, archived_with) on app.ticket_types to cultu
 grant select (id, user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, currency, stripe_payment_intent_id, status, failure_code, attempt, livemode, version, created_at, updated_at) on app.transactions to culturepass_app;
 
 grant select on app.transactions to culturepass_job;
-grant insert (id, user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, status, failure_code, attempt, stripe_idempotency_key, livemode) on app.transactions to culturepass_job;
-grant update (user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, status, failure_code, attempt, stripe_idempotency_key, livemode) on app.transactions to culturepass_job;
+grant insert (id, user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, on_behalf_of_host, status, failure_code, attempt, stripe_idempotency_key, livemode) on app.transactions to culturepass_job;
+grant update (user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, on_behalf_of_host, status, failure_code, attempt, stripe_idempotency_key, livemode) on app.transactions to culturepass_job;
 
 grant select on app.transactions to culturepass_authz;
 

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "181b76500d742027a45899c276e1688a67010b7570b5d0a0fb95435ff27e4512eee9a0365dd138f7730f892268794c2a",
+        checksum: "f1c4f695e80fb86c3ded5532e72054293cb7ae795ce1904e6f7da3175e9b60aeca6e54d9985852594a5f277383b52a99",
     },
 ];

@@ -29,6 +29,9 @@ pub struct Transaction {
     /// The connected account that the rest goes to.
     #[entity(private)]
     pub stripe_account_id: Option<String>,
+    /// It settles where that account is, as Stripe is told with the payment.
+    #[entity(private)]
+    pub on_behalf_of_host: Option<bool>,
     /// After `failed`, a declined card, another one may be tried.
     pub status: TransactionStatus,
     pub failure_code: Option<String>,
@@ -64,9 +67,9 @@ pub mod constraint {
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.type, t.amount_cents, t.refunded_cents, p.application_fee_cents, t.currency, t.stripe_payment_intent_id,
-    p.stripe_account_id, t.status, t.failure_code, t.attempt, p.stripe_idempotency_key, t.livemode, t.user_id,
-    t.city_id, t.order_id, t.subscription_id, t.promotion_id, t.quote_id, t.version, t.created_at, t.updated_at,
-    p._seen"
+    p.stripe_account_id, p.on_behalf_of_host, t.status, t.failure_code, t.attempt, p.stripe_idempotency_key,
+    t.livemode, t.user_id, t.city_id, t.order_id, t.subscription_id, t.promotion_id, t.quote_id, t.version,
+    t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip] pub static IS_PLATFORM: Rule = Holds("platformAdmin");

@@ -1,5 +1,6 @@
 //! Money: what must hold of credits, orders and payments whatever happens, by the number of the requirement or fault.
 
+mod abroad;
 mod attendees;
 mod audit;
 mod auditor;

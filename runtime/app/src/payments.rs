@@ -48,7 +48,7 @@ use settings::Settings;
 use std::{sync::Arc, time::Duration};
 use utoipa::openapi::OpenApi;
 
-pub use connect::ready;
+pub use connect::{Ready, ready};
 
 /// The module. Cheap to clone.
 #[derive(Clone)]

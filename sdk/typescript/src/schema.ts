@@ -14135,6 +14135,7 @@ export type components = {
          *       "currency": "CHF",
          *       "stripe_payment_intent_id": "Stripe payment intent id of the transaction",
          *       "stripe_account_id": "Stripe account id of the transaction",
+         *       "on_behalf_of_host": false,
          *       "status": "created",
          *       "failure_code": "Failure code of the transaction",
          *       "attempt": 1,
@@ -14183,6 +14184,8 @@ export type components = {
             readonly stripe_payment_intent_id: string | null;
             /** @description The connected account that the rest goes to. Shown only if `platform`, with `platform`: the caller holds `platformAdmin`. */
             readonly stripe_account_id?: string | null;
+            /** @description It settles where that account is, as Stripe is told with the payment. Shown only if `platform`, with `platform`: the caller holds `platformAdmin`. */
+            readonly on_behalf_of_host?: boolean;
             /** @description After `failed`, a declined card, another one may be tried. */
             readonly status: components["schemas"]["TransactionStatus"];
             readonly failure_code: string | null;
@@ -14475,6 +14478,7 @@ export type components = {
          *       "id": "019caddd-0f20-7aa9-ac92-7f0975118560",
          *       "stripe_account_id": "Stripe account id of the connected account",
          *       "country": "CH",
+         *       "settles_abroad": false,
          *       "charges_enabled": false,
          *       "payouts_enabled": false,
          *       "transfers_active": false,
@@ -14506,6 +14510,8 @@ export type components = {
             readonly stripe_account_id: string | null;
             /** @description Where the owner is at home; Stripe never changes it. */
             readonly country: components["schemas"]["CountryCode"];
+            /** @description Outside the region of the platform's own account. Payments are made on its behalf, and nothing else can be sent there. */
+            readonly settles_abroad: boolean;
             /** @description Stripe lets it take payments. */
             readonly charges_enabled: boolean;
             /** @description Stripe pays out to its bank. */

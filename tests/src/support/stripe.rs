@@ -34,11 +34,18 @@ pub struct Stripe {
 const PATIENCE_SECONDS: u32 = 20;
 
 impl Stripe {
+    /// Of a platform in Australia, as most hosts of tests are.
     pub fn new(seed: u64) -> Self {
+        Self::of(seed, "AU")
+    }
+
+    /// Of a platform in this country.
+    pub fn of(seed: u64, country: &str) -> Self {
         let fake = Fake::new(Config {
             seed,
             clock: Clock::Running { ahead: 0 },
             base_url: "http://stripe.test".to_owned(),
+            country: country.to_owned(),
             ..Config::default()
         });
         let endpoint = |url: &str, secret: &str| {

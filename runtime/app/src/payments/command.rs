@@ -1,7 +1,7 @@
 //! What is to be paid, as it is written down before the provider is asked: for an order, a
 //! featured place, or the fee of a quote.
 
-use super::fees;
+use super::{connect::Ready, fees};
 use crate::problems;
 use chrono::{DateTime, TimeDelta, Utc};
 use generated::{order::ORDER, payment_method::PAYMENT_METHOD, promotion::PROMOTION};
@@ -104,6 +104,8 @@ pub struct Command {
     pub currency: String,
     pub fee: i64,
     pub destination: Option<String>,
+    /// It settles where that account is. As it was when the payment was written down: its key stands for these words.
+    pub on_behalf: bool,
     pub key: String,
     /// Once the provider has answered.
     pub payment: Option<String>,
@@ -124,7 +126,7 @@ pub struct Terms {
     pub amount: i64,
     pub fee: i64,
     pub currency: String,
-    pub destination: Option<String>,
+    pub destination: Option<Ready>,
     /// Part of it goes to a host, so there must be an account.
     pub wants_account: bool,
 }
@@ -193,11 +195,12 @@ pub async fn begin(cx: &mut Cx, of: Of, payer: Uuid) -> Result<Command> {
     if terms.wants_account && terms.destination.is_none() {
         return Err(Error::new(&problems::HOST_UNPAYABLE));
     }
+    let account = terms.destination.as_ref();
     let transaction = Uuid::now_v7();
     sqlx::query(
         "insert into app.transactions (id, user_id, city_id, order_id, promotion_id, quote_id, type, amount_cents,
-           application_fee_cents, currency, stripe_account_id, attempt, stripe_idempotency_key)
-         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, n.attempt, $12::text || n.attempt
+           application_fee_cents, currency, stripe_account_id, on_behalf_of_host, attempt, stripe_idempotency_key)
+         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, n.attempt, $13::text || n.attempt
          from (
            select count(*)::int + 1 as attempt from app.transactions t
            where t.order_id = $4 or t.promotion_id = $5 or t.quote_id = $6
@@ -211,12 +214,13 @@ pub async fn begin(cx: &mut Cx, of: Of, payer: Uuid) -> Result<Command> {
     .bind(of.quote())
     .bind(of.kind())
     .bind(terms.amount)
-    .bind(match &terms.destination {
+    .bind(match account {
         Some(_) => terms.fee,
         None => 0,
     })
     .bind(&terms.currency)
-    .bind(&terms.destination)
+    .bind(account.map(|ready| &ready.account))
+    .bind(account.is_some_and(|ready| ready.settles_abroad))
     .bind(of.key())
     .execute(cx.conn())
     .await?;
@@ -320,8 +324,8 @@ async fn live(cx: &mut Cx, of: Of) -> Result<Option<Command>> {
 /// None for one that is over, or for a period of a subscription.
 pub async fn load(cx: &mut Cx, transaction: Uuid) -> Result<Option<Command>> {
     let row = sqlx::query(
-        "select id, order_id, promotion_id, quote_id, user_id, amount_cents, application_fee_cents, currency, stripe_account_id, stripe_idempotency_key,
-           stripe_payment_intent_id, created_at
+        "select id, order_id, promotion_id, quote_id, user_id, amount_cents, application_fee_cents, currency, stripe_account_id, on_behalf_of_host,
+           stripe_idempotency_key, stripe_payment_intent_id, created_at
          from app.transactions where id = $1 and status <> 'cancelled' and subscription_id is null",
     )
     .bind(transaction)
@@ -341,6 +345,7 @@ pub async fn load(cx: &mut Cx, transaction: Uuid) -> Result<Option<Command>> {
         currency: row.try_get("currency")?,
         fee: row.try_get("application_fee_cents")?,
         destination: row.try_get("stripe_account_id")?,
+        on_behalf: row.try_get("on_behalf_of_host")?,
         key: row.try_get("stripe_idempotency_key")?,
         payment: row.try_get("stripe_payment_intent_id")?,
         created_at: row.try_get("created_at")?,

@@ -26,6 +26,7 @@ struct Disputed {
     of: Of,
     amount: i64,
     fee: i64,
+    on_behalf: bool,
 }
 
 impl Payments {
@@ -73,6 +74,8 @@ async fn learn(cx: &mut Cx, told: &Dispute) -> Result<bool> {
     .await?;
     if let Some(id) = id {
         match (state, disputed.of) {
+            // What has gone abroad can't be sent there again: it stays until the dispute is lost.
+            ("needs_response" | "under_review", Of::Order(_)) if disputed.on_behalf => {}
             ("needs_response" | "under_review", Of::Order(order)) => {
                 take_back(cx, id, order, &disputed, told.amount).await?;
             }
@@ -95,7 +98,8 @@ async fn learn(cx: &mut Cx, told: &Dispute) -> Result<bool> {
 
 async fn find(cx: &mut Cx, told: &Dispute) -> Result<Option<Disputed>> {
     let row = sqlx::query(
-        "select t.id, t.order_id, t.promotion_id, t.quote_id, t.amount_cents, t.application_fee_cents from app.transactions t
+        "select t.id, t.order_id, t.promotion_id, t.quote_id, t.amount_cents, t.application_fee_cents, t.on_behalf_of_host
+         from app.transactions t
          where t.stripe_payment_intent_id = $1 for update",
     )
     .bind(&told.payment)
@@ -112,6 +116,7 @@ async fn find(cx: &mut Cx, told: &Dispute) -> Result<Option<Disputed>> {
         of,
         amount: row.try_get("amount_cents")?,
         fee: row.try_get("application_fee_cents")?,
+        on_behalf: row.try_get("on_behalf_of_host")?,
     }))
 }
 

@@ -121,6 +121,7 @@ impl Payments {
         let mut new = gateway::NewPayment::new(command.amount, call::currency(&command.currency)?);
         new.customer = Some(customer);
         new.destination = command.destination.clone();
+        new.on_behalf_of = command.destination.clone().filter(|_| command.on_behalf);
         new.application_fee = (command.fee > 0).then_some(command.fee);
         new.transfer_group = Some(command.of.group());
         new.metadata = Metadata::from([

@@ -67,7 +67,7 @@ pub async fn load(cx: &mut Cx, buyer: &Member, cart: &Cart, at_door: bool) -> Re
         true => credits(cx, buyer, currency, cart.credits_max_cents).await?,
         false => (None, Money::zero(currency)),
     };
-    let purchase = Purchase {
+    let mut purchase = Purchase {
         currency,
         lines: &lines,
         promo: off,
@@ -75,9 +75,17 @@ pub async fn load(cx: &mut Cx, buyer: &Member, cart: &Cart, at_door: bool) -> Re
         city: Some(event.city),
         credits,
     };
-    let quote = money::price(&purchase).map_err(unpriced)?;
     // At the door the host has the cash already.
-    if quote.parts.organizer.amount() > 0 && !at_door && !can_be_paid(cx, &event).await? {
+    let is_paid_out = !at_door && lines.iter().any(|line| line.unit_price.amount() > 0);
+    let account = match is_paid_out {
+        true => account(cx, &event).await?,
+        false => None,
+    };
+    if account.as_ref().is_some_and(|ready| ready.settles_abroad) {
+        purchase.credits = credits_abroad(&purchase).map_err(unpriced)?;
+    }
+    let quote = money::price(&purchase).map_err(unpriced)?;
+    if is_paid_out && quote.parts.organizer.amount() > 0 && account.is_none() {
         return Err(Error::new(&problems::HOST_UNPAYABLE));
     }
     Ok(Priced {
@@ -86,6 +94,16 @@ pub async fn load(cx: &mut Cx, buyer: &Member, cart: &Cart, at_door: bool) -> Re
         promo,
         wallet,
     })
+}
+
+/// Only what the card pays reaches a host in another region, so credits pay no more than what the platform keeps.
+fn credits_abroad(purchase: &Purchase<'_>) -> Result<Money, money::Error> {
+    let by_card = Purchase {
+        credits: Money::zero(purchase.currency),
+        ..*purchase
+    };
+    let parts = money::price(&by_card)?.parts;
+    purchase.credits.min(parts.platform.plus(parts.city_share)?)
 }
 
 /// What can't be priced: mistakes in what the host or the platform has set, or a rest too small for a card.
@@ -118,16 +136,16 @@ fn unpriced(error: money::Error) -> Error {
 }
 
 /// What credits pay goes to the same account as what cards pay.
-async fn can_be_paid(cx: &mut Cx, event: &Event) -> Result<bool> {
+async fn account(cx: &mut Cx, event: &Event) -> Result<Option<payments::Ready>> {
     let Some(host) = event.chain.host else {
-        return Ok(false);
+        return Ok(None);
     };
     let kind = match host.kind {
         HostKind::Organization => "organization",
         HostKind::Business => "business",
-        HostKind::Community | HostKind::Institution => return Ok(false),
+        HostKind::Community | HostKind::Institution => return Ok(None),
     };
-    Ok(payments::ready(cx, kind, host.id).await?.is_some())
+    payments::ready(cx, kind, host.id).await
 }
 
 async fn event(cx: &mut Cx, id: Uuid) -> Result<Event> {
