@@ -934,6 +934,7 @@ create table app.connected_accounts (
   owner_id uuid not null,
   stripe_account_id text,
   country text not null,
+  settles_abroad boolean default false not null,
   charges_enabled boolean default false not null,
   payouts_enabled boolean default false not null,
   transfers_active boolean default false not null,
@@ -953,6 +954,7 @@ create table app.connected_accounts (
 comment on table app.connected_accounts is 'The account at Stripe that the money of an organisation, a business or a city goes to. What it can do, only Stripe says.';
 comment on column app.connected_accounts.stripe_account_id is 'Known once Stripe has answered.';
 comment on column app.connected_accounts.country is 'Where the owner is at home; Stripe never changes it.';
+comment on column app.connected_accounts.settles_abroad is 'Outside the region of the platform''s own account. Payments are made on its behalf, and nothing else can be sent there.';
 comment on column app.connected_accounts.charges_enabled is 'Stripe lets it take payments.';
 comment on column app.connected_accounts.payouts_enabled is 'Stripe pays out to its bank.';
 comment on column app.connected_accounts.transfers_active is 'The platform may send it money.';
@@ -1045,6 +1047,7 @@ create table app.disputes (
   id uuid default sec.uuid_v7() not null,
   order_id uuid,
   promotion_id uuid,
+  quote_id uuid,
   transaction_id uuid not null,
   state text default 'needs_response' not null,
   amount_cents bigint not null,
@@ -1059,6 +1062,7 @@ create table app.disputes (
   constraint disputes_pkey primary key (id)
 );
 comment on table app.disputes is 'A buyer''s bank takes a payment back, and Stripe asks for evidence. The platform answers it at Stripe.';
+comment on column app.disputes.quote_id is 'Whose fee it is about.';
 comment on column app.disputes.state is 'It is `closed` if it ended before any money moved.';
 comment on column app.disputes.closed_at is 'When the bank''s decision was learnt.';
 alter table app.disputes owner to culturepass_owner;
@@ -1794,6 +1798,11 @@ create table app.quotes (
   valid_until timestamptz not null,
   state text default 'draft' not null,
   accepted_at timestamptz,
+  fee_cents bigint default 0 not null,
+  fee_city_share_cents bigint default 0 not null,
+  fee_paid_by text default 'provider' not null,
+  fee_decided_at timestamptz,
+  fee_paid_at timestamptz,
   archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
@@ -1804,6 +1813,10 @@ create table app.quotes (
 );
 comment on table app.quotes is 'What a business asks for a service. The organiser sees it once it is sent. Accepting one wins its lead, loses the others, declines other quotes and settles the request.';
 comment on column app.quotes.accepted_by_id is 'Who accepted it for the organiser.';
+comment on column app.quotes.fee_cents is 'What the platform takes of this side for having brought the two together; known a moment after the quote is accepted.';
+comment on column app.quotes.fee_city_share_cents is 'What the city gets of it.';
+comment on column app.quotes.fee_paid_by is 'Which side pays it. The other one is told nothing of it.';
+comment on column app.quotes.fee_decided_at is 'From then on the fee stays what it is.';
 alter table app.quotes owner to culturepass_owner;
 alter table app.quotes enable row level security;
 alter table app.quotes force row level security;
@@ -1851,6 +1864,7 @@ create table app.refunds (
   id uuid default sec.uuid_v7() not null,
   order_id uuid,
   promotion_id uuid,
+  quote_id uuid,
   requested_by_id uuid,
   state text default 'pending' not null,
   amount_cents bigint not null,
@@ -1872,7 +1886,8 @@ create table app.refunds (
   updated_at timestamptz default now() not null,
   constraint refunds_pkey primary key (id)
 );
-comment on table app.refunds is 'Money of an order or a promotion that goes back to whoever paid it, to the card, to the wallet, or both.';
+comment on table app.refunds is 'Money of an order, a promotion or a fee that goes back to whoever paid it, to the card, to the wallet, or both.';
+comment on column app.refunds.quote_id is 'Whose fee it is of.';
 comment on column app.refunds.card_cents is 'To the card.';
 comment on column app.refunds.wallet_cents is 'As credits.';
 comment on column app.refunds.cash_cents is 'At the door.';
@@ -2217,6 +2232,7 @@ create table app.transactions (
   order_id uuid,
   subscription_id uuid,
   promotion_id uuid,
+  quote_id uuid,
   type text not null,
   amount_cents bigint not null,
   refunded_cents bigint default 0 not null,
@@ -2224,6 +2240,7 @@ create table app.transactions (
   currency text not null,
   stripe_payment_intent_id text,
   stripe_account_id text,
+  on_behalf_of_host boolean default false not null,
   status text default 'created' not null,
   failure_code text,
   attempt integer default 1 not null,
@@ -2240,6 +2257,7 @@ comment on column app.transactions.amount_cents is 'What was asked for.';
 comment on column app.transactions.application_fee_cents is 'What of it stays with the platform.';
 comment on column app.transactions.stripe_payment_intent_id is 'Known once Stripe has answered.';
 comment on column app.transactions.stripe_account_id is 'The connected account that the rest goes to.';
+comment on column app.transactions.on_behalf_of_host is 'It settles where that account is, as Stripe is told with the payment.';
 comment on column app.transactions.status is 'After `failed`, a declined card, another one may be tried.';
 comment on column app.transactions.attempt is 'Counts the tries to pay one thing.';
 comment on column app.transactions.stripe_idempotency_key is 'Stored before the call, so that a repeated call charges once.';
@@ -3549,6 +3567,18 @@ alter table app.quotes add constraint quotes_valid_until_range
 alter table app.quotes add constraint quotes_state_choice
   check (state = any ('{draft,sent,accepted,declined,expired}'::text[]));
 
+alter table app.quotes add constraint quotes_fee_cents_range
+  check (fee_cents >= 0);
+
+alter table app.quotes add constraint quotes_fee_city_share_cents_range
+  check (fee_city_share_cents >= 0);
+
+alter table app.quotes add constraint quotes_fee_paid_by_choice
+  check (fee_paid_by = any ('{provider,organizer}'::text[]));
+
+alter table app.quotes add constraint quotes_share_within_check
+  check (fee_city_share_cents <= fee_cents);
+
 alter table app.referrals add constraint referrals_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
 
@@ -3613,8 +3643,9 @@ alter table app.refunds add constraint refunds_settled_at_range
   check (settled_at >= '1900-01-01 00:00:00+00'::timestamptz and settled_at < '2201-01-01 00:00:00+00'::timestamptz);
 
 alter table app.refunds add constraint refunds_of_one_check
-  check (((order_id is null) is not true and promotion_id is null)
-    or (order_id is null and (promotion_id is null) is not true));
+  check (((order_id is null) is not true and promotion_id is null and quote_id is null)
+    or (order_id is null and (promotion_id is null) is not true and quote_id is null)
+    or (order_id is null and promotion_id is null and (quote_id is null) is not true));
 
 alter table app.refunds add constraint refunds_funded_check
   check (((card_cents + wallet_cents) + cash_cents) = amount_cents);
@@ -3935,6 +3966,9 @@ alter table app.transactions add constraint transactions_refund_within_check
 
 alter table app.transactions add constraint transactions_refunded_is_told_check
   check (refunded_cents = 0 or status in ('part_refunded', 'refunded'));
+
+alter table app.transactions add constraint transactions_behalf_of_one_check
+  check (on_behalf_of_host = false or (stripe_account_id is null) is not true);
 
 alter table app.transactions add constraint transactions_fee_within_check
   check (application_fee_cents <= amount_cents);
@@ -4372,6 +4406,9 @@ create index disputes_order_id_idx
 
 create index disputes_promotion_id_idx
   on app.disputes (promotion_id, id) where promotion_id is not null;
+
+create index disputes_quote_id_idx
+  on app.disputes (quote_id, id) where quote_id is not null;
 
 create index disputes_transaction_id_idx
   on app.disputes (transaction_id, id);
@@ -4838,6 +4875,9 @@ create index refunds_order_id_idx
 create index refunds_promotion_id_idx
   on app.refunds (promotion_id, id) where promotion_id is not null;
 
+create index refunds_quote_id_idx
+  on app.refunds (quote_id, id) where quote_id is not null;
+
 create index refunds_requested_by_id_idx
   on app.refunds (requested_by_id, id) where requested_by_id is not null;
 
@@ -5048,6 +5088,9 @@ create unique index transactions_order_id_key
 create unique index transactions_promotion_id_key
   on app.transactions (promotion_id) where (status <> 'cancelled' and (promotion_id is null) is not true);
 
+create unique index transactions_quote_id_key
+  on app.transactions (quote_id) where (status <> 'cancelled' and (quote_id is null) is not true);
+
 create index transactions_user_id_created_at_idx
   on app.transactions (user_id, created_at);
 
@@ -5071,6 +5114,9 @@ create index transactions_subscription_id_idx
 
 create index transactions_promotion_id_idx
   on app.transactions (promotion_id, id) where promotion_id is not null;
+
+create index transactions_quote_id_idx
+  on app.transactions (quote_id, id) where quote_id is not null;
 
 create unique index transfers_stripe_object_id_key
   on app.transfers (stripe_object_id);
@@ -5403,6 +5449,9 @@ alter table app.disputes add constraint disputes_order_id_fkey
 
 alter table app.disputes add constraint disputes_promotion_id_fkey
   foreign key (promotion_id) references app.promotions (id);
+
+alter table app.disputes add constraint disputes_quote_id_fkey
+  foreign key (quote_id) references app.quotes (id);
 
 alter table app.disputes add constraint disputes_transaction_id_fkey
   foreign key (transaction_id) references app.transactions (id);
@@ -5746,6 +5795,9 @@ alter table app.refunds add constraint refunds_order_id_fkey
 alter table app.refunds add constraint refunds_promotion_id_fkey
   foreign key (promotion_id) references app.promotions (id);
 
+alter table app.refunds add constraint refunds_quote_id_fkey
+  foreign key (quote_id) references app.quotes (id);
+
 alter table app.refunds add constraint refunds_requested_by_id_fkey
   foreign key (requested_by_id) references app.users (id);
 
@@ -5931,6 +5983,9 @@ alter table app.transactions add constraint transactions_subscription_id_fkey
 
 alter table app.transactions add constraint transactions_promotion_id_fkey
   foreign key (promotion_id) references app.promotions (id);
+
+alter table app.transactions add constraint transactions_quote_id_fkey
+  foreign key (quote_id) references app.quotes (id);
 
 alter table app.transfers add constraint transfers_order_id_fkey
   foreign key (order_id) references app.orders (id);
@@ -9319,6 +9374,7 @@ begin
       'owner_id', case when new.owner_id is not null then jsonb_build_array(null, new.owner_id) end,
       'stripe_account_id', case when new.stripe_account_id is not null then jsonb_build_array(null, case when new.stripe_account_id is not null then '•' end) end,
       'country', case when new.country is not null then jsonb_build_array(null, new.country) end,
+      'settles_abroad', case when new.settles_abroad is not null then jsonb_build_array(null, new.settles_abroad) end,
       'charges_enabled', case when new.charges_enabled is not null then jsonb_build_array(null, new.charges_enabled) end,
       'payouts_enabled', case when new.payouts_enabled is not null then jsonb_build_array(null, new.payouts_enabled) end,
       'transfers_active', case when new.transfers_active is not null then jsonb_build_array(null, new.transfers_active) end,
@@ -9341,6 +9397,9 @@ begin
     end if;
     if new.country is distinct from old.country then
       v_changed := v_changed || jsonb_build_object('country', jsonb_build_array(old.country, new.country));
+    end if;
+    if new.settles_abroad is distinct from old.settles_abroad then
+      v_changed := v_changed || jsonb_build_object('settles_abroad', jsonb_build_array(old.settles_abroad, new.settles_abroad));
     end if;
     if new.charges_enabled is distinct from old.charges_enabled then
       v_changed := v_changed || jsonb_build_object('charges_enabled', jsonb_build_array(old.charges_enabled, new.charges_enabled));
@@ -10150,6 +10209,7 @@ begin
     v_changed := jsonb_strip_nulls(jsonb_build_object(
       'order_id', case when new.order_id is not null then jsonb_build_array(null, new.order_id) end,
       'promotion_id', case when new.promotion_id is not null then jsonb_build_array(null, new.promotion_id) end,
+      'quote_id', case when new.quote_id is not null then jsonb_build_array(null, new.quote_id) end,
       'transaction_id', case when new.transaction_id is not null then jsonb_build_array(null, new.transaction_id) end,
       'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
       'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
@@ -10166,6 +10226,9 @@ begin
     end if;
     if new.promotion_id is distinct from old.promotion_id then
       v_changed := v_changed || jsonb_build_object('promotion_id', jsonb_build_array(old.promotion_id, new.promotion_id));
+    end if;
+    if new.quote_id is distinct from old.quote_id then
+      v_changed := v_changed || jsonb_build_object('quote_id', jsonb_build_array(old.quote_id, new.quote_id));
     end if;
     if new.transaction_id is distinct from old.transaction_id then
       v_changed := v_changed || jsonb_build_object('transaction_id', jsonb_build_array(old.transaction_id, new.transaction_id));
@@ -16936,6 +16999,30 @@ $$;
 alter function audit.record_promotions() owner to culturepass_audit;
 revoke execute on function audit.record_promotions() from public;
 
+create function app.quote_private(p_id uuid) returns table(fee_cents bigint, fee_city_share_cents bigint, fee_paid_by text, fee_paid_at timestamptz, _seen bigint)
+  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+-- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+begin
+  return query select
+    case when may.r0 then t.fee_cents end,
+    case when may.r1 then t.fee_city_share_cents end,
+    case when may.r0 then t.fee_paid_by end,
+    case when may.r0 then t.fee_paid_at end,
+    case when may.r0 then 13::bigint else 0 end + case when may.r1 then 2::bigint else 0 end
+  from app.quotes t, lateral (
+    select
+      ((t.fee_paid_by = 'provider' and sec.seen_lead_provider(t.lead_id))
+      or (t.fee_paid_by = 'organizer' and sec.seen_lead_organizer(t.lead_id))) as r0,
+      (sec.is_platform_admin()) as r1
+    offset 0
+  ) may
+  where t.id = p_id;
+end
+$$;
+alter function app.quote_private(uuid) owner to culturepass_authz;
+revoke execute on function app.quote_private(uuid) from public;
+grant execute on function app.quote_private(uuid) to culturepass_app;
+
 create function app.quote_may(p_id uuid) returns text[]
   language plpgsql stable parallel safe security definer set search_path = '' as $$
 -- Actions that the caller may do, of those whose rule reads a column or row that not everyone may.
@@ -17013,12 +17100,15 @@ create function sec.holds_quote(p_id uuid, p_what text) returns boolean
 declare
   v_answer boolean;
 begin
-  if p_what not in ('provider', 'organizer') then
+  if p_what not in ('platform', 'provider', 'organizer', 'payer') then
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   select case p_what
+    when 'platform' then sec.is_platform_admin()
     when 'provider' then sec.seen_lead_provider(t.lead_id)
     when 'organizer' then sec.seen_lead_organizer(t.lead_id)
+    when 'payer' then (t.fee_paid_by = 'provider' and sec.seen_lead_provider(t.lead_id))
+      or (t.fee_paid_by = 'organizer' and sec.seen_lead_organizer(t.lead_id))
   end into v_answer
   from app.quotes t
   where t.id = p_id
@@ -17157,6 +17247,27 @@ end
 $$;
 alter function app.quotes_guard() owner to culturepass_owner;
 
+create function app.quotes_module_update() returns trigger
+  language plpgsql set search_path = '' as $$
+-- Holds each module to the columns that it says it writes.
+begin
+  if sec.job() = 'payments'
+      and (
+        new.fee_cents is distinct from old.fee_cents
+        or new.fee_city_share_cents is distinct from old.fee_city_share_cents
+        or new.fee_paid_by is distinct from old.fee_paid_by
+        or new.fee_decided_at is distinct from old.fee_decided_at
+      ) then
+    raise exception 'not written by the module payments' using errcode = '42501';
+  end if;
+  if sec.job() = 'marketplace' and new.fee_paid_at is distinct from old.fee_paid_at then
+    raise exception 'not written by the module marketplace' using errcode = '42501';
+  end if;
+  return new;
+end
+$$;
+alter function app.quotes_module_update() owner to culturepass_owner;
+
 create function sec.restore_quotes(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
 -- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
@@ -17257,7 +17368,12 @@ begin
       'terms', case when new.terms is not null then jsonb_build_array(null, new.terms) end,
       'valid_until', case when new.valid_until is not null then jsonb_build_array(null, new.valid_until) end,
       'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
-      'accepted_at', case when new.accepted_at is not null then jsonb_build_array(null, new.accepted_at) end
+      'accepted_at', case when new.accepted_at is not null then jsonb_build_array(null, new.accepted_at) end,
+      'fee_cents', case when new.fee_cents is not null then jsonb_build_array(null, case when new.fee_cents is not null then '•' end) end,
+      'fee_city_share_cents', case when new.fee_city_share_cents is not null then jsonb_build_array(null, case when new.fee_city_share_cents is not null then '•' end) end,
+      'fee_paid_by', case when new.fee_paid_by is not null then jsonb_build_array(null, case when new.fee_paid_by is not null then '•' end) end,
+      'fee_decided_at', case when new.fee_decided_at is not null then jsonb_build_array(null, new.fee_decided_at) end,
+      'fee_paid_at', case when new.fee_paid_at is not null then jsonb_build_array(null, case when new.fee_paid_at is not null then '•' end) end
     ));
   else
     v_changed := '{}';
@@ -17287,6 +17403,21 @@ begin
     end if;
     if new.accepted_at is distinct from old.accepted_at then
       v_changed := v_changed || jsonb_build_object('accepted_at', jsonb_build_array(old.accepted_at, new.accepted_at));
+    end if;
+    if new.fee_cents is distinct from old.fee_cents then
+      v_changed := v_changed || jsonb_build_object('fee_cents', jsonb_build_array(case when old.fee_cents is not null then '•' end, case when new.fee_cents is not null then '•' end));
+    end if;
+    if new.fee_city_share_cents is distinct from old.fee_city_share_cents then
+      v_changed := v_changed || jsonb_build_object('fee_city_share_cents', jsonb_build_array(case when old.fee_city_share_cents is not null then '•' end, case when new.fee_city_share_cents is not null then '•' end));
+    end if;
+    if new.fee_paid_by is distinct from old.fee_paid_by then
+      v_changed := v_changed || jsonb_build_object('fee_paid_by', jsonb_build_array(case when old.fee_paid_by is not null then '•' end, case when new.fee_paid_by is not null then '•' end));
+    end if;
+    if new.fee_decided_at is distinct from old.fee_decided_at then
+      v_changed := v_changed || jsonb_build_object('fee_decided_at', jsonb_build_array(old.fee_decided_at, new.fee_decided_at));
+    end if;
+    if new.fee_paid_at is distinct from old.fee_paid_at then
+      v_changed := v_changed || jsonb_build_object('fee_paid_at', jsonb_build_array(case when old.fee_paid_at is not null then '•' end, case when new.fee_paid_at is not null then '•' end));
     end if;
     if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
       return null;
@@ -17482,10 +17613,12 @@ begin
   from app.refunds t
   where t.id = p_id
     and (
-      sec.seen_order(t.order_id) is not null
+      sec.is_platform_admin()
+      or sec.seen_order(t.order_id) is not null
       or sec.seen_order_host(t.order_id)
       or sec.seen_promotion_city_admin(t.promotion_id)
       or sec.seen_promotion_admin(t.promotion_id)
+      or sec.seen_quote_payer(t.quote_id)
     );
   perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
   if p_what = 'restore' then
@@ -17510,15 +17643,17 @@ begin
   select case p_what
     when 'platform' then sec.is_platform_admin()
     when 'host' then sec.seen_order_host(t.order_id) or sec.seen_promotion_city_admin(t.promotion_id)
-    when 'pays' then sec.seen_promotion_admin(t.promotion_id)
+    when 'pays' then sec.seen_promotion_admin(t.promotion_id) or sec.seen_quote_payer(t.quote_id)
   end into v_answer
   from app.refunds t
   where t.id = p_id
     and (
-      sec.seen_order(t.order_id) is not null
+      sec.is_platform_admin()
+      or sec.seen_order(t.order_id) is not null
       or sec.seen_order_host(t.order_id)
       or sec.seen_promotion_city_admin(t.promotion_id)
       or sec.seen_promotion_admin(t.promotion_id)
+      or sec.seen_quote_payer(t.quote_id)
     );
   return coalesce(v_answer, false);
 end
@@ -17531,9 +17666,24 @@ create function app.refunds_module_insert() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each module to the columns that it says it writes.
 begin
+  if sec.job() = 'payments'
+      and (
+        new.order_id is not null
+        or new.promotion_id is not null
+        or new.state <> 'pending'
+        or new.wallet_cents <> 0
+        or new.cash_cents <> 0
+        or new.organizer_cents <> 0
+        or new.failure_code is not null
+        or new.stripe_refund_id is not null
+        or new.settled_at is not null
+      ) then
+    raise exception 'not written by the module payments' using errcode = '42501';
+  end if;
   if sec.job() = 'promotions'
       and (
         new.order_id is not null
+        or new.quote_id is not null
         or new.state <> 'pending'
         or new.wallet_cents <> 0
         or new.cash_cents <> 0
@@ -17558,6 +17708,7 @@ begin
       and (
         new.order_id is distinct from old.order_id
         or new.promotion_id is distinct from old.promotion_id
+        or new.quote_id is distinct from old.quote_id
         or new.requested_by_id is distinct from old.requested_by_id
         or new.amount_cents is distinct from old.amount_cents
         or new.card_cents is distinct from old.card_cents
@@ -17576,6 +17727,7 @@ begin
       and (
         new.order_id is distinct from old.order_id
         or new.promotion_id is distinct from old.promotion_id
+        or new.quote_id is distinct from old.quote_id
         or new.requested_by_id is distinct from old.requested_by_id
         or new.state is distinct from old.state
         or new.amount_cents is distinct from old.amount_cents
@@ -17610,6 +17762,7 @@ begin
     v_changed := jsonb_strip_nulls(jsonb_build_object(
       'order_id', case when new.order_id is not null then jsonb_build_array(null, new.order_id) end,
       'promotion_id', case when new.promotion_id is not null then jsonb_build_array(null, new.promotion_id) end,
+      'quote_id', case when new.quote_id is not null then jsonb_build_array(null, new.quote_id) end,
       'requested_by_id', case when new.requested_by_id is not null then jsonb_build_array(null, new.requested_by_id) end,
       'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
       'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
@@ -17634,6 +17787,9 @@ begin
     end if;
     if new.promotion_id is distinct from old.promotion_id then
       v_changed := v_changed || jsonb_build_object('promotion_id', jsonb_build_array(old.promotion_id, new.promotion_id));
+    end if;
+    if new.quote_id is distinct from old.quote_id then
+      v_changed := v_changed || jsonb_build_object('quote_id', jsonb_build_array(old.quote_id, new.quote_id));
     end if;
     if new.requested_by_id is distinct from old.requested_by_id then
       v_changed := v_changed || jsonb_build_object('requested_by_id', jsonb_build_array(old.requested_by_id, new.requested_by_id));
@@ -17710,6 +17866,7 @@ begin
     jsonb_build_object('changed', array_remove(array[
       case when new.order_id is distinct from old.order_id then 'order_id' end,
       case when new.promotion_id is distinct from old.promotion_id then 'promotion_id' end,
+      case when new.quote_id is distinct from old.quote_id then 'quote_id' end,
       case when new.requested_by_id is distinct from old.requested_by_id then 'requested_by_id' end,
       case when new.state is distinct from old.state then 'state' end,
       case when new.amount_cents is distinct from old.amount_cents then 'amount_cents' end,
@@ -20095,15 +20252,16 @@ $$;
 alter function audit.record_ticket_types() owner to culturepass_audit;
 revoke execute on function audit.record_ticket_types() from public;
 
-create function app.transaction_private(p_id uuid) returns table(application_fee_cents bigint, stripe_account_id text, stripe_idempotency_key text, _seen bigint)
+create function app.transaction_private(p_id uuid) returns table(application_fee_cents bigint, stripe_account_id text, on_behalf_of_host boolean, stripe_idempotency_key text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.application_fee_cents end,
     case when may.r0 then t.stripe_account_id end,
+    case when may.r0 then t.on_behalf_of_host end,
     case when may.r0 then t.stripe_idempotency_key end,
-    case when may.r0 then 7::bigint else 0 end
+    case when may.r0 then 15::bigint else 0 end
   from app.transactions t, lateral (
     select
       (sec.is_platform_admin()) as r0
@@ -20186,6 +20344,7 @@ begin
       'order_id', case when new.order_id is not null then jsonb_build_array(null, new.order_id) end,
       'subscription_id', case when new.subscription_id is not null then jsonb_build_array(null, new.subscription_id) end,
       'promotion_id', case when new.promotion_id is not null then jsonb_build_array(null, new.promotion_id) end,
+      'quote_id', case when new.quote_id is not null then jsonb_build_array(null, new.quote_id) end,
       'type', case when new.type is not null then jsonb_build_array(null, new.type) end,
       'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
       'refunded_cents', case when new.refunded_cents is not null then jsonb_build_array(null, new.refunded_cents) end,
@@ -20193,6 +20352,7 @@ begin
       'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
       'stripe_payment_intent_id', case when new.stripe_payment_intent_id is not null then jsonb_build_array(null, case when new.stripe_payment_intent_id is not null then '•' end) end,
       'stripe_account_id', case when new.stripe_account_id is not null then jsonb_build_array(null, case when new.stripe_account_id is not null then '•' end) end,
+      'on_behalf_of_host', case when new.on_behalf_of_host is not null then jsonb_build_array(null, case when new.on_behalf_of_host is not null then '•' end) end,
       'status', case when new.status is not null then jsonb_build_array(null, new.status) end,
       'failure_code', case when new.failure_code is not null then jsonb_build_array(null, new.failure_code) end,
       'attempt', case when new.attempt is not null then jsonb_build_array(null, new.attempt) end,
@@ -20216,6 +20376,9 @@ begin
     if new.promotion_id is distinct from old.promotion_id then
       v_changed := v_changed || jsonb_build_object('promotion_id', jsonb_build_array(old.promotion_id, new.promotion_id));
     end if;
+    if new.quote_id is distinct from old.quote_id then
+      v_changed := v_changed || jsonb_build_object('quote_id', jsonb_build_array(old.quote_id, new.quote_id));
+    end if;
     if new.type is distinct from old.type then
       v_changed := v_changed || jsonb_build_object('type', jsonb_build_array(old.type, new.type));
     end if;
@@ -20236,6 +20399,9 @@ begin
     end if;
     if new.stripe_account_id is distinct from old.stripe_account_id then
       v_changed := v_changed || jsonb_build_object('stripe_account_id', jsonb_build_array(case when old.stripe_account_id is not null then '•' end, case when new.stripe_account_id is not null then '•' end));
+    end if;
+    if new.on_behalf_of_host is distinct from old.on_behalf_of_host then
+      v_changed := v_changed || jsonb_build_object('on_behalf_of_host', jsonb_build_array(case when old.on_behalf_of_host is not null then '•' end, case when new.on_behalf_of_host is not null then '•' end));
     end if;
     if new.status is distinct from old.status then
       v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
@@ -23851,6 +24017,39 @@ alter function sec.mine_promotion_city_admin() owner to culturepass_authz;
 revoke execute on function sec.mine_promotion_city_admin() from public;
 grant execute on function sec.mine_promotion_city_admin() to culturepass_app;
 
+create function sec.mine_quote_payer() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.quotes t
+  where t.lead_id = any (array(select sec.mine_lead_provider()))
+    and t.fee_paid_by = 'provider'
+    and (
+      t.status = 'active'
+      or (t.status = 'suspended' and t.state = 'draft')
+      or (t.status = 'archived' and sec.show_archived() and t.state = 'draft')
+    )
+  union all
+  select t.id from app.quotes t
+  where t.lead_id = any (array(select sec.mine_lead_organizer()))
+    and t.fee_paid_by = 'organizer'
+    and (
+      (t.status = 'active' and (t.lead_id in (select sec.mine_lead_provider()) or t.state <> 'draft'))
+      or (t.status = 'suspended' and t.lead_id in (select sec.mine_lead_provider()) and t.state = 'draft')
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and t.lead_id in (select sec.mine_lead_provider())
+        and t.state = 'draft'
+      )
+    );
+end
+$$;
+alter function sec.mine_quote_payer() owner to culturepass_authz;
+revoke execute on function sec.mine_quote_payer() from public;
+grant execute on function sec.mine_quote_payer() to culturepass_app;
+
 create function sec.mine_service_request_organizer() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
 -- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
@@ -25136,6 +25335,37 @@ $$;
 alter function sec.seen_promotion_city_admin(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_promotion_city_admin(uuid) from public;
 grant execute on function sec.seen_promotion_city_admin(uuid) to culturepass_app;
+
+create function sec.seen_quote_payer(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.quotes t
+    where t.id = p_id
+    and (
+      (t.fee_paid_by = 'provider' and sec.seen_lead_provider(t.lead_id))
+      or (t.fee_paid_by = 'organizer' and sec.seen_lead_organizer(t.lead_id))
+    )
+    and (
+      (
+        t.status = 'active'
+        and (sec.seen_lead_provider(t.lead_id) or (t.state <> 'draft' and sec.seen_lead_organizer(t.lead_id)))
+      )
+      or (t.status = 'suspended' and sec.seen_lead_provider(t.lead_id) and t.state = 'draft')
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and sec.seen_lead_provider(t.lead_id)
+        and t.state = 'draft'
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_quote_payer(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_quote_payer(uuid) from public;
+grant execute on function sec.seen_quote_payer(uuid) to culturepass_app;
 
 create function sec.seen_service_request(p_id uuid) returns text
   language plpgsql stable parallel safe security definer set search_path = '' as $$
@@ -27072,6 +27302,26 @@ create view app.payment_faults with (security_invoker = true) as
   where t.status in ('succeeded', 'part_refunded', 'refunded')
     and (p.paid_at is null or t.amount_cents <> p.amount_cents or t.currency <> p.currency)
   union all
+  select 'a fee that is not what was asked for', 'transaction', t.id
+  from app.transactions t join app.quotes q on q.id = t.quote_id
+  where t.status in ('succeeded', 'part_refunded', 'refunded')
+    and (q.fee_paid_at is null or t.amount_cents <> q.fee_cents or t.currency <> q.currency)
+  union all
+  select 'a fee that nobody paid', 'quote', q.id
+  from app.quotes q
+  where q.fee_paid_at is not null
+    and not exists (
+      select from app.transactions t where t.quote_id = q.id and t.status in ('succeeded', 'part_refunded', 'refunded')
+    )
+  union all
+  select 'more of a fee given back than was paid', 'quote', q.id
+  from app.quotes q
+  join (
+    select r.quote_id, sum(r.amount_cents) as amount, sum(r.city_share_cents) as city
+    from app.refunds r where r.quote_id is not null and r.state <> 'failed' group by 1
+  ) s on s.quote_id = q.id
+  where s.amount > q.fee_cents or s.city > q.fee_city_share_cents
+  union all
   select 'a place that nobody paid', 'promotion', p.id
   from app.promotions p
   where p.paid_at is not null and p.amount_cents > 0
@@ -27081,10 +27331,10 @@ create view app.payment_faults with (security_invoker = true) as
   union all
   select 'refunded without a refund', 'transaction', t.id
   from app.transactions t
-  where (t.order_id is not null or t.promotion_id is not null)
+  where (t.order_id is not null or t.promotion_id is not null or t.quote_id is not null)
     and t.refunded_cents > (
       select coalesce(sum(r.card_cents), 0) from app.refunds r
-      where (r.order_id = t.order_id or r.promotion_id = t.promotion_id) and r.state <> 'failed'
+      where (r.order_id = t.order_id or r.promotion_id = t.promotion_id or r.quote_id = t.quote_id) and r.state <> 'failed'
     )
   union all
   select 'more sent to the host than its part', 'order', o.id
@@ -27615,12 +27865,12 @@ create trigger community_members_emit_ban
   execute function jobs.emit('community_member', 'ban');
 
 create trigger connected_accounts_stamp
-  before update of owner_type, owner_id, stripe_account_id, country, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at on app.connected_accounts
-  for each row when ((new.owner_type is distinct from old.owner_type or new.owner_id is distinct from old.owner_id or new.stripe_account_id is distinct from old.stripe_account_id or new.country is distinct from old.country or new.charges_enabled is distinct from old.charges_enabled or new.payouts_enabled is distinct from old.payouts_enabled or new.transfers_active is distinct from old.transfers_active or new.requirements_due is distinct from old.requirements_due or new.disabled_reason is distinct from old.disabled_reason or new.deauthorized_at is distinct from old.deauthorized_at or new.attempt is distinct from old.attempt or new.synced_at is distinct from old.synced_at))
+  before update of owner_type, owner_id, stripe_account_id, country, settles_abroad, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at on app.connected_accounts
+  for each row when ((new.owner_type is distinct from old.owner_type or new.owner_id is distinct from old.owner_id or new.stripe_account_id is distinct from old.stripe_account_id or new.country is distinct from old.country or new.settles_abroad is distinct from old.settles_abroad or new.charges_enabled is distinct from old.charges_enabled or new.payouts_enabled is distinct from old.payouts_enabled or new.transfers_active is distinct from old.transfers_active or new.requirements_due is distinct from old.requirements_due or new.disabled_reason is distinct from old.disabled_reason or new.deauthorized_at is distinct from old.deauthorized_at or new.attempt is distinct from old.attempt or new.synced_at is distinct from old.synced_at))
   execute function sec.stamp();
 
 create trigger connected_accounts_audit
-  after insert or update of owner_type, owner_id, stripe_account_id, country, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at on app.connected_accounts
+  after insert or update of owner_type, owner_id, stripe_account_id, country, settles_abroad, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at on app.connected_accounts
   for each row execute function audit.record_connected_accounts();
 
 create trigger countries_document_insert
@@ -27717,12 +27967,12 @@ create trigger devices_audit
   for each row execute function audit.record_devices();
 
 create trigger disputes_stamp
-  before update of order_id, promotion_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, closed_at, stripe_dispute_id on app.disputes
-  for each row when ((new.order_id is distinct from old.order_id or new.promotion_id is distinct from old.promotion_id or new.transaction_id is distinct from old.transaction_id or new.state is distinct from old.state or new.amount_cents is distinct from old.amount_cents or new.currency is distinct from old.currency or new.reason is distinct from old.reason or new.evidence_due_by is distinct from old.evidence_due_by or new.closed_at is distinct from old.closed_at or new.stripe_dispute_id is distinct from old.stripe_dispute_id))
+  before update of order_id, promotion_id, quote_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, closed_at, stripe_dispute_id on app.disputes
+  for each row when ((new.order_id is distinct from old.order_id or new.promotion_id is distinct from old.promotion_id or new.quote_id is distinct from old.quote_id or new.transaction_id is distinct from old.transaction_id or new.state is distinct from old.state or new.amount_cents is distinct from old.amount_cents or new.currency is distinct from old.currency or new.reason is distinct from old.reason or new.evidence_due_by is distinct from old.evidence_due_by or new.closed_at is distinct from old.closed_at or new.stripe_dispute_id is distinct from old.stripe_dispute_id))
   execute function sec.stamp();
 
 create trigger disputes_audit
-  after insert or update of order_id, promotion_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, closed_at, stripe_dispute_id on app.disputes
+  after insert or update of order_id, promotion_id, quote_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, closed_at, stripe_dispute_id on app.disputes
   for each row execute function audit.record_disputes();
 
 create trigger email_tokens_stamp
@@ -28399,14 +28649,19 @@ create trigger quotes_archived
   for each row execute function sec.keep_status('along');
 
 create trigger quotes_stamp
-  before update of status, lead_id, accepted_by_id, amount_cents, currency, terms, valid_until, state, accepted_at on app.quotes
-  for each row when ((new.status is distinct from old.status or new.lead_id is distinct from old.lead_id or new.accepted_by_id is distinct from old.accepted_by_id or new.amount_cents is distinct from old.amount_cents or new.currency is distinct from old.currency or new.terms is distinct from old.terms or new.valid_until is distinct from old.valid_until or new.state is distinct from old.state or new.accepted_at is distinct from old.accepted_at))
+  before update of status, lead_id, accepted_by_id, amount_cents, currency, terms, valid_until, state, accepted_at, fee_cents, fee_city_share_cents, fee_paid_by, fee_decided_at, fee_paid_at on app.quotes
+  for each row when ((new.status is distinct from old.status or new.lead_id is distinct from old.lead_id or new.accepted_by_id is distinct from old.accepted_by_id or new.amount_cents is distinct from old.amount_cents or new.currency is distinct from old.currency or new.terms is distinct from old.terms or new.valid_until is distinct from old.valid_until or new.state is distinct from old.state or new.accepted_at is distinct from old.accepted_at or new.fee_cents is distinct from old.fee_cents or new.fee_city_share_cents is distinct from old.fee_city_share_cents or new.fee_paid_by is distinct from old.fee_paid_by or new.fee_decided_at is distinct from old.fee_decided_at or new.fee_paid_at is distinct from old.fee_paid_at))
   execute function sec.stamp();
 
 create trigger quotes_guard
   before update of status, amount_cents, currency, terms, valid_until, state, accepted_by_id, accepted_at on app.quotes
   for each row when (current_user = 'culturepass_app')
   execute function app.quotes_guard();
+
+create trigger quotes_module_update
+  before update of fee_cents, fee_city_share_cents, fee_paid_by, fee_decided_at, fee_paid_at on app.quotes
+  for each row when (current_user = 'culturepass_job')
+  execute function app.quotes_module_update();
 
 create trigger quotes_stays
   before update of state on app.quotes
@@ -28419,7 +28674,7 @@ create trigger quotes_quota
   for each statement execute function requests.count_created('quote', '200');
 
 create trigger quotes_audit
-  after insert or update of status, lead_id, accepted_by_id, amount_cents, currency, terms, valid_until, state, accepted_at on app.quotes
+  after insert or update of status, lead_id, accepted_by_id, amount_cents, currency, terms, valid_until, state, accepted_at, fee_cents, fee_city_share_cents, fee_paid_by, fee_decided_at, fee_paid_at on app.quotes
   for each row execute function audit.record_quotes();
 
 create trigger quotes_emit_send
@@ -28459,8 +28714,8 @@ create trigger refresh_tokens_stamp
   execute function sec.stamp();
 
 create trigger refunds_stamp
-  before update of order_id, promotion_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at on app.refunds
-  for each row when ((new.order_id is distinct from old.order_id or new.promotion_id is distinct from old.promotion_id or new.requested_by_id is distinct from old.requested_by_id or new.state is distinct from old.state or new.amount_cents is distinct from old.amount_cents or new.card_cents is distinct from old.card_cents or new.wallet_cents is distinct from old.wallet_cents or new.cash_cents is distinct from old.cash_cents or new.organizer_cents is distinct from old.organizer_cents or new.platform_fee_cents is distinct from old.platform_fee_cents or new.city_share_cents is distinct from old.city_share_cents or new.currency is distinct from old.currency or new.reason is distinct from old.reason or new.note is distinct from old.note or new.failure_code is distinct from old.failure_code or new.stripe_refund_id is distinct from old.stripe_refund_id or new.stripe_idempotency_key is distinct from old.stripe_idempotency_key or new.settled_at is distinct from old.settled_at))
+  before update of order_id, promotion_id, quote_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at on app.refunds
+  for each row when ((new.order_id is distinct from old.order_id or new.promotion_id is distinct from old.promotion_id or new.quote_id is distinct from old.quote_id or new.requested_by_id is distinct from old.requested_by_id or new.state is distinct from old.state or new.amount_cents is distinct from old.amount_cents or new.card_cents is distinct from old.card_cents or new.wallet_cents is distinct from old.wallet_cents or new.cash_cents is distinct from old.cash_cents or new.organizer_cents is distinct from old.organizer_cents or new.platform_fee_cents is distinct from old.platform_fee_cents or new.city_share_cents is distinct from old.city_share_cents or new.currency is distinct from old.currency or new.reason is distinct from old.reason or new.note is distinct from old.note or new.failure_code is distinct from old.failure_code or new.stripe_refund_id is distinct from old.stripe_refund_id or new.stripe_idempotency_key is distinct from old.stripe_idempotency_key or new.settled_at is distinct from old.settled_at))
   execute function sec.stamp();
 
 create trigger refunds_module_insert
@@ -28469,18 +28724,18 @@ create trigger refunds_module_insert
   execute function app.refunds_module_insert();
 
 create trigger refunds_module_update
-  before update of order_id, promotion_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at on app.refunds
+  before update of order_id, promotion_id, quote_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at on app.refunds
   for each row when (current_user = 'culturepass_job')
   execute function app.refunds_module_update();
 
 create trigger refunds_audit
-  after insert or update of order_id, promotion_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at on app.refunds
+  after insert or update of order_id, promotion_id, quote_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at on app.refunds
   for each row execute function audit.record_refunds();
 
 create trigger refunds_emit_update
-  after update of order_id, promotion_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at on app.refunds
+  after update of order_id, promotion_id, quote_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at on app.refunds
   for each row
-  when ((new.order_id is distinct from old.order_id or new.promotion_id is distinct from old.promotion_id or new.requested_by_id is distinct from old.requested_by_id or new.state is distinct from old.state or new.amount_cents is distinct from old.amount_cents or new.card_cents is distinct from old.card_cents or new.wallet_cents is distinct from old.wallet_cents or new.cash_cents is distinct from old.cash_cents or new.organizer_cents is distinct from old.organizer_cents or new.platform_fee_cents is distinct from old.platform_fee_cents or new.city_share_cents is distinct from old.city_share_cents or new.currency is distinct from old.currency or new.reason is distinct from old.reason or new.note is distinct from old.note or new.failure_code is distinct from old.failure_code or new.stripe_refund_id is distinct from old.stripe_refund_id or new.stripe_idempotency_key is distinct from old.stripe_idempotency_key or new.settled_at is distinct from old.settled_at))
+  when ((new.order_id is distinct from old.order_id or new.promotion_id is distinct from old.promotion_id or new.quote_id is distinct from old.quote_id or new.requested_by_id is distinct from old.requested_by_id or new.state is distinct from old.state or new.amount_cents is distinct from old.amount_cents or new.card_cents is distinct from old.card_cents or new.wallet_cents is distinct from old.wallet_cents or new.cash_cents is distinct from old.cash_cents or new.organizer_cents is distinct from old.organizer_cents or new.platform_fee_cents is distinct from old.platform_fee_cents or new.city_share_cents is distinct from old.city_share_cents or new.currency is distinct from old.currency or new.reason is distinct from old.reason or new.note is distinct from old.note or new.failure_code is distinct from old.failure_code or new.stripe_refund_id is distinct from old.stripe_refund_id or new.stripe_idempotency_key is distinct from old.stripe_idempotency_key or new.settled_at is distinct from old.settled_at))
   execute function jobs.emit_refunds_update();
 
 create trigger revenue_shares_stamp
@@ -28775,12 +29030,12 @@ create trigger ticket_types_audit
   for each row execute function audit.record_ticket_types();
 
 create trigger transactions_stamp
-  before update of user_id, city_id, order_id, subscription_id, promotion_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, status, failure_code, attempt, stripe_idempotency_key, livemode on app.transactions
-  for each row when ((new.user_id is distinct from old.user_id or new.city_id is distinct from old.city_id or new.order_id is distinct from old.order_id or new.subscription_id is distinct from old.subscription_id or new.promotion_id is distinct from old.promotion_id or new.type is distinct from old.type or new.amount_cents is distinct from old.amount_cents or new.refunded_cents is distinct from old.refunded_cents or new.application_fee_cents is distinct from old.application_fee_cents or new.currency is distinct from old.currency or new.stripe_payment_intent_id is distinct from old.stripe_payment_intent_id or new.stripe_account_id is distinct from old.stripe_account_id or new.status is distinct from old.status or new.failure_code is distinct from old.failure_code or new.attempt is distinct from old.attempt or new.stripe_idempotency_key is distinct from old.stripe_idempotency_key or new.livemode is distinct from old.livemode))
+  before update of user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, on_behalf_of_host, status, failure_code, attempt, stripe_idempotency_key, livemode on app.transactions
+  for each row when ((new.user_id is distinct from old.user_id or new.city_id is distinct from old.city_id or new.order_id is distinct from old.order_id or new.subscription_id is distinct from old.subscription_id or new.promotion_id is distinct from old.promotion_id or new.quote_id is distinct from old.quote_id or new.type is distinct from old.type or new.amount_cents is distinct from old.amount_cents or new.refunded_cents is distinct from old.refunded_cents or new.application_fee_cents is distinct from old.application_fee_cents or new.currency is distinct from old.currency or new.stripe_payment_intent_id is distinct from old.stripe_payment_intent_id or new.stripe_account_id is distinct from old.stripe_account_id or new.on_behalf_of_host is distinct from old.on_behalf_of_host or new.status is distinct from old.status or new.failure_code is distinct from old.failure_code or new.attempt is distinct from old.attempt or new.stripe_idempotency_key is distinct from old.stripe_idempotency_key or new.livemode is distinct from old.livemode))
   execute function sec.stamp();
 
 create trigger transactions_audit
-  after insert or update of user_id, city_id, order_id, subscription_id, promotion_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, status, failure_code, attempt, stripe_idempotency_key, livemode on app.transactions
+  after insert or update of user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, on_behalf_of_host, status, failure_code, attempt, stripe_idempotency_key, livemode on app.transactions
   for each row execute function audit.record_transactions();
 
 create trigger transfers_stamp
@@ -29218,7 +29473,7 @@ create policy cities_update on app.cities for update to culturepass_app
 
 create policy cities_job_select on app.cities for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'promotions', 'notifications', 'trending')
+    (select sec.job()) in ('payments', 'tickets', 'marketplace', 'promotions', 'notifications', 'trending')
   );
 
 create policy commission_rules_select on app.commission_rules for select to culturepass_app
@@ -29280,7 +29535,7 @@ create policy commission_rules_update on app.commission_rules for update to cult
 
 create policy commission_rules_job_select on app.commission_rules for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets')
+    (select sec.job()) in ('payments', 'tickets', 'marketplace')
   );
 
 create policy communities_select on app.communities for select to culturepass_app
@@ -30268,7 +30523,7 @@ create policy leads_update on app.leads for update to culturepass_app
 
 create policy leads_job_select on app.leads for select to culturepass_job
   using (
-    (select sec.job()) in ('marketplace', 'notifications')
+    (select sec.job()) in ('payments', 'marketplace', 'notifications')
   );
 
 create policy leads_job_insert on app.leads for insert to culturepass_job
@@ -31064,7 +31319,15 @@ create policy quotes_update on app.quotes for update to culturepass_app
 
 create policy quotes_job_select on app.quotes for select to culturepass_job
   using (
-    (select sec.job()) in ('marketplace', 'notifications')
+    (select sec.job()) in ('payments', 'marketplace', 'notifications')
+  );
+
+create policy quotes_job_update on app.quotes for update to culturepass_job
+  using (
+    (select sec.job()) in ('payments', 'marketplace')
+  )
+  with check (
+    (select sec.job()) in ('payments', 'marketplace')
   );
 
 create policy referrals_select on app.referrals for select to culturepass_app
@@ -31122,11 +31385,12 @@ create policy refresh_tokens_job_delete on app.refresh_tokens for delete to cult
 
 create policy refunds_select on app.refunds for select to culturepass_app
   using (
-    (select true from app.orders p1 where p1.id = refunds.order_id)
+    (select sec.is_platform_admin())
+    or (select true from app.orders p1 where p1.id = refunds.order_id)
     or (select true from app.orders p1 where p1.id = refunds.order_id and (p1.event_id in (select sec.mine_event_admin()) or (select sec.is_platform_admin())))
     or refunds.promotion_id in (select sec.mine_promotion_city_admin())
     or refunds.promotion_id in (select sec.mine_promotion_admin())
-    or ((select sec.is_platform_admin()) and sec.seen_promotion_city_admin(refunds.promotion_id))
+    or refunds.quote_id in (select sec.mine_quote_payer())
   );
 
 create policy refunds_job_select on app.refunds for select to culturepass_job
@@ -31136,7 +31400,7 @@ create policy refunds_job_select on app.refunds for select to culturepass_job
 
 create policy refunds_job_insert on app.refunds for insert to culturepass_job
   with check (
-    (select sec.job()) in ('tickets', 'promotions')
+    (select sec.job()) in ('payments', 'tickets', 'promotions')
   );
 
 create policy refunds_job_update on app.refunds for update to culturepass_job
@@ -31591,7 +31855,7 @@ create policy service_requests_update on app.service_requests for update to cult
 
 create policy service_requests_job_select on app.service_requests for select to culturepass_job
   using (
-    (select sec.job()) in ('marketplace', 'notifications')
+    (select sec.job()) in ('payments', 'marketplace', 'notifications')
   );
 
 create policy sessions_job_select on app.sessions for select to culturepass_job
@@ -32323,11 +32587,11 @@ grant select on app.community_members to culturepass_authz;
 grant select on app.community_members to culturepass_counter;
 grant update (status, archived_from, archived_with, ended_by_user, added_by_id) on app.community_members to culturepass_counter;
 
-grant select (id, owner_type, owner_id, owner_organization_id, owner_business_id, owner_city_id, stripe_account_id, country, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at, version, created_at, updated_at) on app.connected_accounts to culturepass_app;
+grant select (id, owner_type, owner_id, owner_organization_id, owner_business_id, owner_city_id, stripe_account_id, country, settles_abroad, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at, version, created_at, updated_at) on app.connected_accounts to culturepass_app;
 
 grant select on app.connected_accounts to culturepass_job;
-grant insert (id, owner_type, owner_id, stripe_account_id, country, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at) on app.connected_accounts to culturepass_job;
-grant update (owner_type, owner_id, stripe_account_id, country, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at) on app.connected_accounts to culturepass_job;
+grant insert (id, owner_type, owner_id, stripe_account_id, country, settles_abroad, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at) on app.connected_accounts to culturepass_job;
+grant update (owner_type, owner_id, stripe_account_id, country, settles_abroad, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at) on app.connected_accounts to culturepass_job;
 
 grant select on app.connected_accounts to culturepass_authz;
 
@@ -32375,16 +32639,16 @@ grant select on app.devices to culturepass_authz;
 grant select on app.devices to culturepass_counter;
 grant update (status, archived_from, archived_with, session_id) on app.devices to culturepass_counter;
 
-grant select (id, order_id, promotion_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, closed_at, version, created_at, updated_at) on app.disputes to culturepass_app;
+grant select (id, order_id, promotion_id, quote_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, closed_at, version, created_at, updated_at) on app.disputes to culturepass_app;
 
 grant select on app.disputes to culturepass_job;
-grant insert (id, order_id, promotion_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, closed_at, stripe_dispute_id) on app.disputes to culturepass_job;
-grant update (order_id, promotion_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, closed_at, stripe_dispute_id) on app.disputes to culturepass_job;
+grant insert (id, order_id, promotion_id, quote_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, closed_at, stripe_dispute_id) on app.disputes to culturepass_job;
+grant update (order_id, promotion_id, quote_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, closed_at, stripe_dispute_id) on app.disputes to culturepass_job;
 
 grant select on app.disputes to culturepass_authz;
 
 grant select on app.disputes to culturepass_counter;
-grant update (order_id, promotion_id) on app.disputes to culturepass_counter;
+grant update (order_id, promotion_id, quote_id) on app.disputes to culturepass_counter;
 
 grant select on app.email_tokens to culturepass_job;
 grant insert (id, user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at) on app.email_tokens to culturepass_job;
@@ -32666,11 +32930,12 @@ grant select on app.promotions to culturepass_authz;
 grant select on app.promotions to culturepass_counter;
 grant update (status, archived_from, archived_with) on app.promotions to culturepass_counter;
 
-grant select (id, status, lead_id, accepted_by_id, amount_cents, currency, terms, valid_until, state, accepted_at, version, created_at, updated_at) on app.quotes to culturepass_app;
+grant select (id, status, lead_id, accepted_by_id, amount_cents, currency, terms, valid_until, state, accepted_at, fee_decided_at, version, created_at, updated_at) on app.quotes to culturepass_app;
 grant insert (lead_id, amount_cents, currency, terms, valid_until) on app.quotes to culturepass_app;
 grant update (status, amount_cents, currency, terms, valid_until, state, accepted_by_id, accepted_at) on app.quotes to culturepass_app;
 
 grant select on app.quotes to culturepass_job;
+grant update (fee_cents, fee_city_share_cents, fee_paid_by, fee_decided_at, fee_paid_at) on app.quotes to culturepass_job;
 
 grant select on app.quotes to culturepass_authz;
 
@@ -32697,16 +32962,16 @@ grant select on app.refresh_tokens to culturepass_authz;
 
 grant select on app.refresh_tokens to culturepass_counter;
 
-grant select (id, order_id, promotion_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, currency, reason, note, failure_code, settled_at, version, created_at, updated_at) on app.refunds to culturepass_app;
+grant select (id, order_id, promotion_id, quote_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, currency, reason, note, failure_code, settled_at, version, created_at, updated_at) on app.refunds to culturepass_app;
 
 grant select on app.refunds to culturepass_job;
-grant insert (id, order_id, promotion_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at) on app.refunds to culturepass_job;
-grant update (order_id, promotion_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at) on app.refunds to culturepass_job;
+grant insert (id, order_id, promotion_id, quote_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at) on app.refunds to culturepass_job;
+grant update (order_id, promotion_id, quote_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at) on app.refunds to culturepass_job;
 
 grant select on app.refunds to culturepass_authz;
 
 grant select on app.refunds to culturepass_counter;
-grant update (order_id, promotion_id, requested_by_id) on app.refunds to culturepass_counter;
+grant update (order_id, promotion_id, quote_id, requested_by_id) on app.refunds to culturepass_counter;
 
 grant select (id, city_id, transfer_id, period_start, amount_cents, currency, state, paid_at, version, created_at, updated_at) on app.revenue_shares to culturepass_app;
 
@@ -32845,16 +33110,16 @@ grant select on app.ticket_types to culturepass_authz;
 grant select on app.ticket_types to culturepass_counter;
 grant update (status, archived_from, archived_with) on app.ticket_types to culturepass_counter;
 
-grant select (id, user_id, city_id, order_id, subscription_id, promotion_id, type, amount_cents, refunded_cents, currency, stripe_payment_intent_id, status, failure_code, attempt, livemode, version, created_at, updated_at) on app.transactions to culturepass_app;
+grant select (id, user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, currency, stripe_payment_intent_id, status, failure_code, attempt, livemode, version, created_at, updated_at) on app.transactions to culturepass_app;
 
 grant select on app.transactions to culturepass_job;
-grant insert (id, user_id, city_id, order_id, subscription_id, promotion_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, status, failure_code, attempt, stripe_idempotency_key, livemode) on app.transactions to culturepass_job;
-grant update (user_id, city_id, order_id, subscription_id, promotion_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, status, failure_code, attempt, stripe_idempotency_key, livemode) on app.transactions to culturepass_job;
+grant insert (id, user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, on_behalf_of_host, status, failure_code, attempt, stripe_idempotency_key, livemode) on app.transactions to culturepass_job;
+grant update (user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, on_behalf_of_host, status, failure_code, attempt, stripe_idempotency_key, livemode) on app.transactions to culturepass_job;
 
 grant select on app.transactions to culturepass_authz;
 
 grant select on app.transactions to culturepass_counter;
-grant update (city_id, order_id, subscription_id, promotion_id) on app.transactions to culturepass_counter;
+grant update (city_id, order_id, subscription_id, promotion_id, quote_id) on app.transactions to culturepass_counter;
 
 grant select (id, order_id, refund_id, dispute_id, city_id, source_id, kind, amount_cents, currency, state, attempt, failure_code, settled_at, version, created_at, updated_at) on app.transfers to culturepass_app;
 

@@ -203,6 +203,8 @@ drop policy referrals_insert on app.referrals;
 
 drop policy referrals_select on app.referrals;
 
+drop policy quotes_job_update on app.quotes;
+
 drop policy quotes_job_select on app.quotes;
 
 drop policy quotes_update on app.quotes;
@@ -772,6 +774,8 @@ drop trigger quotes_audit on app.quotes;
 drop trigger quotes_quota on app.quotes;
 
 drop trigger quotes_stays on app.quotes;
+
+drop trigger quotes_module_update on app.quotes;
 
 drop trigger quotes_guard on app.quotes;
 
@@ -1427,6 +1431,8 @@ drop function sec.seen_service_request_organizer(uuid);
 
 drop function sec.seen_service_request(uuid);
 
+drop function sec.seen_quote_payer(uuid);
+
 drop function sec.seen_promotion_city_admin(uuid);
 
 drop function sec.seen_promotion_admin(uuid);
@@ -1514,6 +1520,8 @@ drop function sec.mine_venue_admin();
 drop function sec.mine_user_update();
 
 drop function sec.mine_service_request_organizer();
+
+drop function sec.mine_quote_payer();
 
 drop function sec.mine_promotion_city_admin();
 
@@ -1871,6 +1879,8 @@ drop function app.quotes_stays();
 
 drop function sec.restore_quotes(uuid[]);
 
+drop function app.quotes_module_update();
+
 drop function app.quotes_guard();
 
 drop function sec.quotes_accept_when(uuid);
@@ -1882,6 +1892,8 @@ drop function sec.holds_quote(uuid,text);
 drop function sec.may_quote(uuid,text);
 
 drop function app.quote_may(uuid);
+
+drop function app.quote_private(uuid);
 
 drop function audit.record_promotions();
 
@@ -2457,6 +2469,8 @@ alter table app.transfers drop constraint transfers_refund_id_fkey;
 
 alter table app.transfers drop constraint transfers_order_id_fkey;
 
+alter table app.transactions drop constraint transactions_quote_id_fkey;
+
 alter table app.transactions drop constraint transactions_promotion_id_fkey;
 
 alter table app.transactions drop constraint transactions_subscription_id_fkey;
@@ -2580,6 +2594,8 @@ alter table app.revenue_shares drop constraint revenue_shares_transfer_id_fkey;
 alter table app.revenue_shares drop constraint revenue_shares_city_id_fkey;
 
 alter table app.refunds drop constraint refunds_requested_by_id_fkey;
+
+alter table app.refunds drop constraint refunds_quote_id_fkey;
 
 alter table app.refunds drop constraint refunds_promotion_id_fkey;
 
@@ -2808,6 +2824,8 @@ alter table app.email_tokens drop constraint email_tokens_session_id_fkey;
 alter table app.email_tokens drop constraint email_tokens_user_id_fkey;
 
 alter table app.disputes drop constraint disputes_transaction_id_fkey;
+
+alter table app.disputes drop constraint disputes_quote_id_fkey;
 
 alter table app.disputes drop constraint disputes_promotion_id_fkey;
 

@@ -16,6 +16,8 @@ pub struct ConnectedAccount {
     pub stripe_account_id: Option<String>,
     /// Where the owner is at home; Stripe never changes it.
     pub country: String,
+    /// Outside the region of the platform's own account. Payments are made on its behalf, and nothing else can be sent there.
+    pub settles_abroad: bool,
     /// Stripe lets it take payments.
     pub charges_enabled: bool,
     /// Stripe pays out to its bank.
@@ -48,8 +50,9 @@ pub mod constraint {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.stripe_account_id, t.country, t.charges_enabled, t.payouts_enabled, t.transfers_active,
-    t.requirements_due, t.disabled_reason, t.deauthorized_at, t.attempt, t.synced_at, t.owner_type, t.owner_id,
+    "t.id, t.stripe_account_id, t.country, t.settles_abroad, t.charges_enabled, t.payouts_enabled,
+    t.transfers_active, t.requirements_due, t.disabled_reason, t.deauthorized_at, t.attempt, t.synced_at,
+    t.owner_type, t.owner_id,
     coalesce(t.charges_enabled and t.payouts_enabled and t.transfers_active and t.deauthorized_at is null, false) as is_ready,
     t.version, t.created_at, t.updated_at"
 } }

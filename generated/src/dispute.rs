@@ -24,6 +24,8 @@ pub struct Dispute {
     pub stripe_dispute_id: Option<String>,
     pub order_id: Option<Uuid>,
     pub promotion_id: Option<Uuid>,
+    /// Whose fee it is about.
+    pub quote_id: Option<Uuid>,
     pub transaction_id: Uuid,
     pub version: i64,
     pub created_at: DateTime<Utc>,
@@ -39,7 +41,7 @@ pub mod constraint {
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.state, t.amount_cents, t.currency, t.reason, t.evidence_due_by, t.closed_at, p.stripe_dispute_id,
-    t.order_id, t.promotion_id, t.transaction_id, t.version, t.created_at, t.updated_at, p._seen"
+    t.order_id, t.promotion_id, t.quote_id, t.transaction_id, t.version, t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip] pub static IS_PLATFORM: Rule = Holds("platformAdmin");
@@ -56,7 +58,7 @@ pub static DISPUTE: Resource = Resource {
         list: concat!("select ", columns!(), "
         from (
           select t.id, t.state, t.amount_cents, t.currency, t.reason, t.evidence_due_by, t.closed_at, t.order_id,
-          t.promotion_id, t.transaction_id, t.version, t.created_at, t.updated_at
+          t.promotion_id, t.quote_id, t.transaction_id, t.version, t.created_at, t.updated_at
           from app.disputes as t"),
         list_end: ") as t left join lateral app.dispute_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.disputes as t left join lateral app.dispute_private(t.id) p on true where t.id = any($1)"),
@@ -68,6 +70,7 @@ pub static DISPUTE: Resource = Resource {
         Filter::new("currency", "t.currency", Kind::Formatted(kernel::input::Format::Currency)),
         Filter::new("order_id", "t.order_id", Kind::Uuid).nullable("t.order_id"),
         Filter::new("promotion_id", "t.promotion_id", Kind::Uuid).nullable("t.promotion_id"),
+        Filter::new("quote_id", "t.quote_id", Kind::Uuid).nullable("t.quote_id"),
     ],
     within: &[], public_to_all: true,
     sorts: &[
@@ -76,6 +79,7 @@ pub static DISPUTE: Resource = Resource {
     expands: &[
         Expand::to("order", "order_id", &["order"]),
         Expand::to("promotion", "promotion_id", &["promotion"]),
+        Expand::to("quote", "quote_id", &["quote"]),
         Expand::to("transaction", "transaction_id", &["transaction"]),
     ],
     children: &[],

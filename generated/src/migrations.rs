@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "2accde893fe90d639120583d14491cb8ab3060e87c7c09e44d2d47c663f26c08c2aac50f4f586828b67a09e887a7facc",
+        checksum: "800d7856a2f56794b2231c8038a37550c710f96c6cd379df26974369c5a73022560d27ae1b7b154da462b601f772859a",
     },
 ];

@@ -9,6 +9,10 @@ use macros::{Choice, Entity, Input};
 #[rustfmt::skip]
 pub enum QuoteState { Draft, Sent, Accepted, Declined, Expired }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Choice)]
+#[rustfmt::skip]
+pub enum QuoteFeePaidBy { Provider, Organizer }
+
 /// What a business asks for a service. The organiser sees it once it is sent. Accepting one wins its lead, loses the others, declines other quotes and settles the request.
 #[derive(Debug, Clone, Entity)]
 pub struct Quote {
@@ -20,6 +24,19 @@ pub struct Quote {
     pub valid_until: DateTime<Utc>,
     pub state: QuoteState,
     pub accepted_at: Option<DateTime<Utc>>,
+    /// What the platform takes of this side for having brought the two together; known a moment after the quote is accepted.
+    #[entity(private)]
+    pub fee_cents: Option<i64>,
+    /// What the city gets of it.
+    #[entity(private)]
+    pub fee_city_share_cents: Option<i64>,
+    /// Which side pays it. The other one is told nothing of it.
+    #[entity(private)]
+    pub fee_paid_by: Option<QuoteFeePaidBy>,
+    /// From then on the fee stays what it is.
+    pub fee_decided_at: Option<DateTime<Utc>>,
+    #[entity(private)]
+    pub fee_paid_at: Option<DateTime<Utc>>,
     pub lead_id: Uuid,
     /// Who accepted it for the organiser.
     pub accepted_by_id: Option<Uuid>,
@@ -58,13 +75,16 @@ pub mod constraint {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.status, t.amount_cents, t.currency, t.terms, t.valid_until, t.state, t.accepted_at, t.lead_id,
-    t.accepted_by_id, coalesce(t.state = 'sent' and t.valid_until <= now(), false) as lapsed, t.version,
-    t.created_at, t.updated_at"
+    "t.id, t.status, t.amount_cents, t.currency, t.terms, t.valid_until, t.state, t.accepted_at, p.fee_cents,
+    p.fee_city_share_cents, p.fee_paid_by, t.fee_decided_at, p.fee_paid_at, t.lead_id, t.accepted_by_id,
+    coalesce(t.state = 'sent' and t.valid_until <= now(), false) as lapsed, t.version, t.created_at, t.updated_at,
+    p._seen"
 } }
 
+#[rustfmt::skip] pub static IS_PLATFORM: Rule = Holds("platformAdmin");
 #[rustfmt::skip] pub static IS_PROVIDER: Rule = Of(&Related { column: "lead_id", type_column: None, targets: &[("lead", Some(&crate::lead::IS_PROVIDER))] });
 #[rustfmt::skip] pub static IS_ORGANIZER: Rule = Of(&Related { column: "lead_id", type_column: None, targets: &[("lead", Some(&crate::lead::IS_ORGANIZER))] });
+#[rustfmt::skip] pub static IS_PAYER: Rule = Any(&[All(&[Compare(V::Column("fee_paid_by"), Op::Eq, V::Text("provider")), Ref(&IS_PROVIDER)]), All(&[Compare(V::Column("fee_paid_by"), Op::Eq, V::Text("organizer")), Ref(&IS_ORGANIZER)])]);
 #[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Ref(&IS_PROVIDER), All(&[Compare(V::Column("state"), Op::Ne, V::Text("draft")), Ref(&IS_ORGANIZER)])]);
 #[rustfmt::skip] pub static CAN_CREATE: Rule = Ref(&IS_PROVIDER);
 #[rustfmt::skip] pub static CAN_UPDATE: Rule = All(&[Ref(&IS_PROVIDER), Compare(V::Column("state"), Op::Eq, V::Text("draft"))]);
@@ -75,9 +95,9 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static QUOTE: Resource = Resource {
-    name: "quote", plural: "quotes", path: "quotes", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: true, page: 20,
+    name: "quote", plural: "quotes", path: "quotes", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: true, page: 20,
     encode: Quote::encode, create: Some(CreateQuote::decode), update: Some(UpdateQuote::decode), private: &[], hooks: &["accept"],
-    fixed: &["id", "status", "state", "accepted_at", "lead_id", "accepted_by_id", "version", "created_at", "updated_at", "object"], moving: &["lapsed", "allowed_actions", "still_archived"],
+    fixed: &["id", "status", "state", "accepted_at", "fee_cents", "fee_city_share_cents", "fee_paid_by", "fee_decided_at", "fee_paid_at", "lead_id", "accepted_by_id", "version", "created_at", "updated_at", "object"], moving: &["lapsed", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -88,21 +108,26 @@ pub static QUOTE: Resource = Resource {
           case when t.status = 'active' and t.state = 'sent' and sec.seen_lead_organizer(t.lead_id) then 'decline' end,
           case when t.status = 'active' and t.state = 'sent' and t.valid_until <= now() and (sec.seen_lead_provider(t.lead_id) or sec.seen_lead_organizer(t.lead_id)) then 'expire' end
         ], null) as allowed_actions
-        from app.quotes as t where t.id = $1"),
-        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.quotes as t where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.quotes as t"),
-        by_ids: concat!("select ", columns!(), " from app.quotes as t where t.id = any($1)"),
-        create: concat!("insert into app.quotes as t
+        from app.quotes as t left join lateral app.quote_private(t.id) p on true where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.quotes as t left join lateral app.quote_private(t.id) p on true where t.id = $1"),
+        list: concat!("select ", columns!(), "
+        from (
+          select t.id, t.status, t.amount_cents, t.currency, t.terms, t.valid_until, t.state, t.accepted_at,
+          t.fee_decided_at, t.lead_id, t.accepted_by_id, t.version, t.created_at, t.updated_at
+          from app.quotes as t"),
+        list_end: ") as t left join lateral app.quote_private(t.id) p on true",
+        by_ids: concat!("select ", columns!(), " from app.quotes as t left join lateral app.quote_private(t.id) p on true where t.id = any($1)"),
+        create: "insert into app.quotes as t
           (amount_cents, currency, terms, valid_until, lead_id)
         select
           $1, $2, $3, $4, $5
-        returning ", columns!()),
-        update: concat!("update app.quotes as t set 
+        returning t.id, t.version",
+        update: "update app.quotes as t set 
           amount_cents = case when $3 then $4 else t.amount_cents end,
           currency = case when $5 then $6 else t.currency end, terms = case when $7 then $8 else t.terms end,
           valid_until = case when $9 then $10 else t.valid_until end
         where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
-        returning ", columns!()),
+        returning t.id, t.version",
         archive: "update app.quotes as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.quotes as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
@@ -129,7 +154,10 @@ pub static QUOTE: Resource = Resource {
     expands: &[
         Expand::to("lead", "lead_id", &["lead"]),
     ],
-    children: &[],
+    children: &[
+        Child::new("transactions", "transaction", "t.quote_id"),
+        Child::new("refunds", "refund", "t.quote_id"),
+    ],
     together: &[],
     transitions: &[
         Transition { name: "send", rule: &CAN_SEND, from: &["draft"], when: Some("valid_until > now and state of lead is one of new, viewed"), reason: false,
@@ -143,6 +171,7 @@ pub static QUOTE: Resource = Resource {
     ],
     constraints: &[
         Constraint::conflict("quotes_lead_id_key", "/lead_id", "there is already a quote with this lead where state is accepted"),
+        Constraint::invalid("quotes_share_within_check", "", "must hold: fee_city_share_cents ≤ fee_cents"),
         Constraint::reference("quotes_lead_id_fkey", "/lead_id"), Constraint::reference("quotes_live_lead_id_fkey", "/lead_id"),
         Constraint::conflict("quotes_send_from", "/state", "only possible while state is draft"),
         Constraint::conflict("quotes_send_when", "", "only possible when valid_until > now and state of lead is one of new, viewed"),

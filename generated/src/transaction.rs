@@ -29,6 +29,9 @@ pub struct Transaction {
     /// The connected account that the rest goes to.
     #[entity(private)]
     pub stripe_account_id: Option<String>,
+    /// It settles where that account is, as Stripe is told with the payment.
+    #[entity(private)]
+    pub on_behalf_of_host: Option<bool>,
     /// After `failed`, a declined card, another one may be tried.
     pub status: TransactionStatus,
     pub failure_code: Option<String>,
@@ -45,6 +48,7 @@ pub struct Transaction {
     pub order_id: Option<Uuid>,
     pub subscription_id: Option<Uuid>,
     pub promotion_id: Option<Uuid>,
+    pub quote_id: Option<Uuid>,
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -57,13 +61,15 @@ pub mod constraint {
     pub const STRIPE_IDEMPOTENCY_KEY_KEY: &str = "transactions_stripe_idempotency_key_key";
     pub const ORDER_ID_KEY: &str = "transactions_order_id_key";
     pub const PROMOTION_ID_KEY: &str = "transactions_promotion_id_key";
+    pub const QUOTE_ID_KEY: &str = "transactions_quote_id_key";
 }
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.type, t.amount_cents, t.refunded_cents, p.application_fee_cents, t.currency, t.stripe_payment_intent_id,
-    p.stripe_account_id, t.status, t.failure_code, t.attempt, p.stripe_idempotency_key, t.livemode, t.user_id,
-    t.city_id, t.order_id, t.subscription_id, t.promotion_id, t.version, t.created_at, t.updated_at, p._seen"
+    p.stripe_account_id, p.on_behalf_of_host, t.status, t.failure_code, t.attempt, p.stripe_idempotency_key,
+    t.livemode, t.user_id, t.city_id, t.order_id, t.subscription_id, t.promotion_id, t.quote_id, t.version,
+    t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip] pub static IS_PLATFORM: Rule = Holds("platformAdmin");
@@ -81,7 +87,7 @@ pub static TRANSACTION: Resource = Resource {
         from (
           select t.id, t.type, t.amount_cents, t.refunded_cents, t.currency, t.stripe_payment_intent_id, t.status,
           t.failure_code, t.attempt, t.livemode, t.user_id, t.city_id, t.order_id, t.subscription_id,
-          t.promotion_id, t.version, t.created_at, t.updated_at
+          t.promotion_id, t.quote_id, t.version, t.created_at, t.updated_at
           from app.transactions as t"),
         list_end: ") as t left join lateral app.transaction_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.transactions as t left join lateral app.transaction_private(t.id) p on true where t.id = any($1)"),
@@ -97,6 +103,7 @@ pub static TRANSACTION: Resource = Resource {
         Filter::new("order_id", "t.order_id", Kind::Uuid).nullable("t.order_id"),
         Filter::new("subscription_id", "t.subscription_id", Kind::Uuid).nullable("t.subscription_id"),
         Filter::new("promotion_id", "t.promotion_id", Kind::Uuid).nullable("t.promotion_id"),
+        Filter::new("quote_id", "t.quote_id", Kind::Uuid).nullable("t.quote_id"),
     ],
     within: &[], public_to_all: true,
     sorts: &[
@@ -107,6 +114,7 @@ pub static TRANSACTION: Resource = Resource {
         Expand::to("order", "order_id", &["order"]),
         Expand::to("subscription", "subscription_id", &["subscription"]),
         Expand::to("promotion", "promotion_id", &["promotion"]),
+        Expand::to("quote", "quote_id", &["quote"]),
     ],
     children: &[
         Child::new("disputes", "dispute", "t.transaction_id"),

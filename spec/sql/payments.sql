@@ -53,6 +53,26 @@ create view app.payment_faults with (security_invoker = true) as
   where t.status in ('succeeded', 'part_refunded', 'refunded')
     and (p.paid_at is null or t.amount_cents <> p.amount_cents or t.currency <> p.currency)
   union all
+  select 'a fee that is not what was asked for', 'transaction', t.id
+  from app.transactions t join app.quotes q on q.id = t.quote_id
+  where t.status in ('succeeded', 'part_refunded', 'refunded')
+    and (q.fee_paid_at is null or t.amount_cents <> q.fee_cents or t.currency <> q.currency)
+  union all
+  select 'a fee that nobody paid', 'quote', q.id
+  from app.quotes q
+  where q.fee_paid_at is not null
+    and not exists (
+      select from app.transactions t where t.quote_id = q.id and t.status in ('succeeded', 'part_refunded', 'refunded')
+    )
+  union all
+  select 'more of a fee given back than was paid', 'quote', q.id
+  from app.quotes q
+  join (
+    select r.quote_id, sum(r.amount_cents) as amount, sum(r.city_share_cents) as city
+    from app.refunds r where r.quote_id is not null and r.state <> 'failed' group by 1
+  ) s on s.quote_id = q.id
+  where s.amount > q.fee_cents or s.city > q.fee_city_share_cents
+  union all
   select 'a place that nobody paid', 'promotion', p.id
   from app.promotions p
   where p.paid_at is not null and p.amount_cents > 0
@@ -62,10 +82,10 @@ create view app.payment_faults with (security_invoker = true) as
   union all
   select 'refunded without a refund', 'transaction', t.id
   from app.transactions t
-  where (t.order_id is not null or t.promotion_id is not null)
+  where (t.order_id is not null or t.promotion_id is not null or t.quote_id is not null)
     and t.refunded_cents > (
       select coalesce(sum(r.card_cents), 0) from app.refunds r
-      where (r.order_id = t.order_id or r.promotion_id = t.promotion_id) and r.state <> 'failed'
+      where (r.order_id = t.order_id or r.promotion_id = t.promotion_id or r.quote_id = t.quote_id) and r.state <> 'failed'
     )
   union all
   select 'more sent to the host than its part', 'order', o.id

@@ -1,5 +1,6 @@
 //! Money: what must hold of credits, orders and payments whatever happens, by the number of the requirement or fault.
 
+mod abroad;
 mod attendees;
 mod audit;
 mod auditor;
@@ -12,6 +13,7 @@ mod cities;
 mod controls;
 mod disputes;
 mod door;
+mod fees;
 mod holds;
 mod hosts;
 mod invariants;
@@ -23,6 +25,7 @@ mod orders;
 mod payments;
 mod promotions;
 mod referrals;
+mod refunds;
 mod sales;
 mod shop;
 mod skew;

@@ -30,6 +30,8 @@ pub struct Config {
     /// Stripe's own fee on a payment: basis points and a fixed part in the smallest unit. None by default.
     pub fee_bps: i64,
     pub fee_fixed: i64,
+    /// Of the platform's own account.
+    pub country: String,
     /// How long a pending refund takes to settle, and a failing one to fail.
     pub refund_seconds: i64,
 }
@@ -43,6 +45,7 @@ impl Default for Config {
             base_url: "http://127.0.0.1:8421".to_owned(),
             fee_bps: 0,
             fee_fixed: 0,
+            country: "US".to_owned(),
             refund_seconds: 10,
         }
     }

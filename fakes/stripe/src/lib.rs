@@ -24,6 +24,7 @@ mod ledger;
 mod message;
 mod pages;
 mod random;
+mod region;
 mod routes;
 pub mod server;
 pub mod signature;

@@ -40,6 +40,9 @@ struct Options {
     /// Stripe's fee on each payment, in the smallest unit.
     #[arg(long, default_value_t = 0)]
     fee_fixed: i64,
+    /// Where the platform's own account is. Hosts in other regions are paid by payments on their behalf.
+    #[arg(long, default_value = "US")]
+    country: String,
 }
 
 #[tokio::main]
@@ -78,6 +81,7 @@ fn open(options: &Options, base_url: String) -> Result<Fake> {
         base_url,
         fee_bps: options.fee_bps,
         fee_fixed: options.fee_fixed,
+        country: options.country.clone(),
         ..Config::default()
     };
     let saved = options.state_file.as_ref().filter(|file| file.exists());

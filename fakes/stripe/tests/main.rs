@@ -9,6 +9,7 @@ mod http;
 mod idempotency;
 mod money;
 mod parameters;
+mod regions;
 mod shapes;
 mod signatures;
 mod support;

@@ -4,6 +4,7 @@
 //! (`spec/sql/marketplace.sql`). This module makes the leads: when a request is made or opened again, and when a business is
 //! approved. Verified businesses come first, then those with a plan; how many requests one hears of in a month, its plan says.
 
+mod fee;
 mod report;
 mod settings;
 
@@ -37,15 +38,17 @@ impl Module for Marketplace {
     }
 
     fn routes(&self, _: &Router) -> Router {
-        report::router(self.clone())
+        report::router(self.clone()).merge(fee::router(self.clone()))
     }
 
     fn document() -> OpenApi {
-        report::document()
+        let mut document = report::document();
+        document.merge(fee::document());
+        document
     }
 
     fn jobs(&self) -> Vec<Job> {
-        let (requests, businesses) = (self.clone(), self.clone());
+        let [requests, businesses, fees] = [self.clone(), self.clone(), self.clone()];
         vec![
             Job::new("marketplace.spread", move |run| {
                 let marketplace = requests.clone();
@@ -61,6 +64,13 @@ impl Module for Marketplace {
                     Ok(marketplace.catch_up(event.entity_id).await.map(drop)?)
                 }
             }),
+            Job::new("marketplace.charge", move |run| {
+                let marketplace = fees.clone();
+                async move {
+                    let event: Event = run.payload()?;
+                    Ok(marketplace.charge(event.entity_id, run.request_id).await?)
+                }
+            }),
         ]
     }
 
@@ -69,6 +79,7 @@ impl Module for Marketplace {
             ("service_request.create", "marketplace.spread"),
             ("service_request.reopen", "marketplace.spread"),
             ("business.approve", "marketplace.catch_up"),
+            ("quote.accept", "marketplace.charge"),
         ]
         .map(|(event, job)| Consumer { event, job })
         .into()

@@ -16,6 +16,8 @@ mod cities;
 mod command;
 mod connect;
 mod disputes;
+mod fee_routes;
+mod fees;
 mod inbox;
 mod left;
 mod pay;
@@ -46,7 +48,7 @@ use settings::Settings;
 use std::{sync::Arc, time::Duration};
 use utoipa::openapi::OpenApi;
 
-pub use connect::ready;
+pub use connect::{Ready, ready};
 
 /// The module. Cheap to clone.
 #[derive(Clone)]
@@ -97,7 +99,9 @@ impl Module for Payments {
     }
 
     fn routes(&self, _: &Router) -> Router {
-        routes::router(self.clone()).merge(subscription_routes::router(self.clone()))
+        routes::router(self.clone())
+            .merge(fee_routes::router(self.clone()))
+            .merge(subscription_routes::router(self.clone()))
     }
 
     fn body_limits(&self) -> Vec<BodyLimit> {
@@ -106,6 +110,7 @@ impl Module for Payments {
 
     fn document() -> OpenApi {
         let mut document = routes::document();
+        document.merge(fee_routes::document());
         document.merge(subscription_routes::document());
         document
     }
@@ -159,6 +164,7 @@ impl Module for Payments {
             consumer("tickets.paid", "payments.top_up"),
             consumer("tickets.refund_owed", "payments.refund"),
             consumer("promotions.refund_owed", "payments.refund"),
+            consumer("payments.refund_owed", "payments.refund"),
         ]
     }
 }

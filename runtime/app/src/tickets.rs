@@ -9,6 +9,7 @@ mod bodies;
 mod cancelled;
 mod cart;
 pub mod code;
+pub mod commission;
 mod door;
 mod offline;
 mod place;
@@ -20,6 +21,8 @@ mod settings;
 pub mod settle;
 mod transfers;
 mod waitlist;
+
+pub use bodies::AskedRefund;
 
 use crate::module::{Module, Parts};
 use axum::Router;

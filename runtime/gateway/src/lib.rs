@@ -21,6 +21,7 @@ mod key;
 mod payment;
 mod private;
 mod refund;
+pub mod region;
 mod signature;
 
 pub use billing::{

@@ -4,6 +4,7 @@
 //! library's strategies that make one up. All attempts of a call carry the same key and the same bytes.
 
 use crate::{
+    breaker::Breaker,
     classify::{ambiguous, classify, is_replayed},
     exchange::{Exchange, Method, Reply, Request, TransportFailure},
     settings::Settings,
@@ -22,6 +23,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 pub struct Client {
     exchange: Arc<dyn Exchange>,
     settings: Arc<Settings>,
+    breaker: Arc<Breaker>,
 }
 
 /// The library wants an error type that it can put its own into.
@@ -36,9 +38,11 @@ impl StripeClientErr for Fault {
 
 impl Client {
     pub fn new(settings: Settings, exchange: Arc<dyn Exchange>) -> Self {
+        let breaker = Breaker::new(settings.failures_in_a_row, settings.refusing);
         Self {
             exchange,
             settings: Arc::new(settings),
+            breaker: Arc::new(breaker),
         }
     }
 
@@ -139,6 +143,10 @@ impl Client {
         // Of the attempts so far, the last that may have had its effect: a later "not now" does not undo it.
         let mut doubt = None;
         for attempt in 1.. {
+            if let Err(wait) = self.breaker.admit() {
+                let not_now = Failure::Retryable { after: Some(wait) };
+                return Err(doubt.unwrap_or(not_now));
+            }
             let (reply, retry) = self.attempt(request, attempt, deadline).await;
             let failure = match classify(reply) {
                 Ok(body) => return Ok(body),
@@ -171,6 +179,9 @@ impl Client {
         let until = deadline.min(begin + self.settings.attempt_timeout);
         let exchanged = timeout_at(until, self.exchange.exchange(request)).await;
         let exchanged = exchanged.unwrap_or(Err(TransportFailure::TimedOut));
+        // A stored 500 is an answer.
+        let answered = |reply: &Reply| reply.status < 500 || is_replayed(reply);
+        self.breaker.record(exchanged.as_ref().is_ok_and(answered));
         let (method, path) = (request.method.as_str(), request.path());
         let took_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
         let retry = match &exchanged {

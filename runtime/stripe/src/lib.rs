@@ -5,11 +5,12 @@
 //! sends no idempotency key of ours when it tries again, has no time-out of its own and hides the headers of answers.
 //!
 //! A call goes through `payments`, `cards`, `connect`, `billing` or `events` (our types to a request), `client` (key,
-//! time-outs, retries), `classify` (what an answer means) and `convert` (Stripe's types to ours).
+//! time-outs, retries), `breaker` (when not to call at all), `classify` (what an answer means) and `convert` (Stripe's types to ours).
 
 #![deny(clippy::float_arithmetic)]
 
 mod billing;
+mod breaker;
 mod cards;
 mod classify;
 mod client;

@@ -20,6 +20,10 @@ pub struct Settings {
     /// Before the second attempt; doubles each time, half of it at random.
     pub first_pause: Duration,
     pub longest_pause: Duration,
+    /// So many attempts in a row without an answer, or with a 5xx, and calls are refused…
+    pub failures_in_a_row: u32,
+    /// …for so long, until one of them is let through to see.
+    pub refusing: Duration,
     /// Tells whether the current task has a database transaction open, which is a mistake of the caller: a call can
     /// take as long as `total_timeout`. A debug build stops there, a release build complains in the log.
     pub in_transaction: fn() -> bool,
@@ -38,6 +42,8 @@ impl Settings {
             attempts: 4,
             first_pause: Duration::from_millis(500),
             longest_pause: Duration::from_secs(8),
+            failures_in_a_row: 8,
+            refusing: Duration::from_secs(15),
             in_transaction: || false,
         }
     }

@@ -804,7 +804,7 @@ export type paths = {
          * List the refunds of an order
          * @description The refunds of one order that the caller may see. 404 if the caller may not see the order itself.
          *
-         *     **Who may see**: the caller may read the `order` or `host` or `pays`; names: see Refunds. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: the caller may read the `order` or `host` or `pays` or `platform`; names: see Refunds. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
          */
         get: operations["listOrderRefunds"];
         put?: never;
@@ -942,6 +942,68 @@ export type paths = {
          *     goes back if the city says no.
          */
         post: operations["payPromotion"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/quotes/{id}/fee": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The fee of a quote
+         * @description What the caller's side pays the platform for having been brought together with the other one; before the quote is
+         *     accepted, what it would pay. The work itself is paid between the two.
+         */
+        get: operations["getQuoteFee"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/quotes/{id}/fee-payments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pay the fee of a quote
+         * @description What the platform takes for having brought the two together. By the side that `fee_paid_by` names.
+         */
+        post: operations["payQuoteFee"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/quotes/{id}/fee-refunds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give the fee of a quote back
+         * @description Only for platform administrators: all that is left of it, or a part. It goes to the card that paid it, or becomes credits
+         *     of whoever paid where the card takes nothing back; the city's share goes back in proportion.
+         */
+        post: operations["refundQuoteFee"];
         delete?: never;
         options?: never;
         head?: never;
@@ -6122,7 +6184,7 @@ export type paths = {
          * List refunds
          * @description The refunds that the caller may see.
          *
-         *     **Who may see**: the caller may read the `order` or `host` or `pays`; names: see Refunds. *Depends*: everyone.
+         *     **Who may see**: the caller may read the `order` or `host` or `pays` or `platform`; names: see Refunds. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
          */
         get: operations["listRefunds"];
         put?: never;
@@ -6144,7 +6206,7 @@ export type paths = {
          * Get a refund
          * @description One refund, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: the caller may read the `order` or `host` or `pays`; names: see Refunds. *Depends*: everyone.
+         *     **Who may see**: the caller may read the `order` or `host` or `pays` or `platform`; names: see Refunds. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
          */
         get: operations["getRefund"];
         put?: never;
@@ -6166,7 +6228,7 @@ export type paths = {
          * List the tickets of a refund
          * @description The tickets of one refund that the caller may see. 404 if the caller may not see the refund itself.
          *
-         *     **Who may see**: the caller is the `holder` or the caller is the `buyer` or `admin` of the `event` or the caller holds `platformAdmin`; names: see Tickets. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: the caller is the `holder` or the caller is the `buyer` or `admin` of the `event` or the caller holds `platformAdmin`; names: see Tickets. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
          */
         get: operations["listRefundTickets"];
         put?: never;
@@ -7678,7 +7740,7 @@ export type paths = {
          * List the refunds of a promotion
          * @description The refunds of one promotion that the caller may see. 404 if the caller may not see the promotion itself.
          *
-         *     **Who may see**: the caller may read the `order` or `host` or `pays`; names: see Refunds. *Depends*: everyone.
+         *     **Who may see**: the caller may read the `order` or `host` or `pays` or `platform`; names: see Refunds. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
          */
         get: operations["listPromotionRefunds"];
         put?: never;
@@ -8357,6 +8419,50 @@ export type paths = {
          *     **Who may do this**: `provider` or `organizer`; names: see Quotes. *Depends*: orgAdmin.
          */
         post: operations["expireQuote"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/quotes/{id}/transactions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the transactions of a quote
+         * @description The transactions of one quote that the caller may see. 404 if the caller may not see the quote itself.
+         *
+         *     **Who may see**: the caller is the `user` or the caller holds `cityAdmin` of the `city` or `platform`; names: see Transactions. *Depends*: orgAdmin.
+         */
+        get: operations["listQuoteTransactions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/quotes/{id}/refunds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the refunds of a quote
+         * @description The refunds of one quote that the caller may see. 404 if the caller may not see the quote itself.
+         *
+         *     **Who may see**: the caller may read the `order` or `host` or `pays` or `platform`; names: see Refunds. *Depends*: orgAdmin.
+         */
+        get: operations["listQuoteRefunds"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -13129,7 +13235,7 @@ export type components = {
             count_is_exact?: components["schemas"]["CountIsExact"];
         };
         /**
-         * @description Money of an order or a promotion that goes back to whoever paid it, to the card, to the wallet, or both.
+         * @description Money of an order, a promotion or a fee that goes back to whoever paid it, to the card, to the wallet, or both.
          * @example {
          *       "object": "refund",
          *       "id": "019caddd-0f20-71d6-a301-27108f1feaf1",
@@ -13150,6 +13256,7 @@ export type components = {
          *       "settled_at": "2026-06-12T18:00:00Z",
          *       "order_id": "019caddd-0f20-73ee-ab7e-96e59ce40f9c",
          *       "promotion_id": "019caddd-0f20-7adb-a845-7527ddcdc802",
+         *       "quote_id": "019caddd-0f20-7632-a724-5c3a45d3d9ea",
          *       "requested_by_id": "019caddd-0f20-704f-a899-6da763b7a969",
          *       "version": 3,
          *       "created_at": "2026-03-02T08:15:00Z",
@@ -13222,6 +13329,11 @@ export type components = {
             readonly promotion_id: string | null;
             /**
              * Format: uuid
+             * @description Whose fee it is of. Id of a quote.
+             */
+            readonly quote_id: string | null;
+            /**
+             * Format: uuid
              * @description Id of a user.
              */
             readonly requested_by_id: string | null;
@@ -13239,6 +13351,7 @@ export type components = {
         ExpandedRefund: components["schemas"]["Refund"] & {
             order?: components["schemas"]["Order"] | null;
             promotion?: components["schemas"]["Promotion"] | null;
+            quote?: components["schemas"]["Quote"] | null;
         };
         /** @enum {string} */
         RefundState: "pending" | "succeeded" | "failed";
@@ -13247,7 +13360,7 @@ export type components = {
         /** @enum {string} */
         RefundSort: "amount_cents" | "-amount_cents" | "id" | "-id";
         /** @enum {string} */
-        RefundExpand: "order" | "promotion";
+        RefundExpand: "order" | "promotion" | "quote";
         /** @description A page of refunds. */
         RefundList: {
             data: components["schemas"]["ExpandedRefund"][];
@@ -14022,6 +14135,7 @@ export type components = {
          *       "currency": "CHF",
          *       "stripe_payment_intent_id": "Stripe payment intent id of the transaction",
          *       "stripe_account_id": "Stripe account id of the transaction",
+         *       "on_behalf_of_host": false,
          *       "status": "created",
          *       "failure_code": "Failure code of the transaction",
          *       "attempt": 1,
@@ -14032,6 +14146,7 @@ export type components = {
          *       "order_id": "019caddd-0f20-73ee-ab7e-96e59ce40f9c",
          *       "subscription_id": "019caddd-0f20-7a8f-aa7f-d60893411a49",
          *       "promotion_id": "019caddd-0f20-7adb-a845-7527ddcdc802",
+         *       "quote_id": "019caddd-0f20-7632-a724-5c3a45d3d9ea",
          *       "version": 3,
          *       "created_at": "2026-03-02T08:15:00Z",
          *       "updated_at": "2026-03-05T16:40:00Z"
@@ -14069,6 +14184,8 @@ export type components = {
             readonly stripe_payment_intent_id: string | null;
             /** @description The connected account that the rest goes to. Shown only if `platform`, with `platform`: the caller holds `platformAdmin`. */
             readonly stripe_account_id?: string | null;
+            /** @description It settles where that account is, as Stripe is told with the payment. Shown only if `platform`, with `platform`: the caller holds `platformAdmin`. */
+            readonly on_behalf_of_host?: boolean;
             /** @description After `failed`, a declined card, another one may be tried. */
             readonly status: components["schemas"]["TransactionStatus"];
             readonly failure_code: string | null;
@@ -14107,6 +14224,11 @@ export type components = {
              */
             readonly promotion_id: string | null;
             /**
+             * Format: uuid
+             * @description Id of a quote.
+             */
+            readonly quote_id: string | null;
+            /**
              * Format: int64
              * @description Grows with every change; the first part of the ETag.
              */
@@ -14122,6 +14244,7 @@ export type components = {
             order?: components["schemas"]["Order"] | null;
             subscription?: components["schemas"]["Subscription"] | null;
             promotion?: components["schemas"]["Promotion"] | null;
+            quote?: components["schemas"]["Quote"] | null;
         };
         /** @enum {string} */
         TransactionType: "ticket" | "subscription" | "featured" | "service_fee";
@@ -14130,7 +14253,7 @@ export type components = {
         /** @enum {string} */
         TransactionSort: "amount_cents" | "-amount_cents" | "id" | "-id";
         /** @enum {string} */
-        TransactionExpand: "city" | "order" | "subscription" | "promotion";
+        TransactionExpand: "city" | "order" | "subscription" | "promotion" | "quote";
         /** @description A page of transactions. */
         TransactionList: {
             data: components["schemas"]["ExpandedTransaction"][];
@@ -14152,6 +14275,7 @@ export type components = {
          *       "stripe_dispute_id": "Stripe dispute id of the dispute",
          *       "order_id": "019caddd-0f20-73ee-ab7e-96e59ce40f9c",
          *       "promotion_id": "019caddd-0f20-7adb-a845-7527ddcdc802",
+         *       "quote_id": "019caddd-0f20-7632-a724-5c3a45d3d9ea",
          *       "transaction_id": "019caddd-0f20-7ce9-a225-19a3c3ecaf9b",
          *       "version": 3,
          *       "created_at": "2026-03-02T08:15:00Z",
@@ -14196,6 +14320,11 @@ export type components = {
             readonly promotion_id: string | null;
             /**
              * Format: uuid
+             * @description Whose fee it is about. Id of a quote.
+             */
+            readonly quote_id: string | null;
+            /**
+             * Format: uuid
              * @description Id of a transaction.
              */
             readonly transaction_id: string;
@@ -14213,6 +14342,7 @@ export type components = {
         ExpandedDispute: components["schemas"]["Dispute"] & {
             order?: components["schemas"]["Order"] | null;
             promotion?: components["schemas"]["Promotion"] | null;
+            quote?: components["schemas"]["Quote"] | null;
             transaction?: components["schemas"]["Transaction"] | null;
         };
         /** @enum {string} */
@@ -14220,7 +14350,7 @@ export type components = {
         /** @enum {string} */
         DisputeSort: "amount_cents" | "-amount_cents" | "id" | "-id";
         /** @enum {string} */
-        DisputeExpand: "order" | "promotion" | "transaction";
+        DisputeExpand: "order" | "promotion" | "quote" | "transaction";
         /** @description A page of disputes. */
         DisputeList: {
             data: components["schemas"]["ExpandedDispute"][];
@@ -14348,6 +14478,7 @@ export type components = {
          *       "id": "019caddd-0f20-7aa9-ac92-7f0975118560",
          *       "stripe_account_id": "Stripe account id of the connected account",
          *       "country": "CH",
+         *       "settles_abroad": false,
          *       "charges_enabled": false,
          *       "payouts_enabled": false,
          *       "transfers_active": false,
@@ -14379,6 +14510,8 @@ export type components = {
             readonly stripe_account_id: string | null;
             /** @description Where the owner is at home; Stripe never changes it. */
             readonly country: components["schemas"]["CountryCode"];
+            /** @description Outside the region of the platform's own account. Payments are made on its behalf, and nothing else can be sent there. */
+            readonly settles_abroad: boolean;
             /** @description Stripe lets it take payments. */
             readonly charges_enabled: boolean;
             /** @description Stripe pays out to its bank. */
@@ -15915,6 +16048,11 @@ export type components = {
          *       "valid_until": "2026-06-12T18:00:00Z",
          *       "state": "draft",
          *       "accepted_at": "2026-06-13T18:00:00Z",
+         *       "fee_cents": 0,
+         *       "fee_city_share_cents": 0,
+         *       "fee_paid_by": "provider",
+         *       "fee_decided_at": "2026-06-14T18:00:00Z",
+         *       "fee_paid_at": "2026-06-15T18:00:00Z",
          *       "lead_id": "019caddd-0f20-7e34-a56b-c1f4d270f4a9",
          *       "accepted_by_id": "019caddd-0f20-704f-a899-6da763b7a969",
          *       "lapsed": false,
@@ -15950,6 +16088,28 @@ export type components = {
             /** Format: date-time */
             readonly accepted_at: string | null;
             /**
+             * Format: int64
+             * @description What the platform takes of this side for having brought the two together; known a moment after the quote is accepted. In minor units (cents) of `currency`. Shown only if `payer`, with `payer`: (`fee_paid_by` is `provider` and `provider`) or (`fee_paid_by` is `organizer` and `organizer`); `provider`: `provider` of the `lead`; `provider of a lead`: the caller holds `orgAdmin` of the `business`; `organizer`: `organizer` of the `lead`; `organizer of a lead`: `organizer` of the `service_request`; `organizer of a service request`: the caller holds `orgAdmin` of the `host`.
+             */
+            readonly fee_cents?: number;
+            /**
+             * Format: int64
+             * @description What the city gets of it. In minor units (cents) of `currency`. Shown only if `platform`, with `platform`: the caller holds `platformAdmin`.
+             */
+            readonly fee_city_share_cents?: number;
+            /** @description Which side pays it. The other one is told nothing of it. Shown only if `payer`, with `payer`: (`fee_paid_by` is `provider` and `provider`) or (`fee_paid_by` is `organizer` and `organizer`); `provider`: `provider` of the `lead`; `provider of a lead`: the caller holds `orgAdmin` of the `business`; `organizer`: `organizer` of the `lead`; `organizer of a lead`: `organizer` of the `service_request`; `organizer of a service request`: the caller holds `orgAdmin` of the `host`. */
+            readonly fee_paid_by?: components["schemas"]["QuoteFeePaidBy"];
+            /**
+             * Format: date-time
+             * @description From then on the fee stays what it is.
+             */
+            readonly fee_decided_at: string | null;
+            /**
+             * Format: date-time
+             * @description Shown only if `payer`, with `payer`: (`fee_paid_by` is `provider` and `provider`) or (`fee_paid_by` is `organizer` and `organizer`); `provider`: `provider` of the `lead`; `provider of a lead`: the caller holds `orgAdmin` of the `business`; `organizer`: `organizer` of the `lead`; `organizer of a lead`: `organizer` of the `service_request`; `organizer of a service request`: the caller holds `orgAdmin` of the `host`.
+             */
+            readonly fee_paid_at?: string | null;
+            /**
              * Format: uuid
              * @description Id of a lead.
              */
@@ -15979,6 +16139,8 @@ export type components = {
         };
         /** @enum {string} */
         QuoteState: "draft" | "sent" | "accepted" | "declined" | "expired";
+        /** @enum {string} */
+        QuoteFeePaidBy: "provider" | "organizer";
         /** @enum {string} */
         QuoteAllowedAction: "update" | "delete" | "restore" | "send" | "accept" | "decline" | "expire";
         /** @enum {string} */
@@ -17173,6 +17335,21 @@ export type components = {
             readonly object?: "external_identity";
         };
         /**
+         * @description A fee to give back.
+         * @example {
+         *       "amount_cents": 500,
+         *       "note": "The work did not come about"
+         *     }
+         */
+        FeeRefund: {
+            /**
+             * Format: int64
+             * @description Without it all that is left of it.
+             */
+            amount_cents?: number | null;
+            note?: string | null;
+        };
+        /**
          * @description Money of the platform that bonuses and rewards come out of.
          * @example {
          *       "amount_cents": 500000,
@@ -17371,6 +17548,11 @@ export type components = {
             promotion_id?: string | null;
             /** @description Paid or not, it is `requested` until the city has decided: `paid_at` of the promotion says whether the money is there. */
             promotion_state?: string | null;
+            /**
+             * Format: uuid
+             * @description What it pays, if that is the fee of a quote: `fee_paid_at` of the quote says whether the money is there.
+             */
+            quote_id?: string | null;
             /** @description `created` and `failed` wait for a card, `requires_action` for the buyer's bank. */
             status: string;
             /** Format: int64 */
@@ -17386,7 +17568,7 @@ export type components = {
             readonly object?: "payment";
         };
         /**
-         * @description How to pay what an order leaves to a card, or a featured place.
+         * @description How to pay what an order leaves to a card, a featured place, or a fee.
          * @example {
          *       "payment_method_id": "0199e005-7f50-7e55-820c-639f580d23cc",
          *       "return_url": "https://example.org/back"
@@ -17538,6 +17720,23 @@ export type components = {
             discount_cents: number;
             /** Format: int64 */
             total_cents: number;
+        };
+        /** @description What the platform takes of the caller's side for having brought the two together. */
+        QuoteFee: {
+            /** Format: uuid */
+            quote_id: string;
+            /**
+             * Format: int64
+             * @description Nothing without a rule that asks for a fee, and where the other side pays it.
+             */
+            amount_cents: number;
+            currency: string;
+            /** @description A moment after the quote was accepted it is decided for good. Before, this is what it would be now. */
+            is_decided: boolean;
+            /** Format: date-time */
+            paid_at?: string | null;
+            /** @enum {string} */
+            readonly object?: "quote_fee";
         };
         /** @description A refresh token. */
         RefreshToken: {
@@ -20543,6 +20742,14 @@ export type components = {
         "promotion_id.in": string[];
         /** @description `true`: those without one; `false`: those with one. */
         "promotion_id.null": boolean;
+        /** @description `quote_id` is this. */
+        quote_id: string;
+        /** @description Another, or none. */
+        "quote_id.ne": string;
+        /** @description One of these, separated by commas. */
+        "quote_id.in": string[];
+        /** @description `true`: those without one; `false`: those with one. */
+        "quote_id.null": boolean;
         /** @description Order; `-` turns it round. Without it the newest come first. */
         "Refund.sort": components["schemas"]["RefundSort"];
         /** @description Relations to put into the answer as whole objects, separated by commas. */
@@ -21548,6 +21755,7 @@ export type RestoredLead = components['schemas']['RestoredLead'];
 export type Quote = components['schemas']['Quote'];
 export type ExpandedQuote = components['schemas']['ExpandedQuote'];
 export type QuoteState = components['schemas']['QuoteState'];
+export type QuoteFeePaidBy = components['schemas']['QuoteFeePaidBy'];
 export type QuoteAllowedAction = components['schemas']['QuoteAllowedAction'];
 export type QuoteSort = components['schemas']['QuoteSort'];
 export type QuoteExpand = components['schemas']['QuoteExpand'];
@@ -21626,6 +21834,7 @@ export type CurrencySales = components['schemas']['CurrencySales'];
 export type DeadJob = components['schemas']['DeadJob'];
 export type DeadJobList = components['schemas']['DeadJobList'];
 export type ExternalIdentity = components['schemas']['ExternalIdentity'];
+export type FeeRefund = components['schemas']['FeeRefund'];
 export type Funding = components['schemas']['Funding'];
 export type GiveBack = components['schemas']['GiveBack'];
 export type GiveCredits = components['schemas']['GiveCredits'];
@@ -21646,6 +21855,7 @@ export type PlacePrice = components['schemas']['PlacePrice'];
 export type PlacedOrder = components['schemas']['PlacedOrder'];
 export type Price = components['schemas']['Price'];
 export type PriceLine = components['schemas']['PriceLine'];
+export type QuoteFee = components['schemas']['QuoteFee'];
 export type RefreshToken = components['schemas']['RefreshToken'];
 export type ResetPassword = components['schemas']['ResetPassword'];
 export type Reversal = components['schemas']['Reversal'];
@@ -22162,6 +22372,10 @@ export type ParameterPromotionId = components['parameters']['promotion_id'];
 export type ParameterPromotionIdNe = components['parameters']['promotion_id.ne'];
 export type ParameterPromotionIdIn = components['parameters']['promotion_id.in'];
 export type ParameterPromotionIdNull = components['parameters']['promotion_id.null'];
+export type ParameterQuoteId = components['parameters']['quote_id'];
+export type ParameterQuoteIdNe = components['parameters']['quote_id.ne'];
+export type ParameterQuoteIdIn = components['parameters']['quote_id.in'];
+export type ParameterQuoteIdNull = components['parameters']['quote_id.null'];
 export type ParameterRefundSort = components['parameters']['Refund.sort'];
 export type ParameterRefundExpand = components['parameters']['Refund.expand'];
 export type ParameterCheckInResult = components['parameters']['CheckIn.result'];
@@ -23758,6 +23972,14 @@ export interface operations {
                 "promotion_id.in"?: components["parameters"]["promotion_id.in"];
                 /** @description `true`: those without one; `false`: those with one. */
                 "promotion_id.null"?: components["parameters"]["promotion_id.null"];
+                /** @description `quote_id` is this. */
+                quote_id?: components["parameters"]["quote_id"];
+                /** @description Another, or none. */
+                "quote_id.ne"?: components["parameters"]["quote_id.ne"];
+                /** @description One of these, separated by commas. */
+                "quote_id.in"?: components["parameters"]["quote_id.in"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "quote_id.null"?: components["parameters"]["quote_id.null"];
                 /** @description Order; `-` turns it round. Without it the newest come first. */
                 sort?: components["parameters"]["Refund.sort"];
                 /** @description Objects per page. */
@@ -24041,6 +24263,118 @@ export interface operations {
             422: components["responses"]["UnprocessableContent"];
             /** @description The provider does not answer: whether it was paid, the promotion will say */
             503: components["responses"]["Unavailable"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getQuoteFee: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Of the quote */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The fee */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuoteFee"];
+                };
+            };
+            /** @description There is no such quote, or the caller may not see it */
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    payQuoteFee: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same key charges a saved card once */
+                "Idempotency-Key": string;
+            };
+            path: {
+                /** @description Of the quote */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PaymentRequest"];
+            };
+        };
+        responses: {
+            /** @description The payment */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Payment"];
+                };
+            };
+            /** @description The key is missing */
+            400: components["responses"]["BadRequest"];
+            /** @description The card was declined; another one may be tried */
+            402: components["responses"]["OtherProblem"];
+            /** @description The other side pays it */
+            403: components["responses"]["Forbidden"];
+            /** @description There is no such quote, or the caller may not see it */
+            404: components["responses"]["NotFound"];
+            /** @description There is no fee, it is paid, the provider refuses the payment, or the same request is being worked on */
+            409: components["responses"]["Conflict"];
+            /** @description A value is wrong, or the key belongs to another request */
+            422: components["responses"]["UnprocessableContent"];
+            /** @description The provider does not answer: whether it was paid, the quote will say */
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    refundQuoteFee: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same key refunds once */
+                "Idempotency-Key": string;
+            };
+            path: {
+                /** @description Of the quote */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FeeRefund"];
+            };
+        };
+        responses: {
+            /** @description The refund */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AskedRefund"];
+                };
+            };
+            /** @description The key is missing */
+            400: components["responses"]["BadRequest"];
+            /** @description The caller is no platform administrator */
+            403: components["responses"]["Forbidden"];
+            /** @description There is no such quote */
+            404: components["responses"]["NotFound"];
+            /** @description No fee was paid, all of it has gone back, more is asked for than is left, the payer's bank is deciding about the payment, or the same request is being worked on */
+            409: components["responses"]["Conflict"];
+            /** @description A value is wrong, or the key belongs to another request */
+            422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -25419,6 +25753,14 @@ export interface operations {
                 "promotion_id.in"?: components["parameters"]["promotion_id.in"];
                 /** @description `true`: those without one; `false`: those with one. */
                 "promotion_id.null"?: components["parameters"]["promotion_id.null"];
+                /** @description `quote_id` is this. */
+                quote_id?: components["parameters"]["quote_id"];
+                /** @description Another, or none. */
+                "quote_id.ne"?: components["parameters"]["quote_id.ne"];
+                /** @description One of these, separated by commas. */
+                "quote_id.in"?: components["parameters"]["quote_id.in"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "quote_id.null"?: components["parameters"]["quote_id.null"];
                 /** @description Order; `-` turns it round. Without it the newest come first. */
                 sort?: components["parameters"]["Transaction.sort"];
                 /** @description Objects per page. */
@@ -27804,6 +28146,14 @@ export interface operations {
                 "promotion_id.in"?: components["parameters"]["promotion_id.in"];
                 /** @description `true`: those without one; `false`: those with one. */
                 "promotion_id.null"?: components["parameters"]["promotion_id.null"];
+                /** @description `quote_id` is this. */
+                quote_id?: components["parameters"]["quote_id"];
+                /** @description Another, or none. */
+                "quote_id.ne"?: components["parameters"]["quote_id.ne"];
+                /** @description One of these, separated by commas. */
+                "quote_id.in"?: components["parameters"]["quote_id.in"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "quote_id.null"?: components["parameters"]["quote_id.null"];
                 /** @description Order; `-` turns it round. Without it the newest come first. */
                 sort?: components["parameters"]["Transaction.sort"];
                 /** @description Objects per page. */
@@ -34259,6 +34609,14 @@ export interface operations {
                 "promotion_id.in"?: components["parameters"]["promotion_id.in"];
                 /** @description `true`: those without one; `false`: those with one. */
                 "promotion_id.null"?: components["parameters"]["promotion_id.null"];
+                /** @description `quote_id` is this. */
+                quote_id?: components["parameters"]["quote_id"];
+                /** @description Another, or none. */
+                "quote_id.ne"?: components["parameters"]["quote_id.ne"];
+                /** @description One of these, separated by commas. */
+                "quote_id.in"?: components["parameters"]["quote_id.in"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "quote_id.null"?: components["parameters"]["quote_id.null"];
                 /** @description Order; `-` turns it round. Without it the newest come first. */
                 sort?: components["parameters"]["Transaction.sort"];
                 /** @description Objects per page. */
@@ -34584,6 +34942,14 @@ export interface operations {
                 "promotion_id.in"?: components["parameters"]["promotion_id.in"];
                 /** @description `true`: those without one; `false`: those with one. */
                 "promotion_id.null"?: components["parameters"]["promotion_id.null"];
+                /** @description `quote_id` is this. */
+                quote_id?: components["parameters"]["quote_id"];
+                /** @description Another, or none. */
+                "quote_id.ne"?: components["parameters"]["quote_id.ne"];
+                /** @description One of these, separated by commas. */
+                "quote_id.in"?: components["parameters"]["quote_id.in"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "quote_id.null"?: components["parameters"]["quote_id.null"];
                 /** @description Order; `-` turns it round. Without it the newest come first. */
                 sort?: components["parameters"]["Refund.sort"];
                 /** @description Objects per page. */
@@ -35793,6 +36159,14 @@ export interface operations {
                 "promotion_id.in"?: components["parameters"]["promotion_id.in"];
                 /** @description `true`: those without one; `false`: those with one. */
                 "promotion_id.null"?: components["parameters"]["promotion_id.null"];
+                /** @description `quote_id` is this. */
+                quote_id?: components["parameters"]["quote_id"];
+                /** @description Another, or none. */
+                "quote_id.ne"?: components["parameters"]["quote_id.ne"];
+                /** @description One of these, separated by commas. */
+                "quote_id.in"?: components["parameters"]["quote_id.in"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "quote_id.null"?: components["parameters"]["quote_id.null"];
                 /** @description Order; `-` turns it round. Without it the newest come first. */
                 sort?: components["parameters"]["Transaction.sort"];
                 /** @description Objects per page. */
@@ -35874,6 +36248,14 @@ export interface operations {
                 "promotion_id.in"?: components["parameters"]["promotion_id.in"];
                 /** @description `true`: those without one; `false`: those with one. */
                 "promotion_id.null"?: components["parameters"]["promotion_id.null"];
+                /** @description `quote_id` is this. */
+                quote_id?: components["parameters"]["quote_id"];
+                /** @description Another, or none. */
+                "quote_id.ne"?: components["parameters"]["quote_id.ne"];
+                /** @description One of these, separated by commas. */
+                "quote_id.in"?: components["parameters"]["quote_id.in"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "quote_id.null"?: components["parameters"]["quote_id.null"];
                 /** @description Order; `-` turns it round. Without it the newest come first. */
                 sort?: components["parameters"]["Dispute.sort"];
                 /** @description Objects per page. */
@@ -35935,6 +36317,14 @@ export interface operations {
                 "promotion_id.in"?: components["parameters"]["promotion_id.in"];
                 /** @description `true`: those without one; `false`: those with one. */
                 "promotion_id.null"?: components["parameters"]["promotion_id.null"];
+                /** @description `quote_id` is this. */
+                quote_id?: components["parameters"]["quote_id"];
+                /** @description Another, or none. */
+                "quote_id.ne"?: components["parameters"]["quote_id.ne"];
+                /** @description One of these, separated by commas. */
+                "quote_id.in"?: components["parameters"]["quote_id.in"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "quote_id.null"?: components["parameters"]["quote_id.null"];
                 /** @description Order; `-` turns it round. Without it the newest come first. */
                 sort?: components["parameters"]["Dispute.sort"];
                 /** @description Objects per page. */
@@ -37565,6 +37955,14 @@ export interface operations {
                 "order_id.in"?: components["parameters"]["order_id.in"];
                 /** @description `true`: those without one; `false`: those with one. */
                 "order_id.null"?: components["parameters"]["order_id.null"];
+                /** @description `quote_id` is this. */
+                quote_id?: components["parameters"]["quote_id"];
+                /** @description Another, or none. */
+                "quote_id.ne"?: components["parameters"]["quote_id.ne"];
+                /** @description One of these, separated by commas. */
+                "quote_id.in"?: components["parameters"]["quote_id.in"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "quote_id.null"?: components["parameters"]["quote_id.null"];
                 /** @description Order; `-` turns it round. Without it the newest come first. */
                 sort?: components["parameters"]["Refund.sort"];
                 /** @description Objects per page. */
@@ -38762,6 +39160,162 @@ export interface operations {
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
             412: components["responses"]["PreconditionFailed"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listQuoteTransactions: {
+        parameters: {
+            query?: {
+                /** @description `type` is this. */
+                type?: components["parameters"]["Transaction.type"];
+                /** @description Another, or none. */
+                "type.ne"?: components["parameters"]["Transaction.type.ne"];
+                /** @description One of these, separated by commas. */
+                "type.in"?: components["parameters"]["Transaction.type.in"];
+                /** @description `currency` is this. */
+                currency?: components["parameters"]["currency"];
+                /** @description Another, or none. */
+                "currency.ne"?: components["parameters"]["currency.ne"];
+                /** @description One of these, separated by commas; `\,` is a comma of the value itself. */
+                "currency.in"?: components["parameters"]["currency.in"];
+                /** @description `status` is this. */
+                status?: components["parameters"]["Transaction.status"];
+                /** @description Another, or none. */
+                "status.ne"?: components["parameters"]["Transaction.status.ne"];
+                /** @description One of these, separated by commas. */
+                "status.in"?: components["parameters"]["Transaction.status.in"];
+                /** @description `user_id` is this. */
+                user_id?: components["parameters"]["user_id"];
+                /** @description Another, or none. */
+                "user_id.ne"?: components["parameters"]["user_id.ne"];
+                /** @description One of these, separated by commas. */
+                "user_id.in"?: components["parameters"]["user_id.in"];
+                /** @description `city_id` is this. */
+                city_id?: components["parameters"]["city_id"];
+                /** @description Another, or none. */
+                "city_id.ne"?: components["parameters"]["city_id.ne"];
+                /** @description One of these, separated by commas. */
+                "city_id.in"?: components["parameters"]["city_id.in"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "city_id.null"?: components["parameters"]["city_id.null"];
+                /** @description `order_id` is this. */
+                order_id?: components["parameters"]["order_id"];
+                /** @description Another, or none. */
+                "order_id.ne"?: components["parameters"]["order_id.ne"];
+                /** @description One of these, separated by commas. */
+                "order_id.in"?: components["parameters"]["order_id.in"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "order_id.null"?: components["parameters"]["order_id.null"];
+                /** @description `subscription_id` is this. */
+                subscription_id?: components["parameters"]["subscription_id"];
+                /** @description Another, or none. */
+                "subscription_id.ne"?: components["parameters"]["subscription_id.ne"];
+                /** @description One of these, separated by commas. */
+                "subscription_id.in"?: components["parameters"]["subscription_id.in"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "subscription_id.null"?: components["parameters"]["subscription_id.null"];
+                /** @description `promotion_id` is this. */
+                promotion_id?: components["parameters"]["promotion_id"];
+                /** @description Another, or none. */
+                "promotion_id.ne"?: components["parameters"]["promotion_id.ne"];
+                /** @description One of these, separated by commas. */
+                "promotion_id.in"?: components["parameters"]["promotion_id.in"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "promotion_id.null"?: components["parameters"]["promotion_id.null"];
+                /** @description Order; `-` turns it round. Without it the newest come first. */
+                sort?: components["parameters"]["Transaction.sort"];
+                /** @description Objects per page. */
+                limit?: components["parameters"]["limit.20"];
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description `exact`: also answer how many there are, up to 10,000. */
+                count?: components["parameters"]["CountParameter"];
+                /** @description Relations to put into the answer as whole objects, separated by commas. */
+                expand?: components["parameters"]["Transaction.expand"];
+                /** @description Only these, separated by commas. */
+                "id.in"?: components["parameters"]["IdIn"];
+                /** @description All but this one. */
+                "id.ne"?: components["parameters"]["IdNe"];
+            };
+            header?: never;
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["TransactionPage"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listQuoteRefunds: {
+        parameters: {
+            query?: {
+                /** @description `state` is this. */
+                state?: components["parameters"]["Refund.state"];
+                /** @description Another, or none. */
+                "state.ne"?: components["parameters"]["Refund.state.ne"];
+                /** @description One of these, separated by commas. */
+                "state.in"?: components["parameters"]["Refund.state.in"];
+                /** @description `currency` is this. */
+                currency?: components["parameters"]["currency"];
+                /** @description Another, or none. */
+                "currency.ne"?: components["parameters"]["currency.ne"];
+                /** @description One of these, separated by commas; `\,` is a comma of the value itself. */
+                "currency.in"?: components["parameters"]["currency.in"];
+                /** @description `reason` is this. */
+                reason?: components["parameters"]["Refund.reason"];
+                /** @description Another, or none. */
+                "reason.ne"?: components["parameters"]["Refund.reason.ne"];
+                /** @description One of these, separated by commas. */
+                "reason.in"?: components["parameters"]["Refund.reason.in"];
+                /** @description `order_id` is this. */
+                order_id?: components["parameters"]["order_id"];
+                /** @description Another, or none. */
+                "order_id.ne"?: components["parameters"]["order_id.ne"];
+                /** @description One of these, separated by commas. */
+                "order_id.in"?: components["parameters"]["order_id.in"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "order_id.null"?: components["parameters"]["order_id.null"];
+                /** @description `promotion_id` is this. */
+                promotion_id?: components["parameters"]["promotion_id"];
+                /** @description Another, or none. */
+                "promotion_id.ne"?: components["parameters"]["promotion_id.ne"];
+                /** @description One of these, separated by commas. */
+                "promotion_id.in"?: components["parameters"]["promotion_id.in"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "promotion_id.null"?: components["parameters"]["promotion_id.null"];
+                /** @description Order; `-` turns it round. Without it the newest come first. */
+                sort?: components["parameters"]["Refund.sort"];
+                /** @description Objects per page. */
+                limit?: components["parameters"]["limit.20"];
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description `exact`: also answer how many there are, up to 10,000. */
+                count?: components["parameters"]["CountParameter"];
+                /** @description Relations to put into the answer as whole objects, separated by commas. */
+                expand?: components["parameters"]["Refund.expand"];
+                /** @description Only these, separated by commas. */
+                "id.in"?: components["parameters"]["IdIn"];
+                /** @description All but this one. */
+                "id.ne"?: components["parameters"]["IdNe"];
+            };
+            header?: never;
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["RefundPage"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -40104,6 +40658,14 @@ export interface operations {
                 "promotion_id.in"?: components["parameters"]["promotion_id.in"];
                 /** @description `true`: those without one; `false`: those with one. */
                 "promotion_id.null"?: components["parameters"]["promotion_id.null"];
+                /** @description `quote_id` is this. */
+                quote_id?: components["parameters"]["quote_id"];
+                /** @description Another, or none. */
+                "quote_id.ne"?: components["parameters"]["quote_id.ne"];
+                /** @description One of these, separated by commas. */
+                "quote_id.in"?: components["parameters"]["quote_id.in"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "quote_id.null"?: components["parameters"]["quote_id.null"];
                 /** @description Order; `-` turns it round. Without it the newest come first. */
                 sort?: components["parameters"]["Transaction.sort"];
                 /** @description Objects per page. */

@@ -1,6 +1,6 @@
 //! Case 69: a payment service that answers with too much, with nonsense, never, or with the way to somebody else.
 
-use crate::money::stage::Stage;
+use crate::{money::stage::Stage, support::stripe::Stripe};
 use axum::{
     Router,
     extract::State,
@@ -203,4 +203,42 @@ async fn abuse_69_a_service_of_bad_manners_holds_nobody_up() {
     );
     stage.stripe.deliver(&stage.server).await;
     stage.books_agree().await;
+}
+
+/// While the service is away whoever wants to pay is told so at once, and it is asked no more; all else goes on.
+#[tokio::test]
+async fn abuse_69_a_service_that_is_away_is_left_alone_for_a_while() {
+    let stripe = Stripe::new(7);
+    let gateway = stripe.gateway_that_refuses_after(6);
+    let stage = Stage::at(stripe, true, |parts| {
+        parts.provider.as_mut().expect("a provider").gateway = gateway;
+    })
+    .await;
+    let kind = stage.tickets("Seat", 4_500, 10).await;
+    let placed = stage.order(&stage.mira, &[(kind, 1)], false).await;
+    let order = placed.expect(201).id();
+    // It would answer the seventh attempt.
+    let away = Fault {
+        times: Some(6),
+        ..Fault::new(Kind::Away)
+    };
+    stage.stripe.fake.add_fault(away);
+    let mut waits = Vec::new();
+    for _ in 0..12 {
+        let answer = stage.pay(&stage.mira, &order, json!({})).await;
+        assert_eq!(answer.status, 503, "{}", answer.text);
+        assert_eq!(answer.problem(), "payment-provider-unavailable");
+        waits.push(answer.header("retry-after").expect("when").to_owned());
+        let path = format!("/orders/{order}");
+        stage.mira.client.get(&path).await.expect(200);
+    }
+    assert!(stage.stripe.fake.all("payment_intents").is_empty());
+    // As long as calls are refused: more than the few seconds that are said of a single one.
+    let longest = waits
+        .iter()
+        .filter_map(|wait| wait.parse::<u64>().ok())
+        .max();
+    assert!(longest > Some(5), "{waits:?}");
+    assert_eq!(stage.state(&order).await, "pending");
+    stage.sound().await;
 }

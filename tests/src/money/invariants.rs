@@ -177,6 +177,19 @@ const FAULTS: &[(&str, &str)] = &[
         "update app.transactions set order_id = null, promotion_id = (select id from app.promotions limit 1) where order_id = PAID",
     ),
     (
+        "a fee that is not what was asked for",
+        "update app.transactions set order_id = null, quote_id = (select id from app.quotes limit 1) where order_id = PAID",
+    ),
+    (
+        "a fee that nobody paid",
+        "update app.quotes set fee_paid_at = now() where id = (select id from app.quotes limit 1)",
+    ),
+    (
+        "more of a fee given back than was paid",
+        "insert into app.refunds (quote_id, amount_cents, card_cents, platform_fee_cents, currency, reason, stripe_idempotency_key)
+         select id, 100, 100, 100, currency, 'other', 'wrongly so: a fee' from app.quotes limit 1",
+    ),
+    (
         "a place that nobody paid",
         "update app.promotions set amount_cents = 100, paid_at = now() where id = (select id from app.promotions limit 1)",
     ),

@@ -36,7 +36,19 @@ impl Stage {
 
     /// With other settings.
     pub async fn changed(has_provider: bool, change: impl FnOnce(&mut Parts)) -> Self {
-        let stripe = Stripe::new(7);
+        Self::at(Stripe::new(7), has_provider, change).await
+    }
+
+    /// Of a platform whose own account is in New Zealand, so that the host is in another region.
+    pub async fn abroad() -> Self {
+        Self::at(Stripe::of(7, "NZ"), true, |parts| {
+            parts.modules.payments.stripe_account_country = Some("NZ".to_owned());
+        })
+        .await
+    }
+
+    /// With this service.
+    pub async fn at(stripe: Stripe, has_provider: bool, change: impl FnOnce(&mut Parts)) -> Self {
         // What credits pay is the platform's to send.
         stripe
             .fake

@@ -34,11 +34,18 @@ pub struct Stripe {
 const PATIENCE_SECONDS: u32 = 20;
 
 impl Stripe {
+    /// Of a platform in Australia, as most hosts of tests are.
     pub fn new(seed: u64) -> Self {
+        Self::of(seed, "AU")
+    }
+
+    /// Of a platform in this country.
+    pub fn of(seed: u64, country: &str) -> Self {
         let fake = Fake::new(Config {
             seed,
             clock: Clock::Running { ahead: 0 },
             base_url: "http://stripe.test".to_owned(),
+            country: country.to_owned(),
             ..Config::default()
         });
         let endpoint = |url: &str, secret: &str| {
@@ -63,11 +70,18 @@ impl Stripe {
 
     /// The way to it that a server has.
     pub fn gateway(&self) -> Arc<dyn Gateway> {
+        // Tests of faults have more of them in a row than an operator would like to wait for.
+        self.gateway_that_refuses_after(u32::MAX)
+    }
+
+    /// So many attempts in a row without an answer.
+    pub fn gateway_that_refuses_after(&self, failures_in_a_row: u32) -> Arc<dyn Gateway> {
         let key = "sk_test_fake".to_owned().into();
         let url = "http://stripe.test".parse().expect("a URL");
         let mut settings = Settings::new(key, url);
         settings.first_pause = Duration::from_millis(1);
         settings.longest_pause = Duration::from_millis(5);
+        settings.failures_in_a_row = failures_in_a_row;
         settings.in_transaction = kernel::cx::in_transaction;
         let exchange = Arc::new(InProcess(self.clone()));
         Arc::new(StripeGateway::over(settings, exchange))

@@ -4,6 +4,7 @@ use crate::{
     error::{ApiError, Result},
     event,
     json::{Fields, empty_list},
+    region,
     world::{Call, World},
 };
 use serde_json::{Value, json};
@@ -44,7 +45,10 @@ pub fn create(world: &mut World, call: &Call) -> Result<Value> {
         (None, true) => "none",
         (None, false) => "standard",
     };
-    let country = params.text("country").unwrap_or("US").to_ascii_uppercase();
+    let country = params
+        .text("country")
+        .unwrap_or(&world.config.country)
+        .to_ascii_uppercase();
     if country.len() != 2 || !country.bytes().all(|byte| byte.is_ascii_uppercase()) {
         return Err(ApiError::parameter(
             "country_unsupported",
@@ -203,8 +207,8 @@ pub fn own(world: &World, call: &Call) -> Result<Value> {
     match &call.account {
         Some(id) => get(world, id),
         None => Ok(json!({
-            "id": "acct_1FakePlatform", "object": "account", "charges_enabled": true, "country": "US",
-            "default_currency": "usd", "details_submitted": true, "payouts_enabled": true, "type": "standard",
+            "id": "acct_1FakePlatform", "object": "account", "charges_enabled": true,
+            "country": world.config.country, "default_currency": default_currency(&world.config.country), "details_submitted": true, "payouts_enabled": true, "type": "standard",
         })),
     }
 }
@@ -252,6 +256,27 @@ pub fn payable(world: &World, param: &str, id: &str, currency: &str) -> Result<(
         .param(param));
     }
     Ok(())
+}
+
+/// Who is the merchant of a payment takes cards.
+pub fn merchant(world: &World, id: &str, currency: &str) -> Result<()> {
+    let param = "on_behalf_of";
+    payable(world, param, id, currency)?;
+    match connected(world, id)?["capabilities"].str("card_payments") {
+        "active" => Ok(()),
+        _ => Err(ApiError::invalid(
+            "account_invalid",
+            "The account referenced in the 'on_behalf_of' parameter is missing the required capabilities: \
+             card_payments.",
+        )
+        .param(param)),
+    }
+}
+
+/// The country of an account, if it is outside the platform's region.
+pub fn abroad<'a>(world: &'a World, id: &str) -> Option<&'a str> {
+    let country = world.get(id)?.str("country");
+    (region::of(country) != region::of(&world.config.country)).then_some(country)
 }
 
 pub fn create_link(world: &mut World, call: &Call) -> Result<Value> {

@@ -76,7 +76,7 @@ pub fn create(world: &mut World, call: &Call) -> Result<Value> {
         }
     }
     if let Some(id) = params.text("on_behalf_of") {
-        super::account::payable(world, "on_behalf_of", id, &currency)?;
+        super::account::merchant(world, id, &currency)?;
     }
     let mut intent = json!({
         "object": "payment_intent",
@@ -208,6 +208,20 @@ pub fn write_split(world: &World, call: &Call, intent: &mut Value) -> Result<()>
             ));
         }
         super::account::payable(world, "transfer_data[destination]", destination, &currency)?;
+        if let (Some(country), true) = (
+            super::account::abroad(world, destination),
+            intent["on_behalf_of"].is_null(),
+        ) {
+            return Err(ApiError::invalid(
+                "parameter_invalid",
+                format!(
+                    "Cannot create a destination charge for connected accounts in {country} because funds would be settled \
+                     on the platform and the connected account is outside the platform's region. You may use the \
+                     `on_behalf_of` parameter to have the charge settle in the connected account's country.",
+                ),
+            )
+            .param("transfer_data[destination]"));
+        }
         intent["transfer_data"] = json!({ "destination": destination });
     }
     if let Some(part) = params.integer("transfer_data[amount]")? {

@@ -36,6 +36,16 @@ pub fn create(world: &mut World, call: &Call) -> Result<Value> {
     let currency = currency::read(params)?;
     let destination = params.required("destination")?;
     super::account::payable(world, "destination", destination, &currency)?;
+    if let Some(country) = super::account::abroad(world, destination) {
+        return Err(ApiError::invalid(
+            "transfers_not_allowed",
+            format!(
+                "Funds can't be sent to accounts located in {country} because it's restricted outside of your platform's \
+                 region.",
+            ),
+        )
+        .param("destination"));
+    }
     let source = params.text("source_transaction");
     let amount = match (amount, source) {
         (Some(amount), None) => {

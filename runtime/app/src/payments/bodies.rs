@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// How to pay what an order leaves to a card, or a featured place.
+/// How to pay what an order leaves to a card, a featured place, or a fee.
 #[derive(Input, Clone, Debug, Default)]
 #[input(
     body,
@@ -34,6 +34,8 @@ pub struct Payment {
     pub promotion_id: Option<Uuid>,
     /// Paid or not, it is `requested` until the city has decided: `paid_at` of the promotion says whether the money is there.
     pub promotion_state: Option<String>,
+    /// What it pays, if that is the fee of a quote: `fee_paid_at` of the quote says whether the money is there.
+    pub quote_id: Option<Uuid>,
     /// `created` and `failed` wait for a card, `requires_action` for the buyer's bank.
     pub status: String,
     pub amount_cents: i64,
@@ -44,6 +46,20 @@ pub struct Payment {
     pub next_action_url: Option<String>,
     /// A page where the payment can be confirmed, if the platform has one.
     pub page_url: Option<String>,
+}
+
+/// A fee to give back.
+#[derive(Input, Clone, Debug, Default)]
+#[input(
+    body,
+    example = r#"{"amount_cents": 500, "note": "The work did not come about"}"#
+)]
+pub struct FeeRefund {
+    /// Without it all that is left of it.
+    #[input(range(1, 1_000_000_000_000))]
+    pub amount_cents: Option<i64>,
+    #[input(length(1, 500))]
+    pub note: Option<String>,
 }
 
 /// A card that is being saved.

@@ -45,6 +45,7 @@ async fn owed(cx: &mut Cx) -> Result<Vec<(Uuid, String, String)>> {
         "select s.city_id, s.currency, a.stripe_account_id from app.revenue_shares s
          join app.connected_accounts a on a.owner_type = 'city' and a.owner_id = s.city_id and a.payouts_enabled
            and a.transfers_active and a.deauthorized_at is null and a.stripe_account_id is not null
+           and not a.settles_abroad
          where s.state = 'closed' and s.transfer_id is null
          group by 1, 2, 3 having sum(s.amount_cents) > 0 order by 1, 2 limit $1",
     );

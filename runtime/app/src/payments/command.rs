@@ -1,5 +1,7 @@
-//! What is to be paid, as it is written down before the provider is asked: for an order, or for a featured place.
+//! What is to be paid, as it is written down before the provider is asked: for an order, a
+//! featured place, or the fee of a quote.
 
+use super::{connect::Ready, fees};
 use crate::problems;
 use chrono::{DateTime, TimeDelta, Utc};
 use generated::{order::ORDER, payment_method::PAYMENT_METHOD, promotion::PROMOTION};
@@ -16,28 +18,43 @@ const LOOK_AFTER: TimeDelta = TimeDelta::seconds(60);
 pub enum Of {
     Order(Uuid),
     Promotion(Uuid),
+    /// The fee of an accepted quote.
+    Quote(Uuid),
 }
 
 impl Of {
     pub fn order(self) -> Option<Uuid> {
         match self {
             Self::Order(order) => Some(order),
-            Self::Promotion(_) => None,
+            Self::Promotion(_) | Self::Quote(_) => None,
         }
     }
 
     pub fn promotion(self) -> Option<Uuid> {
         match self {
-            Self::Order(_) => None,
             Self::Promotion(promotion) => Some(promotion),
+            Self::Order(_) | Self::Quote(_) => None,
+        }
+    }
+
+    pub fn quote(self) -> Option<Uuid> {
+        match self {
+            Self::Quote(quote) => Some(quote),
+            Self::Order(_) | Self::Promotion(_) => None,
         }
     }
 
     /// What a row of `transactions` is for. None: a period of a subscription.
     pub fn read(row: &PgRow) -> Result<Option<Self>> {
-        let order: Option<Uuid> = row.try_get("order_id")?;
-        let promotion: Option<Uuid> = row.try_get("promotion_id")?;
-        Ok(order.map(Self::Order).or(promotion.map(Self::Promotion)))
+        let id = |column: &str| -> Result<Option<Uuid>> { Ok(row.try_get(column)?) };
+        Ok(
+            match (id("order_id")?, id("promotion_id")?, id("quote_id")?) {
+                (Some(order), ..) => Some(Self::Order(order)),
+                (_, Some(promotion), _) => Some(Self::Promotion(promotion)),
+                (.., Some(quote)) => Some(Self::Quote(quote)),
+                (None, None, None) => None,
+            },
+        )
     }
 
     /// How the payment is found again at the provider, and compared.
@@ -45,6 +62,7 @@ impl Of {
         match self {
             Self::Order(order) => ("order_id".to_owned(), order.to_string()),
             Self::Promotion(promotion) => ("promotion_id".to_owned(), promotion.to_string()),
+            Self::Quote(quote) => ("quote_id".to_owned(), quote.to_string()),
         }
     }
 
@@ -53,6 +71,7 @@ impl Of {
         match self {
             Self::Order(order) => format!("order:{order}"),
             Self::Promotion(promotion) => format!("promotion:{promotion}"),
+            Self::Quote(quote) => format!("quote:{quote}"),
         }
     }
 
@@ -61,6 +80,7 @@ impl Of {
         match self {
             Self::Order(_) => "ticket",
             Self::Promotion(_) => "featured",
+            Self::Quote(_) => "service_fee",
         }
     }
 
@@ -69,6 +89,7 @@ impl Of {
         match self {
             Self::Order(order) => format!("pi:{order}:"),
             Self::Promotion(promotion) => format!("pi:promotion:{promotion}:"),
+            Self::Quote(quote) => format!("pi:quote:{quote}:"),
         }
     }
 }
@@ -83,6 +104,8 @@ pub struct Command {
     pub currency: String,
     pub fee: i64,
     pub destination: Option<String>,
+    /// It settles where that account is. As it was when the payment was written down: its key stands for these words.
+    pub on_behalf: bool,
     pub key: String,
     /// Once the provider has answered.
     pub payment: Option<String>,
@@ -95,20 +118,21 @@ pub struct Resume {
 }
 
 /// How it is to be paid.
-struct Terms {
+pub struct Terms {
     /// The database's clock.
-    now: DateTime<Utc>,
-    payer: Uuid,
-    city: Uuid,
-    amount: i64,
-    fee: i64,
-    currency: String,
-    destination: Option<String>,
+    pub now: DateTime<Utc>,
+    pub payer: Uuid,
+    pub city: Uuid,
+    pub amount: i64,
+    pub fee: i64,
+    pub currency: String,
+    pub destination: Option<Ready>,
     /// Part of it goes to a host, so there must be an account.
-    wants_account: bool,
+    pub wants_account: bool,
 }
 
-/// Buyers pay their orders, whoever administers what is promoted its place.
+/// Buyers pay their orders, whoever administers what is promoted its place, the side of a quote that
+/// the rule names its fee.
 pub async fn may_pay(cx: &mut Cx, of: Of) -> Result<()> {
     let may = match of {
         Of::Order(order) => {
@@ -119,6 +143,7 @@ pub async fn may_pay(cx: &mut Cx, of: Of) -> Result<()> {
             cx.require(&PROMOTION, "read", promotion).await?;
             cx.holds(&PROMOTION, "admin", promotion).await?
         }
+        Of::Quote(quote) => fees::may_pay(cx, quote).await?,
     };
     match may {
         true => Ok(()),
@@ -126,7 +151,7 @@ pub async fn may_pay(cx: &mut Cx, of: Of) -> Result<()> {
     }
 }
 
-/// Of the order or the promotion.
+/// Of the order, the promotion or the quote.
 pub async fn state(cx: &mut Cx, of: Of) -> Result<String> {
     let found = match of {
         Of::Order(order) => {
@@ -134,6 +159,9 @@ pub async fn state(cx: &mut Cx, of: Of) -> Result<String> {
         }
         Of::Promotion(promotion) => {
             sqlx::query_scalar("select state from app.promotions where id = $1").bind(promotion)
+        }
+        Of::Quote(quote) => {
+            sqlx::query_scalar("select state from app.quotes where id = $1").bind(quote)
         }
     };
     Ok(found.fetch_one(cx.conn()).await?)
@@ -159,6 +187,7 @@ pub async fn begin(cx: &mut Cx, of: Of, payer: Uuid) -> Result<Command> {
     let terms = match of {
         Of::Order(order) => of_order(cx, order).await?,
         Of::Promotion(promotion) => of_promotion(cx, promotion, payer).await?,
+        Of::Quote(quote) => fees::terms(cx, quote, payer).await?,
     };
     if let Some(live) = live(cx, of).await? {
         return Ok(live);
@@ -166,13 +195,15 @@ pub async fn begin(cx: &mut Cx, of: Of, payer: Uuid) -> Result<Command> {
     if terms.wants_account && terms.destination.is_none() {
         return Err(Error::new(&problems::HOST_UNPAYABLE));
     }
+    let account = terms.destination.as_ref();
     let transaction = Uuid::now_v7();
     sqlx::query(
-        "insert into app.transactions (id, user_id, city_id, order_id, promotion_id, type, amount_cents, application_fee_cents,
-           currency, stripe_account_id, attempt, stripe_idempotency_key)
-         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, n.attempt, $11::text || n.attempt
+        "insert into app.transactions (id, user_id, city_id, order_id, promotion_id, quote_id, type, amount_cents,
+           application_fee_cents, currency, stripe_account_id, on_behalf_of_host, attempt, stripe_idempotency_key)
+         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, n.attempt, $13::text || n.attempt
          from (
-           select count(*)::int + 1 as attempt from app.transactions t where t.order_id = $4 or t.promotion_id = $5
+           select count(*)::int + 1 as attempt from app.transactions t
+           where t.order_id = $4 or t.promotion_id = $5 or t.quote_id = $6
          ) n",
     )
     .bind(transaction)
@@ -180,14 +211,16 @@ pub async fn begin(cx: &mut Cx, of: Of, payer: Uuid) -> Result<Command> {
     .bind(terms.city)
     .bind(of.order())
     .bind(of.promotion())
+    .bind(of.quote())
     .bind(of.kind())
     .bind(terms.amount)
-    .bind(match &terms.destination {
+    .bind(match account {
         Some(_) => terms.fee,
         None => 0,
     })
     .bind(&terms.currency)
-    .bind(&terms.destination)
+    .bind(account.map(|ready| &ready.account))
+    .bind(account.is_some_and(|ready| ready.settles_abroad))
     .bind(of.key())
     .execute(cx.conn())
     .await?;
@@ -275,10 +308,11 @@ async fn of_promotion(cx: &mut Cx, promotion: Uuid, payer: Uuid) -> Result<Terms
 
 async fn live(cx: &mut Cx, of: Of) -> Result<Option<Command>> {
     let found: Option<Uuid> = sqlx::query_scalar(
-        "select id from app.transactions where (order_id = $1 or promotion_id = $2) and status <> 'cancelled'",
+        "select id from app.transactions where (order_id = $1 or promotion_id = $2 or quote_id = $3) and status <> 'cancelled'",
     )
     .bind(of.order())
     .bind(of.promotion())
+    .bind(of.quote())
     .fetch_optional(cx.conn())
     .await?;
     match found {
@@ -287,12 +321,12 @@ async fn live(cx: &mut Cx, of: Of) -> Result<Option<Command>> {
     }
 }
 
-/// None for one that is over, or for neither an order nor a promotion.
+/// None for one that is over, or for a period of a subscription.
 pub async fn load(cx: &mut Cx, transaction: Uuid) -> Result<Option<Command>> {
     let row = sqlx::query(
-        "select id, order_id, promotion_id, user_id, amount_cents, application_fee_cents, currency, stripe_account_id, stripe_idempotency_key,
-           stripe_payment_intent_id, created_at
-         from app.transactions where id = $1 and status <> 'cancelled' and (order_id is not null or promotion_id is not null)",
+        "select id, order_id, promotion_id, quote_id, user_id, amount_cents, application_fee_cents, currency, stripe_account_id, on_behalf_of_host,
+           stripe_idempotency_key, stripe_payment_intent_id, created_at
+         from app.transactions where id = $1 and status <> 'cancelled' and subscription_id is null",
     )
     .bind(transaction)
     .fetch_optional(cx.conn())
@@ -311,6 +345,7 @@ pub async fn load(cx: &mut Cx, transaction: Uuid) -> Result<Option<Command>> {
         currency: row.try_get("currency")?,
         fee: row.try_get("application_fee_cents")?,
         destination: row.try_get("stripe_account_id")?,
+        on_behalf: row.try_get("on_behalf_of_host")?,
         key: row.try_get("stripe_idempotency_key")?,
         payment: row.try_get("stripe_payment_intent_id")?,
         created_at: row.try_get("created_at")?,

@@ -6,9 +6,9 @@ use super::{
     bodies::{Onboarding, OnboardingRequest},
     call,
 };
-use crate::module::Module;
+use crate::{module::Module, problems};
 use chrono::{DateTime, Utc};
-use gateway::{Account, FindAccounts, Metadata, NewAccount, NewAccountLink};
+use gateway::{Account, FindAccounts, Metadata, NewAccount, NewAccountLink, region};
 use kernel::{Cx, Error, Member, Result, resource::Resource};
 use sqlx::Row;
 use uuid::Uuid;
@@ -54,6 +54,11 @@ impl Payments {
                 })
             });
         let begun = run.await?;
+        if owner.kind == "city" && self.is_abroad(&begun.country) {
+            // Its share goes there by transfers, which Stripe does not make to other regions.
+            let detail = format!("Nothing can be sent to an account in {}.", begun.country);
+            return Err(Error::new(&problems::PAYMENT_REFUSED).detail(detail));
+        }
         let account = match begun.account.clone() {
             Some(account) => account,
             None => self.make_account(&begun, owner, caller.request_id).await?,
@@ -72,6 +77,12 @@ impl Payments {
             url: link.url.expose().to_owned(),
             expires_at: link.expires_at,
         })
+    }
+
+    /// Whether accounts of a country are outside the region of the platform's own.
+    fn is_abroad(&self, country: &str) -> bool {
+        let ours = self.settings.stripe_account_country.as_deref();
+        ours.is_some_and(|ours| !region::is_shared(ours, country))
     }
 
     async fn make_account(&self, begun: &Begun, owner: Owner, request: Uuid) -> Result<String> {
@@ -127,9 +138,13 @@ impl Payments {
         let began = self.now(request).await?;
         let account = self.gateway()?.account(id).await;
         let account = account.map_err(|failure| call::told(&failure))?;
+        let abroad = account
+            .country
+            .as_deref()
+            .is_some_and(|country| self.is_abroad(country));
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             let account = account.clone();
-            Box::pin(async move { keep(cx, &account, began).await })
+            Box::pin(async move { keep(cx, &account, abroad, began).await })
         });
         run.await
     }
@@ -161,18 +176,29 @@ impl Payments {
     }
 }
 
+/// An account that money can be sent to.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    pub account: String,
+    /// With payments that are made on its behalf only.
+    pub settles_abroad: bool,
+}
+
 /// The account of a host, if money can be sent to it now.
-pub async fn ready(cx: &mut Cx, host_type: &str, host: Uuid) -> Result<Option<String>> {
-    let found: Option<Option<String>> = sqlx::query_scalar(
-        "select stripe_account_id from app.connected_accounts
+pub async fn ready(cx: &mut Cx, host_type: &str, host: Uuid) -> Result<Option<Ready>> {
+    let found: Option<(String, bool)> = sqlx::query_as(
+        "select stripe_account_id, settles_abroad from app.connected_accounts
          where owner_type = $1 and owner_id = $2 and charges_enabled and payouts_enabled and transfers_active
-           and deauthorized_at is null",
+           and deauthorized_at is null and stripe_account_id is not null",
     )
     .bind(host_type)
     .bind(host)
     .fetch_optional(cx.conn())
     .await?;
-    Ok(found.flatten())
+    Ok(found.map(|(account, settles_abroad)| Ready {
+        account,
+        settles_abroad,
+    }))
 }
 
 /// Writes down that there is to be an account, or finds it.
@@ -227,12 +253,12 @@ async fn begin(cx: &mut Cx, owner: Owner) -> Result<Begun> {
     })
 }
 
-async fn keep(cx: &mut Cx, account: &Account, began: DateTime<Utc>) -> Result<bool> {
+async fn keep(cx: &mut Cx, account: &Account, abroad: bool, began: DateTime<Utc>) -> Result<bool> {
     let mut due = account.requirements_due.clone();
     due.truncate(200);
     let row = sqlx::query(
         "update app.connected_accounts set charges_enabled = $2, payouts_enabled = $3, transfers_active = $4, requirements_due = $5,
-           disabled_reason = $6, synced_at = $7
+           disabled_reason = $6, synced_at = $7, settles_abroad = $8
          where stripe_account_id = $1 and deauthorized_at is null and (synced_at is null or synced_at <= $7)
          returning owner_type, owner_id",
     )
@@ -243,6 +269,7 @@ async fn keep(cx: &mut Cx, account: &Account, began: DateTime<Utc>) -> Result<bo
     .bind(due)
     .bind(&account.disabled_reason)
     .bind(began)
+    .bind(abroad)
     .fetch_optional(cx.conn())
     .await?;
     match row {

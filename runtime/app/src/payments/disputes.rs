@@ -5,6 +5,7 @@
 use super::{
     Payments,
     command::Of,
+    fees,
     left::{self, left, part},
     transfers::New,
 };
@@ -25,6 +26,7 @@ struct Disputed {
     of: Of,
     amount: i64,
     fee: i64,
+    on_behalf: bool,
 }
 
 impl Payments {
@@ -49,8 +51,8 @@ async fn learn(cx: &mut Cx, told: &Dispute) -> Result<bool> {
     // An end stays an end, whatever older news say.
     let id: Option<Uuid> = sqlx::query_scalar(
         "insert into app.disputes as d (state, amount_cents, currency, reason, evidence_due_by, stripe_dispute_id, order_id,
-           promotion_id, transaction_id, closed_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, case when $10 then now() end)
+           promotion_id, quote_id, transaction_id, closed_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, case when $11 then now() end)
          on conflict (stripe_dispute_id) do update set state = excluded.state, amount_cents = excluded.amount_cents,
            evidence_due_by = excluded.evidence_due_by, closed_at = excluded.closed_at
          where d.state not in ('won', 'lost', 'closed') and (d.state, d.amount_cents, d.evidence_due_by)
@@ -65,12 +67,15 @@ async fn learn(cx: &mut Cx, told: &Dispute) -> Result<bool> {
     .bind(&told.id)
     .bind(disputed.of.order())
     .bind(disputed.of.promotion())
+    .bind(disputed.of.quote())
     .bind(disputed.transaction)
     .bind(["won", "lost", "closed"].contains(&state))
     .fetch_optional(cx.conn())
     .await?;
     if let Some(id) = id {
         match (state, disputed.of) {
+            // What has gone abroad can't be sent there again: it stays until the dispute is lost.
+            ("needs_response" | "under_review", Of::Order(_)) if disputed.on_behalf => {}
             ("needs_response" | "under_review", Of::Order(order)) => {
                 take_back(cx, id, order, &disputed, told.amount).await?;
             }
@@ -84,6 +89,7 @@ async fn learn(cx: &mut Cx, told: &Dispute) -> Result<bool> {
             ("needs_response" | "under_review" | "lost", Of::Promotion(promotion)) => {
                 promotions::disputed(cx, promotion).await?;
             }
+            ("lost", Of::Quote(quote)) => fees::charge_back(cx, quote).await?,
             _ => {}
         }
     }
@@ -92,7 +98,8 @@ async fn learn(cx: &mut Cx, told: &Dispute) -> Result<bool> {
 
 async fn find(cx: &mut Cx, told: &Dispute) -> Result<Option<Disputed>> {
     let row = sqlx::query(
-        "select t.id, t.order_id, t.promotion_id, t.amount_cents, t.application_fee_cents from app.transactions t
+        "select t.id, t.order_id, t.promotion_id, t.quote_id, t.amount_cents, t.application_fee_cents, t.on_behalf_of_host
+         from app.transactions t
          where t.stripe_payment_intent_id = $1 for update",
     )
     .bind(&told.payment)
@@ -109,6 +116,7 @@ async fn find(cx: &mut Cx, told: &Dispute) -> Result<Option<Disputed>> {
         of,
         amount: row.try_get("amount_cents")?,
         fee: row.try_get("application_fee_cents")?,
+        on_behalf: row.try_get("on_behalf_of_host")?,
     }))
 }
 

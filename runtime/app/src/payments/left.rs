@@ -48,6 +48,11 @@ impl Left {
 
 /// The order's row stays locked: what is written down for it counts.
 pub async fn left(cx: &mut Cx, order: Uuid) -> Result<Left> {
+    // By itself: a statement that waits for the row goes on with the transfers that it saw before.
+    sqlx::query("select from app.orders where id = $1 for update")
+        .bind(order)
+        .execute(cx.conn())
+        .await?;
     let row = sqlx::query(
         "select o.currency, t.stripe_account_id as paid_to,
            (case when t.stripe_account_id is null then 0 else t.amount_cents - t.application_fee_cents end
@@ -55,7 +60,7 @@ pub async fn left(cx: &mut Cx, order: Uuid) -> Result<Left> {
                  and y.kind in ('refund_reversal', 'dispute_reversal') and y.state <> 'failed'), 0))::int8 as with_payment
          from app.orders o
          left join app.transactions t on t.order_id = o.id and t.status in ('succeeded', 'part_refunded', 'refunded')
-         where o.id = $1 for update of o",
+         where o.id = $1",
     )
     .bind(order)
     .fetch_one(cx.conn())

@@ -1,9 +1,9 @@
-//! Paying an order or a featured place by card.
+//! Paying an order, a featured place or a fee by card.
 //!
 //! Three steps, so that no transaction is open while the provider is waited for and nothing is lost in between: the
 //! command is written down with its key ([`super::command`]), the provider is asked ([`Payments::ask`]), and what it says is
 //! applied ([`super::sync`]). Whoever dies after the first step leaves a job behind that does the rest with the same key.
-//! One order, or promotion, has one payment: a declined card leaves it open for another card.
+//! One order, promotion or fee has one payment: a declined card leaves it open for another card.
 
 use super::{
     Payments,
@@ -24,6 +24,9 @@ use uuid::Uuid;
 
 /// Keys that confirming may use up in one request, where the provider keeps its own errors under them.
 const CONFIRM_KEYS: u32 = 3;
+
+const BEGUN_BY_ANOTHER: &str =
+    "Somebody else has begun this payment: pay it without a saved card, with `client_secret`.";
 
 impl Payments {
     /// `key` is the buyer's own: the same one charges a saved card once.
@@ -72,7 +75,12 @@ impl Payments {
                         Some(card) => Some(command::saved(cx, card).await?),
                         None => None,
                     };
-                    Ok((command::begin(cx, of, buyer.id()).await?, card))
+                    let command = command::begin(cx, of, buyer.id()).await?;
+                    // Somebody else has begun it, and their customer at the provider can't be charged with this card.
+                    if card.is_some() && command.user != buyer.id() {
+                        return Err(Error::new(&kernel::problems::STATE).detail(BEGUN_BY_ANOTHER));
+                    }
+                    Ok((command, card))
                 })
             }
         });
@@ -113,6 +121,7 @@ impl Payments {
         let mut new = gateway::NewPayment::new(command.amount, call::currency(&command.currency)?);
         new.customer = Some(customer);
         new.destination = command.destination.clone();
+        new.on_behalf_of = command.destination.clone().filter(|_| command.on_behalf);
         new.application_fee = (command.fee > 0).then_some(command.fee);
         new.transfer_group = Some(command.of.group());
         new.metadata = Metadata::from([
@@ -244,6 +253,7 @@ impl Payments {
             order_state: command.of.order().map(|_| state.clone()),
             promotion_id: command.of.promotion(),
             promotion_state: command.of.promotion().map(|_| state),
+            quote_id: command.of.quote(),
             status: super::sync::status(payment.status).to_owned(),
             amount_cents: command.amount,
             currency: command.currency.clone(),

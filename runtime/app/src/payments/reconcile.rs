@@ -1,5 +1,5 @@
-//! What nobody told: payments of orders and promotions that are over are cancelled, and whatever has not come to an end for a while is
-//! read from the provider. It goes the same ways as events do.
+//! What nobody told: payments of what is over are cancelled, and whatever has not come to an end for a while is read from
+//! the provider. It goes the same ways as events do.
 
 use super::{Payments, call};
 use crate::module::Module;
@@ -19,8 +19,8 @@ const AT_ONCE: i64 = 200;
 const LOOK_BACK: TimeDelta = TimeDelta::days(3);
 
 impl Payments {
-    /// The order lets go of its tickets, or the promotion is over, so nobody is to pay for it any more. Whoever has paid already gets tickets or
-    /// their money.
+    /// The order lets go of its tickets, the promotion is over or the quote archived, so nobody is to pay for it any more.
+    /// Whoever has paid already gets tickets or their money.
     pub(super) async fn cancel(&self, run: Arc<Run>) -> Outcome {
         Ok(self.cancel_abandoned(run.request_id).await?)
     }
@@ -31,8 +31,10 @@ impl Payments {
             request,
             "select t.id from app.transactions t
              left join app.orders o on o.id = t.order_id left join app.promotions p on p.id = t.promotion_id
+             left join app.quotes q on q.id = t.quote_id
              where t.status in ('created', 'requires_action', 'processing', 'failed')
-               and (o.state in ('expired', 'cancelled') or p.state in ('rejected', 'ended', 'cancelled') or p.status = 'archived')
+               and (o.state in ('expired', 'cancelled') or p.state in ('rejected', 'ended', 'cancelled') or p.status = 'archived'
+                 or q.status = 'archived')
              order by t.created_at limit $1",
         );
         for transaction in found.await? {

@@ -215,7 +215,7 @@ async fn owed(cx: &mut Cx, refund: Uuid) -> Result<Option<Owed>> {
     let row = sqlx::query(
         "select r.card_cents, r.stripe_idempotency_key, r.stripe_refund_id, r.created_at, t.stripe_payment_intent_id
          from app.refunds r
-         join app.transactions t on (t.order_id = r.order_id or t.promotion_id = r.promotion_id)
+         join app.transactions t on (t.order_id = r.order_id or t.promotion_id = r.promotion_id or t.quote_id = r.quote_id)
            and t.status in ('succeeded', 'part_refunded', 'refunded')
          where r.id = $1 and r.state = 'pending' and r.card_cents > 0",
     )

@@ -22,6 +22,10 @@ pub struct Settings {
         hide_env_values = true
     )]
     pub stripe_connect_webhook_secrets: Vec<SecretString>,
+    /// Country of the platform's own account at Stripe, two letters. Hosts outside its region are paid by payments that are
+    /// made on their behalf. Without it all are taken to be in the same region.
+    #[arg(long, env = "STRIPE_ACCOUNT_COUNTRY", value_parser = country)]
+    pub stripe_account_country: Option<String>,
     /// Page of a front end where a buyer confirms a payment. `{id}` stands for Stripe's id of it, `{client_secret}` for what
     /// Stripe's library wants there. Answers have it as `page_url`.
     #[arg(long, env = "PAYMENT_PAGE_URL")]
@@ -32,4 +36,11 @@ pub struct Settings {
     /// Days after a paid period in which a business keeps what its plan gives, while the next payment is tried.
     #[arg(long, env = "SUBSCRIPTION_GRACE_DAYS", default_value_t = 7, value_parser = clap::value_parser!(u16).range(0..=90))]
     pub subscription_grace_days: u16,
+}
+
+fn country(text: &str) -> Result<String, &'static str> {
+    match text.as_bytes() {
+        [b'A'..=b'Z', b'A'..=b'Z'] => Ok(text.to_owned()),
+        _ => Err("two capital letters, as in ISO 3166-1: AU"),
+    }
 }

@@ -1,7 +1,7 @@
-//! What cities earn of the commission: for each city, currency and month (UTC) what orders and featured places have brought,
-//! less what refunds and disputes lost in that month have taken. A month is closed some days after its end and never changes
-//! then; a refund that comes later counts in its own month, which may so be negative. Of sales for cash the platform collects
-//! no commission, so there is nothing to share.
+//! What cities earn of the commission: for each city, currency and month (UTC) what orders, featured places and fees for
+//! services have brought, less what refunds and disputes lost in that month have taken. A month is closed some days after
+//! its end and never changes then; a refund that comes later counts in its own month, which may so be negative. Of sales for
+//! cash the platform collects no commission, so there is nothing to share.
 
 use super::Payments;
 use crate::module::Module;
@@ -36,19 +36,33 @@ impl Payments {
                        where p.amount_cents > 0
                          and p.paid_at >= date_trunc('month', now() at time zone 'UTC') at time zone 'UTC' - interval '1 month'
                        union all
-                       select coalesce(e.city_id, p.city_id), r.currency, date_trunc('month', r.settled_at at time zone 'UTC')::date,
+                       select s.city_id, q.currency, date_trunc('month', q.fee_paid_at at time zone 'UTC')::date, q.fee_city_share_cents
+                       from app.quotes q join app.leads l on l.id = q.lead_id
+                       join app.service_requests s on s.id = l.service_request_id
+                       where q.fee_city_share_cents > 0
+                         and q.fee_paid_at >= date_trunc('month', now() at time zone 'UTC') at time zone 'UTC' - interval '1 month'
+                       union all
+                       select coalesce(e.city_id, p.city_id, s.city_id), r.currency, date_trunc('month', r.settled_at at time zone 'UTC')::date,
                          -r.city_share_cents
                        from app.refunds r
                        left join app.orders o on o.id = r.order_id left join app.events e on e.id = o.event_id
                        left join app.promotions p on p.id = r.promotion_id
+                       left join app.quotes q on q.id = r.quote_id left join app.leads l on l.id = q.lead_id
+                       left join app.service_requests s on s.id = l.service_request_id
                        where r.state = 'succeeded' and r.cash_cents = 0
                          and r.settled_at >= date_trunc('month', now() at time zone 'UTC') at time zone 'UTC' - interval '1 month'
                        union all
-                       select e.city_id, o.currency, date_trunc('month', d.closed_at at time zone 'UTC')::date,
-                         (select coalesce(sum(r.city_share_cents), 0) from app.refunds r where r.order_id = o.id and r.state = 'succeeded')
-                           - o.city_share_cents
-                       from app.disputes d join app.orders o on o.id = d.order_id join app.events e on e.id = o.event_id
-                       where d.state = 'lost' and o.state = 'charged_back'
+                       select coalesce(e.city_id, p.city_id, s.city_id), d.currency,
+                         date_trunc('month', d.closed_at at time zone 'UTC')::date,
+                         (select coalesce(sum(r.city_share_cents), 0) from app.refunds r
+                            where (r.order_id = o.id or r.promotion_id = p.id or r.quote_id = q.id) and r.state = 'succeeded')
+                           - coalesce(o.city_share_cents, p.city_share_cents, q.fee_city_share_cents)
+                       from app.disputes d
+                       left join app.orders o on o.id = d.order_id left join app.events e on e.id = o.event_id
+                       left join app.promotions p on p.id = d.promotion_id
+                       left join app.quotes q on q.id = d.quote_id left join app.leads l on l.id = q.lead_id
+                       left join app.service_requests s on s.id = l.service_request_id
+                       where d.state = 'lost' and (o.state = 'charged_back' or p.paid_at is not null or q.fee_paid_at is not null)
                          and d.closed_at >= date_trunc('month', now() at time zone 'UTC') at time zone 'UTC' - interval '1 month'
                      ) x
                      group by 1, 2, 3

@@ -1,7 +1,7 @@
 //! What the provider says of a payment becomes what our books say, in one transaction, however late, often and out of
 //! order it is told: a status never goes back, and money that came in settles its order once.
 
-use super::{Payments, command::Of};
+use super::{Payments, command::Of, fees};
 use crate::{module::Module, promotions, tickets::settle::Settled};
 use gateway::{Payment, PaymentStatus};
 use kernel::{Cx, Result};
@@ -27,6 +27,7 @@ struct Ours {
     fee: i64,
     currency: String,
     destination: Option<String>,
+    on_behalf: bool,
     status: String,
     refunded: i64,
 }
@@ -68,6 +69,9 @@ impl Payments {
             Some(Of::Promotion(promotion)) if payment.status.is_paid() && !was_paid => {
                 promotions::paid(cx, promotion).await?;
             }
+            Some(Of::Quote(quote)) if payment.status.is_paid() && !was_paid => {
+                fees::paid(cx, quote).await?;
+            }
             _ => {}
         }
         Ok(Applied::Known)
@@ -81,6 +85,10 @@ impl Payments {
             (payment.amount == ours.amount, "amount"),
             (payment.currency.as_str() == ours.currency, "currency"),
             (payment.destination == ours.destination, "destination"),
+            (
+                payment.on_behalf_of == ours.destination.clone().filter(|_| ours.on_behalf),
+                "on whose behalf it is",
+            ),
             (
                 payment.application_fee.unwrap_or(0) == ours.fee,
                 "application fee",
@@ -105,7 +113,8 @@ async fn find(cx: &mut Cx, payment: &Payment) -> Result<Option<Ours>> {
     let ours = payment.metadata.get("transaction_id");
     let ours = ours.and_then(|id| Uuid::try_parse(id).ok());
     let row = sqlx::query(
-        "select id, order_id, promotion_id, amount_cents, application_fee_cents, currency, stripe_account_id, status, refunded_cents
+        "select id, order_id, promotion_id, quote_id, amount_cents, application_fee_cents, currency, stripe_account_id, on_behalf_of_host,
+           status, refunded_cents
          from app.transactions
          where stripe_payment_intent_id = $1 or (id = $2 and stripe_payment_intent_id is null) for update",
     )
@@ -123,6 +132,7 @@ async fn find(cx: &mut Cx, payment: &Payment) -> Result<Option<Ours>> {
         fee: row.try_get("application_fee_cents")?,
         currency: row.try_get("currency")?,
         destination: row.try_get("stripe_account_id")?,
+        on_behalf: row.try_get("on_behalf_of_host")?,
         status: row.try_get("status")?,
         refunded: row.try_get("refunded_cents")?,
     }))

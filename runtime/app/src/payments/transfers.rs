@@ -307,9 +307,9 @@ async fn top_up(cx: &mut Cx, order: Uuid) -> Result<()> {
     let Some(row) = row else {
         return Ok(());
     };
-    let account =
+    let ready =
         super::connect::ready(cx, row.try_get("host_type")?, row.try_get("host_id")?).await?;
-    let Some(account) = account else {
+    let Some(ready) = ready else {
         // The job comes again: the account may be good again by then.
         return Err(Error::new(&crate::problems::HOST_UNPAYABLE));
     };
@@ -317,7 +317,7 @@ async fn top_up(cx: &mut Cx, order: Uuid) -> Result<()> {
         kind: "top_up",
         amount: row.try_get("top_up_cents")?,
         currency: row.try_get("currency")?,
-        account: &account,
+        account: &ready.account,
         order: Some(order),
         refund: None,
         dispute: None,

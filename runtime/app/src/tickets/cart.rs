@@ -2,14 +2,17 @@
 //!
 //! Out of that [`money::price`] makes the price. Preview and order come through here, so they can't differ.
 
-use super::bodies::{Cart, Item};
+use super::{
+    bodies::{Cart, Item},
+    commission,
+};
 use crate::{payments, problems, wallet::ledger};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use generated::event::EVENT;
 use kernel::{Cx, Error, Member, Result, problem::Item as Wrong};
 use money::{
-    BasisPoints, Chain, Charge, Currency, Host, HostKind, Line, Money, PaidBy, Promo, Purchase,
-    Quote, Rule, Scope, Terms, rule::resolve,
+    BasisPoints, Chain, Charge, Currency, Host, HostKind, Line, Money, Promo, Purchase, Quote,
+    rule::resolve,
 };
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
@@ -28,6 +31,8 @@ pub struct Event {
     pub city: Uuid,
     chain: Chain,
     on_sale: bool,
+    /// By the database's clock.
+    now: DateTime<Utc>,
     /// It takes place, also while it is under way.
     is_on: bool,
 }
@@ -57,23 +62,30 @@ pub async fn load(cx: &mut Cx, buyer: &Member, cart: &Cart, at_door: bool) -> Re
         Some(code) => promo(cx, buyer, cart.event_id, code, currency).await?,
         None => (None, None),
     };
-    let rules = rules(cx, &event.chain, currency).await?;
-    let now = Utc::now();
+    let rules = commission::rules(cx, &event.chain, Charge::Ticket, currency, event.now).await?;
     let (wallet, credits) = match cart.use_credits.unwrap_or(false) && !at_door {
         true => credits(cx, buyer, currency, cart.credits_max_cents).await?,
         false => (None, Money::zero(currency)),
     };
-    let purchase = Purchase {
+    let mut purchase = Purchase {
         currency,
         lines: &lines,
         promo: off,
-        rule: resolve(&rules, &event.chain, Charge::Ticket, currency, now),
+        rule: resolve(&rules, &event.chain, Charge::Ticket, currency, event.now),
         city: Some(event.city),
         credits,
     };
-    let quote = money::price(&purchase).map_err(unpriced)?;
     // At the door the host has the cash already.
-    if quote.parts.organizer.amount() > 0 && !at_door && !can_be_paid(cx, &event).await? {
+    let is_paid_out = !at_door && lines.iter().any(|line| line.unit_price.amount() > 0);
+    let account = match is_paid_out {
+        true => account(cx, &event).await?,
+        false => None,
+    };
+    if account.as_ref().is_some_and(|ready| ready.settles_abroad) {
+        purchase.credits = credits_abroad(&purchase).map_err(unpriced)?;
+    }
+    let quote = money::price(&purchase).map_err(unpriced)?;
+    if is_paid_out && quote.parts.organizer.amount() > 0 && account.is_none() {
         return Err(Error::new(&problems::HOST_UNPAYABLE));
     }
     Ok(Priced {
@@ -82,6 +94,16 @@ pub async fn load(cx: &mut Cx, buyer: &Member, cart: &Cart, at_door: bool) -> Re
         promo,
         wallet,
     })
+}
+
+/// Only what the card pays reaches a host in another region, so credits pay no more than what the platform keeps.
+fn credits_abroad(purchase: &Purchase<'_>) -> Result<Money, money::Error> {
+    let by_card = Purchase {
+        credits: Money::zero(purchase.currency),
+        ..*purchase
+    };
+    let parts = money::price(&by_card)?.parts;
+    purchase.credits.min(parts.platform.plus(parts.city_share)?)
 }
 
 /// What can't be priced: mistakes in what the host or the platform has set, or a rest too small for a card.
@@ -114,22 +136,22 @@ fn unpriced(error: money::Error) -> Error {
 }
 
 /// What credits pay goes to the same account as what cards pay.
-async fn can_be_paid(cx: &mut Cx, event: &Event) -> Result<bool> {
+async fn account(cx: &mut Cx, event: &Event) -> Result<Option<payments::Ready>> {
     let Some(host) = event.chain.host else {
-        return Ok(false);
+        return Ok(None);
     };
     let kind = match host.kind {
         HostKind::Organization => "organization",
         HostKind::Business => "business",
-        HostKind::Community | HostKind::Institution => return Ok(false),
+        HostKind::Community | HostKind::Institution => return Ok(None),
     };
-    Ok(payments::ready(cx, kind, host.id).await?.is_some())
+    payments::ready(cx, kind, host.id).await
 }
 
 async fn event(cx: &mut Cx, id: Uuid) -> Result<Event> {
     let row = sqlx::query(
         "select e.city_id, c.country_id, e.host_type, e.host_id,
-           e.state = 'published' and e.status = 'active' as is_on, e.ends_at > now() as on_sale
+           e.state = 'published' and e.status = 'active' as is_on, e.ends_at > now() as on_sale, now() as now
          from app.events e join app.cities c on c.id = e.city_id where e.id = $1",
     )
     .bind(id)
@@ -148,6 +170,7 @@ async fn event(cx: &mut Cx, id: Uuid) -> Result<Event> {
         city,
         on_sale: row.try_get("on_sale")?,
         is_on: row.try_get("is_on")?,
+        now: row.try_get("now")?,
         chain: Chain {
             event: Some(id),
             host: Some(Host {
@@ -297,61 +320,6 @@ async fn promo(
         None => return Err(refused()),
     };
     Ok((Some(row.try_get("id")?), Some(promo)))
-}
-
-/// Those that could count for this event.
-async fn rules(cx: &mut Cx, chain: &Chain, currency: Currency) -> Result<Vec<Rule>> {
-    let host = chain.host.map(|host| host.id);
-    let rows = sqlx::query(
-        "select id, scope_type, scope_id, basis_points, fixed_cents, min_cents, max_cents, paid_by, city_share_basis_points,
-           valid_from, valid_to
-         from app.commission_rules
-         where type = 'ticket' and currency = $1 and status = 'active' and valid_from <= now()
-           and (valid_to is null or valid_to > now()) and (scope_id is null or scope_id = any ($2))",
-    )
-    .bind(currency.code())
-    .bind([chain.event, host, chain.city, chain.country])
-    .fetch_all(cx.conn())
-    .await?;
-    rows.iter().map(|row| rule(row, currency)).collect()
-}
-
-fn rule(row: &PgRow, currency: Currency) -> Result<Rule> {
-    let id: Option<Uuid> = row.try_get("scope_id")?;
-    let host = |kind, id| Scope::Host(Host { kind, id });
-    let scope = match (row.try_get::<Option<&str>, _>("scope_type")?, id) {
-        (Some("event"), Some(id)) => Scope::Event(id),
-        (Some("organization"), Some(id)) => host(HostKind::Organization, id),
-        (Some("community"), Some(id)) => host(HostKind::Community, id),
-        (Some("business"), Some(id)) => host(HostKind::Business, id),
-        (Some("institution"), Some(id)) => host(HostKind::Institution, id),
-        (Some("city"), Some(id)) => Scope::City(id),
-        (Some("country"), Some(id)) => Scope::Country(id),
-        _ => Scope::Platform,
-    };
-    let points = |column: &str| -> Result<BasisPoints> {
-        let points: i32 = row.try_get(column)?;
-        BasisPoints::new(points.into()).map_err(unpriced)
-    };
-    Ok(Rule {
-        id: row.try_get("id")?,
-        scope,
-        charge: Charge::Ticket,
-        terms: Terms {
-            currency,
-            percentage: points("basis_points")?,
-            fixed_cents: row.try_get("fixed_cents")?,
-            min_cents: row.try_get("min_cents")?,
-            max_cents: row.try_get("max_cents")?,
-            paid_by: match row.try_get::<&str, _>("paid_by")? {
-                "buyer" => PaidBy::Buyer,
-                _ => PaidBy::Organizer,
-            },
-            city_share: points("city_share_basis_points")?,
-        },
-        valid_from: row.try_get("valid_from")?,
-        valid_to: row.try_get("valid_to")?,
-    })
 }
 
 async fn credits(

@@ -44,13 +44,18 @@ pub struct Why<'a> {
 }
 
 async fn lock(cx: &mut Cx, order: Uuid) -> Result<Order> {
+    // By itself: a statement that waits for the row goes on with the refunds and disputes that it saw before.
+    sqlx::query("select from app.orders where id = $1 for update")
+        .bind(order)
+        .execute(cx.conn())
+        .await?;
     let row = sqlx::query(
         "select user_id, event_id, currency, state, amount_cents, card_cents, cash_cents, organizer_cents, platform_fee_cents,
            city_share_cents,
            exists (select from app.disputes d where d.order_id = o.id and d.state in ('needs_response', 'under_review')) as is_disputed,
            (select coalesce(sum(r.amount_cents), 0)::int8 from app.refunds r where r.order_id = o.id and r.state <> 'failed') as refunded,
            (select coalesce(sum(r.card_cents), 0)::int8 from app.refunds r where r.order_id = o.id and r.state <> 'failed') as refunded_card
-         from app.orders o where id = $1 for update",
+         from app.orders o where id = $1",
     )
     .bind(order)
     .fetch_optional(cx.conn())
@@ -274,7 +279,7 @@ pub async fn to_wallet(cx: &mut Cx, refund: Uuid, code: &str) -> Result<bool> {
            failure_code = left($2, 100), settled_at = now()
          from app.refunds before
          where r.id = $1 and before.id = r.id and r.card_cents > 0
-         returning before.card_cents, r.order_id, r.promotion_id, r.currency",
+         returning before.card_cents, r.order_id, r.promotion_id, r.quote_id, r.currency",
     )
     .bind(refund)
     .bind(code)
@@ -283,25 +288,26 @@ pub async fn to_wallet(cx: &mut Cx, refund: Uuid, code: &str) -> Result<bool> {
     let Some(row) = row else {
         return Ok(false);
     };
-    let (order, promotion): (Option<Uuid>, Option<Uuid>) =
-        (row.try_get("order_id")?, row.try_get("promotion_id")?);
+    let order: Option<Uuid> = row.try_get("order_id")?;
+    let promotion: Option<Uuid> = row.try_get("promotion_id")?;
+    let quote: Option<Uuid> = row.try_get("quote_id")?;
     let currency: String = row.try_get("currency")?;
     let buyer: Uuid = sqlx::query_scalar(
         "select o.user_id from app.orders o where o.id = $1
          union all
          select t.user_id from app.transactions t
-         where t.promotion_id = $2 and t.status in ('succeeded', 'part_refunded', 'refunded')",
+         where (t.promotion_id = $2 or t.quote_id = $3) and t.status in ('succeeded', 'part_refunded', 'refunded')",
     )
     .bind(order)
     .bind(promotion)
+    .bind(quote)
     .fetch_one(cx.conn())
     .await?;
     let to = ledger::of_member(cx, buyer, &currency).await?;
     let from = ledger::of_platform(cx, "platform_cash", &currency).await?;
-    let reference = match order {
-        Some(order) => Some(format!("order:{order}")),
-        None => promotion.map(|promotion| format!("promotion:{promotion}")),
-    };
+    let reference = order.map(|order| format!("order:{order}"));
+    let reference = reference.or(promotion.map(|promotion| format!("promotion:{promotion}")));
+    let reference = reference.or(quote.map(|quote| format!("quote:{quote}")));
     let grant = Grant {
         kind: "refund_credit",
         key: &format!("refund:{refund}:card"),

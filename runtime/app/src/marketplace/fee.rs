@@ -1,0 +1,168 @@
+//! What the platform takes for having brought two sides together: by the commission rules for service fees, decided for good
+//! when a quote is accepted. Without a rule it takes nothing. What it would be can be asked for before, and is told by the
+//! same function.
+//!
+//! The work itself is paid between the two, past the platform; the fee is paid by card through the payments module.
+
+mod routes;
+
+pub use routes::{document, router};
+
+use super::Marketplace;
+use crate::{module::Module, tickets::commission};
+use chrono::{DateTime, Utc};
+use generated::quote::QUOTE;
+use kernel::{Cx, Error, Member, Result};
+use money::{
+    Chain, Charge, Currency, Host, HostKind, Money, PaidBy, card, commission as fees,
+    rule::{Unresolved, resolve},
+};
+use routes::QuoteFee;
+use sqlx::{Row, postgres::PgRow};
+use uuid::Uuid;
+
+impl Marketplace {
+    /// A quote was accepted. Told again, it changes nothing: the fee is that of the moment of acceptance.
+    pub async fn charge(&self, quote: Uuid, request: Uuid) -> Result<()> {
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            Box::pin(async move { charge(cx, quote).await })
+        });
+        run.await
+    }
+
+    /// What the caller's side pays of it; nothing, if the other one does.
+    async fn fee(&self, caller: &Member, quote: Uuid) -> Result<QuoteFee> {
+        let run = self
+            .db
+            .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
+                Box::pin(async move {
+                    cx.require(&QUOTE, "read", quote).await?;
+                    shown(cx, quote).await
+                })
+            });
+        run.await
+    }
+}
+
+/// A fee and which side pays it: a rule of the quote, and a value of `quote.fee_paid_by`.
+struct Fee {
+    amount: i64,
+    city_share: i64,
+    paid_by: &'static str,
+}
+
+impl Fee {
+    const NONE: Self = Self {
+        amount: 0,
+        city_share: 0,
+        paid_by: "provider",
+    };
+}
+
+async fn charge(cx: &mut Cx, quote: Uuid) -> Result<()> {
+    let accepted = sqlx::query(
+        "select q.amount_cents, q.currency, q.accepted_at as at, l.business_id, r.event_id, r.city_id, c.country_id
+         from app.quotes q join app.leads l on l.id = q.lead_id
+         join app.service_requests r on r.id = l.service_request_id
+         join app.cities c on c.id = r.city_id
+         where q.id = $1 and q.state = 'accepted' and q.accepted_at is not null and q.fee_decided_at is null for update of q",
+    )
+    .bind(quote)
+    .fetch_optional(cx.conn())
+    .await?;
+    let Some(accepted) = accepted else {
+        return Ok(());
+    };
+    let fee = price(cx, &accepted).await?;
+    sqlx::query(
+        "update app.quotes set fee_cents = $2, fee_city_share_cents = $3, fee_paid_by = $4, fee_decided_at = now()
+         where id = $1 and fee_decided_at is null",
+    )
+    .bind(quote)
+    .bind(fee.amount)
+    .bind(fee.city_share)
+    .bind(fee.paid_by)
+    .execute(cx.conn())
+    .await?;
+    Ok(())
+}
+
+/// As it was decided; as it would be now, before.
+async fn shown(cx: &mut Cx, quote: Uuid) -> Result<QuoteFee> {
+    let row = sqlx::query(
+        "select q.amount_cents, q.currency, coalesce(q.accepted_at, now()) as at, l.business_id, r.event_id, r.city_id, c.country_id,
+           q.fee_decided_at is not null as is_decided, q.fee_cents, q.fee_paid_by, q.fee_paid_at
+         from app.quotes q join app.leads l on l.id = q.lead_id
+         join app.service_requests r on r.id = l.service_request_id
+         join app.cities c on c.id = r.city_id
+         where q.id = $1",
+    )
+    .bind(quote)
+    .fetch_one(cx.conn())
+    .await?;
+    let is_decided: bool = row.try_get("is_decided")?;
+    let fee = match is_decided {
+        true => Fee {
+            amount: row.try_get("fee_cents")?,
+            paid_by: match row.try_get::<&str, _>("fee_paid_by")? {
+                "organizer" => "organizer",
+                _ => "provider",
+            },
+            ..Fee::NONE
+        },
+        false => price(cx, &row).await?,
+    };
+    let is_theirs = cx.holds(&QUOTE, fee.paid_by, quote).await?;
+    Ok(QuoteFee {
+        quote_id: quote,
+        amount_cents: if is_theirs { fee.amount } else { 0 },
+        currency: row.try_get("currency")?,
+        is_decided,
+        paid_at: match is_theirs {
+            true => row.try_get("fee_paid_at")?,
+            false => None,
+        },
+    })
+}
+
+/// By the nearest rule that is in force `at` the time of the row.
+async fn price(cx: &mut Cx, row: &PgRow) -> Result<Fee> {
+    let internal = |error: money::Error| Error::internal(error.to_string());
+    // Of a currency that nobody can pay in there can be no fee.
+    let Ok(currency) = Currency::parse(row.try_get("currency")?) else {
+        return Ok(Fee::NONE);
+    };
+    let at: DateTime<Utc> = row.try_get("at")?;
+    let chain = Chain {
+        event: row.try_get("event_id")?,
+        host: Some(Host {
+            kind: HostKind::Business,
+            id: row.try_get("business_id")?,
+        }),
+        city: Some(row.try_get("city_id")?),
+        country: Some(row.try_get("country_id")?),
+    };
+    let rules = commission::rules(cx, &chain, Charge::ServiceFee, currency, at).await?;
+    let terms = match resolve(&rules, &chain, Charge::ServiceFee, currency, at) {
+        Ok(rule) => &rule.terms,
+        Err(Unresolved::NoRule(_)) => return Ok(Fee::NONE),
+        Err(error) => return Err(Error::internal(error.to_string())),
+    };
+    // Quotes may be finer than cards are.
+    let gross: i64 = row.try_get("amount_cents")?;
+    let gross = gross - gross % card::quantum(currency).cast_signed();
+    let fee = fees::fee(terms, Money::new(gross, currency), 1).map_err(internal)?;
+    // One that no card could be charged would be owed for ever.
+    if fee.amount() < card::minimum(currency).amount() {
+        return Ok(Fee::NONE);
+    }
+    let parts = fees::split(fee, fee, PaidBy::Organizer, terms.city_share).map_err(internal)?;
+    Ok(Fee {
+        amount: fee.amount(),
+        city_share: parts.city_share.amount(),
+        paid_by: match terms.paid_by {
+            PaidBy::Buyer => "organizer",
+            PaidBy::Organizer => "provider",
+        },
+    })
+}

@@ -1,0 +1,102 @@
+//! HTTP around fees for services: paying one, and giving one back.
+
+use super::{
+    Payments,
+    bodies::{FeeRefund, Payment, PaymentRequest},
+    command::Of,
+};
+use crate::{
+    module::{id, idempotency_key},
+    tickets::AskedRefund,
+};
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode},
+    middleware::from_fn_with_state,
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use kernel::{Member, Result, http::Sent, idempotency::required};
+use utoipa::{OpenApi, openapi};
+
+pub fn router(payments: Payments) -> Router {
+    let keyed = from_fn_with_state(payments.db.clone(), required);
+    Router::new()
+        .route(
+            "/quotes/{id}/fee-payments",
+            post(pay_fee).route_layer(keyed.clone()),
+        )
+        .route(
+            "/quotes/{id}/fee-refunds",
+            post(refund_fee).route_layer(keyed),
+        )
+        .with_state(payments)
+}
+
+#[derive(OpenApi)]
+#[openapi(paths(pay_fee, refund_fee))]
+struct Document;
+
+pub fn document() -> openapi::OpenApi {
+    Document::openapi()
+}
+
+/// Pay the fee of a quote
+///
+/// What the platform takes for having brought the two together. By the side that `fee_paid_by` names.
+#[utoipa::path(post, path = "/quotes/{id}/fee-payments", operation_id = "payQuoteFee", tag = "Quotes", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "Of the quote"),
+        ("Idempotency-Key" = String, Header, description = "The same key charges a saved card once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
+    request_body = PaymentRequest,
+    responses(
+        (status = 200, description = "The payment", body = Payment),
+        (status = 400, description = "The key is missing"),
+        (status = 402, description = "The card was declined; another one may be tried"),
+        (status = 403, description = "The other side pays it"),
+        (status = 404, description = "There is no such quote, or the caller may not see it"),
+        (status = 409, description = "There is no fee, it is paid, the provider refuses the payment, or the same request is \
+            being worked on"),
+        (status = 422, description = "A value is wrong, or the key belongs to another request"),
+        (status = 503, description = "The provider does not answer: whether it was paid, the quote will say")))]
+async fn pay_fee(
+    State(payments): State<Payments>,
+    caller: Member,
+    Path(path): Path<String>,
+    headers: HeaderMap,
+    Sent(body): Sent<PaymentRequest>,
+) -> Result<Json<Payment>> {
+    let paid = payments.pay(
+        &caller,
+        Of::Quote(id(&path)?),
+        body,
+        idempotency_key(&headers)?,
+    );
+    paid.await.map(Json)
+}
+
+/// Give the fee of a quote back
+///
+/// Only for platform administrators: all that is left of it, or a part. It goes to the card that paid it, or becomes credits
+/// of whoever paid where the card takes nothing back; the city's share goes back in proportion.
+#[utoipa::path(post, path = "/quotes/{id}/fee-refunds", operation_id = "refundQuoteFee", tag = "Quotes", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "Of the quote"),
+        ("Idempotency-Key" = String, Header, description = "The same key refunds once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
+    request_body = FeeRefund,
+    responses(
+        (status = 201, description = "The refund", body = AskedRefund),
+        (status = 400, description = "The key is missing"),
+        (status = 403, description = "The caller is no platform administrator"),
+        (status = 404, description = "There is no such quote"),
+        (status = 409, description = "No fee was paid, all of it has gone back, more is asked for than is left, the payer's bank \
+            is deciding about the payment, or the same request is being worked on"),
+        (status = 422, description = "A value is wrong, or the key belongs to another request")))]
+async fn refund_fee(
+    State(payments): State<Payments>,
+    caller: Member,
+    Path(path): Path<String>,
+    Sent(body): Sent<FeeRefund>,
+) -> Result<Response> {
+    let refund = payments.refund_fee(&caller, id(&path)?, body).await?;
+    Ok((StatusCode::CREATED, Json(refund)).into_response())
+}

@@ -1,0 +1,80 @@
+//! Rules of the commission as the database has them. Which of them counts, and what it takes, [`money`] knows.
+
+use chrono::{DateTime, Utc};
+use kernel::{Cx, Error, Result};
+use money::{BasisPoints, Chain, Charge, Currency, Host, HostKind, PaidBy, Rule, Scope, Terms};
+use sqlx::{Row, postgres::PgRow};
+use uuid::Uuid;
+
+/// Those in force then that could count here. The module that asks must be one that reads `commission_rule`.
+pub async fn rules(
+    cx: &mut Cx,
+    chain: &Chain,
+    charge: Charge,
+    currency: Currency,
+    at: DateTime<Utc>,
+) -> Result<Vec<Rule>> {
+    let host = chain.host.map(|host| host.id);
+    let rows = sqlx::query(
+        "select id, scope_type, scope_id, basis_points, fixed_cents, min_cents, max_cents, paid_by, city_share_basis_points,
+           valid_from, valid_to
+         from app.commission_rules
+         where type = $1 and currency = $2 and status = 'active' and valid_from <= $4
+           and (valid_to is null or valid_to > $4) and (scope_id is null or scope_id = any ($3))",
+    )
+    .bind(name(charge))
+    .bind(currency.code())
+    .bind([chain.event, host, chain.city, chain.country])
+    .bind(at)
+    .fetch_all(cx.conn())
+    .await?;
+    rows.iter().map(|row| rule(row, charge, currency)).collect()
+}
+
+/// A value of `commission_rule.type`.
+fn name(charge: Charge) -> &'static str {
+    match charge {
+        Charge::Ticket => "ticket",
+        Charge::ServiceFee => "service_fee",
+        Charge::Featured => "featured",
+        Charge::Subscription => "subscription",
+    }
+}
+
+fn rule(row: &PgRow, charge: Charge, currency: Currency) -> Result<Rule> {
+    let id: Option<Uuid> = row.try_get("scope_id")?;
+    let host = |kind, id| Scope::Host(Host { kind, id });
+    let scope = match (row.try_get::<Option<&str>, _>("scope_type")?, id) {
+        (Some("event"), Some(id)) => Scope::Event(id),
+        (Some("organization"), Some(id)) => host(HostKind::Organization, id),
+        (Some("community"), Some(id)) => host(HostKind::Community, id),
+        (Some("business"), Some(id)) => host(HostKind::Business, id),
+        (Some("institution"), Some(id)) => host(HostKind::Institution, id),
+        (Some("city"), Some(id)) => Scope::City(id),
+        (Some("country"), Some(id)) => Scope::Country(id),
+        _ => Scope::Platform,
+    };
+    let points = |column: &str| -> Result<BasisPoints> {
+        let points: i32 = row.try_get(column)?;
+        BasisPoints::new(points.into()).map_err(|error| Error::internal(error.to_string()))
+    };
+    Ok(Rule {
+        id: row.try_get("id")?,
+        scope,
+        charge,
+        terms: Terms {
+            currency,
+            percentage: points("basis_points")?,
+            fixed_cents: row.try_get("fixed_cents")?,
+            min_cents: row.try_get("min_cents")?,
+            max_cents: row.try_get("max_cents")?,
+            paid_by: match row.try_get::<&str, _>("paid_by")? {
+                "buyer" => PaidBy::Buyer,
+                _ => PaidBy::Organizer,
+            },
+            city_share: points("city_share_basis_points")?,
+        },
+        valid_from: row.try_get("valid_from")?,
+        valid_to: row.try_get("valid_to")?,
+    })
+}

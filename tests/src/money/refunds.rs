@@ -1,0 +1,63 @@
+//! C6, O6: refunds at the same moment. Whoever waits for the other goes on with what the other has left.
+
+use super::stage::{Stage, keyed};
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Connection};
+use std::time::Duration;
+
+impl Stage {
+    /// Runs two that both come to a row and wait there for each other: it is let go of when both have come.
+    pub async fn meeting<A, B>(
+        &self,
+        row: &str,
+        one: impl Future<Output = A>,
+        other: impl Future<Output = B>,
+    ) -> (A, B) {
+        let mut holder = self.server.superuser().await;
+        let mut held = holder.begin().await.expect("a transaction");
+        sqlx::query(AssertSqlSafe(format!("select from {row} for update")))
+            .execute(&mut *held)
+            .await
+            .expect("a row");
+        let (one, other, ()) = tokio::join!(one, other, async {
+            let waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+            while self.number(waiting).await < 2 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            held.rollback().await.expect("let go");
+        });
+        (one, other)
+    }
+}
+
+/// Credits and card, so that what the second one may send to the card depends on the first.
+#[tokio::test]
+async fn o6_two_tickets_given_back_at_once_are_two_refunds_of_one_order() {
+    let stage = Stage::new().await;
+    stage.credits(&stage.mira, 2_001).await;
+    let kind = stage.tickets("Seat", 4_501, 10).await;
+    let placed = stage.order(&stage.mira, &[(kind, 2)], true).await;
+    let order = placed.expect(201).id();
+    stage.pay(&stage.mira, &order, json!({})).await.expect(200);
+    stage.confirm(&order, "4242424242424242").await;
+    let tickets = format!("/orders/{order}/tickets");
+    let tickets = stage.mira.client.get(&tickets).await.expect(200).json;
+    let path = format!("/orders/{order}/refunds");
+    let back = async |n: usize| {
+        let body = json!({"ticket_ids": [tickets["data"][n]["id"]]});
+        keyed(&stage.mira, &path, body).await
+    };
+    let row = format!("app.orders where id = '{order}'");
+    let (one, other) = stage.meeting(&row, back(0), back(1)).await;
+    let sum = |field: &str| {
+        let of = |answer: &crate::support::Answer| answer.json[field].as_i64().expect("cents");
+        of(&one) + of(&other)
+    };
+    assert_eq!((one.status.as_u16(), other.status.as_u16()), (201, 201));
+    assert_eq!((sum("card_cents"), sum("wallet_cents")), (7_001, 2_001));
+    stage.stripe.deliver(&stage.server).await;
+    assert_eq!(stage.state(&order).await, "refunded");
+    assert_eq!(stage.wallet(&stage.mira).await, (2_001, 0));
+    assert_eq!(stage.host_has(), 0);
+    stage.books_agree().await;
+}
