@@ -203,6 +203,34 @@ drop policy referrals_insert on app.referrals;
 
 drop policy referrals_select on app.referrals;
 
+drop policy rank_states_job_delete on app.rank_states;
+
+drop policy rank_states_job_update on app.rank_states;
+
+drop policy rank_states_job_insert on app.rank_states;
+
+drop policy rank_states_job_select on app.rank_states;
+
+drop policy rank_pasts_job_delete on app.rank_pasts;
+
+drop policy rank_pasts_job_insert on app.rank_pasts;
+
+drop policy rank_pasts_job_select on app.rank_pasts;
+
+drop policy rank_notes_job_delete on app.rank_notes;
+
+drop policy rank_notes_job_insert on app.rank_notes;
+
+drop policy rank_notes_job_select on app.rank_notes;
+
+drop policy rank_actions_job_delete on app.rank_actions;
+
+drop policy rank_actions_job_update on app.rank_actions;
+
+drop policy rank_actions_job_insert on app.rank_actions;
+
+drop policy rank_actions_job_select on app.rank_actions;
+
 drop policy quotes_job_select on app.quotes;
 
 drop policy quotes_update on app.quotes;
@@ -371,6 +399,14 @@ drop policy external_identities_job_insert on app.external_identities;
 
 drop policy external_identities_job_select on app.external_identities;
 
+drop policy event_ranks_job_delete on app.event_ranks;
+
+drop policy event_ranks_job_update on app.event_ranks;
+
+drop policy event_ranks_job_insert on app.event_ranks;
+
+drop policy event_ranks_job_select on app.event_ranks;
+
 drop policy events_job_update on app.events;
 
 drop policy events_job_select on app.events;
@@ -488,6 +524,24 @@ drop policy attendances_select on app.attendances;
 drop trigger wallet_transactions_currency on app.wallet_transactions;
 
 drop trigger wallet_transactions_balance on app.wallet_transactions;
+
+drop trigger events_trend on app.events;
+
+drop trigger users_trend on app.users;
+
+drop trigger attendances_trend on app.attendances;
+
+drop trigger tickets_trend_changed on app.tickets;
+
+drop trigger tickets_trend on app.tickets;
+
+drop trigger follows_trend_changed on app.follows;
+
+drop trigger follows_trend on app.follows;
+
+drop trigger likes_trend_changed on app.likes;
+
+drop trigger likes_trend on app.likes;
 
 drop trigger tickets_end_transfers on app.tickets;
 
@@ -712,6 +766,10 @@ drop trigger referrals_audit on app.referrals;
 drop trigger referrals_stamp on app.referrals;
 
 drop trigger referrals_archived on app.referrals;
+
+drop trigger rank_states_stamp on app.rank_states;
+
+drop trigger rank_actions_stamp on app.rank_actions;
 
 drop trigger quotes_audit on app.quotes;
 
@@ -943,6 +1001,8 @@ drop trigger external_identities_audit on app.external_identities;
 
 drop trigger external_identities_stamp on app.external_identities;
 
+drop trigger event_ranks_stamp on app.event_ranks;
+
 drop trigger events_emit_archive on app.events;
 
 drop trigger events_emit_cancel on app.events;
@@ -960,8 +1020,6 @@ drop trigger events_stays on app.events;
 drop trigger "0_restore_children" on app.events;
 
 drop trigger "0_archive_children" on app.events;
-
-drop trigger events_module_update on app.events;
 
 drop trigger events_guard on app.events;
 
@@ -1159,6 +1217,8 @@ drop view app.money_invariants;
 
 drop view app.wallet_faults;
 
+drop view app.rank_facts;
+
 drop view app.ticket_faults;
 
 drop view app.promotion_faults;
@@ -1252,6 +1312,48 @@ drop function app.post_journal(text,text,text,uuid,uuid,jsonb);
 drop function app.system_wallet(text,text,uuid,text);
 
 drop function app.wallet_of(uuid,text);
+
+drop function app.compare_ranks(jsonb);
+
+drop function app.add_up_ranks(jsonb,boolean,timestamptz);
+
+drop function app.note_missing(boolean);
+
+drop function app.rank_events(int,jsonb);
+
+drop function app.take_actions(app.rank_notes[],jsonb,timestamptz);
+
+drop function app.place_ranks(uuid[],double precision[],bigint[],double precision[],uuid[],int,timestamptz);
+
+drop function app.exact_rank(uuid,int);
+
+drop function app.rank_term(numeric,timestamptz,int);
+
+drop function app.network_of(text);
+
+drop function app.followed_events(uuid,timestamptz);
+
+drop function app.rank_fact(uuid,uuid,text);
+
+drop function app.note_shown();
+
+drop function app.note_accounts();
+
+drop function app.note_attendances();
+
+drop function app.note_tickets();
+
+drop function app.note_follows();
+
+drop function app.note_likes();
+
+drop function app.shown_until(app.events);
+
+drop function app.feed(uuid,int);
+
+drop function app.trending(uuid,boolean,boolean,timestamptz,numeric,uuid,int);
+
+drop function app.host_is_verified(uuid);
 
 drop function app.end_transfers();
 
@@ -2033,8 +2135,6 @@ drop function app.events_restore_children();
 
 drop function app.events_archive_children();
 
-drop function app.events_module_update();
-
 drop function app.events_guard();
 
 drop function app.events_slug_from_title();
@@ -2659,6 +2759,10 @@ alter table app.featured_places drop constraint featured_places_city_id_fkey;
 
 alter table app.external_identities drop constraint external_identities_user_id_fkey;
 
+alter table app.event_ranks drop constraint event_ranks_city_id_fkey;
+
+alter table app.event_ranks drop constraint event_ranks_event_id_fkey;
+
 alter table app.events drop constraint events_live_venue_id_fkey;
 
 alter table app.events drop constraint events_venue_id_same_city_fkey;
@@ -2845,6 +2949,14 @@ drop table app.refresh_tokens;
 
 drop table app.referrals;
 
+drop table app.rank_states;
+
+drop table app.rank_pasts;
+
+drop table app.rank_notes;
+
+drop table app.rank_actions;
+
 drop table app.quotes;
 
 drop table app.promotions;
@@ -2888,6 +3000,8 @@ drop table app.follows;
 drop table app.featured_places;
 
 drop table app.external_identities;
+
+drop table app.event_ranks;
 
 drop table counters.events;
 

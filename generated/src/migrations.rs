@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "33a9c979d1d41b84f764b4e52f795b7d3fea08d280cce9b9bff5792f1e47e0698bfaa8fd87e7b344a56490421d402f67",
+        checksum: "909ba033f652458b83740262f333c2272d2b0aa18e523978d494be2413ffacc3e96c25ddf0ac9ec0f3899936892753db",
     },
 ];

@@ -1,4 +1,5 @@
-//! What a module keeps in the database and no spec line can say: `spec/sql/<module>.sql`.
+//! What a module keeps in the database and no spec line can say: `spec/sql/<module>.sql`, or several files
+//! `<module>.<part>.sql`.
 //!
 //! A file is a list of statements that create a function, a trigger or a view, each with what belongs to it (owner,
 //! rights). They become objects of the schema like all others, so migrations create, replace and drop them. Knows the

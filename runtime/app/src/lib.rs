@@ -18,6 +18,7 @@ pub mod problems;
 pub mod promotions;
 pub mod sessions;
 pub mod tickets;
+pub mod trending;
 pub mod wallet;
 pub mod worker;
 

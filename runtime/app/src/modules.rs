@@ -3,7 +3,7 @@
 use crate::{
     audit_logs::AuditLogs, dead_jobs::DeadJobs, marketplace::Marketplace, me::Me, module::*,
     payments::Payments, promotions::Promotions, sessions::Sessions, tickets::Tickets,
-    wallet::Wallet,
+    trending::Trending, wallet::Wallet,
 };
 use axum::Router;
 use kernel::{config::BodyLimit, http::ConfigError, jobs::Work};
@@ -21,6 +21,7 @@ modules! {
     promotions: Promotions,
     // After tickets, which it tells of payments.
     payments: Payments,
+    trending: Trending,
 }
 
 /// Everything that is asked of all modules, from the list of them.
