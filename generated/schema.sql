@@ -1833,6 +1833,48 @@ alter table app.rank_states owner to culturepass_owner;
 alter table app.rank_states enable row level security;
 alter table app.rank_states force row level security;
 
+create table app.ratings (
+  id uuid default sec.uuid_v7() not null,
+  target_id uuid not null,
+  target_type text not null,
+  city_id uuid not null,
+  one integer default 0 not null,
+  two integer default 0 not null,
+  three integer default 0 not null,
+  four integer default 0 not null,
+  five integer default 0 not null,
+  votes integer default 0 not null,
+  stars bigint default 0 not null,
+  score numeric(20,9) default 0 not null,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  constraint ratings_pkey primary key (id)
+);
+comment on table app.ratings is 'What reviews say of a profile or venue together, kept with every review, and where it stands among others of its kind in its city.';
+comment on column app.ratings.one is 'Reviews with one star.';
+comment on column app.ratings.votes is 'All of them.';
+comment on column app.ratings.stars is 'Of all of them.';
+comment on column app.ratings.score is 'The average as if ten more had given the average of the city, so that one review does not outweigh two hundred.';
+alter table app.ratings owner to culturepass_owner;
+alter table app.ratings enable row level security;
+alter table app.ratings force row level security;
+
+create table app.rating_means (
+  id uuid default sec.uuid_v7() not null,
+  city_id uuid not null,
+  target_type text not null,
+  mean numeric(20,9) not null,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  constraint rating_means_pkey primary key (id)
+);
+comment on table app.rating_means is 'The average review of profiles of one kind in a city, of last night.';
+alter table app.rating_means owner to culturepass_owner;
+alter table app.rating_means enable row level security;
+alter table app.rating_means force row level security;
+
 create table app.referrals (
   id uuid default sec.uuid_v7() not null,
   status text default 'active' not null,
@@ -3579,6 +3621,33 @@ alter table app.rank_states add constraint rank_states_compared_at_range
 alter table app.rank_states add constraint rank_states_differences_range
   check (differences >= 0);
 
+alter table app.ratings add constraint ratings_target_type_choice
+  check (target_type = any ('{organization,business,venue,community}'::text[]));
+
+alter table app.ratings add constraint ratings_one_range
+  check (one >= 0);
+
+alter table app.ratings add constraint ratings_two_range
+  check (two >= 0);
+
+alter table app.ratings add constraint ratings_three_range
+  check (three >= 0);
+
+alter table app.ratings add constraint ratings_four_range
+  check (four >= 0);
+
+alter table app.ratings add constraint ratings_five_range
+  check (five >= 0);
+
+alter table app.ratings add constraint ratings_votes_range
+  check (votes >= 0);
+
+alter table app.ratings add constraint ratings_stars_range
+  check (stars >= 0);
+
+alter table app.rating_means add constraint rating_means_target_type_choice
+  check (target_type = any ('{organization,business,venue,community}'::text[]));
+
 alter table app.referrals add constraint referrals_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
 
@@ -4831,6 +4900,15 @@ create index rank_pasts_until_idx
 
 create unique index rank_states_name_key
   on app.rank_states (name);
+
+create unique index ratings_target_id_key
+  on app.ratings (target_id);
+
+create index ratings_city_id_target_type_score_target_id_idx
+  on app.ratings (city_id, target_type, score, target_id);
+
+create unique index rating_means_city_id_target_type_key
+  on app.rating_means (city_id, target_type);
 
 create unique index referrals_referee_id_key
   on app.referrals (referee_id) where status <> 'archived';
@@ -25669,6 +25747,124 @@ $$;
 alter function app.take_place_again() owner to culturepass_counter;
 revoke execute on function app.take_place_again() from public;
 
+create function app.rating_score(p_stars bigint, p_votes int, p_mean numeric) returns numeric
+  language sql immutable set search_path = '' as $$
+  select (10 * coalesce(p_mean, 3) + p_stars) / (10 + p_votes)
+$$;
+alter function app.rating_score(bigint, int, numeric) owner to culturepass_owner;
+revoke execute on function app.rating_score(bigint, int, numeric) from public;
+grant execute on function app.rating_score(bigint, int, numeric) to culturepass_counter, culturepass_job;
+
+create function app.sum_up_reviews() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+declare
+  v_row record;
+begin
+  if tg_op = 'INSERT' then
+    for v_row in
+      select a.entity_type, a.entity_id, array_agg(a.rating) as ratings, array_agg(1) as signs from added a
+      where a.status = 'active' group by 1, 2 order by 2
+    loop
+      perform app.add_ratings(v_row.entity_type, v_row.entity_id, v_row.ratings, v_row.signs);
+    end loop;
+  else
+    for v_row in
+      select x.entity_type, x.entity_id, array_agg(x.rating) as ratings, array_agg(x.sign) as signs
+      from (
+        select a.entity_type, a.entity_id, a.rating, 1 as sign from added a where a.status = 'active'
+        union all
+        select r.entity_type, r.entity_id, r.rating, -1 from removed r where r.status = 'active'
+      ) x group by 1, 2 order by 2
+    loop
+      perform app.add_ratings(v_row.entity_type, v_row.entity_id, v_row.ratings, v_row.signs);
+    end loop;
+  end if;
+  return null;
+end
+$$;
+alter function app.sum_up_reviews() owner to culturepass_counter;
+revoke execute on function app.sum_up_reviews() from public;
+
+create function app.add_ratings(p_type text, p_target uuid, p_ratings int[], p_signs int[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+declare
+  v_city uuid;
+  v_sums record;
+begin
+  select count(*) filter (where x.sign <> 0) as changes,
+    coalesce(sum(x.sign) filter (where x.rating = 1), 0)::int as one, coalesce(sum(x.sign) filter (where x.rating = 2), 0)::int as two,
+    coalesce(sum(x.sign) filter (where x.rating = 3), 0)::int as three, coalesce(sum(x.sign) filter (where x.rating = 4), 0)::int as four,
+    coalesce(sum(x.sign) filter (where x.rating = 5), 0)::int as five, sum(x.sign)::int as votes, sum(x.sign * x.rating)::bigint as stars
+  into v_sums from unnest(p_ratings, p_signs) x(rating, sign);
+  if (v_sums.one, v_sums.two, v_sums.three, v_sums.four, v_sums.five) = (0, 0, 0, 0, 0) then
+    return;
+  end if;
+  v_city := case p_type
+    when 'organization' then (select o.city_id from app.organizations o where o.id = p_target)
+    when 'business' then (select b.city_id from app.businesses b where b.id = p_target)
+    when 'venue' then (select v.city_id from app.venues v where v.id = p_target)
+    else (select c.city_id from app.communities c where c.id = p_target)
+  end;
+  insert into app.ratings (target_id, target_type, city_id) values (p_target, p_type, v_city) on conflict (target_id) do nothing;
+  update app.ratings r set
+    one = r.one + v_sums.one, two = r.two + v_sums.two, three = r.three + v_sums.three, four = r.four + v_sums.four,
+    five = r.five + v_sums.five, votes = r.votes + v_sums.votes, stars = r.stars + v_sums.stars,
+    score = app.rating_score(r.stars + v_sums.stars, r.votes + v_sums.votes,
+      (select m.mean from app.rating_means m where m.city_id = r.city_id and m.target_type = r.target_type))
+  where r.target_id = p_target;
+end
+$$;
+alter function app.add_ratings(text, uuid, int[], int[]) owner to culturepass_counter;
+revoke execute on function app.add_ratings(text, uuid, int[], int[]) from public;
+grant insert (id, target_id, target_type, city_id) on app.ratings to culturepass_counter;
+grant update (one, two, three, four, five, votes, stars, score) on app.ratings to culturepass_counter;
+
+create function app.refresh_ratings() returns bigint
+  language plpgsql set search_path = '' as $$
+declare
+  v_changed bigint;
+begin
+  insert into app.rating_means as m (city_id, target_type, mean)
+  select r.city_id, r.target_type, sum(r.stars)::numeric / sum(r.votes) from app.ratings r
+  group by 1, 2 having sum(r.votes) > 0 order by 1, 2
+  on conflict (city_id, target_type) do update set mean = excluded.mean where m.mean <> excluded.mean;
+  with scored as (
+    select r.id, app.rating_score(r.stars, r.votes, m.mean)::numeric(20, 9) as score
+    from app.ratings r left join app.rating_means m on m.city_id = r.city_id and m.target_type = r.target_type
+  ), changed as (
+    update app.ratings r set score = s.score from scored s where s.id = r.id and r.score <> s.score returning 1
+  )
+  select count(*) into v_changed from changed;
+  return v_changed;
+end
+$$;
+alter function app.refresh_ratings() owner to culturepass_owner;
+revoke execute on function app.refresh_ratings() from public;
+grant execute on function app.refresh_ratings() to culturepass_job;
+
+create function app.top_rated(p_city uuid, p_type text, p_score numeric, p_target uuid, p_limit int) returns table (target_id uuid, score numeric)
+  language plpgsql stable security definer rows 20 set search_path = '' as $$
+begin
+  return query
+  select r.target_id, r.score from app.ratings r
+  where r.city_id = p_city and r.target_type = p_type and r.votes > 0
+    and (r.score, r.target_id) < (coalesce(p_score, 'Infinity'), coalesce(p_target, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+  order by r.score desc, r.target_id desc limit p_limit;
+end
+$$;
+alter function app.top_rated(uuid, text, numeric, uuid, int) owner to culturepass_authz;
+revoke execute on function app.top_rated(uuid, text, numeric, uuid, int) from public;
+grant execute on function app.top_rated(uuid, text, numeric, uuid, int) to culturepass_app, culturepass_job;
+
+create function app.stars_of(p_target uuid) returns int[]
+  language sql stable security definer set search_path = '' as $$
+  select coalesce(
+    (select array[r.one, r.two, r.three, r.four, r.five] from app.ratings r where r.target_id = p_target), '{0,0,0,0,0}')
+$$;
+alter function app.stars_of(uuid) owner to culturepass_authz;
+revoke execute on function app.stars_of(uuid) from public;
+grant execute on function app.stars_of(uuid) to culturepass_app, culturepass_job;
+
 create function app.offer_places(p_type uuid) returns int
   language plpgsql set search_path = '' set app.job = 'tickets' as $$
 declare
@@ -28698,6 +28894,16 @@ create trigger rank_states_stamp
   for each row when ((new.name is distinct from old.name or new.half_life_hours is distinct from old.half_life_hours or new.per_host is distinct from old.per_host or new.compared_at is distinct from old.compared_at or new.differences is distinct from old.differences))
   execute function sec.stamp();
 
+create trigger ratings_stamp
+  before update of target_id, target_type, city_id, one, two, three, four, five, votes, stars, score on app.ratings
+  for each row when ((new.target_id is distinct from old.target_id or new.target_type is distinct from old.target_type or new.city_id is distinct from old.city_id or new.one is distinct from old.one or new.two is distinct from old.two or new.three is distinct from old.three or new.four is distinct from old.four or new.five is distinct from old.five or new.votes is distinct from old.votes or new.stars is distinct from old.stars or new.score is distinct from old.score))
+  execute function sec.stamp();
+
+create trigger rating_means_stamp
+  before update of city_id, target_type, mean on app.rating_means
+  for each row when ((new.city_id is distinct from old.city_id or new.target_type is distinct from old.target_type or new.mean is distinct from old.mean))
+  execute function sec.stamp();
+
 create trigger referrals_archived
   before update of status on app.referrals
   for each row execute function sec.keep_status('along');
@@ -29207,6 +29413,12 @@ create trigger book_place before insert on app.promotions
 
 create trigger take_place_again before update of state, status, paid_at on app.promotions
   for each row execute function app.take_place_again();
+
+create trigger reviews_rate after insert on app.reviews
+  referencing new table as added for each statement execute function app.sum_up_reviews();
+
+create trigger reviews_rate_changed after update on app.reviews
+  referencing new table as added old table as removed for each statement execute function app.sum_up_reviews();
 
 create trigger waitlist_entries_position
   before insert on app.waitlist_entries
@@ -31311,6 +31523,52 @@ create policy rank_states_job_delete on app.rank_states for delete to culturepas
     (select sec.job()) in ('trending')
   );
 
+create policy ratings_job_select on app.ratings for select to culturepass_job
+  using (
+    (select sec.job()) in ('ratings')
+  );
+
+create policy ratings_job_insert on app.ratings for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('ratings')
+  );
+
+create policy ratings_job_update on app.ratings for update to culturepass_job
+  using (
+    (select sec.job()) in ('ratings')
+  )
+  with check (
+    (select sec.job()) in ('ratings')
+  );
+
+create policy ratings_job_delete on app.ratings for delete to culturepass_job
+  using (
+    (select sec.job()) in ('ratings')
+  );
+
+create policy rating_means_job_select on app.rating_means for select to culturepass_job
+  using (
+    (select sec.job()) in ('ratings')
+  );
+
+create policy rating_means_job_insert on app.rating_means for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('ratings')
+  );
+
+create policy rating_means_job_update on app.rating_means for update to culturepass_job
+  using (
+    (select sec.job()) in ('ratings')
+  )
+  with check (
+    (select sec.job()) in ('ratings')
+  );
+
+create policy rating_means_job_delete on app.rating_means for delete to culturepass_job
+  using (
+    (select sec.job()) in ('ratings')
+  );
+
 create policy referrals_select on app.referrals for select to culturepass_app
   using (
     referrals.status = 'active'
@@ -31543,7 +31801,7 @@ create policy reviews_update on app.reviews for update to culturepass_app
 
 create policy reviews_job_select on app.reviews for select to culturepass_job
   using (
-    (select sec.job()) in ('marketplace', 'notifications', 'fraud')
+    (select sec.job()) in ('marketplace', 'notifications', 'ratings', 'fraud')
   );
 
 create policy role_assignments_select on app.role_assignments for select to culturepass_app
@@ -32934,6 +33192,24 @@ grant delete on app.rank_states to culturepass_job;
 grant select on app.rank_states to culturepass_authz;
 
 grant select on app.rank_states to culturepass_counter;
+
+grant select on app.ratings to culturepass_job;
+grant insert (id, target_id, target_type, city_id, one, two, three, four, five, votes, stars, score) on app.ratings to culturepass_job;
+grant update (target_id, target_type, city_id, one, two, three, four, five, votes, stars, score) on app.ratings to culturepass_job;
+grant delete on app.ratings to culturepass_job;
+
+grant select on app.ratings to culturepass_authz;
+
+grant select on app.ratings to culturepass_counter;
+
+grant select on app.rating_means to culturepass_job;
+grant insert (id, city_id, target_type, mean) on app.rating_means to culturepass_job;
+grant update (city_id, target_type, mean) on app.rating_means to culturepass_job;
+grant delete on app.rating_means to culturepass_job;
+
+grant select on app.rating_means to culturepass_authz;
+
+grant select on app.rating_means to culturepass_counter;
 
 grant select (id, status, referrer_id, referee_id, state, rewarded_at, version, created_at, updated_at) on app.referrals to culturepass_app;
 grant insert (referrer_id) on app.referrals to culturepass_app;

@@ -203,6 +203,22 @@ drop policy referrals_insert on app.referrals;
 
 drop policy referrals_select on app.referrals;
 
+drop policy rating_means_job_delete on app.rating_means;
+
+drop policy rating_means_job_update on app.rating_means;
+
+drop policy rating_means_job_insert on app.rating_means;
+
+drop policy rating_means_job_select on app.rating_means;
+
+drop policy ratings_job_delete on app.ratings;
+
+drop policy ratings_job_update on app.ratings;
+
+drop policy ratings_job_insert on app.ratings;
+
+drop policy ratings_job_select on app.ratings;
+
 drop policy rank_states_job_delete on app.rank_states;
 
 drop policy rank_states_job_update on app.rank_states;
@@ -547,6 +563,10 @@ drop trigger tickets_end_transfers on app.tickets;
 
 drop trigger waitlist_entries_position on app.waitlist_entries;
 
+drop trigger reviews_rate_changed on app.reviews;
+
+drop trigger reviews_rate on app.reviews;
+
 drop trigger take_place_again on app.promotions;
 
 drop trigger book_place on app.promotions;
@@ -766,6 +786,10 @@ drop trigger referrals_audit on app.referrals;
 drop trigger referrals_stamp on app.referrals;
 
 drop trigger referrals_archived on app.referrals;
+
+drop trigger rating_means_stamp on app.rating_means;
+
+drop trigger ratings_stamp on app.ratings;
 
 drop trigger rank_states_stamp on app.rank_states;
 
@@ -1376,6 +1400,18 @@ drop function app.wait_for_event(uuid);
 drop function app.room_of_event(uuid);
 
 drop function app.offer_places(uuid);
+
+drop function app.stars_of(uuid);
+
+drop function app.top_rated(uuid,text,numeric,uuid,int);
+
+drop function app.refresh_ratings();
+
+drop function app.add_ratings(text,uuid,int[],int[]);
+
+drop function app.sum_up_reviews();
+
+drop function app.rating_score(bigint,int,numeric);
 
 drop function app.take_place_again();
 
@@ -2948,6 +2984,10 @@ drop table app.refunds;
 drop table app.refresh_tokens;
 
 drop table app.referrals;
+
+drop table app.rating_means;
+
+drop table app.ratings;
 
 drop table app.rank_states;
 

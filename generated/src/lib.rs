@@ -45,6 +45,8 @@ pub mod rank_action;
 pub mod rank_note;
 pub mod rank_past;
 pub mod rank_state;
+pub mod rating;
+pub mod rating_mean;
 pub mod referral;
 pub mod refresh_token;
 pub mod refund;
@@ -73,7 +75,7 @@ pub mod wallet_transaction;
 
 /// Names under `modules:` of the spec.
 #[rustfmt::skip]
-pub const MODULES: &[&str] = &["sessions", "payments", "wallet", "tickets", "marketplace", "promotions", "notifications", "trending", "media", "fraud"];
+pub const MODULES: &[&str] = &["sessions", "payments", "wallet", "tickets", "marketplace", "promotions", "notifications", "trending", "ratings", "media", "fraud"];
 
 /// Jobs that requests may ask for (`on_request`).
 #[rustfmt::skip]

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "909ba033f652458b83740262f333c2272d2b0aa18e523978d494be2413ffacc3e96c25ddf0ac9ec0f3899936892753db",
+        checksum: "37180e62a22fad60356e18c204480cf86a1f9f8b004880dfd39e69d298fe8db87a89225181216ac93e54323662a923e5",
     },
 ];

@@ -17,3 +17,4 @@ mod migrations;
 mod money;
 mod rules;
 mod support;
+mod trending;

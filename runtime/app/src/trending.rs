@@ -1,11 +1,11 @@
-//! What trends in a city, what is featured there, and what those whom one follows publish.
+//! What trends in a city, what is featured there, what those whom one follows publish; and liking and following itself.
 //!
 //! What people do is noted by triggers and added up by a job every second, in the database (`spec/sql/trending.sql`,
 //! [ADR 64](../../../docs/adr/0064-trending.md)); nothing is written because time passes. The lists are made of generated
 //! ones: this module says which events, in which order, and the engine's list shows those of them that the caller may see.
 
 mod document;
-mod events;
+mod edges;
 mod featured;
 mod feed;
 mod hot;
@@ -56,6 +56,7 @@ impl Module for Trending {
             .route("/events/trending", get(hot::list))
             .route("/events/featured", get(featured::list))
             .route("/me/feed", get(feed::list))
+            .merge(edges::router())
             .with_state(Lists {
                 module: self.clone(),
                 generated: generated.clone(),

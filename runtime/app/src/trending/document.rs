@@ -54,6 +54,7 @@ pub fn add(document: &mut Value) {
     paths["/events/trending"] = json!({"get": trending});
     paths["/events/featured"] = json!({"get": featured});
     paths["/me/feed"] = json!({"get": feed});
+    edges(paths);
     let components = &mut document["components"];
     components["responses"]["FeaturedEventPage"] = json!({
         "description": "The page.",
@@ -69,6 +70,49 @@ pub fn add(document: &mut Value) {
         },
     });
     components["schemas"]["FeaturedEvent"] = featured_event();
+}
+
+/// `PUT /events/{id}/like` and the like.
+fn edges(paths: &mut Value) {
+    for (path, verb, kind) in super::edges::EDGES {
+        let (of, tag, schema) = match kind {
+            "" => ("event", "Likes", "Like"),
+            kind => (kind, "Follows", "Follow"),
+        };
+        let what = if verb == "like" { "Like" } else { "Follow" };
+        let name = of[..1].to_uppercase() + &of[1..];
+        let answer = |description: &str| {
+            json!({"description": description,
+                "content": {"application/json": {"schema": {"$ref": format!("#/components/schemas/{schema}")}}}})
+        };
+        let mut make = json!({
+            "tags": [tag],
+            "operationId": format!("{verb}{name}"),
+            "summary": format!("{what} this {of}"),
+            "description": format!("Makes it so, whether it was or not: the same as creating a {verb}, and may be repeated."),
+            "parameters": [{"$ref": "#/components/parameters/id"}],
+            "responses": {
+                "200": answer("It was so."),
+                "201": answer("It is so now."),
+                "404": {"$ref": "#/components/responses/NotFound"},
+                "409": {"$ref": "#/components/responses/Conflict"},
+                "422": {"$ref": "#/components/responses/UnprocessableContent"},
+                "default": {"$ref": "#/components/responses/OtherProblem"},
+            },
+            "security": [{"bearer": []}],
+        });
+        let mut end = make.clone();
+        end["operationId"] = json!(format!("un{verb}{name}"));
+        end["summary"] = json!(format!("No longer {verb} this {of}"));
+        end["description"] = json!("Ends it, whether it was so or not, and may be repeated.");
+        end["responses"] = json!({
+            "204": {"description": "It is so no more."},
+            "404": make["responses"]["404"].take(),
+            "default": {"$ref": "#/components/responses/OtherProblem"},
+        });
+        make["responses"]["404"] = end["responses"]["404"].clone();
+        paths[format!("/{path}/{{id}}/{verb}")] = json!({"put": make, "delete": end});
+    }
 }
 
 fn featured_event() -> Value {

@@ -2,7 +2,8 @@
 //!
 //! They are bookings (`promotion`), never mixed with what trends. Knows the form of a promotion and nothing of its price.
 
-use super::{Lists, events};
+use super::Lists;
+use crate::listed::{self, Asking};
 use axum::{
     Json,
     extract::{Request, State},
@@ -44,12 +45,12 @@ pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result
         slot.unwrap_or_default(),
         cursor.unwrap_or_default(),
     );
-    let mut answer = match events::ask(&lists.generated, &parts, path).await? {
+    let mut answer = match listed::ask(&lists.generated, &parts, Asking::Read(path)).await? {
         Ok(answer) => answer,
         Err(refusal) => return Ok(refusal),
     };
     let now = Utc::now();
-    let rows = events::rows(&mut answer).into_iter();
+    let rows = listed::rows(&mut answer).into_iter();
     let data: Vec<Value> = rows.filter_map(|row| labelled(row, now)).collect();
     let next = answer.get("next_cursor").and_then(Value::as_str);
     // Sealed once more: it belongs to this list.

@@ -2,7 +2,8 @@
 //!
 //! Few publish and many follow, so nothing is copied to followers.
 
-use super::{Lists, events};
+use super::Lists;
+use crate::listed;
 use axum::{
     Json,
     extract::{Request, State},
@@ -23,14 +24,14 @@ pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result
     let mut after = asked.after::<String>()?.map(|(_, id)| id);
     let mut shown = Vec::new();
     let mut more = false;
-    for _ in 0..events::ROUNDS {
+    for _ in 0..listed::ROUNDS {
         let rows = asked.rows() - shown.len() as i64;
         let mut found = find(&lists, &caller, after, rows).await?;
         more = found.len() as i64 == rows;
         if more {
             found.pop();
         }
-        match events::shown(&lists.generated, &parts, &found).await? {
+        match listed::shown(&lists.generated, &parts, "events", &found).await? {
             Ok(events) => shown.extend(events),
             Err(refusal) => return Ok(refusal),
         }

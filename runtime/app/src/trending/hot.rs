@@ -3,7 +3,8 @@
 //! Found in the order of their ranks, by those who ask as themselves; a page that goes on shows how things stood when the
 //! list began.
 
-use super::{Lists, events};
+use super::Lists;
+use crate::listed;
 use axum::{
     Json,
     extract::{Request, State},
@@ -81,7 +82,7 @@ pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result
     };
     let mut shown = Vec::new();
     let mut more = false;
-    for _ in 0..events::ROUNDS {
+    for _ in 0..listed::ROUNDS {
         wanted.rows = asked.rows() - shown.len() as i64;
         let mut found = find(&lists, &caller, &wanted).await?;
         more = found.len() as i64 == wanted.rows;
@@ -89,7 +90,7 @@ pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result
             found.pop();
         }
         let ids: Vec<Uuid> = found.iter().map(|(_, id)| *id).collect();
-        match events::shown(&lists.generated, &parts, &ids).await? {
+        match listed::shown(&lists.generated, &parts, "events", &ids).await? {
             Ok(events) => shown.extend(events),
             Err(refusal) => return Ok(refusal),
         }
