@@ -26577,6 +26577,7 @@ declare
   v_per_host constant int := (p_settings ->> 'per_host')::int;
   v_now timestamptz;
   v_notes app.rank_notes[];
+  v_is_all boolean;
   v_delta record;
   v_new record;
 begin
@@ -26597,7 +26598,8 @@ begin
   if v_notes is null then
     return 0;
   end if;
-  if exists (select from unnest(v_notes) n where n.kind = 'all') then
+  v_is_all := exists (select from unnest(v_notes) n where n.kind = 'all');
+  if v_is_all then
     perform app.note_missing(true);
   end if;
   v_delta := app.take_actions(v_notes, p_settings, v_now);
@@ -26631,7 +26633,7 @@ begin
     coalesce(v_new.events, '{}'), coalesce(v_new.ranks, '{}'), coalesce(v_new.actions, '{}'), coalesce(v_new.drifts, '{}'),
     array(select n.object_id from unnest(v_notes) n where n.kind = 'event'), v_per_host, v_now);
   delete from app.rank_pasts p where p.until < v_now - interval '15 minutes';
-  return cardinality(v_notes);
+  return case when v_is_all then p_limit else cardinality(v_notes) end;
 end
 $$;
 alter function app.rank_events(int, jsonb) owner to culturepass_owner;

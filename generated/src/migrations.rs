@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "37180e62a22fad60356e18c204480cf86a1f9f8b004880dfd39e69d298fe8db87a89225181216ac93e54323662a923e5",
+        checksum: "de6583f0fe6801345408a6547b9e7f4fd8dfb132180c97c4eac8ffd360a548da998446c63c4ef3687cf1875b476cb2a1",
     },
 ];

@@ -201,8 +201,8 @@ alter function app.take_actions(app.rank_notes[], jsonb, timestamptz) owner to <
 revoke execute on function app.take_actions(app.rank_notes[], jsonb, timestamptz) from public;
 grant execute on function app.take_actions(app.rank_notes[], jsonb, timestamptz) to <app>_job;
 
--- Takes up to so many notes and brings ranks up to date. How many it took; none while another worker is at it. What an
--- action adds is added and what is taken back is subtracted, without looking at the others, until rounding could show.
+-- Takes up to so many notes and brings ranks up to date. How many it took, as many as it may where there are more; none
+-- while another worker is at it. What an action adds is added and what is taken back is subtracted, without looking at the others, until rounding could show.
 create function app.rank_events(p_limit int, p_settings jsonb) returns int
   language plpgsql set search_path = '' as $$
 declare
@@ -210,6 +210,7 @@ declare
   v_per_host constant int := (p_settings ->> 'per_host')::int;
   v_now timestamptz;
   v_notes app.rank_notes[];
+  v_is_all boolean;
   v_delta record;
   v_new record;
 begin
@@ -230,7 +231,8 @@ begin
   if v_notes is null then
     return 0;
   end if;
-  if exists (select from unnest(v_notes) n where n.kind = 'all') then
+  v_is_all := exists (select from unnest(v_notes) n where n.kind = 'all');
+  if v_is_all then
     perform app.note_missing(true);
   end if;
   v_delta := app.take_actions(v_notes, p_settings, v_now);
@@ -264,7 +266,7 @@ begin
     coalesce(v_new.events, '{}'), coalesce(v_new.ranks, '{}'), coalesce(v_new.actions, '{}'), coalesce(v_new.drifts, '{}'),
     array(select n.object_id from unnest(v_notes) n where n.kind = 'event'), v_per_host, v_now);
   delete from app.rank_pasts p where p.until < v_now - interval '15 minutes';
-  return cardinality(v_notes);
+  return case when v_is_all then p_limit else cardinality(v_notes) end;
 end
 $$;
 alter function app.rank_events(int, jsonb) owner to <app>_owner;

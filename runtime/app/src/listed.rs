@@ -5,10 +5,10 @@
 use axum::{
     Router,
     body::{Body, to_bytes},
-    http::{HeaderValue, Method, Request, header, request::Parts},
+    http::{HeaderValue, Method, Request, header},
     response::Response,
 };
-use kernel::{Error, Result};
+use kernel::{Caller, Error, Result};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use tower::ServiceExt;
@@ -30,7 +30,7 @@ pub enum Asking {
 /// An answer of the generated API as this caller gets it, or the refusal.
 pub async fn ask(
     generated: &Router,
-    asked: &Parts,
+    caller: &Caller,
     asking: Asking,
 ) -> Result<std::result::Result<Map<String, Value>, Response>> {
     let (method, path, body) = match asking {
@@ -43,8 +43,8 @@ pub async fn ask(
     *request.method_mut() = method;
     *request.uri_mut() = path.parse().map_err(Error::internal)?;
     request.headers_mut().insert(header::CONTENT_TYPE, json);
-    // Who asks, and under which id.
-    *request.extensions_mut() = asked.extensions.clone();
+    // Who asks, and under which id; nothing of the route that was asked.
+    request.extensions_mut().insert(*caller);
     let answer = match generated.clone().oneshot(request).await {
         Ok(answer) => answer,
         Err(never) => match never {},
@@ -66,7 +66,7 @@ pub async fn ask(
 /// Those of these objects that the caller may see, in this order. `path` is that of their list.
 pub async fn shown(
     generated: &Router,
-    asked: &Parts,
+    caller: &Caller,
     path: &str,
     ids: &[Uuid],
 ) -> Result<std::result::Result<Vec<Value>, Response>> {
@@ -75,7 +75,7 @@ pub async fn shown(
     }
     let list: Vec<String> = ids.iter().map(Uuid::to_string).collect();
     let path = format!("/{path}?limit={}&id.in={}", ids.len(), list.join(","));
-    let mut answer = match ask(generated, asked, Asking::Read(path)).await? {
+    let mut answer = match ask(generated, caller, Asking::Read(path)).await? {
         Ok(answer) => answer,
         Err(refusal) => return Ok(Err(refusal)),
     };

@@ -160,7 +160,7 @@ async fn top(
             found.pop();
         }
         let ids: Vec<Uuid> = found.iter().map(|(_, id)| *id).collect();
-        match listed::shown(&lists.generated, &parts, path, &ids).await? {
+        match listed::shown(&lists.generated, &caller, path, &ids).await? {
             Ok(profiles) => shown.extend(profiles),
             Err(refusal) => return Ok(refusal),
         }
@@ -182,7 +182,7 @@ async fn one(lists: Lists, path: &'static str, of: String, request: Request) -> 
     let target = id(&of)?;
     // Whoever may not see it does not learn what is said of it.
     let profile = Asking::Read(format!("/{path}/{target}"));
-    let profile = match listed::ask(&lists.generated, &parts, profile).await? {
+    let profile = match listed::ask(&lists.generated, &caller, profile).await? {
         Ok(profile) => profile,
         Err(refusal) => return Ok(refusal),
     };

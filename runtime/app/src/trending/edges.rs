@@ -11,7 +11,7 @@ use axum::{
     Router,
     body::Body,
     extract::{Path, Request, State},
-    http::{StatusCode, request::Parts},
+    http::StatusCode,
     response::{IntoResponse, Response},
     routing::put,
 };
@@ -54,7 +54,8 @@ async fn make(
     request: Request,
 ) -> Result<Response> {
     let (parts, _) = request.into_parts();
-    let caller = Caller::unproven(&parts).user()?;
+    let caller = Caller::unproven(&parts);
+    caller.user()?;
     let target = id(&path)?;
     let (list, body) = match kind {
         "" => ("/likes", json!({"event_id": target})),
@@ -63,14 +64,14 @@ async fn make(
             json!({"entity_type": kind, "entity_id": target}),
         ),
     };
-    let refused = match ask(&lists.generated, &parts, Asking::Create(list, body)).await? {
+    let refused = match ask(&lists.generated, &caller, Asking::Create(list, body)).await? {
         Ok(made) => {
             return Ok((StatusCode::CREATED, axum::Json(Value::Object(made))).into_response());
         }
         Err(refused) => refused,
     };
     if refused.status() == StatusCode::CONFLICT {
-        match there(&lists, &parts, kind, caller, target).await? {
+        match there(&lists, &caller, kind, target).await? {
             Ok(Some(row)) => return Ok(axum::Json(row).into_response()),
             Ok(None) => {}
             Err(refused) => return Ok(refused),
@@ -79,7 +80,7 @@ async fn make(
     // Whatever is not seen is not there.
     let seen = Asking::Read(format!("/{}/{target}", of(kind)));
     if refused.status() == StatusCode::UNPROCESSABLE_ENTITY
-        && ask(&lists.generated, &parts, seen).await?.is_err()
+        && ask(&lists.generated, &caller, seen).await?.is_err()
     {
         return Err(Error::not_found());
     }
@@ -89,9 +90,10 @@ async fn make(
 /// 204 whether it was so or not.
 async fn end(lists: Lists, kind: &'static str, path: String, request: Request) -> Result<Response> {
     let (parts, _) = request.into_parts();
-    let caller = Caller::unproven(&parts).user()?;
+    let caller = Caller::unproven(&parts);
+    caller.user()?;
     let target = id(&path)?;
-    let row = match there(&lists, &parts, kind, caller, target).await? {
+    let row = match there(&lists, &caller, kind, target).await? {
         Ok(row) => row,
         Err(refused) => return Ok(refused),
     };
@@ -99,7 +101,7 @@ async fn end(lists: Lists, kind: &'static str, path: String, request: Request) -
         let list = if kind.is_empty() { "likes" } else { "follows" };
         let gone = ask(
             &lists.generated,
-            &parts,
+            &caller,
             Asking::Archive(format!("/{list}/{id}")),
         )
         .await?;
@@ -122,17 +124,17 @@ fn of(kind: &str) -> &'static str {
 /// The caller's own, if there is one.
 async fn there(
     lists: &Lists,
-    parts: &Parts,
+    caller: &Caller,
     kind: &str,
-    caller: Uuid,
     target: Uuid,
 ) -> Result<std::result::Result<Option<Value>, Response>> {
+    let member = caller.user()?;
     let path = match kind {
-        "" => format!("/likes?user_id={caller}&event_id={target}&limit=1"),
+        "" => format!("/likes?user_id={member}&event_id={target}&limit=1"),
         kind => {
-            format!("/follows?follower_id={caller}&entity_type={kind}&entity_id={target}&limit=1")
+            format!("/follows?follower_id={member}&entity_type={kind}&entity_id={target}&limit=1")
         }
     };
-    let answer = ask(&lists.generated, parts, Asking::Read(path)).await?;
+    let answer = ask(&lists.generated, caller, Asking::Read(path)).await?;
     Ok(answer.map(|mut list| rows(&mut list).pop()))
 }

@@ -18,6 +18,7 @@ use kernel::{
     resource::Kind,
 };
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 static LIST: List = List::new(
     "featured",
@@ -37,25 +38,34 @@ pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result
         return Err(Error::new(&problems::INVALID).item(item));
     };
     let slot = asked.text("slot").map(|slot| format!("&slot={slot}"));
-    let cursor: Option<(String, _)> = asked.after()?;
-    let cursor = cursor.map(|(cursor, _)| format!("&cursor={cursor}"));
-    let path = format!(
-        "/promotions?city_id={city}&state=active&target_type=event&sort=starts_at&expand=target&limit={}{}{}",
-        asked.rows() - 1,
-        slot.unwrap_or_default(),
-        cursor.unwrap_or_default(),
-    );
-    let mut answer = match listed::ask(&lists.generated, &parts, Asking::Read(path)).await? {
-        Ok(answer) => answer,
-        Err(refusal) => return Ok(refusal),
-    };
-    let now = Utc::now();
-    let rows = listed::rows(&mut answer).into_iter();
-    let data: Vec<Value> = rows.filter_map(|row| labelled(row, now)).collect();
-    let next = answer.get("next_cursor").and_then(Value::as_str);
+    let cursor: Option<(String, Uuid)> = asked.after()?;
+    let mut next = cursor.map(|(cursor, _)| cursor);
+    let most = asked.rows() - 1;
+    let mut shown = Vec::new();
+    for _ in 0..listed::ROUNDS {
+        let path = format!(
+            "/promotions?city_id={city}&state=active&target_type=event&sort=starts_at&expand=target&limit={}{}{}",
+            most - shown.len() as i64,
+            slot.as_deref().unwrap_or_default(),
+            next.map(|next| format!("&cursor={next}"))
+                .unwrap_or_default(),
+        );
+        let asking = Asking::Read(path);
+        let mut answer = match listed::ask(&lists.generated, &caller, asking).await? {
+            Ok(answer) => answer,
+            Err(refusal) => return Ok(refusal),
+        };
+        let now = Utc::now();
+        let rows = listed::rows(&mut answer).into_iter();
+        shown.extend(rows.filter_map(|row| labelled(row, now)));
+        next = answer["next_cursor"].as_str().map(str::to_owned);
+        if next.is_none() || shown.len() as i64 == most {
+            break;
+        }
+    }
     // Sealed once more: it belongs to this list.
-    let next_cursor = next.map(|next| asked.cursor(next, uuid::Uuid::nil()));
-    Ok(Json(json!({"data": data, "next_cursor": next_cursor})).into_response())
+    let next_cursor = next.map(|next| asked.cursor(&next, Uuid::nil()));
+    Ok(Json(json!({"data": shown, "next_cursor": next_cursor})).into_response())
 }
 
 /// Nothing for what is over this very moment, or is no event that may be looked at any more.

@@ -31,7 +31,7 @@ pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result
         if more {
             found.pop();
         }
-        match listed::shown(&lists.generated, &parts, "events", &found).await? {
+        match listed::shown(&lists.generated, &caller, "events", &found).await? {
             Ok(events) => shown.extend(events),
             Err(refusal) => return Ok(refusal),
         }

@@ -90,7 +90,7 @@ pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result
             found.pop();
         }
         let ids: Vec<Uuid> = found.iter().map(|(_, id)| *id).collect();
-        match listed::shown(&lists.generated, &parts, "events", &ids).await? {
+        match listed::shown(&lists.generated, &caller, "events", &ids).await? {
             Ok(events) => shown.extend(events),
             Err(refusal) => return Ok(refusal),
         }
