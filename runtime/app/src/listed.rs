@@ -5,7 +5,7 @@
 use axum::{
     Router,
     body::{Body, to_bytes},
-    http::{HeaderValue, Method, Request, header},
+    http::{HeaderValue, Method, Request, Uri, header},
     response::Response,
 };
 use kernel::{Caller, Error, Result};
@@ -19,6 +19,13 @@ const ANSWER_MAX: usize = 16 << 20;
 
 /// How often a page is filled up that became shorter, because the caller may not see what was found for it.
 pub const ROUNDS: usize = 5;
+
+/// Who asks, and the query string. Nobody is proven: whatever is asked for them, the database is told who they are, and
+/// refuses those whose account or session is not good.
+pub fn asked(request: Request<Body>) -> (Caller, Uri) {
+    let (parts, _) = request.into_parts();
+    (Caller::unproven(&parts), parts.uri)
+}
 
 /// What the generated API is asked.
 pub enum Asking {

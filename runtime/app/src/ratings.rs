@@ -16,7 +16,7 @@ use axum::{
     routing::get,
 };
 use kernel::{
-    Caller, Db, Error, Result,
+    Db, Error, Result,
     cursor::CursorKey,
     http::ConfigError,
     jobs::{CatchUp, Job, Periodic, Schedule},
@@ -131,9 +131,8 @@ async fn top(
     kind: &'static str,
     request: Request,
 ) -> Result<Response> {
-    let (parts, _) = request.into_parts();
-    let caller = Caller::unproven(&parts);
-    let asked = LIST.read_as(parts.uri.query(), &lists.module.cursors, &caller)?;
+    let (caller, uri) = listed::asked(request);
+    let asked = LIST.read_as(uri.query(), &lists.module.cursors, &caller)?;
     let Some(city) = asked.id("city_id") else {
         let item = Item::query("city_id".to_owned(), "required", "Which city?");
         return Err(Error::new(&problems::INVALID).item(item));
@@ -177,8 +176,7 @@ async fn top(
 
 /// `GET /venues/{id}/rating`
 async fn one(lists: Lists, path: &'static str, of: String, request: Request) -> Result<Response> {
-    let (parts, _) = request.into_parts();
-    let caller = Caller::unproven(&parts);
+    let (caller, _) = listed::asked(request);
     let target = id(&of)?;
     // Whoever may not see it does not learn what is said of it.
     let profile = Asking::Read(format!("/{path}/{target}"));

@@ -4,7 +4,7 @@
 
 use super::Lists;
 use crate::{
-    listed::{Asking, ask, rows},
+    listed::{Asking, ask, asked, rows},
     module::id,
 };
 use axum::{
@@ -53,8 +53,7 @@ async fn make(
     path: String,
     request: Request,
 ) -> Result<Response> {
-    let (parts, _) = request.into_parts();
-    let caller = Caller::unproven(&parts);
+    let (caller, _) = asked(request);
     caller.user()?;
     let target = id(&path)?;
     let (list, body) = match kind {
@@ -89,8 +88,7 @@ async fn make(
 
 /// 204 whether it was so or not.
 async fn end(lists: Lists, kind: &'static str, path: String, request: Request) -> Result<Response> {
-    let (parts, _) = request.into_parts();
-    let caller = Caller::unproven(&parts);
+    let (caller, _) = asked(request);
     caller.user()?;
     let target = id(&path)?;
     let row = match there(&lists, &caller, kind, target).await? {

@@ -11,7 +11,7 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use kernel::{
-    Caller, Error, Result,
+    Error, Result,
     own::{List, parameter},
     problem::Item,
     problems,
@@ -30,9 +30,8 @@ static LIST: List = List::new(
 );
 
 pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result<Response> {
-    let (parts, _) = request.into_parts();
-    let caller = Caller::unproven(&parts);
-    let asked = LIST.read_as(parts.uri.query(), &lists.module.cursors, &caller)?;
+    let (caller, uri) = listed::asked(request);
+    let asked = LIST.read_as(uri.query(), &lists.module.cursors, &caller)?;
     let Some(city) = asked.id("city_id") else {
         let item = Item::query("city_id".to_owned(), "required", "Which city?");
         return Err(Error::new(&problems::INVALID).item(item));

@@ -17,10 +17,9 @@ use uuid::Uuid;
 static LIST: List = List::new("feed", 20, &[]);
 
 pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result<Response> {
-    let (parts, _) = request.into_parts();
-    let caller = Caller::unproven(&parts);
+    let (caller, uri) = listed::asked(request);
     caller.user()?;
-    let asked = LIST.read_as(parts.uri.query(), &lists.module.cursors, &caller)?;
+    let asked = LIST.read_as(uri.query(), &lists.module.cursors, &caller)?;
     let mut after = asked.after::<String>()?.map(|(_, id)| id);
     let mut shown = Vec::new();
     let mut more = false;

@@ -66,10 +66,9 @@ struct Wanted {
 }
 
 pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result<Response> {
-    let (parts, _) = request.into_parts();
-    let caller = Caller::unproven(&parts);
+    let (caller, uri) = listed::asked(request);
     let module = &lists.module;
-    let asked = LIST.read_as(parts.uri.query(), &module.cursors, &caller)?;
+    let asked = LIST.read_as(uri.query(), &module.cursors, &caller)?;
     let Some(city) = asked.id("city_id") else {
         let item = Item::query("city_id".to_owned(), "required", "Which city?");
         return Err(Error::new(&problems::INVALID).item(item));
