@@ -203,6 +203,50 @@ drop policy referrals_insert on app.referrals;
 
 drop policy referrals_select on app.referrals;
 
+drop policy rating_means_job_delete on app.rating_means;
+
+drop policy rating_means_job_update on app.rating_means;
+
+drop policy rating_means_job_insert on app.rating_means;
+
+drop policy rating_means_job_select on app.rating_means;
+
+drop policy ratings_job_delete on app.ratings;
+
+drop policy ratings_job_update on app.ratings;
+
+drop policy ratings_job_insert on app.ratings;
+
+drop policy ratings_job_select on app.ratings;
+
+drop policy rank_states_job_delete on app.rank_states;
+
+drop policy rank_states_job_update on app.rank_states;
+
+drop policy rank_states_job_insert on app.rank_states;
+
+drop policy rank_states_job_select on app.rank_states;
+
+drop policy rank_pasts_job_delete on app.rank_pasts;
+
+drop policy rank_pasts_job_insert on app.rank_pasts;
+
+drop policy rank_pasts_job_select on app.rank_pasts;
+
+drop policy rank_notes_job_delete on app.rank_notes;
+
+drop policy rank_notes_job_insert on app.rank_notes;
+
+drop policy rank_notes_job_select on app.rank_notes;
+
+drop policy rank_actions_job_delete on app.rank_actions;
+
+drop policy rank_actions_job_update on app.rank_actions;
+
+drop policy rank_actions_job_insert on app.rank_actions;
+
+drop policy rank_actions_job_select on app.rank_actions;
+
 drop policy quotes_job_update on app.quotes;
 
 drop policy quotes_job_select on app.quotes;
@@ -393,6 +437,14 @@ drop policy event_schedules_job_insert on app.event_schedules;
 
 drop policy event_schedules_job_select on app.event_schedules;
 
+drop policy event_ranks_job_delete on app.event_ranks;
+
+drop policy event_ranks_job_update on app.event_ranks;
+
+drop policy event_ranks_job_insert on app.event_ranks;
+
+drop policy event_ranks_job_select on app.event_ranks;
+
 drop policy events_job_update on app.events;
 
 drop policy events_job_select on app.events;
@@ -519,9 +571,31 @@ drop trigger wallet_transactions_currency on app.wallet_transactions;
 
 drop trigger wallet_transactions_balance on app.wallet_transactions;
 
+drop trigger events_trend on app.events;
+
+drop trigger users_trend on app.users;
+
+drop trigger attendances_trend on app.attendances;
+
+drop trigger tickets_trend_changed on app.tickets;
+
+drop trigger tickets_trend on app.tickets;
+
+drop trigger follows_trend_changed on app.follows;
+
+drop trigger follows_trend on app.follows;
+
+drop trigger likes_trend_changed on app.likes;
+
+drop trigger likes_trend on app.likes;
+
 drop trigger tickets_end_transfers on app.tickets;
 
 drop trigger waitlist_entries_position on app.waitlist_entries;
+
+drop trigger reviews_rate_changed on app.reviews;
+
+drop trigger reviews_rate on app.reviews;
 
 drop trigger take_place_again on app.promotions;
 
@@ -762,6 +836,14 @@ drop trigger referrals_audit on app.referrals;
 drop trigger referrals_stamp on app.referrals;
 
 drop trigger referrals_archived on app.referrals;
+
+drop trigger rating_means_stamp on app.rating_means;
+
+drop trigger ratings_stamp on app.ratings;
+
+drop trigger rank_states_stamp on app.rank_states;
+
+drop trigger rank_actions_stamp on app.rank_actions;
 
 drop trigger quotes_emit_decline on app.quotes;
 
@@ -1015,6 +1097,8 @@ drop trigger external_identities_stamp on app.external_identities;
 
 drop trigger event_schedules_stamp on app.event_schedules;
 
+drop trigger event_ranks_stamp on app.event_ranks;
+
 drop trigger events_emit_archive on app.events;
 
 drop trigger events_emit_cancel on app.events;
@@ -1034,8 +1118,6 @@ drop trigger events_stays on app.events;
 drop trigger "0_restore_children" on app.events;
 
 drop trigger "0_archive_children" on app.events;
-
-drop trigger events_module_update on app.events;
 
 drop trigger events_guard on app.events;
 
@@ -1245,6 +1327,8 @@ drop view app.money_invariants;
 
 drop view app.wallet_faults;
 
+drop view app.rank_facts;
+
 drop view app.ticket_faults;
 
 drop view app.promotion_faults;
@@ -1339,6 +1423,48 @@ drop function app.system_wallet(text,text,uuid,text);
 
 drop function app.wallet_of(uuid,text);
 
+drop function app.compare_ranks(jsonb);
+
+drop function app.add_up_ranks(jsonb,boolean,timestamptz);
+
+drop function app.note_missing(boolean);
+
+drop function app.rank_events(int,jsonb);
+
+drop function app.take_actions(app.rank_notes[],jsonb,timestamptz);
+
+drop function app.place_ranks(uuid[],double precision[],bigint[],double precision[],uuid[],int,timestamptz);
+
+drop function app.exact_rank(uuid,int);
+
+drop function app.rank_term(numeric,timestamptz,int);
+
+drop function app.network_of(text);
+
+drop function app.followed_events(uuid,timestamptz);
+
+drop function app.rank_fact(uuid,uuid,text);
+
+drop function app.note_shown();
+
+drop function app.note_accounts();
+
+drop function app.note_attendances();
+
+drop function app.note_tickets();
+
+drop function app.note_follows();
+
+drop function app.note_likes();
+
+drop function app.shown_until(app.events);
+
+drop function app.feed(uuid,int);
+
+drop function app.trending(uuid,boolean,boolean,timestamptz,numeric,uuid,int);
+
+drop function app.host_is_verified(uuid);
+
 drop function app.end_transfers();
 
 drop function app.waitlist_position();
@@ -1360,6 +1486,18 @@ drop function app.wait_for_event(uuid);
 drop function app.room_of_event(uuid);
 
 drop function app.offer_places(uuid);
+
+drop function app.stars_of(uuid);
+
+drop function app.top_rated(uuid,text,numeric,uuid,int);
+
+drop function app.refresh_ratings();
+
+drop function app.add_ratings(text,uuid,int[],int[]);
+
+drop function app.sum_up_reviews();
+
+drop function app.rating_score(bigint,int,numeric);
 
 drop function app.take_place_again();
 
@@ -2157,8 +2295,6 @@ drop function app.events_restore_children();
 
 drop function app.events_archive_children();
 
-drop function app.events_module_update();
-
 drop function app.events_guard();
 
 drop function app.events_slug_from_title();
@@ -2795,6 +2931,10 @@ alter table app.external_identities drop constraint external_identities_user_id_
 
 alter table app.event_schedules drop constraint event_schedules_event_id_fkey;
 
+alter table app.event_ranks drop constraint event_ranks_city_id_fkey;
+
+alter table app.event_ranks drop constraint event_ranks_event_id_fkey;
+
 alter table app.events drop constraint events_live_venue_id_fkey;
 
 alter table app.events drop constraint events_venue_id_same_city_fkey;
@@ -2983,6 +3123,18 @@ drop table app.refresh_tokens;
 
 drop table app.referrals;
 
+drop table app.rating_means;
+
+drop table app.ratings;
+
+drop table app.rank_states;
+
+drop table app.rank_pasts;
+
+drop table app.rank_notes;
+
+drop table app.rank_actions;
+
 drop table app.quotes;
 
 drop table app.promotions;
@@ -3030,6 +3182,8 @@ drop table app.featured_places;
 drop table app.external_identities;
 
 drop table app.event_schedules;
+
+drop table app.event_ranks;
 
 drop table counters.events;
 

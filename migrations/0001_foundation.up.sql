@@ -1102,7 +1102,6 @@ create table app.events (
   visibility text default 'public' not null,
   state text default 'draft' not null,
   capacity integer,
-  trending_score numeric(20,6) default 0 not null,
   featured_until timestamptz,
   ticket_count bigint default 0 not null,
   archived_from text,
@@ -1125,7 +1124,6 @@ comment on column app.events.timezone is 'IANA name, in which the times are told
 comment on column app.events.online_url is 'Where it is streamed; for ticket holders and staff.';
 comment on column app.events.visibility is 'community, for members of the host; unlisted, for those who hold a ticket.';
 comment on column app.events.capacity is 'Most guests of all ticket types together.';
-comment on column app.events.trending_score is 'Higher is hotter; only the order means something.';
 comment on column app.events.featured_until is 'Until when a promotion shows it first.';
 alter table app.events owner to culturepass_owner;
 alter table app.events enable row level security;
@@ -1141,6 +1139,34 @@ create table counters.events (
 comment on table counters.events is 'Counters of app.events, which change more often than they do.';
 alter table counters.events owner to culturepass_owner;
 alter table counters.events set (fillfactor = 75);
+
+create table app.event_ranks (
+  id uuid default sec.uuid_v7() not null,
+  event_id uuid not null,
+  city_id uuid not null,
+  host_id uuid not null,
+  rank numeric(20,12),
+  spread_rank numeric(20,12),
+  drift numeric(20,12) default 0 not null,
+  actions bigint default 0 not null,
+  shown_until timestamptz,
+  ranked_at timestamptz default now() not null,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  constraint event_ranks_pkey primary key (id)
+);
+comment on table app.event_ranks is 'Where an event stands among those of its city. It is written when somebody does something, never because time passes.';
+comment on column app.event_ranks.host_id is 'As in the event.';
+comment on column app.event_ranks.rank is 'Natural logarithm of what was done with it, each action doubled in weight for every half-life since a fixed day. None where nothing counts.';
+comment on column app.event_ranks.spread_rank is 'The same, with what comes after the best of one host below the best of others.';
+comment on column app.event_ranks.drift is 'Bound on what rounding has added to the rank since it was last added up anew.';
+comment on column app.event_ranks.actions is 'How many count.';
+comment on column app.event_ranks.shown_until is 'The end of the event, while it is published and for everybody.';
+comment on column app.event_ranks.ranked_at is 'When the rank changed.';
+alter table app.event_ranks owner to culturepass_owner;
+alter table app.event_ranks enable row level security;
+alter table app.event_ranks force row level security;
 
 create table app.event_schedules (
   id uuid default sec.uuid_v7() not null,
@@ -1812,6 +1838,115 @@ alter table app.quotes owner to culturepass_owner;
 alter table app.quotes enable row level security;
 alter table app.quotes force row level security;
 alter table app.quotes set (fillfactor = 80);
+
+create table app.rank_actions (
+  id uuid default sec.uuid_v7() not null,
+  actor_id uuid not null,
+  event_id uuid not null,
+  kind text not null,
+  at timestamptz not null,
+  weight numeric(20,6) not null,
+  counts boolean default true not null,
+  network text,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  constraint rank_actions_pkey primary key (id)
+);
+comment on table app.rank_actions is 'What somebody did with an event, as it counts in its rank. One of each kind per member and event, with the weight and the time of the first.';
+comment on column app.rank_actions.counts is 'Off while it is taken back, or whoever did it is suspended or gone.';
+comment on column app.rank_actions.network is 'From where the member had signed in; forgotten after a day.';
+alter table app.rank_actions owner to culturepass_owner;
+alter table app.rank_actions enable row level security;
+alter table app.rank_actions force row level security;
+
+create table app.rank_notes (
+  id uuid default sec.uuid_v7() not null,
+  kind text not null,
+  actor_id uuid,
+  object_id uuid,
+  created_at timestamptz default now() not null,
+  constraint rank_notes_pkey primary key (id)
+);
+comment on table app.rank_notes is 'Something has happened that may change ranks. Written with what happened, taken by the next look a second later.';
+comment on column app.rank_notes.kind is 'actor, an account was suspended or came back; event, it is shown or not; all, more than can be noted row by row.';
+comment on column app.rank_notes.object_id is 'The event, or what is followed.';
+alter table app.rank_notes owner to culturepass_owner;
+alter table app.rank_notes enable row level security;
+alter table app.rank_notes force row level security;
+
+create table app.rank_pasts (
+  id uuid default sec.uuid_v7() not null,
+  event_id uuid not null,
+  rank numeric(20,12),
+  spread_rank numeric(20,12),
+  until timestamptz not null,
+  created_at timestamptz default now() not null,
+  constraint rank_pasts_pkey primary key (id)
+);
+comment on table app.rank_pasts is 'What a rank was before it changed, for a quarter of an hour, so that pages of one list agree with each other.';
+alter table app.rank_pasts owner to culturepass_owner;
+alter table app.rank_pasts enable row level security;
+alter table app.rank_pasts force row level security;
+
+create table app.rank_states (
+  id uuid default sec.uuid_v7() not null,
+  name text default 'ranks' not null,
+  half_life_hours integer not null,
+  per_host integer not null,
+  compared_at timestamptz,
+  differences bigint default 0 not null,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  constraint rank_states_pkey primary key (id)
+);
+comment on table app.rank_states is 'What the ranks were made with, and what comparing them with the truth has found last. One row.';
+alter table app.rank_states owner to culturepass_owner;
+alter table app.rank_states enable row level security;
+alter table app.rank_states force row level security;
+
+create table app.ratings (
+  id uuid default sec.uuid_v7() not null,
+  target_id uuid not null,
+  target_type text not null,
+  city_id uuid not null,
+  one integer default 0 not null,
+  two integer default 0 not null,
+  three integer default 0 not null,
+  four integer default 0 not null,
+  five integer default 0 not null,
+  votes integer default 0 not null,
+  stars bigint default 0 not null,
+  score numeric(20,9) default 0 not null,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  constraint ratings_pkey primary key (id)
+);
+comment on table app.ratings is 'What reviews say of a profile or venue together, kept with every review, and where it stands among others of its kind in its city.';
+comment on column app.ratings.one is 'Reviews with one star.';
+comment on column app.ratings.votes is 'All of them.';
+comment on column app.ratings.stars is 'Of all of them.';
+comment on column app.ratings.score is 'The average as if ten more had given the average of the city, so that one review does not outweigh two hundred.';
+alter table app.ratings owner to culturepass_owner;
+alter table app.ratings enable row level security;
+alter table app.ratings force row level security;
+
+create table app.rating_means (
+  id uuid default sec.uuid_v7() not null,
+  city_id uuid not null,
+  target_type text not null,
+  mean numeric(20,9) not null,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  constraint rating_means_pkey primary key (id)
+);
+comment on table app.rating_means is 'The average review of profiles of one kind in a city, of last night.';
+alter table app.rating_means owner to culturepass_owner;
+alter table app.rating_means enable row level security;
+alter table app.rating_means force row level security;
 
 create table app.referrals (
   id uuid default sec.uuid_v7() not null,
@@ -2995,6 +3130,15 @@ alter table app.events add constraint events_id_live_key_key
 alter table app.events add constraint events_id_city_id_key
   unique (id, city_id);
 
+alter table app.event_ranks add constraint event_ranks_actions_range
+  check (actions >= 0);
+
+alter table app.event_ranks add constraint event_ranks_shown_until_range
+  check (shown_until >= '1900-01-01 00:00:00+00'::timestamptz and shown_until < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.event_ranks add constraint event_ranks_ranked_at_range
+  check (ranked_at >= '1900-01-01 00:00:00+00'::timestamptz and ranked_at < '2201-01-01 00:00:00+00'::timestamptz);
+
 alter table app.event_schedules add constraint event_schedules_revision_range
   check (revision >= 1);
 
@@ -3567,6 +3711,63 @@ alter table app.quotes add constraint quotes_fee_paid_by_choice
 
 alter table app.quotes add constraint quotes_share_within_check
   check (fee_city_share_cents <= fee_cents);
+
+alter table app.rank_actions add constraint rank_actions_kind_choice
+  check (kind = any ('{like,follow,rsvp,ticket,check_in}'::text[]));
+
+alter table app.rank_actions add constraint rank_actions_at_range
+  check (at >= '1900-01-01 00:00:00+00'::timestamptz and at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.rank_actions add constraint rank_actions_network_length
+  check (sec.is_text(network, 1, 64));
+
+alter table app.rank_notes add constraint rank_notes_kind_choice
+  check (kind = any ('{like,follow,ticket,check_in,actor,event,all}'::text[]));
+
+alter table app.rank_pasts add constraint rank_pasts_until_range
+  check (until >= '1900-01-01 00:00:00+00'::timestamptz and until < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.rank_states add constraint rank_states_name_length
+  check (sec.is_text(name, 1, 10));
+
+alter table app.rank_states add constraint rank_states_half_life_hours_range
+  check (half_life_hours >= 1);
+
+alter table app.rank_states add constraint rank_states_per_host_range
+  check (per_host >= 1);
+
+alter table app.rank_states add constraint rank_states_compared_at_range
+  check (compared_at >= '1900-01-01 00:00:00+00'::timestamptz and compared_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.rank_states add constraint rank_states_differences_range
+  check (differences >= 0);
+
+alter table app.ratings add constraint ratings_target_type_choice
+  check (target_type = any ('{organization,business,venue,community}'::text[]));
+
+alter table app.ratings add constraint ratings_one_range
+  check (one >= 0);
+
+alter table app.ratings add constraint ratings_two_range
+  check (two >= 0);
+
+alter table app.ratings add constraint ratings_three_range
+  check (three >= 0);
+
+alter table app.ratings add constraint ratings_four_range
+  check (four >= 0);
+
+alter table app.ratings add constraint ratings_five_range
+  check (five >= 0);
+
+alter table app.ratings add constraint ratings_votes_range
+  check (votes >= 0);
+
+alter table app.ratings add constraint ratings_stars_range
+  check (stars >= 0);
+
+alter table app.rating_means add constraint rating_means_target_type_choice
+  check (target_type = any ('{organization,business,venue,community}'::text[]));
 
 alter table app.referrals add constraint referrals_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
@@ -4427,9 +4628,6 @@ create index events_title_id_idx
 create index events_starts_at_id_idx
   on app.events (starts_at, id);
 
-create index events_trending_score_id_idx
-  on app.events (trending_score, id);
-
 create index events_ticket_count_id_idx
   on app.events (ticket_count, id);
 
@@ -4459,6 +4657,27 @@ create index events_while_archived_idx
 
 create index events_like_count_id_idx
   on counters.events (like_count, id);
+
+create unique index event_ranks_event_id_key
+  on app.event_ranks (event_id);
+
+create index event_ranks_city_id_rank_event_id_idx
+  on app.event_ranks (city_id, rank, event_id);
+
+create index event_ranks_city_id_spread_rank_event_id_idx
+  on app.event_ranks (city_id, spread_rank, event_id);
+
+create index event_ranks_city_id_ranked_at_idx
+  on app.event_ranks (city_id, ranked_at);
+
+create index event_ranks_host_id_idx
+  on app.event_ranks (host_id);
+
+create index event_ranks_event_id_idx
+  on app.event_ranks (event_id, id);
+
+create index event_ranks_city_id_idx
+  on app.event_ranks (city_id, id);
 
 create unique index event_schedules_event_id_key
   on app.event_schedules (event_id);
@@ -4822,6 +5041,30 @@ create index quotes_accepted_by_id_idx
 
 create index quotes_while_archived_idx
   on app.quotes (id) where status = 'archived';
+
+create unique index rank_actions_actor_id_event_id_kind_key
+  on app.rank_actions (actor_id, event_id, kind);
+
+create index rank_actions_event_id_network_at_idx
+  on app.rank_actions (event_id, network, at);
+
+create index rank_pasts_event_id_until_idx
+  on app.rank_pasts (event_id, until);
+
+create index rank_pasts_until_idx
+  on app.rank_pasts (until);
+
+create unique index rank_states_name_key
+  on app.rank_states (name);
+
+create unique index ratings_target_id_key
+  on app.ratings (target_id);
+
+create index ratings_city_id_target_type_score_target_id_idx
+  on app.ratings (city_id, target_type, score, target_id);
+
+create unique index rating_means_city_id_target_type_key
+  on app.rating_means (city_id, target_type);
 
 create unique index referrals_referee_id_key
   on app.referrals (referee_id) where status <> 'archived';
@@ -5482,6 +5725,12 @@ alter table app.events add constraint events_venue_id_same_city_fkey
 
 alter table app.events add constraint events_live_venue_id_fkey
   foreign key (venue_id, live_ref) references app.venues (id, live_key);
+
+alter table app.event_ranks add constraint event_ranks_event_id_fkey
+  foreign key (event_id) references app.events (id);
+
+alter table app.event_ranks add constraint event_ranks_city_id_fkey
+  foreign key (city_id) references app.cities (id);
 
 alter table app.event_schedules add constraint event_schedules_event_id_fkey
   foreign key (event_id) references app.events (id);
@@ -10992,21 +11241,6 @@ end
 $$;
 alter function app.events_guard() owner to culturepass_owner;
 
-create function app.events_module_update() returns trigger
-  language plpgsql set search_path = '' as $$
--- Holds each module to the columns that it says it writes.
-begin
-  if sec.job() = 'promotions' and new.trending_score is distinct from old.trending_score then
-    raise exception 'not written by the module promotions' using errcode = '42501';
-  end if;
-  if sec.job() = 'trending' and new.featured_until is distinct from old.featured_until then
-    raise exception 'not written by the module trending' using errcode = '42501';
-  end if;
-  return new;
-end
-$$;
-alter function app.events_module_update() owner to culturepass_owner;
-
 create function app.events_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
@@ -11222,7 +11456,6 @@ begin
       'visibility', case when new.visibility is not null then jsonb_build_array(null, new.visibility) end,
       'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
       'capacity', case when new.capacity is not null then jsonb_build_array(null, new.capacity) end,
-      'trending_score', case when new.trending_score is not null then jsonb_build_array(null, new.trending_score) end,
       'featured_until', case when new.featured_until is not null then jsonb_build_array(null, new.featured_until) end
     ));
   else
@@ -11278,9 +11511,6 @@ begin
     if new.capacity is distinct from old.capacity then
       v_changed := v_changed || jsonb_build_object('capacity', jsonb_build_array(old.capacity, new.capacity));
     end if;
-    if new.trending_score is distinct from old.trending_score then
-      v_changed := v_changed || jsonb_build_object('trending_score', jsonb_build_array(old.trending_score, new.trending_score));
-    end if;
     if new.featured_until is distinct from old.featured_until then
       v_changed := v_changed || jsonb_build_object('featured_until', jsonb_build_array(old.featured_until, new.featured_until));
     end if;
@@ -11324,7 +11554,6 @@ begin
       case when new.online_url is distinct from old.online_url then 'online_url' end,
       case when new.visibility is distinct from old.visibility then 'visibility' end,
       case when new.capacity is distinct from old.capacity then 'capacity' end,
-      case when new.trending_score is distinct from old.trending_score then 'trending_score' end,
       case when new.featured_until is distinct from old.featured_until then 'featured_until' end
     ], null)),
     sec.uid(), sec.request()
@@ -26143,6 +26372,124 @@ $$;
 alter function app.take_place_again() owner to culturepass_counter;
 revoke execute on function app.take_place_again() from public;
 
+create function app.rating_score(p_stars bigint, p_votes int, p_mean numeric) returns numeric
+  language sql immutable set search_path = '' as $$
+  select (10 * coalesce(p_mean, 3) + p_stars) / (10 + p_votes)
+$$;
+alter function app.rating_score(bigint, int, numeric) owner to culturepass_owner;
+revoke execute on function app.rating_score(bigint, int, numeric) from public;
+grant execute on function app.rating_score(bigint, int, numeric) to culturepass_counter, culturepass_job;
+
+create function app.sum_up_reviews() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+declare
+  v_row record;
+begin
+  if tg_op = 'INSERT' then
+    for v_row in
+      select a.entity_type, a.entity_id, array_agg(a.rating) as ratings, array_agg(1) as signs from added a
+      where a.status = 'active' group by 1, 2 order by 2
+    loop
+      perform app.add_ratings(v_row.entity_type, v_row.entity_id, v_row.ratings, v_row.signs);
+    end loop;
+  else
+    for v_row in
+      select x.entity_type, x.entity_id, array_agg(x.rating) as ratings, array_agg(x.sign) as signs
+      from (
+        select a.entity_type, a.entity_id, a.rating, 1 as sign from added a where a.status = 'active'
+        union all
+        select r.entity_type, r.entity_id, r.rating, -1 from removed r where r.status = 'active'
+      ) x group by 1, 2 order by 2
+    loop
+      perform app.add_ratings(v_row.entity_type, v_row.entity_id, v_row.ratings, v_row.signs);
+    end loop;
+  end if;
+  return null;
+end
+$$;
+alter function app.sum_up_reviews() owner to culturepass_counter;
+revoke execute on function app.sum_up_reviews() from public;
+
+create function app.add_ratings(p_type text, p_target uuid, p_ratings int[], p_signs int[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+declare
+  v_city uuid;
+  v_sums record;
+begin
+  select count(*) filter (where x.sign <> 0) as changes,
+    coalesce(sum(x.sign) filter (where x.rating = 1), 0)::int as one, coalesce(sum(x.sign) filter (where x.rating = 2), 0)::int as two,
+    coalesce(sum(x.sign) filter (where x.rating = 3), 0)::int as three, coalesce(sum(x.sign) filter (where x.rating = 4), 0)::int as four,
+    coalesce(sum(x.sign) filter (where x.rating = 5), 0)::int as five, sum(x.sign)::int as votes, sum(x.sign * x.rating)::bigint as stars
+  into v_sums from unnest(p_ratings, p_signs) x(rating, sign);
+  if (v_sums.one, v_sums.two, v_sums.three, v_sums.four, v_sums.five) = (0, 0, 0, 0, 0) then
+    return;
+  end if;
+  v_city := case p_type
+    when 'organization' then (select o.city_id from app.organizations o where o.id = p_target)
+    when 'business' then (select b.city_id from app.businesses b where b.id = p_target)
+    when 'venue' then (select v.city_id from app.venues v where v.id = p_target)
+    else (select c.city_id from app.communities c where c.id = p_target)
+  end;
+  insert into app.ratings (target_id, target_type, city_id) values (p_target, p_type, v_city) on conflict (target_id) do nothing;
+  update app.ratings r set
+    one = r.one + v_sums.one, two = r.two + v_sums.two, three = r.three + v_sums.three, four = r.four + v_sums.four,
+    five = r.five + v_sums.five, votes = r.votes + v_sums.votes, stars = r.stars + v_sums.stars,
+    score = app.rating_score(r.stars + v_sums.stars, r.votes + v_sums.votes,
+      (select m.mean from app.rating_means m where m.city_id = r.city_id and m.target_type = r.target_type))
+  where r.target_id = p_target;
+end
+$$;
+alter function app.add_ratings(text, uuid, int[], int[]) owner to culturepass_counter;
+revoke execute on function app.add_ratings(text, uuid, int[], int[]) from public;
+grant insert (id, target_id, target_type, city_id) on app.ratings to culturepass_counter;
+grant update (one, two, three, four, five, votes, stars, score) on app.ratings to culturepass_counter;
+
+create function app.refresh_ratings() returns bigint
+  language plpgsql set search_path = '' as $$
+declare
+  v_changed bigint;
+begin
+  insert into app.rating_means as m (city_id, target_type, mean)
+  select r.city_id, r.target_type, sum(r.stars)::numeric / sum(r.votes) from app.ratings r
+  group by 1, 2 having sum(r.votes) > 0 order by 1, 2
+  on conflict (city_id, target_type) do update set mean = excluded.mean where m.mean <> excluded.mean;
+  with scored as (
+    select r.id, app.rating_score(r.stars, r.votes, m.mean)::numeric(20, 9) as score
+    from app.ratings r left join app.rating_means m on m.city_id = r.city_id and m.target_type = r.target_type
+  ), changed as (
+    update app.ratings r set score = s.score from scored s where s.id = r.id and r.score <> s.score returning 1
+  )
+  select count(*) into v_changed from changed;
+  return v_changed;
+end
+$$;
+alter function app.refresh_ratings() owner to culturepass_owner;
+revoke execute on function app.refresh_ratings() from public;
+grant execute on function app.refresh_ratings() to culturepass_job;
+
+create function app.top_rated(p_city uuid, p_type text, p_score numeric, p_target uuid, p_limit int) returns table (target_id uuid, score numeric)
+  language plpgsql stable security definer rows 20 set search_path = '' as $$
+begin
+  return query
+  select r.target_id, r.score from app.ratings r
+  where r.city_id = p_city and r.target_type = p_type and r.votes > 0
+    and (r.score, r.target_id) < (coalesce(p_score, 'Infinity'), coalesce(p_target, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+  order by r.score desc, r.target_id desc limit p_limit;
+end
+$$;
+alter function app.top_rated(uuid, text, numeric, uuid, int) owner to culturepass_authz;
+revoke execute on function app.top_rated(uuid, text, numeric, uuid, int) from public;
+grant execute on function app.top_rated(uuid, text, numeric, uuid, int) to culturepass_app, culturepass_job;
+
+create function app.stars_of(p_target uuid) returns int[]
+  language sql stable security definer set search_path = '' as $$
+  select coalesce(
+    (select array[r.one, r.two, r.three, r.four, r.five] from app.ratings r where r.target_id = p_target), '{0,0,0,0,0}')
+$$;
+alter function app.stars_of(uuid) owner to culturepass_authz;
+revoke execute on function app.stars_of(uuid) from public;
+grant execute on function app.stars_of(uuid) to culturepass_app, culturepass_job;
+
 create function app.offer_places(p_type uuid) returns int
   language plpgsql set search_path = '' set app.job = 'tickets' as $$
 declare
@@ -26438,6 +26785,604 @@ end
 $$;
 alter function app.end_transfers() owner to culturepass_owner;
 revoke execute on function app.end_transfers() from public;
+
+create function app.host_is_verified(p_host uuid) returns boolean
+  language sql stable security definer set search_path = '' as $$
+  select exists (select from app.organizations o where o.id = p_host and o.verified)
+    or exists (select from app.communities c where c.id = p_host and c.verified)
+    or exists (select from app.businesses b where b.id = p_host and b.verified)
+    or exists (select from app.institutions i where i.id = p_host and i.verified)
+$$;
+alter function app.host_is_verified(uuid) owner to culturepass_authz;
+revoke execute on function app.host_is_verified(uuid) from public;
+
+create function app.trending(
+  p_city uuid, p_spread boolean, p_verified boolean, p_as_of timestamptz, p_rank numeric, p_event uuid, p_limit int
+) returns table (event_id uuid, rank numeric, as_of timestamptz)
+  language plpgsql stable security definer rows 20 set search_path = '' as $$
+declare
+  v_last constant timestamptz := (select max(r.ranked_at) from app.event_ranks r where r.city_id = p_city);
+  v_since constant timestamptz := case when p_as_of > now() - interval '10 minutes' then p_as_of else v_last end;
+  v_rank constant numeric := coalesce(p_rank, 'Infinity');
+  v_event constant uuid := coalesce(p_event, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+begin
+  -- What has not changed since, and what has, where it was.
+  if p_spread then
+    return query
+    select x.event_id, x.rank, v_since from (
+      (select r.event_id, r.spread_rank as rank from app.event_ranks r
+       where r.city_id = p_city and (r.spread_rank, r.event_id) < (v_rank, v_event) and r.ranked_at <= v_since
+         and r.shown_until > now() and (not p_verified or app.host_is_verified(r.host_id))
+       order by r.spread_rank desc, r.event_id desc limit p_limit)
+      union all
+      (select r.event_id, o.spread_rank from app.event_ranks r
+       cross join lateral (
+         select p.spread_rank from app.rank_pasts p where p.event_id = r.event_id and p.until > v_since order by p.until limit 1
+       ) o
+       where r.city_id = p_city and r.ranked_at > v_since and (o.spread_rank, r.event_id) < (v_rank, v_event)
+         and r.shown_until > now() and (not p_verified or app.host_is_verified(r.host_id)))
+    ) x order by x.rank desc, x.event_id desc limit p_limit;
+  else
+    return query
+    select x.event_id, x.rank, v_since from (
+      (select r.event_id, r.rank as rank from app.event_ranks r
+       where r.city_id = p_city and (r.rank, r.event_id) < (v_rank, v_event) and r.ranked_at <= v_since
+         and r.shown_until > now() and (not p_verified or app.host_is_verified(r.host_id))
+       order by r.rank desc, r.event_id desc limit p_limit)
+      union all
+      (select r.event_id, o.rank from app.event_ranks r
+       cross join lateral (
+         select p.rank from app.rank_pasts p where p.event_id = r.event_id and p.until > v_since order by p.until limit 1
+       ) o
+       where r.city_id = p_city and r.ranked_at > v_since and (o.rank, r.event_id) < (v_rank, v_event)
+         and r.shown_until > now() and (not p_verified or app.host_is_verified(r.host_id)))
+    ) x order by x.rank desc, x.event_id desc limit p_limit;
+  end if;
+end
+$$;
+alter function app.trending(uuid, boolean, boolean, timestamptz, numeric, uuid, int) owner to culturepass_authz;
+revoke execute on function app.trending(uuid, boolean, boolean, timestamptz, numeric, uuid, int) from public;
+grant execute on function app.trending(uuid, boolean, boolean, timestamptz, numeric, uuid, int) to culturepass_app, culturepass_job;
+
+create function app.feed(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable security definer rows 20 set search_path = '' as $$
+begin
+  return query
+  select distinct x.id from app.follows f
+  cross join lateral (
+    (select e.id from app.events e
+     where f.entity_type = 'organization' and e.host_organization_id = f.entity_id and e.id < p_before
+       and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted' and e.ends_at > now()
+     order by e.id desc limit p_limit)
+    union all
+    (select e.id from app.events e
+     where f.entity_type = 'community' and e.host_community_id = f.entity_id and e.id < p_before
+       and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted' and e.ends_at > now()
+     order by e.id desc limit p_limit)
+    union all
+    (select e.id from app.events e
+     where f.entity_type = 'business' and e.host_business_id = f.entity_id and e.id < p_before
+       and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted' and e.ends_at > now()
+     order by e.id desc limit p_limit)
+    union all
+    (select e.id from app.events e
+     where f.entity_type = 'institution' and e.host_institution_id = f.entity_id and e.id < p_before
+       and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted' and e.ends_at > now()
+     order by e.id desc limit p_limit)
+    union all
+    (select e.id from app.events e
+     where f.entity_type = 'venue' and e.venue_id = f.entity_id and e.id < p_before
+       and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted' and e.ends_at > now()
+     order by e.id desc limit p_limit)
+  ) x
+  where f.follower_id = sec.uid() and f.status = 'active'
+  order by x.id desc limit p_limit;
+end
+$$;
+alter function app.feed(uuid, int) owner to culturepass_authz;
+revoke execute on function app.feed(uuid, int) from public;
+grant execute on function app.feed(uuid, int) to culturepass_app, culturepass_job;
+
+create function app.shown_until(p_event app.events) returns timestamptz
+  language sql immutable set search_path = '' as $$
+  select case
+    when (p_event).status = 'active' and (p_event).state = 'published' and (p_event).visibility = 'public' then (p_event).ends_at
+  end
+$$;
+alter function app.shown_until(app.events) owner to culturepass_owner;
+revoke execute on function app.shown_until(app.events) from public;
+grant execute on function app.shown_until(app.events) to culturepass_app, culturepass_counter, culturepass_job;
+
+create function app.note_likes() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  if tg_op = 'INSERT' and (select count(*) from (select from added limit 5001) a) > 5000 then
+    insert into app.rank_notes (kind) values ('all');
+  elsif tg_op = 'INSERT' then
+    insert into app.rank_notes (kind, actor_id, object_id) select 'like', a.user_id, a.event_id from added a;
+  else
+    insert into app.rank_notes (kind, actor_id, object_id)
+    select distinct 'like', x.user_id, x.event_id
+    from added a join removed r on r.id = a.id
+    cross join lateral (values (a.user_id, a.event_id), (r.user_id, r.event_id)) x(user_id, event_id)
+    where (a.status, a.user_id, a.event_id) is distinct from (r.status, r.user_id, r.event_id);
+  end if;
+  return null;
+end
+$$;
+alter function app.note_likes() owner to culturepass_counter;
+revoke execute on function app.note_likes() from public;
+grant insert (id, kind, actor_id, object_id) on app.rank_notes to culturepass_counter;
+
+create function app.note_follows() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  if tg_op = 'INSERT' and (select count(*) from (select from added limit 5001) a) > 5000 then
+    insert into app.rank_notes (kind) values ('all');
+  elsif tg_op = 'INSERT' then
+    insert into app.rank_notes (kind, actor_id, object_id)
+    select 'follow', a.follower_id, a.entity_id from added a where a.entity_type <> 'user';
+  else
+    insert into app.rank_notes (kind, actor_id, object_id)
+    select distinct 'follow', x.follower_id, x.entity_id
+    from added a join removed r on r.id = a.id
+    cross join lateral (values (a.follower_id, a.entity_type, a.entity_id), (r.follower_id, r.entity_type, r.entity_id))
+      x(follower_id, entity_type, entity_id)
+    where (a.status, a.follower_id, a.entity_id) is distinct from (r.status, r.follower_id, r.entity_id)
+      and x.entity_type <> 'user';
+  end if;
+  return null;
+end
+$$;
+alter function app.note_follows() owner to culturepass_counter;
+revoke execute on function app.note_follows() from public;
+
+create function app.note_tickets() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  if tg_op = 'INSERT' then
+    insert into app.rank_notes (kind, actor_id, object_id) select distinct 'ticket', a.buyer_id, a.event_id from added a;
+  else
+    insert into app.rank_notes (kind, actor_id, object_id)
+    select distinct 'ticket', x.buyer_id, x.event_id
+    from added a join removed r on r.id = a.id
+    cross join lateral (values (a.buyer_id, a.event_id), (r.buyer_id, r.event_id)) x(buyer_id, event_id)
+    where (a.state in ('valid', 'checked_in'), a.paid_cents > 0, a.buyer_id, a.event_id)
+      is distinct from (r.state in ('valid', 'checked_in'), r.paid_cents > 0, r.buyer_id, r.event_id);
+  end if;
+  return null;
+end
+$$;
+alter function app.note_tickets() owner to culturepass_counter;
+revoke execute on function app.note_tickets() from public;
+
+create function app.note_attendances() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  insert into app.rank_notes (kind, actor_id, object_id) select 'check_in', a.user_id, a.event_id from added a;
+  return null;
+end
+$$;
+alter function app.note_attendances() owner to culturepass_counter;
+revoke execute on function app.note_attendances() from public;
+
+create function app.note_accounts() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  insert into app.rank_notes (kind, actor_id) values ('actor', new.id);
+  return null;
+end
+$$;
+alter function app.note_accounts() owner to culturepass_counter;
+revoke execute on function app.note_accounts() from public;
+
+create function app.note_shown() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  update app.event_ranks r set shown_until = app.shown_until(new) where r.event_id = new.id;
+  insert into app.rank_notes (kind, object_id) values ('event', new.id);
+  return null;
+end
+$$;
+alter function app.note_shown() owner to culturepass_counter;
+revoke execute on function app.note_shown() from public;
+grant update (shown_until) on app.event_ranks to culturepass_counter;
+
+create function app.rank_fact(p_actor uuid, p_event uuid, p_kind text) returns timestamptz
+  language sql stable set search_path = '' as $$
+  select case p_kind
+    when 'like' then (
+      select min(l.created_at) from app.likes l where l.user_id = p_actor and l.event_id = p_event and l.status = 'active')
+    when 'check_in' then (
+      select min(a.created_at) from app.attendances a where a.user_id = p_actor and a.event_id = p_event)
+    when 'follow' then (
+      select min(f.created_at) from app.follows f join app.events e on f.entity_id in (e.host_id, e.venue_id)
+      where e.id = p_event and f.follower_id = p_actor and f.status = 'active')
+    else (
+      select min(t.created_at) from app.tickets t
+      where t.buyer_id = p_actor and t.event_id = p_event and t.state in ('valid', 'checked_in')
+        and (t.paid_cents > 0) = (p_kind = 'ticket'))
+  end
+$$;
+alter function app.rank_fact(uuid, uuid, text) owner to culturepass_owner;
+revoke execute on function app.rank_fact(uuid, uuid, text) from public;
+grant execute on function app.rank_fact(uuid, uuid, text) to culturepass_job;
+
+create function app.followed_events(p_entity uuid, p_at timestamptz) returns setof uuid
+  language sql stable set search_path = '' as $$
+  select e.id from app.events e
+  where (e.host_organization_id = p_entity or e.host_community_id = p_entity or e.host_business_id = p_entity
+      or e.host_institution_id = p_entity or e.venue_id = p_entity)
+    and e.status = 'active' and e.state = 'published' and e.created_at <= p_at and e.ends_at > now()
+  order by e.starts_at, e.id limit 10
+$$;
+alter function app.followed_events(uuid, timestamptz) owner to culturepass_owner;
+revoke execute on function app.followed_events(uuid, timestamptz) from public;
+grant execute on function app.followed_events(uuid, timestamptz) to culturepass_job;
+
+create function app.network_of(p_address text) returns text
+  language plpgsql immutable set search_path = '' as $$
+begin
+  return network(set_masklen(p_address::inet, case family(p_address::inet) when 4 then 32 else 64 end))::text;
+exception when data_exception then
+  return p_address;
+end
+$$;
+alter function app.network_of(text) owner to culturepass_owner;
+revoke execute on function app.network_of(text) from public;
+grant execute on function app.network_of(text) to culturepass_job;
+
+create function app.rank_term(p_weight numeric, p_at timestamptz, p_half_life_hours int) returns double precision
+  language sql stable parallel safe set search_path = '' as $$
+  select ln(p_weight::float8) + ln(2::float8) / (p_half_life_hours * 3600.0::float8) * (extract(epoch from p_at)::float8 - 1767225600)
+$$;
+alter function app.rank_term(numeric, timestamptz, int) owner to culturepass_owner;
+revoke execute on function app.rank_term(numeric, timestamptz, int) from public;
+grant execute on function app.rank_term(numeric, timestamptz, int) to culturepass_job;
+
+create function app.exact_rank(p_event uuid, p_half_life_hours int) returns double precision
+  language sql stable set search_path = '' as $$
+  select max(t.peak) + ln(sum(exp(greatest(t.term - t.peak, -700))))
+  from (
+    select x.term, max(x.term) over () as peak
+    from (
+      select app.rank_term(a.weight, a.at, p_half_life_hours) as term from app.rank_actions a
+      where a.event_id = p_event and a.counts and a.weight > 0
+    ) x
+  ) t
+$$;
+alter function app.exact_rank(uuid, int) owner to culturepass_owner;
+revoke execute on function app.exact_rank(uuid, int) from public;
+grant execute on function app.exact_rank(uuid, int) to culturepass_job;
+
+create function app.place_ranks(
+  p_events uuid[], p_ranks double precision[], p_actions bigint[], p_drifts double precision[], p_noted uuid[], p_per_host int, p_now timestamptz
+) returns bigint
+  language plpgsql set search_path = '' as $$
+declare
+  v_written bigint;
+begin
+  with changed as (
+    select c.event_id, c.rank::numeric(20, 12) as rank, c.actions, c.drift::numeric(20, 12) as drift
+    from unnest(p_events, p_ranks, p_actions, p_drifts) c(event_id, rank, actions, drift)
+  ), hosts as (
+    select distinct e.host_id from app.events e where e.id = any (p_events || p_noted)
+  ), family as (
+    select r.event_id from app.event_ranks r join hosts h on h.host_id = r.host_id
+    union
+    select c.event_id from changed c
+  ), wanted as (
+    select e.id as event_id, e.city_id, e.host_id, r.id is not null as is_there, r.rank as old_rank, r.spread_rank as old_spread_rank,
+      r.shown_until as old_shown_until, r.drift as old_drift, r.actions as old_actions,
+      case when c.event_id is null then r.rank else c.rank end as rank,
+      coalesce(c.actions, r.actions) as actions, coalesce(c.drift, r.drift) as drift,
+      case when r.id is null or e.id = any (p_noted) then app.shown_until(e) else r.shown_until end as shown_until
+    from family f
+    join app.events e on e.id = f.event_id
+    left join app.event_ranks r on r.event_id = f.event_id
+    left join changed c on c.event_id = f.event_id
+  ), placed as (
+    select w.*, (w.rank - 100000 * least((row_number() over (
+        partition by w.host_id order by coalesce(w.shown_until > p_now, false) desc, w.rank desc nulls last, w.event_id desc) - 1) / p_per_host,
+      900))::numeric(20, 12) as spread_rank
+    from wanted w
+  ), different as (
+    select * from placed p
+    where not p.is_there or (p.rank, p.spread_rank, p.actions, p.drift, p.shown_until)
+      is distinct from (p.old_rank, p.old_spread_rank, p.old_actions, p.old_drift, p.old_shown_until)
+  ), kept as (
+    insert into app.rank_pasts (event_id, rank, spread_rank, until)
+    select d.event_id, d.old_rank, d.old_spread_rank, p_now from different d
+    where (d.rank, d.spread_rank) is distinct from (d.old_rank, d.old_spread_rank)
+  ), written as (
+    insert into app.event_ranks as r (event_id, city_id, host_id, rank, spread_rank, drift, actions, shown_until, ranked_at)
+    select d.event_id, d.city_id, d.host_id, d.rank, d.spread_rank, d.drift, d.actions, d.shown_until, p_now
+    from different d order by d.event_id
+    on conflict (event_id) do update set
+      rank = excluded.rank, spread_rank = excluded.spread_rank, drift = excluded.drift, actions = excluded.actions,
+      -- Else the statement that changed the event has said so, perhaps just now.
+      shown_until = case when excluded.event_id = any (p_noted) then excluded.shown_until else r.shown_until end,
+      ranked_at = case
+        when (excluded.rank, excluded.spread_rank) is distinct from (r.rank, r.spread_rank) then p_now else r.ranked_at end
+    returning 1
+  )
+  select count(*) into v_written from written;
+  return v_written;
+end
+$$;
+alter function app.place_ranks(uuid[], double precision[], bigint[], double precision[], uuid[], int, timestamptz) owner to culturepass_owner;
+revoke execute on function app.place_ranks(uuid[], double precision[], bigint[], double precision[], uuid[], int, timestamptz) from public;
+grant execute on function app.place_ranks(uuid[], double precision[], bigint[], double precision[], uuid[], int, timestamptz) to culturepass_job;
+
+create function app.take_actions(
+  p_notes app.rank_notes[], p_settings jsonb, p_now timestamptz, out events uuid[], out signs int[], out terms double precision[]
+) returns record
+  language plpgsql set search_path = '' as $$
+declare
+  v_half_life constant int := (p_settings ->> 'half_life_hours')::int;
+begin
+  with noted as (
+    select distinct n.kind, n.actor_id, n.object_id from unnest(p_notes) n
+  ), touched(actor_id, event_id, kind) as (
+    select n.actor_id, n.object_id, n.kind from noted n where n.kind in ('like', 'check_in')
+    union
+    select n.actor_id, n.object_id, k.kind from noted n cross join (values ('rsvp'), ('ticket')) k(kind) where n.kind = 'ticket'
+    union
+    select n.actor_id, e.id, 'follow'
+    from noted n
+    cross join lateral (
+      select min(f.created_at) as at from app.follows f
+      where f.follower_id = n.actor_id and f.entity_id = n.object_id and f.status = 'active'
+    ) f
+    cross join lateral app.followed_events(n.object_id, f.at) e(id)
+    where n.kind = 'follow' and f.at is not null
+    union
+    select a.actor_id, a.event_id, a.kind
+    from noted n
+    join app.rank_actions a on a.actor_id = n.actor_id and a.kind = 'follow'
+    join app.events e on e.id = a.event_id and n.object_id in (e.host_id, e.venue_id)
+    where n.kind = 'follow'
+    union
+    select a.actor_id, a.event_id, a.kind from noted n join app.rank_actions a on a.actor_id = n.actor_id where n.kind = 'actor'
+  ), known as (
+    select t.actor_id, t.event_id, t.kind, f.at as fact, f.at is not null and u.status = 'active' as is_so,
+      u.created_at as joined_at, e.host_id, a.id as action_id, a.counts
+    from touched t
+    join app.users u on u.id = t.actor_id
+    join app.events e on e.id = t.event_id
+    cross join lateral (select app.rank_fact(t.actor_id, t.event_id, t.kind) as at) f
+    left join app.rank_actions a on a.actor_id = t.actor_id and a.event_id = t.event_id and a.kind = t.kind
+  ), fresh as (
+    -- Times to come help nobody.
+    select k.*, least(k.fact, p_now) as at, n.network
+    from known k
+    left join lateral (
+      select app.network_of(s.ip_address) as network from app.sessions s
+      where s.user_id = k.actor_id and s.created_at <= k.fact order by s.id desc limit 1
+    ) n on true
+    where k.action_id is null and k.fact is not null
+  ), numbered as (
+    select f.*,
+      (
+        select count(*) from app.rank_actions a
+        where a.actor_id = f.actor_id and a.at >= date_bin('1 day', f.at, 'epoch') and a.at < date_bin('1 day', f.at, 'epoch') + interval '1 day'
+      ) + row_number() over (partition by f.actor_id, date_bin('1 day', f.at, 'epoch') order by f.at, f.event_id, f.kind) as of_day,
+      (
+        select count(*) from app.rank_actions a
+        where a.event_id = f.event_id and a.network = f.network
+          and a.at >= date_bin('1 hour', f.at, 'epoch') and a.at < date_bin('1 hour', f.at, 'epoch') + interval '1 hour'
+      ) + row_number() over (partition by f.event_id, f.network, date_bin('1 hour', f.at, 'epoch') order by f.at, f.actor_id, f.kind)
+        as of_network,
+      exists (
+        select from app.role_assignments r
+        where r.user_id = f.actor_id and r.scope_id = f.host_id and r.state = 'accepted' and r.status = 'active'
+      ) or exists (
+        select from app.community_members m
+        where m.user_id = f.actor_id and m.community_id = f.host_id and m.role = 'moderator' and m.state = 'active' and m.status = 'active'
+      ) as is_staff
+    from fresh f
+  ), inserted as (
+    insert into app.rank_actions (actor_id, event_id, kind, at, weight, counts, network)
+    select n.actor_id, n.event_id, n.kind, n.at,
+      case
+        when n.is_staff or n.of_day > (p_settings ->> 'actions_a_day')::int then 0
+        when n.network is not null and n.of_network > (p_settings ->> 'network_an_hour')::int then 0
+        when n.joined_at > n.at - make_interval(days => (p_settings ->> 'new_account_days')::int)
+          then (p_settings -> 'weights' ->> n.kind)::numeric * (p_settings ->> 'new_account_percent')::numeric / 100
+        else (p_settings -> 'weights' ->> n.kind)::numeric
+      end,
+      n.is_so, n.network
+    from numbered n order by n.event_id, n.actor_id, n.kind
+    returning event_id, weight, at, counts
+  ), turned as (
+    update app.rank_actions a set counts = k.is_so
+    from known k where a.id = k.action_id and a.counts <> k.is_so
+    returning a.event_id, a.weight, a.at, a.counts
+  ), told as (
+    select i.event_id, 1 as sign, i.weight, i.at from inserted i where i.counts and i.weight > 0
+    union all
+    select t.event_id, case when t.counts then 1 else -1 end, t.weight, t.at from turned t where t.weight > 0
+  )
+  select array_agg(t.event_id), array_agg(t.sign), array_agg(app.rank_term(t.weight, t.at, v_half_life))
+  into events, signs, terms
+  from told t;
+end
+$$;
+alter function app.take_actions(app.rank_notes[], jsonb, timestamptz) owner to culturepass_owner;
+revoke execute on function app.take_actions(app.rank_notes[], jsonb, timestamptz) from public;
+grant execute on function app.take_actions(app.rank_notes[], jsonb, timestamptz) to culturepass_job;
+
+create function app.rank_events(p_limit int, p_settings jsonb) returns int
+  language plpgsql set search_path = '' as $$
+declare
+  v_half_life constant int := (p_settings ->> 'half_life_hours')::int;
+  v_per_host constant int := (p_settings ->> 'per_host')::int;
+  v_now timestamptz;
+  v_notes app.rank_notes[];
+  v_is_all boolean;
+  v_delta record;
+  v_new record;
+begin
+  if not pg_try_advisory_xact_lock(hashtextextended('trending', 0)) then
+    return 0;
+  end if;
+  -- Read under the lock: times of changes are in the order of their commits.
+  v_now := clock_timestamp();
+  if not exists (select from app.rank_states s where s.half_life_hours = v_half_life and s.per_host = v_per_host) then
+    perform app.add_up_ranks(p_settings, true, v_now);
+    insert into app.rank_states (name, half_life_hours, per_host) values ('ranks', v_half_life, v_per_host)
+    on conflict (name) do update set half_life_hours = excluded.half_life_hours, per_host = excluded.per_host;
+  end if;
+  with taken as (
+    delete from app.rank_notes n where n.id = any (array(select o.id from app.rank_notes o order by o.id limit p_limit)) returning n as note
+  )
+  select array_agg(t.note) into v_notes from taken t;
+  if v_notes is null then
+    return 0;
+  end if;
+  v_is_all := exists (select from unnest(v_notes) n where n.kind = 'all');
+  if v_is_all then
+    perform app.note_missing(true);
+  end if;
+  v_delta := app.take_actions(v_notes, p_settings, v_now);
+  with deltas as (
+    select d.event_id, d.sign, d.term from unnest(v_delta.events, v_delta.signs, v_delta.terms) d(event_id, sign, term)
+  ), sums as (
+    select d.event_id, sum(d.sign) as added, max(d.term) as peak from deltas d group by d.event_id
+  ), old as (
+    select s.event_id, coalesce(r.actions, 0) + s.added as actions, greatest(s.peak, r.rank::float8) as peak,
+      coalesce(exp(greatest(r.rank::float8 - greatest(s.peak, r.rank::float8), -700)), 0) as share, coalesce(r.drift, 0)::float8 as drift
+    from sums s left join app.event_ranks r on r.event_id = s.event_id
+  ), new as (
+    select o.event_id, o.actions, o.peak, o.share * o.drift + 1e-12 as error,
+      o.share + sum(d.sign * exp(greatest(d.term - o.peak, -700))) as share
+    from old o join deltas d on d.event_id = o.event_id
+    group by o.event_id, o.actions, o.peak, o.share, o.drift
+  ), judged as (
+    select n.*, case
+        when n.actions <= 0 then 'nothing'
+        when n.share <= 0 or n.error / n.share > 1e-9 then 'anew'
+        else 'good'
+      end as sum
+    from new n
+  )
+  select array_agg(j.event_id) as events,
+    array_agg(case j.sum when 'good' then j.peak + ln(j.share) when 'anew' then app.exact_rank(j.event_id, v_half_life) end) as ranks,
+    array_agg(greatest(j.actions, 0)::bigint) as actions,
+    array_agg(case j.sum when 'good' then j.error / j.share else 0 end) as drifts
+  into v_new from judged j;
+  perform app.place_ranks(
+    coalesce(v_new.events, '{}'), coalesce(v_new.ranks, '{}'), coalesce(v_new.actions, '{}'), coalesce(v_new.drifts, '{}'),
+    array(select n.object_id from unnest(v_notes) n where n.kind = 'event'), v_per_host, v_now);
+  delete from app.rank_pasts p where p.until < v_now - interval '15 minutes';
+  return case when v_is_all then p_limit else cardinality(v_notes) end;
+end
+$$;
+alter function app.rank_events(int, jsonb) owner to culturepass_owner;
+revoke execute on function app.rank_events(int, jsonb) from public;
+grant execute on function app.rank_events(int, jsonb) to culturepass_job;
+
+create function app.note_missing(p_follows boolean) returns bigint
+  language plpgsql set search_path = '' as $$
+declare
+  v_found bigint;
+begin
+  with facts as (
+    select distinct f.actor_id, f.event_id, f.kind from app.rank_facts f
+    join app.events e on e.id = f.event_id and e.ends_at > now() - interval '30 days'
+  ), wrong as (
+    select f.actor_id, f.event_id, f.kind from facts f
+    where not exists (
+      select from app.rank_actions a where a.actor_id = f.actor_id and a.event_id = f.event_id and a.kind = f.kind)
+    union all
+    select a.actor_id, a.event_id, a.kind
+    from app.rank_actions a
+    join app.events e on e.id = a.event_id and e.ends_at > now() - interval '30 days'
+    join app.users u on u.id = a.actor_id
+    left join facts f on f.actor_id = a.actor_id and f.event_id = a.event_id and f.kind = a.kind
+    where a.kind <> 'follow' and a.counts <> (u.status = 'active' and f.kind is not null)
+    union all
+    select a.actor_id, a.event_id, a.kind
+    from app.rank_actions a
+    join app.events e on e.id = a.event_id and e.ends_at > now() - interval '30 days'
+    join app.users u on u.id = a.actor_id
+    where a.kind = 'follow' and a.counts <> (u.status = 'active' and app.rank_fact(a.actor_id, a.event_id, a.kind) is not null)
+  ), named as (
+    select distinct case w.kind when 'rsvp' then 'ticket' else w.kind end as kind, w.actor_id,
+      case w.kind when 'follow' then e.host_id else w.event_id end as object_id, e.venue_id
+    from wrong w join app.events e on e.id = w.event_id
+  ), noted as (
+    insert into app.rank_notes (kind, actor_id, object_id)
+    select n.kind, n.actor_id, n.object_id from named n
+    where not exists (
+      select from app.rank_notes o
+      where o.actor_id = n.actor_id and (o.kind = 'actor' or (o.kind = n.kind and o.object_id in (n.object_id, n.venue_id))))
+    returning 1
+  )
+  select count(*) into v_found from noted;
+  if p_follows then
+    insert into app.rank_notes (kind, actor_id, object_id)
+    select 'follow', f.follower_id, f.entity_id from app.follows f
+    where f.status = 'active' and f.entity_type <> 'user'
+      and exists (select from app.followed_events(f.entity_id, f.created_at));
+  end if;
+  return v_found;
+end
+$$;
+alter function app.note_missing(boolean) owner to culturepass_owner;
+revoke execute on function app.note_missing(boolean) from public;
+grant execute on function app.note_missing(boolean) to culturepass_job;
+
+create function app.add_up_ranks(p_settings jsonb, p_all boolean, p_now timestamptz) returns bigint
+  language plpgsql set search_path = '' as $$
+declare
+  v_half_life constant int := (p_settings ->> 'half_life_hours')::int;
+  v_found record;
+begin
+  with terms as (
+    select a.event_id, app.rank_term(a.weight, a.at, v_half_life) as term from app.rank_actions a where a.counts and a.weight > 0
+  ), peaks as (
+    select t.event_id, t.term, max(t.term) over (partition by t.event_id) as peak from terms t
+  ), truth as (
+    select p.event_id, max(p.peak) + ln(sum(exp(greatest(p.term - p.peak, -700)))) as rank, count(*) as actions from peaks p group by p.event_id
+  ), compared as (
+    select coalesce(t.event_id, r.event_id) as event_id, t.rank, coalesce(t.actions, 0) as actions,
+      r.id is null or (t.rank is null) <> (r.rank is null) or abs(t.rank - r.rank::float8) > 1e-6
+        or r.actions <> coalesce(t.actions, 0) as differs,
+      r.id is not null and r.shown_until is distinct from app.shown_until(e) as is_shown_wrongly
+    from truth t
+    full join app.event_ranks r on r.event_id = t.event_id
+    join app.events e on e.id = coalesce(t.event_id, r.event_id)
+  )
+  select array_agg(c.event_id) filter (where c.differs) as events, array_agg(c.rank) filter (where c.differs) as ranks,
+    array_agg(c.actions) filter (where c.differs) as actions, array_agg(0::float8) filter (where c.differs) as drifts,
+    array_agg(c.event_id) filter (where c.is_shown_wrongly or p_all) as noted,
+    count(*) filter (where c.differs or c.is_shown_wrongly) as count
+  into v_found from compared c;
+  perform app.place_ranks(
+    coalesce(v_found.events, '{}'), coalesce(v_found.ranks, '{}'), coalesce(v_found.actions, '{}'), coalesce(v_found.drifts, '{}'),
+    coalesce(v_found.noted, '{}'), (p_settings ->> 'per_host')::int, p_now);
+  return v_found.count;
+end
+$$;
+alter function app.add_up_ranks(jsonb, boolean, timestamptz) owner to culturepass_owner;
+revoke execute on function app.add_up_ranks(jsonb, boolean, timestamptz) from public;
+grant execute on function app.add_up_ranks(jsonb, boolean, timestamptz) to culturepass_job;
+
+create function app.compare_ranks(p_settings jsonb) returns bigint
+  language plpgsql set search_path = '' as $$
+declare
+  v_found bigint;
+begin
+  perform pg_advisory_xact_lock(hashtextextended('trending', 0));
+  v_found := app.note_missing(false) + app.add_up_ranks(p_settings, false, clock_timestamp());
+  update app.rank_states set compared_at = now(), differences = v_found;
+  return v_found;
+end
+$$;
+alter function app.compare_ranks(jsonb) owner to culturepass_owner;
+revoke execute on function app.compare_ranks(jsonb) from public;
+grant execute on function app.compare_ranks(jsonb) to culturepass_job;
 
 create function app.wallet_of(p_user uuid, p_currency text) returns uuid
   language plpgsql set search_path = '' set app.job = 'wallet' as $$
@@ -27478,6 +28423,16 @@ create view app.ticket_faults with (security_invoker = true) as
       and (s.organizer, s.platform, s.city) is distinct from (o.organizer_cents, o.platform_fee_cents, o.city_share_cents));
 alter view app.ticket_faults owner to culturepass_counter;
 
+create view app.rank_facts with (security_invoker = true) as
+  select l.user_id as actor_id, l.event_id, 'like' as kind, l.created_at as at from app.likes l where l.status = 'active'
+  union all
+  select a.user_id, a.event_id, 'check_in', a.created_at from app.attendances a
+  union all
+  select t.buyer_id, t.event_id, case when t.paid_cents > 0 then 'ticket' else 'rsvp' end, t.created_at
+  from app.tickets t where t.state in ('valid', 'checked_in');
+alter view app.rank_facts owner to culturepass_owner;
+grant select on app.rank_facts to culturepass_job;
+
 create view app.wallet_faults with (security_invoker = true) as
   select 'unbalanced journal' as fault, 'wallet_journal' as entity_type, t.journal_id as entity_id
   from app.wallet_transactions t group by t.journal_id, t.currency
@@ -28005,8 +28960,8 @@ create trigger events_archived
   for each row execute function sec.keep_status('along');
 
 create trigger events_stamp
-  before update of status, city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, state, capacity, trending_score, featured_until on app.events
-  for each row when ((new.status is distinct from old.status or new.city_id is distinct from old.city_id or new.host_type is distinct from old.host_type or new.host_id is distinct from old.host_id or new.venue_id is distinct from old.venue_id or new.title is distinct from old.title or new.slug is distinct from old.slug or new.description is distinct from old.description or new.category is distinct from old.category or new.starts_at is distinct from old.starts_at or new.ends_at is distinct from old.ends_at or new.timezone is distinct from old.timezone or new.location::text is distinct from old.location::text or new.online_url is distinct from old.online_url or new.visibility is distinct from old.visibility or new.state is distinct from old.state or new.capacity is distinct from old.capacity or new.trending_score is distinct from old.trending_score or new.featured_until is distinct from old.featured_until))
+  before update of status, city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, state, capacity, featured_until on app.events
+  for each row when ((new.status is distinct from old.status or new.city_id is distinct from old.city_id or new.host_type is distinct from old.host_type or new.host_id is distinct from old.host_id or new.venue_id is distinct from old.venue_id or new.title is distinct from old.title or new.slug is distinct from old.slug or new.description is distinct from old.description or new.category is distinct from old.category or new.starts_at is distinct from old.starts_at or new.ends_at is distinct from old.ends_at or new.timezone is distinct from old.timezone or new.location::text is distinct from old.location::text or new.online_url is distinct from old.online_url or new.visibility is distinct from old.visibility or new.state is distinct from old.state or new.capacity is distinct from old.capacity or new.featured_until is distinct from old.featured_until))
   execute function sec.stamp();
 
 create trigger events_live
@@ -28018,11 +28973,6 @@ create trigger events_guard
   before update of status, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, capacity, state on app.events
   for each row when (current_user = 'culturepass_app')
   execute function app.events_guard();
-
-create trigger events_module_update
-  before update of trending_score, featured_until on app.events
-  for each row when (current_user = 'culturepass_job')
-  execute function app.events_module_update();
 
 create trigger "0_archive_children"
   after update of status on app.events
@@ -28050,7 +29000,7 @@ create trigger events_quota
   for each statement execute function requests.count_created('event', '100');
 
 create trigger events_audit
-  after insert or update of status, city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, state, capacity, trending_score, featured_until on app.events
+  after insert or update of status, city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, state, capacity, featured_until on app.events
   for each row execute function audit.record_events();
 
 create trigger events_emit_publish
@@ -28060,9 +29010,9 @@ create trigger events_emit_publish
   execute function jobs.emit('event', 'publish');
 
 create trigger events_emit_update
-  after update of city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, capacity, trending_score, featured_until on app.events
+  after update of city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, capacity, featured_until on app.events
   for each row
-  when ((new.city_id is distinct from old.city_id or new.host_type is distinct from old.host_type or new.host_id is distinct from old.host_id or new.venue_id is distinct from old.venue_id or new.title is distinct from old.title or new.slug is distinct from old.slug or new.description is distinct from old.description or new.category is distinct from old.category or new.starts_at is distinct from old.starts_at or new.ends_at is distinct from old.ends_at or new.timezone is distinct from old.timezone or new.location::text is distinct from old.location::text or new.online_url is distinct from old.online_url or new.visibility is distinct from old.visibility or new.capacity is distinct from old.capacity or new.trending_score is distinct from old.trending_score or new.featured_until is distinct from old.featured_until))
+  when ((new.city_id is distinct from old.city_id or new.host_type is distinct from old.host_type or new.host_id is distinct from old.host_id or new.venue_id is distinct from old.venue_id or new.title is distinct from old.title or new.slug is distinct from old.slug or new.description is distinct from old.description or new.category is distinct from old.category or new.starts_at is distinct from old.starts_at or new.ends_at is distinct from old.ends_at or new.timezone is distinct from old.timezone or new.location::text is distinct from old.location::text or new.online_url is distinct from old.online_url or new.visibility is distinct from old.visibility or new.capacity is distinct from old.capacity or new.featured_until is distinct from old.featured_until))
   execute function jobs.emit_events_update();
 
 create trigger events_emit_cancel
@@ -28076,6 +29026,11 @@ create trigger events_emit_archive
   for each row
   when (old.status <> 'archived' and new.status = 'archived')
   execute function jobs.emit('event', 'archive');
+
+create trigger event_ranks_stamp
+  before update of event_id, city_id, host_id, rank, spread_rank, drift, actions, shown_until, ranked_at on app.event_ranks
+  for each row when ((new.event_id is distinct from old.event_id or new.city_id is distinct from old.city_id or new.host_id is distinct from old.host_id or new.rank is distinct from old.rank or new.spread_rank is distinct from old.spread_rank or new.drift is distinct from old.drift or new.actions is distinct from old.actions or new.shown_until is distinct from old.shown_until or new.ranked_at is distinct from old.ranked_at))
+  execute function sec.stamp();
 
 create trigger event_schedules_stamp
   before update of event_id, revision, reminded_revision on app.event_schedules
@@ -28674,6 +29629,26 @@ create trigger quotes_emit_decline
   when (old.state in ('sent') and new.state = 'declined')
   execute function jobs.emit('quote', 'decline');
 
+create trigger rank_actions_stamp
+  before update of actor_id, event_id, kind, at, weight, counts, network on app.rank_actions
+  for each row when ((new.actor_id is distinct from old.actor_id or new.event_id is distinct from old.event_id or new.kind is distinct from old.kind or new.at is distinct from old.at or new.weight is distinct from old.weight or new.counts is distinct from old.counts or new.network is distinct from old.network))
+  execute function sec.stamp();
+
+create trigger rank_states_stamp
+  before update of name, half_life_hours, per_host, compared_at, differences on app.rank_states
+  for each row when ((new.name is distinct from old.name or new.half_life_hours is distinct from old.half_life_hours or new.per_host is distinct from old.per_host or new.compared_at is distinct from old.compared_at or new.differences is distinct from old.differences))
+  execute function sec.stamp();
+
+create trigger ratings_stamp
+  before update of target_id, target_type, city_id, one, two, three, four, five, votes, stars, score on app.ratings
+  for each row when ((new.target_id is distinct from old.target_id or new.target_type is distinct from old.target_type or new.city_id is distinct from old.city_id or new.one is distinct from old.one or new.two is distinct from old.two or new.three is distinct from old.three or new.four is distinct from old.four or new.five is distinct from old.five or new.votes is distinct from old.votes or new.stars is distinct from old.stars or new.score is distinct from old.score))
+  execute function sec.stamp();
+
+create trigger rating_means_stamp
+  before update of city_id, target_type, mean on app.rating_means
+  for each row when ((new.city_id is distinct from old.city_id or new.target_type is distinct from old.target_type or new.mean is distinct from old.mean))
+  execute function sec.stamp();
+
 create trigger referrals_archived
   before update of status on app.referrals
   for each row execute function sec.keep_status('along');
@@ -29242,6 +30217,12 @@ create trigger book_place before insert on app.promotions
 create trigger take_place_again before update of state, status, paid_at on app.promotions
   for each row execute function app.take_place_again();
 
+create trigger reviews_rate after insert on app.reviews
+  referencing new table as added for each statement execute function app.sum_up_reviews();
+
+create trigger reviews_rate_changed after update on app.reviews
+  referencing new table as added old table as removed for each statement execute function app.sum_up_reviews();
+
 create trigger waitlist_entries_position
   before insert on app.waitlist_entries
   for each row when (new.position is null) execute function app.waitlist_position();
@@ -29250,6 +30231,33 @@ create trigger tickets_end_transfers
   after update of state, refund_id, holder_id on app.tickets
   for each row when (new.state <> 'valid' or new.refund_id is not null or new.holder_id <> old.holder_id)
   execute function app.end_transfers();
+
+create trigger likes_trend after insert on app.likes
+  referencing new table as added for each statement execute function app.note_likes();
+
+create trigger likes_trend_changed after update on app.likes
+  referencing new table as added old table as removed for each statement execute function app.note_likes();
+
+create trigger follows_trend after insert on app.follows
+  referencing new table as added for each statement execute function app.note_follows();
+
+create trigger follows_trend_changed after update on app.follows
+  referencing new table as added old table as removed for each statement execute function app.note_follows();
+
+create trigger tickets_trend after insert on app.tickets
+  referencing new table as added for each statement execute function app.note_tickets();
+
+create trigger tickets_trend_changed after update on app.tickets
+  referencing new table as added old table as removed for each statement execute function app.note_tickets();
+
+create trigger attendances_trend after insert on app.attendances
+  referencing new table as added for each statement execute function app.note_attendances();
+
+create trigger users_trend after update of status on app.users
+  for each row when (new.status is distinct from old.status) execute function app.note_accounts();
+
+create trigger events_trend after update of status, state, visibility, ends_at on app.events
+  for each row when (app.shown_until(new) is distinct from app.shown_until(old)) execute function app.note_shown();
 
 create constraint trigger wallet_transactions_balance
   after insert on app.wallet_transactions deferrable initially deferred
@@ -29384,7 +30392,7 @@ create policy businesses_update on app.businesses for update to culturepass_app
 
 create policy businesses_job_select on app.businesses for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'marketplace', 'promotions', 'notifications', 'trending', 'media')
+    (select sec.job()) in ('payments', 'tickets', 'marketplace', 'promotions', 'notifications', 'media')
   );
 
 create policy businesses_job_update on app.businesses for update to culturepass_job
@@ -29450,7 +30458,7 @@ create policy cities_update on app.cities for update to culturepass_app
 
 create policy cities_job_select on app.cities for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'marketplace', 'promotions', 'notifications', 'trending')
+    (select sec.job()) in ('payments', 'tickets', 'marketplace', 'promotions', 'notifications')
   );
 
 create policy commission_rules_select on app.commission_rules for select to culturepass_app
@@ -29619,7 +30627,7 @@ create policy communities_update on app.communities for update to culturepass_ap
 
 create policy communities_job_select on app.communities for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'notifications', 'trending', 'media')
+    (select sec.job()) in ('payments', 'tickets', 'notifications', 'media')
   );
 
 create policy community_members_select on app.community_members for select to culturepass_app
@@ -29750,7 +30758,7 @@ create policy community_members_update on app.community_members for update to cu
 
 create policy community_members_job_select on app.community_members for select to culturepass_job
   using (
-    (select sec.job()) in ('notifications')
+    (select sec.job()) in ('notifications', 'trending')
   );
 
 create policy connected_accounts_select on app.connected_accounts for select to culturepass_app
@@ -30101,10 +31109,33 @@ create policy events_job_select on app.events for select to culturepass_job
 
 create policy events_job_update on app.events for update to culturepass_job
   using (
-    (select sec.job()) in ('promotions', 'trending')
+    (select sec.job()) in ('promotions')
   )
   with check (
-    (select sec.job()) in ('promotions', 'trending')
+    (select sec.job()) in ('promotions')
+  );
+
+create policy event_ranks_job_select on app.event_ranks for select to culturepass_job
+  using (
+    (select sec.job()) in ('trending')
+  );
+
+create policy event_ranks_job_insert on app.event_ranks for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('trending')
+  );
+
+create policy event_ranks_job_update on app.event_ranks for update to culturepass_job
+  using (
+    (select sec.job()) in ('trending')
+  )
+  with check (
+    (select sec.job()) in ('trending')
+  );
+
+create policy event_ranks_job_delete on app.event_ranks for delete to culturepass_job
+  using (
+    (select sec.job()) in ('trending')
   );
 
 create policy event_schedules_job_select on app.event_schedules for select to culturepass_job
@@ -30442,7 +31473,7 @@ create policy institutions_update on app.institutions for update to culturepass_
 
 create policy institutions_job_select on app.institutions for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'notifications', 'trending', 'media')
+    (select sec.job()) in ('payments', 'tickets', 'notifications', 'media')
   );
 
 create policy leads_select on app.leads for select to culturepass_app
@@ -30990,7 +32021,7 @@ create policy organizations_update on app.organizations for update to culturepas
 
 create policy organizations_job_select on app.organizations for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'notifications', 'trending', 'media')
+    (select sec.job()) in ('payments', 'tickets', 'notifications', 'media')
   );
 
 create policy organizations_job_update on app.organizations for update to culturepass_job
@@ -31307,6 +32338,128 @@ create policy quotes_job_update on app.quotes for update to culturepass_job
     (select sec.job()) in ('payments', 'marketplace')
   );
 
+create policy rank_actions_job_select on app.rank_actions for select to culturepass_job
+  using (
+    (select sec.job()) in ('trending')
+  );
+
+create policy rank_actions_job_insert on app.rank_actions for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('trending')
+  );
+
+create policy rank_actions_job_update on app.rank_actions for update to culturepass_job
+  using (
+    (select sec.job()) in ('trending')
+  )
+  with check (
+    (select sec.job()) in ('trending')
+  );
+
+create policy rank_actions_job_delete on app.rank_actions for delete to culturepass_job
+  using (
+    (select sec.job()) in ('trending')
+  );
+
+create policy rank_notes_job_select on app.rank_notes for select to culturepass_job
+  using (
+    (select sec.job()) in ('trending')
+  );
+
+create policy rank_notes_job_insert on app.rank_notes for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('trending')
+  );
+
+create policy rank_notes_job_delete on app.rank_notes for delete to culturepass_job
+  using (
+    (select sec.job()) in ('trending')
+  );
+
+create policy rank_pasts_job_select on app.rank_pasts for select to culturepass_job
+  using (
+    (select sec.job()) in ('trending')
+  );
+
+create policy rank_pasts_job_insert on app.rank_pasts for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('trending')
+  );
+
+create policy rank_pasts_job_delete on app.rank_pasts for delete to culturepass_job
+  using (
+    (select sec.job()) in ('trending')
+  );
+
+create policy rank_states_job_select on app.rank_states for select to culturepass_job
+  using (
+    (select sec.job()) in ('trending')
+  );
+
+create policy rank_states_job_insert on app.rank_states for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('trending')
+  );
+
+create policy rank_states_job_update on app.rank_states for update to culturepass_job
+  using (
+    (select sec.job()) in ('trending')
+  )
+  with check (
+    (select sec.job()) in ('trending')
+  );
+
+create policy rank_states_job_delete on app.rank_states for delete to culturepass_job
+  using (
+    (select sec.job()) in ('trending')
+  );
+
+create policy ratings_job_select on app.ratings for select to culturepass_job
+  using (
+    (select sec.job()) in ('ratings')
+  );
+
+create policy ratings_job_insert on app.ratings for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('ratings')
+  );
+
+create policy ratings_job_update on app.ratings for update to culturepass_job
+  using (
+    (select sec.job()) in ('ratings')
+  )
+  with check (
+    (select sec.job()) in ('ratings')
+  );
+
+create policy ratings_job_delete on app.ratings for delete to culturepass_job
+  using (
+    (select sec.job()) in ('ratings')
+  );
+
+create policy rating_means_job_select on app.rating_means for select to culturepass_job
+  using (
+    (select sec.job()) in ('ratings')
+  );
+
+create policy rating_means_job_insert on app.rating_means for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('ratings')
+  );
+
+create policy rating_means_job_update on app.rating_means for update to culturepass_job
+  using (
+    (select sec.job()) in ('ratings')
+  )
+  with check (
+    (select sec.job()) in ('ratings')
+  );
+
+create policy rating_means_job_delete on app.rating_means for delete to culturepass_job
+  using (
+    (select sec.job()) in ('ratings')
+  );
+
 create policy referrals_select on app.referrals for select to culturepass_app
   using (
     referrals.status = 'active'
@@ -31540,7 +32693,7 @@ create policy reviews_update on app.reviews for update to culturepass_app
 
 create policy reviews_job_select on app.reviews for select to culturepass_job
   using (
-    (select sec.job()) in ('marketplace', 'notifications', 'trending', 'fraud')
+    (select sec.job()) in ('marketplace', 'notifications', 'ratings', 'fraud')
   );
 
 create policy role_assignments_select on app.role_assignments for select to culturepass_app
@@ -31756,7 +32909,7 @@ create policy role_assignments_update on app.role_assignments for update to cult
 
 create policy role_assignments_job_select on app.role_assignments for select to culturepass_job
   using (
-    (select sec.job()) in ('sessions', 'notifications')
+    (select sec.job()) in ('sessions', 'notifications', 'trending')
   );
 
 create policy service_requests_select on app.service_requests for select to culturepass_app
@@ -31837,7 +32990,7 @@ create policy service_requests_job_select on app.service_requests for select to 
 
 create policy sessions_job_select on app.sessions for select to culturepass_job
   using (
-    (select sec.job()) in ('sessions', 'notifications')
+    (select sec.job()) in ('sessions', 'notifications', 'trending')
   );
 
 create policy sessions_job_insert on app.sessions for insert to culturepass_job
@@ -32308,7 +33461,7 @@ create policy venues_update on app.venues for update to culturepass_app
 
 create policy venues_job_select on app.venues for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'promotions', 'notifications', 'trending', 'media')
+    (select sec.job()) in ('payments', 'promotions', 'notifications', 'media')
   );
 
 create policy waitlist_entries_select on app.waitlist_entries for select to culturepass_app
@@ -32645,17 +33798,26 @@ grant select on counters.events to culturepass_counter;
 grant insert on counters.events to culturepass_counter;
 grant update on counters.events to culturepass_counter;
 
-grant select (id, status, city_id, host_type, host_id, host_organization_id, host_community_id, host_business_id, host_institution_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, visibility, state, capacity, trending_score, featured_until, ticket_count, version, created_at, updated_at) on app.events to culturepass_app;
+grant select (id, status, city_id, host_type, host_id, host_organization_id, host_community_id, host_business_id, host_institution_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, visibility, state, capacity, featured_until, ticket_count, version, created_at, updated_at) on app.events to culturepass_app;
 grant insert (city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, capacity) on app.events to culturepass_app;
 grant update (status, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, capacity, state) on app.events to culturepass_app;
 
 grant select on app.events to culturepass_job;
-grant update (trending_score, featured_until) on app.events to culturepass_job;
+grant update (featured_until) on app.events to culturepass_job;
 
 grant select on app.events to culturepass_authz;
 
 grant select on app.events to culturepass_counter;
 grant update (status, ticket_count, archived_from, archived_with, venue_id) on app.events to culturepass_counter;
+
+grant select on app.event_ranks to culturepass_job;
+grant insert (id, event_id, city_id, host_id, rank, spread_rank, drift, actions, shown_until, ranked_at) on app.event_ranks to culturepass_job;
+grant update (event_id, city_id, host_id, rank, spread_rank, drift, actions, shown_until, ranked_at) on app.event_ranks to culturepass_job;
+grant delete on app.event_ranks to culturepass_job;
+
+grant select on app.event_ranks to culturepass_authz;
+
+grant select on app.event_ranks to culturepass_counter;
 
 grant select on app.event_schedules to culturepass_job;
 grant insert (id, event_id, revision, reminded_revision) on app.event_schedules to culturepass_job;
@@ -32916,6 +34078,58 @@ grant select on app.quotes to culturepass_authz;
 
 grant select on app.quotes to culturepass_counter;
 grant update (status, archived_from, archived_with, accepted_by_id) on app.quotes to culturepass_counter;
+
+grant select on app.rank_actions to culturepass_job;
+grant insert (id, actor_id, event_id, kind, at, weight, counts, network) on app.rank_actions to culturepass_job;
+grant update (actor_id, event_id, kind, at, weight, counts, network) on app.rank_actions to culturepass_job;
+grant delete on app.rank_actions to culturepass_job;
+
+grant select on app.rank_actions to culturepass_authz;
+
+grant select on app.rank_actions to culturepass_counter;
+
+grant select on app.rank_notes to culturepass_job;
+grant insert (id, kind, actor_id, object_id) on app.rank_notes to culturepass_job;
+grant delete on app.rank_notes to culturepass_job;
+
+grant select on app.rank_notes to culturepass_authz;
+
+grant select on app.rank_notes to culturepass_counter;
+
+grant select on app.rank_pasts to culturepass_job;
+grant insert (id, event_id, rank, spread_rank, until) on app.rank_pasts to culturepass_job;
+grant delete on app.rank_pasts to culturepass_job;
+
+grant select on app.rank_pasts to culturepass_authz;
+
+grant select on app.rank_pasts to culturepass_counter;
+
+grant select on app.rank_states to culturepass_job;
+grant insert (id, name, half_life_hours, per_host, compared_at, differences) on app.rank_states to culturepass_job;
+grant update (name, half_life_hours, per_host, compared_at, differences) on app.rank_states to culturepass_job;
+grant delete on app.rank_states to culturepass_job;
+
+grant select on app.rank_states to culturepass_authz;
+
+grant select on app.rank_states to culturepass_counter;
+
+grant select on app.ratings to culturepass_job;
+grant insert (id, target_id, target_type, city_id, one, two, three, four, five, votes, stars, score) on app.ratings to culturepass_job;
+grant update (target_id, target_type, city_id, one, two, three, four, five, votes, stars, score) on app.ratings to culturepass_job;
+grant delete on app.ratings to culturepass_job;
+
+grant select on app.ratings to culturepass_authz;
+
+grant select on app.ratings to culturepass_counter;
+
+grant select on app.rating_means to culturepass_job;
+grant insert (id, city_id, target_type, mean) on app.rating_means to culturepass_job;
+grant update (city_id, target_type, mean) on app.rating_means to culturepass_job;
+grant delete on app.rating_means to culturepass_job;
+
+grant select on app.rating_means to culturepass_authz;
+
+grant select on app.rating_means to culturepass_counter;
 
 grant select (id, status, referrer_id, referee_id, state, rewarded_at, version, created_at, updated_at) on app.referrals to culturepass_app;
 grant insert (referrer_id) on app.referrals to culturepass_app;

@@ -1,6 +1,6 @@
 //! Times the generated server against a hand-written one on the same rows in the same run, and pgbench as the limit.
 //!
-//! `bench run` prepares, measures, prints and writes; `bench search`, `bench jobs` and `bench money` measure and print;
+//! `bench run` prepares, measures, prints and writes; `bench search`, `jobs`, `money` and `trending` measure and print;
 //! `bench server NAME` is one of the servers. See `docs/benchmarks.md`.
 
 mod gates;
@@ -18,6 +18,7 @@ mod report;
 mod rounds;
 mod search;
 mod servers;
+mod trending;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
@@ -43,6 +44,8 @@ enum Command {
     Jobs(Jobs),
     /// Order, transfer and buy, beside an update of one row.
     Money(Money),
+    /// Read what trends and feeds, and like.
+    Trending(Trending),
     /// Be one of the servers.
     Server { name: String },
 }
@@ -77,6 +80,7 @@ async fn main() -> Result<()> {
         Command::Search(options) => search(options).await,
         Command::Jobs(options) => jobs(options).await,
         Command::Money(options) => money(options).await,
+        Command::Trending(options) => trending(options).await,
         Command::Server { name } => server(&name).await,
     }
 }
@@ -166,6 +170,34 @@ async fn money(options: Money) -> Result<()> {
         pool: options.pool,
     };
     let text = money::run(&money, options.rounds).await?;
+    println!("Machine: {}.\n\n{text}", machine());
+    Ok(())
+}
+
+#[derive(clap::Args)]
+struct Trending {
+    /// Superuser's URL of the PostgreSQL to use, on this machine.
+    #[arg(long, env = "BENCH_DATABASE_URL")]
+    database_url: String,
+    /// The median counts. An even number is fair to all.
+    #[arg(long, default_value_t = 4)]
+    rounds: u32,
+    /// Of each measurement.
+    #[arg(long, default_value_t = 10)]
+    seconds: u32,
+}
+
+async fn trending(options: Trending) -> Result<()> {
+    let files = env::temp_dir().join("culturepass-bench");
+    fs::create_dir_all(&files)?;
+    prepare::prepare(&options.database_url, 100, &files).await?;
+    let text = trending::run(
+        &options.database_url,
+        &files,
+        options.rounds,
+        options.seconds,
+    )
+    .await?;
     println!("Machine: {}.\n\n{text}", machine());
     Ok(())
 }

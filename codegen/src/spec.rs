@@ -116,7 +116,7 @@ pub fn parse(sources: &Sources) -> Result<Spec, Diagnostics> {
     let mut messages = Vec::new();
     for (file, source) in sources.files.iter().enumerate() {
         let stem = source.path.rsplit('/').next().unwrap_or("");
-        if let Some(module) = stem.strip_suffix(".sql") {
+        if let Some(module) = sql::module(stem) {
             let name = app.as_ref().map_or("", |app: &AppSpec| app.app.it.as_str());
             sql.push(sql::read(file, module, &source.text, name, &errors));
             continue;

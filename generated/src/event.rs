@@ -45,8 +45,6 @@ pub struct Event {
     pub state: EventState,
     /// Most guests of all ticket types together.
     pub capacity: Option<i32>,
-    /// Higher is hotter; only the order means something.
-    pub trending_score: f64,
     /// Until when a promotion shows it first.
     pub featured_until: Option<DateTime<Utc>>,
     pub city_id: Uuid,
@@ -112,9 +110,8 @@ pub mod constraint {
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.title, t.slug, t.description, t.category, t.starts_at, t.ends_at, t.timezone, t.location,
-    p.online_url, t.visibility, t.state, t.capacity, t.trending_score::float8, t.featured_until, t.city_id,
-    t.host_type, t.host_id, t.venue_id, counts.like_count::int8, t.ticket_count::int8,
-    counts.attendance_count::int8,
+    p.online_url, t.visibility, t.state, t.capacity, t.featured_until, t.city_id, t.host_type, t.host_id,
+    t.venue_id, counts.like_count::int8, t.ticket_count::int8, counts.attendance_count::int8,
     coalesce((t.capacity is null) is not true and t.ticket_count >= t.capacity, false) as sold_out, t.version,
     t.created_at, t.updated_at, p._seen"
 } }
@@ -150,7 +147,7 @@ macro_rules! sets { () => {
 pub static EVENT: Resource = Resource {
     name: "event", plural: "events", path: "events", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Event::encode, create: Some(CreateEvent::decode), update: Some(UpdateEvent::decode), private: &["online_url"], hooks: &["publish"],
-    fixed: &["id", "status", "state", "trending_score", "featured_until", "city_id", "host_type", "host_id", "version", "created_at", "updated_at", "object"], moving: &["like_count", "ticket_count", "attendance_count", "sold_out", "allowed_actions", "still_archived"],
+    fixed: &["id", "status", "state", "featured_until", "city_id", "host_type", "host_id", "version", "created_at", "updated_at", "object"], moving: &["like_count", "ticket_count", "attendance_count", "sold_out", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -168,9 +165,9 @@ pub static EVENT: Resource = Resource {
         list: concat!("select ", columns!(), "
         from (
           select t.id, t.status, t.title, t.slug, t.description, t.category, t.starts_at, t.ends_at, t.timezone,
-          t.location, t.visibility, t.state, t.capacity, t.trending_score, t.featured_until, t.city_id, t.host_type,
-          t.host_id, t.venue_id, counts.like_count, t.ticket_count, counts.attendance_count, t.version,
-          t.created_at, t.updated_at
+          t.location, t.visibility, t.state, t.capacity, t.featured_until, t.city_id, t.host_type, t.host_id,
+          t.venue_id, counts.like_count, t.ticket_count, counts.attendance_count, t.version, t.created_at,
+          t.updated_at
           from app.events as t join counters.events as counts on counts.id = t.id"),
         list_end: ") as t cross join lateral (select t.id, t.like_count, t.attendance_count) as counts left join lateral app.event_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.events as t join counters.events as counts on counts.id = t.id left join lateral app.event_private(t.id) p on true where t.id = any($1)"),
@@ -219,7 +216,6 @@ pub static EVENT: Resource = Resource {
     sorts: &[
         Sort::new("title", "t.title collate \"und-x-icu\"", Kind::Text),
         Sort::new("starts_at", "t.starts_at", Kind::Time),
-        Sort::new("trending_score", "t.trending_score", Kind::Decimal),
         Sort::new("like_count", "counts.like_count", Kind::Bigint),
         Sort::new("ticket_count", "t.ticket_count", Kind::Bigint),
     ],

@@ -18,6 +18,7 @@ pub mod device;
 pub mod dispute;
 pub mod email_token;
 pub mod event;
+pub mod event_rank;
 pub mod event_schedule;
 pub mod external_identity;
 pub mod featured_place;
@@ -44,6 +45,12 @@ pub mod plan;
 pub mod promo_code;
 pub mod promotion;
 pub mod quote;
+pub mod rank_action;
+pub mod rank_note;
+pub mod rank_past;
+pub mod rank_state;
+pub mod rating;
+pub mod rating_mean;
 pub mod referral;
 pub mod refresh_token;
 pub mod refund;
@@ -72,7 +79,7 @@ pub mod wallet_transaction;
 
 /// Names under `modules:` of the spec.
 #[rustfmt::skip]
-pub const MODULES: &[&str] = &["sessions", "payments", "wallet", "tickets", "marketplace", "promotions", "notifications", "trending", "media", "fraud"];
+pub const MODULES: &[&str] = &["sessions", "payments", "wallet", "tickets", "marketplace", "promotions", "notifications", "trending", "ratings", "media", "fraud"];
 
 /// Jobs that requests may ask for (`on_request`).
 #[rustfmt::skip]

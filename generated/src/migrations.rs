@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "800d7856a2f56794b2231c8038a37550c710f96c6cd379df26974369c5a73022560d27ae1b7b154da462b601f772859a",
+        checksum: "c415fc2d8e550632a15b7a94b330029e1655220cc1417bdafc8a21164d1df2fc309adbc8be59233a05659ca24245b5b9",
     },
 ];

@@ -6,6 +6,7 @@ mod bodies;
 mod connections;
 mod consent;
 mod credentials;
+mod crowds;
 mod devices;
 mod endings;
 mod errors;

@@ -254,8 +254,8 @@ fn only_a_proven_member_has_an_id() {
         paths.sort();
         paths
     };
-    // Hands requests on to the engine, whose statements ask.
-    assert_eq!(users("unproven("), ["me.rs"]);
+    // Hand requests on to the engine, whose statements ask.
+    assert_eq!(users("unproven("), ["listed.rs", "me.rs"]);
     // Knows by a password or a mailbox whose account it is.
     assert_eq!(users("job_of_account("), ["sessions.rs"]);
     for word in ["Actor", "extensions.get", "Extension<", "AUTHORIZATION"] {

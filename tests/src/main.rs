@@ -19,3 +19,4 @@ mod money;
 mod notifications;
 mod rules;
 mod support;
+mod trending;

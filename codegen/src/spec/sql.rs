@@ -1,4 +1,5 @@
-//! What a module keeps in the database and no spec line can say: `spec/sql/<module>.sql`.
+//! What a module keeps in the database and no spec line can say: `spec/sql/<module>.sql`, or several files
+//! `<module>.<part>.sql`.
 //!
 //! A file is a list of statements that create a function, a trigger or a view, each with what belongs to it (owner,
 //! rights). They become objects of the schema like all others, so migrations create, replace and drop them. Knows the
@@ -14,6 +15,11 @@ pub struct SqlFile {
     /// The whole first line.
     pub span: Span,
     pub objects: Vec<Object>,
+}
+
+/// Whose file it is: `wallet.sql` and `wallet.holds.sql` are the wallet's.
+pub fn module(file: &str) -> Option<&str> {
+    file.strip_suffix(".sql")?.split('.').next()
 }
 
 /// `<app>` in the text stands for the application's name: roles are called after it.
@@ -193,6 +199,17 @@ grant select on app.sums to <app>_job;
         assert!(file.objects[0].create.ends_with("owner to town_owner;"));
         assert_eq!(file.objects[1].table.as_deref(), Some("app.legs"));
         assert!(file.objects[2].create.ends_with("to town_job;"));
+    }
+
+    #[test]
+    fn files_are_called_after_their_module() {
+        for (file, of) in [
+            ("wallet.sql", Some("wallet")),
+            ("wallet.holds.sql", Some("wallet")),
+            ("wallet.yaml", None),
+        ] {
+            assert_eq!(module(file), of, "{file}");
+        }
     }
 
     #[test]

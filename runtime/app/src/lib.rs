@@ -8,6 +8,7 @@ mod audit_logs;
 pub mod clock;
 mod dead_jobs;
 pub mod hooks;
+mod listed;
 pub mod mail;
 pub mod marketplace;
 mod me;
@@ -17,8 +18,10 @@ pub mod notifications;
 pub mod payments;
 pub mod problems;
 pub mod promotions;
+pub mod ratings;
 pub mod sessions;
 pub mod tickets;
+pub mod trending;
 pub mod wallet;
 pub mod worker;
 

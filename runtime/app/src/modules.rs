@@ -2,8 +2,8 @@
 
 use crate::{
     audit_logs::AuditLogs, dead_jobs::DeadJobs, marketplace::Marketplace, me::Me, module::*,
-    notifications::Notifications, payments::Payments, promotions::Promotions, sessions::Sessions,
-    tickets::Tickets, wallet::Wallet,
+    notifications::Notifications, payments::Payments, promotions::Promotions, ratings::Ratings,
+    sessions::Sessions, tickets::Tickets, trending::Trending, wallet::Wallet,
 };
 use axum::Router;
 use kernel::{config::BodyLimit, http::ConfigError, jobs::Work};
@@ -22,6 +22,8 @@ modules! {
     notifications: Notifications,
     // After tickets, which it tells of payments.
     payments: Payments,
+    trending: Trending,
+    ratings: Ratings,
 }
 
 /// Everything that is asked of all modules, from the list of them.

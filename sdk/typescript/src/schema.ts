@@ -9367,6 +9367,394 @@ export type paths = {
         patch?: never;
         trace?: never;
     };
+    "/events/trending": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what trends in a city
+         * @description Published events that are for everybody and not over, hottest first: what people did with them lately, each action counting half as much with every half-life. A list that goes on shows how things stood when it began, for ten minutes. What is featured is in `GET /events/featured` and has no part in this.
+         */
+        get: operations["listTrendingEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/events/featured": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what is featured in a city
+         * @description Events that stand in featured places now, those that came first in front. Each says until when and where.
+         */
+        get: operations["listFeaturedEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/me/feed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List events by those whom the caller follows
+         * @description Events of hosts and at venues that the caller follows, newest first, which are not over.
+         */
+        get: operations["getFeed"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/events/{id}/like": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Like this event
+         * @description Makes it so, whether it was or not: the same as creating a like, and may be repeated.
+         */
+        put: operations["likeEvent"];
+        post?: never;
+        /**
+         * No longer like this event
+         * @description Ends it, whether it was so or not, and may be repeated.
+         */
+        delete: operations["unlikeEvent"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/users/{id}/follow": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Follow this user
+         * @description Makes it so, whether it was or not: the same as creating a follow, and may be repeated.
+         */
+        put: operations["followUser"];
+        post?: never;
+        /**
+         * No longer follow this user
+         * @description Ends it, whether it was so or not, and may be repeated.
+         */
+        delete: operations["unfollowUser"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/communities/{id}/follow": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Follow this community
+         * @description Makes it so, whether it was or not: the same as creating a follow, and may be repeated.
+         */
+        put: operations["followCommunity"];
+        post?: never;
+        /**
+         * No longer follow this community
+         * @description Ends it, whether it was so or not, and may be repeated.
+         */
+        delete: operations["unfollowCommunity"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/organizations/{id}/follow": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Follow this organization
+         * @description Makes it so, whether it was or not: the same as creating a follow, and may be repeated.
+         */
+        put: operations["followOrganization"];
+        post?: never;
+        /**
+         * No longer follow this organization
+         * @description Ends it, whether it was so or not, and may be repeated.
+         */
+        delete: operations["unfollowOrganization"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/businesses/{id}/follow": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Follow this business
+         * @description Makes it so, whether it was or not: the same as creating a follow, and may be repeated.
+         */
+        put: operations["followBusiness"];
+        post?: never;
+        /**
+         * No longer follow this business
+         * @description Ends it, whether it was so or not, and may be repeated.
+         */
+        delete: operations["unfollowBusiness"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/venues/{id}/follow": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Follow this venue
+         * @description Makes it so, whether it was or not: the same as creating a follow, and may be repeated.
+         */
+        put: operations["followVenue"];
+        post?: never;
+        /**
+         * No longer follow this venue
+         * @description Ends it, whether it was so or not, and may be repeated.
+         */
+        delete: operations["unfollowVenue"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/institutions/{id}/follow": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Follow this institution
+         * @description Makes it so, whether it was or not: the same as creating a follow, and may be repeated.
+         */
+        put: operations["followInstitution"];
+        post?: never;
+        /**
+         * No longer follow this institution
+         * @description Ends it, whether it was so or not, and may be repeated.
+         */
+        delete: operations["unfollowInstitution"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/organizations/top-rated": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the best rated organizations of a city
+         * @description Best first: the average of their reviews as if ten more had given the average of the city, so that one review of five stars does not outweigh two hundred of 4.7.
+         */
+        get: operations["listTopRatedOrganizations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/organizations/{id}/rating": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get how many stars this organization has
+         * @description How its reviews spread over one to five stars.
+         */
+        get: operations["getOrganizationRating"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/businesses/top-rated": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the best rated businesses of a city
+         * @description Best first: the average of their reviews as if ten more had given the average of the city, so that one review of five stars does not outweigh two hundred of 4.7.
+         */
+        get: operations["listTopRatedBusinesses"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/businesses/{id}/rating": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get how many stars this business has
+         * @description How its reviews spread over one to five stars.
+         */
+        get: operations["getBusinessRating"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/venues/top-rated": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the best rated venues of a city
+         * @description Best first: the average of their reviews as if ten more had given the average of the city, so that one review of five stars does not outweigh two hundred of 4.7.
+         */
+        get: operations["listTopRatedVenues"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/venues/{id}/rating": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get how many stars this venue has
+         * @description How its reviews spread over one to five stars.
+         */
+        get: operations["getVenueRating"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/communities/top-rated": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the best rated communities of a city
+         * @description Best first: the average of their reviews as if ten more had given the average of the city, so that one review of five stars does not outweigh two hundred of 4.7.
+         */
+        get: operations["listTopRatedCommunities"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/communities/{id}/rating": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get how many stars this community has
+         * @description How its reviews spread over one to five stars.
+         */
+        get: operations["getCommunityRating"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/openapi.json": {
         parameters: {
             query?: never;
@@ -12125,7 +12513,6 @@ export type components = {
          *       "visibility": "public",
          *       "state": "draft",
          *       "capacity": 3,
-         *       "trending_score": 0,
          *       "featured_until": "2026-06-14T18:00:00Z",
          *       "city_id": "019caddd-0f20-711a-a62c-23412b77477a",
          *       "host_type": "organization",
@@ -12181,11 +12568,6 @@ export type components = {
              * @description Most guests of all ticket types together.
              */
             capacity: number | null;
-            /**
-             * Format: double
-             * @description Higher is hotter; only the order means something.
-             */
-            readonly trending_score: number;
             /**
              * Format: date-time
              * @description Until when a promotion shows it first.
@@ -12255,7 +12637,7 @@ export type components = {
         /** @enum {string} */
         EventAllowedAction: "update" | "delete" | "restore" | "suspend" | "unsuspend" | "publish" | "unpublish" | "cancel" | "complete";
         /** @enum {string} */
-        EventSort: "title" | "-title" | "starts_at" | "-starts_at" | "trending_score" | "-trending_score" | "like_count" | "-like_count" | "ticket_count" | "-ticket_count" | "id" | "-id";
+        EventSort: "title" | "-title" | "starts_at" | "-starts_at" | "like_count" | "-like_count" | "ticket_count" | "-ticket_count" | "id" | "-id";
         /** @enum {string} */
         EventExpand: "city" | "host" | "venue";
         /** @description A page of events. */
@@ -12339,7 +12721,6 @@ export type components = {
          *       "visibility": "public",
          *       "state": "draft",
          *       "capacity": 3,
-         *       "trending_score": 0,
          *       "featured_until": "2026-06-14T18:00:00Z",
          *       "city_id": "019caddd-0f20-711a-a62c-23412b77477a",
          *       "host_type": "organization",
@@ -16774,6 +17155,61 @@ export type components = {
             count?: components["schemas"]["Count"];
             count_is_exact?: components["schemas"]["CountIsExact"];
         };
+        /** @description A page of what is featured. */
+        FeaturedEventList: {
+            data: components["schemas"]["FeaturedEvent"][];
+            next_cursor: components["schemas"]["NextCursor"];
+        };
+        /** @description An event in a featured place of its city. */
+        FeaturedEvent: {
+            /** @constant */
+            readonly object?: "featured_event";
+            /**
+             * Format: uuid
+             * @description Of the promotion.
+             */
+            id: string;
+            slot: components["schemas"]["PromotionSlot"];
+            /**
+             * Format: date-time
+             * @description Since when it stands there.
+             */
+            starts_at: string;
+            /**
+             * Format: date-time
+             * @description Until when.
+             */
+            ends_at: string;
+            event: components["schemas"]["Event"];
+        };
+        /**
+         * @description What reviews say together.
+         * @example {
+         *       "object": "rating",
+         *       "average": 4.5,
+         *       "count": 2,
+         *       "stars": [
+         *         0,
+         *         0,
+         *         0,
+         *         1,
+         *         1
+         *       ]
+         *     }
+         */
+        Rating: {
+            /** @constant */
+            readonly object?: "rating";
+            /**
+             * Format: double
+             * @description To one decimal; null without reviews.
+             */
+            average: number | null;
+            /** Format: int64 */
+            count: number;
+            /** @description How many reviews have one star, two, … five. */
+            stars: number[];
+        };
         /**
          * @description An address.
          * @example {
@@ -20143,6 +20579,15 @@ export type components = {
                 "application/json": components["schemas"]["ExpandedFraudFlag"];
             };
         };
+        /** @description The page. */
+        FeaturedEventPage: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["FeaturedEventList"];
+            };
+        };
     };
     parameters: {
         /** @description Id of the object. */
@@ -21807,6 +22252,9 @@ export type FraudFlagEntity = components['schemas']['FraudFlagEntity'];
 export type FraudFlagSort = components['schemas']['FraudFlagSort'];
 export type FraudFlagExpand = components['schemas']['FraudFlagExpand'];
 export type FraudFlagList = components['schemas']['FraudFlagList'];
+export type FeaturedEventList = components['schemas']['FeaturedEventList'];
+export type FeaturedEvent = components['schemas']['FeaturedEvent'];
+export type Rating = components['schemas']['Rating'];
 export type Address = components['schemas']['Address'];
 export type Admission = components['schemas']['Admission'];
 export type AdmissionList = components['schemas']['AdmissionList'];
@@ -22075,6 +22523,7 @@ export type ResponseNotificationDeliveryPage = components['responses']['Notifica
 export type ResponseNotificationDeliveryFound = components['responses']['NotificationDeliveryFound'];
 export type ResponseFraudFlagPage = components['responses']['FraudFlagPage'];
 export type ResponseFraudFlagFound = components['responses']['FraudFlagFound'];
+export type ResponseFeaturedEventPage = components['responses']['FeaturedEventPage'];
 export type ParameterId = components['parameters']['id'];
 export type ParameterCursor = components['parameters']['Cursor'];
 export type ParameterCountParameter = components['parameters']['CountParameter'];
@@ -40948,6 +41397,671 @@ export interface operations {
             200: components["responses"]["ReferralPage"];
             404: components["responses"]["NotFound"];
             422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listTrendingEvents: {
+        parameters: {
+            query: {
+                /** @description Of this city. */
+                city_id: string;
+                /**
+                 * @description `scaled`: after the best events of a host come the best of others, before more of it.
+                 * @example scaled
+                 */
+                variant?: "hot" | "scaled";
+                /** @description Objects per page. */
+                limit?: components["parameters"]["limit.20"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["EventPage"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listFeaturedEvents: {
+        parameters: {
+            query: {
+                /** @description Of this city. */
+                city_id: string;
+                /** @description Only in this place. */
+                slot?: components["schemas"]["PromotionSlot"];
+                /** @description Objects per page. */
+                limit?: components["parameters"]["limit.20"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["FeaturedEventPage"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getFeed: {
+        parameters: {
+            query?: {
+                /** @description Objects per page. */
+                limit?: components["parameters"]["limit.20"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["EventPage"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    likeEvent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It was so. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Like"];
+                };
+            };
+            /** @description It is so now. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Like"];
+                };
+            };
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    unlikeEvent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is so no more. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    followUser: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It was so. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Follow"];
+                };
+            };
+            /** @description It is so now. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Follow"];
+                };
+            };
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    unfollowUser: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is so no more. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    followCommunity: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It was so. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Follow"];
+                };
+            };
+            /** @description It is so now. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Follow"];
+                };
+            };
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    unfollowCommunity: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is so no more. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    followOrganization: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It was so. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Follow"];
+                };
+            };
+            /** @description It is so now. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Follow"];
+                };
+            };
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    unfollowOrganization: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is so no more. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    followBusiness: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It was so. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Follow"];
+                };
+            };
+            /** @description It is so now. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Follow"];
+                };
+            };
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    unfollowBusiness: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is so no more. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    followVenue: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It was so. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Follow"];
+                };
+            };
+            /** @description It is so now. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Follow"];
+                };
+            };
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    unfollowVenue: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is so no more. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    followInstitution: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It was so. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Follow"];
+                };
+            };
+            /** @description It is so now. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Follow"];
+                };
+            };
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    unfollowInstitution: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is so no more. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listTopRatedOrganizations: {
+        parameters: {
+            query: {
+                /** @description Of this city. */
+                city_id: string;
+                /** @description Objects per page. */
+                limit?: components["parameters"]["limit.20"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["OrganizationPage"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getOrganizationRating: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its reviews, by stars. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rating"];
+                };
+            };
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listTopRatedBusinesses: {
+        parameters: {
+            query: {
+                /** @description Of this city. */
+                city_id: string;
+                /** @description Objects per page. */
+                limit?: components["parameters"]["limit.20"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["BusinessPage"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getBusinessRating: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its reviews, by stars. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rating"];
+                };
+            };
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listTopRatedVenues: {
+        parameters: {
+            query: {
+                /** @description Of this city. */
+                city_id: string;
+                /** @description Objects per page. */
+                limit?: components["parameters"]["limit.20"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["VenuePage"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getVenueRating: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its reviews, by stars. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rating"];
+                };
+            };
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listTopRatedCommunities: {
+        parameters: {
+            query: {
+                /** @description Of this city. */
+                city_id: string;
+                /** @description Objects per page. */
+                limit?: components["parameters"]["limit.20"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["CommunityPage"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getCommunityRating: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its reviews, by stars. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rating"];
+                };
+            };
+            404: components["responses"]["NotFound"];
             default: components["responses"]["OtherProblem"];
         };
     };

@@ -59,7 +59,6 @@ async fn abuse_22_what_a_body_may_not_hold_no_statement_can_write() {
     for (table, column) in [
         ("events", "id"),
         ("events", "version"),
-        ("events", "trending_score"),
         ("events", "featured_until"),
         ("events", "ticket_count"),
         ("events", "created_at"),

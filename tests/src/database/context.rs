@@ -298,23 +298,31 @@ async fn a_job_reaches_what_its_module_names() {
         }
     };
     assert_eq!(
-        job("trending", "update app.events set trending_score = 1").await,
+        job("promotions", "update app.events set featured_until = now()").await,
         Ok(1)
     );
     assert_eq!(
-        job("wallet", "update app.events set trending_score = 1").await,
+        job("wallet", "update app.events set featured_until = now()").await,
         Ok(0),
         "it reads events only"
     );
     // Each of them only what it says it writes, although one role holds the privileges of all.
     for (module, written, not_its) in [
-        ("trending", "trending_score = 2", "featured_until = now()"),
-        ("promotions", "featured_until = now()", "trending_score = 3"),
+        (
+            "sessions",
+            "email = 'x' || email",
+            "stripe_customer_id = 'cus_' || id",
+        ),
+        (
+            "payments",
+            "stripe_customer_id = 'cus_' || id",
+            "email = 'x' || email",
+        ),
     ] {
-        let text = |set: &str| -> &'static str { format!("update app.events set {set}").leak() };
-        assert_eq!(job(module, text(written)).await, Ok(1), "{module}");
+        let text = |set: &str| -> &'static str { format!("update app.users set {set}").leak() };
+        assert_eq!(job(module, text(written)).await, Ok(5), "{module}");
         let both = format!("{written}, {not_its}");
-        for set in [not_its, both.as_str(), "title = 'x'"] {
+        for set in [not_its, both.as_str(), "display_name = 'x'"] {
             let refused = job(module, text(set)).await;
             assert!(
                 refused.as_ref().is_err_and(|e| e.starts_with("42501")),

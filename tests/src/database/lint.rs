@@ -186,7 +186,7 @@ async fn undeclared(database: &crate::support::Pools) -> Vec<String> {
 async fn modules_write_what_they_say_they_write() {
     let database = database().await;
     assert_eq!(undeclared(&database).await, Vec::<String>::new());
-    let mistake = "grant update (title, trending_score) on app.events to culturepass_job";
+    let mistake = "grant update (title, featured_until) on app.events to culturepass_job";
     attempt(&database.superuser, mistake).await.unwrap();
     assert_eq!(undeclared(&database).await, ["update events.title"]);
 }

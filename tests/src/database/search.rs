@@ -211,7 +211,7 @@ async fn only_what_is_searched_touches_documents() {
                 "location = 'SRID=4326;POINT(1 1)'",
                 "venue_id = null",
                 "title = title",
-                "trending_score = 9",
+                "featured_until = now()",
                 "state = 'completed'",
             ][..],
         ),

@@ -13,6 +13,18 @@ const MADE_BY_SIGNING_IN: [&str; 5] = [
     "throttle",
 ];
 
+/// Empty until the worker has run for the first time.
+const MADE_BY_JOBS: [&str; 5] = [
+    "event_rank",
+    "rank_action",
+    "rank_past",
+    "rank_state",
+    "rating_mean",
+];
+
+/// Written by triggers, under new ids each time.
+const MADE_BY_TRIGGERS: [&str; 2] = ["rank_note", "rating"];
+
 async fn count(conn: &mut PgConnection, text: &str) -> i64 {
     sqlx::query_scalar(AssertSqlSafe(text.to_owned()))
         .fetch_one(conn)
@@ -59,7 +71,9 @@ async fn the_demonstration_shows_something_of_everything() {
             &format!("select count(*) from app.{}", entity.plural),
         )
         .await;
-        let is_empty = MADE_BY_SIGNING_IN.contains(&entity.name.as_str());
+        let is_empty = (MADE_BY_SIGNING_IN.iter())
+            .chain(&MADE_BY_JOBS)
+            .any(|name| *name == entity.name);
         assert_eq!(found == 0, is_empty, "{}: {found} rows", entity.name);
         assert!(!is_empty || entity.internal, "{} has routes", entity.name);
         if !["city", "country"].contains(&entity.name.as_str()) {
@@ -159,8 +173,12 @@ async fn hashes(conn: &mut PgConnection) -> BTreeMap<String, String> {
                from app.{table} t cross join jsonb_each_text(to_jsonb(t) - $1) v left join pg_temp.names n on n.id = v.value
                group by t.id) lines"
         );
+        let mut left_out = AROUND_NOW.map(str::to_owned).to_vec();
+        if MADE_BY_TRIGGERS.contains(&entity.name.as_str()) {
+            left_out.push("id".to_owned());
+        }
         let hash = sqlx::query_scalar(AssertSqlSafe(text))
-            .bind(AROUND_NOW.map(str::to_owned).to_vec())
+            .bind(left_out)
             .fetch_one(&mut *conn)
             .await
             .unwrap_or_else(|error| panic!("{table}: {error}"));

@@ -77,8 +77,8 @@ async fn pages_make_up_the_list_in_every_order() {
 /// Copies of some events under other names, scattered over every order; and some events gone.
 async fn disturb(conn: &mut PgConnection, round: usize) {
     let text = format!(
-        "insert into app.events (city_id, host_type, host_id, title, slug, starts_at, ends_at, timezone, state, visibility, trending_score, created_at)
-         select city_id, host_type, host_id, title, slug || '-copy-{round}', starts_at, ends_at, timezone, state, visibility, trending_score,
+        "insert into app.events (city_id, host_type, host_id, title, slug, starts_at, ends_at, timezone, state, visibility, created_at)
+         select city_id, host_type, host_id, title, slug || '-copy-{round}', starts_at, ends_at, timezone, state, visibility,
                 created_at - interval '1 day' * (random() * 3)
          from app.events where state = 'published' and visibility = 'public' and slug not like '%-copy-%' order by random() limit 6;
          update counters.events n set like_count = round(random() * 5) from app.events e where e.id = n.id and e.slug like '%-copy-{round}'"
@@ -100,7 +100,7 @@ async fn a_cursor_holds_its_place_while_others_write() {
     let server = TestServer::sample().await;
     let mut conn = server.superuser().await;
     let mut round = 0;
-    for order in ["title", "-starts_at", "like_count", "trending_score", "-id"] {
+    for order in ["title", "-starts_at", "like_count", "-id"] {
         let path = format!("/events?state=published&sort={order}");
         let before: Vec<String> = ids(&all(&server.client, &path).await)
             .into_iter()

@@ -21,6 +21,7 @@ pub const MAX_LENGTH: usize = 1000;
 pub struct CursorKey([u8; 32]);
 
 /// What a cursor belongs to. Parts are length-prefixed, so that none can pass for another.
+#[derive(Clone)]
 pub struct Scope(Hmac<Sha256>);
 
 impl CursorKey {

@@ -9,6 +9,7 @@ use super::{
     value::Value,
 };
 use crate::{
+    caller::Caller,
     error::{Error, Result},
     member::Member,
     problem::{Item, Problem},
@@ -75,6 +76,16 @@ impl List {
         cursors: &CursorKey,
         reader: &Member,
     ) -> Result<Asked> {
+        self.read_as(text, cursors, reader.caller())
+    }
+
+    /// The same for lists that are for everybody, or asked as whoever a token says: nobody is proven yet.
+    pub fn read_as(
+        &'static self,
+        text: Option<&str>,
+        cursors: &CursorKey,
+        reader: &Caller,
+    ) -> Result<Asked> {
         let query = Query::read(&self.0, text.unwrap_or_default())?;
         let mut values = Vec::new();
         let mut wrong: Vec<&str> = Vec::new();
@@ -114,7 +125,7 @@ impl List {
         let scope = || {
             let mut scope = cursors.scope();
             scope.part(self.0.name.as_bytes());
-            scope.part(reader.id().as_bytes());
+            scope.part(reader.actor.user().unwrap_or_default().as_bytes());
             for (name, value) in &query.given {
                 scope.part(name.as_bytes());
                 scope.part(value.as_bytes());
@@ -186,6 +197,11 @@ impl Asked {
         let key = key.as_deref().and_then(|key| key.parse().ok());
         let key = key.ok_or_else(|| Error::new(&problems::CURSOR))?;
         Ok(Some((key, *id)))
+    }
+
+    /// The cursor behind a row, for whoever cuts the page.
+    pub fn cursor(&self, key: &str, id: Uuid) -> String {
+        self.scope.clone().seal(Some(key), id)
     }
 
     /// Cuts the rows to the page. `key` is what the list is ordered by, and the row's id, or nil where the key is unique.

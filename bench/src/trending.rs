@@ -1,0 +1,116 @@
+//! Ranks and feeds: `bench trending`. A page of what trends read by its index beside the same order computed when it is read;
+//! feeds put together when they are asked for; what noting a like for the ranks costs it.
+//!
+//! pgbench runs the same functions as the server does, as the owner's login, so policies do not apply.
+
+use crate::{limit, prepare};
+use anyhow::Result;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use std::{fs, path::Path};
+
+/// Half a million events of fifty cities and five thousand hosts; one member follows two hundred of them, one all.
+const WORLD: &str = "
+  set session_replication_role = replica;
+  create table public.bench_cities (n int primary key, id uuid not null);
+  insert into public.bench_cities
+    select row_number() over (order by c.id), c.id from (select id from app.cities order by id limit 50) c;
+  create table public.bench_hosts (n int primary key, id uuid not null);
+  with made as (
+    insert into app.organizations (city_id, name, slug, state)
+      select c.id, 'Host ' || n, 'bench-host-' || n, 'approved'
+      from generate_series(0, 4999) n join public.bench_cities c on c.n = n % 50 + 1 returning id
+  )
+  insert into public.bench_hosts select row_number() over (order by id), id from made;
+  insert into app.events (title, slug, starts_at, ends_at, timezone, state, city_id, host_type, host_id, created_at)
+    select 'Event ' || n, 'bench-event-' || n, now() + random() * interval '60 days', now() + interval '61 days', 'UTC', 'published',
+      o.city_id, 'organization', o.id, now() - random() * interval '30 days'
+    from generate_series(1, 500000) n join public.bench_hosts h on h.n = n % 5000 + 1 join app.organizations o on o.id = h.id;
+  insert into counters.events (id, like_count)
+    select e.id, (random() * 500)::int from app.events e where e.slug like 'bench-event-%' on conflict do nothing;
+  insert into app.event_ranks (event_id, city_id, host_id, rank, spread_rank, actions, shown_until)
+    select e.id, e.city_id, e.host_id, x, x, 1, e.ends_at
+    from (select *, (random() * 300)::numeric(20, 12) as x from app.events where slug like 'bench-event-%') e;
+  insert into app.users (id, handle, display_name, email)
+    select ('d0000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'bench_fan_' || n, 'Fan', 'fan' || n || '@example.org'
+    from generate_series(1, 20000) n;
+  insert into app.follows (follower_id, entity_type, entity_id)
+    select ('d0000000-0000-7000-8000-' || lpad(u::text, 12, '0'))::uuid, 'organization', h.id
+    from (values (1, 200), (2, 5000)) f(u, many) join public.bench_hosts h on h.n <= f.many;
+  create table public.bench_events (n int primary key, id uuid not null);
+  insert into public.bench_events
+    select row_number() over (order by e.id), e.id from (select id from app.events where slug like 'bench-event-%' limit 10000) e;
+  reset session_replication_role";
+
+const FEED: &str =
+    "begin;\nselect set_config('app.user_id', 'd0000000-0000-7000-8000-00000000000FAN', true);
+select app.feed('ffffffff-ffff-ffff-ffff-ffffffffffff', 21);\ncommit;\n";
+
+const LIKE: &str = "\\set u random(1, 20000)\n\\set e random(1, 10000)
+insert into app.likes (user_id, event_id)
+  select ('d0000000-0000-7000-8000-' || lpad((:u)::int::text, 12, '0'))::uuid, e.id from public.bench_events e where e.n = :e
+  on conflict do nothing;\n";
+
+/// What is timed, in the order of the report: a name, what is done before, pgbench's script.
+const SCRIPTS: [(&str, &str, &str); 6] = [
+    (
+        "twenty of a city's 10,000, by their ranks",
+        "",
+        "\\set c random(1, 50)
+select t.event_id from public.bench_cities c, app.trending(c.id, false, false, null, null, null, 21) t where c.n = :c;\n",
+    ),
+    (
+        "the same, computed when it is read",
+        "",
+        "\\set c random(1, 50)
+select e.id from public.bench_cities c join app.events e on e.city_id = c.id join counters.events n on n.id = e.id
+where c.n = :c and e.status = 'active' and e.state = 'published' and e.ends_at > now()
+order by power(n.like_count, 0.8) / power(extract(epoch from now() - e.created_at) / 3600 + 2, 1.8) desc limit 21;\n",
+    ),
+    ("feed of 200 followed", "", FEED),
+    ("feed of 5,000 followed", "", FEED),
+    (
+        "a like, noted for the ranks",
+        "alter table app.likes enable trigger likes_trend",
+        LIKE,
+    ),
+    (
+        "a like that is not",
+        "alter table app.likes disable trigger likes_trend",
+        LIKE,
+    ),
+];
+
+/// Medians of the rounds, as a table in Markdown. Every other round goes the other way.
+pub async fn run(admin: &str, files: &Path, rounds: u32, seconds: u32) -> Result<String> {
+    let url = prepare::on(admin, prepare::SECURED);
+    let mut conn = PgConnection::connect(&url).await?;
+    for text in [WORLD, "vacuum analyze"] {
+        sqlx::raw_sql(text).execute(&mut conn).await?;
+    }
+    let mut rates = vec![Vec::new(); SCRIPTS.len()];
+    for round in 1..=rounds {
+        let mut order: Vec<usize> = (0..SCRIPTS.len()).collect();
+        if round.is_multiple_of(2) {
+            order.reverse();
+        }
+        for n in order {
+            let (name, before, script) = SCRIPTS[n];
+            sqlx::raw_sql(AssertSqlSafe(before.to_owned()))
+                .execute(&mut conn)
+                .await?;
+            let fan = if name.contains("5,000") { "2" } else { "1" };
+            let file = files.join("trending.sql");
+            fs::write(&file, script.replace("FAN", fan))?;
+            let rate = limit::pgbench(&file, &url, seconds)?.transactions_per_second;
+            eprintln!("round {round} {rate:8.0}/s {name}");
+            rates[n].push(rate);
+        }
+        sqlx::raw_sql("checkpoint").execute(&mut conn).await?;
+    }
+    let mut text = "| | a second |\n|---|--:|\n".to_owned();
+    for ((name, ..), rates) in SCRIPTS.iter().zip(&mut rates) {
+        rates.sort_by(f64::total_cmp);
+        text += &format!("| {name} | {:.0} |\n", rates[rates.len() / 2]);
+    }
+    Ok(text)
+}

@@ -1,0 +1,200 @@
+//! Ratings: how many stars a profile has, and the best of a city.
+//!
+//! Sums are kept by the statement that writes a review (`spec/sql/ratings.sql`); this module reads them, and compares cities
+//! every night. Profiles are shown as the generated routes show them to the caller.
+
+mod document;
+
+use crate::{
+    listed::{self, Asking},
+    module::{Module, NoSettings, Parts, id},
+};
+use axum::{
+    Json, Router,
+    extract::{Path, Request, State},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use kernel::{
+    Db, Error, Result,
+    cursor::CursorKey,
+    http::ConfigError,
+    jobs::{CatchUp, Job, Periodic, Schedule},
+    own::{List, parameter},
+    problem::Item,
+    problems,
+    resource::Kind,
+};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// What can be reviewed: its path, and its name.
+const RATED: [(&str, &str); 4] = [
+    ("organizations", "organization"),
+    ("businesses", "business"),
+    ("venues", "venue"),
+    ("communities", "community"),
+];
+
+/// The module. Cheap to clone.
+#[derive(Clone)]
+pub struct Ratings {
+    db: Db,
+    cursors: Arc<CursorKey>,
+}
+
+/// What the routes are made of.
+#[derive(Clone)]
+struct Lists {
+    module: Ratings,
+    generated: Router,
+}
+
+impl Module for Ratings {
+    const NAME: &'static str = "ratings";
+    type Settings = NoSettings;
+
+    fn new(parts: &Parts, _: NoSettings) -> Result<Self, ConfigError> {
+        Ok(Self {
+            db: parts.db.clone(),
+            cursors: Arc::new(CursorKey::new(&parts.secret("cursors"))),
+        })
+    }
+
+    fn routes(&self, generated: &Router) -> Router {
+        let router = RATED
+            .into_iter()
+            .fold(Router::new(), |router, (path, kind)| {
+                let top = move |State(lists): State<Lists>, request: Request| {
+                    top(lists, path, kind, request)
+                };
+                let one =
+                    move |State(lists): State<Lists>, Path(id): Path<String>, request: Request| {
+                        one(lists, path, id, request)
+                    };
+                router
+                    .route(&format!("/{path}/top-rated"), get(top))
+                    .route(&format!("/{path}/{{id}}/rating"), get(one))
+            });
+        router.with_state(Lists {
+            module: self.clone(),
+            generated: generated.clone(),
+        })
+    }
+
+    fn amend(document: &mut Value) {
+        document::add(document);
+    }
+
+    fn jobs(&self) -> Vec<Job> {
+        let ratings = self.clone();
+        vec![Job::new("ratings.refresh", move |_| {
+            let ratings = ratings.clone();
+            async move { Ok(ratings.refresh().await.map(drop)?) }
+        })]
+    }
+
+    fn periodic(&self) -> Vec<Periodic> {
+        vec![Periodic {
+            job: "ratings.refresh",
+            schedule: Schedule::Cron {
+                expression: "10 3 * * *",
+                zone: "UTC",
+            },
+            catch_up: CatchUp::Last,
+        }]
+    }
+}
+
+impl Ratings {
+    /// The averages of cities, and the order that follows. How many profiles have another place.
+    pub async fn refresh(&self) -> Result<i64> {
+        let run = self.db.run(Self::NAME, None, Uuid::now_v7(), |cx| {
+            Box::pin(async move {
+                let changed: i64 = sqlx::query_scalar("select app.refresh_ratings()")
+                    .fetch_one(cx.conn())
+                    .await?;
+                Ok(changed)
+            })
+        });
+        run.await
+    }
+}
+
+static LIST: List = List::new("top-rated", 20, &[parameter("city_id", Kind::Uuid)]);
+
+/// `GET /venues/top-rated`
+async fn top(
+    lists: Lists,
+    path: &'static str,
+    kind: &'static str,
+    request: Request,
+) -> Result<Response> {
+    let (caller, uri) = listed::asked(request);
+    let asked = LIST.read_as(uri.query(), &lists.module.cursors, &caller)?;
+    let Some(city) = asked.id("city_id") else {
+        let item = Item::query("city_id".to_owned(), "required", "Which city?");
+        return Err(Error::new(&problems::INVALID).item(item));
+    };
+    let mut after: Option<(String, Uuid)> = asked.after()?;
+    let mut shown = Vec::new();
+    let mut more = false;
+    for _ in 0..listed::ROUNDS {
+        let rows = asked.rows() - shown.len() as i64;
+        let mut cx = lists.module.db.begin_read(&caller).await?;
+        let mut found: Vec<(String, Uuid)> = sqlx::query_as(
+            "select t.score::text, t.target_id from app.top_rated($1, $2, $3::text::numeric, $4, $5::int8::int4) t",
+        )
+        .bind(city)
+        .bind(kind)
+        .bind(after.as_ref().map(|(score, _)| score.as_str()))
+        .bind(after.as_ref().map(|(_, id)| *id))
+        .bind(rows)
+        .fetch_all(cx.conn())
+        .await?;
+        drop(cx);
+        more = found.len() as i64 == rows;
+        if more {
+            found.pop();
+        }
+        let ids: Vec<Uuid> = found.iter().map(|(_, id)| *id).collect();
+        match listed::shown(&lists.generated, &caller, path, &ids).await? {
+            Ok(profiles) => shown.extend(profiles),
+            Err(refusal) => return Ok(refusal),
+        }
+        after = found.pop().or(after);
+        if !more || shown.len() as i64 + 1 == asked.rows() {
+            break;
+        }
+    }
+    let last = after.filter(|_| more);
+    // Cursors of one kind are worth nothing for another: their ids are others.
+    let next_cursor = last.map(|(score, id)| asked.cursor(&score, id));
+    Ok(Json(json!({"data": shown, "next_cursor": next_cursor})).into_response())
+}
+
+/// `GET /venues/{id}/rating`
+async fn one(lists: Lists, path: &'static str, of: String, request: Request) -> Result<Response> {
+    let (caller, _) = listed::asked(request);
+    let target = id(&of)?;
+    // Whoever may not see it does not learn what is said of it.
+    let profile = Asking::Read(format!("/{path}/{target}"));
+    let profile = match listed::ask(&lists.generated, &caller, profile).await? {
+        Ok(profile) => profile,
+        Err(refusal) => return Ok(refusal),
+    };
+    let mut cx = lists.module.db.begin_read(&caller).await?;
+    let stars: Vec<i32> = sqlx::query_scalar("select app.stars_of($1)")
+        .bind(target)
+        .fetch_one(cx.conn())
+        .await?;
+    drop(cx);
+    Ok(Json(json!({
+        "object": "rating",
+        "average": profile["rating_avg"],
+        "count": profile["rating_count"],
+        "stars": stars,
+    }))
+    .into_response())
+}

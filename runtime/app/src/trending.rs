@@ -1,0 +1,106 @@
+//! What trends in a city, what is featured there, what those whom one follows publish; and liking and following itself.
+//!
+//! What people do is noted by triggers and added up by a job every second, in the database (`spec/sql/trending.sql`,
+//! [ADR 64](../../../docs/adr/0064-trending.md)); nothing is written because time passes. The lists are made of generated
+//! ones: this module says which events, in which order, and the engine's list shows those of them that the caller may see.
+
+mod document;
+mod edges;
+mod featured;
+mod feed;
+mod hot;
+mod keep;
+mod settings;
+
+use crate::module::{Module, Parts};
+use axum::{Router, routing::get};
+use kernel::{
+    Db,
+    cursor::CursorKey,
+    http::ConfigError,
+    jobs::{CatchUp, Job, Periodic, Schedule},
+};
+use serde_json::Value;
+use settings::Settings;
+use std::{sync::Arc, time::Duration};
+
+/// The module. Cheap to clone.
+#[derive(Clone)]
+pub struct Trending {
+    db: Db,
+    cursors: Arc<CursorKey>,
+    settings: Settings,
+}
+
+/// What the routes are made of.
+#[derive(Clone)]
+struct Lists {
+    module: Trending,
+    generated: Router,
+}
+
+impl Module for Trending {
+    const NAME: &'static str = "trending";
+    type Settings = Settings;
+
+    fn new(parts: &Parts, settings: Settings) -> Result<Self, ConfigError> {
+        Ok(Self {
+            db: parts.db.clone(),
+            cursors: Arc::new(CursorKey::new(&parts.secret("cursors"))),
+            settings,
+        })
+    }
+
+    fn routes(&self, generated: &Router) -> Router {
+        Router::new()
+            .route("/events/trending", get(hot::list))
+            .route("/events/featured", get(featured::list))
+            .route("/me/feed", get(feed::list))
+            .merge(edges::router())
+            .with_state(Lists {
+                module: self.clone(),
+                generated: generated.clone(),
+            })
+    }
+
+    fn amend(document: &mut Value) {
+        document::add(document);
+    }
+
+    fn jobs(&self) -> Vec<Job> {
+        let [rank, compare, forget] = [self.clone(), self.clone(), self.clone()];
+        vec![
+            Job::new("trending.rank", move |_| {
+                let trending = rank.clone();
+                async move { Ok(trending.rank().await.map(drop)?) }
+            }),
+            Job::new("trending.compare", move |_| {
+                let trending = compare.clone();
+                async move { Ok(trending.compare().await.map(drop)?) }
+            })
+            .timeout(Duration::from_secs(30 * 60)),
+            Job::new("trending.forget", move |_| {
+                let trending = forget.clone();
+                async move { Ok(trending.forget().await.map(drop)?) }
+            })
+            .timeout(Duration::from_secs(10 * 60)),
+        ]
+    }
+
+    fn periodic(&self) -> Vec<Periodic> {
+        let every = |job, schedule| Periodic {
+            job,
+            schedule,
+            catch_up: CatchUp::Last,
+        };
+        let nightly = |expression| Schedule::Cron {
+            expression,
+            zone: "UTC",
+        };
+        vec![
+            every("trending.rank", Schedule::Every(Duration::from_secs(1))),
+            every("trending.compare", nightly("40 2 * * *")),
+            every("trending.forget", nightly("25 * * * *")),
+        ]
+    }
+}

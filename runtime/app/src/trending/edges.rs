@@ -1,0 +1,138 @@
+//! Liking and following as a state of affairs: `PUT` makes it so, `DELETE` ends it, and either may be said twice.
+//!
+//! Made of the generated routes of likes and follows, with their rules, quotas and audit. Knows no table.
+
+use super::Lists;
+use crate::{
+    listed::{Asking, ask, asked, rows},
+    module::id,
+};
+use axum::{
+    Router,
+    body::Body,
+    extract::{Path, Request, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::put,
+};
+use kernel::{Caller, Error, Result};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// What can be liked or followed: its path, what is done, and its name where it is one of several.
+pub const EDGES: [(&str, &str, &str); 7] = [
+    ("events", "like", ""),
+    ("users", "follow", "user"),
+    ("communities", "follow", "community"),
+    ("organizations", "follow", "organization"),
+    ("businesses", "follow", "business"),
+    ("venues", "follow", "venue"),
+    ("institutions", "follow", "institution"),
+];
+
+pub fn router() -> Router<Lists> {
+    EDGES
+        .into_iter()
+        .fold(Router::new(), |router, (path, verb, kind)| {
+            let make =
+                move |State(lists): State<Lists>, Path(id): Path<String>, request: Request| {
+                    make(lists, kind, id, request)
+                };
+            let end =
+                move |State(lists): State<Lists>, Path(id): Path<String>, request: Request| {
+                    end(lists, kind, id, request)
+                };
+            router.route(&format!("/{path}/{{id}}/{verb}"), put(make).delete(end))
+        })
+}
+
+/// 201 with what is new, 200 with what was there.
+async fn make(
+    lists: Lists,
+    kind: &'static str,
+    path: String,
+    request: Request,
+) -> Result<Response> {
+    let (caller, _) = asked(request);
+    caller.user()?;
+    let target = id(&path)?;
+    let (list, body) = match kind {
+        "" => ("/likes", json!({"event_id": target})),
+        kind => (
+            "/follows",
+            json!({"entity_type": kind, "entity_id": target}),
+        ),
+    };
+    let refused = match ask(&lists.generated, &caller, Asking::Create(list, body)).await? {
+        Ok(made) => {
+            return Ok((StatusCode::CREATED, axum::Json(Value::Object(made))).into_response());
+        }
+        Err(refused) => refused,
+    };
+    if refused.status() == StatusCode::CONFLICT {
+        match there(&lists, &caller, kind, target).await? {
+            Ok(Some(row)) => return Ok(axum::Json(row).into_response()),
+            Ok(None) => {}
+            Err(refused) => return Ok(refused),
+        }
+    }
+    // Whatever is not seen is not there.
+    let seen = Asking::Read(format!("/{}/{target}", of(kind)));
+    if refused.status() == StatusCode::UNPROCESSABLE_ENTITY
+        && ask(&lists.generated, &caller, seen).await?.is_err()
+    {
+        return Err(Error::not_found());
+    }
+    Ok(refused)
+}
+
+/// 204 whether it was so or not.
+async fn end(lists: Lists, kind: &'static str, path: String, request: Request) -> Result<Response> {
+    let (caller, _) = asked(request);
+    caller.user()?;
+    let target = id(&path)?;
+    let row = match there(&lists, &caller, kind, target).await? {
+        Ok(row) => row,
+        Err(refused) => return Ok(refused),
+    };
+    if let Some(id) = row.as_ref().and_then(|row| row["id"].as_str()) {
+        let list = if kind.is_empty() { "likes" } else { "follows" };
+        let gone = ask(
+            &lists.generated,
+            &caller,
+            Asking::Archive(format!("/{list}/{id}")),
+        )
+        .await?;
+        if let Err(refused) = gone
+            && refused.status() != StatusCode::NOT_FOUND
+        {
+            return Ok(refused);
+        }
+    }
+    Ok((StatusCode::NO_CONTENT, Body::empty()).into_response())
+}
+
+fn of(kind: &str) -> &'static str {
+    EDGES
+        .iter()
+        .find(|(.., name)| *name == kind)
+        .map_or("events", |(path, ..)| path)
+}
+
+/// The caller's own, if there is one.
+async fn there(
+    lists: &Lists,
+    caller: &Caller,
+    kind: &str,
+    target: Uuid,
+) -> Result<std::result::Result<Option<Value>, Response>> {
+    let member = caller.user()?;
+    let path = match kind {
+        "" => format!("/likes?user_id={member}&event_id={target}&limit=1"),
+        kind => {
+            format!("/follows?follower_id={member}&entity_type={kind}&entity_id={target}&limit=1")
+        }
+    };
+    let answer = ask(&lists.generated, caller, Asking::Read(path)).await?;
+    Ok(answer.map(|mut list| rows(&mut list).pop()))
+}

@@ -1,0 +1,85 @@
+//! `GET /events/featured`: events that stand in the featured places of a city, each labelled as such.
+//!
+//! They are bookings (`promotion`), never mixed with what trends. Knows the form of a promotion and nothing of its price.
+
+use super::Lists;
+use crate::listed::{self, Asking};
+use axum::{
+    Json,
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+};
+use chrono::{DateTime, Utc};
+use kernel::{
+    Error, Result,
+    own::{List, parameter},
+    problem::Item,
+    problems,
+    resource::Kind,
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+static LIST: List = List::new(
+    "featured",
+    20,
+    &[
+        parameter("city_id", Kind::Uuid),
+        parameter("slot", Kind::Enum(&["home", "category", "map"])),
+    ],
+);
+
+pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result<Response> {
+    let (caller, uri) = listed::asked(request);
+    let asked = LIST.read_as(uri.query(), &lists.module.cursors, &caller)?;
+    let Some(city) = asked.id("city_id") else {
+        let item = Item::query("city_id".to_owned(), "required", "Which city?");
+        return Err(Error::new(&problems::INVALID).item(item));
+    };
+    let slot = asked.text("slot").map(|slot| format!("&slot={slot}"));
+    let cursor: Option<(String, Uuid)> = asked.after()?;
+    let mut next = cursor.map(|(cursor, _)| cursor);
+    let most = asked.rows() - 1;
+    let mut shown = Vec::new();
+    for _ in 0..listed::ROUNDS {
+        let path = format!(
+            "/promotions?city_id={city}&state=active&target_type=event&sort=starts_at&expand=target&limit={}{}{}",
+            most - shown.len() as i64,
+            slot.as_deref().unwrap_or_default(),
+            next.map(|next| format!("&cursor={next}"))
+                .unwrap_or_default(),
+        );
+        let asking = Asking::Read(path);
+        let mut answer = match listed::ask(&lists.generated, &caller, asking).await? {
+            Ok(answer) => answer,
+            Err(refusal) => return Ok(refusal),
+        };
+        let now = Utc::now();
+        let rows = listed::rows(&mut answer).into_iter();
+        shown.extend(rows.filter_map(|row| labelled(row, now)));
+        next = answer["next_cursor"].as_str().map(str::to_owned);
+        if next.is_none() || shown.len() as i64 == most {
+            break;
+        }
+    }
+    // Sealed once more: it belongs to this list.
+    let next_cursor = next.map(|next| asked.cursor(&next, Uuid::nil()));
+    Ok(Json(json!({"data": shown, "next_cursor": next_cursor})).into_response())
+}
+
+/// Nothing for what is over this very moment, or is no event that may be looked at any more.
+fn labelled(mut promotion: Value, now: DateTime<Utc>) -> Option<Value> {
+    let ends_at: DateTime<Utc> = promotion["ends_at"].as_str()?.parse().ok()?;
+    let event = promotion["target"].take();
+    if ends_at <= now || event["state"] != "published" {
+        return None;
+    }
+    Some(json!({
+        "object": "featured_event",
+        "id": promotion["id"],
+        "slot": promotion["slot"],
+        "starts_at": promotion["starts_at"],
+        "ends_at": promotion["ends_at"],
+        "event": event,
+    }))
+}

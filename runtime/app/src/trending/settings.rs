@@ -1,0 +1,165 @@
+//! What can be set about what trends.
+
+use serde::Serialize;
+use std::{fmt, str::FromStr};
+
+/// What trends.
+#[derive(clap::Args, Clone, Debug)]
+#[group(skip)]
+pub struct Settings {
+    /// What each thing that people do with an event weighs: liking it, following its host or venue, taking a free ticket
+    /// (`rsvp`), buying one, being there (`check_in`). What is left out keeps its weight; what weighs 0 does not count. What was
+    /// done before keeps the weight it had.
+    #[arg(long, env = "TRENDING_WEIGHTS", default_value_t = Weights::default())]
+    pub trending_weights: Weights,
+    /// After how many hours it weighs half as much. Changing it adds all ranks up anew.
+    #[arg(long, env = "TRENDING_HALF_LIFE_HOURS", default_value_t = 24, value_parser = clap::value_parser!(u16).range(6..=8760))]
+    pub trending_half_life_hours: u16,
+    /// How many events of one host come before the best of others, with `variant=scaled`.
+    #[arg(long, env = "TRENDING_PER_HOST", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=20))]
+    pub trending_per_host: u8,
+    /// How many things that one member does in a day (UTC) count.
+    #[arg(long, env = "TRENDING_ACTIONS_A_DAY", default_value_t = 100)]
+    pub trending_actions_a_day: u16,
+    /// How many things count for one event in an hour that are done from one address, or one IPv6 network of a customer.
+    #[arg(long, env = "TRENDING_NETWORK_AN_HOUR", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    pub trending_network_an_hour: u16,
+    /// For how many days an account is new.
+    #[arg(long, env = "TRENDING_NEW_ACCOUNT_DAYS", default_value_t = 3, value_parser = clap::value_parser!(u16).range(0..=365))]
+    pub trending_new_account_days: u16,
+    /// What counts of what new accounts do, in percent.
+    #[arg(long, env = "TRENDING_NEW_ACCOUNT_PERCENT", default_value_t = 20, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub trending_new_account_percent: u8,
+    /// Only events of hosts that the city has verified may trend: whoever is new is looked at first.
+    #[arg(long, env = "TRENDING_VERIFIED_HOSTS", default_value_t = false, action = clap::ArgAction::Set)]
+    pub trending_verified_hosts: bool,
+}
+
+/// By kind of action, as in `rank_action.kind`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Weights {
+    pub like: f64,
+    pub follow: f64,
+    pub rsvp: f64,
+    pub ticket: f64,
+    pub check_in: f64,
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self {
+            like: 1.0,
+            follow: 1.0,
+            rsvp: 2.0,
+            ticket: 4.0,
+            check_in: 2.0,
+        }
+    }
+}
+
+impl fmt::Display for Weights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            like,
+            follow,
+            rsvp,
+            ticket,
+            check_in,
+        } = self;
+        write!(
+            f,
+            "like:{like},follow:{follow},rsvp:{rsvp},ticket:{ticket},check_in:{check_in}"
+        )
+    }
+}
+
+impl FromStr for Weights {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut weights = Self::default();
+        for part in text.split(',') {
+            let (kind, weight) = part
+                .split_once(':')
+                .ok_or_else(|| format!("`{part}` is not of the form like:1"))?;
+            let place = match kind.trim() {
+                "like" => &mut weights.like,
+                "follow" => &mut weights.follow,
+                "rsvp" => &mut weights.rsvp,
+                "ticket" => &mut weights.ticket,
+                "check_in" => &mut weights.check_in,
+                other => {
+                    return Err(format!(
+                        "there is no kind `{other}`: like, follow, rsvp, ticket and check_in have a weight"
+                    ));
+                }
+            };
+            // What is stored has six decimals.
+            let good = |weight: &f64| *weight == 0.0 || (0.001..=1000.0).contains(weight);
+            *place = (weight.trim().parse().ok().filter(good))
+                .ok_or_else(|| format!("`{weight}` is no weight: 0, or 0.001 to 1000"))?;
+        }
+        Ok(weights)
+    }
+}
+
+/// As the functions of the database take them.
+#[derive(Serialize)]
+pub struct Given {
+    weights: Weights,
+    half_life_hours: u16,
+    per_host: u8,
+    actions_a_day: u16,
+    network_an_hour: u16,
+    new_account_days: u16,
+    new_account_percent: u8,
+}
+
+impl From<&Settings> for Given {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            weights: settings.trending_weights,
+            half_life_hours: settings.trending_half_life_hours,
+            per_host: settings.trending_per_host,
+            actions_a_day: settings.trending_actions_a_day,
+            network_an_hour: settings.trending_network_an_hour,
+            new_account_days: settings.trending_new_account_days,
+            new_account_percent: settings.trending_new_account_percent,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tr7_weights_are_read_and_what_is_unknown_is_refused() {
+        let read = |text: &str| text.parse::<Weights>();
+        let default = Weights::default();
+        assert_eq!(read(&default.to_string()), Ok(default));
+        let some = read("ticket: 9, like:0.5").unwrap();
+        assert_eq!(
+            some,
+            Weights {
+                ticket: 9.0,
+                like: 0.5,
+                ..default
+            }
+        );
+        assert_eq!(read("like:0").unwrap().like, 0.0);
+        for (text, said) in [
+            ("", "not of the form"),
+            ("like", "not of the form"),
+            ("likes:1", "there is no kind `likes`"),
+            ("view:1", "there is no kind `view`"),
+            ("like:-1", "is no weight"),
+            ("like:NaN", "is no weight"),
+            ("like:inf", "is no weight"),
+            ("like:0.0000001", "is no weight"),
+        ] {
+            let refused = read(text).unwrap_err();
+            assert!(refused.contains(said), "{text}: {refused}");
+        }
+    }
+}

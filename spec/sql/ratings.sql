@@ -1,0 +1,131 @@
+-- Ratings: sums of reviews, kept by the statement that writes a review, and the order of profiles by them.
+
+-- The average as if ten more had given the average of the city; three stars where there is none yet.
+create function app.rating_score(p_stars bigint, p_votes int, p_mean numeric) returns numeric
+  language sql immutable set search_path = '' as $$
+  select (10 * coalesce(p_mean, 3) + p_stars) / (10 + p_votes)
+$$;
+alter function app.rating_score(bigint, int, numeric) owner to <app>_owner;
+revoke execute on function app.rating_score(bigint, int, numeric) from public;
+grant execute on function app.rating_score(bigint, int, numeric) to <app>_counter, <app>_job;
+
+-- Adds what a statement changed. Row by row in the order of ids, so that two statements never wait for each other.
+create function app.sum_up_reviews() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+declare
+  v_row record;
+begin
+  if tg_op = 'INSERT' then
+    for v_row in
+      select a.entity_type, a.entity_id, array_agg(a.rating) as ratings, array_agg(1) as signs from added a
+      where a.status = 'active' group by 1, 2 order by 2
+    loop
+      perform app.add_ratings(v_row.entity_type, v_row.entity_id, v_row.ratings, v_row.signs);
+    end loop;
+  else
+    for v_row in
+      select x.entity_type, x.entity_id, array_agg(x.rating) as ratings, array_agg(x.sign) as signs
+      from (
+        select a.entity_type, a.entity_id, a.rating, 1 as sign from added a where a.status = 'active'
+        union all
+        select r.entity_type, r.entity_id, r.rating, -1 from removed r where r.status = 'active'
+      ) x group by 1, 2 order by 2
+    loop
+      perform app.add_ratings(v_row.entity_type, v_row.entity_id, v_row.ratings, v_row.signs);
+    end loop;
+  end if;
+  return null;
+end
+$$;
+alter function app.sum_up_reviews() owner to <app>_counter;
+revoke execute on function app.sum_up_reviews() from public;
+
+create trigger reviews_rate after insert on app.reviews
+  referencing new table as added for each statement execute function app.sum_up_reviews();
+
+create trigger reviews_rate_changed after update on app.reviews
+  referencing new table as added old table as removed for each statement execute function app.sum_up_reviews();
+
+-- Of one profile: ratings, each with +1 or -1.
+create function app.add_ratings(p_type text, p_target uuid, p_ratings int[], p_signs int[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+declare
+  v_city uuid;
+  v_sums record;
+begin
+  select count(*) filter (where x.sign <> 0) as changes,
+    coalesce(sum(x.sign) filter (where x.rating = 1), 0)::int as one, coalesce(sum(x.sign) filter (where x.rating = 2), 0)::int as two,
+    coalesce(sum(x.sign) filter (where x.rating = 3), 0)::int as three, coalesce(sum(x.sign) filter (where x.rating = 4), 0)::int as four,
+    coalesce(sum(x.sign) filter (where x.rating = 5), 0)::int as five, sum(x.sign)::int as votes, sum(x.sign * x.rating)::bigint as stars
+  into v_sums from unnest(p_ratings, p_signs) x(rating, sign);
+  if (v_sums.one, v_sums.two, v_sums.three, v_sums.four, v_sums.five) = (0, 0, 0, 0, 0) then
+    return;
+  end if;
+  v_city := case p_type
+    when 'organization' then (select o.city_id from app.organizations o where o.id = p_target)
+    when 'business' then (select b.city_id from app.businesses b where b.id = p_target)
+    when 'venue' then (select v.city_id from app.venues v where v.id = p_target)
+    else (select c.city_id from app.communities c where c.id = p_target)
+  end;
+  insert into app.ratings (target_id, target_type, city_id) values (p_target, p_type, v_city) on conflict (target_id) do nothing;
+  update app.ratings r set
+    one = r.one + v_sums.one, two = r.two + v_sums.two, three = r.three + v_sums.three, four = r.four + v_sums.four,
+    five = r.five + v_sums.five, votes = r.votes + v_sums.votes, stars = r.stars + v_sums.stars,
+    score = app.rating_score(r.stars + v_sums.stars, r.votes + v_sums.votes,
+      (select m.mean from app.rating_means m where m.city_id = r.city_id and m.target_type = r.target_type))
+  where r.target_id = p_target;
+end
+$$;
+alter function app.add_ratings(text, uuid, int[], int[]) owner to <app>_counter;
+revoke execute on function app.add_ratings(text, uuid, int[], int[]) from public;
+grant insert (id, target_id, target_type, city_id) on app.ratings to <app>_counter;
+grant update (one, two, three, four, five, votes, stars, score) on app.ratings to <app>_counter;
+
+-- The averages of cities, and what follows from them. How many scores have changed.
+create function app.refresh_ratings() returns bigint
+  language plpgsql set search_path = '' as $$
+declare
+  v_changed bigint;
+begin
+  insert into app.rating_means as m (city_id, target_type, mean)
+  select r.city_id, r.target_type, sum(r.stars)::numeric / sum(r.votes) from app.ratings r
+  group by 1, 2 having sum(r.votes) > 0 order by 1, 2
+  on conflict (city_id, target_type) do update set mean = excluded.mean where m.mean <> excluded.mean;
+  with scored as (
+    select r.id, app.rating_score(r.stars, r.votes, m.mean)::numeric(20, 9) as score
+    from app.ratings r left join app.rating_means m on m.city_id = r.city_id and m.target_type = r.target_type
+  ), changed as (
+    update app.ratings r set score = s.score from scored s where s.id = r.id and r.score <> s.score returning 1
+  )
+  select count(*) into v_changed from changed;
+  return v_changed;
+end
+$$;
+alter function app.refresh_ratings() owner to <app>_owner;
+revoke execute on function app.refresh_ratings() from public;
+grant execute on function app.refresh_ratings() to <app>_job;
+
+-- Profiles of one kind in a city, best first, from a place on. Who asks still asks the rules.
+create function app.top_rated(p_city uuid, p_type text, p_score numeric, p_target uuid, p_limit int) returns table (target_id uuid, score numeric)
+  language plpgsql stable security definer rows 20 set search_path = '' as $$
+begin
+  return query
+  select r.target_id, r.score from app.ratings r
+  where r.city_id = p_city and r.target_type = p_type and r.votes > 0
+    and (r.score, r.target_id) < (coalesce(p_score, 'Infinity'), coalesce(p_target, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+  order by r.score desc, r.target_id desc limit p_limit;
+end
+$$;
+alter function app.top_rated(uuid, text, numeric, uuid, int) owner to <app>_authz;
+revoke execute on function app.top_rated(uuid, text, numeric, uuid, int) from public;
+grant execute on function app.top_rated(uuid, text, numeric, uuid, int) to <app>_app, <app>_job;
+
+-- How many stars a profile has, one to five.
+create function app.stars_of(p_target uuid) returns int[]
+  language sql stable security definer set search_path = '' as $$
+  select coalesce(
+    (select array[r.one, r.two, r.three, r.four, r.five] from app.ratings r where r.target_id = p_target), '{0,0,0,0,0}')
+$$;
+alter function app.stars_of(uuid) owner to <app>_authz;
+revoke execute on function app.stars_of(uuid) from public;
+grant execute on function app.stars_of(uuid) to <app>_app, <app>_job;

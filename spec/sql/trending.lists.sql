@@ -1,0 +1,104 @@
+-- Lists of the module `trending`: what is hot in a city, and what those whom one follows publish.
+
+-- Whether the city has looked at the host of an event.
+create function app.host_is_verified(p_host uuid) returns boolean
+  language sql stable security definer set search_path = '' as $$
+  select exists (select from app.organizations o where o.id = p_host and o.verified)
+    or exists (select from app.communities c where c.id = p_host and c.verified)
+    or exists (select from app.businesses b where b.id = p_host and b.verified)
+    or exists (select from app.institutions i where i.id = p_host and i.verified)
+$$;
+alter function app.host_is_verified(uuid) owner to <app>_authz;
+revoke execute on function app.host_is_verified(uuid) from public;
+
+-- Events of a city, hottest first, of those that everybody may see by what they say themselves; who asks still asks the
+-- rules. `p_as_of` and the last row of the page before continue a list as things stood when it began, for ten minutes; after
+-- that as they stand.
+create function app.trending(
+  p_city uuid, p_spread boolean, p_verified boolean, p_as_of timestamptz, p_rank numeric, p_event uuid, p_limit int
+) returns table (event_id uuid, rank numeric, as_of timestamptz)
+  language plpgsql stable security definer rows 20 set search_path = '' as $$
+declare
+  v_last constant timestamptz := (select max(r.ranked_at) from app.event_ranks r where r.city_id = p_city);
+  v_since constant timestamptz := case when p_as_of > now() - interval '10 minutes' then p_as_of else v_last end;
+  v_rank constant numeric := coalesce(p_rank, 'Infinity');
+  v_event constant uuid := coalesce(p_event, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+begin
+  -- What has not changed since, and what has, where it was.
+  if p_spread then
+    return query
+    select x.event_id, x.rank, v_since from (
+      (select r.event_id, r.spread_rank as rank from app.event_ranks r
+       where r.city_id = p_city and (r.spread_rank, r.event_id) < (v_rank, v_event) and r.ranked_at <= v_since
+         and r.shown_until > now() and (not p_verified or app.host_is_verified(r.host_id))
+       order by r.spread_rank desc, r.event_id desc limit p_limit)
+      union all
+      (select r.event_id, o.spread_rank from app.event_ranks r
+       cross join lateral (
+         select p.spread_rank from app.rank_pasts p where p.event_id = r.event_id and p.until > v_since order by p.until limit 1
+       ) o
+       where r.city_id = p_city and r.ranked_at > v_since and (o.spread_rank, r.event_id) < (v_rank, v_event)
+         and r.shown_until > now() and (not p_verified or app.host_is_verified(r.host_id)))
+    ) x order by x.rank desc, x.event_id desc limit p_limit;
+  else
+    return query
+    select x.event_id, x.rank, v_since from (
+      (select r.event_id, r.rank as rank from app.event_ranks r
+       where r.city_id = p_city and (r.rank, r.event_id) < (v_rank, v_event) and r.ranked_at <= v_since
+         and r.shown_until > now() and (not p_verified or app.host_is_verified(r.host_id))
+       order by r.rank desc, r.event_id desc limit p_limit)
+      union all
+      (select r.event_id, o.rank from app.event_ranks r
+       cross join lateral (
+         select p.rank from app.rank_pasts p where p.event_id = r.event_id and p.until > v_since order by p.until limit 1
+       ) o
+       where r.city_id = p_city and r.ranked_at > v_since and (o.rank, r.event_id) < (v_rank, v_event)
+         and r.shown_until > now() and (not p_verified or app.host_is_verified(r.host_id)))
+    ) x order by x.rank desc, x.event_id desc limit p_limit;
+  end if;
+end
+$$;
+alter function app.trending(uuid, boolean, boolean, timestamptz, numeric, uuid, int) owner to <app>_authz;
+revoke execute on function app.trending(uuid, boolean, boolean, timestamptz, numeric, uuid, int) from public;
+grant execute on function app.trending(uuid, boolean, boolean, timestamptz, numeric, uuid, int) to <app>_app, <app>_job;
+
+-- Events of the hosts and at the venues that the caller follows, newest first, which are not over. Who asks still asks the
+-- rules. Each of those followed gives its newest: a walk along its index, as long as the page.
+create function app.feed(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable security definer rows 20 set search_path = '' as $$
+begin
+  return query
+  select distinct x.id from app.follows f
+  cross join lateral (
+    (select e.id from app.events e
+     where f.entity_type = 'organization' and e.host_organization_id = f.entity_id and e.id < p_before
+       and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted' and e.ends_at > now()
+     order by e.id desc limit p_limit)
+    union all
+    (select e.id from app.events e
+     where f.entity_type = 'community' and e.host_community_id = f.entity_id and e.id < p_before
+       and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted' and e.ends_at > now()
+     order by e.id desc limit p_limit)
+    union all
+    (select e.id from app.events e
+     where f.entity_type = 'business' and e.host_business_id = f.entity_id and e.id < p_before
+       and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted' and e.ends_at > now()
+     order by e.id desc limit p_limit)
+    union all
+    (select e.id from app.events e
+     where f.entity_type = 'institution' and e.host_institution_id = f.entity_id and e.id < p_before
+       and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted' and e.ends_at > now()
+     order by e.id desc limit p_limit)
+    union all
+    (select e.id from app.events e
+     where f.entity_type = 'venue' and e.venue_id = f.entity_id and e.id < p_before
+       and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted' and e.ends_at > now()
+     order by e.id desc limit p_limit)
+  ) x
+  where f.follower_id = sec.uid() and f.status = 'active'
+  order by x.id desc limit p_limit;
+end
+$$;
+alter function app.feed(uuid, int) owner to <app>_authz;
+revoke execute on function app.feed(uuid, int) from public;
+grant execute on function app.feed(uuid, int) to <app>_app, <app>_job;

@@ -1,0 +1,182 @@
+-- What people do with events is noted in the statement that does it, for the ranks: spec/sql/trending.sql.
+
+-- Until when an event may be among those that trend: its end, while it is published and for everybody.
+create function app.shown_until(p_event app.events) returns timestamptz
+  language sql immutable set search_path = '' as $$
+  select case
+    when (p_event).status = 'active' and (p_event).state = 'published' and (p_event).visibility = 'public' then (p_event).ends_at
+  end
+$$;
+alter function app.shown_until(app.events) owner to <app>_owner;
+revoke execute on function app.shown_until(app.events) from public;
+grant execute on function app.shown_until(app.events) to <app>_app, <app>_counter, <app>_job;
+
+-- What was done, row by row; of very much at once only that everything is to be looked at.
+create function app.note_likes() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  if tg_op = 'INSERT' and (select count(*) from (select from added limit 5001) a) > 5000 then
+    insert into app.rank_notes (kind) values ('all');
+  elsif tg_op = 'INSERT' then
+    insert into app.rank_notes (kind, actor_id, object_id) select 'like', a.user_id, a.event_id from added a;
+  else
+    insert into app.rank_notes (kind, actor_id, object_id)
+    select distinct 'like', x.user_id, x.event_id
+    from added a join removed r on r.id = a.id
+    cross join lateral (values (a.user_id, a.event_id), (r.user_id, r.event_id)) x(user_id, event_id)
+    where (a.status, a.user_id, a.event_id) is distinct from (r.status, r.user_id, r.event_id);
+  end if;
+  return null;
+end
+$$;
+alter function app.note_likes() owner to <app>_counter;
+revoke execute on function app.note_likes() from public;
+grant insert (id, kind, actor_id, object_id) on app.rank_notes to <app>_counter;
+
+create trigger likes_trend after insert on app.likes
+  referencing new table as added for each statement execute function app.note_likes();
+
+create trigger likes_trend_changed after update on app.likes
+  referencing new table as added old table as removed for each statement execute function app.note_likes();
+
+create function app.note_follows() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  if tg_op = 'INSERT' and (select count(*) from (select from added limit 5001) a) > 5000 then
+    insert into app.rank_notes (kind) values ('all');
+  elsif tg_op = 'INSERT' then
+    insert into app.rank_notes (kind, actor_id, object_id)
+    select 'follow', a.follower_id, a.entity_id from added a where a.entity_type <> 'user';
+  else
+    insert into app.rank_notes (kind, actor_id, object_id)
+    select distinct 'follow', x.follower_id, x.entity_id
+    from added a join removed r on r.id = a.id
+    cross join lateral (values (a.follower_id, a.entity_type, a.entity_id), (r.follower_id, r.entity_type, r.entity_id))
+      x(follower_id, entity_type, entity_id)
+    where (a.status, a.follower_id, a.entity_id) is distinct from (r.status, r.follower_id, r.entity_id)
+      and x.entity_type <> 'user';
+  end if;
+  return null;
+end
+$$;
+alter function app.note_follows() owner to <app>_counter;
+revoke execute on function app.note_follows() from public;
+
+create trigger follows_trend after insert on app.follows
+  referencing new table as added for each statement execute function app.note_follows();
+
+create trigger follows_trend_changed after update on app.follows
+  referencing new table as added old table as removed for each statement execute function app.note_follows();
+
+create function app.note_tickets() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  if tg_op = 'INSERT' then
+    insert into app.rank_notes (kind, actor_id, object_id) select distinct 'ticket', a.buyer_id, a.event_id from added a;
+  else
+    insert into app.rank_notes (kind, actor_id, object_id)
+    select distinct 'ticket', x.buyer_id, x.event_id
+    from added a join removed r on r.id = a.id
+    cross join lateral (values (a.buyer_id, a.event_id), (r.buyer_id, r.event_id)) x(buyer_id, event_id)
+    where (a.state in ('valid', 'checked_in'), a.paid_cents > 0, a.buyer_id, a.event_id)
+      is distinct from (r.state in ('valid', 'checked_in'), r.paid_cents > 0, r.buyer_id, r.event_id);
+  end if;
+  return null;
+end
+$$;
+alter function app.note_tickets() owner to <app>_counter;
+revoke execute on function app.note_tickets() from public;
+
+create trigger tickets_trend after insert on app.tickets
+  referencing new table as added for each statement execute function app.note_tickets();
+
+create trigger tickets_trend_changed after update on app.tickets
+  referencing new table as added old table as removed for each statement execute function app.note_tickets();
+
+create function app.note_attendances() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  insert into app.rank_notes (kind, actor_id, object_id) select 'check_in', a.user_id, a.event_id from added a;
+  return null;
+end
+$$;
+alter function app.note_attendances() owner to <app>_counter;
+revoke execute on function app.note_attendances() from public;
+
+create trigger attendances_trend after insert on app.attendances
+  referencing new table as added for each statement execute function app.note_attendances();
+
+-- What somebody did does not count while the account is suspended or gone.
+create function app.note_accounts() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  insert into app.rank_notes (kind, actor_id) values ('actor', new.id);
+  return null;
+end
+$$;
+alter function app.note_accounts() owner to <app>_counter;
+revoke execute on function app.note_accounts() from public;
+
+create trigger users_trend after update of status on app.users
+  for each row when (new.status is distinct from old.status) execute function app.note_accounts();
+
+-- What is cancelled, hidden or moved is gone, or there, with the statement that says so.
+create function app.note_shown() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  update app.event_ranks r set shown_until = app.shown_until(new) where r.event_id = new.id;
+  insert into app.rank_notes (kind, object_id) values ('event', new.id);
+  return null;
+end
+$$;
+alter function app.note_shown() owner to <app>_counter;
+revoke execute on function app.note_shown() from public;
+grant update (shown_until) on app.event_ranks to <app>_counter;
+
+create trigger events_trend after update of status, state, visibility, ends_at on app.events
+  for each row when (app.shown_until(new) is distinct from app.shown_until(old)) execute function app.note_shown();
+
+-- What counts, but for follows: those count for what was on when they began.
+create view app.rank_facts with (security_invoker = true) as
+  select l.user_id as actor_id, l.event_id, 'like' as kind, l.created_at as at from app.likes l where l.status = 'active'
+  union all
+  select a.user_id, a.event_id, 'check_in', a.created_at from app.attendances a
+  union all
+  select t.buyer_id, t.event_id, case when t.paid_cents > 0 then 'ticket' else 'rsvp' end, t.created_at
+  from app.tickets t where t.state in ('valid', 'checked_in');
+alter view app.rank_facts owner to <app>_owner;
+grant select on app.rank_facts to <app>_job;
+
+-- Since when something is so that counts; nothing where it is not.
+create function app.rank_fact(p_actor uuid, p_event uuid, p_kind text) returns timestamptz
+  language sql stable set search_path = '' as $$
+  select case p_kind
+    when 'like' then (
+      select min(l.created_at) from app.likes l where l.user_id = p_actor and l.event_id = p_event and l.status = 'active')
+    when 'check_in' then (
+      select min(a.created_at) from app.attendances a where a.user_id = p_actor and a.event_id = p_event)
+    when 'follow' then (
+      select min(f.created_at) from app.follows f join app.events e on f.entity_id in (e.host_id, e.venue_id)
+      where e.id = p_event and f.follower_id = p_actor and f.status = 'active')
+    else (
+      select min(t.created_at) from app.tickets t
+      where t.buyer_id = p_actor and t.event_id = p_event and t.state in ('valid', 'checked_in')
+        and (t.paid_cents > 0) = (p_kind = 'ticket'))
+  end
+$$;
+alter function app.rank_fact(uuid, uuid, text) owner to <app>_owner;
+revoke execute on function app.rank_fact(uuid, uuid, text) from public;
+grant execute on function app.rank_fact(uuid, uuid, text) to <app>_job;
+
+-- For which events a follow counts: the next ten of those that were on sale or announced when it began.
+create function app.followed_events(p_entity uuid, p_at timestamptz) returns setof uuid
+  language sql stable set search_path = '' as $$
+  select e.id from app.events e
+  where (e.host_organization_id = p_entity or e.host_community_id = p_entity or e.host_business_id = p_entity
+      or e.host_institution_id = p_entity or e.venue_id = p_entity)
+    and e.status = 'active' and e.state = 'published' and e.created_at <= p_at and e.ends_at > now()
+  order by e.starts_at, e.id limit 10
+$$;
+alter function app.followed_events(uuid, timestamptz) owner to <app>_owner;
+revoke execute on function app.followed_events(uuid, timestamptz) from public;
+grant execute on function app.followed_events(uuid, timestamptz) to <app>_job;

@@ -1,0 +1,11 @@
+//! What trends, what is followed, counted and rated, by the number of the requirement.
+
+mod featured;
+mod feed;
+mod graph;
+mod guards;
+mod lists;
+mod ranks;
+mod ratings;
+pub mod stage;
+mod undone;

@@ -1,0 +1,131 @@
+//! The feed: what those whom one follows publish, and nothing that one may not see.
+
+use super::stage::{Stage, ids, walk};
+use uuid::Uuid;
+
+async fn follow(stage: &Stage, member: Uuid, kind: &str, id: Uuid) {
+    stage
+        .sql(format!(
+            "insert into app.follows (follower_id, entity_type, entity_id) values ('{member}', '{kind}', '{id}')"
+        ))
+        .await;
+}
+
+#[tokio::test]
+async fn sg6_the_feed_is_what_those_whom_one_follows_publish_newest_first() {
+    let stage = Stage::new().await;
+    let mira = stage.server.member("mira_who_follows").await;
+    let (second, third) = (stage.host("Second").await, stage.host("Third").await);
+    let venue: Uuid = stage
+        .one(format!(
+            "insert into app.venues (city_id, owner_type, owner_id, name, address, location)
+             values ('{}', 'organization', '{third}', 'Hall', 'Way 1', 'SRID=4326;POINT(144.9 -37.8)') returning id",
+            stage.city
+        ))
+        .await;
+    let mut followed = stage.events(stage.host, 3).await;
+    followed.extend(stage.events(second, 3).await);
+    let elsewhere = stage.events(third, 2).await;
+    // At a place that is followed, though not its host; and both at once come once.
+    stage
+        .sql(format!(
+            "update app.events set venue_id = '{venue}' where id in ('{}', '{}')",
+            elsewhere[0], followed[0]
+        ))
+        .await;
+    follow(&stage, mira.id, "organization", stage.host).await;
+    follow(&stage, mira.id, "organization", second).await;
+    follow(&stage, mira.id, "venue", venue).await;
+    followed.push(elsewhere[0]);
+    followed.sort_unstable_by(|a, b| b.cmp(a));
+    let client = &mira.client;
+    assert_eq!(
+        ids(&client.get("/me/feed").await.expect(200).json),
+        followed
+    );
+    assert_eq!(
+        walk(client, "/me/feed?limit=2", async || {}).await,
+        followed
+    );
+    // What is published meanwhile does not shift the pages.
+    let during = async || {
+        stage.events(second, 1).await;
+    };
+    assert_eq!(walk(client, "/me/feed?limit=2", during).await, followed);
+    stage.server.client.get("/me/feed").await.expect(401);
+    client.get("/me/feed?sort=title").await.expect(422);
+}
+
+#[tokio::test]
+async fn sg6_what_may_not_be_seen_is_in_nobodys_feed() {
+    let stage = Stage::new().await;
+    let mira = stage.server.member("mira_who_follows").await;
+    let other = stage.server.member("who_follows_nobody").await;
+    let community: Uuid = stage
+        .one(format!(
+            "insert into app.communities (city_id, name) values ('{}', 'Choir') returning id",
+            stage.city
+        ))
+        .await;
+    follow(&stage, mira.id, "community", community).await;
+    let made = |title: &str, more: &str| {
+        let (names, values) = more.split_once('=').unwrap_or(("visibility", "public"));
+        format!(
+            "insert into app.events (city_id, host_type, host_id, title, starts_at, ends_at, timezone, {names}{})
+             values ('{}', 'community', '{community}', '{title}', now() - interval '2 days', now() + interval '2 days', 'UTC', '{values}'{}) returning id",
+            if names == "state" { "" } else { ", state" },
+            stage.city,
+            if names == "state" { "" } else { ", 'published'" },
+        )
+    };
+    let open: Uuid = stage.one(made("Open", "visibility=public")).await;
+    let inner: Uuid = stage.one(made("For members", "visibility=community")).await;
+    for hidden in ["visibility=unlisted", "state=draft", "state=cancelled"] {
+        stage.one::<Uuid>(made(hidden, hidden)).await;
+    }
+    let ended: Uuid = stage.one(made("Over", "visibility=public")).await;
+    stage
+        .sql(format!(
+            "update app.events set ends_at = now() - interval '1 hour' where id = '{ended}'"
+        ))
+        .await;
+    let suspended: Uuid = stage.one(made("Suspended", "visibility=public")).await;
+    stage
+        .sql(format!(
+            "update app.events set status = 'suspended' where id = '{suspended}'"
+        ))
+        .await;
+    let feed = async || ids(&mira.client.get("/me/feed").await.expect(200).json);
+    assert_eq!(feed().await, [open]);
+    stage.sql(format!("insert into app.community_members (community_id, user_id, state) values ('{community}', '{}', 'active')", mira.id)).await;
+    assert_eq!(feed().await, [inner, open]);
+    // A community that turns private is for its members; whoever has left sees nothing of it.
+    stage
+        .sql(format!(
+            "update app.communities set visibility = 'private' where id = '{community}'"
+        ))
+        .await;
+    assert_eq!(feed().await, [inner, open]);
+    stage
+        .sql(format!(
+            "update app.community_members set state = 'banned' where user_id = '{}'",
+            mira.id
+        ))
+        .await;
+    assert!(feed().await.is_empty());
+    stage
+        .sql(format!(
+            "update app.communities set visibility = 'public' where id = '{community}'"
+        ))
+        .await;
+    assert_eq!(feed().await, [open]);
+    // Nobody has the feed of somebody else, and who unfollows has none.
+    assert!(ids(&other.client.get("/me/feed").await.expect(200).json).is_empty());
+    stage
+        .sql(format!(
+            "update app.follows set status = 'archived' where follower_id = '{}'",
+            mira.id
+        ))
+        .await;
+    assert!(feed().await.is_empty());
+}

@@ -1,0 +1,175 @@
+//! Guards against those who would make something trend.
+
+use super::stage::{Stage, array};
+use uuid::Uuid;
+
+/// Of one kind for one event: the weights that count, added up.
+async fn weight(stage: &Stage, event: Uuid) -> f64 {
+    stage
+        .one(format!(
+            "select coalesce(sum(weight) filter (where counts), 0)::float8 from app.rank_actions where event_id = '{event}'"
+        ))
+        .await
+}
+
+#[tokio::test]
+async fn tr8_one_of_each_kind_per_member_and_event_and_so_many_a_day() {
+    let stage = Stage::changed(|parts| parts.modules.trending.trending_actions_a_day = 3).await;
+    let events = stage.events(stage.host, 5).await;
+    let person = stage.people(1).await[0];
+    for event in &events {
+        stage.like(person, *event).await;
+        stage.rank().await;
+    }
+    let mut weights = Vec::new();
+    for event in &events {
+        weights.push(weight(&stage, *event).await);
+    }
+    assert_eq!(weights, [1.0, 1.0, 1.0, 0.0, 0.0]);
+    // Taking one back makes no room for another.
+    stage.unlike(person, events[0]).await;
+    stage.rank().await;
+    stage.unlike(person, events[4]).await;
+    stage.like(person, events[4]).await;
+    stage.rank().await;
+    assert_eq!(weight(&stage, events[4]).await, 0.0);
+    // What is done in one go is held to the same.
+    let other = stage.people(1).await[0];
+    stage
+        .sql(format!(
+            "insert into app.likes (user_id, event_id) select '{other}', e from unnest({}) e",
+            array(&events)
+        ))
+        .await;
+    stage.rank().await;
+    let counted: f64 = stage
+        .one(format!(
+            "select sum(weight)::float8 from app.rank_actions where actor_id = '{other}'"
+        ))
+        .await;
+    assert_eq!(counted, 3.0);
+    assert_eq!(stage.compare().await, 0);
+}
+
+#[tokio::test]
+async fn tr8_hosts_new_accounts_and_suspended_ones_weigh_less_or_nothing() {
+    let stage = Stage::new().await;
+    let event = stage.events(stage.host, 1).await[0];
+    let community: Uuid = stage
+        .one(format!(
+            "insert into app.communities (city_id, name) values ('{}', 'Choir') returning id",
+            stage.city
+        ))
+        .await;
+    let concert: Uuid = stage
+        .one(format!(
+            "insert into app.events (city_id, host_type, host_id, title, starts_at, ends_at, timezone, state)
+             values ('{}', 'community', '{community}', 'Concert', now() + interval '1 day', now() + interval '2 days', 'UTC', 'published') returning id",
+            stage.city
+        ))
+        .await;
+    let people = stage.people(4).await;
+    let [admin, moderator, member, suspended] = [0, 1, 2, 3].map(|n| people[n]);
+    let newcomer = stage.joined(1, 1).await[0];
+    stage
+        .sql(format!(
+            "insert into app.role_assignments (user_id, role, scope_type, scope_id, state)
+             values ('{admin}', 'orgAdmin', 'organization', '{}', 'accepted');
+             insert into app.community_members (community_id, user_id, role, state) values
+               ('{community}', '{moderator}', 'moderator', 'active'), ('{community}', '{member}', 'member', 'active')",
+            stage.host
+        ))
+        .await;
+    stage
+        .sql(format!(
+            "update app.users set status = 'suspended' where id = '{suspended}'"
+        ))
+        .await;
+    for (person, of, expected) in [
+        (admin, event, 0.0),
+        (moderator, concert, 0.0),
+        // Those who come are not those who run it.
+        (member, concert, 1.0),
+        (admin, concert, 1.0),
+        (suspended, event, 0.0),
+        (newcomer, event, 0.2),
+    ] {
+        let before = weight(&stage, of).await;
+        stage.like(person, of).await;
+        stage.rank().await;
+        assert!(
+            (weight(&stage, of).await - before - expected).abs() < 1e-9,
+            "{person} {expected}"
+        );
+    }
+    // It counts once the account is good again.
+    stage
+        .sql(format!(
+            "update app.users set status = 'active' where id = '{suspended}'"
+        ))
+        .await;
+    stage.rank().await;
+    assert!((weight(&stage, event).await - 1.2).abs() < 1e-9);
+    assert_eq!(stage.compare().await, 0);
+}
+
+/// A thousand accounts from one address, all at once, against twenty events that a dozen people each like.
+async fn flood(stage: &Stage) -> usize {
+    let events = stage.events(stage.host, 20).await;
+    let fans = stage.people(12).await;
+    for event in &events {
+        stage.likes(&fans, *event).await;
+    }
+    let pushed = stage.events(stage.host, 1).await[0];
+    let cohort = array(&stage.people(1_000).await);
+    stage
+        .sql(format!(
+            "insert into app.sessions (user_id, expires_at, ip_address, created_at)
+             select u, now() + interval '1 day', case n % 2 when 0 then '2001:db8:1:2::' || to_hex(n) else '2001:db8:1:2:9::' || to_hex(n) end,
+               now() - interval '1 hour' from unnest({cohort}) with ordinality x(u, n);
+             insert into app.likes (user_id, event_id) select u, '{pushed}' from unnest({cohort}) u"
+        ))
+        .await;
+    stage.rank().await;
+    let page = stage.trending("").await;
+    assert_eq!(page.len(), 20);
+    page.iter().filter(|event| **event == pushed).count()
+}
+
+#[tokio::test]
+async fn tr8_a_thousand_likes_from_one_network_do_not_make_the_first_page() {
+    assert_eq!(flood(&Stage::new().await).await, 0);
+    // The negative control: without the bound they do.
+    let open =
+        Stage::changed(|parts| parts.modules.trending.trending_network_an_hour = u16::MAX).await;
+    assert_eq!(flood(&open).await, 1);
+    // From where it was is forgotten after a day.
+    open.sql("update app.rank_actions set at = at - interval '2 days'")
+        .await;
+    let trending = &open.server.built.app.modules.trending;
+    assert_eq!(trending.forget().await.expect("forgotten"), 1_000);
+}
+
+#[tokio::test]
+async fn tr8_times_to_come_help_nobody() {
+    let stage = Stage::new().await;
+    let events = stage.events(stage.host, 2).await;
+    let people = stage.people(2).await;
+    // Neither of the like nor of the event: as if the clocks of a server were wrong.
+    stage
+        .sql(format!(
+            "insert into app.likes (user_id, event_id, created_at) values
+               ('{}', '{}', now() + interval '10 years'), ('{}', '{}', now());
+             update app.events set created_at = now() + interval '10 years', starts_at = now() + interval '10 years',
+               ends_at = now() + interval '11 years' where id = '{}'",
+            people[0], events[0], people[1], events[1], events[0]
+        ))
+        .await;
+    stage.rank().await;
+    let ranks = stage.ranks().await;
+    // A few seconds apart at most, of a day in which they halve.
+    assert!(
+        (ranks[&events[0]] - ranks[&events[1]]).abs() < 0.01,
+        "{ranks:?}"
+    );
+}

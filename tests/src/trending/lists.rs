@@ -1,0 +1,256 @@
+//! The list: what is in it, in which order, and how its pages go on.
+
+use super::stage::{Stage, ids, walk};
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// Each event has one like more than the next.
+async fn ladder(stage: &Stage, host: Uuid, count: usize) -> Vec<Uuid> {
+    let (events, people) = (stage.events(host, count).await, stage.people(count).await);
+    for (n, event) in events.iter().enumerate() {
+        stage.likes(&people[n..], *event).await;
+    }
+    stage.rank().await;
+    events
+}
+
+#[tokio::test]
+async fn tr6_what_is_over_hidden_or_elsewhere_is_gone_at_once() {
+    let stage = Stage::new().await;
+    let events = ladder(&stage, stage.host, 8).await;
+    assert_eq!(stage.trending("").await, events);
+    let set =
+        |sets: &str, n: usize| format!("update app.events set {sets} where id = '{}'", events[n]);
+    let changes = [
+        ("state = 'cancelled'", "state = 'published'"),
+        ("status = 'archived'", "status = 'active'"),
+        ("status = 'suspended'", "status = 'active'"),
+        ("state = 'draft'", "state = 'published'"),
+        ("visibility = 'unlisted'", "visibility = 'public'"),
+        (
+            "starts_at = now() - interval '2 days', ends_at = now() - interval '1 hour'",
+            "ends_at = now() + interval '1 day'",
+        ),
+    ];
+    for (n, (gone, back)) in changes.into_iter().enumerate() {
+        stage.sql(set(gone, n)).await;
+        // No job has run since.
+        let left: Vec<Uuid> = events
+            .iter()
+            .copied()
+            .filter(|id| *id != events[n])
+            .collect();
+        assert_eq!(stage.trending("").await, left, "{gone}");
+        stage.sql(set(back, n)).await;
+        if gone.contains("archived") {
+            stage
+                .sql(format!(
+                    "update app.likes set status = 'active' where event_id = '{}'",
+                    events[n]
+                ))
+                .await;
+            stage.rank().await;
+        }
+        assert_eq!(stage.trending("").await, events, "{back}");
+    }
+    // Nor what a host has that is not to be seen any more: the rules say so, not the rank.
+    stage
+        .sql(format!(
+            "update app.organizations set state = 'rejected' where id = '{}'",
+            stage.host
+        ))
+        .await;
+    assert!(stage.trending("").await.is_empty());
+    stage
+        .sql(format!(
+            "update app.organizations set state = 'approved' where id = '{}'",
+            stage.host
+        ))
+        .await;
+    // Another city has others; one is needed; and what is asked is checked.
+    let elsewhere = stage.server.city("auckland").await;
+    let client = &stage.server.client;
+    let page = client
+        .get(&format!("/events/trending?city_id={elsewhere}"))
+        .await
+        .expect(200);
+    assert_eq!(
+        page.json,
+        serde_json::json!({"data": [], "next_cursor": null})
+    );
+    for wrong in [
+        "",
+        "?city_id=here",
+        "?city_id=00000000-0000-7000-8000-000000000000&variant=cold",
+        "?city_id=00000000-0000-7000-8000-000000000000&q=x",
+    ] {
+        client
+            .get(&format!("/events/trending{wrong}"))
+            .await
+            .expect(422);
+    }
+    // The same objects as in the list of events.
+    let one = client
+        .get(&format!("/events?id.in={}", events[0]))
+        .await
+        .expect(200);
+    let page = client.get(&stage.path("&limit=1")).await.expect(200);
+    assert_eq!(page.json["data"], one.json["data"]);
+}
+
+/// Those that one may not see do not leave pages empty, and do not end the list.
+#[tokio::test]
+async fn tr6_pages_are_filled_up_past_what_may_not_be_seen() {
+    let stage = Stage::new().await;
+    let hidden = stage.host("Hidden").await;
+    let top = ladder(&stage, hidden, 12).await;
+    let events = ladder(&stage, stage.host, 8).await;
+    stage
+        .sql(format!(
+            "update app.organizations set state = 'rejected' where id = '{hidden}'"
+        ))
+        .await;
+    assert_eq!(stage.trending("&limit=5").await, events[..5]);
+    let all = walk(&stage.server.client, &stage.path("&limit=3"), async || {}).await;
+    assert_eq!(all, events);
+    // Whoever looks after the host sees them.
+    let admin = stage.server.member("who_runs_it").await;
+    stage
+        .server
+        .grant(&admin, "orgAdmin", Some(("organization", hidden)))
+        .await;
+    let page = admin
+        .client
+        .get(&stage.path("&limit=100"))
+        .await
+        .expect(200);
+    assert_eq!(ids(&page.json).len(), top.len() + events.len());
+}
+
+#[tokio::test]
+async fn tr9_one_host_has_so_many_of_the_first_twenty() {
+    let stage = Stage::new().await;
+    let busy = ladder(&stage, stage.host, 30).await;
+    let mut others = Vec::new();
+    for n in 0..9 {
+        let host = stage.host(&format!("Other {n}")).await;
+        others.extend(ladder(&stage, host, 2).await);
+    }
+    let of_busy = |page: &[Uuid]| page.iter().filter(|id| busy.contains(id)).count();
+    // The negative control: by itself it has them all.
+    assert_eq!(of_busy(&stage.trending("").await), 20);
+    let page = stage.trending("&variant=scaled").await;
+    assert_eq!((page.len(), of_busy(&page)), (20, 3));
+    assert_eq!(page[..3], busy[..3], "its best come first");
+    // Nobody is lost, nobody comes twice.
+    let all = walk(
+        &stage.server.client,
+        &stage.path("&variant=scaled&limit=7"),
+        async || {},
+    )
+    .await;
+    assert_eq!(all.len(), busy.len() + others.len());
+    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
+    // When the best of it is cancelled, the fourth moves up.
+    stage
+        .sql(format!(
+            "update app.events set state = 'cancelled' where id = '{}'",
+            busy[0]
+        ))
+        .await;
+    stage.rank().await;
+    let page = stage.trending("&variant=scaled").await;
+    assert_eq!(of_busy(&page), 3);
+    assert!(page.contains(&busy[3]));
+}
+
+#[tokio::test]
+async fn tr11_pages_are_of_one_moment_while_likes_come() {
+    let stage = Stage::new().await;
+    let events = ladder(&stage, stage.host, 40).await;
+    let crowd = stage.people(200).await;
+    for variant in ["hot", "scaled"] {
+        let path = stage.path(&format!("&limit=6&variant={variant}"));
+        let before = walk(&stage.server.client, &path, async || {}).await;
+        assert_eq!(before.len(), events.len());
+        fastrand::seed(3);
+        let disturb = async || {
+            // The last overtake the first, others fall, several times over.
+            for _ in 0..3 {
+                let up = fastrand::usize(20..40);
+                let from = fastrand::usize(..100);
+                let people = super::stage::array(&crowd[from..from + 60]);
+                stage.sql(format!("insert into app.likes (user_id, event_id) select u, '{}' from unnest({people}) u on conflict do nothing", events[up])).await;
+                let down = fastrand::usize(..20);
+                stage.sql(format!("update app.likes set status = 'archived' where event_id = '{}' and random() < 0.7", events[down])).await;
+                stage.rank().await;
+            }
+        };
+        let pages = walk(&stage.server.client, &path, disturb).await;
+        assert_eq!(pages, before, "{variant}");
+        assert_ne!(
+            walk(&stage.server.client, &path, async || {}).await,
+            before,
+            "it has changed meanwhile"
+        );
+    }
+    // The negative control: without what was kept of the past some come twice, or not at all.
+    let path = stage.path("&limit=6");
+    let before = walk(&stage.server.client, &path, async || {}).await;
+    let forget = async || {
+        let up = fastrand::usize(20..40);
+        stage.sql(format!("insert into app.likes (user_id, event_id) select id, '{}' from app.users on conflict do nothing", events[up])).await;
+        stage
+            .sql(format!(
+                "update app.likes set status = 'archived' where event_id = '{}'",
+                before[0]
+            ))
+            .await;
+        stage.rank().await;
+        stage.sql("delete from app.rank_pasts").await;
+    };
+    assert_ne!(walk(&stage.server.client, &path, forget).await, before);
+}
+
+#[tokio::test]
+async fn tr11_a_cursor_is_worth_nothing_elsewhere() {
+    let stage = Stage::new().await;
+    ladder(&stage, stage.host, 5).await;
+    let client = &stage.server.client;
+    let page = client.get(&stage.path("&limit=2")).await.expect(200);
+    let cursor = page.json["next_cursor"].as_str().expect("more");
+    for path in [
+        format!(
+            "/events/trending?city_id={}&limit=2&cursor={cursor}",
+            stage.server.city("auckland").await
+        ),
+        stage.path(&format!("&limit=2&variant=scaled&cursor={cursor}")),
+        format!("/events?limit=2&cursor={cursor}"),
+        stage.path("&cursor=AAAA"),
+    ] {
+        assert_eq!(
+            client.get(&path).await.expect(400).problem(),
+            "invalid-cursor"
+        );
+    }
+}
+
+#[tokio::test]
+async fn tr12_who_is_new_is_looked_at_first_where_that_is_wanted() {
+    let stage = Stage::changed(|parts| parts.modules.trending.trending_verified_hosts = true).await;
+    let events = ladder(&stage, stage.host, 4).await;
+    assert!(stage.trending("").await.is_empty());
+    // By the city, as everything that is verified.
+    let carla = stage.server.member("carla_of_the_city").await;
+    stage
+        .server
+        .grant(&carla, "cityAdmin", Some(("city", stage.city)))
+        .await;
+    let path = format!("/organizations/{}/verify", stage.host);
+    carla.client.act(&path).await.expect(200);
+    assert_eq!(stage.trending("").await, events);
+    // The negative control: it is the setting.
+    let open = Stage::new().await;
+    let events = ladder(&open, open.host, 4).await;
+    assert_eq!(open.trending("").await, events);
+}
