@@ -7,6 +7,7 @@
 
 mod causes;
 mod dispatch;
+mod feedback;
 mod letter;
 mod reminders;
 mod routes;
@@ -17,10 +18,13 @@ mod unsubscribe;
 
 pub use settings::{Reminder, Settings};
 
-use crate::module::{Module, Parts};
+use crate::{
+    clock::Clock,
+    module::{Module, Parts},
+};
 use axum::Router;
 use chrono::{TimeDelta, Utc};
-use delivery::{mail::Mailer, push::Pusher};
+use delivery::{mail::Mailer, push::Pusher, webhooks};
 use kernel::{
     Db, Result,
     http::ConfigError,
@@ -50,6 +54,8 @@ pub struct Notifications {
     mailer: Arc<dyn Mailer>,
     pusher: Arc<dyn Pusher>,
     unsubscribing: Unsubscribing,
+    webhooks: webhooks::Keys,
+    clock: Clock,
     /// Where the app is, for links in mail.
     link: Url,
     settings: Settings,
@@ -65,6 +71,8 @@ impl Module for Notifications {
             db: parts.db.clone(),
             mailer: parts.mailer.clone(),
             pusher: parts.pusher.clone(),
+            webhooks: parts.mail_webhooks.clone(),
+            clock: parts.clock.clone(),
             unsubscribing: Unsubscribing::new(parts.secret("unsubscribe"), &parts.public_url)?,
             link: parts
                 .app_url

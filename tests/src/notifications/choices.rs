@@ -1,7 +1,12 @@
 //! NO2, NO3: what a member chose, by a table of all combinations, and addresses that mail comes back from.
 
 use super::stage::Guests;
+use crate::support::Answer;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use hmac::{Hmac, KeyInit, Mac};
+use reqwest::Method;
 use serde_json::json;
+use sha2::Sha256;
 use sqlx::Row;
 
 /// `None`: there is no such preference.
@@ -225,4 +230,82 @@ async fn no4_one_click_in_a_mail_stops_its_type_and_nothing_else() {
         guests.names(&member).await,
         ["order_paid", "event_moved", "event_moved", "event_off"]
     );
+}
+
+/// NO3, NO11: what the mail service says of an address counts once it is signed, however often and late it is said.
+#[tokio::test]
+async fn no11_a_signed_bounce_stops_mail_to_an_address_and_a_forged_one_does_not() {
+    let guests = Guests::with(|parts| {
+        let key = delivery::webhooks::ResendKey::new(&SECRET.to_owned().into()).expect("a key");
+        parts.mail_webhooks.resend = Some(key);
+    })
+    .await;
+    let member = guests.guest("nell_bounces").await;
+    guests.dispatch().await;
+    let found =
+        "select id::text from app.notification_deliveries where user_id = $1 and channel = 'email'";
+    let delivery: String = sqlx::query_scalar(found)
+        .bind(member.id)
+        .fetch_one(&mut guests.server.superuser().await)
+        .await
+        .expect("a delivery");
+    let suppressed =
+        "select count(*) from app.mail_suppressions where email = 'nell_bounces@example.org'";
+    let forger = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    told(&guests, &delivery, "email.bounced", forger)
+        .await
+        .expect(400);
+    assert_eq!(guests.count(suppressed).await, 0);
+    for kind in [
+        "email.delivered",
+        "email.bounced",
+        "email.bounced",
+        "email.delivered",
+    ] {
+        told(&guests, &delivery, kind, SECRET).await.expect(200);
+    }
+    assert_eq!(guests.count(suppressed).await, 1);
+    assert_eq!(
+        guests.deliveries(&member, "order_paid").await,
+        [("email".to_owned(), "failed".to_owned())]
+    );
+    // Without a key nobody is believed.
+    let events = guests
+        .server
+        .client
+        .post("/webhooks/sendgrid", json!([]))
+        .await;
+    events.expect(400);
+}
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLJvw";
+
+/// Resend, or somebody with another secret, tells something of a mail.
+async fn told(guests: &Guests, delivery: &str, kind: &str, secret: &str) -> Answer {
+    let body = json!({"type": kind, "created_at": "2026-11-28T10:00:00.000Z", "data": {"email_id": delivery,
+        "created_at": "2026-11-28T09:59:00.000Z", "to": ["nell_bounces@example.org"], "from": "x@example.org", "subject": "x",
+        "bounce": {"type": "Permanent", "subType": "General", "message": "no such mailbox"}}})
+    .to_string();
+    let at = chrono::Utc::now().timestamp().to_string();
+    let key = STANDARD
+        .decode(secret.trim_start_matches("whsec_"))
+        .expect("base64");
+    // As Svix signs: over id, time and body.
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("a key");
+    mac.update(format!("msg_1.{at}.{body}").as_bytes());
+    let signature = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
+    let headers = [
+        ("content-type", "application/json"),
+        ("svix-id", "msg_1"),
+        ("svix-timestamp", at.as_str()),
+        ("svix-signature", signature.as_str()),
+    ];
+    let client = &guests.server.client;
+    let answer = client.try_send(
+        Method::POST,
+        "/webhooks/resend",
+        body.into_bytes(),
+        &headers,
+    );
+    answer.await.expect("an answer")
 }

@@ -228,6 +228,46 @@ async fn no9_a_device_that_is_gone_is_forgotten_once() {
     );
 }
 
+/// A push is what the app needs to show it and to open the right page; its id is that of its delivery.
+#[tokio::test]
+async fn no9_a_push_says_what_the_app_needs() {
+    let guests = Guests::new().await;
+    let member = guests.server.member("ursa_pushes").await;
+    guests.device(&member).await;
+    guests.ticket(&member).await;
+    guests.dispatch().await;
+    let pushed = guests.server.pusher.all();
+    let push = pushed
+        .iter()
+        .find(|push| push.title == "Your tickets to A full house");
+    let push = push.expect("a receipt");
+    assert_eq!(push.data["type"], "order");
+    assert_eq!(push.data["message"], "order_paid");
+    assert_eq!(push.data["event"], guests.event.to_string());
+    assert!(
+        push.urgent && push.body.starts_with("Tickets: 1."),
+        "{push:?}"
+    );
+    let known = format!(
+        "select count(*) from app.notification_deliveries where id = '{}' and state = 'sent'",
+        push.id
+    );
+    assert_eq!(guests.count(&known).await, 1);
+    let listed = member.client.get("/notifications").await.expect(200);
+    assert_eq!(
+        listed.json["data"][0]["id"].as_str(),
+        Some(push.data["notification"].as_str())
+    );
+    // A device that is signed out gets nothing more.
+    guests
+        .run("update app.devices set status = 'archived'")
+        .await;
+    let before = guests.server.pusher.all().len();
+    guests.ticket(&member).await;
+    guests.dispatch().await;
+    assert_eq!(guests.server.pusher.all().len(), before);
+}
+
 /// NO6: the first one opens a window, and everything within it is one mail.
 #[tokio::test]
 async fn no6_what_comes_within_a_window_is_one_mail() {

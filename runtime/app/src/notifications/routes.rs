@@ -1,6 +1,6 @@
 //! What members do with their notifications: count, read.
 
-use super::{Notifications, unsubscribe};
+use super::{Notifications, feedback, unsubscribe};
 use crate::module::{Module, id};
 use axum::{
     Json, Router,
@@ -24,6 +24,8 @@ pub(super) fn router(notifications: Notifications) -> Router {
             "/notifications/unsubscribe",
             get(unsubscribe::show).post(unsubscribe::stop),
         )
+        .route("/webhooks/resend", post(feedback::resend))
+        .route("/webhooks/sendgrid", post(feedback::sendgrid))
         .with_state(notifications)
 }
 
@@ -38,7 +40,9 @@ pub(super) fn document() -> openapi::OpenApi {
     read,
     unread_again,
     unsubscribe::show,
-    unsubscribe::stop
+    unsubscribe::stop,
+    feedback::resend,
+    feedback::sendgrid
 ))]
 struct Document;
 

@@ -1,0 +1,128 @@
+//! What mail services tell of a mail after they took it: that it came back, or that its reader calls it spam.
+//!
+//! What is really from the service is written down at once, in a way that is the same however often and in which order it
+//! is told: an address is put on the list once, and only what counted as sent turns into failed. That a mail arrived changes
+//! nothing, so no older news can undo a newer one.
+
+use super::Notifications;
+use crate::module::Module;
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
+use delivery::webhooks::{Feedback, Header, Keys, Kind, Refused};
+use kernel::{Error, Result, http::Raw, problems};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// News of mail from Resend
+///
+/// For Resend alone, which signs it.
+#[utoipa::path(post, path = "/webhooks/resend", operation_id = "takeResendEvent", tag = "Notifications", security(()),
+    params(("svix-signature" = String, Header, description = "By the secret of this endpoint")),
+    request_body(content = String, content_type = "application/json", description = "An event as Resend sends it"),
+    responses(
+        (status = 200, description = "It is written down, or was before"),
+        (status = 400, description = "It is not signed by Resend, or is no event")))]
+pub(super) async fn resend(
+    State(notifications): State<Notifications>,
+    headers: HeaderMap,
+    Raw(body): Raw,
+) -> Result<StatusCode> {
+    let now = notifications.clock.now();
+    let keys = &notifications.webhooks;
+    notifications
+        .take_in(read(&headers, |header| {
+            Keys::resend(keys, header, &body, now)
+        })?)
+        .await
+}
+
+/// News of mail from SendGrid
+///
+/// For SendGrid alone, which signs it.
+#[utoipa::path(post, path = "/webhooks/sendgrid", operation_id = "takeSendgridEvents", tag = "Notifications", security(()),
+    params(("X-Twilio-Email-Event-Webhook-Signature" = String, Header, description = "By the key of this endpoint")),
+    request_body(content = String, content_type = "application/json", description = "Events as SendGrid sends them"),
+    responses(
+        (status = 200, description = "They are written down, or were before"),
+        (status = 400, description = "They are not signed by SendGrid, or are no events")))]
+pub(super) async fn sendgrid(
+    State(notifications): State<Notifications>,
+    headers: HeaderMap,
+    Raw(body): Raw,
+) -> Result<StatusCode> {
+    let now = notifications.clock.now();
+    let keys = &notifications.webhooks;
+    notifications
+        .take_in(read(&headers, |header| {
+            Keys::sendgrid(keys, header, &body, now)
+        })?)
+        .await
+}
+
+fn read(
+    headers: &HeaderMap,
+    verified: impl FnOnce(Header<'_>) -> Result<Vec<Feedback>, Refused>,
+) -> Result<Vec<Feedback>> {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    verified(&header).map_err(|refused| {
+        // Which part of it was wrong is nobody's business but the log's.
+        Error::new(&problems::BAD_REQUEST)
+            .detail("The request is not signed as it has to be.")
+            .because(refused.to_string())
+    })
+}
+
+impl Notifications {
+    async fn take_in(&self, news: Vec<Feedback>) -> Result<StatusCode> {
+        let news: Vec<Feedback> = news
+            .into_iter()
+            .filter(|one| reason(one.kind).is_some())
+            .collect();
+        if news.is_empty() {
+            return Ok(StatusCode::OK);
+        }
+        let news = Arc::new(news);
+        let written = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
+            let news = news.clone();
+            Box::pin(async move {
+                for one in &*news {
+                    let Some((reason, is_final)) = reason(one.kind) else {
+                        continue;
+                    };
+                    if is_final {
+                        sqlx::query("insert into app.mail_suppressions (email, reason, said_at) values ($1, $2, $3) on conflict do nothing")
+                            .bind(&one.address)
+                            .bind(reason)
+                            .bind(one.at)
+                            .execute(cx.conn())
+                            .await?;
+                    }
+                    sqlx::query(
+                        "update app.notification_deliveries d set state = 'failed', error = $3, settled_at = now()
+                         where d.state = 'sent' and d.channel = 'email' and $3 = 'bounced'
+                           and (d.provider_id = $1 or d.id = $2 or d.carrier_id = $2)",
+                    )
+                    .bind(one.provider_id.as_deref().unwrap_or(&one.message_id))
+                    .bind(one.message_id.parse::<Uuid>().ok())
+                    .bind(reason)
+                    .execute(cx.conn())
+                    .await?;
+                }
+                Ok(())
+            })
+        });
+        written.await.map(|()| StatusCode::OK)
+    }
+}
+
+/// What it means for the address, and whether nothing is sent there any more; `None`: nothing.
+fn reason(kind: Kind) -> Option<(&'static str, bool)> {
+    match kind {
+        Kind::Bounced { hard } => Some(("bounced", hard)),
+        Kind::Complained => Some(("complained", true)),
+        // A link of ours says of which type; this does not. The service itself sends nothing more.
+        Kind::Delivered | Kind::Deferred | Kind::Unsubscribed => None,
+    }
+}
