@@ -3,6 +3,7 @@
 mod causes;
 mod choices;
 mod deliveries;
+mod kills;
 mod lists;
 mod quiet;
 mod reminders;

@@ -127,8 +127,8 @@ impl Module for Notifications {
             every(LAPSE, 60 * 60),
             every(PURGE, 60 * 60),
             // For what waits: quiet hours, digests, another attempt. What is new is handed over at once.
-            every(dispatch::PUSH, 15),
-            every(dispatch::MAIL, 15),
+            every(dispatch::PUSH, 5),
+            every(dispatch::MAIL, 5),
         ]
     }
 

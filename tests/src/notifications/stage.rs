@@ -46,6 +46,10 @@ impl Guests {
         guests
     }
 
+    pub fn into_stage(self) -> Stage {
+        self.stage
+    }
+
     pub fn module(&self) -> &Notifications {
         &self.server.built.app.modules.notifications
     }
