@@ -27075,7 +27075,7 @@ grant execute on function app.exact_rank(uuid, int) to culturepass_job;
 create function app.place_ranks(
   p_events uuid[], p_ranks double precision[], p_actions bigint[], p_drifts double precision[], p_noted uuid[], p_per_host int, p_now timestamptz
 ) returns bigint
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
 declare
   v_written bigint;
 begin
@@ -27134,7 +27134,7 @@ grant execute on function app.place_ranks(uuid[], double precision[], bigint[], 
 create function app.take_actions(
   p_notes app.rank_notes[], p_settings jsonb, p_now timestamptz, out events uuid[], out signs int[], out terms double precision[]
 ) returns record
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
 declare
   v_half_life constant int := (p_settings ->> 'half_life_hours')::int;
 begin
@@ -27230,7 +27230,7 @@ revoke execute on function app.take_actions(app.rank_notes[], jsonb, timestamptz
 grant execute on function app.take_actions(app.rank_notes[], jsonb, timestamptz) to culturepass_job;
 
 create function app.rank_events(p_limit int, p_settings jsonb) returns int
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
 declare
   v_half_life constant int := (p_settings ->> 'half_life_hours')::int;
   v_per_host constant int := (p_settings ->> 'per_host')::int;
@@ -27300,7 +27300,7 @@ revoke execute on function app.rank_events(int, jsonb) from public;
 grant execute on function app.rank_events(int, jsonb) to culturepass_job;
 
 create function app.note_missing(p_follows boolean) returns bigint
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan set enable_nestloop = off as $$
 declare
   v_found bigint;
 begin
@@ -27351,7 +27351,7 @@ revoke execute on function app.note_missing(boolean) from public;
 grant execute on function app.note_missing(boolean) to culturepass_job;
 
 create function app.add_up_ranks(p_settings jsonb, p_all boolean, p_now timestamptz) returns bigint
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan set enable_nestloop = off as $$
 declare
   v_half_life constant int := (p_settings ->> 'half_life_hours')::int;
   v_found record;

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "c415fc2d8e550632a15b7a94b330029e1655220cc1417bdafc8a21164d1df2fc309adbc8be59233a05659ca24245b5b9",
+        checksum: "a34587618184258c82fc1ba21d7ba97df7f790a9fd44cd1ce5a1925a896e732a2932a7f2c121624ee8d73f51658341c4",
     },
 ];

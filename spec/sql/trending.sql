@@ -1,6 +1,9 @@
 -- Ranks of events: what people do is noted in the statement that does it, and added up a second later by one worker at a
 -- time. A rank is a logarithm that only actions change; whoever reads it compares numbers, and the passage of time is the
 -- same for all of them (docs/adr/0064-trending.md).
+--
+-- Plans are made anew for each batch: tables grow from nothing to millions, and a plan kept from the first would read them
+-- from end to end for every action. What compares everything joins everything, whatever statistics say.
 
 -- What one customer of a network has: an address, or for IPv6 sixty-four bits of it.
 create function app.network_of(p_address text) returns text
@@ -45,7 +48,7 @@ grant execute on function app.exact_rank(uuid, int) to <app>_job;
 create function app.place_ranks(
   p_events uuid[], p_ranks double precision[], p_actions bigint[], p_drifts double precision[], p_noted uuid[], p_per_host int, p_now timestamptz
 ) returns bigint
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
 declare
   v_written bigint;
 begin
@@ -106,7 +109,7 @@ grant execute on function app.place_ranks(uuid[], double precision[], bigint[], 
 create function app.take_actions(
   p_notes app.rank_notes[], p_settings jsonb, p_now timestamptz, out events uuid[], out signs int[], out terms double precision[]
 ) returns record
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
 declare
   v_half_life constant int := (p_settings ->> 'half_life_hours')::int;
 begin
@@ -204,7 +207,7 @@ grant execute on function app.take_actions(app.rank_notes[], jsonb, timestamptz)
 -- Takes up to so many notes and brings ranks up to date. How many it took, as many as it may where there are more; none
 -- while another worker is at it. What an action adds is added and what is taken back is subtracted, without looking at the others, until rounding could show.
 create function app.rank_events(p_limit int, p_settings jsonb) returns int
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
 declare
   v_half_life constant int := (p_settings ->> 'half_life_hours')::int;
   v_per_host constant int := (p_settings ->> 'per_host')::int;
@@ -276,7 +279,7 @@ grant execute on function app.rank_events(int, jsonb) to <app>_job;
 -- Notes what should have been noted: things that are so and do not count, and the other way round, but for those that are
 -- noted already. With `p_follows` follows are looked at again, too. How many there were.
 create function app.note_missing(p_follows boolean) returns bigint
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan set enable_nestloop = off as $$
 declare
   v_found bigint;
 begin
@@ -328,7 +331,7 @@ grant execute on function app.note_missing(boolean) to <app>_job;
 
 -- Adds up every rank from its actions and mends those that differ. How many did. `p_all` places all of them anew.
 create function app.add_up_ranks(p_settings jsonb, p_all boolean, p_now timestamptz) returns bigint
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan set enable_nestloop = off as $$
 declare
   v_half_life constant int := (p_settings ->> 'half_life_hours')::int;
   v_found record;

@@ -182,7 +182,8 @@ async fn tr11_pages_are_of_one_moment_while_likes_come() {
                 let people = super::stage::array(&crowd[from..from + 60]);
                 stage.sql(format!("insert into app.likes (user_id, event_id) select u, '{}' from unnest({people}) u on conflict do nothing", events[up])).await;
                 let down = fastrand::usize(..20);
-                stage.sql(format!("update app.likes set status = 'archived' where event_id = '{}' and random() < 0.7", events[down])).await;
+                stage.sql(format!("update app.likes set status = 'archived' where event_id = '{0}' and random() < 0.7
+                       and user_id <> (select max(user_id::text)::uuid from app.likes where event_id = '{0}' and status = 'active')", events[down])).await;
                 stage.rank().await;
             }
         };
