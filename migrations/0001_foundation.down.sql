@@ -295,6 +295,14 @@ drop policy notifications_job_select on app.notifications;
 
 drop policy notifications_select on app.notifications;
 
+drop policy media_uploads_job_delete on app.media_uploads;
+
+drop policy media_uploads_job_update on app.media_uploads;
+
+drop policy media_uploads_job_insert on app.media_uploads;
+
+drop policy media_uploads_job_select on app.media_uploads;
+
 drop policy media_job_update on app.media;
 
 drop policy media_job_insert on app.media;
@@ -302,8 +310,6 @@ drop policy media_job_insert on app.media;
 drop policy media_job_select on app.media;
 
 drop policy media_update on app.media;
-
-drop policy media_insert on app.media;
 
 drop policy media_select on app.media;
 
@@ -827,9 +833,17 @@ drop trigger notifications_audit on app.notifications;
 
 drop trigger notifications_stamp on app.notifications;
 
-drop trigger media_audit on app.media;
+drop trigger media_uploads_stamp on app.media_uploads;
 
-drop trigger media_quota on app.media;
+drop trigger media_emit_unsuspend on app.media;
+
+drop trigger media_emit_suspend on app.media;
+
+drop trigger media_emit_restore on app.media;
+
+drop trigger media_emit_archive on app.media;
+
+drop trigger media_audit on app.media;
 
 drop trigger media_guard on app.media;
 
@@ -2543,6 +2557,24 @@ alter table app.notification_deliveries drop constraint notification_deliveries_
 
 alter table app.notifications drop constraint notifications_user_id_fkey;
 
+alter table app.media_uploads drop constraint media_uploads_media_id_fkey;
+
+alter table app.media_uploads drop constraint media_uploads_uploaded_by_id_fkey;
+
+alter table app.media_uploads drop constraint media_uploads_entity_event_id_fkey;
+
+alter table app.media_uploads drop constraint media_uploads_entity_institution_id_fkey;
+
+alter table app.media_uploads drop constraint media_uploads_entity_venue_id_fkey;
+
+alter table app.media_uploads drop constraint media_uploads_entity_business_id_fkey;
+
+alter table app.media_uploads drop constraint media_uploads_entity_organization_id_fkey;
+
+alter table app.media_uploads drop constraint media_uploads_entity_community_id_fkey;
+
+alter table app.media_uploads drop constraint media_uploads_entity_user_id_fkey;
+
 alter table app.media drop constraint media_live_uploaded_by_id_fkey;
 
 alter table app.media drop constraint media_uploaded_by_id_fkey;
@@ -2869,6 +2901,8 @@ drop table app.notification_deliveries;
 
 drop table app.notifications;
 
+drop table app.media_uploads;
+
 drop table app.media;
 
 drop table app.likes;
@@ -2966,6 +3000,8 @@ drop function sec.action();
 drop function sec.session();
 
 drop function sec.uid();
+
+drop function sec.is_picture_variants(jsonb);
 
 drop function sec.is_quiet_hours(jsonb);
 

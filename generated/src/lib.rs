@@ -27,6 +27,7 @@ pub mod institution;
 pub mod lead;
 pub mod like;
 pub mod media;
+pub mod media_upload;
 pub mod migrations;
 pub mod notification;
 pub mod notification_delivery;
@@ -76,4 +77,4 @@ pub const REQUESTED: &[&str] = &[];
 
 /// What entities tell (`emit`).
 #[rustfmt::skip]
-pub const EVENTS: &[&str] = &["business.approve", "event.publish", "event.cancel", "event.archive", "promotion.reject", "promotion.withdraw", "promotion.finish", "promotion.archive", "service_request.create", "service_request.reopen", "user.archive"];
+pub const EVENTS: &[&str] = &["business.approve", "event.publish", "event.cancel", "event.archive", "media.archive", "media.restore", "media.suspend", "media.unsuspend", "promotion.reject", "promotion.withdraw", "promotion.finish", "promotion.archive", "service_request.create", "service_request.reopen", "user.archive"];

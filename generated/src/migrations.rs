@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "33a9c979d1d41b84f764b4e52f795b7d3fea08d280cce9b9bff5792f1e47e0698bfaa8fd87e7b344a56490421d402f67",
+        checksum: "e49004ab30f6f38128ec3913c90e59eabc8206318d9de150b52420c03598164c9b4b9533dc492156beae90e1eeeb30e6",
     },
 ];

@@ -11,6 +11,7 @@ pub mod hooks;
 pub mod mail;
 pub mod marketplace;
 mod me;
+pub mod media;
 pub mod module;
 pub mod modules;
 pub mod payments;

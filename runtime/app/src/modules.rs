@@ -1,8 +1,8 @@
 //! The list of modules: the one place outside of its folder where a module is named.
 
 use crate::{
-    audit_logs::AuditLogs, dead_jobs::DeadJobs, marketplace::Marketplace, me::Me, module::*,
-    payments::Payments, promotions::Promotions, sessions::Sessions, tickets::Tickets,
+    audit_logs::AuditLogs, dead_jobs::DeadJobs, marketplace::Marketplace, me::Me, media::Media,
+    module::*, payments::Payments, promotions::Promotions, sessions::Sessions, tickets::Tickets,
     wallet::Wallet,
 };
 use axum::Router;
@@ -19,6 +19,7 @@ modules! {
     tickets: Tickets,
     marketplace: Marketplace,
     promotions: Promotions,
+    media: Media,
     // After tickets, which it tells of payments.
     payments: Payments,
 }

@@ -2,7 +2,7 @@
 //! and comes back as far as it can.
 
 use crate::support::{
-    Member, TestServer,
+    Member, TestServer, pictures,
     pages::{all, ids},
 };
 use serde_json::{Value, json};
@@ -55,8 +55,8 @@ async fn a_suspension_outlives_archiving() {
     let host = organization(&server, &owner, "The moderated").await;
     let profile = format!("/organizations/{host}");
     let event = event(&server, &owner, host, "A loud night").await;
-    let picture = json!({"entity_type": "event", "entity_id": event.rsplit('/').next(), "url": "https://example.org/a.png"});
-    let picture = owner.client.post("/media", picture).await.expect(201).id();
+    let event_id = event.rsplit('/').next().expect("an id");
+    let picture = pictures::shown(&server, &owner, "event", event_id).await;
     let review = json!({"entity_type": "organization", "entity_id": host, "rating": 1});
     let review = critic
         .client
