@@ -13,6 +13,7 @@ mod library;
 mod lists;
 mod mail;
 mod marketplace;
+mod media;
 mod migrations;
 mod money;
 mod rules;

@@ -92,7 +92,9 @@ fn md5_a_picture_is_turned_and_its_place_is_gone() {
         let holds = |text: &[u8]| size.jpeg.windows(text.len()).any(|part| part == text);
         assert!(!holds(b"A camera") && !holds(b"Exif"));
     }
-    let shown = image::load_from_memory(&large.jpeg).expect("JPEG").into_rgb8();
+    let shown = image::load_from_memory(&large.jpeg)
+        .expect("JPEG")
+        .into_rgb8();
     // A quarter to the right: what was above on the left is above on the right.
     let [red, _, blue] = shown.get_pixel(270, 30).0;
     assert!(red > 150 && blue < 100);
@@ -125,7 +127,14 @@ fn abuse_55_what_is_no_picture_is_refused_whatever_it_says() {
     let polyglot = b"GIF89a/*\x01\x00\x00\x00\x00\x00*/=1;alert(1)//;";
     let pdf = b"%PDF-1.7\n%\xd3\xeb\xe9\xe1";
     for kind in Kind::ALL {
-        for bytes in [&svg[..], html, polyglot, pdf, b"", b"\xff\xd8\xff\xe0 no more"] {
+        for bytes in [
+            &svg[..],
+            html,
+            polyglot,
+            pdf,
+            b"",
+            b"\xff\xd8\xff\xe0 no more",
+        ] {
             assert!(prepare(bytes, kind).is_err(), "{kind:?}");
         }
         for other in Kind::ALL.into_iter().filter(|other| *other != kind) {

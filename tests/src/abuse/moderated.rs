@@ -2,8 +2,9 @@
 //! and comes back as far as it can.
 
 use crate::support::{
-    Member, TestServer, pictures,
+    Member, TestServer,
     pages::{all, ids},
+    pictures,
 };
 use serde_json::{Value, json};
 use server::seed::demo::PEOPLE;
@@ -11,7 +12,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// An organisation of their own, approved, in Melbourne.
-pub(super) async fn organization(server: &TestServer, owner: &Member, name: &str) -> Uuid {
+pub async fn organization(server: &TestServer, owner: &Member, name: &str) -> Uuid {
     let city = server.city("melbourne").await;
     let body = json!({"city_id": city, "name": name});
     let made = owner.client.post("/organizations", body).await.expect(201);
@@ -22,7 +23,7 @@ pub(super) async fn organization(server: &TestServer, owner: &Member, name: &str
     id.parse().expect("an id")
 }
 
-pub(super) async fn event(server: &TestServer, owner: &Member, host: Uuid, title: &str) -> String {
+pub async fn event(server: &TestServer, owner: &Member, host: Uuid, title: &str) -> String {
     let body = json!({
         "city_id": server.city("melbourne").await, "host_type": "organization", "host_id": host, "title": title,
         "starts_at": "2031-05-01T18:00:00Z", "ends_at": "2031-05-01T22:00:00Z", "timezone": "Australia/Melbourne",
