@@ -485,20 +485,6 @@ end
 $$;
 alter function sec.is_quiet_hours(jsonb) owner to culturepass_owner;
 
-create function sec.is_picture_variants(p_value jsonb) returns boolean
-  language plpgsql immutable strict parallel safe as $$
--- An object with these keys only, each with its format.
-begin
-  return case when jsonb_typeof(p_value) <> 'object' then false else
-    p_value - array['small', 'medium', 'large'] = '{}'
-    and case when p_value ->> 'small' is null then false else case when jsonb_typeof(p_value -> 'small') = 'string' then sec.is_https(p_value ->> 'small') else false end end
-    and case when p_value ->> 'medium' is null then false else case when jsonb_typeof(p_value -> 'medium') = 'string' then sec.is_https(p_value ->> 'medium') else false end end
-    and case when p_value ->> 'large' is null then false else case when jsonb_typeof(p_value -> 'large') = 'string' then sec.is_https(p_value ->> 'large') else false end end
-  end;
-end
-$$;
-alter function sec.is_picture_variants(jsonb) owner to culturepass_owner;
-
 create function sec.uid() returns uuid
   language sql stable parallel safe as $$
 -- The caller; null: not signed in. Readers have no SET clause, so that they are inlined.
@@ -1371,7 +1357,8 @@ create table app.media (
   uploaded_by_id uuid,
   type text default 'image' not null,
   url text not null,
-  variants jsonb not null,
+  medium_url text not null,
+  small_url text not null,
   alt_text text,
   position integer default 0 not null,
   width integer not null,
@@ -1397,8 +1384,9 @@ create table app.media (
 );
 comment on table app.media is 'A picture of a profile, place, member or event. Whoever may change the target adds one with `POST /media/uploads` and orders them by `position`.';
 comment on column app.media.type is 'So far only pictures can be uploaded.';
-comment on column app.media.url is 'The largest size, as JPEG. What lies there never changes.';
-comment on column app.media.variants is 'As JPEG of 320, 800 and 1600 pixels on the longer side; a smaller picture is as large as it was sent.';
+comment on column app.media.url is 'As JPEG of 1600 pixels on the longer side; a smaller picture is as large as it was sent. What lies there never changes.';
+comment on column app.media.medium_url is 'The same of 800 pixels.';
+comment on column app.media.small_url is 'The same of 320 pixels.';
 comment on column app.media.alt_text is 'What the picture shows, for those who do not see it.';
 comment on column app.media.position is 'Smallest first; the first picture stands for the target.';
 comment on column app.media.width is 'Of the largest size.';
@@ -3139,8 +3127,11 @@ alter table app.media add constraint media_type_choice
 alter table app.media add constraint media_url_format
   check (sec.is_url(url));
 
-alter table app.media add constraint media_variants_format
-  check (sec.is_picture_variants(variants));
+alter table app.media add constraint media_medium_url_format
+  check (sec.is_url(medium_url));
+
+alter table app.media add constraint media_small_url_format
+  check (sec.is_url(small_url));
 
 alter table app.media add constraint media_alt_text_length
   check (sec.is_text(alt_text, 0, 500));
@@ -14372,6 +14363,8 @@ begin
       'uploaded_by_id', case when new.uploaded_by_id is not null then jsonb_build_array(null, case when new.uploaded_by_id is not null then '•' end) end,
       'type', case when new.type is not null then jsonb_build_array(null, new.type) end,
       'url', case when new.url is not null then jsonb_build_array(null, new.url) end,
+      'medium_url', case when new.medium_url is not null then jsonb_build_array(null, new.medium_url) end,
+      'small_url', case when new.small_url is not null then jsonb_build_array(null, new.small_url) end,
       'alt_text', case when new.alt_text is not null then jsonb_build_array(null, new.alt_text) end,
       'position', case when new.position is not null then jsonb_build_array(null, new.position) end,
       'width', case when new.width is not null then jsonb_build_array(null, new.width) end,
@@ -14381,9 +14374,6 @@ begin
       'content_hash', case when new.content_hash is not null then jsonb_build_array(null, case when new.content_hash is not null then '•' end) end,
       'purged_at', case when new.purged_at is not null then jsonb_build_array(null, new.purged_at) end
     ));
-    if new.variants is not null then
-      v_changed := v_changed || jsonb_build_object('variants', jsonb_build_array(null, new.variants));
-    end if;
   else
     v_changed := '{}';
     if new.status is distinct from old.status then
@@ -14404,8 +14394,11 @@ begin
     if new.url is distinct from old.url then
       v_changed := v_changed || jsonb_build_object('url', jsonb_build_array(old.url, new.url));
     end if;
-    if new.variants is distinct from old.variants then
-      v_changed := v_changed || jsonb_build_object('variants', jsonb_build_array(old.variants, new.variants));
+    if new.medium_url is distinct from old.medium_url then
+      v_changed := v_changed || jsonb_build_object('medium_url', jsonb_build_array(old.medium_url, new.medium_url));
+    end if;
+    if new.small_url is distinct from old.small_url then
+      v_changed := v_changed || jsonb_build_object('small_url', jsonb_build_array(old.small_url, new.small_url));
     end if;
     if new.alt_text is distinct from old.alt_text then
       v_changed := v_changed || jsonb_build_object('alt_text', jsonb_build_array(old.alt_text, new.alt_text));
@@ -27812,8 +27805,8 @@ create trigger media_archived
   for each row execute function sec.keep_status('along');
 
 create trigger media_stamp
-  before update of status, entity_type, entity_id, uploaded_by_id, type, url, variants, alt_text, position, width, height, bytes, storage_key, content_hash, purged_at on app.media
-  for each row when ((new.status is distinct from old.status or new.entity_type is distinct from old.entity_type or new.entity_id is distinct from old.entity_id or new.uploaded_by_id is distinct from old.uploaded_by_id or new.type is distinct from old.type or new.url is distinct from old.url or new.variants is distinct from old.variants or new.alt_text is distinct from old.alt_text or new.position is distinct from old.position or new.width is distinct from old.width or new.height is distinct from old.height or new.bytes is distinct from old.bytes or new.storage_key is distinct from old.storage_key or new.content_hash is distinct from old.content_hash or new.purged_at is distinct from old.purged_at))
+  before update of status, entity_type, entity_id, uploaded_by_id, type, url, medium_url, small_url, alt_text, position, width, height, bytes, storage_key, content_hash, purged_at on app.media
+  for each row when ((new.status is distinct from old.status or new.entity_type is distinct from old.entity_type or new.entity_id is distinct from old.entity_id or new.uploaded_by_id is distinct from old.uploaded_by_id or new.type is distinct from old.type or new.url is distinct from old.url or new.medium_url is distinct from old.medium_url or new.small_url is distinct from old.small_url or new.alt_text is distinct from old.alt_text or new.position is distinct from old.position or new.width is distinct from old.width or new.height is distinct from old.height or new.bytes is distinct from old.bytes or new.storage_key is distinct from old.storage_key or new.content_hash is distinct from old.content_hash or new.purged_at is distinct from old.purged_at))
   execute function sec.stamp();
 
 create trigger media_guard
@@ -27822,7 +27815,7 @@ create trigger media_guard
   execute function app.media_guard();
 
 create trigger media_audit
-  after insert or update of status, entity_type, entity_id, uploaded_by_id, type, url, variants, alt_text, position, width, height, bytes, storage_key, content_hash, purged_at on app.media
+  after insert or update of status, entity_type, entity_id, uploaded_by_id, type, url, medium_url, small_url, alt_text, position, width, height, bytes, storage_key, content_hash, purged_at on app.media
   for each row execute function audit.record_media();
 
 create trigger media_emit_archive
@@ -32045,12 +32038,12 @@ grant select on app.likes to culturepass_authz;
 grant select on app.likes to culturepass_counter;
 grant update (status, archived_from, archived_with) on app.likes to culturepass_counter;
 
-grant select (id, status, entity_type, entity_id, entity_user_id, entity_community_id, entity_organization_id, entity_business_id, entity_venue_id, entity_institution_id, entity_event_id, type, url, variants, alt_text, position, width, height, bytes, purged_at, version, created_at, updated_at) on app.media to culturepass_app;
+grant select (id, status, entity_type, entity_id, entity_user_id, entity_community_id, entity_organization_id, entity_business_id, entity_venue_id, entity_institution_id, entity_event_id, type, url, medium_url, small_url, alt_text, position, width, height, bytes, purged_at, version, created_at, updated_at) on app.media to culturepass_app;
 grant update (status, alt_text, position) on app.media to culturepass_app;
 
 grant select on app.media to culturepass_job;
-grant insert (id, entity_type, entity_id, uploaded_by_id, type, url, variants, alt_text, position, width, height, bytes, storage_key, content_hash) on app.media to culturepass_job;
-grant update (status, url, variants, purged_at) on app.media to culturepass_job;
+grant insert (id, entity_type, entity_id, uploaded_by_id, type, url, medium_url, small_url, alt_text, position, width, height, bytes, storage_key, content_hash) on app.media to culturepass_job;
+grant update (status, url, medium_url, small_url, purged_at) on app.media to culturepass_job;
 
 grant select on app.media to culturepass_authz;
 

@@ -3001,8 +3001,6 @@ drop function sec.session();
 
 drop function sec.uid();
 
-drop function sec.is_picture_variants(jsonb);
-
 drop function sec.is_quiet_hours(jsonb);
 
 drop function sec.is_opening_hours(jsonb);

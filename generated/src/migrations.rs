@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "e49004ab30f6f38128ec3913c90e59eabc8206318d9de150b52420c03598164c9b4b9533dc492156beae90e1eeeb30e6",
+        checksum: "bd0f155e64c7dcf5800488a4b98e8d982865032e13ad69628077af920384a54c886cca83ffc0ac72ecfb0d98f5f30b41",
     },
 ];

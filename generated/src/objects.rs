@@ -62,14 +62,3 @@ pub struct QuietHours {
     #[input(format = "local_time")] pub starts: String,
     #[input(format = "local_time")] pub ends: String,
 }
-
-/// A closed object: picture variants.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Input)]
-#[serde(crate = "kernel::private::serde")]
-#[input(object)]
-#[rustfmt::skip]
-pub struct PictureVariants {
-    #[input(format = "https")] pub small: String,
-    #[input(format = "https")] pub medium: String,
-    #[input(format = "https")] pub large: String,
-}

@@ -8,11 +8,14 @@ fn main() {
     // Some detail everywhere, as photographs have it.
     let drawn = RgbImage::from_fn(6000, 4000, |x, y| {
         let noise = (x.wrapping_mul(2_654_435_761) ^ y.wrapping_mul(40_503)) >> 27;
-        Rgb([(x / 24) as u8, (y / 16) as u8, ((x + y) / 40) as u8].map(|part| part.wrapping_add(noise as u8)))
+        Rgb([(x / 24) as u8, (y / 16) as u8, ((x + y) / 40) as u8]
+            .map(|part| part.wrapping_add(noise as u8)))
     });
     let mut bytes = Cursor::new(Vec::new());
     let picture = DynamicImage::from(drawn);
-    picture.write_to(&mut bytes, ImageFormat::Jpeg).expect("a file");
+    picture
+        .write_to(&mut bytes, ImageFormat::Jpeg)
+        .expect("a file");
     let bytes = bytes.into_inner();
     println!("6000 × 4000, {} KB", bytes.len() / 1024);
     let mut took = Vec::new();
@@ -22,5 +25,11 @@ fn main() {
         took.push(began.elapsed().as_millis());
     }
     took.sort_unstable();
-    println!("three sizes in {} ms (median of {}; {} to {})", took[4], took.len(), took[0], took[8]);
+    println!(
+        "three sizes in {} ms (median of {}; {} to {})",
+        took[4],
+        took.len(),
+        took[0],
+        took[8]
+    );
 }

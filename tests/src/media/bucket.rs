@@ -130,7 +130,7 @@ async fn md2_a_bucket_holds_an_address_to_what_was_announced() {
 
     let picture = complete(client, &upload).await.expect(200).json;
     let key = picture["storage_key"].as_str().expect("a key");
-    let url = picture["variants"]["small"].as_str().expect("an address");
+    let url = picture["small_url"].as_str().expect("an address");
     let (status, headers, shown) = crate::support::pictures::file(server, url).await;
     assert_eq!(status, 200);
     assert_eq!(

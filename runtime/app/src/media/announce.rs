@@ -85,7 +85,7 @@ impl Media {
     /// Counted in the database, so for all servers together. Whoever announces two at once waits for themselves.
     async fn have_room(&self, cx: &mut Cx, member: Uuid, bytes: i64) -> Result<()> {
         sqlx::query("select pg_advisory_xact_lock(hashtextextended('media:' || $1::text, 0))")
-            .bind(member)
+            .bind(member.to_string())
             .execute(cx.conn())
             .await?;
         let row = sqlx::query(

@@ -117,10 +117,23 @@ impl Media {
                 return Ok(missing);
             };
             after = *last;
-            let lacks = rows
-                .iter()
-                .filter(|(_, key)| served.get(key).copied().unwrap_or_default() < PARTS.len());
-            missing.extend(lacks.map(|(id, _)| *id));
+            for (id, key) in rows {
+                let listed = served.get(&key).copied().unwrap_or_default();
+                if listed < PARTS.len() && self.lacks(key).await? {
+                    missing.push(id);
+                }
+            }
         }
+    }
+
+    /// Looked at once more: it may have been made while the store was listed.
+    async fn lacks(&self, key: Uuid) -> Result<bool> {
+        for part in PARTS {
+            let size = self.storage.size(&Key::picture(key, part)).await;
+            if size.map_err(away)?.is_none() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }

@@ -8,9 +8,8 @@ use bytes::Bytes;
 use generated::media::MediaEntityType;
 use images::{Kind, Prepared, Refused};
 use kernel::{Cx, Error, Member, Result, input::Choice};
-use serde_json::json;
 use sha2::{Digest, Sha256};
-use sqlx::{Row, postgres::PgRow, types::Json};
+use sqlx::{Row, postgres::PgRow};
 use storage::Key;
 use uuid::Uuid;
 
@@ -117,13 +116,11 @@ impl Media {
     }
 
     async fn show(&self, caller: &Member, upload: Upload, prepared: Prepared) -> Result<Uuid> {
-        let [small, medium, large] = PARTS.map(|part| self.url(upload.storage_key, part));
         let largest = prepared.sizes.last().ok_or_else(Error::unavailable)?;
         let side = |length: u32| i32::try_from(length).map_err(Error::internal);
         let shown = Shown {
             member: caller.id(),
-            variants: json!({"small": small, "medium": medium, "large": large}),
-            url: large,
+            urls: PARTS.map(|part| self.url(upload.storage_key, part)),
             width: side(largest.width)?,
             height: side(largest.height)?,
             bytes: prepared
@@ -156,8 +153,8 @@ impl Media {
 #[derive(Clone)]
 struct Shown {
     member: Uuid,
-    variants: serde_json::Value,
-    url: String,
+    /// As [`PARTS`].
+    urls: [String; PARTS.len()],
     width: i32,
     height: i32,
     bytes: i64,
@@ -171,16 +168,17 @@ impl Shown {
         }
         let media: Uuid = sqlx::query_scalar(
             "insert into app.media
-               (entity_type, entity_id, type, url, variants, alt_text, position, uploaded_by_id, storage_key, width, height,
-                bytes, content_hash)
-             select u.entity_type, u.entity_id, 'image', $2, $3, u.alt_text, u.position, u.uploaded_by_id, u.storage_key,
-                    $4, $5, $6, u.sha256
+               (entity_type, entity_id, type, small_url, medium_url, url, alt_text, position, uploaded_by_id, storage_key,
+                width, height, bytes, content_hash)
+             select u.entity_type, u.entity_id, 'image', $2, $3, $4, u.alt_text, u.position, u.uploaded_by_id, u.storage_key,
+                    $5, $6, $7, u.sha256
              from app.media_uploads u where u.id = $1
              returning id",
         )
         .bind(upload.id)
-        .bind(&self.url)
-        .bind(Json(&self.variants))
+        .bind(&self.urls[0])
+        .bind(&self.urls[1])
+        .bind(&self.urls[2])
         .bind(self.width)
         .bind(self.height)
         .bind(self.bytes)

@@ -10,7 +10,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::TryStreamExt;
 use kernel::{Cx, Result, jobs::NewJob};
 use serde::{Deserialize, Serialize};
-use sqlx::{Row, types::Json};
 use std::time::SystemTime;
 use storage::Key;
 use uuid::Uuid;
@@ -86,10 +85,15 @@ impl Media {
         }
     }
 
-    /// Its key, and whether it is served. `None`: its files are gone.
+    /// Its key, and whether it is served. `None`: its files are gone. If it came back with what it is of, it goes again:
+    /// there is nothing to show.
     async fn wanted(&self, media: Uuid) -> Result<Option<(Uuid, bool)>> {
         let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
             Box::pin(async move {
+                sqlx::query("update app.media set status = 'archived' where id = $1 and purged_at is not null and status <> 'archived'")
+                    .bind(media)
+                    .execute(cx.conn())
+                    .await?;
                 let found = sqlx::query_as(
                     "select m.storage_key, m.status = 'active' from app.media m where m.id = $1 and m.purged_at is null",
                 )
@@ -189,27 +193,21 @@ async fn purge(cx: &mut Cx, before: DateTime<Utc>) -> Result<usize> {
 
 /// Where the setting says something else than when a picture was made, its addresses follow.
 async fn rebase(cx: &mut Cx, base: &str) -> Result<usize> {
-    let rows = sqlx::query(
-        "select m.id, m.storage_key from app.media m
-         where m.status <> 'archived' and m.url <> $1 || '/' || m.storage_key || '/1600.jpg'
-         order by m.id limit $2 for update skip locked",
+    let done = sqlx::query(
+        "with elsewhere as (
+           select m.id, $1 || '/' || m.storage_key as url from app.media m
+           where m.status <> 'archived' and m.url <> $1 || '/' || m.storage_key || '/1600.jpg'
+           order by m.id limit $2 for update skip locked
+         )
+         update app.media m
+         set url = e.url || '/1600.jpg', medium_url = e.url || '/800.jpg', small_url = e.url || '/320.jpg'
+         from elsewhere e where m.id = e.id",
     )
     .bind(base)
     .bind(AT_ONCE)
-    .fetch_all(cx.conn())
+    .execute(cx.conn())
     .await?;
-    for row in &rows {
-        let key: Uuid = row.try_get("storage_key")?;
-        let [small, medium, large] = PARTS.map(|part| format!("{base}/{key}/{part}"));
-        let variants = serde_json::json!({"small": small, "medium": medium, "large": large});
-        sqlx::query("update app.media set url = $2, variants = $3 where id = $1")
-            .bind(row.try_get::<Uuid, _>("id")?)
-            .bind(large)
-            .bind(Json(variants))
-            .execute(cx.conn())
-            .await?;
-    }
-    Ok(rows.len())
+    Ok(usize::try_from(done.rows_affected()).unwrap_or_default())
 }
 
 async fn forget(cx: &mut Cx, before: DateTime<Utc>) -> Result<usize> {

@@ -10,7 +10,7 @@ use axum::{
     Json, Router,
     body::Body,
     extract::{Path, Query, Request, State, rejection::QueryRejection},
-    http::{HeaderMap, Method, StatusCode, Uri, header},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
     routing::{get, post, put},
 };
@@ -128,21 +128,12 @@ async fn complete(
     State(served): State<Served>,
     caller: Member,
     Path(path): Path<String>,
-    request: Request,
 ) -> Result<Response> {
     let media = served.media.complete(&caller, id(&path)?).await?;
-    let (mut parts, _) = request.into_parts();
-    parts.method = Method::GET;
-    parts.uri = Uri::try_from(format!("/media/{media}")).map_err(Error::internal)?;
-    for name in [
-        header::IF_MATCH,
-        header::IF_NONE_MATCH,
-        header::CONTENT_LENGTH,
-        header::CONTENT_TYPE,
-    ] {
-        parts.headers.remove(name);
-    }
-    let shown = Request::from_parts(parts, Body::empty());
+    // A request of its own: parameters of this path are none of that one.
+    let shown = Request::get(format!("/media/{media}")).body(Body::empty());
+    let mut shown = shown.map_err(Error::internal)?;
+    shown.extensions_mut().insert(*caller.caller());
     match served.generated.oneshot(shown).await {
         Ok(response) => Ok(response),
         Err(never) => match never {},
@@ -151,7 +142,7 @@ async fn complete(
 
 /// Get a picture's file
 ///
-/// `url` and `variants` of a picture lead here, unless the server is set to have them served from elsewhere. Needs no access
+/// `url`, `medium_url` and `small_url` of a picture lead here, unless the server is set to have them served from elsewhere. Needs no access
 /// token: the name is known to those who may see the picture, and can't be guessed. What lies there never changes.
 #[utoipa::path(get, path = "/media/files/{key}/{name}", operation_id = "getPictureFile", tag = "Reviews and media", security(()),
     params(("key" = Uuid, Path, description = "Of the picture's files"),
