@@ -21,7 +21,8 @@ PATIENCE_SECONDS = 60
 def free_ports(count):
     """Of the system, below those that are given to connections, so that nobody else is given one meanwhile."""
     found = []
-    base = 10000 + os.getpid() % 10000
+    # They are only taken a moment later: servers that start at once look in different places.
+    base = 10000 + os.getpid() % 1000 * 16
     while len(found) < count:
         with socket.socket() as one:
             try:
@@ -95,11 +96,9 @@ def main():
             print(s3, flush=True)
             sys.stdin.read()
         finally:
-            server.terminate()
-            try:
-                server.wait(10)
-            except subprocess.TimeoutExpired:
-                server.kill()
+            # Nothing of it is kept, and it would take its time.
+            server.kill()
+            server.wait()
 
 
 main()

@@ -135,7 +135,7 @@ async fn md8_files_of_what_was_archived_long_ago_are_deleted() {
             ..Audit::default()
         }
     );
-    owner.act(&format!("{path}/restore")).await.expect(404);
+    owner.act(&format!("{path}/restore")).await.expect(403);
     assert!(is_served(&stage, &pictures[1]).await);
     // Nor does it come back with what it is of.
     let event = format!("/events/{}", stage.event);
