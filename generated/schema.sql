@@ -1432,16 +1432,19 @@ create table app.media (
   status text default 'active' not null,
   entity_type text not null,
   entity_id uuid not null,
-  uploaded_by_id uuid default sec.uid(),
+  uploaded_by_id uuid,
   type text default 'image' not null,
   url text not null,
+  medium_url text not null,
+  small_url text not null,
   alt_text text,
   position integer default 0 not null,
-  storage_key text,
-  width integer,
-  height integer,
-  bytes bigint,
-  content_hash text,
+  width integer not null,
+  height integer not null,
+  bytes bigint not null,
+  storage_key uuid not null,
+  content_hash text not null,
+  purged_at timestamptz,
   archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
@@ -1457,16 +1460,59 @@ create table app.media (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint media_pkey primary key (id)
 );
-comment on table app.media is 'A picture, film or document of a profile, place, member or event. Whoever may change the target may add to it.';
-comment on column app.media.url is 'Where it is served from.';
+comment on table app.media is 'A picture of a profile, place, member or event. Whoever may change the target adds one with `POST /media/uploads` and orders them by `position`.';
+comment on column app.media.type is 'So far only pictures can be uploaded.';
+comment on column app.media.url is 'As JPEG of 1600 pixels on the longer side; a smaller picture is as large as it was sent. What lies there never changes.';
+comment on column app.media.medium_url is 'The same of 800 pixels.';
+comment on column app.media.small_url is 'The same of 320 pixels.';
 comment on column app.media.alt_text is 'What the picture shows, for those who do not see it.';
 comment on column app.media.position is 'Smallest first; the first picture stands for the target.';
-comment on column app.media.storage_key is 'Its key in the object store.';
-comment on column app.media.content_hash is 'SHA-256 in hexadecimal.';
+comment on column app.media.width is 'Of the largest size.';
+comment on column app.media.height is 'Of the largest size.';
+comment on column app.media.bytes is 'Of all sizes together.';
+comment on column app.media.storage_key is 'The name of its files in the store.';
+comment on column app.media.content_hash is 'SHA-256 of the file that was sent, in hexadecimal.';
+comment on column app.media.purged_at is 'When its files were deleted, some time after it was archived. It can''t be restored any more.';
 alter table app.media owner to culturepass_owner;
 alter table app.media enable row level security;
 alter table app.media force row level security;
 alter table app.media set (fillfactor = 80);
+
+create table app.media_uploads (
+  id uuid default sec.uuid_v7() not null,
+  entity_type text not null,
+  entity_id uuid not null,
+  uploaded_by_id uuid not null,
+  media_id uuid,
+  content_type text not null,
+  bytes bigint not null,
+  sha256 text not null,
+  alt_text text,
+  position integer default 0 not null,
+  storage_key uuid not null,
+  state text default 'pending' not null,
+  expires_at timestamptz not null,
+  settled_at timestamptz,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  entity_user_id uuid generated always as (case when entity_type = 'user' then entity_id end) stored,
+  entity_community_id uuid generated always as (case when entity_type = 'community' then entity_id end) stored,
+  entity_organization_id uuid generated always as (case when entity_type = 'organization' then entity_id end) stored,
+  entity_business_id uuid generated always as (case when entity_type = 'business' then entity_id end) stored,
+  entity_venue_id uuid generated always as (case when entity_type = 'venue' then entity_id end) stored,
+  entity_institution_id uuid generated always as (case when entity_type = 'institution' then entity_id end) stored,
+  entity_event_id uuid generated always as (case when entity_type = 'event' then entity_id end) stored,
+  constraint media_uploads_pkey primary key (id)
+);
+comment on table app.media_uploads is 'A file that a member has announced. They put it into the store by themselves; what becomes of it is decided once they say that it is there.';
+comment on column app.media_uploads.bytes is 'Announced, and held to.';
+comment on column app.media_uploads.sha256 is 'In hexadecimal.';
+comment on column app.media_uploads.storage_key is 'The name that its picture''s files will have.';
+comment on column app.media_uploads.expires_at is 'Until then it can be put into the store.';
+alter table app.media_uploads owner to culturepass_owner;
+alter table app.media_uploads enable row level security;
+alter table app.media_uploads force row level security;
 
 create table app.notifications (
   id uuid default sec.uuid_v7() not null,
@@ -3336,14 +3382,17 @@ alter table app.media add constraint media_type_choice
 alter table app.media add constraint media_url_format
   check (sec.is_url(url));
 
+alter table app.media add constraint media_medium_url_format
+  check (sec.is_url(medium_url));
+
+alter table app.media add constraint media_small_url_format
+  check (sec.is_url(small_url));
+
 alter table app.media add constraint media_alt_text_length
   check (sec.is_text(alt_text, 0, 500));
 
 alter table app.media add constraint media_position_range
   check (position between 0 and 10000);
-
-alter table app.media add constraint media_storage_key_length
-  check (sec.is_text(storage_key, 1, 300));
 
 alter table app.media add constraint media_width_range
   check (width >= 1);
@@ -3352,10 +3401,37 @@ alter table app.media add constraint media_height_range
   check (height >= 1);
 
 alter table app.media add constraint media_bytes_range
-  check (bytes >= 0);
+  check (bytes >= 1);
 
 alter table app.media add constraint media_content_hash_length
   check (sec.is_text(content_hash, 64, 64));
+
+alter table app.media_uploads add constraint media_uploads_entity_type_choice
+  check (entity_type = any ('{user,community,organization,business,venue,institution,event}'::text[]));
+
+alter table app.media_uploads add constraint media_uploads_content_type_length
+  check (sec.is_text(content_type, 1, 100));
+
+alter table app.media_uploads add constraint media_uploads_bytes_range
+  check (bytes >= 1);
+
+alter table app.media_uploads add constraint media_uploads_sha256_length
+  check (sec.is_text(sha256, 64, 64));
+
+alter table app.media_uploads add constraint media_uploads_alt_text_length
+  check (sec.is_text(alt_text, 0, 500));
+
+alter table app.media_uploads add constraint media_uploads_position_range
+  check (position between 0 and 10000);
+
+alter table app.media_uploads add constraint media_uploads_state_choice
+  check (state = any ('{pending,complete,refused,abandoned}'::text[]));
+
+alter table app.media_uploads add constraint media_uploads_expires_at_range
+  check (expires_at >= '1900-01-01 00:00:00+00'::timestamptz and expires_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.media_uploads add constraint media_uploads_settled_at_range
+  check (settled_at >= '1900-01-01 00:00:00+00'::timestamptz and settled_at < '2201-01-01 00:00:00+00'::timestamptz);
 
 alter table app.notifications add constraint notifications_title_length
   check (sec.is_text(title, 1, 200));
@@ -4854,6 +4930,9 @@ create unique index mail_suppressions_email_key
 create index media_entity_type_entity_id_position_id_idx
   on app.media (entity_type, entity_id, position, id);
 
+create index media_storage_key_idx
+  on app.media (storage_key);
+
 create index media_position_id_idx
   on app.media (position, id);
 
@@ -4883,6 +4962,45 @@ create index media_uploaded_by_id_idx
 
 create index media_while_archived_idx
   on app.media (id) where status = 'archived';
+
+create unique index media_uploads_storage_key_key
+  on app.media_uploads (storage_key);
+
+create unique index media_uploads_media_id_key
+  on app.media_uploads (media_id);
+
+create index media_uploads_state_created_at_idx
+  on app.media_uploads (state, created_at);
+
+create index media_uploads_uploaded_by_id_created_at_idx
+  on app.media_uploads (uploaded_by_id, created_at);
+
+create index media_uploads_entity_user_id_idx
+  on app.media_uploads (entity_user_id, id) where entity_user_id is not null;
+
+create index media_uploads_entity_community_id_idx
+  on app.media_uploads (entity_community_id, id) where entity_community_id is not null;
+
+create index media_uploads_entity_organization_id_idx
+  on app.media_uploads (entity_organization_id, id) where entity_organization_id is not null;
+
+create index media_uploads_entity_business_id_idx
+  on app.media_uploads (entity_business_id, id) where entity_business_id is not null;
+
+create index media_uploads_entity_venue_id_idx
+  on app.media_uploads (entity_venue_id, id) where entity_venue_id is not null;
+
+create index media_uploads_entity_institution_id_idx
+  on app.media_uploads (entity_institution_id, id) where entity_institution_id is not null;
+
+create index media_uploads_entity_event_id_idx
+  on app.media_uploads (entity_event_id, id) where entity_event_id is not null;
+
+create index media_uploads_uploaded_by_id_idx
+  on app.media_uploads (uploaded_by_id, id);
+
+create index media_uploads_media_id_idx
+  on app.media_uploads (media_id, id) where media_id is not null;
 
 create unique index notifications_user_id_dedupe_key_key
   on app.notifications (user_id, dedupe_key);
@@ -5923,6 +6041,33 @@ alter table app.media add constraint media_uploaded_by_id_fkey
 
 alter table app.media add constraint media_live_uploaded_by_id_fkey
   foreign key (uploaded_by_id, live_ref) references app.users (id, live_key);
+
+alter table app.media_uploads add constraint media_uploads_entity_user_id_fkey
+  foreign key (entity_user_id) references app.users (id);
+
+alter table app.media_uploads add constraint media_uploads_entity_community_id_fkey
+  foreign key (entity_community_id) references app.communities (id);
+
+alter table app.media_uploads add constraint media_uploads_entity_organization_id_fkey
+  foreign key (entity_organization_id) references app.organizations (id);
+
+alter table app.media_uploads add constraint media_uploads_entity_business_id_fkey
+  foreign key (entity_business_id) references app.businesses (id);
+
+alter table app.media_uploads add constraint media_uploads_entity_venue_id_fkey
+  foreign key (entity_venue_id) references app.venues (id);
+
+alter table app.media_uploads add constraint media_uploads_entity_institution_id_fkey
+  foreign key (entity_institution_id) references app.institutions (id);
+
+alter table app.media_uploads add constraint media_uploads_entity_event_id_fkey
+  foreign key (entity_event_id) references app.events (id);
+
+alter table app.media_uploads add constraint media_uploads_uploaded_by_id_fkey
+  foreign key (uploaded_by_id) references app.users (id);
+
+alter table app.media_uploads add constraint media_uploads_media_id_fkey
+  foreign key (media_id) references app.media (id);
 
 alter table app.notifications add constraint notifications_user_id_fkey
   foreign key (user_id) references app.users (id);
@@ -14307,7 +14452,7 @@ $$;
 alter function audit.record_mail_suppressions() owner to culturepass_audit;
 revoke execute on function audit.record_mail_suppressions() from public;
 
-create function app.media_private(p_id uuid) returns table(uploaded_by_id uuid, storage_key text, content_hash text, _seen bigint)
+create function app.media_private(p_id uuid) returns table(uploaded_by_id uuid, storage_key uuid, content_hash text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
 begin
@@ -14380,6 +14525,7 @@ begin
         or (t.entity_type = 'institution' and sec.seen_institution_update(t.entity_id))
         or (t.entity_type = 'event' and sec.seen_event_update(t.entity_id))
       )
+      and t.purged_at is null
     when 'suspend' then t.status = 'active'
       and (
         (t.entity_type = 'user' and sec.seen_user_moderates(t.entity_id))
@@ -14542,7 +14688,7 @@ begin
   if v_action not in ('archive', 'restore', 'suspend', 'unsuspend') and new.status is distinct from old.status then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
-  if v_action not in ('update') and (new.type is distinct from old.type or new.alt_text is distinct from old.alt_text or new.position is distinct from old.position) then
+  if v_action not in ('update') and (new.alt_text is distinct from old.alt_text or new.position is distinct from old.position) then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
   case v_action
@@ -14704,6 +14850,7 @@ begin
         )
       )
     )
+    and t.purged_at is null
   order by t.id desc
   limit p_limit;
 end
@@ -14726,13 +14873,16 @@ begin
       'uploaded_by_id', case when new.uploaded_by_id is not null then jsonb_build_array(null, case when new.uploaded_by_id is not null then '•' end) end,
       'type', case when new.type is not null then jsonb_build_array(null, new.type) end,
       'url', case when new.url is not null then jsonb_build_array(null, new.url) end,
+      'medium_url', case when new.medium_url is not null then jsonb_build_array(null, new.medium_url) end,
+      'small_url', case when new.small_url is not null then jsonb_build_array(null, new.small_url) end,
       'alt_text', case when new.alt_text is not null then jsonb_build_array(null, new.alt_text) end,
       'position', case when new.position is not null then jsonb_build_array(null, new.position) end,
-      'storage_key', case when new.storage_key is not null then jsonb_build_array(null, case when new.storage_key is not null then '•' end) end,
       'width', case when new.width is not null then jsonb_build_array(null, new.width) end,
       'height', case when new.height is not null then jsonb_build_array(null, new.height) end,
       'bytes', case when new.bytes is not null then jsonb_build_array(null, new.bytes) end,
-      'content_hash', case when new.content_hash is not null then jsonb_build_array(null, case when new.content_hash is not null then '•' end) end
+      'storage_key', case when new.storage_key is not null then jsonb_build_array(null, case when new.storage_key is not null then '•' end) end,
+      'content_hash', case when new.content_hash is not null then jsonb_build_array(null, case when new.content_hash is not null then '•' end) end,
+      'purged_at', case when new.purged_at is not null then jsonb_build_array(null, new.purged_at) end
     ));
   else
     v_changed := '{}';
@@ -14754,14 +14904,17 @@ begin
     if new.url is distinct from old.url then
       v_changed := v_changed || jsonb_build_object('url', jsonb_build_array(old.url, new.url));
     end if;
+    if new.medium_url is distinct from old.medium_url then
+      v_changed := v_changed || jsonb_build_object('medium_url', jsonb_build_array(old.medium_url, new.medium_url));
+    end if;
+    if new.small_url is distinct from old.small_url then
+      v_changed := v_changed || jsonb_build_object('small_url', jsonb_build_array(old.small_url, new.small_url));
+    end if;
     if new.alt_text is distinct from old.alt_text then
       v_changed := v_changed || jsonb_build_object('alt_text', jsonb_build_array(old.alt_text, new.alt_text));
     end if;
     if new.position is distinct from old.position then
       v_changed := v_changed || jsonb_build_object('position', jsonb_build_array(old.position, new.position));
-    end if;
-    if new.storage_key is distinct from old.storage_key then
-      v_changed := v_changed || jsonb_build_object('storage_key', jsonb_build_array(case when old.storage_key is not null then '•' end, case when new.storage_key is not null then '•' end));
     end if;
     if new.width is distinct from old.width then
       v_changed := v_changed || jsonb_build_object('width', jsonb_build_array(old.width, new.width));
@@ -14772,8 +14925,14 @@ begin
     if new.bytes is distinct from old.bytes then
       v_changed := v_changed || jsonb_build_object('bytes', jsonb_build_array(old.bytes, new.bytes));
     end if;
+    if new.storage_key is distinct from old.storage_key then
+      v_changed := v_changed || jsonb_build_object('storage_key', jsonb_build_array(case when old.storage_key is not null then '•' end, case when new.storage_key is not null then '•' end));
+    end if;
     if new.content_hash is distinct from old.content_hash then
       v_changed := v_changed || jsonb_build_object('content_hash', jsonb_build_array(case when old.content_hash is not null then '•' end, case when new.content_hash is not null then '•' end));
+    end if;
+    if new.purged_at is distinct from old.purged_at then
+      v_changed := v_changed || jsonb_build_object('purged_at', jsonb_build_array(old.purged_at, new.purged_at));
     end if;
     if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
       return null;
@@ -29328,23 +29487,47 @@ create trigger media_archived
   for each row execute function sec.keep_status('along');
 
 create trigger media_stamp
-  before update of status, entity_type, entity_id, uploaded_by_id, type, url, alt_text, position, storage_key, width, height, bytes, content_hash on app.media
-  for each row when ((new.status is distinct from old.status or new.entity_type is distinct from old.entity_type or new.entity_id is distinct from old.entity_id or new.uploaded_by_id is distinct from old.uploaded_by_id or new.type is distinct from old.type or new.url is distinct from old.url or new.alt_text is distinct from old.alt_text or new.position is distinct from old.position or new.storage_key is distinct from old.storage_key or new.width is distinct from old.width or new.height is distinct from old.height or new.bytes is distinct from old.bytes or new.content_hash is distinct from old.content_hash))
+  before update of status, entity_type, entity_id, uploaded_by_id, type, url, medium_url, small_url, alt_text, position, width, height, bytes, storage_key, content_hash, purged_at on app.media
+  for each row when ((new.status is distinct from old.status or new.entity_type is distinct from old.entity_type or new.entity_id is distinct from old.entity_id or new.uploaded_by_id is distinct from old.uploaded_by_id or new.type is distinct from old.type or new.url is distinct from old.url or new.medium_url is distinct from old.medium_url or new.small_url is distinct from old.small_url or new.alt_text is distinct from old.alt_text or new.position is distinct from old.position or new.width is distinct from old.width or new.height is distinct from old.height or new.bytes is distinct from old.bytes or new.storage_key is distinct from old.storage_key or new.content_hash is distinct from old.content_hash or new.purged_at is distinct from old.purged_at))
   execute function sec.stamp();
 
 create trigger media_guard
-  before update of status, type, alt_text, position on app.media
+  before update of status, alt_text, position on app.media
   for each row when (current_user = 'culturepass_app')
   execute function app.media_guard();
 
-create trigger media_quota
-  after insert on app.media
-  referencing new table as added
-  for each statement execute function requests.count_created('media', '300');
-
 create trigger media_audit
-  after insert or update of status, entity_type, entity_id, uploaded_by_id, type, url, alt_text, position, storage_key, width, height, bytes, content_hash on app.media
+  after insert or update of status, entity_type, entity_id, uploaded_by_id, type, url, medium_url, small_url, alt_text, position, width, height, bytes, storage_key, content_hash, purged_at on app.media
   for each row execute function audit.record_media();
+
+create trigger media_emit_archive
+  after update of status on app.media
+  for each row
+  when (old.status <> 'archived' and new.status = 'archived')
+  execute function jobs.emit('media', 'archive');
+
+create trigger media_emit_restore
+  after update of status on app.media
+  for each row
+  when (old.status = 'archived' and new.status <> 'archived')
+  execute function jobs.emit('media', 'restore');
+
+create trigger media_emit_suspend
+  after update of status on app.media
+  for each row
+  when (old.status = 'active' and new.status = 'suspended')
+  execute function jobs.emit('media', 'suspend');
+
+create trigger media_emit_unsuspend
+  after update of status on app.media
+  for each row
+  when (old.status = 'suspended' and new.status = 'active')
+  execute function jobs.emit('media', 'unsuspend');
+
+create trigger media_uploads_stamp
+  before update of entity_type, entity_id, uploaded_by_id, media_id, content_type, bytes, sha256, alt_text, position, storage_key, state, expires_at, settled_at on app.media_uploads
+  for each row when ((new.entity_type is distinct from old.entity_type or new.entity_id is distinct from old.entity_id or new.uploaded_by_id is distinct from old.uploaded_by_id or new.media_id is distinct from old.media_id or new.content_type is distinct from old.content_type or new.bytes is distinct from old.bytes or new.sha256 is distinct from old.sha256 or new.alt_text is distinct from old.alt_text or new.position is distinct from old.position or new.storage_key is distinct from old.storage_key or new.state is distinct from old.state or new.expires_at is distinct from old.expires_at or new.settled_at is distinct from old.settled_at))
+  execute function sec.stamp();
 
 create trigger notifications_stamp
   before update of user_id, event_id, title, message, type, is_read, read_at, in_app, data, dedupe_key on app.notifications
@@ -31687,29 +31870,6 @@ create policy media_select on app.media for select to culturepass_app
     )
   );
 
-create policy media_insert on app.media for insert to culturepass_app
-  with check (
-    (
-      (media.entity_type = 'user' and sec.seen_user_update(media.entity_id))
-      or (media.entity_type = 'community' and sec.seen_community_update(media.entity_id))
-      or (media.entity_type = 'organization' and sec.seen_organization_update(media.entity_id))
-      or (media.entity_type = 'business' and sec.seen_business_update(media.entity_id))
-      or (media.entity_type = 'venue' and sec.seen_venue_update(media.entity_id))
-      or (media.entity_type = 'institution' and sec.seen_institution_update(media.entity_id))
-      or (media.entity_type = 'event' and sec.seen_event_update(media.entity_id))
-    )
-    and media.uploaded_by_id = sec.uid()
-    and (
-      (media.entity_type = 'user' and sec.seen_user(media.entity_id) = 'active')
-      or (media.entity_type = 'community' and sec.seen_community(media.entity_id) = 'active')
-      or (media.entity_type = 'organization' and sec.seen_organization(media.entity_id) = 'active')
-      or (media.entity_type = 'business' and sec.seen_business(media.entity_id) = 'active')
-      or (media.entity_type = 'venue' and sec.seen_venue(media.entity_id) = 'active')
-      or (media.entity_type = 'institution' and sec.seen_institution(media.entity_id) = 'active')
-      or (media.entity_type = 'event' and sec.seen_event(media.entity_id) = 'active')
-    )
-  );
-
 create policy media_update on app.media for update to culturepass_app
   using (
     case sec.action()
@@ -31743,6 +31903,7 @@ create policy media_update on app.media for update to culturepass_app
           or (media.entity_type = 'institution' and sec.seen_institution_update(media.entity_id))
           or (media.entity_type = 'event' and sec.seen_event_update(media.entity_id))
         )
+        and media.purged_at is null
       when 'suspend' then media.status = 'active'
         and (
           (media.entity_type = 'user' and sec.seen_user_moderates(media.entity_id))
@@ -31798,6 +31959,29 @@ create policy media_job_update on app.media for update to culturepass_job
     (select sec.job()) in ('media')
   )
   with check (
+    (select sec.job()) in ('media')
+  );
+
+create policy media_uploads_job_select on app.media_uploads for select to culturepass_job
+  using (
+    (select sec.job()) in ('media')
+  );
+
+create policy media_uploads_job_insert on app.media_uploads for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('media')
+  );
+
+create policy media_uploads_job_update on app.media_uploads for update to culturepass_job
+  using (
+    (select sec.job()) in ('media')
+  )
+  with check (
+    (select sec.job()) in ('media')
+  );
+
+create policy media_uploads_job_delete on app.media_uploads for delete to culturepass_job
+  using (
     (select sec.job()) in ('media')
   );
 
@@ -33957,18 +34141,27 @@ grant select on app.mail_suppressions to culturepass_authz;
 
 grant select on app.mail_suppressions to culturepass_counter;
 
-grant select (id, status, entity_type, entity_id, entity_user_id, entity_community_id, entity_organization_id, entity_business_id, entity_venue_id, entity_institution_id, entity_event_id, type, url, alt_text, position, width, height, bytes, version, created_at, updated_at) on app.media to culturepass_app;
-grant insert (entity_type, entity_id, type, url, alt_text, position) on app.media to culturepass_app;
-grant update (status, type, alt_text, position) on app.media to culturepass_app;
+grant select (id, status, entity_type, entity_id, entity_user_id, entity_community_id, entity_organization_id, entity_business_id, entity_venue_id, entity_institution_id, entity_event_id, type, url, medium_url, small_url, alt_text, position, width, height, bytes, purged_at, version, created_at, updated_at) on app.media to culturepass_app;
+grant update (status, alt_text, position) on app.media to culturepass_app;
 
 grant select on app.media to culturepass_job;
-grant insert (id, entity_type, entity_id, uploaded_by_id, type, url, alt_text, position, storage_key, width, height, bytes, content_hash) on app.media to culturepass_job;
-grant update (status, storage_key, width, height, bytes, content_hash) on app.media to culturepass_job;
+grant insert (id, entity_type, entity_id, uploaded_by_id, type, url, medium_url, small_url, alt_text, position, width, height, bytes, storage_key, content_hash) on app.media to culturepass_job;
+grant update (status, url, medium_url, small_url, purged_at) on app.media to culturepass_job;
 
 grant select on app.media to culturepass_authz;
 
 grant select on app.media to culturepass_counter;
 grant update (status, archived_from, archived_with, uploaded_by_id) on app.media to culturepass_counter;
+
+grant select on app.media_uploads to culturepass_job;
+grant insert (id, entity_type, entity_id, uploaded_by_id, media_id, content_type, bytes, sha256, alt_text, position, storage_key, state, expires_at, settled_at) on app.media_uploads to culturepass_job;
+grant update (entity_type, entity_id, uploaded_by_id, media_id, content_type, bytes, sha256, alt_text, position, storage_key, state, expires_at, settled_at) on app.media_uploads to culturepass_job;
+grant delete on app.media_uploads to culturepass_job;
+
+grant select on app.media_uploads to culturepass_authz;
+
+grant select on app.media_uploads to culturepass_counter;
+grant update (media_id) on app.media_uploads to culturepass_counter;
 
 grant select (id, user_id, event_id, title, message, type, is_read, read_at, in_app, data, dedupe_key, version, created_at, updated_at) on app.notifications to culturepass_app;
 

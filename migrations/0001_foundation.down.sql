@@ -345,6 +345,14 @@ drop policy notifications_job_select on app.notifications;
 
 drop policy notifications_select on app.notifications;
 
+drop policy media_uploads_job_delete on app.media_uploads;
+
+drop policy media_uploads_job_update on app.media_uploads;
+
+drop policy media_uploads_job_insert on app.media_uploads;
+
+drop policy media_uploads_job_select on app.media_uploads;
+
 drop policy media_job_update on app.media;
 
 drop policy media_job_insert on app.media;
@@ -352,8 +360,6 @@ drop policy media_job_insert on app.media;
 drop policy media_job_select on app.media;
 
 drop policy media_update on app.media;
-
-drop policy media_insert on app.media;
 
 drop policy media_select on app.media;
 
@@ -971,9 +977,17 @@ drop trigger notification_deliveries_stamp on app.notification_deliveries;
 
 drop trigger notifications_stamp on app.notifications;
 
-drop trigger media_audit on app.media;
+drop trigger media_uploads_stamp on app.media_uploads;
 
-drop trigger media_quota on app.media;
+drop trigger media_emit_unsuspend on app.media;
+
+drop trigger media_emit_suspend on app.media;
+
+drop trigger media_emit_restore on app.media;
+
+drop trigger media_emit_archive on app.media;
+
+drop trigger media_audit on app.media;
 
 drop trigger media_guard on app.media;
 
@@ -2813,6 +2827,24 @@ alter table app.notifications drop constraint notifications_event_id_fkey;
 
 alter table app.notifications drop constraint notifications_user_id_fkey;
 
+alter table app.media_uploads drop constraint media_uploads_media_id_fkey;
+
+alter table app.media_uploads drop constraint media_uploads_uploaded_by_id_fkey;
+
+alter table app.media_uploads drop constraint media_uploads_entity_event_id_fkey;
+
+alter table app.media_uploads drop constraint media_uploads_entity_institution_id_fkey;
+
+alter table app.media_uploads drop constraint media_uploads_entity_venue_id_fkey;
+
+alter table app.media_uploads drop constraint media_uploads_entity_business_id_fkey;
+
+alter table app.media_uploads drop constraint media_uploads_entity_organization_id_fkey;
+
+alter table app.media_uploads drop constraint media_uploads_entity_community_id_fkey;
+
+alter table app.media_uploads drop constraint media_uploads_entity_user_id_fkey;
+
 alter table app.media drop constraint media_live_uploaded_by_id_fkey;
 
 alter table app.media drop constraint media_uploaded_by_id_fkey;
@@ -3158,6 +3190,8 @@ drop table app.notification_preferences;
 drop table app.notification_deliveries;
 
 drop table app.notifications;
+
+drop table app.media_uploads;
 
 drop table app.media;
 

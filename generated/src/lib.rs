@@ -31,6 +31,7 @@ pub mod lead;
 pub mod like;
 pub mod mail_suppression;
 pub mod media;
+pub mod media_upload;
 pub mod messages;
 pub mod migrations;
 pub mod notification;
@@ -87,4 +88,4 @@ pub const REQUESTED: &[&str] = &[];
 
 /// What entities tell (`emit`).
 #[rustfmt::skip]
-pub const EVENTS: &[&str] = &["business.approve", "business.reject", "community_member.create", "community_member.join", "community_member.approve", "community_member.ban", "event.publish", "event.update", "event.cancel", "event.archive", "follow.create", "lead.create", "organization.approve", "organization.reject", "promotion.create", "promotion.approve", "promotion.reject", "promotion.withdraw", "promotion.finish", "promotion.archive", "quote.send", "quote.accept", "quote.decline", "refund.update", "review.create", "review.update", "role_assignment.create", "role_assignment.accept", "role_assignment.archive", "service_request.create", "service_request.reopen", "ticket_transfer.update", "user.archive", "waitlist_entry.update", "wallet_credit.create"];
+pub const EVENTS: &[&str] = &["business.approve", "business.reject", "community_member.create", "community_member.join", "community_member.approve", "community_member.ban", "event.publish", "event.update", "event.cancel", "event.archive", "follow.create", "lead.create", "media.archive", "media.restore", "media.suspend", "media.unsuspend", "organization.approve", "organization.reject", "promotion.create", "promotion.approve", "promotion.reject", "promotion.withdraw", "promotion.finish", "promotion.archive", "quote.send", "quote.accept", "quote.decline", "refund.update", "review.create", "review.update", "role_assignment.create", "role_assignment.accept", "role_assignment.archive", "service_request.create", "service_request.reopen", "ticket_transfer.update", "user.archive", "waitlist_entry.update", "wallet_credit.create"];

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "a34587618184258c82fc1ba21d7ba97df7f790a9fd44cd1ce5a1925a896e732a2932a7f2c121624ee8d73f51658341c4",
+        checksum: "cf1f9eb987f54516832a095ddc381bcce006b64494999bb0ec336ac898df26b335959860de135c0211498b973b371334",
     },
 ];

@@ -23,7 +23,7 @@ mod links;
 mod lists;
 mod logs;
 mod mailboxes;
-mod moderated;
+pub mod moderated;
 mod modules;
 mod names;
 mod origins;

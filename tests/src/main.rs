@@ -14,6 +14,7 @@ mod library;
 mod lists;
 mod mail;
 mod marketplace;
+mod media;
 mod migrations;
 mod money;
 mod notifications;

@@ -9,6 +9,7 @@ pub mod fragile;
 pub mod mail;
 pub mod pages;
 pub mod people;
+pub mod pictures;
 pub mod pools;
 pub mod program;
 pub mod rows;

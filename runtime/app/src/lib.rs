@@ -12,6 +12,7 @@ mod listed;
 pub mod mail;
 pub mod marketplace;
 mod me;
+pub mod media;
 pub mod module;
 pub mod modules;
 pub mod notifications;

@@ -1,9 +1,9 @@
 //! The list of modules: the one place outside of its folder where a module is named.
 
 use crate::{
-    audit_logs::AuditLogs, dead_jobs::DeadJobs, marketplace::Marketplace, me::Me, module::*,
-    notifications::Notifications, payments::Payments, promotions::Promotions, ratings::Ratings,
-    sessions::Sessions, tickets::Tickets, trending::Trending, wallet::Wallet,
+    audit_logs::AuditLogs, dead_jobs::DeadJobs, marketplace::Marketplace, me::Me, media::Media,
+    module::*, notifications::Notifications, payments::Payments, promotions::Promotions,
+    ratings::Ratings, sessions::Sessions, tickets::Tickets, trending::Trending, wallet::Wallet,
 };
 use axum::Router;
 use kernel::{config::BodyLimit, http::ConfigError, jobs::Work};
@@ -20,6 +20,7 @@ modules! {
     marketplace: Marketplace,
     promotions: Promotions,
     notifications: Notifications,
+    media: Media,
     // After tickets, which it tells of payments.
     payments: Payments,
     trending: Trending,

@@ -33,6 +33,16 @@ kernel::problem_kinds! {
         "No featured place of this kind can be booked in the city now. `GET /featured-places` lists what there is.";
     PLACE_TAKEN = 409, "place-taken", "The featured place is taken",
         "As many as fit in are booked during some of the time. `POST /promotions/price` says how much room another time has.";
+    STORAGE_FULL = 409, "storage-full", "There is no room for more pictures",
+        "The caller's pictures, those announced included, would take more than one member may have. Delete some; what is deleted counts until its files are gone, some weeks later.";
+    UPLOAD_MISSING = 409, "upload-missing", "The file has not come",
+        "Nothing was sent to the address of the upload yet. Send the file, then complete the upload.";
+    UPLOAD_OVER = 409, "upload-over", "The upload is over",
+        "Its file was refused, or nobody has completed it within a day. Announce the picture anew.";
+    PICTURE_REFUSED = 422, "picture-refused", "The file can't be shown",
+        "`detail` says what is wrong with it. The file was deleted; announce another one.";
+    STORE_AWAY = 503, "file-store-unavailable", "The store of files does not answer",
+        "Nothing was changed. Ask again later.";
     PROVIDER_AWAY = 503, "payment-provider-unavailable", "The payment provider does not answer",
         "It is not known yet whether the payment was made. Look at the order, which is brought up to date by itself; do not pay anew.";
 }

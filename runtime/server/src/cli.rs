@@ -173,6 +173,8 @@ pub enum SeedWhat {
     Demo,
     /// Orders of the demonstration's members, paid through a fake of Stripe while the server runs; never in production
     Trade(Box<App>),
+    /// Pictures of the demonstration, drawn and sent as members send theirs; never in production
+    Pictures(Box<App>),
 }
 
 #[derive(Args, Clone, Debug)]

@@ -4,6 +4,7 @@
 use crate::support::{
     Member, TestServer,
     pages::{all, ids},
+    pictures,
 };
 use serde_json::{Value, json};
 use server::seed::demo::PEOPLE;
@@ -11,7 +12,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// An organisation of their own, approved, in Melbourne.
-pub(super) async fn organization(server: &TestServer, owner: &Member, name: &str) -> Uuid {
+pub async fn organization(server: &TestServer, owner: &Member, name: &str) -> Uuid {
     let city = server.city("melbourne").await;
     let body = json!({"city_id": city, "name": name});
     let made = owner.client.post("/organizations", body).await.expect(201);
@@ -22,7 +23,7 @@ pub(super) async fn organization(server: &TestServer, owner: &Member, name: &str
     id.parse().expect("an id")
 }
 
-pub(super) async fn event(server: &TestServer, owner: &Member, host: Uuid, title: &str) -> String {
+pub async fn event(server: &TestServer, owner: &Member, host: Uuid, title: &str) -> String {
     let body = json!({
         "city_id": server.city("melbourne").await, "host_type": "organization", "host_id": host, "title": title,
         "starts_at": "2031-05-01T18:00:00Z", "ends_at": "2031-05-01T22:00:00Z", "timezone": "Australia/Melbourne",
@@ -55,8 +56,8 @@ async fn a_suspension_outlives_archiving() {
     let host = organization(&server, &owner, "The moderated").await;
     let profile = format!("/organizations/{host}");
     let event = event(&server, &owner, host, "A loud night").await;
-    let picture = json!({"entity_type": "event", "entity_id": event.rsplit('/').next(), "url": "https://example.org/a.png"});
-    let picture = owner.client.post("/media", picture).await.expect(201).id();
+    let event_id = event.rsplit('/').next().expect("an id");
+    let picture = pictures::shown(&server, &owner, "event", event_id).await;
     let review = json!({"entity_type": "organization", "entity_id": host, "rating": 1});
     let review = critic
         .client

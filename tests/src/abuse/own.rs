@@ -1,7 +1,7 @@
 //! Moderators who run something themselves.
 
 use super::moderated::{event, organization};
-use crate::support::{Member, TestServer, model, root};
+use crate::support::{Member, TestServer, model, pictures, root};
 use serde_json::json;
 use server::seed::demo::PEOPLE;
 use std::collections::BTreeSet;
@@ -115,17 +115,16 @@ async fn everything_of(
     let venue = json!({"city_id": server.city("melbourne").await, "owner_type": "organization", "owner_id": host,
         "name": "A hall", "address": "1 Long Street", "location": {"lat": -37.8, "lng": 144.9}});
     let ticket = json!({"event_id": event_id, "name": "Standing", "price_cents": 1000, "currency": "AUD", "capacity": 10});
-    let picture =
-        json!({"entity_type": "event", "entity_id": event_id, "url": "https://example.org/a.png"});
     let review = json!({"entity_type": "organization", "entity_id": host, "rating": 1});
     let mut found = vec![
         ("organization", format!("/organizations/{host}")),
         ("event", event),
     ];
+    let picture = pictures::shown(server, owner, "event", &event_id).await;
+    found.push(("media", format!("/media/{picture}")));
     for (entity, path, who, body) in [
         ("venue", "/venues", owner, venue),
         ("ticket_type", "/ticket-types", owner, ticket),
-        ("media", "/media", owner, picture),
         ("review", "/reviews", critic, review),
     ] {
         let made = who.client.post(path, body).await.expect(201);

@@ -35,7 +35,12 @@ async fn rm3_who_is_killed_at_any_step_has_every_reminder_sent_once() {
         set state = 'pending', attempts = 0, lease_until = null, settled_at = null, next_attempt_at = now()
         from app.notifications n where n.id = d.notification_id and n.type = 'event_reminder'";
     // At the first message, in the middle of many, and when all are handed over.
-    for point in ["delivery.claimed", "delivery.sent:1", "delivery.sent:4", "delivery.marked"] {
+    for point in [
+        "delivery.claimed",
+        "delivery.sent:1",
+        "delivery.sent:4",
+        "delivery.marked",
+    ] {
         world.forget().await;
         world.run(reset).await;
         let mut killed = world.start(Some(point)).await;
@@ -47,7 +52,10 @@ async fn rm3_who_is_killed_at_any_step_has_every_reminder_sent_once() {
         let (mail, push) = (world.fake.fake.mail(), world.fake.fake.push());
         for (sent, what) in [(&mail, "mail"), (&push, "push")] {
             assert_eq!(sent.len() as i64, GUESTS, "{point}: {what}");
-            let mut to: Vec<String> = sent.iter().map(|one| one.fields["to"].to_string() + &one.fields["token"].to_string()).collect();
+            let mut to: Vec<String> = sent
+                .iter()
+                .map(|one| one.fields["to"].to_string() + &one.fields["token"].to_string())
+                .collect();
             to.sort();
             to.dedup();
             assert_eq!(to.len() as i64, GUESTS, "{point}: {what}: {sent:?}");

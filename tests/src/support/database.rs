@@ -215,6 +215,9 @@ async fn fill(options: &PgConnectOptions, content: Content) {
             .expect("demonstration data");
     }
     if matches!(content, Content::Demo | Content::Sample) {
+        // Rows whose files are nowhere: the demonstration's own are sent while a server runs.
+        let pictures = include_str!("../../sql/pictures.sql");
+        execute(&mut conn, pictures.to_owned()).await;
         let people: Vec<Uuid> = PEOPLE.iter().map(|person| person.id).collect();
         world::fill_empty(&mut conn, super::model(), &people).await;
     }

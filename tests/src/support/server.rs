@@ -14,7 +14,11 @@ use kernel::{
 };
 use server::wire::{Built, Parts, build};
 use sqlx::PgConnection;
-use std::{sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     net::TcpListener,
     sync::{oneshot, watch},
@@ -36,6 +40,7 @@ pub struct TestServer {
     /// Does the jobs, over connections of its own, until it is dropped.
     _worker: watch::Sender<bool>,
     serving: Option<JoinHandle<()>>,
+    _media: MediaFolder,
 }
 
 impl TestServer {
@@ -58,6 +63,7 @@ impl TestServer {
         let database = Database::new(content).await;
         let mailer = Arc::new(MemoryMailer::default());
         let pusher = Arc::new(MemoryPusher::default());
+        let media = MediaFolder(media_folder(&database));
         let mut parts = parts(&database, mailer.clone(), pusher.clone());
         // Past whatever a test puts between the server and its database.
         let mut workers = parts.db.clone();
@@ -87,6 +93,7 @@ impl TestServer {
             stop: Some(stop),
             _worker: worker,
             serving: Some(serving),
+            _media: media,
         }
     }
 
@@ -156,6 +163,11 @@ impl TestServer {
         settled(&mut self.superuser().await).await;
     }
 
+    /// Where its pictures lie.
+    pub fn media_folder(&self) -> PathBuf {
+        media_folder(&self.database)
+    }
+
     /// Stops as a signal would.
     pub async fn stop(&mut self) {
         if let Some(stop) = self.stop.take() {
@@ -165,6 +177,21 @@ impl TestServer {
             serving.await.expect("served to the end");
         }
     }
+}
+
+/// Goes with the server. Of most tests it was never made.
+struct MediaFolder(PathBuf);
+
+impl Drop for MediaFolder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn media_folder(database: &Database) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join("media")
+        .join(database.name())
 }
 
 /// Waits until the worker has done what was told and enqueued until now.
@@ -213,6 +240,7 @@ fn parts(database: &Database, mailer: Arc<MemoryMailer>, pusher: Arc<MemoryPushe
     db.connections = 4;
     db.job_connections = 2;
     let mut modules = app::modules::Settings::defaults();
+    modules.media.media_dir = media_folder(database);
     let sessions = &mut modules.sessions;
     sessions.app_url = Some("http://app.test".parse().expect("a URL"));
     // Hashing as cheap as the algorithm allows: tests sign in often.

@@ -2,7 +2,7 @@
 
 use crate::{
     cli::{App, Seed, SeedWhat},
-    seed::{demo, reference, trade},
+    seed::{demo, pictures, reference, trade},
     settings::{Common, Environment, Secret},
     wire::{build, parts},
 };
@@ -23,8 +23,10 @@ pub async fn run(common: &Common, arguments: &Seed) -> Result<()> {
              set CULTUREPASS_ENV=development if this database is for trying things"
         );
     }
-    if let SeedWhat::Trade(app) = &arguments.what {
-        return trade(common, app).await;
+    match &arguments.what {
+        SeedWhat::Trade(app) => return trade(common, app).await,
+        SeedWhat::Pictures(app) => return pictures(common, app).await,
+        SeedWhat::Reference | SeedWhat::Demo => {}
     }
     let url = arguments.owner.database_url.require()?;
     let options: PgConnectOptions = url.expose_secret().parse().context("DATABASE_URL")?;
@@ -47,7 +49,7 @@ pub async fn run(common: &Common, arguments: &Seed) -> Result<()> {
             );
         }
         // Through the API, above.
-        SeedWhat::Trade(_) => {}
+        SeedWhat::Trade(_) | SeedWhat::Pictures(_) => {}
     }
     connection.close().await?;
     Ok(())
@@ -61,6 +63,21 @@ async fn trade(common: &Common, app: &App) -> Result<()> {
     println!(
         "orders of the demonstration: {}",
         if made { "made" } else { "there already" }
+    );
+    Ok(())
+}
+
+async fn pictures(common: &Common, app: &App) -> Result<()> {
+    let built = build(parts(common, app, None)?)?;
+    let router = built.router.clone();
+    let sent = pictures::make(&built.app, router, &app.tokens.public_url).await?;
+    built.db.close().await;
+    println!(
+        "pictures of the demonstration: {}",
+        match sent {
+            0 => "there already".to_owned(),
+            sent => format!("{sent} sent"),
+        }
     );
     Ok(())
 }

@@ -21,7 +21,6 @@ pub const ROWS: &[(&str, &str)] = &[
     ("institution", "0199e004-53c8-7cab-812e-3e350d73be7d"),
     ("lead", "0199e005-45f8-7534-89f0-faeee124b78d"),
     ("like", "0199f7ee-30a8-731a-83f1-9d33d0705dba"),
-    ("media", "0199e005-7370-7c53-8284-a579ffee2760"),
     ("notification", "0199e00a-6380-772a-8633-5c2c541db055"),
     (
         "notification_preference",

@@ -5,20 +5,16 @@
 
 mod market;
 
-use super::demo::PEOPLE;
+use super::{
+    api::{Api, list},
+    demo::PEOPLE,
+};
 use anyhow::{Context, Result, bail, ensure};
 use app::App;
-use axum::{
-    Router,
-    body::{Body, to_bytes},
-    http::{Method, Request, header},
-};
+use axum::Router;
 use serde_json::{Value, json};
 use std::time::Duration;
-use tower::ServiceExt;
 use url::Url;
-
-const LARGEST: usize = 8 << 20;
 
 /// The server answers events within a moment; a busy machine takes longer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,8 +31,7 @@ const MIRA: usize = 4;
 const PRIYA: usize = 5;
 
 struct Trade {
-    router: Router,
-    tokens: Vec<String>,
+    api: Api,
     fake: Url,
     http: reqwest::Client,
 }
@@ -48,16 +43,8 @@ pub async fn make(app: &App, router: Router, stripe: &Url) -> Result<bool> {
         is_here,
         "the demonstration's payments are for a fake of Stripe on this machine, and STRIPE_URL is {stripe}"
     );
-    let mut tokens = Vec::new();
-    for person in &PEOPLE {
-        let email = format!("{}@example.org", person.handle);
-        let signed = app.modules.sessions.impersonate(&email).await?;
-        let signed = signed.with_context(|| format!("there is no {email}: seed demo first"))?;
-        tokens.push(signed.access_token);
-    }
     let trade = Trade {
-        router,
-        tokens,
+        api: Api::of_everybody(app, router).await?,
         fake: stripe.clone(),
         http: reqwest::Client::builder().no_proxy().build()?,
     };
@@ -238,40 +225,11 @@ impl Trade {
     }
 
     async fn get(&self, member: usize, path: &str) -> Result<Value> {
-        self.ask(member, Method::GET, path, None).await
+        self.api.get(member, path).await
     }
 
     async fn send(&self, member: usize, path: &str, body: Value) -> Result<Value> {
-        self.ask(member, Method::POST, path, Some(body)).await
-    }
-
-    async fn ask(
-        &self,
-        member: usize,
-        method: Method,
-        path: &str,
-        body: Option<Value>,
-    ) -> Result<Value> {
-        let key = uuid::Uuid::now_v7().to_string();
-        let request = Request::builder()
-            .method(method.clone())
-            .uri(path)
-            .header(
-                header::AUTHORIZATION,
-                format!("Bearer {}", self.tokens[member]),
-            )
-            .header(header::CONTENT_TYPE, "application/json")
-            .header("idempotency-key", key);
-        let body = match body {
-            None | Some(Value::Null) => Body::empty(),
-            Some(body) => Body::from(body.to_string()),
-        };
-        let response = self.router.clone().oneshot(request.body(body)?).await?;
-        let status = response.status();
-        let bytes = to_bytes(response.into_body(), LARGEST).await?;
-        let text = String::from_utf8_lossy(&bytes);
-        ensure!(status.is_success(), "{method} {path}: {status} {text}");
-        Ok(serde_json::from_slice(&bytes).unwrap_or_default())
+        self.api.send(member, path, body).await
     }
 
     async fn fake(&self, path: &str, body: Value) -> Result<()> {
@@ -286,8 +244,4 @@ impl Trade {
         let answer = sent.context("the fake of Stripe does not answer")?;
         Ok((answer.status().as_u16(), answer.text().await?))
     }
-}
-
-fn list(page: &Value) -> &[Value] {
-    page["data"].as_array().map_or(&[], Vec::as_slice)
 }

@@ -1,14 +1,5 @@
 -- What organisers, businesses and cities do with one another.
 
--- A picture or two of everything that has a face.
-insert into app.media (id, entity_type, entity_id, type, url, alt_text, position)
-select pg_temp.demo_id('media', x.n * 10 + g), x.kind, x.id, 'image',
-       'https://media.example.org/demo/' || x.kind || '/' || x.n || '-' || g || '.jpg', x.alt, g
-  from (select row_number() over (order by kind, city_n, i) as n, kind, id, name as alt from pg_temp.demo_profile
-        union all
-        select 100000 + row_number() over (order by city_n, i), 'event', id, title from pg_temp.demo_event where i % 4 = 0) x
-  cross join generate_series(1, 2) g;
-
 insert into app.promo_codes (id, event_id, code, basis_points, max_redemptions, valid_from, valid_to)
 select pg_temp.demo_id('promocode', e.city_n * 100 + e.i), e.id, 'EARLY' || (10 + e.i % 3 * 5), 1000 + e.i % 3 * 500, 50,
        now() - interval '30 days', e.starts_at

@@ -1,0 +1,191 @@
+//! Pictures of profiles, places, members and events: sent in two halves, looked at, and kept in sizes of our own making.
+//!
+//! A member announces a file, puts it into the store by themselves, and says that it is there ([`announce`], [`complete`]).
+//! Only what could be read as a picture is made anew and shown; what was sent is thrown away. No transaction is open while
+//! the store is waited for, so what is to be deleted there is a job of the transaction that decides so ([`keep`]).
+
+mod announce;
+mod audit;
+mod bodies;
+mod complete;
+mod files;
+mod keep;
+mod routes;
+mod settings;
+
+use crate::{
+    clock::Clock,
+    module::{Module, Parts},
+    problems,
+};
+use axum::Router;
+use generated::{
+    business::BUSINESS, community::COMMUNITY, event::EVENT, institution::INSTITUTION,
+    media::MediaEntityType, organization::ORGANIZATION, user::USER, venue::VENUE,
+};
+use images::Workshop;
+use kernel::{
+    Db, Error,
+    config::BodyLimit,
+    cx::in_transaction,
+    http::ConfigError,
+    jobs::{CatchUp, Consumer, Job, Periodic, Schedule},
+    resource::Resource,
+};
+use settings::Settings;
+use std::time::Duration;
+use storage::Storage;
+use url::Url;
+use utoipa::openapi::OpenApi;
+use uuid::Uuid;
+
+pub use audit::Audit;
+
+/// File names of the sizes, smallest first.
+const PARTS: [&str; images::SIDES.len()] = ["320.jpg", "800.jpg", "1600.jpg"];
+
+/// How long somebody waits for others whose pictures are looked at.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The module. Cheap to clone.
+#[derive(Clone)]
+pub struct Media {
+    db: Db,
+    clock: Clock,
+    storage: Storage,
+    workshop: Workshop,
+    settings: Settings,
+    /// Without a slash at its end.
+    public_url: String,
+}
+
+impl Module for Media {
+    const NAME: &'static str = "media";
+    type Settings = Settings;
+
+    fn new(parts: &Parts, settings: Settings) -> Result<Self, ConfigError> {
+        let below =
+            |path: &str| format!("{}{path}", parts.public_url.as_str().trim_end_matches('/'));
+        let uploads = Url::parse(&below("/media/uploads")).map_err(|error| ConfigError {
+            setting: "PUBLIC_URL",
+            reason: error.to_string(),
+        })?;
+        let public_url = match &settings.media_public_url {
+            Some(url) if settings::is_web(url) => url.as_str().trim_end_matches('/').to_owned(),
+            Some(_) => {
+                return Err(ConfigError {
+                    setting: "MEDIA_PUBLIC_URL",
+                    reason: "an address of http or https".to_owned(),
+                });
+            }
+            None => below("/media/files"),
+        };
+        let place = settings.place(uploads, parts.secret("media uploads"))?;
+        let storage = Storage::new(place, in_transaction).map_err(|error| ConfigError {
+            setting: "MEDIA_S3_BUCKET",
+            reason: error.to_string(),
+        })?;
+        Ok(Self {
+            db: parts.db.clone(),
+            clock: parts.clock.clone(),
+            storage,
+            workshop: Workshop::new(settings.media_checks_at_once.into(), PATIENCE),
+            settings,
+            public_url,
+        })
+    }
+
+    fn routes(&self, generated: &Router) -> Router {
+        routes::router(self.clone(), generated)
+    }
+
+    fn body_limits(&self) -> Vec<BodyLimit> {
+        routes::body_limits(self.settings.media_max_bytes)
+    }
+
+    fn document() -> OpenApi {
+        routes::document()
+    }
+
+    fn jobs(&self) -> Vec<Job> {
+        let [sweep, clear, place, audit] = std::array::from_fn(|_| self.clone());
+        // A store that is slow is waited for.
+        let long = Duration::from_secs(600);
+        vec![
+            Job::new("media.sweep", move |_| {
+                let media = sweep.clone();
+                async move { Ok(media.sweep().await.map(drop)?) }
+            })
+            .timeout(long),
+            Job::new("media.clear", move |run| {
+                let media = clear.clone();
+                async move { Ok(media.clear(&run.payload()?).await?) }
+            }),
+            Job::new("media.place", move |run| {
+                let media = place.clone();
+                async move {
+                    let event: kernel::jobs::Event = run.payload()?;
+                    Ok(media.place(event.entity_id).await?)
+                }
+            }),
+            Job::new("media.audit", move |_| {
+                let media = audit.clone();
+                async move { Ok(media.audit().await.map(drop)?) }
+            })
+            .timeout(long),
+        ]
+    }
+
+    fn periodic(&self) -> Vec<Periodic> {
+        [("media.sweep", 3600), ("media.audit", 24 * 3600)]
+            .map(|(job, seconds)| Periodic {
+                job,
+                schedule: Schedule::Every(Duration::from_secs(seconds)),
+                catch_up: CatchUp::Last,
+            })
+            .into()
+    }
+
+    fn consumers(&self) -> Vec<Consumer> {
+        let told = [
+            "media.archive",
+            "media.restore",
+            "media.suspend",
+            "media.unsuspend",
+        ];
+        told.map(|event| Consumer {
+            event,
+            job: "media.place",
+        })
+        .into()
+    }
+}
+
+impl Media {
+    fn url(&self, key: Uuid, part: &str) -> String {
+        format!("{}/{key}/{part}", self.public_url)
+    }
+}
+
+/// What a picture is of.
+fn target(entity_type: MediaEntityType) -> &'static Resource {
+    match entity_type {
+        MediaEntityType::User => &USER,
+        MediaEntityType::Community => &COMMUNITY,
+        MediaEntityType::Organization => &ORGANIZATION,
+        MediaEntityType::Business => &BUSINESS,
+        MediaEntityType::Venue => &VENUE,
+        MediaEntityType::Institution => &INSTITUTION,
+        MediaEntityType::Event => &EVENT,
+    }
+}
+
+/// The store does not answer, or refuses us.
+fn away(error: storage::Error) -> Error {
+    match error {
+        storage::Error::InTransaction => Error::internal(error),
+        _ => Error::new(&problems::STORE_AWAY)
+            .retry_after(5)
+            .because(error),
+    }
+}

@@ -1,0 +1,143 @@
+//! The first half of an upload: a member says what they are about to send, and is told where to.
+
+use super::{
+    Media,
+    bodies::{AnnouncedPicture, PictureUpload},
+    target,
+};
+use crate::{module::Module, problems};
+use chrono::{DateTime, TimeDelta, Utc};
+use images::Kind;
+use kernel::{Cx, Error, Member, Result, input::Choice};
+use sqlx::Row;
+use storage::Announced;
+use uuid::Uuid;
+
+/// An address for an upload counts so long.
+const MINUTES: i64 = 15;
+
+/// A body in which everything is as it should be.
+#[derive(Clone)]
+struct Checked {
+    body: AnnouncedPicture,
+    kind: Kind,
+    sha256: [u8; 32],
+}
+
+impl Media {
+    pub async fn announce(&self, caller: &Member, body: AnnouncedPicture) -> Result<PictureUpload> {
+        let checked = self.check(body)?;
+        let now = self.clock.now();
+        // To the second, as addresses have it.
+        let expires_at = DateTime::from_timestamp(now.timestamp(), 0).unwrap_or(now)
+            + TimeDelta::minutes(MINUTES);
+        let (media, member, noted) = (self.clone(), caller.id(), checked.clone());
+        let run = self
+            .db
+            .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
+                let (media, noted) = (media.clone(), noted.clone());
+                Box::pin(async move {
+                    let body = &noted.body;
+                    let target = target(body.entity_type);
+                    cx.require(target, "update", body.entity_id).await?;
+                    media.have_room(cx, member, body.bytes).await?;
+                    note(cx, member, &noted, expires_at).await
+                })
+            });
+        let id = run.await?;
+        // Outside of the transaction: a bucket's login may have to be fetched.
+        let announced = Announced {
+            id,
+            content_type: checked.kind.content_type(),
+            sha256: checked.sha256,
+            bytes: checked.body.bytes.unsigned_abs(),
+            expires_at: expires_at.timestamp(),
+        };
+        let signed = self.storage.sign_upload(&announced, now.timestamp()).await;
+        let signed = signed.map_err(super::away)?;
+        Ok(PictureUpload {
+            id,
+            method: "PUT",
+            url: signed.url.into(),
+            headers: signed.headers.into_iter().collect(),
+            expires_at,
+        })
+    }
+
+    fn check(&self, body: AnnouncedPicture) -> Result<Checked> {
+        let Some(kind) = Kind::of_content_type(&body.content_type) else {
+            let detail = "must be image/jpeg, image/png, image/webp or image/gif";
+            return Err(Error::field("/content_type", "choice", detail));
+        };
+        let most = self.settings.media_max_bytes;
+        if body.bytes.unsigned_abs() > most {
+            let detail = format!("a file may have {most} bytes");
+            return Err(Error::field("/bytes", "range", detail));
+        }
+        let mut sha256 = [0; 32];
+        if hex::decode_to_slice(&body.sha256, &mut sha256).is_err() {
+            let detail = "must be 64 hexadecimal digits";
+            return Err(Error::field("/sha256", "format", detail));
+        }
+        Ok(Checked { body, kind, sha256 })
+    }
+
+    /// Counted in the database, so for all servers together. Whoever announces two at once waits for themselves.
+    async fn have_room(&self, cx: &mut Cx, member: Uuid, bytes: i64) -> Result<()> {
+        sqlx::query("select pg_advisory_xact_lock(hashtextextended('media:' || $1::text, 0))")
+            .bind(member.to_string())
+            .execute(cx.conn())
+            .await?;
+        let row = sqlx::query(
+            "select (select count(*) from app.media_uploads u
+                     where u.uploaded_by_id = $1 and u.created_at > now() - interval '1 minute') as announced,
+                    (select coalesce(sum(u.bytes), 0)::bigint from app.media_uploads u
+                     where u.uploaded_by_id = $1 and u.state = 'pending') as pending,
+                    (select coalesce(sum(m.bytes), 0)::bigint from app.media m
+                     where m.uploaded_by_id = $1 and m.purged_at is null) as kept",
+        )
+        .bind(member)
+        .fetch_one(cx.conn())
+        .await?;
+        if row.try_get::<i64, _>("announced")? >= i64::from(self.settings.media_uploads_per_minute)
+        {
+            let error = Error::new(&kernel::problems::QUOTA)
+                .detail("So many pictures can't be announced within a minute.");
+            return Err(error.retry_after(60));
+        }
+        let taken = row.try_get::<i64, _>("pending")? + row.try_get::<i64, _>("kept")?;
+        let quota = i64::try_from(self.settings.media_quota_bytes).unwrap_or(i64::MAX);
+        if taken.saturating_add(bytes) > quota {
+            return Err(Error::new(&problems::STORAGE_FULL));
+        }
+        Ok(())
+    }
+}
+
+async fn note(
+    cx: &mut Cx,
+    member: Uuid,
+    checked: &Checked,
+    expires_at: DateTime<Utc>,
+) -> Result<Uuid> {
+    let body = &checked.body;
+    let alt_text = body.alt_text.as_deref().filter(|text| !text.is_empty());
+    Ok(sqlx::query_scalar(
+        "insert into app.media_uploads
+           (entity_type, entity_id, uploaded_by_id, content_type, bytes, sha256, alt_text, position, storage_key, expires_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) returning id",
+    )
+    .bind(body.entity_type.as_str())
+    .bind(body.entity_id)
+    .bind(member)
+    .bind(checked.kind.content_type())
+    .bind(body.bytes)
+    .bind(hex::encode(checked.sha256))
+    .bind(alt_text)
+    .bind(body.position)
+    // Not the id, which clients see: who knows a key gets the picture.
+    .bind(Uuid::new_v4())
+    .bind(expires_at)
+    .fetch_one(cx.conn())
+    .await?)
+}

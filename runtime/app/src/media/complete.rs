@@ -1,0 +1,244 @@
+//! The second half of an upload: the file is there, is looked at, and becomes a picture; or it is refused and deleted.
+//!
+//! Done twice, also at the same moment, it comes to the same picture: its name is chosen when it is announced.
+
+use super::{Media, PARTS, away, keep, target};
+use crate::{module::Module, problems};
+use bytes::Bytes;
+use generated::media::MediaEntityType;
+use images::{Kind, Prepared, Refused};
+use kernel::{Cx, Error, Member, Result, input::Choice};
+use sha2::{Digest, Sha256};
+use sqlx::{Row, postgres::PgRow};
+use storage::Key;
+use uuid::Uuid;
+
+/// As it was announced.
+#[derive(Clone)]
+struct Upload {
+    id: Uuid,
+    entity_type: MediaEntityType,
+    entity_id: Uuid,
+    kind: Kind,
+    bytes: u64,
+    sha256: String,
+    storage_key: Uuid,
+}
+
+enum Found {
+    Pending(Upload),
+    /// It is this picture already.
+    Complete(Uuid),
+}
+
+impl Media {
+    /// The picture's id.
+    pub async fn complete(&self, caller: &Member, id: Uuid) -> Result<Uuid> {
+        let upload = match self.pending(caller, id).await? {
+            Found::Complete(media) => return Ok(media),
+            Found::Pending(upload) => upload,
+        };
+        let prepared = match self.look(&upload).await? {
+            Ok(prepared) => prepared,
+            Err(why) => {
+                self.refuse(caller, &upload).await?;
+                return Err(Error::new(&problems::PICTURE_REFUSED).detail(why));
+            }
+        };
+        for (part, size) in PARTS.into_iter().zip(&prepared.sizes) {
+            let key = Key::picture(upload.storage_key, part);
+            let put = self.storage.put(&key, size.jpeg.clone(), "image/jpeg");
+            put.await.map_err(away)?;
+        }
+        self.show(caller, upload, prepared).await
+    }
+
+    async fn pending(&self, caller: &Member, id: Uuid) -> Result<Found> {
+        let member = caller.id();
+        let run = self
+            .db
+            .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
+                Box::pin(async move { hold(cx, member, id).await })
+            });
+        run.await
+    }
+
+    /// The outer error is an accident of ours; the inner one says what is wrong with the file.
+    async fn look(&self, upload: &Upload) -> Result<Result<Prepared, String>> {
+        let key = Key::incoming(upload.id);
+        let Some(size) = self.storage.size(&key).await.map_err(away)? else {
+            return Err(Error::new(&problems::UPLOAD_MISSING));
+        };
+        // A bucket takes any length; what is longer is not even read.
+        if size != upload.bytes {
+            let (announced, found) = (upload.bytes, size);
+            return Ok(Err(format!(
+                "The file has {found} bytes, and {announced} were announced."
+            )));
+        }
+        let Some(bytes) = self.storage.get(&key).await.map_err(away)? else {
+            return Err(Error::new(&problems::UPLOAD_MISSING));
+        };
+        if hex::encode(Sha256::digest(&bytes)) != upload.sha256 {
+            let why = "The file is not the one whose SHA-256 was announced.";
+            return Ok(Err(why.to_owned()));
+        }
+        self.prepare(bytes, upload.kind).await
+    }
+
+    async fn prepare(&self, bytes: Bytes, kind: Kind) -> Result<Result<Prepared, String>> {
+        let prepared = self.workshop.prepare(bytes, kind).await;
+        let prepared = prepared.map_err(|busy| Error::unavailable().because(busy))?;
+        Ok(prepared.map_err(|refused| match refused {
+            Refused::Kind(content_type) => format!("The file is not {content_type}."),
+            Refused::TooLarge => format!(
+                "The picture is too large: a side may have {} pixels.",
+                images::SIDE_MAX
+            ),
+            Refused::Cut => "The end of the file is missing.".to_owned(),
+            Refused::Broken => "The file can't be read as a picture.".to_owned(),
+        }))
+    }
+
+    async fn refuse(&self, caller: &Member, upload: &Upload) -> Result<()> {
+        let (id, storage_key) = (upload.id, upload.storage_key);
+        let run = self
+            .db
+            .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
+                Box::pin(async move {
+                    settle(cx, id, "refused", None).await?;
+                    keep::Files::of_upload(id, Some(storage_key))
+                        .forget(cx)
+                        .await
+                })
+            });
+        run.await
+    }
+
+    async fn show(&self, caller: &Member, upload: Upload, prepared: Prepared) -> Result<Uuid> {
+        let largest = prepared.sizes.last().ok_or_else(Error::unavailable)?;
+        let side = |length: u32| i32::try_from(length).map_err(Error::internal);
+        let shown = Shown {
+            member: caller.id(),
+            urls: PARTS.map(|part| self.url(upload.storage_key, part)),
+            width: side(largest.width)?,
+            height: side(largest.height)?,
+            bytes: prepared
+                .sizes
+                .iter()
+                .map(|size| size.jpeg.len() as i64)
+                .sum(),
+        };
+        let files = keep::Files::of_upload(upload.id, Some(upload.storage_key));
+        let run = self
+            .db
+            .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
+                let (upload, shown) = (upload.clone(), shown.clone());
+                Box::pin(async move { shown.of(cx, &upload).await })
+            });
+        let done = run.await;
+        // Somebody else has decided meanwhile that there is to be no such picture: its files were made too late for their
+        // being deleted.
+        if done
+            .as_ref()
+            .is_err_and(|error| error.kind().slug == problems::UPLOAD_OVER.slug)
+        {
+            self.clear(&files).await?;
+        }
+        done
+    }
+}
+
+/// What a row of the picture needs.
+#[derive(Clone)]
+struct Shown {
+    member: Uuid,
+    /// As [`PARTS`].
+    urls: [String; PARTS.len()],
+    width: i32,
+    height: i32,
+    bytes: i64,
+}
+
+impl Shown {
+    async fn of(self, cx: &mut Cx, upload: &Upload) -> Result<Uuid> {
+        // Once more: it took a while.
+        if let Found::Complete(media) = hold(cx, self.member, upload.id).await? {
+            return Ok(media);
+        }
+        let media: Uuid = sqlx::query_scalar(
+            "insert into app.media
+               (entity_type, entity_id, type, small_url, medium_url, url, alt_text, position, uploaded_by_id, storage_key,
+                width, height, bytes, content_hash)
+             select u.entity_type, u.entity_id, 'image', $2, $3, $4, u.alt_text, u.position, u.uploaded_by_id, u.storage_key,
+                    $5, $6, $7, u.sha256
+             from app.media_uploads u where u.id = $1
+             returning id",
+        )
+        .bind(upload.id)
+        .bind(&self.urls[0])
+        .bind(&self.urls[1])
+        .bind(&self.urls[2])
+        .bind(self.width)
+        .bind(self.height)
+        .bind(self.bytes)
+        .fetch_one(cx.conn())
+        .await?;
+        settle(cx, upload.id, "complete", Some(media)).await?;
+        keep::Files::of_upload(upload.id, None).forget(cx).await?;
+        Ok(media)
+    }
+}
+
+/// The caller's upload, alone with it until the end of the transaction. Whoever may not change its target any more gets
+/// no further.
+async fn hold(cx: &mut Cx, member: Uuid, id: Uuid) -> Result<Found> {
+    let row = sqlx::query(
+        "select u.entity_type, u.entity_id, u.content_type, u.bytes, u.sha256, u.storage_key, u.state, u.media_id
+         from app.media_uploads u where u.id = $1 and u.uploaded_by_id = $2 for update",
+    )
+    .bind(id)
+    .bind(member)
+    .fetch_optional(cx.conn())
+    .await?;
+    let row = row.ok_or_else(Error::not_found)?;
+    match row.try_get("state")? {
+        "complete" => {
+            let media: Option<Uuid> = row.try_get("media_id")?;
+            return media.map(Found::Complete).ok_or_else(Error::not_found);
+        }
+        "pending" => {}
+        _ => return Err(Error::new(&problems::UPLOAD_OVER)),
+    }
+    let upload = read(id, &row)?;
+    cx.require(target(upload.entity_type), "update", upload.entity_id)
+        .await?;
+    Ok(Found::Pending(upload))
+}
+
+fn read(id: Uuid, row: &PgRow) -> Result<Upload> {
+    let unknown = || Error::internal("an upload of a kind that this program does not know");
+    let entity_type: &str = row.try_get("entity_type")?;
+    Ok(Upload {
+        id,
+        entity_type: MediaEntityType::from_word(entity_type).ok_or_else(unknown)?,
+        entity_id: row.try_get("entity_id")?,
+        kind: Kind::of_content_type(row.try_get("content_type")?).ok_or_else(unknown)?,
+        bytes: row.try_get::<i64, _>("bytes")?.unsigned_abs(),
+        sha256: row.try_get("sha256")?,
+        storage_key: row.try_get("storage_key")?,
+    })
+}
+
+async fn settle(cx: &mut Cx, id: Uuid, state: &str, media: Option<Uuid>) -> Result<()> {
+    sqlx::query(
+        "update app.media_uploads set state = $2, media_id = $3, settled_at = now()
+         where id = $1 and state = 'pending'",
+    )
+    .bind(id)
+    .bind(state)
+    .bind(media)
+    .execute(cx.conn())
+    .await?;
+    Ok(())
+}

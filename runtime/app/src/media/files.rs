@@ -1,0 +1,99 @@
+//! Files over HTTP: taken from whoever has a signed address, and served to whoever knows their name.
+//!
+//! Neither asks who it is. A name has 122 random bits; only who may see a picture's row is told it.
+
+use super::{Media, PARTS, away};
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use kernel::{Error, Result, http::body::refusal, problems};
+use serde::Deserialize;
+use storage::{CACHE_CONTROL, Key, Received, Refused};
+use uuid::Uuid;
+
+/// The query of an address that was signed here.
+#[derive(Deserialize)]
+pub struct Signed {
+    bytes: u64,
+    expires: i64,
+    signature: String,
+}
+
+impl Media {
+    /// Piece by piece, as it comes.
+    pub async fn receive(
+        &self,
+        id: Uuid,
+        signed: Signed,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<()> {
+        let [content_type, checksum, if_none_match] = Received::HEADERS.map(|name| {
+            let value = headers.get(name).and_then(|value| value.to_str().ok());
+            value.unwrap_or_default().to_owned()
+        });
+        let received = Received {
+            id,
+            bytes: signed.bytes,
+            expires_at: signed.expires,
+            signature: signed.signature,
+            content_type,
+            checksum,
+            if_none_match,
+        };
+        let now = self.clock.now().timestamp();
+        let taken = self
+            .storage
+            .receive(&received, now, body.into_data_stream());
+        taken.await.map_err(|refused| match refused {
+            Refused::Denied => denied(),
+            Refused::Taken => {
+                Error::new(&problems::PRECONDITION).detail("The file has been sent already.")
+            }
+            Refused::TooLong(bytes) => Error::new(&problems::TOO_LARGE)
+                .detail(format!("A file of {bytes} bytes was announced.")),
+            Refused::Other => Error::new(&problems::BAD_REQUEST)
+                .detail("The file is not the one that was announced."),
+            Refused::Body(error) => refusal(error),
+            Refused::Folder(error) => Error::unavailable().because(error),
+        })
+    }
+
+    pub async fn serve(&self, key: &str, name: &str, headers: &HeaderMap) -> Result<Response> {
+        let part = PARTS.into_iter().find(|part| *part == name);
+        let part = part.ok_or_else(Error::not_found)?;
+        let key = crate::module::id(key)?;
+        // What lies there never changes.
+        let tag = format!("\"{key}-{part}\"");
+        let known = headers.get(header::IF_NONE_MATCH);
+        if known.is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
+            return Ok((StatusCode::NOT_MODIFIED, named(&tag)?).into_response());
+        }
+        let found = self.storage.read(&Key::picture(key, part)).await;
+        let (size, stream) = found.map_err(away)?.ok_or_else(Error::not_found)?;
+        let mut headers = named(&tag)?;
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("image/jpeg"));
+        headers.insert(header::CONTENT_LENGTH, size.into());
+        Ok((headers, Body::from_stream(stream)).into_response())
+    }
+}
+
+/// As a bucket answers, whatever is wrong with the address.
+pub fn denied() -> Error {
+    Error::forbidden().detail(
+        "The address is not one that was signed here, its time is over, or a header differs from what was signed.",
+    )
+}
+
+fn named(tag: &str) -> Result<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    let tag = HeaderValue::from_str(tag).map_err(Error::internal)?;
+    headers.insert(header::ETAG, tag);
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static(CACHE_CONTROL),
+    );
+    Ok(headers)
+}

@@ -1,0 +1,223 @@
+//! What time and moderation do to files: what nobody completes goes, what is archived or suspended is not served, and what
+//! was archived for long is deleted.
+//!
+//! The database decides, and enqueues in the same transaction what is to be done in the store. Everything here may be done
+//! twice.
+
+use super::{Media, PARTS, away};
+use crate::module::Module;
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::TryStreamExt;
+use kernel::{Cx, Result, jobs::NewJob};
+use serde::{Deserialize, Serialize};
+use std::time::SystemTime;
+use storage::Key;
+use uuid::Uuid;
+
+/// What nobody has completed within this time is abandoned.
+const ABANDONED_HOURS: i64 = 24;
+
+/// How long an upload that is over answers to those who ask again.
+const SETTLED_DAYS: i64 = 30;
+
+/// In one transaction.
+const AT_ONCE: i64 = 100;
+
+/// Files that are to be deleted.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Files {
+    /// What was sent, by the id of the upload.
+    incoming: Option<Uuid>,
+    /// All sizes of a picture, by its storage key.
+    picture: Option<Uuid>,
+}
+
+impl Files {
+    pub fn of_upload(id: Uuid, picture: Option<Uuid>) -> Self {
+        Self {
+            incoming: Some(id),
+            picture,
+        }
+    }
+
+    /// Once this transaction is committed.
+    pub async fn forget(self, cx: &mut Cx) -> Result<()> {
+        NewJob::new("media.clear", self)?.put(cx).await?;
+        Ok(())
+    }
+}
+
+impl Media {
+    pub async fn clear(&self, files: &Files) -> Result<()> {
+        if let Some(id) = files.incoming {
+            let key = Key::incoming(id);
+            self.storage.delete(&key).await.map_err(away)?;
+        }
+        if let Some(id) = files.picture {
+            for part in PARTS {
+                for key in [Key::picture(id, part), Key::withheld(id, part)] {
+                    self.storage.delete(&key).await.map_err(away)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Files of a picture are where its status says: served, or kept and not served.
+    pub async fn place(&self, media: Uuid) -> Result<()> {
+        let mut placed = None;
+        loop {
+            let Some((key, is_served)) = self.wanted(media).await? else {
+                return Ok(());
+            };
+            // Changed while files were moved: whoever comes last looks once more.
+            if placed == Some(is_served) {
+                return Ok(());
+            }
+            for part in PARTS {
+                let [mut from, mut to] = [Key::withheld(key, part), Key::picture(key, part)];
+                if !is_served {
+                    std::mem::swap(&mut from, &mut to);
+                }
+                self.storage.rename(&from, &to).await.map_err(away)?;
+            }
+            placed = Some(is_served);
+        }
+    }
+
+    /// Its key, and whether it is served. `None`: its files are gone. If it came back with what it is of, it goes again:
+    /// there is nothing to show.
+    async fn wanted(&self, media: Uuid) -> Result<Option<(Uuid, bool)>> {
+        let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
+            Box::pin(async move {
+                sqlx::query("update app.media set status = 'archived' where id = $1 and purged_at is not null and status <> 'archived'")
+                    .bind(media)
+                    .execute(cx.conn())
+                    .await?;
+                let found = sqlx::query_as(
+                    "select m.storage_key, m.status = 'active' from app.media m where m.id = $1 and m.purged_at is null",
+                )
+                .bind(media)
+                .fetch_optional(cx.conn());
+                Ok(found.await?)
+            })
+        });
+        run.await
+    }
+
+    /// How much was done.
+    pub async fn sweep(&self) -> Result<usize> {
+        let now = self.clock.now();
+        let mut all = self.stale(now).await?;
+        let archived = now - TimeDelta::days(self.settings.media_keep_days.into());
+        let begun = now - TimeDelta::hours(ABANDONED_HOURS);
+        loop {
+            let base = self.public_url.clone();
+            let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
+                let base = base.clone();
+                Box::pin(async move {
+                    let done = [
+                        abandon(cx, begun).await?,
+                        purge(cx, archived).await?,
+                        rebase(cx, &base).await?,
+                        forget(cx, now - TimeDelta::days(SETTLED_DAYS)).await?,
+                    ];
+                    Ok(done)
+                })
+            });
+            let done = run.await?;
+            all += done.iter().sum::<usize>();
+            if done.iter().all(|one| *one < AT_ONCE as usize) {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Halves of files that a process has left behind when it died. Whole ones are abandoned with their rows.
+    async fn stale(&self, now: DateTime<Utc>) -> Result<usize> {
+        let before = SystemTime::from(now - TimeDelta::hours(ABANDONED_HOURS));
+        let listed = self.storage.list(Key::INCOMING).map_err(away)?;
+        let halves = listed.try_filter(|one| {
+            let is_half = one.path.contains('.') && one.modified < before;
+            std::future::ready(is_half)
+        });
+        let halves: Vec<_> = halves.try_collect().await.map_err(away)?;
+        for half in &halves {
+            self.storage.delete_listed(half).await.map_err(away)?;
+        }
+        Ok(halves.len())
+    }
+}
+
+async fn abandon(cx: &mut Cx, before: DateTime<Utc>) -> Result<usize> {
+    let gone: Vec<(Uuid, Uuid)> = sqlx::query_as(
+        "with late as (
+           select u.id from app.media_uploads u where u.state = 'pending' and u.created_at < $1
+           order by u.created_at limit $2 for update skip locked
+         )
+         update app.media_uploads u set state = 'abandoned', settled_at = now()
+         from late where u.id = late.id returning u.id, u.storage_key",
+    )
+    .bind(before)
+    .bind(AT_ONCE)
+    .fetch_all(cx.conn())
+    .await?;
+    for (id, key) in &gone {
+        Files::of_upload(*id, Some(*key)).forget(cx).await?;
+    }
+    Ok(gone.len())
+}
+
+/// From now on it can't be restored.
+async fn purge(cx: &mut Cx, before: DateTime<Utc>) -> Result<usize> {
+    let gone: Vec<Uuid> = sqlx::query_scalar(
+        "with old as (
+           select m.id from app.media m where m.status = 'archived' and m.purged_at is null and m.updated_at < $1
+           order by m.id limit $2 for update skip locked
+         )
+         update app.media m set purged_at = now() from old where m.id = old.id returning m.storage_key",
+    )
+    .bind(before)
+    .bind(AT_ONCE)
+    .fetch_all(cx.conn())
+    .await?;
+    for key in &gone {
+        let files = Files {
+            incoming: None,
+            picture: Some(*key),
+        };
+        files.forget(cx).await?;
+    }
+    Ok(gone.len())
+}
+
+/// Where the setting says something else than when a picture was made, its addresses follow.
+async fn rebase(cx: &mut Cx, base: &str) -> Result<usize> {
+    let done = sqlx::query(
+        "with elsewhere as (
+           select m.id, $1 || '/' || m.storage_key as url from app.media m
+           where m.status <> 'archived' and m.url <> $1 || '/' || m.storage_key || '/1600.jpg'
+           order by m.id limit $2 for update skip locked
+         )
+         update app.media m
+         set url = e.url || '/1600.jpg', medium_url = e.url || '/800.jpg', small_url = e.url || '/320.jpg'
+         from elsewhere e where m.id = e.id",
+    )
+    .bind(base)
+    .bind(AT_ONCE)
+    .execute(cx.conn())
+    .await?;
+    Ok(usize::try_from(done.rows_affected()).unwrap_or_default())
+}
+
+async fn forget(cx: &mut Cx, before: DateTime<Utc>) -> Result<usize> {
+    let done = sqlx::query(
+        "delete from app.media_uploads u where u.id in (
+           select o.id from app.media_uploads o where o.state <> 'pending' and o.settled_at < $1 limit $2)",
+    )
+    .bind(before)
+    .bind(AT_ONCE)
+    .execute(cx.conn())
+    .await?;
+    Ok(usize::try_from(done.rows_affected()).unwrap_or_default())
+}

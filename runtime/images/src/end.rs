@@ -1,0 +1,113 @@
+//! Whether a file goes on to its end. Half a JPEG decodes without an error, its lower half grey; so do some PNG.
+//!
+//! What comes after the end does not matter: it is not in what is made of the file.
+
+use crate::Kind;
+
+pub fn is_whole(bytes: &[u8], kind: Kind) -> bool {
+    match kind {
+        Kind::Jpeg => jpeg(bytes),
+        Kind::Png => png(bytes),
+        Kind::Webp => webp(bytes),
+        Kind::Gif => gif(bytes),
+    }
+    .is_some()
+}
+
+/// Segments have a length; a thumbnail in one of them has an end of its own, which must not count.
+fn jpeg(bytes: &[u8]) -> Option<()> {
+    const END: u8 = 0xd9;
+    const SCAN: u8 = 0xda;
+    let mut at = 2;
+    loop {
+        // Any number of fill bytes may stand before a marker.
+        while *bytes.get(at)? == 0xff && *bytes.get(at + 1)? == 0xff {
+            at += 1;
+        }
+        let marker = *bytes.get(at + 1)?;
+        match (bytes[at], marker) {
+            (0xff, END) => return Some(()),
+            // Without a length.
+            (0xff, 0x01 | 0xd0..=0xd8) => at += 2,
+            (0xff, 0x02..) => {
+                let length = u16::from_be_bytes([*bytes.get(at + 2)?, *bytes.get(at + 3)?]);
+                at += 2 + usize::from(length);
+                if marker == SCAN {
+                    at = after_scan(bytes, at)?;
+                }
+            }
+            // Between segments some writers leave a few bytes; decoders skip them.
+            _ => at += 1,
+        }
+    }
+}
+
+/// In a scan 0xff is followed by 0, or by a marker to begin anew at; any other marker ends it.
+fn after_scan(bytes: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    loop {
+        at += bytes.get(at..)?.iter().position(|byte| *byte == 0xff)?;
+        match *bytes.get(at + 1)? {
+            0 | 0xd0..=0xd7 => at += 2,
+            0xff => at += 1,
+            _ => return Some(at),
+        }
+    }
+}
+
+fn png(bytes: &[u8]) -> Option<()> {
+    let mut at = 8;
+    loop {
+        let head = bytes.get(at..at + 8)?;
+        let length = u32::from_be_bytes(head[..4].try_into().ok()?);
+        let next = at
+            .checked_add(12)?
+            .checked_add(usize::try_from(length).ok()?)?;
+        // With its checksum.
+        bytes.get(..next)?;
+        if &head[4..] == b"IEND" {
+            return Some(());
+        }
+        at = next;
+    }
+}
+
+/// Says how long it is at its beginning.
+fn webp(bytes: &[u8]) -> Option<()> {
+    let length = u32::from_le_bytes(bytes.get(4..8)?.try_into().ok()?);
+    bytes.get(..usize::try_from(length).ok()?.checked_add(8)?)?;
+    Some(())
+}
+
+fn gif(bytes: &[u8]) -> Option<()> {
+    // A table of 2 to 256 colours, if the highest bit says so.
+    let colours = |flags: u8| match flags & 0x80 {
+        0 => 0,
+        _ => 3 << ((flags & 7) + 1),
+    };
+    let mut at = 13 + colours(*bytes.get(10)?);
+    loop {
+        match *bytes.get(at)? {
+            0x3b => return Some(()),
+            // An extension: its label, then blocks.
+            0x21 => at = after_blocks(bytes, at + 2)?,
+            // A frame: its place, perhaps colours, the size of codes, then blocks.
+            0x2c => {
+                let flags = *bytes.get(at + 9)?;
+                at = after_blocks(bytes, at + 10 + colours(flags) + 1)?;
+            }
+            _ => return None,
+        }
+    }
+}
+
+/// Each with its length before it; an empty one is the last.
+fn after_blocks(bytes: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    loop {
+        match usize::from(*bytes.get(at)?) {
+            0 => return Some(at + 1),
+            length => at += 1 + length,
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Pictures that people send: whether they are pictures, and the sizes of them that are shown.
+//!
+//! What comes out is made anew of the colours alone. Whatever else was in the file, the place where it was taken first of
+//! all, is not in it. Knows no table, no store and no HTTP.
+
+mod end;
+mod sizes;
+#[cfg(test)]
+mod tests;
+mod workshop;
+
+pub use sizes::SIDES;
+pub use workshop::{Busy, Workshop};
+
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use std::io::Cursor;
+
+/// What may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Jpeg,
+    Png,
+    Webp,
+    Gif,
+}
+
+impl Kind {
+    pub const ALL: [Self; 4] = [Self::Jpeg, Self::Png, Self::Webp, Self::Gif];
+
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Jpeg => "image/jpeg",
+            Self::Png => "image/png",
+            Self::Webp => "image/webp",
+            Self::Gif => "image/gif",
+        }
+    }
+
+    pub fn of_content_type(text: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.content_type() == text)
+    }
+
+    const fn format(self) -> ImageFormat {
+        match self {
+            Self::Jpeg => ImageFormat::Jpeg,
+            Self::Png => ImageFormat::Png,
+            Self::Webp => ImageFormat::WebP,
+            Self::Gif => ImageFormat::Gif,
+        }
+    }
+}
+
+/// The longest side, in pixels.
+pub const SIDE_MAX: u32 = 12_000;
+
+/// What one picture may take in memory once it is decoded.
+pub const DECODED_MAX: u64 = 256 << 20;
+
+/// Why a file is not shown.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    #[error("it is no picture of the type {0}")]
+    Kind(&'static str),
+    #[error("it has more than {SIDE_MAX} pixels on a side, or more in all than can be looked at")]
+    TooLarge,
+    #[error("its end is missing")]
+    Cut,
+    #[error("it can't be read")]
+    Broken,
+}
+
+/// A picture as it is shown.
+#[derive(Debug)]
+pub struct Prepared {
+    /// One for each of [`SIDES`], in this order.
+    pub sizes: Vec<Size>,
+}
+
+#[derive(Debug)]
+pub struct Size {
+    pub width: u32,
+    pub height: u32,
+    pub jpeg: Vec<u8>,
+}
+
+/// Decodes all of it and makes the sizes. Takes a while and much memory: [`Workshop`] bounds both.
+pub fn prepare(bytes: &[u8], kind: Kind) -> Result<Prepared, Refused> {
+    // By its first bytes, whatever somebody says that it is.
+    if image::guess_format(bytes).ok() != Some(kind.format()) {
+        return Err(Refused::Kind(kind.content_type()));
+    }
+    let (picture, orientation) = decode(bytes, kind)?;
+    // Decoders fill up what is missing.
+    if !end::is_whole(bytes, kind) {
+        return Err(Refused::Cut);
+    }
+    sizes::make(picture, orientation)
+}
+
+fn decode(
+    bytes: &[u8],
+    kind: Kind,
+) -> Result<(DynamicImage, image::metadata::Orientation), Refused> {
+    let mut limits = Limits::no_limits();
+    limits.max_image_width = Some(SIDE_MAX);
+    limits.max_image_height = Some(SIDE_MAX);
+    limits.max_alloc = Some(DECODED_MAX);
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), kind.format());
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(refused)?;
+    // Before the memory is taken.
+    if decoder.total_bytes() > DECODED_MAX {
+        return Err(Refused::TooLarge);
+    }
+    let orientation = decoder.orientation().map_err(refused)?;
+    let picture = DynamicImage::from_decoder(decoder).map_err(refused)?;
+    Ok((picture, orientation))
+}
+
+fn refused(error: ImageError) -> Refused {
+    match error {
+        ImageError::Limits(_) => Refused::TooLarge,
+        _ => Refused::Broken,
+    }
+}

@@ -1,0 +1,221 @@
+//! Files that are pictures, and files that only look like them.
+
+use super::*;
+use exif::{Field, In, Rational, Tag, Value, experimental::Writer};
+use image::{ImageEncoder, Rgb, RgbImage, codecs::jpeg::JpegEncoder};
+
+fn drawn(width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, y| {
+        // Red above on the left, so that it shows how it is turned.
+        match (x * 2 < width, y * 2 < height) {
+            (true, true) => Rgb([220, 20, 20]),
+            _ => Rgb([20, 20, (x % 64 * 4) as u8]),
+        }
+    })
+}
+
+fn file(kind: Kind, width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    let drawn = drawn(width, height).into();
+    let picture: DynamicImage = drawn;
+    picture.write_to(&mut bytes, kind.format()).expect("a file");
+    bytes.into_inner()
+}
+
+/// With a place, a turn and a thumbnail.
+fn camera(turn: u16) -> Vec<u8> {
+    let thumbnail = file(Kind::Jpeg, 16, 12);
+    let degrees = Value::Rational(vec![Rational { num: 37, denom: 1 }]);
+    let field = |tag, value| Field {
+        tag,
+        ifd_num: In::PRIMARY,
+        value,
+    };
+    let fields = [
+        field(Tag::Orientation, Value::Short(vec![turn])),
+        field(Tag::GPSLatitude, degrees),
+        field(Tag::Model, Value::Ascii(vec![b"A camera".to_vec()])),
+    ];
+    let small = Field {
+        tag: Tag::Compression,
+        ifd_num: In::THUMBNAIL,
+        value: Value::Short(vec![6]),
+    };
+    let mut writer = Writer::new();
+    fields.iter().for_each(|field| writer.push_field(field));
+    writer.push_field(&small);
+    writer.set_jpeg(&thumbnail, In::THUMBNAIL);
+    let mut exif = Cursor::new(Vec::new());
+    writer.write(&mut exif, false).expect("EXIF");
+    let mut bytes = Vec::new();
+    let mut encoder = JpegEncoder::new(&mut bytes);
+    encoder.set_exif_metadata(exif.into_inner()).expect("room");
+    encoder.encode_image(&drawn(400, 300)).expect("a file");
+    bytes
+}
+
+fn exif_of(bytes: &[u8]) -> Option<exif::Exif> {
+    let reader = exif::Reader::new();
+    reader.read_from_container(&mut Cursor::new(bytes)).ok()
+}
+
+#[test]
+fn md5_every_kind_becomes_three_sizes_without_what_cameras_write() {
+    for kind in Kind::ALL {
+        let prepared = prepare(&file(kind, 2000, 1000), kind).expect("a picture");
+        let sides: Vec<_> = (prepared.sizes.iter())
+            .map(|size| (size.width, size.height))
+            .collect();
+        assert_eq!(sides, [(320, 160), (800, 400), (1600, 800)], "{kind:?}");
+        for size in &prepared.sizes {
+            let shown = image::load_from_memory_with_format(&size.jpeg, ImageFormat::Jpeg);
+            let shown = shown.expect("JPEG");
+            assert_eq!((shown.width(), shown.height()), (size.width, size.height));
+        }
+    }
+    // What is small stays as it is.
+    let small = prepare(&file(Kind::Png, 10, 400), Kind::Png).expect("a picture");
+    let sides: Vec<_> = small.sizes.iter().map(|s| (s.width, s.height)).collect();
+    assert_eq!(sides, [(8, 320), (10, 400), (10, 400)]);
+}
+
+#[test]
+fn md5_a_picture_is_turned_and_its_place_is_gone() {
+    let bytes = camera(6);
+    let before = exif_of(&bytes).expect("the control: it is there");
+    assert!(before.get_field(Tag::GPSLatitude, In::PRIMARY).is_some());
+    let prepared = prepare(&bytes, Kind::Jpeg).expect("a picture");
+    let large = prepared.sizes.last().expect("three");
+    assert_eq!((large.width, large.height), (300, 400));
+    for size in &prepared.sizes {
+        assert!(exif_of(&size.jpeg).is_none());
+        let holds = |text: &[u8]| size.jpeg.windows(text.len()).any(|part| part == text);
+        assert!(!holds(b"A camera") && !holds(b"Exif"));
+    }
+    let shown = image::load_from_memory(&large.jpeg)
+        .expect("JPEG")
+        .into_rgb8();
+    // A quarter to the right: what was above on the left is above on the right.
+    let [red, _, blue] = shown.get_pixel(270, 30).0;
+    assert!(red > 150 && blue < 100);
+    assert!(shown.get_pixel(30, 30).0[0] < 100);
+}
+
+#[test]
+fn md5_what_is_cut_is_refused() {
+    for kind in Kind::ALL {
+        let whole = file(kind, 300, 200);
+        prepare(&whole, kind).expect("the control");
+        for left in [1, whole.len() / 2, whole.len() - 1] {
+            assert!(prepare(&whole[..left], kind).is_err(), "{kind:?} {left}");
+        }
+        // What comes after the end is not in what is made of it.
+        prepare(&[&whole[..], b"and more"].concat(), kind).expect("a picture");
+    }
+    // The control: the decoder alone takes half of it. The end of the thumbnail is not the end of the picture.
+    let whole = camera(1);
+    let half = &whole[..whole.len() * 3 / 4];
+    image::load_from_memory(half).expect("half a picture");
+    assert!(half.windows(2).any(|two| two == [0xff, 0xd9]));
+    assert!(matches!(prepare(half, Kind::Jpeg), Err(Refused::Cut)));
+}
+
+#[test]
+fn abuse_55_what_is_no_picture_is_refused_whatever_it_says() {
+    let svg = b"<svg xmlns=\"http://www.w3.org/2000/svg\"><script>alert(1)</script></svg>";
+    let html = b"<!doctype html><script>alert(1)</script>";
+    let polyglot = b"GIF89a/*\x01\x00\x00\x00\x00\x00*/=1;alert(1)//;";
+    let pdf = b"%PDF-1.7\n%\xd3\xeb\xe9\xe1";
+    for kind in Kind::ALL {
+        for bytes in [
+            &svg[..],
+            html,
+            polyglot,
+            pdf,
+            b"",
+            b"\xff\xd8\xff\xe0 no more",
+        ] {
+            assert!(prepare(bytes, kind).is_err(), "{kind:?}");
+        }
+        for other in Kind::ALL.into_iter().filter(|other| *other != kind) {
+            let wrong = prepare(&file(other, 8, 8), kind);
+            assert!(matches!(wrong, Err(Refused::Kind(_))), "{kind:?} {other:?}");
+        }
+    }
+}
+
+#[test]
+fn md4_what_would_be_huge_is_refused_before_it_is_decoded() {
+    let most = SIDE_MAX as u16;
+    for (kind, width, height) in [
+        (Kind::Gif, 50_000, 50_000),
+        (Kind::Gif, most + 1, 1),
+        (Kind::Jpeg, 50_000, 50_000),
+        (Kind::Jpeg, 1, most + 1),
+        // Each side would do, but not both.
+        (Kind::Jpeg, most, most),
+        (Kind::Png, 50_000, 50_000),
+        (Kind::Png, most, most),
+    ] {
+        let bytes = claiming(kind, width, height);
+        assert!(bytes.len() < 2000);
+        let refused = prepare(&bytes, kind);
+        assert!(
+            matches!(refused, Err(Refused::TooLarge)),
+            "{kind:?} {width} × {height}: {refused:?}"
+        );
+    }
+}
+
+/// A small file that says that it is a large picture.
+fn claiming(kind: Kind, width: u16, height: u16) -> Vec<u8> {
+    let mut bytes = file(kind, 8, 8);
+    match kind {
+        Kind::Gif => {
+            bytes[6..8].copy_from_slice(&width.to_le_bytes());
+            bytes[8..10].copy_from_slice(&height.to_le_bytes());
+        }
+        Kind::Jpeg => {
+            let frame = bytes.windows(2).position(|two| two == [0xff, 0xc0]);
+            let at = frame.expect("a frame") + 5;
+            bytes[at..at + 2].copy_from_slice(&height.to_be_bytes());
+            bytes[at + 2..at + 4].copy_from_slice(&width.to_be_bytes());
+        }
+        _ => {
+            bytes[16..20].copy_from_slice(&u32::from(width).to_be_bytes());
+            bytes[20..24].copy_from_slice(&u32::from(height).to_be_bytes());
+            let sum = crc(&bytes[12..29]);
+            bytes[29..33].copy_from_slice(&sum.to_be_bytes());
+        }
+    }
+    bytes
+}
+
+fn crc(bytes: &[u8]) -> u32 {
+    let byte = |crc: u32, byte: &u8| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| match crc & 1 {
+            1 => (crc >> 1) ^ 0xedb8_8320,
+            _ => crc >> 1,
+        })
+    };
+    !bytes.iter().fold(!0, byte)
+}
+
+/// Nothing that is sent makes it panic.
+#[test]
+fn abuse_36_broken_files_are_refused_or_shown() {
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut refused = 0;
+    for kind in Kind::ALL {
+        let whole = file(kind, 40, 30);
+        for _ in 0..250 {
+            let mut bytes = whole.clone();
+            for _ in 0..random.usize(1..6) {
+                let at = random.usize(..bytes.len());
+                bytes[at] = random.u8(..);
+            }
+            refused += usize::from(prepare(&bytes, kind).is_err());
+        }
+    }
+    assert!((100..1000).contains(&refused), "{refused} of 1000");
+}

@@ -1,0 +1,201 @@
+//! The same against a real server that speaks S3: `script/s3-server`.
+
+use super::Stage;
+use crate::support::{
+    TestServer,
+    database::Content,
+    pictures::{announce, complete, jpeg},
+    root,
+};
+use image::ImageFormat;
+use reqwest::{Client, Method};
+use serde_json::Value;
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+/// Ends with the test.
+struct Store {
+    port: u16,
+    child: Child,
+}
+
+impl Store {
+    fn start() -> Self {
+        let mut child = Command::new(root().join("script/s3-server"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("script/s3-server starts");
+        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let port = lines.map_while(Result::ok).next();
+        let port = port.expect("a port: see what script/s3-server said");
+        let port = port.parse().expect("a port");
+        Self { port, child }
+    }
+
+    async fn server(&self) -> TestServer {
+        let endpoint = format!("http://127.0.0.1:{}", self.port);
+        TestServer::start_with(Content::Demo, |parts| {
+            let media = &mut parts.modules.media;
+            media.media_s3_bucket = Some("pictures".to_owned());
+            media.media_s3_endpoint = Some(endpoint.parse().expect("a URL"));
+            media.media_s3_access_key_id = Some("tests".to_owned());
+            media.media_s3_secret_access_key = Some("tests-secret".to_owned().into());
+        })
+        .await
+    }
+
+    fn url(&self, key: &str) -> String {
+        format!("http://127.0.0.1:{}/pictures/{key}", self.port)
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // It ends when nobody writes to it any more, and takes what it has stored with it.
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+async fn put(
+    upload: &Value,
+    change: Option<(&str, Option<&str>)>,
+    url: Option<String>,
+    bytes: &[u8],
+) -> u16 {
+    let url = url.unwrap_or_else(|| upload["url"].as_str().expect("an address").to_owned());
+    let http = Client::builder().no_proxy().build().expect("a client");
+    let mut request = http.request(Method::PUT, url).body(bytes.to_vec());
+    for (name, value) in upload["headers"].as_object().expect("headers") {
+        let value = match change {
+            Some((changed, to)) if changed == name => to,
+            _ => value.as_str(),
+        };
+        if let Some(value) = value {
+            request = request.header(name, value);
+        }
+    }
+    request.send().await.expect("an answer").status().as_u16()
+}
+
+async fn get(url: &str) -> (u16, reqwest::header::HeaderMap, Vec<u8>) {
+    let http = Client::builder().no_proxy().build().expect("a client");
+    let answer = http.get(url).send().await.expect("an answer");
+    let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+    (
+        status,
+        headers,
+        answer.bytes().await.expect("bytes").to_vec(),
+    )
+}
+
+#[tokio::test]
+async fn md2_a_bucket_holds_an_address_to_what_was_announced() {
+    let store = Store::start();
+    let stage = Stage::of(store.server().await).await;
+    let (server, client) = (&stage.server, &stage.owner.client);
+    let bytes = jpeg(900, 600, 1);
+    let upload = announce(client, "event", &stage.event, &bytes).await;
+    let url = upload["url"].as_str().expect("an address").to_owned();
+    let early = complete(client, &upload).await.expect(409);
+    assert_eq!(early.problem(), "upload-missing");
+
+    for change in [
+        ("content-type", Some("text/html")),
+        ("content-type", None),
+        ("if-none-match", None),
+    ] {
+        assert_eq!(
+            put(&upload, Some(change), None, &bytes).await,
+            403,
+            "{change:?}"
+        );
+    }
+    let id = upload["id"].as_str().expect("an id");
+    let other = url.replace(id, &stage.event);
+    assert_eq!(put(&upload, None, Some(other), &bytes).await, 403);
+    let public = url.replace("incoming", "pictures");
+    assert_eq!(put(&upload, None, Some(public), &bytes).await, 403);
+    assert_eq!(get(&url).await.0, 403, "another method");
+    let mut wrong = bytes.clone();
+    wrong[100] ^= 1;
+    assert_eq!(put(&upload, None, None, &wrong).await, 400);
+    assert_eq!(put(&upload, None, None, &bytes).await, 200);
+    assert_eq!(put(&upload, None, None, &bytes).await, 412);
+    // Nobody reads it before it was looked at, nor anything else without a signature.
+    assert_eq!(get(&store.url(&format!("incoming/{id}"))).await.0, 403);
+
+    let picture = complete(client, &upload).await.expect(200).json;
+    let key = picture["storage_key"].as_str().expect("a key");
+    let url = picture["small_url"].as_str().expect("an address");
+    let (status, headers, shown) = crate::support::pictures::file(server, url).await;
+    assert_eq!(status, 200);
+    assert_eq!(
+        headers["cache-control"],
+        "public, max-age=31536000, immutable"
+    );
+    let shown = image::load_from_memory_with_format(&shown, ImageFormat::Jpeg).expect("JPEG");
+    assert_eq!((shown.width(), shown.height()), (320, 213));
+
+    // Where its status says, and in the end nowhere.
+    let media = &server.built.app.modules.media;
+    let path = format!("/media/{}", picture["id"].as_str().expect("an id"));
+    client.delete(&path).await.expect(204);
+    server.settled().await;
+    assert_eq!(crate::support::pictures::file(server, url).await.0, 404);
+    client.act(&format!("{path}/restore")).await.expect(200);
+    server.settled().await;
+    assert_eq!(crate::support::pictures::file(server, url).await.0, 200);
+    let audit = media.audit().await.expect("looked");
+    assert_eq!(
+        (audit.files, audit.orphans.len()),
+        (3, 0),
+        "{audit:?} {key}"
+    );
+    client.delete(&path).await.expect(204);
+    server.settled().await;
+    let mut conn = server.superuser().await;
+    sqlx::raw_sql("set session_replication_role = replica; update app.media set updated_at = now() - interval '40 days' where status = 'archived'")
+        .execute(&mut conn)
+        .await
+        .expect("long ago");
+    media.sweep().await.expect("swept");
+    server.settled().await;
+    assert_eq!(media.audit().await.expect("looked").files, 0);
+}
+
+/// A length can't be signed: what is longer is found when it has come, and deleted.
+#[tokio::test]
+async fn md2_a_file_of_another_length_is_refused_once_it_has_come() {
+    let store = Store::start();
+    let stage = Stage::of(store.server().await).await;
+    let client = &stage.owner.client;
+    let bytes = jpeg(60, 40, 1);
+    let mut body =
+        crate::support::pictures::announcement("event", &stage.event, "image/jpeg", &bytes);
+    body["bytes"] = (bytes.len() - 5).into();
+    let upload = client.post("/media/uploads", body).await.expect(201).json;
+    assert_eq!(put(&upload, None, None, &bytes).await, 200);
+    let refused = complete(client, &upload).await.expect(422);
+    assert_eq!(refused.problem(), "picture-refused");
+    stage.server.settled().await;
+    let media = &stage.server.built.app.modules.media;
+    assert_eq!(media.audit().await.expect("looked").files, 0);
+}
+
+/// A store that is away is a 503, and no transaction waits for it.
+#[tokio::test]
+async fn md1_a_store_that_is_away_is_told() {
+    let store = Store::start();
+    let stage = Stage::of(store.server().await).await;
+    let client = &stage.owner.client;
+    let bytes = jpeg(60, 40, 1);
+    let upload = announce(client, "event", &stage.event, &bytes).await;
+    drop(store);
+    let away = complete(client, &upload).await.expect(503);
+    assert_eq!(away.problem(), "file-store-unavailable");
+    assert!(away.header("retry-after").is_some());
+}

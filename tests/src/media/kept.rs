@@ -1,0 +1,246 @@
+//! What becomes of files: withheld with their rows, deleted in the end, and none without a row.
+
+use super::Stage;
+use crate::support::{
+    TestServer,
+    database::Content,
+    pictures::{announce, complete, file, jpeg, send, uploaded},
+};
+use app::media::Audit;
+use serde_json::Value;
+use server::seed::demo::PEOPLE;
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+struct Days(Arc<AtomicI64>);
+
+impl Days {
+    async fn stage() -> (Stage, Self) {
+        let days = Arc::new(AtomicI64::new(0));
+        let passed = days.clone();
+        let server = TestServer::start_with(Content::Demo, |parts| {
+            parts.clock = app::clock::Clock::new(move || {
+                chrono::Utc::now() + chrono::TimeDelta::days(passed.load(Ordering::Relaxed))
+            });
+        })
+        .await;
+        // Rows of the demonstration have no files.
+        let mut conn = server.superuser().await;
+        sqlx::raw_sql("delete from app.media")
+            .execute(&mut conn)
+            .await
+            .expect("none of them");
+        (Stage::of(server).await, Self(days))
+    }
+
+    fn pass(&self, days: i64) {
+        self.0.fetch_add(days, Ordering::Relaxed);
+    }
+}
+
+async fn audit(stage: &Stage) -> Audit {
+    stage.server.settled().await;
+    let media = &stage.server.built.app.modules.media;
+    media.audit().await.expect("looked")
+}
+
+async fn is_served(stage: &Stage, picture: &Value) -> bool {
+    let mut found = Vec::new();
+    for size in ["small_url", "medium_url", "url"] {
+        let url = picture[size].as_str().expect("an address");
+        found.push(file(&stage.server, url).await.0);
+    }
+    assert!(found.iter().all(|status| *status == found[0]), "{found:?}");
+    found[0] == 200
+}
+
+#[tokio::test]
+async fn md8_what_is_archived_or_suspended_is_not_served() {
+    let (stage, _) = Days::stage().await;
+    let owner = &stage.owner.client;
+    let picture = uploaded(
+        &stage.server,
+        &stage.owner,
+        "event",
+        &stage.event,
+        &jpeg(60, 40, 1),
+    )
+    .await;
+    let path = format!("/media/{}", picture["id"].as_str().expect("an id"));
+    assert!(is_served(&stage, &picture).await);
+    owner.delete(&path).await.expect(204);
+    stage.server.settled().await;
+    assert!(!is_served(&stage, &picture).await);
+    owner.act(&format!("{path}/restore")).await.expect(200);
+    stage.server.settled().await;
+    assert!(is_served(&stage, &picture).await);
+    let carlo = stage.server.sign_in(PEOPLE[1].id).await;
+    carlo
+        .client
+        .act(&format!("{path}/suspend"))
+        .await
+        .expect(200);
+    stage.server.settled().await;
+    assert!(!is_served(&stage, &picture).await);
+    carlo
+        .client
+        .act(&format!("{path}/unsuspend"))
+        .await
+        .expect(200);
+    stage.server.settled().await;
+    assert!(is_served(&stage, &picture).await);
+    // With the event that it is of.
+    let event = format!("/events/{}", stage.event);
+    owner.delete(&event).await.expect(204);
+    stage.server.settled().await;
+    assert!(!is_served(&stage, &picture).await);
+    owner.act(&format!("{event}/restore")).await.expect(200);
+    stage.server.settled().await;
+    assert!(is_served(&stage, &picture).await);
+    assert_eq!(
+        audit(&stage).await,
+        Audit {
+            files: 3,
+            ..Audit::default()
+        }
+    );
+}
+
+#[tokio::test]
+async fn md8_files_of_what_was_archived_long_ago_are_deleted() {
+    let (stage, days) = Days::stage().await;
+    let (owner, media) = (&stage.owner.client, &stage.server.built.app.modules.media);
+    let mut pictures = Vec::new();
+    for seed in 0..2 {
+        let bytes = jpeg(60, 40, seed);
+        pictures.push(uploaded(&stage.server, &stage.owner, "event", &stage.event, &bytes).await);
+    }
+    let path = format!("/media/{}", pictures[0]["id"].as_str().expect("an id"));
+    owner.delete(&path).await.expect(204);
+    days.pass(29);
+    media.sweep().await.expect("swept");
+    stage.server.settled().await;
+    assert_eq!(audit(&stage).await.files, 6, "it could be restored still");
+    days.pass(2);
+    media.sweep().await.expect("swept");
+    stage.server.settled().await;
+    // Twice does no harm.
+    assert_eq!(media.sweep().await.expect("swept"), 0);
+    assert_eq!(
+        audit(&stage).await,
+        Audit {
+            files: 3,
+            ..Audit::default()
+        }
+    );
+    owner.act(&format!("{path}/restore")).await.expect(403);
+    assert!(is_served(&stage, &pictures[1]).await);
+    // Nor does it come back with what it is of.
+    let event = format!("/events/{}", stage.event);
+    owner.delete(&event).await.expect(204);
+    owner.act(&format!("{event}/restore")).await.expect(200);
+    stage.server.settled().await;
+    owner.get(&path).await.expect(404);
+    assert_eq!(
+        audit(&stage).await,
+        Audit {
+            files: 3,
+            ..Audit::default()
+        }
+    );
+}
+
+#[tokio::test]
+async fn md1_what_nobody_completes_is_deleted_after_a_day() {
+    let (stage, days) = Days::stage().await;
+    let (owner, media) = (&stage.owner.client, &stage.server.built.app.modules.media);
+    let bytes = jpeg(60, 40, 1);
+    let late = announce(owner, "event", &stage.event, &bytes).await;
+    send(&stage.server, &late, &bytes).await.expect(204);
+    media.sweep().await.expect("swept");
+    assert_eq!(audit(&stage).await.files, 1, "there is time yet");
+    days.pass(2);
+    media.sweep().await.expect("swept");
+    assert_eq!(audit(&stage).await.files, 0);
+    let over = complete(owner, &late).await.expect(409);
+    assert_eq!(over.problem(), "upload-over");
+    days.pass(31);
+    media.sweep().await.expect("swept");
+    complete(owner, &late).await.expect(404);
+}
+
+/// What went along with an event, and whose files are gone, does not come back with it.
+#[tokio::test]
+async fn md8_a_picture_without_files_stays_archived() {
+    let (stage, days) = Days::stage().await;
+    let (owner, media) = (&stage.owner.client, &stage.server.built.app.modules.media);
+    let bytes = jpeg(60, 40, 1);
+    let picture = uploaded(&stage.server, &stage.owner, "event", &stage.event, &bytes).await;
+    let path = format!("/media/{}", picture["id"].as_str().expect("an id"));
+    let event = format!("/events/{}", stage.event);
+    owner.delete(&event).await.expect(204);
+    stage.server.settled().await;
+    days.pass(31);
+    media.sweep().await.expect("swept");
+    stage.server.settled().await;
+    owner.act(&format!("{event}/restore")).await.expect(200);
+    stage.server.settled().await;
+    owner.get(&path).await.expect(404);
+    assert_eq!(audit(&stage).await, Audit::default());
+}
+
+/// The control of the audit: what does not belong together is found.
+#[tokio::test]
+async fn md8_files_without_rows_and_rows_without_files_are_found() {
+    let (stage, _) = Days::stage().await;
+    let one = uploaded(
+        &stage.server,
+        &stage.owner,
+        "event",
+        &stage.event,
+        &jpeg(60, 40, 1),
+    )
+    .await;
+    let two = uploaded(
+        &stage.server,
+        &stage.owner,
+        "event",
+        &stage.event,
+        &jpeg(60, 40, 2),
+    )
+    .await;
+    assert_eq!(
+        audit(&stage).await,
+        Audit {
+            files: 6,
+            ..Audit::default()
+        }
+    );
+    let folder = stage.server.media_folder();
+    let key = |picture: &Value| picture["storage_key"].as_str().expect("a key").to_owned();
+    // Of the first a file goes; of the second the row.
+    std::fs::remove_file(folder.join("pictures").join(key(&one)).join("800.jpg")).expect("a file");
+    let mut conn = stage.server.superuser().await;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+        "delete from app.media_uploads; delete from app.media where storage_key = '{}'",
+        key(&two)
+    )))
+    .execute(&mut conn)
+    .await
+    .expect("a row less");
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(7200);
+    let left = folder.join("pictures").join(key(&two));
+    for name in ["320.jpg", "800.jpg", "1600.jpg"] {
+        let file = std::fs::File::options()
+            .write(true)
+            .open(left.join(name))
+            .expect("a file");
+        file.set_modified(old).expect("old");
+    }
+    let found = audit(&stage).await;
+    assert_eq!((found.files, found.orphans.len()), (5, 3), "{found:?}");
+    let id = one["id"].as_str().expect("an id");
+    assert_eq!(found.missing, [id.parse::<uuid::Uuid>().expect("an id")]);
+}

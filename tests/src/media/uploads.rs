@@ -1,0 +1,221 @@
+//! From a file to a picture.
+
+use super::Stage;
+use crate::support::pictures::{
+    announce, announcement, complete, encoded, file, jpeg, send, sha256, uploaded,
+};
+use exif::{Field, In, Rational, Tag, Value as Exif, experimental::Writer};
+use image::{ImageEncoder, ImageFormat, codecs::jpeg::JpegEncoder};
+use serde_json::json;
+use std::io::Cursor;
+
+#[tokio::test]
+async fn md1_a_picture_is_announced_sent_and_completed() {
+    let stage = Stage::new().await;
+    let (server, client) = (&stage.server, &stage.owner.client);
+    let bytes = jpeg(2000, 1000, 7);
+    let upload = announce(client, "event", &stage.event, &bytes).await;
+    assert_eq!(upload["object"], "media_upload");
+    assert_eq!(upload["method"], "PUT");
+    let early = complete(client, &upload).await.expect(409);
+    assert_eq!(early.problem(), "upload-missing");
+    send(server, &upload, &bytes).await.expect(204);
+    // What has come and was not looked at is nowhere to be had.
+    let id = upload["id"].as_str().expect("an id");
+    for path in [
+        format!("/media/files/{id}/1600.jpg"),
+        format!("/media/uploads/{id}/file"),
+        format!("/incoming/{id}"),
+    ] {
+        let answer = server.client.get(&path).await;
+        assert!([404, 405].contains(&answer.status.as_u16()), "{path}");
+    }
+    let done = complete(client, &upload).await.expect(200);
+    let picture = done.json.clone();
+    assert_eq!(picture["object"], "media");
+    assert_eq!(picture["entity_id"], json!(stage.event));
+    assert_eq!(
+        (&picture["width"], &picture["height"]),
+        (&json!(1600), &json!(800))
+    );
+    assert_eq!(picture["alt_text"], "A picture");
+    assert_eq!(picture["content_hash"], sha256(&bytes));
+    for (size, width) in [("small_url", 320), ("medium_url", 800), ("url", 1600)] {
+        let url = picture[size].as_str().expect("an address");
+        let (status, _, bytes) = file(server, url).await;
+        assert_eq!(status, 200);
+        let shown = image::load_from_memory_with_format(&bytes, ImageFormat::Jpeg).expect("JPEG");
+        assert_eq!((shown.width(), shown.height()), (width, width / 2));
+    }
+    // Asked again it is the same one, also by many at once.
+    let again = futures_util::future::join_all((0..4).map(|_| complete(client, &upload))).await;
+    for answer in again {
+        assert_eq!(answer.expect(200).json["id"], picture["id"]);
+    }
+    // What was sent is thrown away.
+    server.settled().await;
+    let audit = server
+        .built
+        .app
+        .modules
+        .media
+        .audit()
+        .await
+        .expect("looked");
+    assert_eq!((audit.files, audit.orphans.len()), (3, 0), "{audit:?}");
+}
+
+/// Two that complete at the same moment make one picture.
+#[tokio::test]
+async fn md1_completing_twice_at_once_makes_one_picture() {
+    let stage = Stage::new().await;
+    let bytes = jpeg(400, 300, 9);
+    let upload = announce(&stage.owner.client, "event", &stage.event, &bytes).await;
+    send(&stage.server, &upload, &bytes).await.expect(204);
+    let both =
+        futures_util::future::join_all((0..6).map(|_| complete(&stage.owner.client, &upload)))
+            .await;
+    let ids: std::collections::BTreeSet<String> = both
+        .into_iter()
+        .map(|answer| answer.expect(200).id())
+        .collect();
+    assert_eq!(ids.len(), 1);
+    let path = format!("/events/{}/media", stage.event);
+    let gallery = stage.server.client.get(&path).await;
+    // The event is not published; its owner sees it.
+    gallery.expect(200);
+    stage.server.settled().await;
+    let audit = stage
+        .server
+        .built
+        .app
+        .modules
+        .media
+        .audit()
+        .await
+        .expect("looked");
+    assert_eq!(audit.files, 3);
+}
+
+/// Each is sent as it was announced, refused when it is looked at, and gone.
+async fn are_refused(stage: &Stage, files: Vec<(&str, &str, Vec<u8>)>) {
+    let (server, client) = (&stage.server, &stage.owner.client);
+    for (name, content_type, bytes) in files {
+        let body = announcement("event", &stage.event, content_type, &bytes);
+        let upload = client.post("/media/uploads", body).await.expect(201).json;
+        send(server, &upload, &bytes).await.expect(204);
+        let refused = complete(client, &upload).await.expect(422);
+        assert_eq!(refused.problem(), "picture-refused", "{name}");
+        // It is over: not even the right file would do.
+        let again = complete(client, &upload).await.expect(409);
+        assert_eq!(again.problem(), "upload-over", "{name}");
+    }
+    server.settled().await;
+    let media = &server.built.app.modules.media;
+    assert_eq!(media.audit().await.expect("looked").files, 0);
+}
+
+#[tokio::test]
+async fn md4_what_is_no_whole_picture_of_its_type_is_refused_and_deleted() {
+    let stage = Stage::new().await;
+    let whole = jpeg(400, 300, 1);
+    let half = whole[..whole.len() / 2].to_vec();
+    let png = encoded(8, 8, 1, ImageFormat::Png);
+    let files = vec![
+        ("half a JPEG", "image/jpeg", half),
+        ("a PNG that says JPEG", "image/jpeg", png),
+    ];
+    are_refused(&stage, files).await;
+    for (content_type, bytes, sum) in [
+        ("image/svg+xml", 10, "0".repeat(64)),
+        ("text/html", 10, "0".repeat(64)),
+        ("image/jpeg", (20 << 20) + 1, "0".repeat(64)),
+        ("image/jpeg", 10, "z".repeat(64)),
+    ] {
+        let body = json!({"entity_type": "event", "entity_id": stage.event, "content_type": content_type, "bytes": bytes, "sha256": sum});
+        let client = &stage.owner.client;
+        client.post("/media/uploads", body).await.expect(422);
+    }
+}
+
+/// Small files that would be huge once decoded.
+#[tokio::test]
+async fn abuse_36_bombs_are_refused() {
+    let stage = Stage::new().await;
+    let mut gif = encoded(8, 8, 1, ImageFormat::Gif);
+    gif[6..10].copy_from_slice(&[0xff; 4]);
+    let mut jpeg = jpeg(8, 8, 1);
+    let frame = jpeg.windows(2).position(|two| two == [0xff, 0xc0]);
+    let at = frame.expect("a frame") + 5;
+    jpeg[at..at + 4].copy_from_slice(&[0xc3, 0x50, 0xc3, 0x50]);
+    let files = vec![("a GIF", "image/gif", gif), ("a JPEG", "image/jpeg", jpeg)];
+    are_refused(&stage, files).await;
+}
+
+/// What a file is, is decided by what is in it.
+#[tokio::test]
+async fn abuse_55_pages_and_scripts_are_no_pictures() {
+    let stage = Stage::new().await;
+    let svg = b"<svg xmlns=\"http://www.w3.org/2000/svg\"><script>alert(1)</script></svg>";
+    let html = b"<!doctype html><script>alert(1)</script>";
+    let polyglot = b"GIF89a/*\x01\x00\x00\x00\x00\x00*/=1;alert(1)//;";
+    let files = vec![
+        ("an SVG", "image/png", svg.to_vec()),
+        ("a page", "image/webp", html.to_vec()),
+        ("GIF and script", "image/gif", polyglot.to_vec()),
+    ];
+    are_refused(&stage, files).await;
+}
+
+#[tokio::test]
+async fn md5_nothing_that_a_camera_writes_is_shown() {
+    let stage = Stage::new().await;
+    let bytes = from_a_camera();
+    assert!(
+        place_in(&bytes),
+        "the control: the file says where it was taken"
+    );
+    let picture = uploaded(&stage.server, &stage.owner, "event", &stage.event, &bytes).await;
+    // Turned as it says.
+    assert_eq!(
+        (&picture["width"], &picture["height"]),
+        (&json!(300), &json!(400))
+    );
+    for size in ["small_url", "medium_url", "url"] {
+        let url = picture[size].as_str().expect("an address");
+        let (_, _, bytes) = file(&stage.server, url).await;
+        assert!(!place_in(&bytes));
+        let reader = exif::Reader::new().read_from_container(&mut Cursor::new(&bytes));
+        assert!(reader.is_err(), "{size}");
+    }
+}
+
+fn place_in(bytes: &[u8]) -> bool {
+    let reader = exif::Reader::new().read_from_container(&mut Cursor::new(bytes));
+    reader.is_ok_and(|exif| exif.get_field(Tag::GPSLatitude, In::PRIMARY).is_some())
+}
+
+fn from_a_camera() -> Vec<u8> {
+    let field = |tag, value| Field {
+        tag,
+        ifd_num: In::PRIMARY,
+        value,
+    };
+    let fields = [
+        field(Tag::Orientation, Exif::Short(vec![6])),
+        field(
+            Tag::GPSLatitude,
+            Exif::Rational(vec![Rational { num: 37, denom: 1 }]),
+        ),
+    ];
+    let mut writer = Writer::new();
+    fields.iter().for_each(|field| writer.push_field(field));
+    let mut exif = Cursor::new(Vec::new());
+    writer.write(&mut exif, false).expect("EXIF");
+    let mut bytes = Vec::new();
+    let mut encoder = JpegEncoder::new(&mut bytes);
+    encoder.set_exif_metadata(exif.into_inner()).expect("room");
+    let drawn = image::load_from_memory(&jpeg(400, 300, 3)).expect("a picture");
+    encoder.encode_image(&drawn).expect("a file");
+    bytes
+}
