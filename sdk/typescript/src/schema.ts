@@ -704,6 +704,92 @@ export type paths = {
         patch?: never;
         trace?: never;
     };
+    "/media/files/{key}/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a picture's file
+         * @description `url`, `medium_url` and `small_url` of a picture lead here, unless the server is set to have them served from elsewhere. Needs no access
+         *     token: the name is known to those who may see the picture, and can't be guessed. What lies there never changes.
+         */
+        get: operations["getPictureFile"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/media/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Announce a picture
+         * @description By whoever may change the target. The answer says where to put the file and with which headers, within 15 minutes; then
+         *     `POST /media/uploads/{id}/complete` looks at it. JPEG, PNG, WebP and GIF (of which the first frame counts) are taken, with
+         *     12,000 pixels a side at most.
+         */
+        post: operations["announcePicture"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/media/uploads/{id}/complete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Complete a picture
+         * @description Once its file was sent. It is read whole, made anew in three sizes without anything that cameras write into files, and
+         *     shown from then on. Asked again, it answers with the same picture. A file that is refused is deleted; announce another.
+         */
+        post: operations["completePicture"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/media/uploads/{id}/file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Send a picture's file
+         * @description To the address that `POST /media/uploads` has answered with, and with the headers from there. That address leads here
+         *     where the server keeps files on a disk of its own, and to the bucket where it keeps them in one: clients send to where it
+         *     leads. Needs no access token.
+         */
+        put: operations["sendPicture"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/orders": {
         parameters: {
             query?: never;
@@ -6622,13 +6708,7 @@ export type paths = {
          */
         get: operations["listMedia"];
         put?: never;
-        /**
-         * Create a media
-         * @description Creates a media and answers with it; `Location` says where it is. One member may create 300 a day (UTC); more is 429.
-         *
-         *     **Who may do this**: `owner`; names: see Media. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
-         */
-        post: operations["createMedia"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -6686,7 +6766,7 @@ export type paths = {
          * List archived media
          * @description The archived media that the caller may restore, newest first.
          *
-         *     **Who may see**: `owner`; names: see Media. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: `owner` and `purged_at` is empty; names: see Media. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
          */
         get: operations["listArchivedMedia"];
         put?: never;
@@ -6710,7 +6790,7 @@ export type paths = {
          * Restore an archived media
          * @description Brings the media back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `owner`; names: see Media. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `owner` and `purged_at` is empty; names: see Media. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
          */
         post: operations["restoreMedia"];
         delete?: never;
@@ -14277,20 +14357,23 @@ export type components = {
         /** @description a review that was restored, and what did not come back with it. */
         RestoredReview: components["schemas"]["Review"] & components["schemas"]["Restored"];
         /**
-         * @description A picture, film or document of a profile, place, member or event. Whoever may change the target may add to it.
+         * @description A picture of a profile, place, member or event. Whoever may change the target adds one with `POST /media/uploads` and orders them by `position`.
          * @example {
          *       "object": "media",
          *       "id": "019caddd-0f20-7721-ac95-25ade2ea8903",
          *       "status": "active",
          *       "type": "image",
          *       "url": "https://example.org/url",
+         *       "medium_url": "https://example.org/medium-url",
+         *       "small_url": "https://example.org/small-url",
          *       "alt_text": "Alt text of the media",
          *       "position": 0,
-         *       "storage_key": "Storage key of the media",
          *       "width": 3,
          *       "height": 3,
          *       "bytes": 120,
+         *       "storage_key": "019caddd-0f20-7422-a0e4-272dac359fea",
          *       "content_hash": "Content hash of the mediaxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+         *       "purged_at": "2026-06-12T18:00:00Z",
          *       "entity_type": "user",
          *       "entity_id": "019caddd-0f20-704f-a899-6da763b7a969",
          *       "uploaded_by_id": "019caddd-0f20-704f-a899-6da763b7a969",
@@ -14312,9 +14395,14 @@ export type components = {
             readonly id: string;
             /** @description `suspended` by a moderator; `archived` is the delete. */
             readonly status: components["schemas"]["Status"];
-            type: components["schemas"]["MediaType"];
-            /** @description Where it is served from. */
-            url: components["schemas"]["WebAddress"];
+            /** @description So far only pictures can be uploaded. */
+            readonly type: components["schemas"]["MediaType"];
+            /** @description As JPEG of 1600 pixels on the longer side; a smaller picture is as large as it was sent. What lies there never changes. */
+            readonly url: components["schemas"]["WebAddress"];
+            /** @description The same of 800 pixels. */
+            readonly medium_url: components["schemas"]["WebAddress"];
+            /** @description The same of 320 pixels. */
+            readonly small_url: components["schemas"]["WebAddress"];
             /** @description What the picture shows, for those who do not see it. */
             alt_text: string | null;
             /**
@@ -14322,16 +14410,33 @@ export type components = {
              * @description Smallest first; the first picture stands for the target.
              */
             position: number;
-            /** @description Its key in the object store. Shown only if `owner`, with `owner`: the caller may update the `entity`. */
-            readonly storage_key?: string | null;
-            /** Format: int32 */
-            readonly width: number | null;
-            /** Format: int32 */
-            readonly height: number | null;
-            /** Format: int64 */
-            readonly bytes: number | null;
-            /** @description SHA-256 in hexadecimal. Shown only if `owner`, with `owner`: the caller may update the `entity`. */
-            readonly content_hash?: string | null;
+            /**
+             * Format: int32
+             * @description Of the largest size.
+             */
+            readonly width: number;
+            /**
+             * Format: int32
+             * @description Of the largest size.
+             */
+            readonly height: number;
+            /**
+             * Format: int64
+             * @description Of all sizes together.
+             */
+            readonly bytes: number;
+            /**
+             * Format: uuid
+             * @description The name of its files in the store. Shown only if `owner`, with `owner`: the caller may update the `entity`.
+             */
+            readonly storage_key?: string;
+            /** @description SHA-256 of the file that was sent, in hexadecimal. Shown only if `owner`, with `owner`: the caller may update the `entity`. */
+            readonly content_hash?: string;
+            /**
+             * Format: date-time
+             * @description When its files were deleted, some time after it was archived. It can't be restored any more.
+             */
+            readonly purged_at: string | null;
             /** @description What `entity_id` is the id of. */
             entity_type: components["schemas"]["MediaEntityType"];
             /**
@@ -14341,7 +14446,7 @@ export type components = {
             entity_id: string;
             /**
              * Format: uuid
-             * @description The signed-in caller. Shown only if `owner`, with `owner`: the caller may update the `entity`.
+             * @description Id of a user. Shown only if `owner`, with `owner`: the caller may update the `entity`.
              */
             readonly uploaded_by_id?: string | null;
             /**
@@ -14379,48 +14484,13 @@ export type components = {
             count_is_exact?: components["schemas"]["CountIsExact"];
         };
         /**
-         * @description What a media is created from.
-         * @example {
-         *       "type": "image",
-         *       "url": "https://example.org/url",
-         *       "alt_text": "Alt text of the media",
-         *       "position": 0,
-         *       "entity_type": "user",
-         *       "entity_id": "019caddd-0f20-704f-a899-6da763b7a969"
-         *     }
-         */
-        CreateMedia: {
-            /** @default image */
-            type?: components["schemas"]["MediaType"];
-            /** @description Where it is served from. */
-            url: components["schemas"]["WebAddress"];
-            /** @description What the picture shows, for those who do not see it. */
-            alt_text?: string | null;
-            /**
-             * Format: int32
-             * @description Smallest first; the first picture stands for the target.
-             * @default 0
-             */
-            position?: number;
-            /** @description What `entity_id` is the id of. */
-            entity_type: components["schemas"]["MediaEntityType"];
-            /**
-             * Format: uuid
-             * @description Id of the user or community or organization or business or venue or institution or event, as `entity_type` says.
-             */
-            entity_id: string;
-        };
-        /**
          * @description A whole new representation of a media. What is left out becomes its default or empty, unless its description says otherwise.
          * @example {
-         *       "type": "image",
          *       "alt_text": "Alt text of the media",
          *       "position": 0
          *     }
          */
         ReplaceMedia: {
-            /** @default image */
-            type?: components["schemas"]["MediaType"];
             alt_text?: string | null;
             /**
              * Format: int32
@@ -14431,11 +14501,10 @@ export type components = {
         /**
          * @description Changes to a media. What is left out stays as it is; `null` empties.
          * @example {
-         *       "type": "image"
+         *       "alt_text": "Alt text of the media"
          *     }
          */
         PatchMedia: {
-            type?: components["schemas"]["MediaType"];
             alt_text?: string | null;
             /** Format: int32 */
             position?: number;
@@ -17272,6 +17341,40 @@ export type components = {
             city_share_cents: number;
         };
         /**
+         * @description A picture that is about to be sent, and of what it is.
+         * @example {
+         *       "entity_type": "event",
+         *       "entity_id": "0199e002-7b28-7c06-8aa1-27dcfb2f4adc",
+         *       "content_type": "image/jpeg",
+         *       "bytes": 482133,
+         *       "sha256": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
+         *       "alt_text": "Three singers on a stage",
+         *       "position": 0
+         *     }
+         */
+        AnnouncedPicture: {
+            /** @enum {string} */
+            entity_type: "user" | "community" | "organization" | "business" | "venue" | "institution" | "event";
+            /** Format: uuid */
+            entity_id: string;
+            /** @description `image/jpeg`, `image/png`, `image/webp` or `image/gif`. */
+            content_type: string;
+            /**
+             * Format: int64
+             * @description Length of the file.
+             */
+            bytes: number;
+            /** @description SHA-256 of the file, in hexadecimal. */
+            sha256: string;
+            /** @description What the picture shows, for those who do not see it. */
+            alt_text?: string | null;
+            /**
+             * Format: int32
+             * @description Smallest first; the first picture stands for the target.
+             */
+            position?: number;
+        };
+        /**
          * @description A place and a time, as `POST /promotions` takes them.
          * @example {
          *       "target_type": "event",
@@ -18022,6 +18125,23 @@ export type components = {
              */
             return_url?: string | null;
         };
+        /** @description How to send it: one request with this method and these headers, and the file as its body. */
+        PictureUpload: {
+            /** Format: uuid */
+            id: string;
+            /** @example PUT */
+            method: string;
+            /** @description Counts once, until `expires_at`. It needs no access token, and is to be kept as secret as one. */
+            url: string;
+            /** @description Each must be sent as it stands here. */
+            headers: {
+                [key: string]: string;
+            };
+            /** Format: date-time */
+            expires_at: string;
+            /** @enum {string} */
+            readonly object?: "media_upload";
+        };
         /**
          * @description Where a member stands.
          * @example {
@@ -18501,7 +18621,7 @@ export type components = {
          * @description The kind of problem; its documentation is there.
          * @enum {string}
          */
-        ProblemType: "/problems/invalid-syntax" | "/problems/bad-request" | "/problems/invalid-cursor" | "/problems/authentication-required" | "/problems/invalid-token" | "/problems/account-suspended" | "/problems/session-revoked" | "/problems/invalid-credentials" | "/problems/step-up-required" | "/problems/forbidden" | "/problems/forbidden-field" | "/problems/not-found" | "/problems/no-such-route" | "/problems/method-not-allowed" | "/problems/request-timeout" | "/problems/conflict" | "/problems/invalid-state" | "/problems/request-in-progress" | "/problems/gone" | "/problems/precondition-failed" | "/problems/content-too-large" | "/problems/unsupported-media-type" | "/problems/invalid-request" | "/problems/invalid-reference" | "/problems/idempotency-key-reused" | "/problems/precondition-required" | "/problems/quota-exceeded" | "/problems/headers-too-large" | "/problems/internal-error" | "/problems/unavailable" | "/problems/card-declined" | "/problems/insufficient-credits" | "/problems/wallet-frozen" | "/problems/sold-out" | "/problems/not-on-sale" | "/problems/limit-reached" | "/problems/promo-code-refused" | "/problems/order-expired" | "/problems/refund-exceeds-payment" | "/problems/payment-refused" | "/problems/host-cannot-be-paid" | "/problems/plan-required" | "/problems/place-not-offered" | "/problems/place-taken" | "/problems/payment-provider-unavailable";
+        ProblemType: "/problems/invalid-syntax" | "/problems/bad-request" | "/problems/invalid-cursor" | "/problems/authentication-required" | "/problems/invalid-token" | "/problems/account-suspended" | "/problems/session-revoked" | "/problems/invalid-credentials" | "/problems/step-up-required" | "/problems/forbidden" | "/problems/forbidden-field" | "/problems/not-found" | "/problems/no-such-route" | "/problems/method-not-allowed" | "/problems/request-timeout" | "/problems/conflict" | "/problems/invalid-state" | "/problems/request-in-progress" | "/problems/gone" | "/problems/precondition-failed" | "/problems/content-too-large" | "/problems/unsupported-media-type" | "/problems/invalid-request" | "/problems/invalid-reference" | "/problems/idempotency-key-reused" | "/problems/precondition-required" | "/problems/quota-exceeded" | "/problems/headers-too-large" | "/problems/internal-error" | "/problems/unavailable" | "/problems/card-declined" | "/problems/insufficient-credits" | "/problems/wallet-frozen" | "/problems/sold-out" | "/problems/not-on-sale" | "/problems/limit-reached" | "/problems/promo-code-refused" | "/problems/order-expired" | "/problems/refund-exceeds-payment" | "/problems/payment-refused" | "/problems/host-cannot-be-paid" | "/problems/plan-required" | "/problems/place-not-offered" | "/problems/place-taken" | "/problems/storage-full" | "/problems/upload-missing" | "/problems/upload-over" | "/problems/picture-refused" | "/problems/file-store-unavailable" | "/problems/payment-provider-unavailable";
         /**
          * @description What is wrong with a value, for programs.
          *
@@ -18652,6 +18772,24 @@ export type components = {
                  *       "title": "The object has changed in the meantime",
                  *       "status": 412,
                  *       "detail": "`If-Match` does not name the current version. Read again and repeat the change.",
+                 *       "instance": "urn:uuid:019caddd-0f20-71f5-a8b9-145b24d108d7"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The body is larger than the limit. */
+        ContentTooLarge: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "/problems/content-too-large",
+                 *       "title": "The request body is too large",
+                 *       "status": 413,
+                 *       "detail": "The body is larger than the limit.",
                  *       "instance": "urn:uuid:019caddd-0f20-71f5-a8b9-145b24d108d7"
                  *     }
                  */
@@ -19852,17 +19990,6 @@ export type components = {
             };
             content: {
                 "application/json": components["schemas"]["MediaList"];
-            };
-        };
-        /** @description Created. */
-        MediaCreated: {
-            headers: {
-                ETag: components["headers"]["ETag"];
-                Location: components["headers"]["Location"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Media"];
             };
         };
         /** @description The object. */
@@ -22071,7 +22198,6 @@ export type MediaAllowedAction = components['schemas']['MediaAllowedAction'];
 export type MediaSort = components['schemas']['MediaSort'];
 export type MediaExpand = components['schemas']['MediaExpand'];
 export type MediaList = components['schemas']['MediaList'];
-export type CreateMedia = components['schemas']['CreateMedia'];
 export type ReplaceMedia = components['schemas']['ReplaceMedia'];
 export type PatchMedia = components['schemas']['PatchMedia'];
 export type RestoredMedia = components['schemas']['RestoredMedia'];
@@ -22259,6 +22385,7 @@ export type Address = components['schemas']['Address'];
 export type Admission = components['schemas']['Admission'];
 export type AdmissionList = components['schemas']['AdmissionList'];
 export type Amounts = components['schemas']['Amounts'];
+export type AnnouncedPicture = components['schemas']['AnnouncedPicture'];
 export type AskedPlace = components['schemas']['AskedPlace'];
 export type AskedRefund = components['schemas']['AskedRefund'];
 export type Attendee = components['schemas']['Attendee'];
@@ -22298,6 +22425,7 @@ export type OtherPlan = components['schemas']['OtherPlan'];
 export type Password = components['schemas']['Password'];
 export type Payment = components['schemas']['Payment'];
 export type PaymentRequest = components['schemas']['PaymentRequest'];
+export type PictureUpload = components['schemas']['PictureUpload'];
 export type PlaceInLine = components['schemas']['PlaceInLine'];
 export type PlacePrice = components['schemas']['PlacePrice'];
 export type PlacedOrder = components['schemas']['PlacedOrder'];
@@ -22333,6 +22461,7 @@ export type ResponseNotFound = components['responses']['NotFound'];
 export type ResponseConflict = components['responses']['Conflict'];
 export type ResponseGone = components['responses']['Gone'];
 export type ResponsePreconditionFailed = components['responses']['PreconditionFailed'];
+export type ResponseContentTooLarge = components['responses']['ContentTooLarge'];
 export type ResponseUnprocessableContent = components['responses']['UnprocessableContent'];
 export type ResponsePreconditionRequired = components['responses']['PreconditionRequired'];
 export type ResponseTooManyRequests = components['responses']['TooManyRequests'];
@@ -22449,7 +22578,6 @@ export type ResponseReviewFound = components['responses']['ReviewFound'];
 export type ResponseReviewChanged = components['responses']['ReviewChanged'];
 export type ResponseReviewRestored = components['responses']['ReviewRestored'];
 export type ResponseMediaPage = components['responses']['MediaPage'];
-export type ResponseMediaCreated = components['responses']['MediaCreated'];
 export type ResponseMediaFound = components['responses']['MediaFound'];
 export type ResponseMediaChanged = components['responses']['MediaChanged'];
 export type ResponseMediaRestored = components['responses']['MediaRestored'];
@@ -24169,6 +24297,163 @@ export interface operations {
                 };
             };
             429: components["responses"]["TooManyRequests"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getPictureFile: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the file that the client has */
+                "If-None-Match"?: string | null;
+            };
+            path: {
+                /** @description Of the picture's files */
+                key: string;
+                /**
+                 * @description Of the size
+                 * @example 800.jpg
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The picture */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": number[];
+                };
+            };
+            /** @description The client has it */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description There is no such file */
+            404: components["responses"]["NotFound"];
+            /** @description The store of files does not answer */
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    announcePicture: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AnnouncedPicture"];
+            };
+        };
+        responses: {
+            /** @description Where to send it */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PictureUpload"];
+                };
+            };
+            /** @description The caller may not change the target */
+            403: components["responses"]["Forbidden"];
+            /** @description There is no such target, or the caller may not see it */
+            404: components["responses"]["NotFound"];
+            /** @description The caller's pictures would take more than they may */
+            409: components["responses"]["Conflict"];
+            /** @description A value is wrong, or the file is too long */
+            422: components["responses"]["UnprocessableContent"];
+            /** @description Too many pictures within a minute */
+            429: components["responses"]["TooManyRequests"];
+            /** @description The store of files does not answer */
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    completePicture: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Of the upload */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The picture */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Media"];
+                };
+            };
+            /** @description The caller may not change the target any more */
+            403: components["responses"]["Forbidden"];
+            /** @description The caller has announced no such picture, or the target is gone */
+            404: components["responses"]["NotFound"];
+            /** @description The file has not come, or the upload is over */
+            409: components["responses"]["Conflict"];
+            /** @description The file is not the one that was announced, or no picture that can be shown */
+            422: components["responses"]["UnprocessableContent"];
+            /** @description Too many pictures are being looked at, or the store of files does not answer */
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    sendPicture: {
+        parameters: {
+            query?: {
+                /** @description As signed */
+                bytes?: number;
+                /** @description As signed: Unix time */
+                expires?: number;
+                /** @description As signed */
+                signature?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Of the upload */
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** @description The file, with the content type that was announced */
+        requestBody: {
+            content: {
+                "application/octet-stream": number[];
+            };
+        };
+        responses: {
+            /** @description It is there */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description It is not the file that was announced */
+            400: components["responses"]["BadRequest"];
+            /** @description The address was not signed for this, or its time is over */
+            403: components["responses"]["Forbidden"];
+            /** @description The file has been sent already */
+            412: components["responses"]["PreconditionFailed"];
+            /** @description It is longer than announced */
+            413: components["responses"]["ContentTooLarge"];
+            422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -36296,29 +36581,6 @@ export interface operations {
         requestBody?: never;
         responses: {
             200: components["responses"]["MediaPage"];
-            422: components["responses"]["UnprocessableContent"];
-            default: components["responses"]["OtherProblem"];
-        };
-    };
-    createMedia: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description A fresh random text per thing that is meant to be created: repeated with the same body, the request creates nothing more and gets the same answer, with `Idempotent-Replayed: true`. For signed-in callers; kept for three days. */
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["CreateMedia"];
-            };
-        };
-        responses: {
-            201: components["responses"]["MediaCreated"];
-            403: components["responses"]["Forbidden"];
-            409: components["responses"]["Conflict"];
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };

@@ -61,7 +61,7 @@ pub fn document() -> openapi::OpenApi {
 /// By whoever may change the target. The answer says where to put the file and with which headers, within 15 minutes; then
 /// `POST /media/uploads/{id}/complete` looks at it. JPEG, PNG, WebP and GIF (of which the first frame counts) are taken, with
 /// 12,000 pixels a side at most.
-#[utoipa::path(post, path = "/media/uploads", operation_id = "announcePicture", tag = "Reviews and media", security(("bearer" = [])),
+#[utoipa::path(post, path = "/media/uploads", operation_id = "announcePicture", tag = "Media", security(("bearer" = [])),
     request_body = AnnouncedPicture,
     responses(
         (status = 201, description = "Where to send it", body = PictureUpload),
@@ -85,7 +85,7 @@ async fn announce(
 /// To the address that `POST /media/uploads` has answered with, and with the headers from there. That address leads here
 /// where the server keeps files on a disk of its own, and to the bucket where it keeps them in one: clients send to where it
 /// leads. Needs no access token.
-#[utoipa::path(put, path = "/media/uploads/{id}/file", operation_id = "sendPicture", tag = "Reviews and media", security(()),
+#[utoipa::path(put, path = "/media/uploads/{id}/file", operation_id = "sendPicture", tag = "Media", security(()),
     params(("id" = Uuid, Path, description = "Of the upload"),
         ("bytes" = Option<i64>, Query, description = "As signed", minimum = 1),
         ("expires" = Option<i64>, Query, description = "As signed: Unix time"),
@@ -95,6 +95,7 @@ async fn announce(
         (status = 204, description = "It is there"),
         (status = 400, description = "It is not the file that was announced"),
         (status = 403, description = "The address was not signed for this, or its time is over"),
+        (status = 404, description = "This is no id"),
         (status = 412, description = "The file has been sent already"),
         (status = 413, description = "It is longer than announced")))]
 async fn receive(
@@ -104,9 +105,7 @@ async fn receive(
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode> {
-    let (Ok(id), Ok(Query(signed))) = (id(&path), signed) else {
-        return Err(denied());
-    };
+    let (id, Query(signed)) = (id(&path)?, signed.map_err(|_| denied())?);
     media.receive(id, signed, &headers, body).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -115,7 +114,7 @@ async fn receive(
 ///
 /// Once its file was sent. It is read whole, made anew in three sizes without anything that cameras write into files, and
 /// shown from then on. Asked again, it answers with the same picture. A file that is refused is deleted; announce another.
-#[utoipa::path(post, path = "/media/uploads/{id}/complete", operation_id = "completePicture", tag = "Reviews and media", security(("bearer" = [])),
+#[utoipa::path(post, path = "/media/uploads/{id}/complete", operation_id = "completePicture", tag = "Media", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the upload")),
     responses(
         (status = 200, description = "The picture", body = ref("#/components/schemas/Media")),
@@ -144,7 +143,7 @@ async fn complete(
 ///
 /// `url`, `medium_url` and `small_url` of a picture lead here, unless the server is set to have them served from elsewhere. Needs no access
 /// token: the name is known to those who may see the picture, and can't be guessed. What lies there never changes.
-#[utoipa::path(get, path = "/media/files/{key}/{name}", operation_id = "getPictureFile", tag = "Reviews and media", security(()),
+#[utoipa::path(get, path = "/media/files/{key}/{name}", operation_id = "getPictureFile", tag = "Media", security(()),
     params(("key" = Uuid, Path, description = "Of the picture's files"),
         ("name" = String, Path, description = "Of the size", pattern = "^(320|800|1600)\\.jpg$", example = "800.jpg"),
         ("If-None-Match" = Option<String>, Header, description = "The ETag of the file that the client has")),
