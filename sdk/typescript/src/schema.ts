@@ -790,6 +790,98 @@ export type paths = {
         patch?: never;
         trace?: never;
     };
+    "/notifications/read-all": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Read all notifications
+         * @description Those that are there now; what comes meanwhile stays unread.
+         */
+        post: operations["readAllNotifications"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/notifications/unread": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Count unread notifications */
+        get: operations["countUnreadNotifications"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/notifications/unsubscribe": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** See what a link in a mail turns off */
+        get: operations["showUnsubscribing"];
+        put?: never;
+        /**
+         * Get no more mail of a type
+         * @description For mail programs (RFC 8058): no session, no confirmation, and the body is not read.
+         */
+        post: operations["unsubscribe"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/notifications/{id}/read": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Mark a notification as read */
+        post: operations["readNotification"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/notifications/{id}/unread": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Mark a notification as unread */
+        post: operations["unreadNotification"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/orders": {
         parameters: {
             query?: never;
@@ -1407,6 +1499,46 @@ export type paths = {
         patch?: never;
         trace?: never;
     };
+    "/webhooks/resend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * News of mail from Resend
+         * @description For Resend alone, which signs it.
+         */
+        post: operations["takeResendEvent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/webhooks/sendgrid": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * News of mail from SendGrid
+         * @description For SendGrid alone, which signs it.
+         */
+        post: operations["takeSendgridEvents"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/webhooks/stripe": {
         parameters: {
             query?: never;
@@ -1916,7 +2048,7 @@ export type paths = {
          * List the notifications of a user
          * @description The notifications of one user that the caller may see. 404 if the caller may not see the user itself.
          *
-         *     **Who may see**: the caller is the `user`. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: the caller is the `user` and `in_app` is set. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
          */
         get: operations["listUserNotifications"];
         put?: never;
@@ -8868,7 +9000,7 @@ export type paths = {
          * List notifications
          * @description The notifications that the caller may see.
          *
-         *     **Who may see**: the caller is the `user`. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: the caller is the `user` and `in_app` is set. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
          */
         get: operations["listNotifications"];
         put?: never;
@@ -8890,75 +9022,9 @@ export type paths = {
          * Get a notification
          * @description One notification, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: the caller is the `user`. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: the caller is the `user` and `in_app` is set. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
          */
         get: operations["getNotification"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/notifications/{id}/deliveries": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * List the deliveries of a notification
-         * @description The deliveries of one notification that the caller may see. 404 if the caller may not see the notification itself.
-         *
-         *     **Who may see**: the caller holds `platformAdmin`. *Depends*: platformAdmin.
-         */
-        get: operations["listDeliveriesOfNotification"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/notification-deliveries": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * List notification deliveries
-         * @description The notification deliveries that the caller may see.
-         *
-         *     **Who may see**: the caller holds `platformAdmin`. *Yes*: platformAdmin.
-         */
-        get: operations["listNotificationDeliveries"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/notification-deliveries/{id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Get a notification delivery
-         * @description One notification delivery, with what the caller may do with it in `allowed_actions`.
-         *
-         *     **Who may see**: the caller holds `platformAdmin`. *Yes*: platformAdmin.
-         */
-        get: operations["getNotificationDelivery"];
         put?: never;
         post?: never;
         delete?: never;
@@ -9370,7 +9436,7 @@ export type paths = {
          * List the notifications of the caller
          * @description The notifications of one user that the caller may see. 404 if the caller may not see the user itself.
          *
-         *     **Who may see**: the caller is the `user`. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: the caller is the `user` and `in_app` is set. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
          */
         get: operations["listMyNotifications"];
         put?: never;
@@ -10773,12 +10839,12 @@ export type components = {
             last_seen_at?: string;
         };
         /**
-         * @description Whether a member wants one type of notification on one channel. The type all speaks for the rest.
+         * @description Whether a member wants one type of notification on one channel. The type and the channel `all` speak for the rest; of several the one that names the channel counts, then the one that names the type.
          * @example {
          *       "object": "notification_preference",
          *       "id": "019caddd-0f20-7b6d-a83d-cb6eb2474054",
          *       "status": "active",
-         *       "channel": "push",
+         *       "channel": "all",
          *       "type": "all",
          *       "enabled": true,
          *       "quiet_hours": {
@@ -10827,9 +10893,9 @@ export type components = {
             readonly allowed_actions?: components["schemas"]["NotificationPreferenceAllowedAction"][];
         };
         /** @enum {string} */
-        NotificationPreferenceChannel: "push" | "email" | "in_app";
+        NotificationPreferenceChannel: "all" | "in_app" | "push" | "email";
         /** @enum {string} */
-        NotificationPreferenceType: "all" | "event_reminder" | "event_changed" | "event_cancelled" | "ticket" | "order" | "waitlist" | "follow" | "review" | "community" | "role" | "promotion" | "lead" | "quote" | "wallet" | "security" | "system";
+        NotificationPreferenceType: "all" | "event_reminder" | "event_changed" | "event_cancelled" | "new_event" | "ticket" | "order" | "waitlist" | "follow" | "review" | "community" | "role" | "promotion" | "lead" | "quote" | "wallet" | "security" | "system";
         /** @enum {string} */
         NotificationPreferenceAllowedAction: "update" | "delete" | "restore";
         /** @enum {string} */
@@ -10844,7 +10910,7 @@ export type components = {
         /**
          * @description What a notification preference is created from.
          * @example {
-         *       "channel": "push",
+         *       "channel": "all",
          *       "type": "all",
          *       "enabled": true,
          *       "quiet_hours": {
@@ -10854,7 +10920,8 @@ export type components = {
          *     }
          */
         CreateNotificationPreference: {
-            channel: components["schemas"]["NotificationPreferenceChannel"];
+            /** @default all */
+            channel?: components["schemas"]["NotificationPreferenceChannel"];
             /** @default all */
             type?: components["schemas"]["NotificationPreferenceType"];
             /** @default true */
@@ -17026,9 +17093,11 @@ export type components = {
          *       "type": "event_reminder",
          *       "is_read": false,
          *       "read_at": "2026-06-12T18:00:00Z",
+         *       "in_app": true,
          *       "data": {},
          *       "dedupe_key": "Dedupe key of the notification",
          *       "user_id": "019caddd-0f20-704f-a899-6da763b7a969",
+         *       "event_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c",
          *       "version": 3,
          *       "created_at": "2026-03-02T08:15:00Z",
          *       "updated_at": "2026-03-05T16:40:00Z"
@@ -17048,7 +17117,9 @@ export type components = {
             readonly is_read: boolean;
             /** Format: date-time */
             readonly read_at: string | null;
-            /** @description What the app needs to open the right page. */
+            /** @description Off if the member wants it by push or mail alone; such ones are not listed. */
+            readonly in_app: boolean;
+            /** @description What the app needs to open the right page, which message it is and ids by the names of entities. */
             readonly data: Record<string, never> | null;
             /** @description A message with the same key is sent once. */
             readonly dedupe_key: string;
@@ -17058,6 +17129,11 @@ export type components = {
              */
             readonly user_id: string;
             /**
+             * Format: uuid
+             * @description What it is about, if that is an event. Id of an event.
+             */
+            readonly event_id: string | null;
+            /**
              * Format: int64
              * @description Grows with every change; the first part of the ETag.
              */
@@ -17067,80 +17143,19 @@ export type components = {
             /** Format: date-time */
             readonly updated_at: string;
         };
+        /** @description A notification with the objects that `expand` asks for, null where the caller may not see one. */
+        ExpandedNotification: components["schemas"]["Notification"] & {
+            event?: components["schemas"]["Event"] | null;
+        };
         /** @enum {string} */
-        NotificationType: "event_reminder" | "event_changed" | "event_cancelled" | "ticket" | "order" | "waitlist" | "follow" | "review" | "community" | "role" | "promotion" | "lead" | "quote" | "wallet" | "security" | "system";
+        NotificationType: "event_reminder" | "event_changed" | "event_cancelled" | "new_event" | "ticket" | "order" | "waitlist" | "follow" | "review" | "community" | "role" | "promotion" | "lead" | "quote" | "wallet" | "security" | "system";
         /** @enum {string} */
         NotificationSort: "id" | "-id";
+        /** @enum {string} */
+        NotificationExpand: "event";
         /** @description A page of notifications. */
         NotificationList: {
-            data: components["schemas"]["Notification"][];
-            next_cursor: components["schemas"]["NextCursor"];
-            count?: components["schemas"]["Count"];
-            count_is_exact?: components["schemas"]["CountIsExact"];
-        };
-        /**
-         * @description How one notification fares on one channel.
-         * @example {
-         *       "object": "notification_delivery",
-         *       "id": "019caddd-0f20-716f-a92f-db61f3dc5c62",
-         *       "channel": "push",
-         *       "state": "pending",
-         *       "attempts": 0,
-         *       "next_attempt_at": "2026-06-12T18:00:00Z",
-         *       "provider_id": "Provider id of the notification delivery",
-         *       "error": "Error of the notification delivery",
-         *       "notification_id": "019caddd-0f20-7124-a2ab-99f6773a843f",
-         *       "device_id": "019caddd-0f20-7263-aa4d-be41488fb872",
-         *       "version": 3,
-         *       "created_at": "2026-03-02T08:15:00Z",
-         *       "updated_at": "2026-03-05T16:40:00Z"
-         *     }
-         */
-        NotificationDelivery: {
-            /** @constant */
-            readonly object?: "notification_delivery";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            readonly channel: components["schemas"]["NotificationDeliveryChannel"];
-            readonly state: components["schemas"]["NotificationDeliveryState"];
-            /** Format: int32 */
-            readonly attempts: number;
-            /** Format: date-time */
-            readonly next_attempt_at: string | null;
-            readonly provider_id: string | null;
-            readonly error: string | null;
-            /**
-             * Format: uuid
-             * @description Id of a notification.
-             */
-            readonly notification_id: string;
-            /**
-             * Format: uuid
-             * @description Id of a device.
-             */
-            readonly device_id: string | null;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
-            /** Format: date-time */
-            readonly created_at: string;
-            /** Format: date-time */
-            readonly updated_at: string;
-        };
-        /** @enum {string} */
-        NotificationDeliveryChannel: "push" | "email" | "in_app";
-        /** @enum {string} */
-        NotificationDeliveryState: "pending" | "sending" | "sent" | "failed" | "dropped";
-        /** @enum {string} */
-        NotificationDeliverySort: "id" | "-id";
-        /** @description A page of notification deliveries. */
-        NotificationDeliveryList: {
-            data: components["schemas"]["NotificationDelivery"][];
+            data: components["schemas"]["ExpandedNotification"][];
             next_cursor: components["schemas"]["NextCursor"];
             count?: components["schemas"]["Count"];
             count_is_exact?: components["schemas"]["CountIsExact"];
@@ -18294,6 +18309,16 @@ export type components = {
             /** @enum {string} */
             readonly object?: "quote_fee";
         };
+        /**
+         * @description How many notifications were read now.
+         * @example {
+         *       "read": 3
+         *     }
+         */
+        ReadNotifications: {
+            /** Format: int64 */
+            read: number;
+        };
         /** @description A refresh token. */
         RefreshToken: {
             /** Format: password */
@@ -18589,6 +18614,16 @@ export type components = {
              * @description Of that for tickets that were given back.
              */
             refunded_cents: number;
+        };
+        /**
+         * @description How many notifications the caller has not read.
+         * @example {
+         *       "unread": 3
+         *     }
+         */
+        UnreadNotifications: {
+            /** Format: int64 */
+            unread: number;
         };
         /**
          * @description The token of a link in the mail after signing up, with the password to have, and the names if they are to be other
@@ -20665,26 +20700,7 @@ export type components = {
                 [name: string]: unknown;
             };
             content: {
-                "application/json": components["schemas"]["Notification"];
-            };
-        };
-        /** @description The page. */
-        NotificationDeliveryPage: {
-            headers: {
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["NotificationDeliveryList"];
-            };
-        };
-        /** @description The object. */
-        NotificationDeliveryFound: {
-            headers: {
-                ETag: components["headers"]["ETag"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["NotificationDelivery"];
+                "application/json": components["schemas"]["ExpandedNotification"];
             };
         };
         /** @description The page. */
@@ -21826,22 +21842,14 @@ export type components = {
         is_read: boolean;
         /** @description Another, or none. */
         "is_read.ne": boolean;
+        /** @description `in_app` is this. */
+        in_app: boolean;
+        /** @description Another, or none. */
+        "in_app.ne": boolean;
         /** @description Order; `-` turns it round. Without it the newest come first. */
         "Notification.sort": components["schemas"]["NotificationSort"];
-        /** @description `channel` is this. */
-        "NotificationDelivery.channel": components["schemas"]["NotificationDeliveryChannel"];
-        /** @description Another, or none. */
-        "NotificationDelivery.channel.ne": components["schemas"]["NotificationDeliveryChannel"];
-        /** @description One of these, separated by commas. */
-        "NotificationDelivery.channel.in": components["schemas"]["NotificationDeliveryChannel"][];
-        /** @description `state` is this. */
-        "NotificationDelivery.state": components["schemas"]["NotificationDeliveryState"];
-        /** @description Another, or none. */
-        "NotificationDelivery.state.ne": components["schemas"]["NotificationDeliveryState"];
-        /** @description One of these, separated by commas. */
-        "NotificationDelivery.state.in": components["schemas"]["NotificationDeliveryState"][];
-        /** @description Order; `-` turns it round. Without it the newest come first. */
-        "NotificationDelivery.sort": components["schemas"]["NotificationDeliverySort"];
+        /** @description Relations to put into the answer as whole objects, separated by commas. */
+        "Notification.expand": components["schemas"]["NotificationExpand"][];
         /** @description `rule` is this. */
         rule: string;
         /** @description Another, or none. */
@@ -22362,14 +22370,11 @@ export type WalletCreditSort = components['schemas']['WalletCreditSort'];
 export type WalletCreditExpand = components['schemas']['WalletCreditExpand'];
 export type WalletCreditList = components['schemas']['WalletCreditList'];
 export type Notification = components['schemas']['Notification'];
+export type ExpandedNotification = components['schemas']['ExpandedNotification'];
 export type NotificationType = components['schemas']['NotificationType'];
 export type NotificationSort = components['schemas']['NotificationSort'];
+export type NotificationExpand = components['schemas']['NotificationExpand'];
 export type NotificationList = components['schemas']['NotificationList'];
-export type NotificationDelivery = components['schemas']['NotificationDelivery'];
-export type NotificationDeliveryChannel = components['schemas']['NotificationDeliveryChannel'];
-export type NotificationDeliveryState = components['schemas']['NotificationDeliveryState'];
-export type NotificationDeliverySort = components['schemas']['NotificationDeliverySort'];
-export type NotificationDeliveryList = components['schemas']['NotificationDeliveryList'];
 export type FraudFlag = components['schemas']['FraudFlag'];
 export type ExpandedFraudFlag = components['schemas']['ExpandedFraudFlag'];
 export type FraudFlagState = components['schemas']['FraudFlagState'];
@@ -22432,6 +22437,7 @@ export type PlacedOrder = components['schemas']['PlacedOrder'];
 export type Price = components['schemas']['Price'];
 export type PriceLine = components['schemas']['PriceLine'];
 export type QuoteFee = components['schemas']['QuoteFee'];
+export type ReadNotifications = components['schemas']['ReadNotifications'];
 export type RefreshToken = components['schemas']['RefreshToken'];
 export type ResetPassword = components['schemas']['ResetPassword'];
 export type Reversal = components['schemas']['Reversal'];
@@ -22450,6 +22456,7 @@ export type SubscriptionRequest = components['schemas']['SubscriptionRequest'];
 export type TicketKey = components['schemas']['TicketKey'];
 export type TicketKeyList = components['schemas']['TicketKeyList'];
 export type TicketTypeSales = components['schemas']['TicketTypeSales'];
+export type UnreadNotifications = components['schemas']['UnreadNotifications'];
 export type VerifyEmail = components['schemas']['VerifyEmail'];
 export type WonAmount = components['schemas']['WonAmount'];
 export type ProblemType = components['schemas']['ProblemType'];
@@ -22647,8 +22654,6 @@ export type ResponseWalletCreditPage = components['responses']['WalletCreditPage
 export type ResponseWalletCreditFound = components['responses']['WalletCreditFound'];
 export type ResponseNotificationPage = components['responses']['NotificationPage'];
 export type ResponseNotificationFound = components['responses']['NotificationFound'];
-export type ResponseNotificationDeliveryPage = components['responses']['NotificationDeliveryPage'];
-export type ResponseNotificationDeliveryFound = components['responses']['NotificationDeliveryFound'];
 export type ResponseFraudFlagPage = components['responses']['FraudFlagPage'];
 export type ResponseFraudFlagFound = components['responses']['FraudFlagFound'];
 export type ResponseFeaturedEventPage = components['responses']['FeaturedEventPage'];
@@ -23205,14 +23210,10 @@ export type ParameterNotificationTypeNe = components['parameters']['Notification
 export type ParameterNotificationTypeIn = components['parameters']['Notification.type.in'];
 export type ParameterIsRead = components['parameters']['is_read'];
 export type ParameterIsReadNe = components['parameters']['is_read.ne'];
+export type ParameterInApp = components['parameters']['in_app'];
+export type ParameterInAppNe = components['parameters']['in_app.ne'];
 export type ParameterNotificationSort = components['parameters']['Notification.sort'];
-export type ParameterNotificationDeliveryChannel = components['parameters']['NotificationDelivery.channel'];
-export type ParameterNotificationDeliveryChannelNe = components['parameters']['NotificationDelivery.channel.ne'];
-export type ParameterNotificationDeliveryChannelIn = components['parameters']['NotificationDelivery.channel.in'];
-export type ParameterNotificationDeliveryState = components['parameters']['NotificationDelivery.state'];
-export type ParameterNotificationDeliveryStateNe = components['parameters']['NotificationDelivery.state.ne'];
-export type ParameterNotificationDeliveryStateIn = components['parameters']['NotificationDelivery.state.in'];
-export type ParameterNotificationDeliverySort = components['parameters']['NotificationDelivery.sort'];
+export type ParameterNotificationExpand = components['parameters']['Notification.expand'];
 export type ParameterRule = components['parameters']['rule'];
 export type ParameterRuleNe = components['parameters']['rule.ne'];
 export type ParameterRuleIn = components['parameters']['rule.in'];
@@ -24449,11 +24450,157 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             /** @description The address was not signed for this, or its time is over */
             403: components["responses"]["Forbidden"];
+            /** @description This is no id */
+            404: components["responses"]["NotFound"];
             /** @description The file has been sent already */
             412: components["responses"]["PreconditionFailed"];
             /** @description It is longer than announced */
             413: components["responses"]["ContentTooLarge"];
             422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    readAllNotifications: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How many were unread */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReadNotifications"];
+                };
+            };
+            429: components["responses"]["TooManyRequests"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    countUnreadNotifications: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How many the caller has not read */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UnreadNotifications"];
+                };
+            };
+            429: components["responses"]["TooManyRequests"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    showUnsubscribing: {
+        parameters: {
+            query: {
+                /** @description As in the link */
+                token: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page with a button; nothing is changed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            /** @description Nobody here made this token */
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    unsubscribe: {
+        parameters: {
+            query: {
+                /** @description As in the link */
+                token: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description There is no more mail of this kind */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            /** @description Nobody here made this token */
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    readNotification: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Of the notification */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is read; if it was before, nothing changes */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The caller has no such notification */
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    unreadNotification: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Of the notification */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is unread again */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The caller has no such notification */
+            404: components["responses"]["NotFound"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -25640,6 +25787,66 @@ export interface operations {
             default: components["responses"]["OtherProblem"];
         };
     };
+    takeResendEvent: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description By the secret of this endpoint */
+                "svix-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /** @description An event as Resend sends it */
+        requestBody: {
+            content: {
+                "application/json": string;
+            };
+        };
+        responses: {
+            /** @description It is written down, or was before */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description It is not signed by Resend, or is no event */
+            400: components["responses"]["BadRequest"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    takeSendgridEvents: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description By the key of this endpoint */
+                "X-Twilio-Email-Event-Webhook-Signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Events as SendGrid sends them */
+        requestBody: {
+            content: {
+                "application/json": string;
+            };
+        };
+        responses: {
+            /** @description They are written down, or were before */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description They are not signed by SendGrid, or are no events */
+            400: components["responses"]["BadRequest"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
     takeStripeEvent: {
         parameters: {
             query?: never;
@@ -26659,6 +26866,18 @@ export interface operations {
                 is_read?: components["parameters"]["is_read"];
                 /** @description Another, or none. */
                 "is_read.ne"?: components["parameters"]["is_read.ne"];
+                /** @description `in_app` is this. */
+                in_app?: components["parameters"]["in_app"];
+                /** @description Another, or none. */
+                "in_app.ne"?: components["parameters"]["in_app.ne"];
+                /** @description `event_id` is this. */
+                event_id?: components["parameters"]["event_id"];
+                /** @description Another, or none. */
+                "event_id.ne"?: components["parameters"]["event_id.ne"];
+                /** @description One of these, separated by commas. */
+                "event_id.in"?: components["parameters"]["event_id.in"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "event_id.null"?: components["parameters"]["event_id.null"];
                 /** @description Order; `-` turns it round. Without it the newest come first. */
                 sort?: components["parameters"]["Notification.sort"];
                 /** @description Objects per page. */
@@ -26667,6 +26886,8 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 /** @description `exact`: also answer how many there are, up to 10,000. */
                 count?: components["parameters"]["CountParameter"];
+                /** @description Relations to put into the answer as whole objects, separated by commas. */
+                expand?: components["parameters"]["Notification.expand"];
                 /** @description Only these, separated by commas. */
                 "id.in"?: components["parameters"]["IdIn"];
                 /** @description All but this one. */
@@ -40520,6 +40741,18 @@ export interface operations {
                 is_read?: components["parameters"]["is_read"];
                 /** @description Another, or none. */
                 "is_read.ne"?: components["parameters"]["is_read.ne"];
+                /** @description `in_app` is this. */
+                in_app?: components["parameters"]["in_app"];
+                /** @description Another, or none. */
+                "in_app.ne"?: components["parameters"]["in_app.ne"];
+                /** @description `event_id` is this. */
+                event_id?: components["parameters"]["event_id"];
+                /** @description Another, or none. */
+                "event_id.ne"?: components["parameters"]["event_id.ne"];
+                /** @description One of these, separated by commas. */
+                "event_id.in"?: components["parameters"]["event_id.in"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "event_id.null"?: components["parameters"]["event_id.null"];
                 /** @description Order; `-` turns it round. Without it the newest come first. */
                 sort?: components["parameters"]["Notification.sort"];
                 /** @description Objects per page. */
@@ -40528,6 +40761,8 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 /** @description `exact`: also answer how many there are, up to 10,000. */
                 count?: components["parameters"]["CountParameter"];
+                /** @description Relations to put into the answer as whole objects, separated by commas. */
+                expand?: components["parameters"]["Notification.expand"];
                 /** @description Only these, separated by commas. */
                 "id.in"?: components["parameters"]["IdIn"];
                 /** @description All but this one. */
@@ -40546,7 +40781,10 @@ export interface operations {
     };
     getNotification: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Relations to put into the answer as whole objects, separated by commas. */
+                expand?: components["parameters"]["Notification.expand"];
+            };
             header?: {
                 /** @description ETag of a former answer: 304 if it would be the same again. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
@@ -40560,109 +40798,6 @@ export interface operations {
         requestBody?: never;
         responses: {
             200: components["responses"]["NotificationFound"];
-            304: components["responses"]["NotModified"];
-            404: components["responses"]["NotFound"];
-            default: components["responses"]["OtherProblem"];
-        };
-    };
-    listDeliveriesOfNotification: {
-        parameters: {
-            query?: {
-                /** @description `channel` is this. */
-                channel?: components["parameters"]["NotificationDelivery.channel"];
-                /** @description Another, or none. */
-                "channel.ne"?: components["parameters"]["NotificationDelivery.channel.ne"];
-                /** @description One of these, separated by commas. */
-                "channel.in"?: components["parameters"]["NotificationDelivery.channel.in"];
-                /** @description `state` is this. */
-                state?: components["parameters"]["NotificationDelivery.state"];
-                /** @description Another, or none. */
-                "state.ne"?: components["parameters"]["NotificationDelivery.state.ne"];
-                /** @description One of these, separated by commas. */
-                "state.in"?: components["parameters"]["NotificationDelivery.state.in"];
-                /** @description Order; `-` turns it round. Without it the newest come first. */
-                sort?: components["parameters"]["NotificationDelivery.sort"];
-                /** @description Objects per page. */
-                limit?: components["parameters"]["limit.20"];
-                /** @description `next_cursor` of the page before, with the same filters and order. */
-                cursor?: components["parameters"]["Cursor"];
-                /** @description `exact`: also answer how many there are, up to 10,000. */
-                count?: components["parameters"]["CountParameter"];
-                /** @description Only these, separated by commas. */
-                "id.in"?: components["parameters"]["IdIn"];
-                /** @description All but this one. */
-                "id.ne"?: components["parameters"]["IdNe"];
-            };
-            header?: never;
-            path: {
-                /** @description Id of the object. */
-                id: components["parameters"]["id"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: components["responses"]["NotificationDeliveryPage"];
-            404: components["responses"]["NotFound"];
-            422: components["responses"]["UnprocessableContent"];
-            default: components["responses"]["OtherProblem"];
-        };
-    };
-    listNotificationDeliveries: {
-        parameters: {
-            query?: {
-                /** @description `channel` is this. */
-                channel?: components["parameters"]["NotificationDelivery.channel"];
-                /** @description Another, or none. */
-                "channel.ne"?: components["parameters"]["NotificationDelivery.channel.ne"];
-                /** @description One of these, separated by commas. */
-                "channel.in"?: components["parameters"]["NotificationDelivery.channel.in"];
-                /** @description `state` is this. */
-                state?: components["parameters"]["NotificationDelivery.state"];
-                /** @description Another, or none. */
-                "state.ne"?: components["parameters"]["NotificationDelivery.state.ne"];
-                /** @description One of these, separated by commas. */
-                "state.in"?: components["parameters"]["NotificationDelivery.state.in"];
-                /** @description Order; `-` turns it round. Without it the newest come first. */
-                sort?: components["parameters"]["NotificationDelivery.sort"];
-                /** @description Objects per page. */
-                limit?: components["parameters"]["limit.20"];
-                /** @description `next_cursor` of the page before, with the same filters and order. */
-                cursor?: components["parameters"]["Cursor"];
-                /** @description `exact`: also answer how many there are, up to 10,000. */
-                count?: components["parameters"]["CountParameter"];
-                /** @description Only these, separated by commas. */
-                "id.in"?: components["parameters"]["IdIn"];
-                /** @description All but this one. */
-                "id.ne"?: components["parameters"]["IdNe"];
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: components["responses"]["NotificationDeliveryPage"];
-            422: components["responses"]["UnprocessableContent"];
-            default: components["responses"]["OtherProblem"];
-        };
-    };
-    getNotificationDelivery: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description ETag of a former answer: 304 if it would be the same again. */
-                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-            };
-            path: {
-                /** @description Id of the object. */
-                id: components["parameters"]["id"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: components["responses"]["NotificationDeliveryFound"];
             304: components["responses"]["NotModified"];
             404: components["responses"]["NotFound"];
             default: components["responses"]["OtherProblem"];
@@ -41529,6 +41664,18 @@ export interface operations {
                 is_read?: components["parameters"]["is_read"];
                 /** @description Another, or none. */
                 "is_read.ne"?: components["parameters"]["is_read.ne"];
+                /** @description `in_app` is this. */
+                in_app?: components["parameters"]["in_app"];
+                /** @description Another, or none. */
+                "in_app.ne"?: components["parameters"]["in_app.ne"];
+                /** @description `event_id` is this. */
+                event_id?: components["parameters"]["event_id"];
+                /** @description Another, or none. */
+                "event_id.ne"?: components["parameters"]["event_id.ne"];
+                /** @description One of these, separated by commas. */
+                "event_id.in"?: components["parameters"]["event_id.in"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "event_id.null"?: components["parameters"]["event_id.null"];
                 /** @description Order; `-` turns it round. Without it the newest come first. */
                 sort?: components["parameters"]["Notification.sort"];
                 /** @description Objects per page. */
@@ -41537,6 +41684,8 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 /** @description `exact`: also answer how many there are, up to 10,000. */
                 count?: components["parameters"]["CountParameter"];
+                /** @description Relations to put into the answer as whole objects, separated by commas. */
+                expand?: components["parameters"]["Notification.expand"];
                 /** @description Only these, separated by commas. */
                 "id.in"?: components["parameters"]["IdIn"];
                 /** @description All but this one. */
