@@ -89,7 +89,7 @@ async fn the_demonstration_shows_something_of_everything() {
 }
 
 /// Times that lie around the moment of the run.
-const AROUND_NOW: [&str; 27] = [
+const AROUND_NOW: [&str; 28] = [
     "closes_at",
     "created_at",
     "current_period_end",
@@ -109,6 +109,7 @@ const AROUND_NOW: [&str; 27] = [
     "read_at",
     "refundable_until",
     "rewarded_at",
+    "next_attempt_at",
     "sales_end",
     "sales_start",
     "settled_at",

@@ -256,7 +256,7 @@ async fn events_of_entities_are_told_by_what_happens_to_them() {
         (
             "update app.events set title = title || '!' where id = $1",
             event,
-            "",
+            "event.update",
         ),
         (
             "update app.events set state = 'published' where id = $1",
@@ -297,7 +297,7 @@ async fn every_declared_event_has_its_trigger() {
     let mut world = world().await;
     let text =
         "select c.relname || ' ' || t.tgname from pg_trigger t join pg_class c on c.oid = t.tgrelid
-        where t.tgfoid = 'jobs.emit()'::regprocedure and t.tgenabled = 'O' order by 1";
+        where t.tgfoid::regproc::text ~ '^jobs[.]emit(_[a-z_]+_update)?$' and t.tgenabled = 'O' order by 1";
     let found: Vec<String> = sqlx::query_scalar(text)
         .fetch_all(&mut world.look)
         .await

@@ -9,7 +9,7 @@ use axum::{
     routing::{get, post},
 };
 use generated::notification::NOTIFICATION;
-use kernel::{Error, Member, Result};
+use kernel::{Member, Result};
 use serde::Serialize;
 use utoipa::{OpenApi, ToSchema, openapi};
 use uuid::Uuid;
@@ -146,9 +146,6 @@ impl Notifications {
                 Ok(())
             })
         });
-        marked
-            .await
-            .map(|()| StatusCode::NO_CONTENT)
-            .map_err(Error::from)
+        marked.await.map(|()| StatusCode::NO_CONTENT)
     }
 }
