@@ -106,6 +106,9 @@ impl<'a> World<'a> {
             command
                 .arg("--with-worker")
                 .env("CULTUREPASS_ENV", "development")
+                // What programs of other tests leave by.
+                .env_remove("SMTP_HOST")
+                .env_remove("SMTP_TLS")
                 .env("RESEND_API_KEY", "re_test_key")
                 .env("RESEND_URL", &self.fake.url)
                 .env("MAIL_FROM", "CulturePass <no-reply@culturepass.example>")
