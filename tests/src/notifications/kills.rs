@@ -109,7 +109,7 @@ impl<'a> World<'a> {
                 // What programs of other tests leave by.
                 .env_remove("SMTP_HOST")
                 .env_remove("SMTP_TLS")
-                .env("RESEND_API_KEY", "re_test_key")
+                .env("RESEND_API_KEY", "re_fake")
                 .env("RESEND_URL", &self.fake.url)
                 .env("MAIL_FROM", "CulturePass <no-reply@culturepass.example>")
                 .env("FCM_SERVICE_ACCOUNT_FILE", &self.account)
@@ -145,7 +145,13 @@ impl<'a> World<'a> {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        panic!("reminders are left");
+        let text = "select string_agg(distinct d.channel || ' ' || d.state || ' ' || d.attempts || ' ' || coalesce(d.error, ''), '; ') from app.notification_deliveries d
+            join app.notifications n on n.id = d.notification_id where n.type = 'event_reminder'";
+        let left: String = sqlx::query_scalar(text)
+            .fetch_one(&mut self.database.superuser().await)
+            .await
+            .expect("some");
+        panic!("reminders are left: {left}");
     }
 }
 
