@@ -51,7 +51,7 @@ impl Notifications {
             let notifications = self.clone();
             let job = Job::new(name, move |_| {
                 let notifications = notifications.clone();
-                async move { notifications.dispatch_for(channel, AT_MOST).await }
+                async move { notifications.dispatch_alone(channel).await }
             });
             job.timeout(Duration::from_secs(120))
         })
@@ -69,8 +69,8 @@ impl Notifications {
         Ok(sent)
     }
 
-    async fn dispatch_for(&self, channel: Channel, _: Duration) -> Outcome {
-        // One at a time in a process: a second job would take a worker's place and change nothing.
+    /// A second job of this process would take a worker's place and change nothing.
+    async fn dispatch_alone(&self, channel: Channel) -> Outcome {
         let Ok(_alone) = self.busy(channel).try_lock() else {
             return Ok(());
         };
