@@ -23,7 +23,7 @@ before(async () => {
   });
   const hooks = `http://127.0.0.1:${await listen(server)}`;
   fake = spawn(program, [
-    '--port', '0', '--webhook-secret', secret, '--webhook-url', `${hooks}/platform`,
+    '--port', '0', '--country', 'DE', '--webhook-secret', secret, '--webhook-url', `${hooks}/platform`,
     '--connect-webhook-url', `${hooks}/connect`,
   ], { stdio: ['ignore', 'pipe', 'inherit'] });
   base = await new Promise((done, failed) => {
@@ -146,6 +146,24 @@ test('an account is onboarded, paid and reversed', async () => {
   assert.deepEqual(balance.available.map(({ amount, currency }) => [amount, currency]), [[300, 'eur']]);
   const fees = await stripe.applicationFees.list({ limit: 1 });
   assert.equal(fees.data[0].amount_refunded, 1000);
+});
+
+test('money for another region settles there or not at all', async () => {
+  const account = await stripe.accounts.create({
+    type: 'express', country: 'US', capabilities: { card_payments: { requested: true }, transfers: { requested: true } },
+  });
+  const link = await stripe.accountLinks.create({
+    account: account.id, type: 'account_onboarding', refresh_url: 'https://example.org/again',
+    return_url: 'https://example.org/back',
+  });
+  await fetch(link.url, { method: 'POST', redirect: 'manual' });
+  const payment = {
+    amount: 1000, currency: 'usd', payment_method: 'pm_card_visa', confirm: true, application_fee_amount: 100,
+    transfer_data: { destination: account.id },
+  };
+  await assert.rejects(stripe.paymentIntents.create(payment), /on_behalf_of/);
+  const intent = await stripe.paymentIntents.create({ ...payment, on_behalf_of: account.id });
+  assert.equal(intent.status, 'succeeded');
 });
 
 test('a subscription begins, renews and ends', async () => {
