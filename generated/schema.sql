@@ -1526,6 +1526,7 @@ create table app.notifications (
   in_app boolean default true not null,
   data jsonb,
   dedupe_key text not null,
+  changed_in bigint default 0 not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -1536,6 +1537,7 @@ comment on column app.notifications.event_id is 'What it is about, if that is an
 comment on column app.notifications.in_app is 'Off if the member wants it by push or mail alone; such ones are not listed.';
 comment on column app.notifications.data is 'What the app needs to open the right page, which message it is and ids by the names of entities.';
 comment on column app.notifications.dedupe_key is 'A message with the same key is sent once.';
+comment on column app.notifications.changed_in is 'The transaction that made it or marked it last; by it streams find what is new.';
 alter table app.notifications owner to culturepass_owner;
 alter table app.notifications enable row level security;
 alter table app.notifications force row level security;
@@ -3448,6 +3450,9 @@ alter table app.notifications add constraint notifications_read_at_range
 alter table app.notifications add constraint notifications_dedupe_key_length
   check (sec.is_text(dedupe_key, 1, 200));
 
+alter table app.notifications add constraint notifications_changed_in_range
+  check (changed_in >= 0);
+
 alter table app.notification_deliveries add constraint notification_deliveries_channel_choice
   check (channel = any ('{push,email}'::text[]));
 
@@ -5010,6 +5015,9 @@ create index notifications_user_id_is_read_idx
 
 create index notifications_event_id_type_idx
   on app.notifications (event_id, type);
+
+create index notifications_changed_in_user_id_idx
+  on app.notifications (changed_in, user_id);
 
 create index notifications_user_id_idx
   on app.notifications (user_id, id);
@@ -14951,6 +14959,25 @@ $$;
 alter function audit.record_media() owner to culturepass_audit;
 revoke execute on function audit.record_media() from public;
 
+create function app.notification_private(p_id uuid) returns table(changed_in bigint, _seen bigint)
+  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+-- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+begin
+  return query select
+    case when may.r0 then t.changed_in end,
+    case when may.r0 then 1::bigint else 0 end
+  from app.notifications t, lateral (
+    select
+      (sec.is_platform_admin()) as r0
+    offset 0
+  ) may
+  where t.id = p_id;
+end
+$$;
+alter function app.notification_private(uuid) owner to culturepass_authz;
+revoke execute on function app.notification_private(uuid) from public;
+grant execute on function app.notification_private(uuid) to culturepass_app;
+
 create function sec.may_notification(p_id uuid, p_what text) returns boolean
   language plpgsql security definer set search_path = '' as $$
 -- Whether the caller may do this to a row.
@@ -14980,6 +15007,27 @@ $$;
 alter function sec.may_notification(uuid,text) owner to culturepass_authz;
 revoke execute on function sec.may_notification(uuid,text) from public;
 grant execute on function sec.may_notification(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_notification(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('operator') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'operator' then sec.is_platform_admin()
+  end into v_answer
+  from app.notifications t
+  where t.id = p_id and t.user_id = sec.uid() and t.in_app;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_notification(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_notification(uuid,text) from public;
+grant execute on function sec.holds_notification(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.may_notification_preference(p_id uuid, p_what text) returns boolean
   language plpgsql security definer set search_path = '' as $$
@@ -26362,6 +26410,43 @@ alter function app.reminder_due(timestamptz, text, boolean) owner to culturepass
 revoke execute on function app.reminder_due(timestamptz, text, boolean) from public;
 grant execute on function app.reminder_due(timestamptz, text, boolean) to culturepass_job;
 
+create function app.mark_notification() returns trigger
+  language plpgsql set search_path = '' as $$
+begin
+  new.changed_in := pg_current_xact_id()::text::bigint;
+  return new;
+end
+$$;
+alter function app.mark_notification() owner to culturepass_owner;
+revoke execute on function app.mark_notification() from public;
+
+create function app.notification_news(p_since text, p_users uuid[], p_most int) returns table (seen text, member uuid, ids uuid[], marks bigint[], unread bigint)
+  language plpgsql stable set search_path = '' set plan_cache_mode = 'force_custom_plan' as $$
+begin
+  return query
+  with now as materialized (
+    select pg_current_snapshot() as snapshot
+  ), changed as (
+    select n.user_id, n.id, n.changed_in
+    from app.notifications n
+    where n.changed_in >= pg_snapshot_xmin(p_since::pg_snapshot)::text::bigint
+      and n.changed_in < (select pg_snapshot_xmax(now.snapshot)::text::bigint from now)
+      and not pg_visible_in_snapshot(n.changed_in::text::xid8, p_since::pg_snapshot)
+      and n.user_id = any(p_users) and n.in_app
+  ), members as (
+    select c.user_id, (array_agg(c.id order by c.changed_in, c.id))[:p_most] as ids,
+           (array_agg(c.changed_in order by c.changed_in, c.id))[:p_most] as marks
+    from changed c group by c.user_id
+  )
+  select now.snapshot::text, m.user_id, m.ids, m.marks,
+         (select count(*) from app.notifications u where u.user_id = m.user_id and not u.is_read and u.in_app)
+  from now left join members m on true;
+end
+$$;
+alter function app.notification_news(text, uuid[], int) owner to culturepass_owner;
+revoke execute on function app.notification_news(text, uuid[], int) from public;
+grant execute on function app.notification_news(text, uuid[], int) to culturepass_job;
+
 create function app.payment_rank(p_status text) returns int
   language sql immutable parallel safe set search_path = '' as $$
   select case p_status
@@ -29530,8 +29615,8 @@ create trigger media_uploads_stamp
   execute function sec.stamp();
 
 create trigger notifications_stamp
-  before update of user_id, event_id, title, message, type, is_read, read_at, in_app, data, dedupe_key on app.notifications
-  for each row when ((new.user_id is distinct from old.user_id or new.event_id is distinct from old.event_id or new.title is distinct from old.title or new.message is distinct from old.message or new.type is distinct from old.type or new.is_read is distinct from old.is_read or new.read_at is distinct from old.read_at or new.in_app is distinct from old.in_app or new.data is distinct from old.data or new.dedupe_key is distinct from old.dedupe_key))
+  before update of user_id, event_id, title, message, type, is_read, read_at, in_app, data, dedupe_key, changed_in on app.notifications
+  for each row when ((new.user_id is distinct from old.user_id or new.event_id is distinct from old.event_id or new.title is distinct from old.title or new.message is distinct from old.message or new.type is distinct from old.type or new.is_read is distinct from old.is_read or new.read_at is distinct from old.read_at or new.in_app is distinct from old.in_app or new.data is distinct from old.data or new.dedupe_key is distinct from old.dedupe_key or new.changed_in is distinct from old.changed_in))
   execute function sec.stamp();
 
 create trigger notification_deliveries_stamp
@@ -30411,6 +30496,10 @@ create trigger events_reschedule
     (new.starts_at, new.ends_at, new.timezone) is distinct from (old.starts_at, old.ends_at, old.timezone)
     or (new.state in ('cancelled', 'draft') or new.status <> 'active') and (new.state, new.status) is distinct from (old.state, old.status))
   execute function app.reschedule_event();
+
+create trigger notifications_mark
+  before insert or update of is_read on app.notifications
+  for each row execute function app.mark_notification();
 
 create trigger status_goes_on before update of status on app.transactions
   for each row when (old.status is distinct from new.status) execute function app.forbid_payment_going_back();
@@ -34166,8 +34255,8 @@ grant update (media_id) on app.media_uploads to culturepass_counter;
 grant select (id, user_id, event_id, title, message, type, is_read, read_at, in_app, data, dedupe_key, version, created_at, updated_at) on app.notifications to culturepass_app;
 
 grant select on app.notifications to culturepass_job;
-grant insert (id, user_id, event_id, title, message, type, is_read, read_at, in_app, data, dedupe_key) on app.notifications to culturepass_job;
-grant update (user_id, event_id, title, message, type, is_read, read_at, in_app, data, dedupe_key) on app.notifications to culturepass_job;
+grant insert (id, user_id, event_id, title, message, type, is_read, read_at, in_app, data, dedupe_key, changed_in) on app.notifications to culturepass_job;
+grant update (user_id, event_id, title, message, type, is_read, read_at, in_app, data, dedupe_key, changed_in) on app.notifications to culturepass_job;
 
 grant select on app.notifications to culturepass_authz;
 

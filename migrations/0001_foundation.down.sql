@@ -609,6 +609,8 @@ drop trigger book_place on app.promotions;
 
 drop trigger status_goes_on on app.transactions;
 
+drop trigger notifications_mark on app.notifications;
+
 drop trigger events_reschedule on app.events;
 
 drop trigger quotes_settle on app.quotes;
@@ -1531,6 +1533,10 @@ drop function app.forbid_payment_going_back();
 
 drop function app.payment_rank(text);
 
+drop function app.notification_news(text,uuid[],int);
+
+drop function app.mark_notification();
+
 drop function app.reminder_due(timestamptz,text,boolean);
 
 drop function app.is_shown(uuid);
@@ -2155,7 +2161,11 @@ drop function sec.holds_notification_preference(uuid,text);
 
 drop function sec.may_notification_preference(uuid,text);
 
+drop function sec.holds_notification(uuid,text);
+
 drop function sec.may_notification(uuid,text);
+
+drop function app.notification_private(uuid);
 
 drop function audit.record_media();
 

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "cf1f9eb987f54516832a095ddc381bcce006b64494999bb0ec336ac898df26b335959860de135c0211498b973b371334",
+        checksum: "28ebb1ca2bd1480b41036511537c269b554f433659e5e7dad640961010f5a7800eb2d9c3ff5dcf8da1f7a6b441833e99",
     },
 ];

@@ -26,6 +26,9 @@ pub struct Notification {
     pub data: Option<Json>,
     /// A message with the same key is sent once.
     pub dedupe_key: String,
+    /// The transaction that made it or marked it last; by it streams find what is new.
+    #[entity(private)]
+    pub changed_in: Option<i64>,
     pub user_id: Uuid,
     /// What it is about, if that is an event.
     pub event_id: Option<Uuid>,
@@ -42,22 +45,28 @@ pub mod constraint {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.title, t.message, t.type, t.is_read, t.read_at, t.in_app, t.data, t.dedupe_key, t.user_id, t.event_id,
-    t.version, t.created_at, t.updated_at"
+    "t.id, t.title, t.message, t.type, t.is_read, t.read_at, t.in_app, t.data, t.dedupe_key, p.changed_in, t.user_id,
+    t.event_id, t.version, t.created_at, t.updated_at, p._seen"
 } }
 
+#[rustfmt::skip] pub static IS_OPERATOR: Rule = Holds("platformAdmin");
 #[rustfmt::skip] pub static CAN_READ: Rule = All(&[MeIs("user_id"), Flag("in_app")]);
 
 #[rustfmt::skip]
 pub static NOTIFICATION: Resource = Resource {
-    name: "notification", plural: "notifications", path: "notifications", lifecycle: Lifecycle::Mutable, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "notification", plural: "notifications", path: "notifications", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Notification::encode, create: None, update: None, private: &[], hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "
-        from app.notifications as t where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.notifications as t"),
-        by_ids: concat!("select ", columns!(), " from app.notifications as t where t.id = any($1)"),
+        from app.notifications as t left join lateral app.notification_private(t.id) p on true where t.id = $1"),
+        list: concat!("select ", columns!(), "
+        from (
+          select t.id, t.title, t.message, t.type, t.is_read, t.read_at, t.in_app, t.data, t.dedupe_key, t.user_id,
+          t.event_id, t.version, t.created_at, t.updated_at
+          from app.notifications as t"),
+        list_end: ") as t left join lateral app.notification_private(t.id) p on true",
+        by_ids: concat!("select ", columns!(), " from app.notifications as t left join lateral app.notification_private(t.id) p on true where t.id = any($1)"),
         ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &Nobody, update: &Nobody, delete: &Nobody, restore: &Nobody, suspend: &Nobody },

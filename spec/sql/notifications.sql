@@ -267,3 +267,51 @@ $$;
 alter function app.reminder_due(timestamptz, text, boolean) owner to <app>_owner;
 revoke execute on function app.reminder_due(timestamptz, text, boolean) from public;
 grant execute on function app.reminder_due(timestamptz, text, boolean) to <app>_job;
+
+-- By the transaction that made or marked it streams find what they have not told yet: the number alone says nothing about
+-- what was visible when, together with a snapshot it does.
+create function app.mark_notification() returns trigger
+  language plpgsql set search_path = '' as $$
+begin
+  new.changed_in := pg_current_xact_id()::text::bigint;
+  return new;
+end
+$$;
+alter function app.mark_notification() owner to <app>_owner;
+revoke execute on function app.mark_notification() from public;
+
+create trigger notifications_mark
+  before insert or update of is_read on app.notifications
+  for each row execute function app.mark_notification();
+
+-- What has become visible since a snapshot was taken: of each of these members at most so many, the oldest change first, and
+-- how many they have not read. The snapshot to go on from is in every row; in the only one, if nothing is new. Numbers of
+-- another cluster, whose dump this database was made of, lie beyond its own and are left out.
+--
+-- Planned anew each time: how little is new shows only in the values.
+create function app.notification_news(p_since text, p_users uuid[], p_most int) returns table (seen text, member uuid, ids uuid[], marks bigint[], unread bigint)
+  language plpgsql stable set search_path = '' set plan_cache_mode = 'force_custom_plan' as $$
+begin
+  return query
+  with now as materialized (
+    select pg_current_snapshot() as snapshot
+  ), changed as (
+    select n.user_id, n.id, n.changed_in
+    from app.notifications n
+    where n.changed_in >= pg_snapshot_xmin(p_since::pg_snapshot)::text::bigint
+      and n.changed_in < (select pg_snapshot_xmax(now.snapshot)::text::bigint from now)
+      and not pg_visible_in_snapshot(n.changed_in::text::xid8, p_since::pg_snapshot)
+      and n.user_id = any(p_users) and n.in_app
+  ), members as (
+    select c.user_id, (array_agg(c.id order by c.changed_in, c.id))[:p_most] as ids,
+           (array_agg(c.changed_in order by c.changed_in, c.id))[:p_most] as marks
+    from changed c group by c.user_id
+  )
+  select now.snapshot::text, m.user_id, m.ids, m.marks,
+         (select count(*) from app.notifications u where u.user_id = m.user_id and not u.is_read and u.in_app)
+  from now left join members m on true;
+end
+$$;
+alter function app.notification_news(text, uuid[], int) owner to <app>_owner;
+revoke execute on function app.notification_news(text, uuid[], int) from public;
+grant execute on function app.notification_news(text, uuid[], int) to <app>_job;

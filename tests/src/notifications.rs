@@ -8,3 +8,4 @@ mod lists;
 mod quiet;
 mod reminders;
 mod stage;
+mod stream;

@@ -5,6 +5,7 @@ pub mod client;
 pub mod database;
 pub mod documented;
 pub mod edits;
+pub mod events;
 pub mod fragile;
 pub mod mail;
 pub mod pages;

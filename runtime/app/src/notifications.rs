@@ -12,6 +12,7 @@ mod letter;
 mod reminders;
 mod routes;
 mod settings;
+mod stream;
 mod tell;
 mod texts;
 mod unsubscribe;
@@ -33,6 +34,7 @@ use kernel::{
 };
 use reminders::LateTickets;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use stream::{Positions, Relay};
 use tokio::sync::Mutex;
 use unsubscribe::Unsubscribing;
 use url::Url;
@@ -60,6 +62,8 @@ pub struct Notifications {
     link: Url,
     settings: Settings,
     busy: Arc<[Mutex<()>; 2]>,
+    relay: Relay,
+    positions: Positions,
 }
 
 impl Module for Notifications {
@@ -78,13 +82,15 @@ impl Module for Notifications {
                 .app_url
                 .clone()
                 .unwrap_or_else(|| parts.public_url.clone()),
+            relay: Relay::new(parts.db.clone(), settings.stream_pause()),
+            positions: Positions::new(&parts.secret("streams"))?,
             settings,
             busy: Arc::default(),
         })
     }
 
-    fn routes(&self, _: &Router) -> Router {
-        routes::router(self.clone())
+    fn routes(&self, generated: &Router) -> Router {
+        routes::router(self.clone()).merge(stream::router(self.clone(), generated))
     }
 
     fn document() -> OpenApi {

@@ -25,6 +25,14 @@ pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 #[error("token refused: {0}")]
 pub struct Refused(pub &'static str);
 
+/// Whom a token names, and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identified {
+    pub actor: Actor,
+    /// In seconds since 1970; none without a token.
+    pub until: Option<i64>,
+}
+
 /// Accepts our own tokens and those of the configured issuers.
 #[derive(Clone)]
 pub struct Authenticator {
@@ -41,9 +49,12 @@ impl Authenticator {
     }
 
     /// No credential is nobody; a bad credential is an error, even where nobody would do.
-    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Actor> {
+    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Identified> {
         let Some(token) = bearer(headers).map_err(refuse)? else {
-            return Ok(Actor::Anonymous);
+            return Ok(Identified {
+                actor: Actor::Anonymous,
+                until: None,
+            });
         };
         let now = unix_now();
         if self.tokens.is_ours(token) || self.external.is_empty() {

@@ -13,6 +13,7 @@ mod identify;
 pub mod limits;
 pub mod metrics;
 pub(crate) mod outer;
+pub mod stream;
 
 pub use body::{Json, Raw, Sent};
 
@@ -26,7 +27,7 @@ use axum::{
     middleware::{from_fn_with_state, map_response},
 };
 use std::{net::IpAddr, sync::Arc};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
 /// Settings and state of the HTTP layer, shared by all connections.
@@ -38,6 +39,8 @@ pub struct Http {
     per_ip: Option<Limiter<IpAddr>>,
     per_user: Option<Limiter<Uuid>>,
     requests: Arc<Semaphore>,
+    /// Becomes true when the server stops, for answers that would go on.
+    pub(crate) stopping: watch::Sender<bool>,
 }
 
 /// A setting that cannot be used.
@@ -68,6 +71,7 @@ impl Http {
                 .map(|limit| Limiter::new("user", limit))
                 .transpose()?,
             requests: Arc::new(Semaphore::new(config.max_requests)),
+            stopping: watch::Sender::new(false),
             config,
         }))
     }

@@ -93,6 +93,7 @@ pub async fn serve(
         });
     }
     drop(listener);
+    http.stopping.send_replace(true);
     finish(graceful, http.config.drain_timeout).await;
     Ok(())
 }

@@ -1,6 +1,6 @@
 /** What README.md of the folder above lists, with our own SDK. */
 import assert from "node:assert/strict";
-import { createCulturePass, ifMatch, memoryStore, pages, ProblemError, take, type components } from "@culturepass/sdk";
+import { createCulturePass, ifMatch, listen, memoryStore, pages, ProblemError, take, type components } from "@culturepass/sdk";
 
 const baseUrl = process.env["API_URL"] ?? "http://127.0.0.1:8080";
 const store = memoryStore();
@@ -112,6 +112,23 @@ const good = await store.read();
 assert.ok(good);
 await store.write({ ...good, access_token: `${good.access_token}x` });
 await take(api.PATCH("/events/{id}", { params: { path, header: { "If-Match": "*" } }, body: { capacity: 80 } }));
+
+// Notifications as they come: what somebody else does is told here, and so is what was missed
+const mira = createCulturePass({ baseUrl });
+await mira.session.signIn({ email: "mira_member@example.org", password: "seven small elephants" });
+const { id: followed } = await take(api.GET("/me"));
+const followMe = { params: { path: { id: followed } } };
+await take(mira.DELETE("/users/{id}/follow", followMe));
+const listening = new AbortController();
+let position: string | undefined;
+for await (const told of listen(api, { signal: listening.signal, onPosition: (id) => (position = id) })) {
+  if (told.event === "ready") await take(mira.PUT("/users/{id}/follow", followMe));
+  if (told.event === "notification" && told.data.type === "follow") listening.abort();
+}
+assert.ok(position, "a position to come back with");
+const refusal = await problem(listen(createCulturePass({ baseUrl })).next());
+assert.ok(refusal.is("authentication-required"));
+await mira.session.signOut();
 
 // Archive
 await take(api.DELETE("/events/{id}", { params: { path } }));

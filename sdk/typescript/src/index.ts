@@ -2,6 +2,7 @@
 export { createCulturePass, type CulturePass, type Options } from "./client.js";
 export { memoryStore, type Session, type Tokens, type TokenStore } from "./session.js";
 export { ProblemError, take } from "./problem.js";
+export { listen, type ListenOptions, type Told } from "./listen.js";
 export { pages, type Page, type PageQuery } from "./pages.js";
 export { ifMatch } from "./version.js";
 export type * from "./schema.js";

@@ -131,6 +131,18 @@ impl Client {
         sent.expect("an answer")
     }
 
+    /// An answer whose body is read as it comes.
+    pub async fn open(&self, path: &str, headers: &[(&str, &str)]) -> reqwest::Response {
+        let mut request = self.http.get(format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.send().await.expect("an answer")
+    }
+
     /// The same of a server that may be away, or go away meanwhile.
     pub async fn try_send(
         &self,

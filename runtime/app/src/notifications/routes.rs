@@ -1,6 +1,6 @@
 //! What members do with their notifications: count, read.
 
-use super::{Notifications, feedback, unsubscribe};
+use super::{Notifications, feedback, stream, unsubscribe};
 use crate::module::{Module, id};
 use axum::{
     Json, Router,
@@ -42,7 +42,8 @@ pub(super) fn document() -> openapi::OpenApi {
     unsubscribe::show,
     unsubscribe::stop,
     feedback::resend,
-    feedback::sendgrid
+    feedback::sendgrid,
+    stream::listen
 ))]
 struct Document;
 
@@ -68,16 +69,19 @@ async fn unread(
     State(notifications): State<Notifications>,
     caller: Member,
 ) -> Result<Json<UnreadNotifications>> {
+    let unread = count_unread(&notifications, &caller).await?;
+    Ok(Json(UnreadNotifications { unread }))
+}
+
+pub(super) async fn count_unread(notifications: &Notifications, caller: &Member) -> Result<i64> {
     let (me, request) = (caller.id(), caller.request_id);
-    let count = notifications.db.run(Notifications::NAME, Some(&caller), request, move |cx| {
+    let count = notifications.db.run(Notifications::NAME, Some(caller), request, move |cx| {
         Box::pin(async move {
             let count = sqlx::query_scalar("select count(*) from app.notifications where user_id = $1 and not is_read and in_app");
             Ok(count.bind(me).fetch_one(cx.conn()).await?)
         })
     });
-    Ok(Json(UnreadNotifications {
-        unread: count.await?,
-    }))
+    count.await
 }
 
 /// Read all notifications

@@ -1,5 +1,7 @@
 //! What can be set about notifications.
 
+use std::time::Duration;
+
 /// Notifications.
 #[derive(clap::Args, Clone, Copy, Debug)]
 #[group(skip)]
@@ -24,6 +26,21 @@ pub struct Settings {
     /// Notifications are kept for so many days.
     #[arg(long, env = "NOTIFICATIONS_KEPT_DAYS", default_value_t = 180, value_parser = clap::value_parser!(u32).range(7..=3_650))]
     pub notifications_kept_days: u32,
+    /// How often, in milliseconds, the database is asked what is new for those who listen to their notifications.
+    #[arg(long, env = "NOTIFICATIONS_STREAM_PAUSE_MS", default_value_t = 500, value_parser = clap::value_parser!(u32).range(50..=10_000))]
+    pub notifications_stream_pause_ms: u32,
+    /// How often it is asked whether account and session of one who listens are still good, if nothing new comes.
+    #[arg(long, env = "NOTIFICATIONS_STREAM_CHECK_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=300))]
+    pub notifications_stream_check_seconds: u32,
+    /// At so many places, of one process of the server, a member may listen at the same time.
+    #[arg(long, env = "NOTIFICATIONS_STREAMS_PER_MEMBER", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub notifications_streams_per_member: u16,
+}
+
+impl Settings {
+    pub(super) fn stream_pause(&self) -> Duration {
+        Duration::from_millis(self.notifications_stream_pause_ms.into())
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

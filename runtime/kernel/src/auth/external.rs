@@ -3,7 +3,7 @@
 //! Keys are fetched outside any transaction, at most twice a minute, from the one configured place.
 
 use super::{
-    Refused, refuse,
+    Identified, Refused, refuse,
     token::{check_header, check_times, signature_only},
 };
 use crate::{
@@ -128,7 +128,7 @@ impl External {
     }
 
     /// Signature, claims and user at `now` (Unix seconds).
-    pub async fn verify(&self, token: &str, now: i64) -> Result<Actor> {
+    pub async fn verify(&self, token: &str, now: i64) -> Result<Identified> {
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let verified = match self.verified.get(&digest) {
             Some(verified) => verified,
@@ -157,9 +157,12 @@ impl External {
             now,
         )
         .map_err(refuse)?;
-        Ok(Actor::User {
-            id: verified.known.user,
-            session: Some(verified.known.session),
+        Ok(Identified {
+            actor: Actor::User {
+                id: verified.known.user,
+                session: Some(verified.known.session),
+            },
+            until: Some(verified.expires),
         })
     }
 

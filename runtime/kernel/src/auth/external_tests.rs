@@ -61,9 +61,12 @@ async fn a_token_of_a_known_subject_is_its_user() {
     let actor = external.verify(&token("k1", |_| ()), NOW).await.unwrap();
     assert_eq!(
         actor,
-        Actor::User {
-            id: Uuid::from_u128(7),
-            session: Some(Uuid::from_u128(8))
+        Identified {
+            actor: Actor::User {
+                id: Uuid::from_u128(7),
+                session: Some(Uuid::from_u128(8)),
+            },
+            until: Some(NOW + 60),
         }
     );
     for good in [

@@ -2,7 +2,7 @@
 //!
 //! `typ` is `at+jwt` (RFC 9068), so that no other token of the same issuer passes for one.
 
-use super::Refused;
+use super::{Identified, Refused};
 use crate::{actor::Actor, config::TokenConfig};
 use jsonwebtoken::{
     Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode,
@@ -119,7 +119,7 @@ impl Tokens {
     }
 
     /// Signature and claims at `now` (Unix seconds).
-    pub fn verify(&self, token: &str, now: i64) -> Result<Actor, Refused> {
+    pub fn verify(&self, token: &str, now: i64) -> Result<Identified, Refused> {
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let claims = match self.verified.get(&digest) {
             Some(claims) => claims,
@@ -136,9 +136,12 @@ impl Tokens {
             return Err(Refused("audience"));
         }
         check_times(claims.iat, Some(claims.nbf), claims.exp, self.leeway, now)?;
-        Ok(Actor::User {
-            id: claims.sub,
-            session: Some(claims.sid),
+        Ok(Identified {
+            actor: Actor::User {
+                id: claims.sub,
+                session: Some(claims.sid),
+            },
+            until: Some(claims.exp),
         })
     }
 

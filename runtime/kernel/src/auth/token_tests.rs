@@ -45,8 +45,12 @@ fn an_issued_token_counts_until_it_expires() {
         session: Some(Uuid::from_u128(2)),
     };
     assert!(tokens.is_ours(&issued.token));
-    assert_eq!(tokens.verify(&issued.token, NOW), Ok(actor));
-    assert_eq!(tokens.verify(&issued.token, NOW + 604), Ok(actor));
+    let named = Identified {
+        actor,
+        until: Some(NOW + 600),
+    };
+    assert_eq!(tokens.verify(&issued.token, NOW), Ok(named));
+    assert_eq!(tokens.verify(&issued.token, NOW + 604), Ok(named));
     assert_eq!(
         tokens.verify(&issued.token, NOW + 605),
         Err(Refused("expired")),

@@ -1,7 +1,7 @@
 //! Between router and handler: who is asking, and have they asked too often.
 
-use super::Http;
-use crate::{actor::Actor, caller::Caller};
+use super::{Http, stream};
+use crate::{actor::Actor, auth::Identified, caller::Caller};
 use axum::{
     extract::{Request, State},
     middleware::Next,
@@ -16,10 +16,14 @@ pub(super) async fn identify(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let actor = match http.auth.authenticate(request.headers()).await {
-        Ok(actor) => actor,
+    let Identified { actor, until } = match http.auth.authenticate(request.headers()).await {
+        Ok(identified) => identified,
         Err(error) => return error.into_response(),
     };
+    if let Some(until) = until {
+        let span = stream::Span::new(until, http.stopping.subscribe());
+        request.extensions_mut().insert(span);
+    }
     let mut quota = None;
     if let Actor::User { id, .. } = actor {
         if let Some(limiter) = &http.per_user {

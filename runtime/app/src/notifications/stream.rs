@@ -1,0 +1,255 @@
+//! `GET /notifications/stream`: a member is told of their notifications as they come, as server-sent events.
+//!
+//! [`relay`] finds out what is new for all who listen; what each of them gets is what `GET /notifications` gives them, asked
+//! as themselves. Whoever comes back is told what they missed: [`snapshot`] says why by a snapshot and not by a time or a
+//! number.
+
+mod position;
+mod relay;
+mod snapshot;
+
+pub(super) use position::Positions;
+pub(super) use relay::Relay;
+
+use super::{Notifications, routes};
+use crate::listed;
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    response::{
+        IntoResponse, Response, Sse,
+        sse::{Event, KeepAlive},
+    },
+    routing::get,
+};
+use futures_util::stream;
+use kernel::{
+    Error, Result,
+    http::stream::{Listener, Over},
+    problems,
+};
+use relay::News;
+use serde_json::{Value, json};
+use snapshot::Snapshot;
+use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
+use tokio::{
+    sync::mpsc,
+    time::{Interval, MissedTickBehavior, interval_at},
+};
+use uuid::Uuid;
+
+/// Proxies close what is silent for half a minute or longer.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// Clients come back after a time within these, so that those of a server that stops do not come at the same moment.
+const RETRY_MS: std::ops::Range<u64> = 1000..5000;
+
+static LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+static ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+#[derive(Clone)]
+pub(super) struct Streams {
+    module: Notifications,
+    generated: Router,
+}
+
+pub(super) fn router(module: Notifications, generated: &Router) -> Router {
+    let generated = generated.clone();
+    Router::new()
+        .route("/notifications/stream", get(listen))
+        .with_state(Streams { module, generated })
+}
+
+/// Listen to notifications
+///
+/// Server-sent events, until the token or the session ends. `ready` comes first. `notification` is one that is new or was
+/// marked, as `GET /notifications/{id}` gives it; `unread` follows and says how many there are. `refresh` says that more has
+/// changed than is told: load the list. Sent back as `Last-Event-ID`, the newest `id` brings what came since; what was cut off
+/// amid its batch comes again.
+#[utoipa::path(get, path = "/notifications/stream", operation_id = "streamNotifications", tag = "Notifications",
+    security(("bearer" = [])),
+    params(("Last-Event-ID" = Option<String>, Header, description = "The newest `id` that came", max_length = 4096)),
+    responses(
+        (status = 200, description = "Events, for as long as the client listens", body = String, content_type = "text/event-stream"),
+        (status = 429, description = "The member listens at too many places already")))]
+pub(super) async fn listen(
+    State(streams): State<Streams>,
+    listener: Listener,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let given = headers.get(&LAST_EVENT_ID).map(HeaderValue::as_bytes);
+    let session = Session::begin(streams, listener, given).await?;
+    let events = Sse::new(stream::unfold(session, Session::next));
+    let headers = [
+        // Neither kept nor compressed on its way, for then it would come in pieces.
+        (
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("no-store, no-transform"),
+        ),
+        (ACCEL_BUFFERING.clone(), HeaderValue::from_static("no")),
+    ];
+    let events = events.keep_alive(KeepAlive::new().interval(HEARTBEAT));
+    Ok((headers, events).into_response())
+}
+
+/// One client that listens.
+struct Session {
+    streams: Streams,
+    listener: Listener,
+    news: mpsc::Receiver<News>,
+    /// What the client has been told of, or found when it came.
+    seen: Arc<Snapshot>,
+    /// Written and not yet sent.
+    ready: VecDeque<Event>,
+    /// When it is asked next whether account and session are good, without news.
+    check: Interval,
+    over: bool,
+}
+
+impl Session {
+    async fn begin(streams: Streams, listener: Listener, given: Option<&[u8]>) -> Result<Self> {
+        let Notifications {
+            relay,
+            settings,
+            db,
+            positions,
+            ..
+        } = &streams.module;
+        let member = listener.member.id();
+        let most = usize::from(settings.notifications_streams_per_member);
+        // First of all: what is told from now on waits there.
+        let news = relay.listen(member, most).await?;
+        let news = news.ok_or_else(|| too_many(most))?;
+        let since =
+            given.map(|text| positions.open(member, std::str::from_utf8(text).unwrap_or_default()));
+        let known = since.clone().flatten();
+        let (seen, mut missed) = relay::news(db, known.as_ref(), vec![member]).await?;
+        let every = Duration::from_secs(settings.notifications_stream_check_seconds.into());
+        let mut check = interval_at(tokio::time::Instant::now() + every, every);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut session = Self {
+            streams,
+            listener,
+            news,
+            seen: known.map_or_else(|| seen.clone(), Arc::new),
+            ready: VecDeque::new(),
+            check,
+            over: false,
+        };
+        let unread =
+            routes::count_unread(&session.streams.module, &session.listener.member).await?;
+        session.ready.push_back(
+            retry()
+                .event("ready")
+                .data(json!({"unread": unread}).to_string()),
+        );
+        // A position of another database, or of this one before it was set back, is worth nothing.
+        let lost = given.is_some() && (since.flatten().is_none_or(|since| since.next > seen.next));
+        match missed.remove(&member) {
+            _ if lost => session.refresh(seen)?,
+            Some(missed) => session.tell(missed).await?,
+            None => session.reached(unread, seen)?,
+        }
+        Ok(session)
+    }
+
+    /// The next event, when there is one.
+    async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some((Ok(event), self));
+            }
+            if self.over {
+                return None;
+            }
+            if let Err(error) = self.wait().await {
+                tracing::debug!(%error, "a stream ends");
+                self.over = true;
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Result<()> {
+        tokio::select! {
+            news = self.news.recv() => match news {
+                Some(news) => self.tell(news).await,
+                // It read too slowly.
+                None => self.end(),
+            },
+            over = self.listener.over() => match over {
+                Over::Token | Over::Stopping => self.end(),
+            },
+            _ = self.check.tick() => {
+                let caller = *self.listener.member.caller();
+                self.streams.module.db.prove(&caller).await.map(drop)
+            }
+        }
+    }
+
+    async fn tell(&mut self, news: News) -> Result<()> {
+        let Some(changed) = news.changed else {
+            return self.refresh(news.seen);
+        };
+        let new = changed
+            .into_iter()
+            .filter(|(_, transaction)| !self.seen.shows(*transaction));
+        let ids: Vec<Uuid> = new.map(|(id, _)| id).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let caller = self.listener.member.caller();
+        let shown = listed::shown(&self.streams.generated, caller, "notifications", &ids).await?;
+        let Ok(shown) = shown else {
+            return Err(Error::unauthenticated());
+        };
+        let told = shown.iter().map(|one| event("notification", one));
+        self.ready.extend(told);
+        self.reached(news.unread, news.seen)
+    }
+
+    /// Everything up to here has been told.
+    fn reached(&mut self, unread: i64, seen: Arc<Snapshot>) -> Result<()> {
+        let id = self.position(&seen)?;
+        self.ready
+            .push_back(event("unread", &json!({"unread": unread})).id(id));
+        self.seen = seen;
+        Ok(())
+    }
+
+    fn refresh(&mut self, seen: Arc<Snapshot>) -> Result<()> {
+        let id = self.position(&seen)?;
+        self.ready.push_back(event("refresh", &json!({})).id(id));
+        self.seen = seen;
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<()> {
+        self.ready.push_back(retry().comment("come back"));
+        self.over = true;
+        Ok(())
+    }
+
+    fn position(&self, seen: &Snapshot) -> Result<String> {
+        self.streams
+            .module
+            .positions
+            .seal(self.listener.member.id(), seen)
+    }
+}
+
+fn event(name: &str, data: &Value) -> Event {
+    Event::default().event(name).data(data.to_string())
+}
+
+fn retry() -> Event {
+    Event::default().retry(Duration::from_millis(fastrand::u64(RETRY_MS)))
+}
+
+fn too_many(most: usize) -> Error {
+    Error::new(&problems::QUOTA)
+        .detail(format!(
+            "You listen at {most} places already: close one of them."
+        ))
+        .retry_after(30)
+}
