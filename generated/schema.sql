@@ -1277,6 +1277,7 @@ create table app.fraud_flags (
   evidence jsonb not null,
   state text default 'open' not null,
   decided_at timestamptz,
+  note text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -1295,8 +1296,10 @@ create table app.fraud_flags (
   constraint fraud_flags_pkey primary key (id)
 );
 comment on table app.fraud_flags is 'A rule of the fraud module found something odd. People decide what becomes of it.';
-comment on column app.fraud_flags.score is '100 is certain.';
-comment on column app.fraud_flags.evidence is 'What the rule saw.';
+comment on column app.fraud_flags.score is '50 where the rule begins to look, 100 at twice as much.';
+comment on column app.fraud_flags.evidence is 'How many facts the rule saw, from when to when, and the ids of the newest.';
+comment on column app.fraud_flags.decided_at is 'Facts of before count no more.';
+comment on column app.fraud_flags.note is 'Why it was decided so.';
 alter table app.fraud_flags owner to culturepass_owner;
 alter table app.fraud_flags enable row level security;
 alter table app.fraud_flags force row level security;
@@ -2498,6 +2501,7 @@ create table app.users (
   email citext not null,
   phone text,
   stripe_customer_id text,
+  erased_at timestamptz,
   archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -2512,6 +2516,7 @@ comment on column app.users.handle is 'The name in addresses of pages, given at 
 comment on column app.users.is_public is 'Off, nobody but the member and those who look after their home city sees the profile or what the member did.';
 comment on column app.users.email is 'Only the member and the platform see it; it changes by confirming the new address.';
 comment on column app.users.stripe_customer_id is 'Who this is to Stripe.';
+comment on column app.users.erased_at is 'When the personal data of a closed account were erased. It can''t be restored any more.';
 alter table app.users owner to culturepass_owner;
 alter table app.users enable row level security;
 alter table app.users force row level security;
@@ -3249,8 +3254,8 @@ alter table app.follows add constraint follows_not_oneself_check
 alter table app.fraud_flags add constraint fraud_flags_entity_type_choice
   check (entity_type = any ('{user,community,organization,business,venue,institution,event,review,order,transaction,promotion,referral}'::text[]));
 
-alter table app.fraud_flags add constraint fraud_flags_rule_length
-  check (sec.is_text(rule, 1, 80));
+alter table app.fraud_flags add constraint fraud_flags_rule_choice
+  check (rule = any ('{card_testing,disputed_host,disputed_member,returned_tickets,new_reviewers,reviews_from_one_network,likes_from_one_network,referred_oneself}'::text[]));
 
 alter table app.fraud_flags add constraint fraud_flags_score_range
   check (score between 0 and 100);
@@ -3260,6 +3265,9 @@ alter table app.fraud_flags add constraint fraud_flags_state_choice
 
 alter table app.fraud_flags add constraint fraud_flags_decided_at_range
   check (decided_at >= '1900-01-01 00:00:00+00'::timestamptz and decided_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.fraud_flags add constraint fraud_flags_note_length
+  check (sec.is_text(note, 1, 2000));
 
 alter table app.grant_announcements add constraint grant_announcements_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
@@ -4824,8 +4832,14 @@ create index follows_entity_institution_id_idx
 create index follows_while_archived_idx
   on app.follows (id) where status = 'archived';
 
+create unique index fraud_flags_rule_entity_type_entity_id_key
+  on app.fraud_flags (rule, entity_type, entity_id) where (state = 'open');
+
 create index fraud_flags_state_score_id_idx
   on app.fraud_flags (state, score, id);
+
+create index fraud_flags_rule_entity_type_entity_id_decided_at_idx
+  on app.fraud_flags (rule, entity_type, entity_id, decided_at);
 
 create index fraud_flags_score_id_idx
   on app.fraud_flags (score, id);
@@ -12528,7 +12542,8 @@ begin
       'rule', case when new.rule is not null then jsonb_build_array(null, new.rule) end,
       'score', case when new.score is not null then jsonb_build_array(null, new.score) end,
       'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
-      'decided_at', case when new.decided_at is not null then jsonb_build_array(null, new.decided_at) end
+      'decided_at', case when new.decided_at is not null then jsonb_build_array(null, new.decided_at) end,
+      'note', case when new.note is not null then jsonb_build_array(null, new.note) end
     ));
     if new.evidence is not null then
       v_changed := v_changed || jsonb_build_object('evidence', jsonb_build_array(null, new.evidence));
@@ -12558,6 +12573,9 @@ begin
     end if;
     if new.decided_at is distinct from old.decided_at then
       v_changed := v_changed || jsonb_build_object('decided_at', jsonb_build_array(old.decided_at, new.decided_at));
+    end if;
+    if new.note is distinct from old.note then
+      v_changed := v_changed || jsonb_build_object('note', jsonb_build_array(old.note, new.note));
     end if;
     if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
       return null;
@@ -21273,7 +21291,7 @@ $$;
 alter function app.users_document() owner to culturepass_authz;
 revoke execute on function app.users_document() from public;
 
-create function app.user_private(p_id uuid) returns table(email public.citext, phone text, stripe_customer_id text, _seen bigint)
+create function app.user_private(p_id uuid) returns table(email public.citext, phone text, stripe_customer_id text, erased_at timestamptz, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
 begin
@@ -21281,7 +21299,8 @@ begin
     case when may.r0 then t.email end,
     case when may.r0 then t.phone end,
     case when may.r0 then t.stripe_customer_id end,
-    case when may.r0 then 7::bigint else 0 end
+    case when may.r0 then t.erased_at end,
+    case when may.r0 then 15::bigint else 0 end
   from app.users t, lateral (
     select
       (t.id = sec.uid() or sec.is_platform_admin()) as r0
@@ -21293,6 +21312,22 @@ $$;
 alter function app.user_private(uuid) owner to culturepass_authz;
 revoke execute on function app.user_private(uuid) from public;
 grant execute on function app.user_private(uuid) to culturepass_app;
+
+create function app.user_may(p_id uuid) returns text[]
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- Actions that the caller may do, of those whose rule reads a column or row that not everyone may.
+begin
+  return (
+    select array_remove(array[
+      case when sec.is_platform_admin() and t.erased_at is null then 'restore' end
+    ], null)
+    from app.users t where t.id = p_id
+  );
+end
+$$;
+alter function app.user_may(uuid) owner to culturepass_authz;
+revoke execute on function app.user_may(uuid) from public;
+grant execute on function app.user_may(uuid) to culturepass_app;
 
 create function sec.may_user(p_id uuid, p_what text) returns boolean
   language plpgsql security definer set search_path = '' as $$
@@ -21312,7 +21347,7 @@ begin
     when 'read' then true
     when 'update' then t.status = 'active' and (t.id = sec.uid() or sec.is_platform_admin())
     when 'archive' then t.status = 'active' and (t.id = sec.uid() or sec.is_platform_admin())
-    when 'restore' then t.status = 'archived' and sec.is_platform_admin()
+    when 'restore' then t.status = 'archived' and sec.is_platform_admin() and t.erased_at is null
     when 'suspend' then t.status = 'active'
       and (strpos(sec.held_city_admin(), t.home_city_id::text) > 0 or sec.is_platform_admin())
       and sec.outranks(t.id, null)
@@ -21588,7 +21623,7 @@ create function app.archived_users(p_before uuid, p_limit int) returns setof uui
 begin
   return query
   select t.id from app.users t
-  where t.status = 'archived' and t.id < p_before and (select sec.is_platform_admin())
+  where t.status = 'archived' and t.id < p_before and (select sec.is_platform_admin()) and t.erased_at is null
   order by t.id desc
   limit p_limit;
 end
@@ -21659,7 +21694,8 @@ begin
       'timezone', case when new.timezone is not null then jsonb_build_array(null, new.timezone) end,
       'email', case when new.email is not null then jsonb_build_array(null, case when new.email is not null then '•' end) end,
       'phone', case when new.phone is not null then jsonb_build_array(null, case when new.phone is not null then '•' end) end,
-      'stripe_customer_id', case when new.stripe_customer_id is not null then jsonb_build_array(null, case when new.stripe_customer_id is not null then '•' end) end
+      'stripe_customer_id', case when new.stripe_customer_id is not null then jsonb_build_array(null, case when new.stripe_customer_id is not null then '•' end) end,
+      'erased_at', case when new.erased_at is not null then jsonb_build_array(null, case when new.erased_at is not null then '•' end) end
     ));
     if new.social_links is not null then
       v_changed := v_changed || jsonb_build_object('social_links', jsonb_build_array(null, new.social_links));
@@ -21707,6 +21743,9 @@ begin
     end if;
     if new.stripe_customer_id is distinct from old.stripe_customer_id then
       v_changed := v_changed || jsonb_build_object('stripe_customer_id', jsonb_build_array(case when old.stripe_customer_id is not null then '•' end, case when new.stripe_customer_id is not null then '•' end));
+    end if;
+    if new.erased_at is distinct from old.erased_at then
+      v_changed := v_changed || jsonb_build_object('erased_at', jsonb_build_array(case when old.erased_at is not null then '•' end, case when new.erased_at is not null then '•' end));
     end if;
     if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
       return null;
@@ -26136,6 +26175,126 @@ alter function sec.seen_wallet_account(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_wallet_account(uuid) from public;
 grant execute on function sec.seen_wallet_account(uuid) to culturepass_app;
 
+create function app.first_id(p_at timestamptz) returns uuid
+  language sql immutable strict set search_path = '' as $$
+  select (lpad(to_hex(greatest(extract(epoch from p_at) * 1000, 0)::bigint), 12, '0') || '70008000000000000000')::uuid
+$$;
+alter function app.first_id(timestamptz) owner to culturepass_owner;
+revoke execute on function app.first_id(timestamptz) from public;
+grant execute on function app.first_id(timestamptz) to culturepass_job;
+
+create function app.network_before(p_user uuid, p_at timestamptz) returns text
+  language sql stable set search_path = '' as $$
+  select app.network_of(s.ip_address) from app.sessions s
+  where s.user_id = p_user and s.created_at <= p_at and s.ip_address is not null
+  order by s.created_at desc limit 1
+$$;
+alter function app.network_before(uuid, timestamptz) owner to culturepass_owner;
+revoke execute on function app.network_before(uuid, timestamptz) from public;
+grant execute on function app.network_before(uuid, timestamptz) to culturepass_job;
+
+create function app.fraud_facts(p_rule text, p_since timestamptz, p_least int) returns table (entity_type text, entity_id uuid, at timestamptz, fact uuid)
+  language plpgsql stable set search_path = '' as $$
+begin
+  case p_rule
+  -- Somebody tries whether stolen cards are good.
+  when 'card_testing' then return query
+    select 'user', t.user_id, t.updated_at, t.id
+    from app.transactions t cross join generate_series(1, t.attempt)
+    where t.status = 'failed' and t.created_at >= p_since - interval '1 day' and t.updated_at >= p_since;
+  -- The banks of a host's buyers take payments back.
+  when 'disputed_host' then return query
+    select e.host_type, e.host_id, d.created_at, d.id
+    from app.disputes d join app.orders o on o.id = d.order_id join app.events e on e.id = o.event_id
+    where d.id >= app.first_id(p_since) and d.created_at >= p_since;
+  when 'disputed_member' then return query
+    select 'user', t.user_id, d.created_at, d.id
+    from app.disputes d join app.transactions t on t.id = d.transaction_id
+    where d.id >= app.first_id(p_since) and d.created_at >= p_since;
+  -- At least half of the orders of an event go back on request.
+  when 'returned_tickets' then return query
+    with returned as (
+      select o.event_id, r.created_at, r.id, count(*) over (partition by o.event_id) as count
+      from app.refunds r join app.orders o on o.id = r.order_id
+      where r.id >= app.first_id(p_since) and r.created_at >= p_since and r.reason = 'requested' and r.state <> 'failed'
+    )
+    select 'event', r.event_id, r.created_at, r.id
+    from returned r
+    where r.count >= p_least
+      and r.count * 2 >= (select count(*) from app.orders o where o.event_id = r.event_id and o.paid_at is not null);
+  -- Accounts are made to review.
+  when 'new_reviewers' then return query
+    select r.entity_type, r.entity_id, r.created_at, r.id
+    from app.reviews r join app.users u on u.id = r.reviewer_id
+    where r.id >= app.first_id(p_since) and r.created_at >= p_since and r.status = 'active'
+      and u.created_at > r.created_at - interval '7 days';
+  when 'reviews_from_one_network' then return query
+    select n.entity_type, n.entity_id, n.created_at, n.id
+    from (
+      select r.entity_type, r.entity_id, r.created_at, r.id,
+             count(*) over (partition by r.entity_id, app.network_before(r.reviewer_id, r.created_at)) as count,
+             app.network_before(r.reviewer_id, r.created_at) as network
+      from app.reviews r
+      where r.id >= app.first_id(p_since) and r.created_at >= p_since and r.status = 'active'
+    ) n
+    where n.network is not null and n.count >= p_least;
+  when 'likes_from_one_network' then return query
+    select 'event', n.event_id, n.created_at, n.id
+    from (
+      select l.event_id, l.created_at, l.id,
+             count(*) over (partition by l.event_id, app.network_before(l.user_id, l.created_at)) as count,
+             app.network_before(l.user_id, l.created_at) as network
+      from app.likes l
+      where l.id >= app.first_id(p_since) and l.created_at >= p_since and l.status = 'active'
+    ) n
+    where n.network is not null and n.count >= p_least;
+  -- Who is thanked for bringing a member has signed in from where that member does.
+  when 'referred_oneself' then return query
+    select 'referral', r.id, r.created_at, r.id
+    from app.referrals r
+    where r.id >= app.first_id(p_since) and r.created_at >= p_since and r.status = 'active'
+      and exists (
+        select from app.sessions a join app.sessions b on app.network_of(b.ip_address) = app.network_of(a.ip_address)
+        where a.user_id = r.referrer_id and b.user_id = r.referee_id);
+  else
+    raise exception 'there is no rule %', p_rule;
+  end case;
+end
+$$;
+alter function app.fraud_facts(text, timestamptz, int) owner to culturepass_owner;
+revoke execute on function app.fraud_facts(text, timestamptz, int) from public;
+grant execute on function app.fraud_facts(text, timestamptz, int) to culturepass_job;
+
+create function app.flag_fraud(p_rule text, p_since timestamptz, p_least int) returns bigint
+  language plpgsql set search_path = '' as $$
+declare
+  v_flagged bigint;
+begin
+  with odd as (
+    select f.entity_type, f.entity_id, count(*) as count, min(f.at) as first_at, max(f.at) as last_at,
+           (array_agg(f.fact order by f.at desc, f.fact))[:20] as facts
+    from app.fraud_facts(p_rule, p_since, p_least) f
+    where not exists (
+      select from app.fraud_flags g
+      where g.rule = p_rule and g.entity_type = f.entity_type and g.entity_id = f.entity_id and g.decided_at >= f.at)
+    group by f.entity_type, f.entity_id
+    having count(*) >= p_least
+  )
+  insert into app.fraud_flags as g (rule, entity_type, entity_id, score, evidence)
+  select p_rule, o.entity_type, o.entity_id, least(100, 50 * o.count / p_least),
+         jsonb_build_object('count', o.count, 'least', p_least, 'first_at', o.first_at, 'last_at', o.last_at, 'facts', o.facts)
+  from odd o
+  on conflict (rule, entity_type, entity_id) where (state = 'open')
+  do update set score = excluded.score, evidence = excluded.evidence
+  where g.evidence is distinct from excluded.evidence;
+  get diagnostics v_flagged = row_count;
+  return v_flagged;
+end
+$$;
+alter function app.flag_fraud(text, timestamptz, int) owner to culturepass_owner;
+revoke execute on function app.flag_fraud(text, timestamptz, int) from public;
+grant execute on function app.flag_fraud(text, timestamptz, int) to culturepass_job;
+
 create function app.wait_for_request(p_quote uuid) returns void
   language plpgsql security definer set search_path = '' as $$
 begin
@@ -26470,6 +26629,46 @@ end
 $$;
 alter function app.forbid_payment_going_back() owner to culturepass_owner;
 revoke execute on function app.forbid_payment_going_back() from public;
+
+create function app.erase_member(p_user uuid) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+declare
+  v_email public.citext;
+begin
+  select u.email into v_email from app.users u
+  where u.id = p_user and u.status = 'archived' and u.erased_at is null
+  for update;
+  if not found then
+    return false;
+  end if;
+  delete from app.notification_deliveries d where d.user_id = p_user;
+  delete from app.notifications n where n.user_id = p_user;
+  delete from app.mail_suppressions s where s.email = v_email;
+  delete from app.sign_ups s where s.email = v_email;
+  delete from app.email_tokens t where t.user_id = p_user;
+  delete from app.refresh_tokens t using app.sessions s where s.id = t.session_id and s.user_id = p_user;
+  delete from app.credentials c where c.user_id = p_user;
+  update app.sessions s set ip_address = null, user_agent = null, issuer_session = null, revoked_at = coalesce(s.revoked_at, now())
+  where s.user_id = p_user;
+  update app.external_identities i set subject = 'erased:' || i.id, email = null, unlinked_at = coalesce(i.unlinked_at, now())
+  where i.user_id = p_user;
+  update app.devices d set push_token = 'erased:' || d.id where d.user_id = p_user;
+  update app.payment_methods m set brand = 'erased', last4 = '0000', exp_month = 1, exp_year = 2000 where m.user_id = p_user;
+  update app.reviews r set comment = null where r.reviewer_id = p_user;
+  update app.media m set alt_text = null where m.entity_user_id = p_user;
+  update app.users u
+  set handle = 'erased_' || substr(replace(p_user::text, '-', ''), 11), display_name = 'Erased member', email = 'erased-' || p_user || '@erased.invalid',
+      bio = null, profile_image_url = null, banner_url = null, social_links = null, phone = null, home_city_id = null,
+      is_public = false, locale = default, timezone = default, erased_at = now()
+  where u.id = p_user;
+  return true;
+end
+$$;
+alter function app.erase_member(uuid) owner to culturepass_counter;
+revoke execute on function app.erase_member(uuid) from public;
+grant execute on function app.erase_member(uuid) to culturepass_job;
+grant select, update, delete on app.notification_deliveries, app.notifications, app.mail_suppressions, app.sign_ups, app.email_tokens, app.refresh_tokens, app.credentials to culturepass_counter;
+grant select, update on app.sessions, app.external_identities, app.devices, app.payment_methods, app.reviews, app.media, app.users to culturepass_counter;
 
 create function app.keeps_place(p app.promotions) returns boolean
   language sql stable set search_path = '' as $$
@@ -29373,12 +29572,12 @@ create trigger follows_emit_create
   execute function jobs.emit('follow', 'create');
 
 create trigger fraud_flags_stamp
-  before update of entity_type, entity_id, decided_by_id, rule, score, evidence, state, decided_at on app.fraud_flags
-  for each row when ((new.entity_type is distinct from old.entity_type or new.entity_id is distinct from old.entity_id or new.decided_by_id is distinct from old.decided_by_id or new.rule is distinct from old.rule or new.score is distinct from old.score or new.evidence is distinct from old.evidence or new.state is distinct from old.state or new.decided_at is distinct from old.decided_at))
+  before update of entity_type, entity_id, decided_by_id, rule, score, evidence, state, decided_at, note on app.fraud_flags
+  for each row when ((new.entity_type is distinct from old.entity_type or new.entity_id is distinct from old.entity_id or new.decided_by_id is distinct from old.decided_by_id or new.rule is distinct from old.rule or new.score is distinct from old.score or new.evidence is distinct from old.evidence or new.state is distinct from old.state or new.decided_at is distinct from old.decided_at or new.note is distinct from old.note))
   execute function sec.stamp();
 
 create trigger fraud_flags_audit
-  after insert or update of entity_type, entity_id, decided_by_id, rule, score, evidence, state, decided_at on app.fraud_flags
+  after insert or update of entity_type, entity_id, decided_by_id, rule, score, evidence, state, decided_at, note on app.fraud_flags
   for each row execute function audit.record_fraud_flags();
 
 create trigger grant_announcements_document_insert
@@ -30303,8 +30502,8 @@ create trigger users_archived
   for each row execute function sec.keep_status();
 
 create trigger users_stamp
-  before update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id on app.users
-  for each row when ((new.status is distinct from old.status or new.home_city_id is distinct from old.home_city_id or new.handle is distinct from old.handle or new.display_name is distinct from old.display_name or new.bio is distinct from old.bio or new.profile_image_url is distinct from old.profile_image_url or new.banner_url is distinct from old.banner_url or new.is_public is distinct from old.is_public or new.social_links is distinct from old.social_links or new.locale is distinct from old.locale or new.timezone is distinct from old.timezone or new.email::text is distinct from old.email::text or new.phone is distinct from old.phone or new.stripe_customer_id is distinct from old.stripe_customer_id))
+  before update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id, erased_at on app.users
+  for each row when ((new.status is distinct from old.status or new.home_city_id is distinct from old.home_city_id or new.handle is distinct from old.handle or new.display_name is distinct from old.display_name or new.bio is distinct from old.bio or new.profile_image_url is distinct from old.profile_image_url or new.banner_url is distinct from old.banner_url or new.is_public is distinct from old.is_public or new.social_links is distinct from old.social_links or new.locale is distinct from old.locale or new.timezone is distinct from old.timezone or new.email::text is distinct from old.email::text or new.phone is distinct from old.phone or new.stripe_customer_id is distinct from old.stripe_customer_id or new.erased_at is distinct from old.erased_at))
   execute function sec.stamp();
 
 create trigger users_live
@@ -30348,7 +30547,7 @@ create trigger users_keep_holders
   execute function app.users_keep_holders();
 
 create trigger users_audit
-  after insert or update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id on app.users
+  after insert or update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id, erased_at on app.users
   for each row execute function audit.record_users();
 
 create trigger users_emit_archive
@@ -31217,7 +31416,7 @@ create policy disputes_select on app.disputes for select to culturepass_app
 
 create policy disputes_job_select on app.disputes for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'promotions')
+    (select sec.job()) in ('payments', 'tickets', 'promotions', 'fraud')
   );
 
 create policy disputes_job_insert on app.disputes for insert to culturepass_job
@@ -31595,7 +31794,7 @@ create policy follows_update on app.follows for update to culturepass_app
 
 create policy follows_job_select on app.follows for select to culturepass_job
   using (
-    (select sec.job()) in ('marketplace', 'notifications', 'trending', 'fraud')
+    (select sec.job()) in ('marketplace', 'notifications', 'trending')
   );
 
 create policy fraud_flags_select on app.fraud_flags for select to culturepass_app
@@ -32559,7 +32758,7 @@ create policy promotions_update on app.promotions for update to culturepass_app
 
 create policy promotions_job_select on app.promotions for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'promotions', 'notifications', 'fraud')
+    (select sec.job()) in ('payments', 'tickets', 'promotions', 'notifications')
   );
 
 create policy promotions_job_update on app.promotions for update to culturepass_job
@@ -32821,7 +33020,7 @@ create policy refunds_select on app.refunds for select to culturepass_app
 
 create policy refunds_job_select on app.refunds for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'wallet', 'tickets', 'promotions', 'notifications')
+    (select sec.job()) in ('payments', 'wallet', 'tickets', 'promotions', 'notifications', 'fraud')
   );
 
 create policy refunds_job_insert on app.refunds for insert to culturepass_job
@@ -33286,7 +33485,7 @@ create policy service_requests_job_select on app.service_requests for select to 
 
 create policy sessions_job_select on app.sessions for select to culturepass_job
   using (
-    (select sec.job()) in ('sessions', 'notifications', 'trending')
+    (select sec.job()) in ('sessions', 'notifications', 'trending', 'fraud')
   );
 
 create policy sessions_job_insert on app.sessions for insert to culturepass_job
@@ -33586,7 +33785,7 @@ create policy users_update on app.users for update to culturepass_app
     case sec.action()
       when 'update' then users.status = 'active' and (users.id = sec.uid() or sec.is_platform_admin())
       when 'archive' then users.status = 'active' and (users.id = sec.uid() or sec.is_platform_admin())
-      when 'restore' then users.status = 'archived' and sec.is_platform_admin()
+      when 'restore' then users.status = 'archived' and sec.is_platform_admin() and users.erased_at is null
       when 'suspend' then users.status = 'active'
         and (strpos(sec.held_city_admin(), users.home_city_id::text) > 0 or sec.is_platform_admin())
         and sec.outranks(users.id, null)
@@ -33609,7 +33808,7 @@ create policy users_update on app.users for update to culturepass_app
 
 create policy users_job_select on app.users for select to culturepass_job
   using (
-    (select sec.job()) in ('sessions', 'payments', 'wallet', 'tickets', 'notifications', 'trending', 'media', 'fraud')
+    (select sec.job()) in ('sessions', 'payments', 'wallet', 'tickets', 'notifications', 'trending', 'media', 'privacy', 'fraud')
   );
 
 create policy users_job_insert on app.users for insert to culturepass_job
@@ -34157,11 +34356,11 @@ grant select on app.follows to culturepass_authz;
 grant select on app.follows to culturepass_counter;
 grant update (status, archived_from, archived_with) on app.follows to culturepass_counter;
 
-grant select (id, entity_type, entity_id, entity_user_id, entity_community_id, entity_organization_id, entity_business_id, entity_venue_id, entity_institution_id, entity_event_id, entity_review_id, entity_order_id, entity_transaction_id, entity_promotion_id, entity_referral_id, decided_by_id, rule, score, evidence, state, decided_at, version, created_at, updated_at) on app.fraud_flags to culturepass_app;
+grant select (id, entity_type, entity_id, entity_user_id, entity_community_id, entity_organization_id, entity_business_id, entity_venue_id, entity_institution_id, entity_event_id, entity_review_id, entity_order_id, entity_transaction_id, entity_promotion_id, entity_referral_id, decided_by_id, rule, score, evidence, state, decided_at, note, version, created_at, updated_at) on app.fraud_flags to culturepass_app;
 
 grant select on app.fraud_flags to culturepass_job;
-grant insert (id, entity_type, entity_id, decided_by_id, rule, score, evidence, state, decided_at) on app.fraud_flags to culturepass_job;
-grant update (entity_type, entity_id, decided_by_id, rule, score, evidence, state, decided_at) on app.fraud_flags to culturepass_job;
+grant insert (id, entity_type, entity_id, decided_by_id, rule, score, evidence, state, decided_at, note) on app.fraud_flags to culturepass_job;
+grant update (entity_type, entity_id, decided_by_id, rule, score, evidence, state, decided_at, note) on app.fraud_flags to culturepass_job;
 
 grant select on app.fraud_flags to culturepass_authz;
 

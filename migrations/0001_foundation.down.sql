@@ -1529,6 +1529,8 @@ drop function app.room_of_place(uuid,text,timestamptz,timestamptz,uuid);
 
 drop function app.keeps_place(app.promotions);
 
+drop function app.erase_member(uuid);
+
 drop function app.forbid_payment_going_back();
 
 drop function app.payment_rank(text);
@@ -1564,6 +1566,14 @@ drop function app.chosen(uuid,text,text);
 drop function app.settle_request();
 
 drop function app.wait_for_request(uuid);
+
+drop function app.flag_fraud(text,timestamptz,int);
+
+drop function app.fraud_facts(text,timestamptz,int);
+
+drop function app.network_before(uuid,timestamptz);
+
+drop function app.first_id(timestamptz);
 
 drop function sec.seen_wallet_account(uuid);
 
@@ -1874,6 +1884,8 @@ drop function app.users_guard();
 drop function sec.holds_user(uuid,text);
 
 drop function sec.may_user(uuid,text);
+
+drop function app.user_may(uuid);
 
 drop function app.user_private(uuid);
 

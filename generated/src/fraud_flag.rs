@@ -6,6 +6,13 @@ use macros::{Choice, Entity};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Choice)]
 #[rustfmt::skip]
+pub enum FraudFlagRule {
+    CardTesting, DisputedHost, DisputedMember, ReturnedTickets, NewReviewers, ReviewsFromOneNetwork,
+    LikesFromOneNetwork, ReferredOneself,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Choice)]
+#[rustfmt::skip]
 pub enum FraudFlagState { Open, Confirmed, Dismissed }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Choice)]
@@ -18,13 +25,16 @@ pub enum FraudFlagEntityType {
 #[derive(Debug, Clone, Entity)]
 pub struct FraudFlag {
     pub id: Uuid,
-    pub rule: String,
-    /// 100 is certain.
+    pub rule: FraudFlagRule,
+    /// 50 where the rule begins to look, 100 at twice as much.
     pub score: i32,
-    /// What the rule saw.
+    /// How many facts the rule saw, from when to when, and the ids of the newest.
     pub evidence: Json,
     pub state: FraudFlagState,
+    /// Facts of before count no more.
     pub decided_at: Option<DateTime<Utc>>,
+    /// Why it was decided so.
+    pub note: Option<String>,
     pub entity_type: FraudFlagEntityType,
     pub entity_id: Uuid,
     pub decided_by_id: Option<Uuid>,
@@ -33,9 +43,15 @@ pub struct FraudFlag {
     pub updated_at: DateTime<Utc>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const RULE_ENTITY_TYPE_ENTITY_ID_KEY: &str = "fraud_flags_rule_entity_type_entity_id_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.rule, t.score, t.evidence, t.state, t.decided_at, t.entity_type, t.entity_id, t.decided_by_id,
+    "t.id, t.rule, t.score, t.evidence, t.state, t.decided_at, t.note, t.entity_type, t.entity_id, t.decided_by_id,
     t.version, t.created_at, t.updated_at"
 } }
 
@@ -55,7 +71,7 @@ pub static FRAUD_FLAG: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &Nobody, update: &Nobody, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[
-        Filter::new("rule", "t.rule", Kind::Text),
+        Filter::new("rule", "t.rule", Kind::Enum(FraudFlagRule::WORDS)),
         Filter::new("score", "t.score", Kind::Int),
         Filter::new("state", "t.state", Kind::Enum(FraudFlagState::WORDS)),
         Filter::new("entity_type", "t.entity_type", Kind::Enum(FraudFlagEntityType::WORDS)),

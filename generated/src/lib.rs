@@ -80,7 +80,7 @@ pub mod wallet_transaction;
 
 /// Names under `modules:` of the spec.
 #[rustfmt::skip]
-pub const MODULES: &[&str] = &["sessions", "payments", "wallet", "tickets", "marketplace", "promotions", "notifications", "trending", "ratings", "media", "fraud"];
+pub const MODULES: &[&str] = &["sessions", "payments", "wallet", "tickets", "marketplace", "promotions", "notifications", "trending", "ratings", "media", "privacy", "fraud"];
 
 /// Jobs that requests may ask for (`on_request`).
 #[rustfmt::skip]

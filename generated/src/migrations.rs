@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "28ebb1ca2bd1480b41036511537c269b554f433659e5e7dad640961010f5a7800eb2d9c3ff5dcf8da1f7a6b441833e99",
+        checksum: "88b64419da6e3c222e59858308a4edd6a06e23dc8134100d2b850e54fea68e2bc191ac8c9d577508d7d0b87ed1be1d5e",
     },
 ];

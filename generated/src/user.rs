@@ -29,6 +29,9 @@ pub struct User {
     /// Who this is to Stripe.
     #[entity(private)]
     pub stripe_customer_id: Option<String>,
+    /// When the personal data of a closed account were erased. It can't be restored any more.
+    #[entity(private)]
+    pub erased_at: Option<DateTime<Utc>>,
     /// Whose administrators look after the member.
     pub home_city_id: Option<Uuid>,
     pub follower_count: i64,
@@ -66,9 +69,9 @@ pub mod constraint {
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.handle, t.display_name, t.bio, t.profile_image_url, t.banner_url, t.is_public, t.social_links,
-    t.locale, t.timezone, p.email::text, p.phone, p.stripe_customer_id, t.home_city_id, counts.follower_count::int8,
-    counts.following_count::int8, counts.community_count::int8, counts.attended_count::int8, t.version,
-    t.created_at, t.updated_at, p._seen"
+    t.locale, t.timezone, p.email::text, p.phone, p.stripe_customer_id, p.erased_at, t.home_city_id,
+    counts.follower_count::int8, counts.following_count::int8, counts.community_count::int8,
+    counts.attended_count::int8, t.version, t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip]
@@ -89,14 +92,14 @@ macro_rules! sets { () => {
 #[rustfmt::skip] pub static IS_PRIVATE: Rule = Any(&[Ref(&IS_ADMIN), Ref(&IS_PLATFORM)]);
 #[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Flag("is_public"), Ref(&IS_ADMIN), Ref(&IS_CITY_ADMIN)]);
 #[rustfmt::skip] pub static CAN_UPDATE: Rule = Any(&[Ref(&IS_ADMIN), Ref(&IS_PLATFORM)]);
-#[rustfmt::skip] pub static CAN_RESTORE: Rule = Ref(&IS_PLATFORM);
+#[rustfmt::skip] pub static CAN_RESTORE: Rule = All(&[Ref(&IS_PLATFORM), IsNull(V::Column("erased_at"))]);
 #[rustfmt::skip] pub static CAN_SUSPEND: Rule = All(&[Ref(&IS_CITY_ADMIN), Outranks(&Outranked { column: "id", of: None, grant: &crate::role_assignment::CAN_CREATE })]);
 
 #[rustfmt::skip]
 pub static USER: Resource = Resource {
     name: "user", plural: "users", path: "users", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: User::encode, create: None, update: Some(UpdateUser::decode), private: &["phone"], hooks: &[],
-    fixed: &["id", "status", "handle", "email", "stripe_customer_id", "version", "created_at", "updated_at", "object"], moving: &["follower_count", "following_count", "community_count", "attended_count", "allowed_actions", "still_archived"],
+    fixed: &["id", "status", "handle", "email", "stripe_customer_id", "erased_at", "version", "created_at", "updated_at", "object"], moving: &["follower_count", "following_count", "community_count", "attended_count", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -126,7 +129,7 @@ pub static USER: Resource = Resource {
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when t.id = me.id or me.is_platform_admin then 'update' end,
           case when t.id = me.id or me.is_platform_admin then 'delete' end,
-          case when me.is_platform_admin then 'restore' end,
+          case when 'restore' = any (app.user_may(t.id)) then 'restore' end,
           case when (strpos(me.city_admin, t.home_city_id::text) > 0 or me.is_platform_admin) and sec.outranks(t.id, null) then 'suspend' end
         ], null) as may from app.users as t, (select sec.uid() as id, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
         ..Sql::NONE

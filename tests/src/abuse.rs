@@ -28,6 +28,7 @@ mod modules;
 mod names;
 mod origins;
 mod outranks;
+mod overload;
 mod own;
 mod provider;
 mod purchases;

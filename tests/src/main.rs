@@ -7,6 +7,7 @@ mod cost;
 mod database;
 mod delivery;
 mod emitted;
+mod fraud;
 mod house;
 mod http;
 mod jobs;

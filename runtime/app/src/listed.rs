@@ -32,6 +32,8 @@ pub enum Asking {
     Read(String),
     Create(&'static str, Value),
     Archive(String),
+    /// A verb without a body.
+    Act(String),
 }
 
 /// An answer of the generated API as this caller gets it, or the refusal.
@@ -44,6 +46,7 @@ pub async fn ask(
         Asking::Read(path) => (Method::GET, path, Body::empty()),
         Asking::Create(path, body) => (Method::POST, path.to_owned(), body.to_string().into()),
         Asking::Archive(path) => (Method::DELETE, path, Body::empty()),
+        Asking::Act(path) => (Method::POST, path, Body::empty()),
     };
     let json = HeaderValue::from_static("application/json");
     let mut request = Request::new(body);

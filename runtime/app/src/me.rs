@@ -1,9 +1,10 @@
 //! `/me`: the caller's own profile and everything that belongs to it.
 //!
 //! Each route is the generated one below `/users/{id}` with the caller's id in it, so that rules, paging,
-//! ETags and documentation are the same. Knows no table.
+//! ETags and documentation are the same. [`export`] puts all of them into one file.
 
 mod document;
+mod export;
 
 use crate::module::{Module, NoSettings, Parts};
 use axum::{
@@ -13,21 +14,29 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use export::{Exporting, Exports};
 use generated::user::USER;
-use kernel::{Caller, Error, Result, http::ConfigError};
+use kernel::{Caller, Db, Error, Result, http::ConfigError};
 use serde_json::Value;
 use tower::ServiceExt;
+use utoipa::{OpenApi, openapi};
 
 /// The module. Has no tables of its own.
 #[derive(Clone)]
-pub struct Me;
+pub struct Me {
+    db: Db,
+    exports: Exports,
+}
 
 impl Module for Me {
     const NAME: &'static str = "me";
     type Settings = NoSettings;
 
-    fn new(_: &Parts, _: NoSettings) -> Result<Self, ConfigError> {
-        Ok(Self)
+    fn new(parts: &Parts, _: NoSettings) -> Result<Self, ConfigError> {
+        Ok(Self {
+            db: parts.db.clone(),
+            exports: Exports::default(),
+        })
     }
 
     fn routes(&self, generated: &Router) -> Router {
@@ -36,13 +45,28 @@ impl Module for Me {
         for child in USER.children {
             router = router.route(&format!("/me/{}", child.path), get(forward));
         }
-        router.with_state(generated.clone())
+        let exporting = Exporting {
+            module: self.clone(),
+            generated: generated.clone(),
+        };
+        let own = Router::new().route("/me/export", get(export::export));
+        router
+            .with_state(generated.clone())
+            .merge(own.with_state(exporting))
+    }
+
+    fn document() -> openapi::OpenApi {
+        Document::openapi()
     }
 
     fn amend(document: &mut Value) {
         document::add(document);
     }
 }
+
+#[derive(OpenApi)]
+#[openapi(paths(export::export))]
+struct Document;
 
 async fn forward(State(generated): State<Router>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();

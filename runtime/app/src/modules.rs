@@ -1,9 +1,10 @@
 //! The list of modules: the one place outside of its folder where a module is named.
 
 use crate::{
-    audit_logs::AuditLogs, dead_jobs::DeadJobs, marketplace::Marketplace, me::Me, media::Media,
-    module::*, notifications::Notifications, payments::Payments, promotions::Promotions,
-    ratings::Ratings, sessions::Sessions, tickets::Tickets, trending::Trending, wallet::Wallet,
+    audit_logs::AuditLogs, dead_jobs::DeadJobs, fraud::Fraud, marketplace::Marketplace, me::Me,
+    media::Media, module::*, notifications::Notifications, payments::Payments, privacy::Privacy,
+    promotions::Promotions, ratings::Ratings, sessions::Sessions, tickets::Tickets,
+    trending::Trending, wallet::Wallet,
 };
 use axum::Router;
 use kernel::{config::BodyLimit, http::ConfigError, jobs::Work};
@@ -25,6 +26,8 @@ modules! {
     payments: Payments,
     trending: Trending,
     ratings: Ratings,
+    fraud: Fraud,
+    privacy: Privacy,
 }
 
 /// Everything that is asked of all modules, from the list of them.

@@ -78,8 +78,8 @@ select pg_temp.demo_id('hold', n), pg_temp.demo_id('wallet', n), 200, currency, 
 update app.wallet_accounts set held_cents = 200 where id = pg_temp.demo_id('wallet', 3);
 
 insert into app.fraud_flags (id, entity_type, entity_id, rule, score, evidence, state)
-select pg_temp.demo_id('flag', row_number() over (order by u.n)), 'user', u.id, 'many_reviews_in_an_hour', 40 + u.n % 50,
-       jsonb_build_object('reviews', 6 + u.n % 7, 'minutes', 41), case when u.n % 2 = 0 then 'dismissed' else 'open' end
+select pg_temp.demo_id('flag', row_number() over (order by u.n)), 'user', u.id, 'card_testing', 50 + u.n % 50,
+       jsonb_build_object('count', 8 + u.n % 7, 'least', 8), case when u.n % 2 = 0 then 'dismissed' else 'open' end
   from pg_temp.demo_user u where u.n % 67 = 11;
 
 -- Signing in: somebody through an issuer, somebody whose mail still waits to be opened.

@@ -1,0 +1,103 @@
+//! Odd patterns: rules look for them again and again and flag what they find; people decide what becomes of it.
+//!
+//! What a rule looks for is the database's (`spec/sql/fraud.sql`), how much of it is odd is set here. Nothing is refused or
+//! suspended by a rule: every one of them is also true of some honest people.
+
+mod decide;
+mod settings;
+
+pub use settings::Settings;
+
+use crate::module::{Module, Parts};
+use axum::Router;
+use chrono::{TimeDelta, Utc};
+use kernel::{
+    Db, Result,
+    http::ConfigError,
+    jobs::{CatchUp, Job, Periodic, Schedule},
+};
+use std::time::Duration;
+use utoipa::openapi::OpenApi;
+use uuid::Uuid;
+
+const LOOK: &str = "fraud.look";
+
+/// The module. Cheap to clone.
+#[derive(Clone)]
+pub struct Fraud {
+    db: Db,
+    settings: Settings,
+}
+
+/// So many facts within so many hours are flagged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rule {
+    pub(crate) name: &'static str,
+    pub(crate) hours: i64,
+    /// 0: it does not look.
+    pub(crate) least: u32,
+}
+
+impl Module for Fraud {
+    const NAME: &'static str = "fraud";
+    type Settings = Settings;
+
+    fn new(parts: &Parts, settings: Settings) -> Result<Self, ConfigError> {
+        Ok(Self {
+            db: parts.db.clone(),
+            settings,
+        })
+    }
+
+    fn routes(&self, generated: &Router) -> Router {
+        decide::router(self.clone(), generated)
+    }
+
+    fn document() -> OpenApi {
+        decide::document()
+    }
+
+    fn jobs(&self) -> Vec<Job> {
+        let fraud = self.clone();
+        let look = move |_| {
+            let fraud = fraud.clone();
+            async move { Ok(fraud.look().await.map(drop)?) }
+        };
+        vec![Job::new(LOOK, look)]
+    }
+
+    fn periodic(&self) -> Vec<Periodic> {
+        vec![Periodic {
+            job: LOOK,
+            schedule: Schedule::Every(Duration::from_secs(600)),
+            catch_up: CatchUp::Last,
+        }]
+    }
+}
+
+impl Fraud {
+    /// Every rule, each in a transaction of its own. How many flags are new or have newer evidence.
+    pub async fn look(&self) -> Result<i64> {
+        let mut flagged = 0;
+        for rule in self
+            .settings
+            .rules()
+            .into_iter()
+            .filter(|rule| rule.least > 0)
+        {
+            let since = Utc::now() - TimeDelta::hours(rule.hours);
+            let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
+                Box::pin(async move {
+                    let flag = sqlx::query_scalar("select app.flag_fraud($1, $2, $3)")
+                        .bind(rule.name)
+                        .bind(since)
+                        .bind(i32::try_from(rule.least).unwrap_or(i32::MAX));
+                    let flagged: i64 = flag.fetch_one(cx.conn()).await?;
+                    Ok(flagged)
+                })
+            });
+            flagged += run.await?;
+        }
+        Ok(flagged)
+    }
+}

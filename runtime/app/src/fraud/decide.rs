@@ -1,0 +1,189 @@
+//! What people decide about a flag.
+
+use super::Fraud;
+use crate::{
+    listed::{self, Asking},
+    module::{Module, administrator, id},
+};
+use axum::{
+    Router,
+    body::Body,
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use generated::{fraud_flag::FRAUD_FLAG, hooks::RESOURCES};
+use kernel::{Error, Member, Result, http::Sent, problems};
+use macros::Input;
+use sqlx::Row;
+use utoipa::{OpenApi, openapi};
+use uuid::Uuid;
+
+#[derive(Clone)]
+struct Deciding {
+    module: Fraud,
+    generated: Router,
+}
+
+pub(super) fn router(module: Fraud, generated: &Router) -> Router {
+    let generated = generated.clone();
+    Router::new()
+        .route("/fraud-flags/{id}/confirm", post(confirm))
+        .route("/fraud-flags/{id}/dismiss", post(dismiss))
+        .with_state(Deciding { module, generated })
+}
+
+pub(super) fn document() -> openapi::OpenApi {
+    Document::openapi()
+}
+
+#[derive(OpenApi)]
+#[openapi(paths(confirm, dismiss))]
+struct Document;
+
+/// It is what it looks like.
+#[derive(Input, Clone, Debug)]
+#[input(
+    body,
+    example = r#"{"note": "Twelve cards in nine minutes, none of them hers.", "suspend": true}"#
+)]
+pub struct ConfirmedFraud {
+    /// Why, for those who look at it later.
+    #[input(length(1, 2000))]
+    pub note: String,
+    /// Suspend what was flagged as well, as `POST` to its `/suspend` would.
+    pub suspend: Option<bool>,
+}
+
+/// It only looks like it.
+#[derive(Input, Clone, Debug)]
+#[input(body, example = r#"{"note": "A school class at one address."}"#)]
+pub struct DismissedFraud {
+    /// Why, for those who look at it later.
+    #[input(length(1, 2000))]
+    pub note: String,
+}
+
+/// Confirm a fraud flag
+///
+/// Only for platform administrators. The rule looks at later facts from now on.
+#[utoipa::path(post, path = "/fraud-flags/{id}/confirm", operation_id = "confirmFraud", tag = "Oversight",
+    security(("bearer" = [])), params(("id" = Uuid, Path, description = "Of the flag")), request_body = ConfirmedFraud,
+    responses(
+        (status = 204, description = "It is confirmed"),
+        (status = 403, description = "The caller is no platform administrator"),
+        (status = 404, description = "There is no such flag"),
+        (status = 409, description = "It has been decided already, or what was flagged can't be suspended any more"),
+        (status = 422, description = "A value is wrong, or what was flagged is nothing that is suspended")))]
+async fn confirm(
+    State(deciding): State<Deciding>,
+    caller: Member,
+    Path(path): Path<String>,
+    Sent(body): Sent<ConfirmedFraud>,
+) -> Result<Response> {
+    administrator(&caller)?;
+    let flag = id(&path)?;
+    if body.suspend.unwrap_or_default()
+        && let Some(refusal) = deciding.suspend(&caller, flag).await?
+    {
+        return Ok(refusal);
+    }
+    deciding.decide(&caller, flag, "confirmed", body.note).await
+}
+
+/// Dismiss a fraud flag
+///
+/// Only for platform administrators. The rule looks at later facts from now on.
+#[utoipa::path(post, path = "/fraud-flags/{id}/dismiss", operation_id = "dismissFraud", tag = "Oversight",
+    security(("bearer" = [])), params(("id" = Uuid, Path, description = "Of the flag")), request_body = DismissedFraud,
+    responses(
+        (status = 204, description = "It is dismissed"),
+        (status = 403, description = "The caller is no platform administrator"),
+        (status = 404, description = "There is no such flag"),
+        (status = 409, description = "It has been decided already"),
+        (status = 422, description = "A value is wrong")))]
+async fn dismiss(
+    State(deciding): State<Deciding>,
+    caller: Member,
+    Path(path): Path<String>,
+    Sent(body): Sent<DismissedFraud>,
+) -> Result<Response> {
+    administrator(&caller)?;
+    deciding
+        .decide(&caller, id(&path)?, "dismissed", body.note)
+        .await
+}
+
+impl Deciding {
+    /// As the caller, by the rules of what was flagged. Some: why not.
+    async fn suspend(&self, caller: &Member, flag: Uuid) -> Result<Option<Response>> {
+        let run = self
+            .module
+            .db
+            .run(Fraud::NAME, Some(caller), caller.request_id, move |cx| {
+                Box::pin(async move {
+                    cx.require(&FRAUD_FLAG, "read", flag).await?;
+                    let found = sqlx::query(
+                        "select entity_type, entity_id, state from app.fraud_flags where id = $1",
+                    );
+                    Ok(found.bind(flag).fetch_one(cx.conn()).await?)
+                })
+            });
+        let row = run.await?;
+        if row.try_get::<&str, _>("state")? != "open" {
+            return Err(decided());
+        }
+        let (entity, target): (String, Uuid) =
+            (row.try_get("entity_type")?, row.try_get("entity_id")?);
+        let resource = RESOURCES.iter().find(|resource| resource.name == entity);
+        let path = resource
+            .filter(|resource| resource.lifecycle == kernel::resource::Lifecycle::SoftDelete)
+            .map(|resource| format!("/{}/{target}/suspend", resource.path))
+            .ok_or_else(|| {
+                Error::field(
+                    "/suspend",
+                    "impossible",
+                    format!("what was flagged is a {entity}, which nobody suspends"),
+                )
+            })?;
+        let asked = listed::ask(&self.generated, caller.caller(), Asking::Act(path)).await?;
+        Ok(asked
+            .err()
+            .map(|refusal: axum::http::Response<Body>| refusal))
+    }
+
+    async fn decide(
+        &self,
+        caller: &Member,
+        flag: Uuid,
+        state: &'static str,
+        note: String,
+    ) -> Result<Response> {
+        let me = caller.id();
+        let run = self.module.db.run(Fraud::NAME, Some(caller), caller.request_id, move |cx| {
+            let note = note.clone();
+            Box::pin(async move {
+                cx.require(&FRAUD_FLAG, "read", flag).await?;
+                let decided = sqlx::query(
+                    "update app.fraud_flags set state = $2, decided_at = now(), decided_by_id = $3, note = $4
+                     where id = $1 and state = 'open'",
+                )
+                .bind(flag)
+                .bind(state)
+                .bind(me)
+                .bind(note);
+                match decided.execute(cx.conn()).await?.rows_affected() {
+                    0 => Err(self::decided()),
+                    _ => Ok(()),
+                }
+            })
+        });
+        run.await?;
+        Ok(StatusCode::NO_CONTENT.into_response())
+    }
+}
+
+fn decided() -> Error {
+    Error::new(&problems::STATE).detail("Somebody has decided about it already.")
+}

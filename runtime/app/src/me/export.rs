@@ -1,0 +1,275 @@
+//! `GET /me/export`: everything that belongs to the caller, in one file, to keep or to take elsewhere.
+//!
+//! Each list is the generated one below `/users/{id}`, read to its end page by page as the caller, so that a new entity comes
+//! along without a line here. Besides, what has no list of that kind: sessions, identities and tickets that were handed on.
+//! Somebody else's data that only mention the caller, such as who checked in whom, are not theirs.
+
+use super::Me;
+use crate::listed::{self, Asking};
+use axum::{
+    Router,
+    body::Body,
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+};
+use chrono::Utc;
+use futures_util::stream;
+use generated::user::USER;
+use kernel::{Error, Member, Result, problems};
+use serde_json::Value;
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use uuid::Uuid;
+
+/// Exports that a process writes at the same time; each goes on with its next page when its reader has the last one.
+const AT_ONCE: usize = 4;
+
+/// Who is being served, so that each member has one at a time.
+#[derive(Clone)]
+pub(super) struct Exports {
+    room: Arc<Semaphore>,
+    members: Arc<Mutex<HashSet<Uuid>>>,
+}
+
+impl Default for Exports {
+    fn default() -> Self {
+        Self {
+            room: Arc::new(Semaphore::new(AT_ONCE)),
+            members: Arc::default(),
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct Exporting {
+    pub(super) module: Me,
+    pub(super) generated: Router,
+}
+
+/// Take your data along
+///
+/// One JSON object: `member`, and a list for each kind of thing that belongs to the caller, as the API shows it to them.
+#[utoipa::path(get, path = "/me/export", operation_id = "exportMe", tag = "Me", security(("bearer" = [])),
+    responses(
+        (status = 200, description = "The file, piece by piece. It is cut off where something fails: what is no JSON is not whole", body = Object),
+        (status = 429, description = "The caller is being sent one already, or many others are")))]
+pub(super) async fn export(State(exporting): State<Exporting>, caller: Member) -> Result<Response> {
+    let place = exporting.module.exports.take(caller.id())?;
+    let file = File {
+        parts: parts(caller.id()),
+        exporting,
+        caller,
+        begun: false,
+        _place: place,
+    };
+    // Refused as ever, if the very first piece is.
+    let (first, rest) = file.next().await?.ok_or_else(Error::not_found)?;
+    let first = stream::iter([Ok(first)]);
+    let rest = stream::try_unfold(rest, File::next);
+    let body = Body::from_stream(futures_util::StreamExt::chain(first, rest));
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (
+            header::CONTENT_DISPOSITION,
+            "attachment; filename=\"culturepass.json\"",
+        ),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    Ok((headers, body).into_response())
+}
+
+/// What stands in the file under a name.
+enum Part {
+    /// An object of the generated API.
+    One(&'static str, String),
+    /// A list of it, from this cursor on.
+    List(&'static str, String, Option<String>),
+    Sessions,
+    Identities,
+    TicketTransfers,
+    End,
+}
+
+fn parts(me: Uuid) -> VecDeque<Part> {
+    let path = format!("/{}/{me}", USER.path);
+    let lists = USER.children.iter();
+    let lists = lists.map(|child| Part::List(child.path, format!("{path}/{}", child.path), None));
+    let mut parts = VecDeque::from([Part::One("member", path.clone())]);
+    parts.extend(lists);
+    parts.extend([
+        Part::Sessions,
+        Part::Identities,
+        Part::TicketTransfers,
+        Part::End,
+    ]);
+    parts
+}
+
+/// The rest of a file.
+struct File {
+    parts: VecDeque<Part>,
+    exporting: Exporting,
+    caller: Member,
+    begun: bool,
+    _place: Place,
+}
+
+impl File {
+    async fn next(mut self) -> Result<Option<(Vec<u8>, Self)>> {
+        let Some(part) = self.parts.pop_front() else {
+            return Ok(None);
+        };
+        let mut text = String::new();
+        if !self.begun {
+            self.begun = true;
+            let now = serde_json::to_string(&Utc::now()).map_err(Error::internal)?;
+            text.push_str(&format!("{{\"exported_at\":{now}"));
+        }
+        match part {
+            Part::One(name, path) => {
+                let object = self.read(path).await?;
+                push(&mut text, name, &Value::Object(object));
+            }
+            Part::List(name, path, cursor) => self.page(&mut text, name, path, cursor).await?,
+            Part::Sessions => push(&mut text, "sessions", &self.sessions().await?),
+            Part::Identities => push(&mut text, "identities", &self.identities().await?),
+            Part::TicketTransfers => push(
+                &mut text,
+                "ticket_transfers",
+                &self.ticket_transfers().await?,
+            ),
+            Part::End => text.push('}'),
+        }
+        Ok(Some((text.into_bytes(), self)))
+    }
+
+    /// The elements of one page. The list is opened before its first, and closed after its last.
+    async fn page(
+        &mut self,
+        text: &mut String,
+        name: &'static str,
+        path: String,
+        cursor: Option<String>,
+    ) -> Result<()> {
+        let is_first = cursor.is_none();
+        let from = cursor
+            .map(|cursor| format!("&cursor={cursor}"))
+            .unwrap_or_default();
+        let mut answer = self.read(format!("{path}?limit=100{from}")).await?;
+        if is_first {
+            text.push_str(&format!(",{:?}:[", name.replace('-', "_")));
+        }
+        for (at, row) in listed::rows(&mut answer).iter().enumerate() {
+            if at > 0 || !is_first {
+                text.push(',');
+            }
+            text.push_str(&row.to_string());
+        }
+        match answer.get("next_cursor").and_then(Value::as_str) {
+            Some(next) => self
+                .parts
+                .push_front(Part::List(name, path, Some(next.to_owned()))),
+            None => text.push(']'),
+        }
+        Ok(())
+    }
+
+    async fn read(&self, path: String) -> Result<serde_json::Map<String, Value>> {
+        let Exporting { generated, .. } = &self.exporting;
+        let answer = listed::ask(generated, self.caller.caller(), Asking::Read(path)).await?;
+        // Somebody who is signed out meanwhile gets no more.
+        answer.map_err(|refusal| match refusal.status().as_u16() {
+            401 => Error::unauthenticated(),
+            status => Error::internal(format!("a list answers {status}")),
+        })
+    }
+
+    async fn sessions(&self) -> Result<Value> {
+        let me = self.caller.id();
+        let run = self.exporting.module.db.run("sessions", Some(&self.caller), self.caller.request_id, move |cx| {
+            Box::pin(async move {
+                let list = sqlx::query_scalar(
+                    "select coalesce(jsonb_agg(jsonb_build_object('authenticated_at', s.authenticated_at, 'expires_at', s.expires_at,
+                       'revoked_at', s.revoked_at, 'ip_address', s.ip_address, 'user_agent', s.user_agent) order by s.id), '[]')
+                     from app.sessions s where s.user_id = $1",
+                );
+                Ok(list.bind(me).fetch_one(cx.conn()).await?)
+            })
+        });
+        run.await
+    }
+
+    async fn identities(&self) -> Result<Value> {
+        let me = self.caller.id();
+        let run = self.exporting.module.db.run("sessions", Some(&self.caller), self.caller.request_id, move |cx| {
+            Box::pin(async move {
+                let list = sqlx::query_scalar(
+                    "select coalesce(jsonb_agg(jsonb_build_object('issuer', i.issuer, 'subject', i.subject, 'email', i.email,
+                       'created_at', i.created_at, 'unlinked_at', i.unlinked_at) order by i.id), '[]')
+                     from app.external_identities i where i.user_id = $1",
+                );
+                Ok(list.bind(me).fetch_one(cx.conn()).await?)
+            })
+        });
+        run.await
+    }
+
+    async fn ticket_transfers(&self) -> Result<Value> {
+        let me = self.caller.id();
+        let run = self.exporting.module.db.run("tickets", Some(&self.caller), self.caller.request_id, move |cx| {
+            Box::pin(async move {
+                let list = sqlx::query_scalar(
+                    "select coalesce(jsonb_agg(jsonb_build_object('ticket_id', t.ticket_id, 'from_id', t.from_id, 'to_id', t.to_id,
+                       'state', t.state, 'created_at', t.created_at, 'decided_at', t.decided_at) order by t.id), '[]')
+                     from app.ticket_transfers t where t.from_id = $1 or t.to_id = $1",
+                );
+                Ok(list.bind(me).fetch_one(cx.conn()).await?)
+            })
+        });
+        run.await
+    }
+}
+
+fn push(text: &mut String, name: &str, value: &Value) {
+    text.push_str(&format!(",{name:?}:{value}"));
+}
+
+/// Given back when the file is written or its reader is gone.
+struct Place {
+    exports: Exports,
+    member: Uuid,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Exports {
+    fn take(&self, member: Uuid) -> Result<Place> {
+        let refused =
+            |detail: &'static str| Error::new(&problems::QUOTA).detail(detail).retry_after(30);
+        let room = self.room.clone().try_acquire_owned();
+        let room = room.map_err(|_| refused("Many members take their data along just now."))?;
+        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        if !members.insert(member) {
+            return Err(refused("You are being sent your data already."));
+        }
+        Ok(Place {
+            exports: self.clone(),
+            member,
+            _room: room,
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut members = self
+            .exports
+            .members
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        members.remove(&self.member);
+    }
+}

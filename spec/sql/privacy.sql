@@ -1,0 +1,43 @@
+-- What the module `privacy` erases: whatever says who a member was. What others need stays and leads to a row without a person:
+-- orders, tickets, entries of the ledger, payments, messages of hosts.
+
+-- Erases one member whose account is closed. Whether there was something to erase.
+create function app.erase_member(p_user uuid) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+declare
+  v_email public.citext;
+begin
+  select u.email into v_email from app.users u
+  where u.id = p_user and u.status = 'archived' and u.erased_at is null
+  for update;
+  if not found then
+    return false;
+  end if;
+  delete from app.notification_deliveries d where d.user_id = p_user;
+  delete from app.notifications n where n.user_id = p_user;
+  delete from app.mail_suppressions s where s.email = v_email;
+  delete from app.sign_ups s where s.email = v_email;
+  delete from app.email_tokens t where t.user_id = p_user;
+  delete from app.refresh_tokens t using app.sessions s where s.id = t.session_id and s.user_id = p_user;
+  delete from app.credentials c where c.user_id = p_user;
+  update app.sessions s set ip_address = null, user_agent = null, issuer_session = null, revoked_at = coalesce(s.revoked_at, now())
+  where s.user_id = p_user;
+  update app.external_identities i set subject = 'erased:' || i.id, email = null, unlinked_at = coalesce(i.unlinked_at, now())
+  where i.user_id = p_user;
+  update app.devices d set push_token = 'erased:' || d.id where d.user_id = p_user;
+  update app.payment_methods m set brand = 'erased', last4 = '0000', exp_month = 1, exp_year = 2000 where m.user_id = p_user;
+  update app.reviews r set comment = null where r.reviewer_id = p_user;
+  update app.media m set alt_text = null where m.entity_user_id = p_user;
+  update app.users u
+  set handle = 'erased_' || substr(replace(p_user::text, '-', ''), 11), display_name = 'Erased member', email = 'erased-' || p_user || '@erased.invalid',
+      bio = null, profile_image_url = null, banner_url = null, social_links = null, phone = null, home_city_id = null,
+      is_public = false, locale = default, timezone = default, erased_at = now()
+  where u.id = p_user;
+  return true;
+end
+$$;
+alter function app.erase_member(uuid) owner to <app>_counter;
+revoke execute on function app.erase_member(uuid) from public;
+grant execute on function app.erase_member(uuid) to <app>_job;
+grant select, update, delete on app.notification_deliveries, app.notifications, app.mail_suppressions, app.sign_ups, app.email_tokens, app.refresh_tokens, app.credentials to <app>_counter;
+grant select, update on app.sessions, app.external_identities, app.devices, app.payment_methods, app.reviews, app.media, app.users to <app>_counter;

@@ -1,0 +1,174 @@
+//! Closed accounts: opened again for a while, then nothing says who it was.
+
+use crate::support::{Member, TestServer, database::Content};
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// In everything that somebody can say of themselves.
+const MARK: &str = "Quintessa";
+
+async fn run(conn: &mut PgConnection, text: &str) {
+    sqlx::raw_sql(AssertSqlSafe(text.to_owned()))
+        .execute(conn)
+        .await
+        .unwrap_or_else(|error| panic!("{error}\n{text}"));
+}
+
+/// Tables in which a text stands, of all there are.
+async fn found(conn: &mut PgConnection, text: &str) -> BTreeSet<String> {
+    let tables = sqlx::query("select format('%I.%I', schemaname, tablename) from pg_tables where schemaname not in ('pg_catalog', 'information_schema')")
+        .fetch_all(&mut *conn)
+        .await
+        .expect("tables");
+    let mut found = BTreeSet::new();
+    for table in tables {
+        let table: String = table.get(0);
+        let query = format!("select exists (select from {table} t where t::text ilike '%{text}%')");
+        let is_there: bool = sqlx::query_scalar(AssertSqlSafe(query))
+            .fetch_one(&mut *conn)
+            .await
+            .expect("a look");
+        if is_there {
+            found.insert(table);
+        }
+    }
+    found
+}
+
+/// A member who has said everything that can be said, and what else is kept about them.
+async fn told_all(server: &TestServer, conn: &mut PgConnection) -> Member {
+    let member = server.member("quintessa").await;
+    let me = member.client.get("/me").await.expect(200);
+    let body = json!({"display_name": MARK, "bio": format!("I am {MARK}."), "phone": "+61399990000",
+        "profile_image_url": format!("https://{MARK}.example.org/a.jpg"), "banner_url": format!("https://{MARK}.example.org/b.jpg"),
+        "social_links": {"website": format!("https://{MARK}.example.org")}});
+    member
+        .client
+        .patch("/me", &me.etag(), body)
+        .await
+        .expect(200);
+    let venue: Uuid =
+        sqlx::query_scalar("select id from app.venues where status = 'active' order by id limit 1")
+            .fetch_one(&mut *conn)
+            .await
+            .expect("a venue");
+    let review = json!({"entity_type": "venue", "entity_id": venue, "rating": 4, "comment": format!("{MARK} was here.")});
+    member.client.post("/reviews", review).await.expect(201);
+    let device = json!({"platform": "ios", "push_token": format!("token-of-{MARK}")});
+    member.client.post("/devices", device).await.expect(201);
+    let id = member.id;
+    run(
+        conn,
+        &format!(
+            "insert into app.notifications (user_id, title, message, type, dedupe_key) values ('{id}', 'Dear {MARK}', 'Hello', 'system', 'test');
+             insert into app.mail_suppressions (email, reason) values ('quintessa@example.org', 'bounced');
+             insert into app.credentials (user_id, password_hash) values ('{id}', repeat('{MARK}', 9));
+             insert into app.external_identities (user_id, issuer, subject, email) values ('{id}', 'https://id.example.org', '{MARK}', 'quintessa@example.org');
+             insert into app.email_tokens (user_id, purpose, token_hash, email, issued_for, expires_at) values ('{id}', 'reset_password', repeat('a', 43), 'quintessa@example.org', repeat('b', 43), now());
+             insert into app.payment_methods (user_id, stripe_payment_method_id, brand, last4, exp_month, exp_year, is_default) values ('{id}', 'pm_q', '{MARK}', '4242', 1, 2050, true);
+             update app.sessions set ip_address = '203.0.113.99', user_agent = '{MARK} 1.0' where user_id = '{id}'"
+        ),
+    )
+    .await;
+    member
+}
+
+#[tokio::test]
+async fn what_was_personal_is_nowhere_after_an_erasure() {
+    let server = TestServer::start_with(Content::Sample, |_| {}).await;
+    let mut conn = server.superuser().await;
+    let member = told_all(&server, &mut conn).await;
+    let told = found(&mut conn, MARK).await;
+    assert!(told.len() >= 8, "the look finds what there is: {told:?}");
+    let privacy = &server.built.app.modules.privacy;
+    assert_eq!(
+        privacy.erase().await.expect("a run"),
+        0,
+        "an account that is open"
+    );
+
+    member.client.delete("/me").await.expect(204);
+    server.settled().await;
+    assert_eq!(privacy.erase().await.expect("a run"), 0, "closed today");
+    let paula = server.member("paula_restores").await;
+    server.grant(&paula, "platformAdmin", None).await;
+    let restore = format!("/users/{}/restore", member.id);
+    paula.client.act(&restore).await.expect(200);
+    let again = server.sign_in(member.id).await;
+    assert_eq!(
+        again.client.get("/me").await.expect(200).json["display_name"],
+        MARK
+    );
+    again.client.delete("/me").await.expect(204);
+    server.settled().await;
+
+    run(
+        &mut conn,
+        &format!("set session_replication_role = replica; update app.users set updated_at = now() - interval '31 days' where id = '{}'", member.id),
+    )
+    .await;
+    let mut conn = server.superuser().await;
+    assert_eq!(privacy.erase().await.expect("a run"), 1);
+    assert_eq!(privacy.erase().await.expect("a run"), 0, "once");
+    // What was done stays in the audit log, which nobody can change; jobs that are over are taken away in their time.
+    let mut left = BTreeSet::new();
+    for text in [MARK, "quintessa", "203.0.113.99", "61399990000", "4242"] {
+        left.extend(found(&mut conn, text).await);
+    }
+    left.remove("audit.audit_logs");
+    // Texts of others may say anything: figures such as these are in some of their numbers.
+    let names: BTreeSet<String> = found(&mut conn, "quintessa")
+        .await
+        .into_iter()
+        .filter(|table| table != "audit.audit_logs")
+        .collect();
+    assert_eq!(names, BTreeSet::new());
+    let own: bool = sqlx::query_scalar("select exists (select from app.users where id = $1 and erased_at is not null and phone is null and email::text like 'erased-%')")
+        .bind(member.id)
+        .fetch_one(&mut conn)
+        .await
+        .expect("a look");
+    assert!(own, "{left:?}");
+    for table in ["app.sessions", "app.users", "app.payment_methods"] {
+        for text in ["203.0.113.99", "61399990000"] {
+            assert!(
+                !found(&mut conn, text).await.contains(table),
+                "{table}: {text}"
+            );
+        }
+    }
+    paula.client.act(&restore).await.expect(403);
+}
+
+/// A part that fails leaves everything as it was.
+#[tokio::test]
+async fn an_erasure_is_whole_or_not_at_all() {
+    let server = TestServer::start_with(Content::Sample, |_| {}).await;
+    let mut conn = server.superuser().await;
+    let member = told_all(&server, &mut conn).await;
+    member.client.delete("/me").await.expect(204);
+    server.settled().await;
+    run(
+        &mut conn,
+        &format!(
+            "create function app.refuse() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$;
+             create trigger refuse before update of comment on app.reviews for each row execute function app.refuse();
+             set session_replication_role = replica; update app.users set updated_at = now() - interval '31 days' where id = '{}'",
+            member.id
+        ),
+    )
+    .await;
+    let mut conn = server.superuser().await;
+    let privacy = &server.built.app.modules.privacy;
+    assert!(privacy.erase().await.is_err());
+    let whole = found(&mut conn, MARK).await;
+    assert!(
+        whole.contains("app.notifications") && whole.contains("app.credentials"),
+        "{whole:?}"
+    );
+    run(&mut conn, "drop trigger refuse on app.reviews").await;
+    assert_eq!(privacy.erase().await.expect("a run"), 1);
+    conn.close().await.expect("closed");
+}

@@ -1,0 +1,194 @@
+//! `GET /me/export`: all that belongs to a member and nothing of anybody else, whole or not at all.
+
+use crate::support::{TestServer, document, model};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Relations to members whose rows are not the member's own data, and why.
+const NOT_THEIRS: &[(&str, &str, &str)] = &[
+    (
+        "check_in",
+        "scanned_by",
+        "work for a host, whose record it is",
+    ),
+    (
+        "community",
+        "created_by",
+        "the community's, with roles listed under `roles`",
+    ),
+    ("community_member", "added_by", "somebody else's membership"),
+    ("credential", "user", "a hash of the password"),
+    ("email_token", "user", "a secret that was sent by mail"),
+    ("fraud_flag", "entity", "what the platform looks into"),
+    ("fraud_flag", "decided_by", "a decision of the platform's"),
+    (
+        "media",
+        "uploaded_by",
+        "pictures of profiles; the member's own are listed",
+    ),
+    (
+        "media_upload",
+        "entity",
+        "becomes a picture within minutes, or nothing",
+    ),
+    (
+        "media_upload",
+        "uploaded_by",
+        "becomes a picture within minutes, or nothing",
+    ),
+    (
+        "notification_delivery",
+        "user",
+        "says how a listed notification was sent",
+    ),
+    ("quote", "accepted_by", "a host's business"),
+    ("referral", "referee", "the referrer's"),
+    ("refund", "requested_by", "of a listed order"),
+    ("role_assignment", "granted_by", "somebody else's role"),
+    (
+        "subscription",
+        "user",
+        "a business's; its payments are listed",
+    ),
+    ("ticket", "buyer", "the holder's; its order is listed"),
+];
+
+/// Written out by hand, under these names.
+const BY_HAND: &[(&str, &str, &str)] = &[
+    ("session", "user", "sessions"),
+    ("external_identity", "user", "identities"),
+    ("ticket_transfer", "from", "ticket_transfers"),
+    ("ticket_transfer", "to", "ticket_transfers"),
+];
+
+/// A new entity that refers to members is exported, or somebody says why not.
+#[test]
+fn whatever_refers_to_members_is_exported_or_said_not_to_be() {
+    let (user, identity) = model().entity("user").expect("members");
+    let listed: BTreeSet<(String, String)> = identity
+        .has
+        .iter()
+        .map(|has| (model().entities[has.child].name.clone(), has.via.clone()))
+        .collect();
+    let mut unsaid = Vec::new();
+    for entity in &model().entities {
+        for relation in &entity.belongs {
+            let is_to_members = relation.targets.contains(&user);
+            let (name, of) = (relation.name.clone(), entity.name.clone());
+            let is_said =
+                |all: &[(&str, &str, &str)]| all.iter().any(|one| one.0 == of && one.1 == name);
+            if is_to_members
+                && !listed.contains(&(of.clone(), name.clone()))
+                && !is_said(NOT_THEIRS)
+                && !is_said(BY_HAND)
+            {
+                unsaid.push(format!("{of}.{name}"));
+            }
+        }
+    }
+    assert!(unsaid.is_empty(), "{unsaid:?}");
+}
+
+#[tokio::test]
+async fn a_member_takes_along_what_the_lists_show_them() {
+    let server = TestServer::sample().await;
+    server.client.get("/me/export").await.expect(401);
+    let mut conn = server.superuser().await;
+    // Somebody with more than a page of something.
+    let busy: uuid::Uuid = sqlx::query_scalar("select user_id from app.likes where status = 'active' group by user_id order by count(*) desc, user_id limit 1")
+        .fetch_one(&mut conn)
+        .await
+        .expect("a member");
+    sqlx::query("insert into app.notifications (user_id, title, message, type, dedupe_key) select $1, 'Number ' || n, 'Hello', 'system', 'test:' || n from generate_series(1, 250) n")
+        .bind(busy)
+        .execute(&mut conn)
+        .await
+        .expect("notifications");
+    let member = server.sign_in(busy).await;
+    let answer = member.client.get("/me/export").await.expect(200);
+    assert_eq!(
+        answer.header("content-disposition"),
+        Some("attachment; filename=\"culturepass.json\"")
+    );
+    let Value::Object(mut file) = answer.json else {
+        panic!("{}", answer.text);
+    };
+    assert_eq!(
+        file["member"],
+        member.client.get("/me").await.expect(200).json
+    );
+    assert_eq!(file["notifications"].as_array().map(Vec::len), Some(250));
+    let paths = document()["paths"].as_object().expect("paths");
+    let mut lists = 0;
+    for path in paths.keys() {
+        let Some(name) = path.strip_prefix("/me/") else {
+            continue;
+        };
+        let Some(Value::Array(rows)) = file.remove(&name.replace('-', "_")) else {
+            continue;
+        };
+        lists += 1;
+        let first = member
+            .client
+            .get(&format!("{path}?limit=100"))
+            .await
+            .expect(200);
+        let shown = first.json["data"].as_array().expect("a list");
+        assert_eq!(rows[..shown.len()], shown[..], "{path}");
+        let ids: BTreeSet<&str> = rows.iter().filter_map(|row| row["id"].as_str()).collect();
+        assert_eq!(ids.len(), rows.len(), "{path}: each once");
+    }
+    assert!(lists >= 15, "{lists}");
+    let rest: Vec<&str> = file.keys().map(String::as_str).collect();
+    assert_eq!(
+        rest,
+        [
+            "exported_at",
+            "identities",
+            "member",
+            "sessions",
+            "ticket_transfers"
+        ]
+    );
+    assert_eq!(
+        file["sessions"].as_array().map(Vec::len),
+        Some(1).max(file["sessions"].as_array().map(Vec::len))
+    );
+    // No secret of anybody: neither codes of devices nor hashes.
+    for secret in ["password", "token_hash", "stripe_customer_id\":\"cus"] {
+        assert!(!answer.text.contains(secret), "{secret}");
+    }
+}
+
+/// Who is signed out while the file is written gets no more of it, and can tell.
+#[tokio::test]
+async fn a_member_is_sent_one_file_at_a_time_and_none_after_signing_out() {
+    let server = TestServer::start().await;
+    let member = server.member("mo_who_moves").await;
+    let (first, second) = tokio::join!(
+        member.client.open("/me/export", &[]),
+        member.client.open("/me/export", &[])
+    );
+    let statuses = BTreeSet::from([first.status().as_u16(), second.status().as_u16()]);
+    // Either the second came while the first was being written, or after it.
+    assert!(
+        statuses == BTreeSet::from([200, 429]) || statuses == BTreeSet::from([200]),
+        "{statuses:?}"
+    );
+    drop((first, second));
+    for _ in 0..100 {
+        if member.client.get("/me/export").await.status == 200 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    member.client.get("/me/export").await.expect(200);
+    sqlx::query(
+        "update app.sessions set revoked_at = now(), revoked_because = 'signed_out' where id = $1",
+    )
+    .bind(member.session)
+    .execute(&mut server.superuser().await)
+    .await
+    .expect("signed out");
+    member.client.get("/me/export").await.expect(401);
+}
