@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "88b64419da6e3c222e59858308a4edd6a06e23dc8134100d2b850e54fea68e2bc191ac8c9d577508d7d0b87ed1be1d5e",
+        checksum: "ebd946b40fa19c09153986258f4f5c4b6ccda07fd680969827166fe30247a54f4326f9e1d517846e58a628602e01e0fa",
     },
 ];

@@ -11,10 +11,13 @@ grant execute on function app.first_id(timestamptz) to <app>_job;
 
 -- From where a member signed in last before something.
 create function app.network_before(p_user uuid, p_at timestamptz) returns text
-  language sql stable set search_path = '' as $$
-  select app.network_of(s.ip_address) from app.sessions s
-  where s.user_id = p_user and s.created_at <= p_at and s.ip_address is not null
-  order by s.created_at desc limit 1
+  language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select app.network_of(s.ip_address) from app.sessions s
+    where s.user_id = p_user and s.created_at <= p_at and s.ip_address is not null
+    order by s.created_at desc limit 1);
+end
 $$;
 alter function app.network_before(uuid, timestamptz) owner to <app>_owner;
 revoke execute on function app.network_before(uuid, timestamptz) from public;

@@ -46,6 +46,9 @@ const REMIND: &str = "notifications.remind";
 const LAPSE: &str = "notifications.lapse";
 const PURGE: &str = "notifications.purge";
 
+/// After so many days without a sign a device has no good token any more.
+const DEVICE_DAYS: i64 = 270;
+
 /// Old notifications that one statement takes away.
 const PURGED_AT_ONCE: i32 = 5000;
 
@@ -178,8 +181,22 @@ impl Notifications {
             .await
     }
 
+    /// FCM takes no token that has not been seen for 270 days. How many devices went.
+    pub async fn forget_devices(&self) -> Result<u64> {
+        let before = Utc::now() - TimeDelta::days(DEVICE_DAYS);
+        self.db
+            .run(Self::NAME, None, Uuid::now_v7(), move |cx| {
+                Box::pin(async move {
+                    let forgotten = sqlx::query("update app.devices set status = 'archived' where last_seen_at < $1 and status = 'active'");
+                    Ok(forgotten.bind(before).execute(cx.conn()).await?.rows_affected())
+                })
+            })
+            .await
+    }
+
     /// What is older than it is kept. How many.
     pub async fn purge(&self) -> Result<i64> {
+        self.forget_devices().await?;
         let before = Utc::now() - TimeDelta::days(self.settings.notifications_kept_days.into());
         let mut all = 0;
         loop {

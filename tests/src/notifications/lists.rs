@@ -125,3 +125,26 @@ async fn no8_a_hundred_thousand_are_read_at_once_and_the_old_ones_go() {
     );
     assert_eq!(guests.count("select count(*) from app.notification_deliveries d where not exists (select from app.notifications n where n.id = d.notification_id)").await, 0);
 }
+
+#[tokio::test]
+async fn no9_devices_that_were_not_seen_for_long_go() {
+    let guests = Guests::new().await;
+    let member = guests.server.member("ola_has_phones").await;
+    let (old, new) = (guests.device(&member).await, guests.device(&member).await);
+    for (device, days) in [(old, 271), (new, 269)] {
+        guests
+            .run(&format!("set session_replication_role = replica; update app.devices set last_seen_at = now() - interval '{days} days' where id = '{device}'"))
+            .await;
+    }
+    assert_eq!(guests.module().forget_devices().await.expect("a run"), 1);
+    member
+        .client
+        .get(&format!("/devices/{old}"))
+        .await
+        .expect(404);
+    member
+        .client
+        .get(&format!("/devices/{new}"))
+        .await
+        .expect(200);
+}
