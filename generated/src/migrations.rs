@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "cf1f9eb987f54516832a095ddc381bcce006b64494999bb0ec336ac898df26b335959860de135c0211498b973b371334",
+        checksum: "c454a5a9be23e9572622774c8ea873eb5b31cc4e9ac6689b7c2359ea502ead16fba2d02910fa9364f5deef0a756aebea",
     },
 ];

@@ -7,4 +7,4 @@ mod kills;
 mod lists;
 mod quiet;
 mod reminders;
-mod stage;
+pub mod stage;

@@ -1,9 +1,10 @@
 //! The list of modules: the one place outside of its folder where a module is named.
 
 use crate::{
-    audit_logs::AuditLogs, dead_jobs::DeadJobs, marketplace::Marketplace, me::Me, media::Media,
-    module::*, notifications::Notifications, payments::Payments, promotions::Promotions,
-    ratings::Ratings, sessions::Sessions, tickets::Tickets, trending::Trending, wallet::Wallet,
+    audit_logs::AuditLogs, broadcasts::Broadcasts, copies::Copies, dashboards::Dashboards,
+    dead_jobs::DeadJobs, marketplace::Marketplace, me::Me, media::Media, module::*,
+    notifications::Notifications, payments::Payments, promotions::Promotions, ratings::Ratings,
+    sessions::Sessions, tickets::Tickets, trending::Trending, wallet::Wallet,
 };
 use axum::Router;
 use kernel::{config::BodyLimit, http::ConfigError, jobs::Work};
@@ -20,11 +21,15 @@ modules! {
     marketplace: Marketplace,
     promotions: Promotions,
     notifications: Notifications,
+    broadcasts: Broadcasts,
+    copies: Copies,
     media: Media,
     // After tickets, which it tells of payments.
     payments: Payments,
     trending: Trending,
     ratings: Ratings,
+    // After tickets and trending, whose figures and lists it shows.
+    dashboards: Dashboards,
 }
 
 /// Everything that is asked of all modules, from the list of them.

@@ -19,6 +19,7 @@ mod unsubscribe;
 pub use settings::{Reminder, Settings};
 
 use crate::{
+    broadcasts,
     clock::Clock,
     module::{Module, Parts},
 };
@@ -150,8 +151,12 @@ impl Notifications {
                     .await?,
             );
         }
+        let mut count = 0;
         for told in all {
-            tell::tell(&mut cx, self.settings.notifications_digest_minutes, told).await?;
+            count += tell::tell(&mut cx, self.settings.notifications_digest_minutes, told).await?;
+        }
+        if event.event == broadcasts::DUE {
+            causes::hosts::told(&mut cx, event.entity_id, count).await?;
         }
         Ok(run.commit(cx).await?)
     }
