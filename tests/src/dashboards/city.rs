@@ -12,7 +12,7 @@ async fn od1_figures_of_a_city_are_what_the_tables_add_up_to() {
         .run(
             "set session_replication_role = replica;
              insert into app.organizations (city_id, name, slug, state, status)
-             select :city, 'Waits ' || n, 'waits-' || n, (array['pending', 'approved', 'rejected'])[1 + n % 3], (array['active', 'suspended', 'archived', 'active'])[1 + n % 4]
+             select :city, 'Waits ' || n, 'waits-' || n, (array['pending', 'approved', 'rejected'])[1 + n % 3], (array['active', 'suspended', 'active'])[1 + n / 40 % 3]
              from generate_series(1, 120) n;
              insert into app.businesses (city_id, name, slug, state)
              select :city, 'Waits ' || n, 'waits-' || n, (array['pending', 'approved'])[1 + n % 2] from generate_series(1, 50) n;

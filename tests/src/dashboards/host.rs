@@ -229,6 +229,9 @@ async fn od1_a_hosts_dashboard_is_for_its_administrators_and_the_platform() {
     assert_eq!(shown["host_type"], "community");
     olga.get(&circle).await.expect(403);
     // What is bought now is there now.
+    world
+        .run("delete from app.waitlist_entries where event_id = :event")
+        .await;
     let kind = world.tickets("Door", 500, 10).await;
     let before = figures(&world).await;
     let mut cart = world.cart(&[(kind, 2)], false);

@@ -41,7 +41,8 @@ async fn od1_home_is_what_concerns_the_member() {
     world
         .run(&told(
             mira,
-            "set session_replication_role = replica; update app.users set home_city_id = :city where id = :me;
+            "set session_replication_role = replica; delete from app.waitlist_entries where event_id = :event;
+             update app.users set home_city_id = :city where id = :me;
              update app.tickets set holder_id = :me where code like 'a-random%' and random() < 0.2;
              update app.attendances a set user_id = :me where random() < 0.2
                and not exists (select from app.attendances b where b.event_id = a.event_id and b.user_id = :me)
@@ -53,6 +54,12 @@ async fn od1_home_is_what_concerns_the_member() {
         .await
         .expect(201);
     world.credits(mira, 700).await;
+    // Somebody whom chance has not let like it.
+    let ana = world.server.member("ana_who_likes_it").await;
+    let like = json!({"event_id": world.event});
+    ana.client.post("/likes", like).await.expect(201);
+    let trending = &world.server.built.app.modules.trending;
+    trending.rank().await.expect("ranked");
     let shown = home(mira).await;
     let sums = [
         (
@@ -110,6 +117,9 @@ async fn od1_home_is_what_concerns_the_member() {
 async fn od1_home_tells_of_what_waits_for_an_answer() {
     let world = World::new().await;
     let (mira, olga) = (&world.mira, &world.olga);
+    world
+        .run("delete from app.waitlist_entries where event_id = :event")
+        .await;
     let kind = world.tickets("Gift", 0, 10).await;
     let order = keyed(olga, "/orders", world.cart(&[(kind, 1)], false))
         .await
@@ -169,8 +179,8 @@ async fn od1_the_calendar_is_what_the_member_goes_to_or_follows() {
             "set session_replication_role = replica; delete from app.follows where follower_id = :me; delete from app.attendances where user_id = :me;
              insert into app.follows (follower_id, entity_type, entity_id) values (:me, 'organization', :host);
              update app.tickets set holder_id = :me where code like 'a-random%' and random() < 0.1;
-             update app.events set starts_at = now() + random() * interval '60 days' - interval '20 days', timezone = 'UTC' where host_id = :host;
-             update app.events set ends_at = starts_at + interval '3 hours' where host_id = :host;
+             update app.events e set starts_at = d.at, ends_at = d.at + interval '3 hours', timezone = 'UTC'
+             from (select id, now() + random() * interval '60 days' - interval '20 days' as at from app.events where host_id = :host) d where d.id = e.id;
              update app.events set starts_at = '2041-05-01', ends_at = '2041-05-02' where id = :event;
              insert into app.attendances (user_id, event_id)
              select :me, e.id from app.events e where e.host_id = :host and e.ends_at < now() and random() < 0.5;

@@ -2,6 +2,7 @@
 
 use super::world::{World, number};
 use serde_json::Value;
+use uuid::Uuid;
 
 async fn figures(world: &World, query: &str) -> Value {
     let path = format!("/platform/dashboard{query}");
@@ -156,18 +157,13 @@ async fn od1_the_platforms_figures_can_be_those_of_one_place() {
     let world = World::new().await;
     let whole = figures(&world, "").await;
     let here = figures(&world, &format!("?city_id={}", world.city)).await;
-    let of_city = |shown: &Value| {
-        let cities = shown["activity"]["cities"]
-            .as_array()
-            .expect("cities")
-            .clone();
-        let id = world.city.to_string();
-        cities
-            .into_iter()
-            .find(|city| city["id"] == id.as_str())
-            .expect("the city")
+    let of = |shown: &Value, city: Uuid| {
+        let cities = shown["activity"]["cities"].as_array().expect("cities");
+        let id = city.to_string();
+        let found = cities.iter().find(|one| one["id"] == id.as_str());
+        found.expect("the city").clone()
     };
-    assert_eq!(of_city(&whole), of_city(&here));
+    assert_eq!(of(&whole, world.city), of(&here, world.city));
     assert_eq!(
         here["activity"]["cities"].as_array().expect("cities").len(),
         1
@@ -175,13 +171,18 @@ async fn od1_the_platforms_figures_can_be_those_of_one_place() {
     for field in ["members", "events", "orders", "tickets"] {
         assert_eq!(
             here["activity"]["total"][field],
-            of_city(&here)[field],
+            of(&here, world.city)[field],
             "{field}"
         );
     }
     let sydney = world.server.city("sydney").await;
     let elsewhere = figures(&world, &format!("?city_id={sydney}")).await;
-    assert_eq!(number(&elsewhere, "/activity/total/tickets"), 0);
+    assert_eq!(
+        elsewhere["activity"]["total"]["tickets"],
+        of(&whole, sydney)["tickets"]
+    );
+    let nobody = figures(&world, &format!("?country_id={}", world.city)).await;
+    assert_eq!(number(&nobody, "/activity/total/tickets"), 0);
     let client = &world.paula.client;
     for wrong in [
         "from=2020-01-01&to=2021-01-01",

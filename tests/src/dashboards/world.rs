@@ -22,17 +22,17 @@ impl Deref for World {
 
 /// Triggers would refuse much of it, and would keep sums that nothing here shall lean on.
 const ROWS: &str = "
-    set session_replication_role = replica;
     insert into app.events (city_id, host_type, host_id, title, slug, starts_at, ends_at, timezone, state, capacity)
     select e.city_id, e.host_type, e.host_id, 'Random ' || n, 'random-' || n, d.at, d.at + interval '2 hours', e.timezone,
       (array['draft', 'published', 'cancelled', 'completed'])[1 + n % 4], case when n % 3 = 0 then 12 end
     from app.events e, generate_series(1, 30) n, lateral (select now() + (random() - 0.6) * n * interval '20 days' as at) d
     where e.id = :event;
+    set session_replication_role = replica;
     insert into app.ticket_types (event_id, name, price_cents, currency, capacity, held, sold)
     select e.id, 'T' || n, 1000, 'AUD', 20, floor(random() * 5), floor(random() * 10)
     from app.events e, generate_series(1, 2) n where e.host_id = :host;
     insert into app.promo_codes (event_id, code, basis_points)
-    select e.id, 'C' || n, 1000 from app.events e, generate_series(1, 2) n where e.host_id = :host;
+    select e.id, 'CODE' || n, 1000 from app.events e, generate_series(1, 2) n where e.host_id = :host;
     create temporary table drawn as
     select sec.uuid_v7() as id, e.id as event_id, (select u.id from app.users u order by random() + n limit 1) as user_id, n,
       (array['AUD', 'NZD'])[1 + floor(random() * 2)::int] as currency, floor(random() * 5000)::int as amount,
@@ -47,10 +47,10 @@ const ROWS: &str = "
       case when d.n % 3 = 0 then (select p.id from app.promo_codes p where p.event_id = d.event_id order by random() + d.n limit 1) end
     from drawn d;
     insert into app.tickets (order_id, ticket_type_id, event_id, holder_id, buyer_id, state, code, position, currency)
-    select d.id, (select t.id from app.ticket_types t where t.event_id = d.event_id order by random() + n limit 1), d.event_id,
-      (select u.id from app.users u order by random() + n + d.n limit 1), d.user_id,
-      (array['valid', 'checked_in', 'refunded', 'void'])[1 + floor(random() * 4)::int], 'a-random-code-' || d.id || n, n, d.currency
-    from drawn d, generate_series(1, 3) n where n <= d.tickets;
+    select d.id, (select t.id from app.ticket_types t where t.event_id = d.event_id order by random() + i limit 1), d.event_id,
+      (select u.id from app.users u order by random() + i + d.n limit 1), d.user_id,
+      (array['valid', 'checked_in', 'refunded', 'void'])[1 + floor(random() * 4)::int], 'a-random-code-' || d.id || i, i, d.currency
+    from drawn d, generate_series(1, 3) i where i <= d.tickets;
     insert into app.refunds (order_id, state, amount_cents, card_cents, organizer_cents, platform_fee_cents, city_share_cents, currency,
       stripe_idempotency_key, settled_at, reason)
     select d.id, (array['pending', 'succeeded', 'failed'])[1 + floor(random() * 3)::int], d.amount / 2, d.amount / 2,
@@ -78,7 +78,7 @@ const ROWS: &str = "
     update app.users set created_at = now() - random() * interval '60 days', home_city_id = :city where random() < 0.7;
     insert into app.transactions (user_id, city_id, order_id, type, amount_cents, refunded_cents, currency, status,
       stripe_idempotency_key, created_at)
-    select d.user_id, :city, d.id, 'ticket', d.amount, case when d.n % 2 = 0 then d.amount / 2 else 0 end, d.currency,
+    select d.user_id, :city, d.id, 'ticket', d.amount, case when d.n % 2 = 0 and d.paid_at is not null then d.amount / 2 else 0 end, d.currency,
       case when d.paid_at is null then 'failed' when d.n % 2 = 0 then 'part_refunded' else 'succeeded' end, 'random-payment-' || d.id,
       coalesce(d.paid_at, now())
     from drawn d where d.amount > 1;

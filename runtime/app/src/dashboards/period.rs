@@ -89,7 +89,7 @@ impl Period {
             "bucket" if ["day", "hour", "month"].contains(&value) => {
                 self.bucket = Some(value.to_owned());
             }
-            "bucket" => return Err(("enum", "Use one of the lengths that the document names.")),
+            "bucket" => return Err(("choice", "Use one of the lengths that the document names.")),
             "country_id" => self.country = Some(uuid().ok_or(("format", "Use a UUID."))?),
             _ => self.city = Some(uuid().ok_or(("format", "Use a UUID."))?),
         }
@@ -104,7 +104,7 @@ impl Period {
         let found = of.into_iter().find(|name| name == bucket);
         found.ok_or_else(|| {
             let detail = "Use one of the lengths that the document names.";
-            let item = Item::query("bucket".to_owned(), "enum", detail);
+            let item = Item::query("bucket".to_owned(), "choice", detail);
             Error::new(&problems::INVALID).item(item)
         })
     }
@@ -122,7 +122,8 @@ impl Period {
         let usual = TimeDelta::days(days.usual - 1);
         let (from, to) = match (self.from, self.to) {
             (Some(from), Some(to)) => (from, to),
-            (Some(from), None) => (from, from + usual),
+            (Some(from), None) if days.ahead => (from, from + usual),
+            (Some(from), None) => (from, today.max(from)),
             (None, Some(to)) => (to - usual, to),
             (None, None) if days.ahead => (today, today + usual),
             (None, None) => (today - usual, today),
@@ -172,7 +173,7 @@ mod tests {
             format!("{from} {to}")
         };
         assert_eq!(shown(""), "2030-06-09 2030-06-15");
-        assert_eq!(shown("from=2030-01-01"), "2030-01-01 2030-01-07");
+        assert_eq!(shown("from=2030-06-01"), "2030-06-01 2030-06-15");
         assert_eq!(shown("to=2030-01-07"), "2030-01-01 2030-01-07");
         assert_eq!(
             shown("from=2030-01-01&to=2030-01-31"),
@@ -184,6 +185,7 @@ mod tests {
         );
         for wrong in [
             "from=2030-01-01&to=2030-02-01",
+            "from=2030-01-01",
             "from=2030-01-02&to=2030-01-01",
             "from=2030-1-2",
             "from=9999-12-31",
