@@ -4567,9 +4567,6 @@ create index broadcasts_event_id_idx
 create index broadcasts_created_by_id_idx
   on app.broadcasts (created_by_id, id) where created_by_id is not null;
 
-create index broadcasts_while_archived_idx
-  on app.broadcasts (id) where status = 'archived';
-
 create unique index businesses_city_id_slug_key
   on app.businesses (slug, city_id) where status <> 'archived';
 
@@ -6913,7 +6910,7 @@ declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
   v_answer boolean;
 begin
-  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend', 'schedule', 'revise', 'cancel') then
+  if p_what not in ('read', 'update', 'suspend', 'unsuspend', 'schedule', 'revise', 'cancel', 'archive', 'restore') then
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   if p_what = 'restore' then
@@ -6923,8 +6920,6 @@ begin
   select case p_what
     when 'read' then true
     when 'update' then t.status = 'active' and sec.seen_event_admin(t.event_id) and t.state = 'draft'
-    when 'archive' then t.status = 'active' and sec.seen_event_admin(t.event_id) and t.state in ('draft', 'cancelled')
-    when 'restore' then t.status = 'archived' and sec.seen_event_admin(t.event_id) and t.state in ('draft', 'cancelled')
     when 'suspend' then t.status = 'active' and sec.is_platform_admin()
     when 'unsuspend' then t.status = 'suspended' and sec.is_platform_admin()
     when 'schedule' then t.status = 'active' and sec.seen_event_admin(t.event_id)
@@ -6937,21 +6932,7 @@ begin
       (t.status = 'active' and (sec.is_platform_admin() or sec.seen_event_admin(t.event_id)))
       or (
         t.status = 'suspended'
-        and (
-          sec.is_platform_admin()
-          or (sec.seen_event_admin(t.event_id) and t.state = 'draft')
-          or (
-            sec.action() = 'restore'
-            and sec.seen_event_admin(t.event_id)
-            and t.state in ('draft', 'cancelled')
-          )
-        )
-      )
-      or (
-        t.status = 'archived'
-        and sec.show_archived()
-        and sec.seen_event_admin(t.event_id)
-        and t.state in ('draft', 'cancelled')
+        and (sec.is_platform_admin() or (sec.seen_event_admin(t.event_id) and t.state = 'draft'))
       )
     );
   perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
@@ -6983,21 +6964,7 @@ begin
       (t.status = 'active' and (sec.is_platform_admin() or sec.seen_event_admin(t.event_id)))
       or (
         t.status = 'suspended'
-        and (
-          sec.is_platform_admin()
-          or (sec.seen_event_admin(t.event_id) and t.state = 'draft')
-          or (
-            sec.action() = 'restore'
-            and sec.seen_event_admin(t.event_id)
-            and t.state in ('draft', 'cancelled')
-          )
-        )
-      )
-      or (
-        t.status = 'archived'
-        and sec.show_archived()
-        and sec.seen_event_admin(t.event_id)
-        and t.state in ('draft', 'cancelled')
+        and (sec.is_platform_admin() or (sec.seen_event_admin(t.event_id) and t.state = 'draft'))
       )
     );
   return coalesce(v_answer, false);
@@ -7148,38 +7115,6 @@ end
 $$;
 alter function sec.restore_broadcasts(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_broadcasts(uuid[]) from public;
-
-create function app.broadcasts_stays() returns trigger
-  language plpgsql security definer set search_path = '' as $$
--- An archived row does not become one that may not be archived.
-begin
-  if old.state in ('draft', 'cancelled') and (new.state in ('draft', 'cancelled')) is not true then
-    raise exception using errcode = 'restrict_violation', schema = 'app', table = 'broadcasts',
-      constraint = 'broadcasts_archived_stays', message = 'archived';
-  end if;
-  return new;
-end
-$$;
-alter function app.broadcasts_stays() owner to culturepass_counter;
-revoke execute on function app.broadcasts_stays() from public;
-
-create function app.archived_broadcasts(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Archived rows that the caller may restore, newest first.
-begin
-  return query
-  select t.id from app.broadcasts t
-  where t.status = 'archived'
-    and t.id < p_before
-    and t.event_id in (select sec.mine_event_admin())
-    and t.state in ('draft', 'cancelled')
-  order by t.id desc
-  limit p_limit;
-end
-$$;
-alter function app.archived_broadcasts(uuid,int) owner to culturepass_authz;
-revoke execute on function app.archived_broadcasts(uuid,int) from public;
-grant execute on function app.archived_broadcasts(uuid,int) to culturepass_app;
 
 create function audit.record_broadcasts() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -29268,11 +29203,6 @@ create trigger broadcasts_module_update
   for each row when (current_user = 'culturepass_job')
   execute function app.broadcasts_module_update();
 
-create trigger broadcasts_stays
-  before update of state on app.broadcasts
-  for each row when (old.status = 'archived' and new.status = 'archived')
-  execute function app.broadcasts_stays();
-
 create trigger broadcasts_quota
   after insert on app.broadcasts
   referencing new table as added
@@ -31104,20 +31034,8 @@ create policy broadcasts_select on app.broadcasts for select to culturepass_app
     or (
       broadcasts.status = 'suspended'
       and (
-        sec.is_platform_admin()
-        or (sec.seen_event_admin(broadcasts.event_id) and broadcasts.state = 'draft')
-        or (
-          sec.action() = 'restore'
-          and sec.seen_event_admin(broadcasts.event_id)
-          and broadcasts.state in ('draft', 'cancelled')
-        )
+        sec.is_platform_admin() or (sec.seen_event_admin(broadcasts.event_id) and broadcasts.state = 'draft')
       )
-    )
-    or (
-      broadcasts.status = 'archived'
-      and sec.show_archived()
-      and sec.seen_event_admin(broadcasts.event_id)
-      and broadcasts.state in ('draft', 'cancelled')
     )
   );
 
@@ -31134,12 +31052,6 @@ create policy broadcasts_update on app.broadcasts for update to culturepass_app
       when 'update' then broadcasts.status = 'active'
         and sec.seen_event_admin(broadcasts.event_id)
         and broadcasts.state = 'draft'
-      when 'archive' then broadcasts.status = 'active'
-        and sec.seen_event_admin(broadcasts.event_id)
-        and broadcasts.state in ('draft', 'cancelled')
-      when 'restore' then broadcasts.status = 'archived'
-        and sec.seen_event_admin(broadcasts.event_id)
-        and broadcasts.state in ('draft', 'cancelled')
       when 'suspend' then broadcasts.status = 'active' and sec.is_platform_admin()
       when 'unsuspend' then broadcasts.status = 'suspended' and sec.is_platform_admin()
       when 'schedule' then broadcasts.status = 'active' and sec.seen_event_admin(broadcasts.event_id)
@@ -31151,8 +31063,6 @@ create policy broadcasts_update on app.broadcasts for update to culturepass_app
   with check (
     case sec.action()
       when 'update' then sec.seen_event_admin(broadcasts.event_id) and broadcasts.state = 'draft'
-      when 'archive' then broadcasts.status = 'archived'
-      when 'restore' then (broadcasts.status = 'archived') is not true
       when 'suspend' then broadcasts.status = 'suspended'
       when 'unsuspend' then broadcasts.status = 'active'
       when 'schedule' then broadcasts.status = 'active' and broadcasts.state = 'scheduled'

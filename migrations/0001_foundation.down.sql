@@ -1351,8 +1351,6 @@ drop trigger broadcasts_audit on app.broadcasts;
 
 drop trigger broadcasts_quota on app.broadcasts;
 
-drop trigger broadcasts_stays on app.broadcasts;
-
 drop trigger broadcasts_module_update on app.broadcasts;
 
 drop trigger broadcasts_guard on app.broadcasts;
@@ -2562,10 +2560,6 @@ drop function app.businesses_search_own(text,boolean,text[],uuid,int);
 drop function app.businesses_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_broadcasts();
-
-drop function app.archived_broadcasts(uuid,int);
-
-drop function app.broadcasts_stays();
 
 drop function sec.restore_broadcasts(uuid[]);
 

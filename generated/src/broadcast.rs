@@ -69,7 +69,6 @@ macro_rules! columns { () => {
 #[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Ref(&IS_SENDER), Holds("platformAdmin")]);
 #[rustfmt::skip] pub static CAN_CREATE: Rule = Ref(&IS_SENDER);
 #[rustfmt::skip] pub static CAN_UPDATE: Rule = All(&[Ref(&IS_SENDER), Compare(V::Column("state"), Op::Eq, V::Text("draft"))]);
-#[rustfmt::skip] pub static CAN_DELETE: Rule = All(&[Ref(&IS_SENDER), OneOf(V::Column("state"), &[V::Text("draft"), V::Text("cancelled")])]);
 #[rustfmt::skip] pub static CAN_SUSPEND: Rule = Holds("platformAdmin");
 #[rustfmt::skip] pub static CAN_SCHEDULE: Rule = Ref(&IS_SENDER);
 #[rustfmt::skip] pub static CAN_REVISE: Rule = Ref(&IS_SENDER);
@@ -84,7 +83,6 @@ pub static BROADCAST: Resource = Resource {
         get: concat!("select ", columns!(), ",
         array_remove(array[
           case when t.status = 'active' and sec.seen_event_admin(t.event_id) and t.state = 'draft' then 'update' end,
-          case when t.status = 'active' and sec.seen_event_admin(t.event_id) and t.state in ('draft', 'cancelled') then 'delete' end,
           case when t.status = 'active' and me.is_platform_admin then 'suspend' end,
           case when t.status = 'suspended' and me.is_platform_admin then 'unsuspend' end,
           case when t.status = 'active' and t.state = 'draft' and 'schedule now' = any (app.broadcast_may(t.id)) and sec.seen_event_admin(t.event_id) then 'schedule' end,
@@ -107,14 +105,10 @@ pub static BROADCAST: Resource = Resource {
           send_at = case when $11 then $12 else t.send_at end
         where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
-        archive: "update app.broadcasts as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
-        restore: "update app.broadcasts as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         suspend: "update app.broadcasts as t set status = 'suspended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         unsuspend: "update app.broadcasts as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when sec.seen_event_admin(t.event_id) and t.state = 'draft' then 'update' end,
-          case when sec.seen_event_admin(t.event_id) and t.state in ('draft', 'cancelled') then 'delete' end,
-          case when sec.seen_event_admin(t.event_id) and t.state in ('draft', 'cancelled') then 'restore' end,
           case when me.is_platform_admin then 'suspend' end,
           case when sec.seen_event_admin(t.event_id) then 'schedule' end,
           case when sec.seen_event_admin(t.event_id) then 'revise' end,
@@ -122,7 +116,7 @@ pub static BROADCAST: Resource = Resource {
         ], null) as may from app.broadcasts as t, (select sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
         ..Sql::NONE
     },
-    rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &CAN_SUSPEND },
+    rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &Nobody, restore: &Nobody, suspend: &CAN_SUSPEND },
     filters: &[
         Filter::new("audience", "t.audience", Kind::Enum(BroadcastAudience::WORDS)),
         Filter::new("send_at", "t.send_at", Kind::Time).nullable("t.send_at"),

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "c454a5a9be23e9572622774c8ea873eb5b31cc4e9ac6689b7c2359ea502ead16fba2d02910fa9364f5deef0a756aebea",
+        checksum: "ecdcfff9643a19ad839a076937f53690a7fb81ccd568fae2450f5aece0d3ff1934321ab1ffa532adc06f0f5aa026031b",
     },
 ];

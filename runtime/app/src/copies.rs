@@ -79,12 +79,6 @@ impl Module for Copies {
     fn document() -> openapi::OpenApi {
         Document::openapi()
     }
-
-    /// What comes back is an event as it was created.
-    fn amend(document: &mut Value) {
-        let created = document["paths"]["/events"]["post"]["responses"]["201"].clone();
-        document["paths"]["/events/{id}/copy"]["post"]["responses"]["201"] = created;
-    }
 }
 
 #[derive(OpenApi)]
@@ -113,7 +107,7 @@ pub struct EventCopy {
     params(("id" = Uuid, Path, description = "Of the original")),
     request_body = EventCopy,
     responses(
-        (status = 201, description = "The copy"),
+        (status = 201, description = "The copy", body = ref("#/components/schemas/Event")),
         (status = 403, description = "The caller may not create events of this host"),
         (status = 404, description = "There is no such event, or the caller may not see it"),
         (status = 422, description = "A value is wrong, or the original has more than twenty ticket types")))]

@@ -27,10 +27,9 @@ use axum::{
 };
 use kernel::{Cx, Db, Result, cursor::CursorKey, http::ConfigError};
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::{Value, json};
 use sqlx::{Postgres, postgres::PgArguments, query::QueryScalar, types::Json as Jsonb};
 use std::sync::Arc;
-use utoipa::openapi::OpenApi;
+use utoipa::openapi::{OpenApi, Ref, RefOr, Schema, schema::ArrayBuilder};
 
 /// The module. Cheap to clone.
 #[derive(Clone)]
@@ -95,14 +94,15 @@ impl Module for Dashboards {
         }
         document
     }
+}
 
-    /// Events in these answers are those of the generated routes.
-    fn amend(document: &mut Value) {
-        let schemas = &mut document["components"]["schemas"];
-        let event = json!({"$ref": "#/components/schemas/Event"});
-        schemas["Home"]["properties"]["events"]["items"] = event.clone();
-        schemas["CalendarEntry"]["properties"]["event"] = event;
-    }
+/// An event in an answer is one of the generated routes.
+fn an_event() -> RefOr<Schema> {
+    Ref::from_schema_name("Event").into()
+}
+
+fn events() -> RefOr<Schema> {
+    ArrayBuilder::new().items(an_event()).into()
 }
 
 /// What a statement answers that builds the whole part of a screen.

@@ -160,7 +160,7 @@ async fn od1_the_platforms_figures_can_be_those_of_one_place() {
     let of = |shown: &Value, city: Uuid| {
         let cities = shown["activity"]["cities"].as_array().expect("cities");
         let id = city.to_string();
-        let found = cities.iter().find(|one| one["id"] == id.as_str());
+        let found = cities.iter().find(|one| one["place_id"] == id.as_str());
         found.expect("the city").clone()
     };
     assert_eq!(of(&whole, world.city), of(&here, world.city));

@@ -54,7 +54,7 @@ struct CalendarEntry {
     has_ticket: bool,
     was_there: bool,
     follows: bool,
-    #[schema(value_type = Object)]
+    #[schema(schema_with = super::an_event)]
     event: Value,
 }
 
@@ -83,7 +83,7 @@ pub fn document() -> openapi::OpenApi {
 /// What the caller goes to
 ///
 /// Events for which the caller has a ticket, at which they were, or whose host or venue they follow. Days are those of the caller's own clocks.
-#[utoipa::path(get, path = "/me/calendar", operation_id = "getCalendar", tag = "Me", security(("bearer" = [])),
+#[utoipa::path(get, path = "/me/calendar", operation_id = "getMyCalendar", tag = "Me", security(("bearer" = [])),
     params(("from" = Option<NaiveDate>, Query, description = "First day; today"),
         ("to" = Option<NaiveDate>, Query, description = "Last day; 31 days, at most 92"),
         ("limit" = Option<u8>, Query, description = "Of a page, 50, at most 100"),

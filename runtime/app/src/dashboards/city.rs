@@ -55,7 +55,7 @@ struct Approvals {
 
 #[derive(Serialize, Deserialize, ToSchema)]
 struct WaitingProfile {
-    id: Uuid,
+    profile_id: Uuid,
     name: String,
     created_at: DateTime<Utc>,
 }
@@ -63,7 +63,7 @@ struct WaitingProfile {
 /// A booking of a featured place that is not over.
 #[derive(Serialize, Deserialize, ToSchema)]
 struct WaitingPromotion {
-    id: Uuid,
+    promotion_id: Uuid,
     target_type: String,
     target_id: Uuid,
     slot: String,
@@ -234,16 +234,16 @@ async fn approvals(cx: &mut Cx, city: Uuid) -> Result<Approvals> {
            'organization_count', (select count(*) from app.organizations o
              where o.city_id = $1 and o.state = 'pending' and o.status = 'active'),
            'organizations', (select coalesce(jsonb_agg(x), '[]') from (
-             select o.id, o.name, o.created_at from app.organizations o
+             select o.id as profile_id, o.name, o.created_at from app.organizations o
              where o.city_id = $1 and o.state = 'pending' and o.status = 'active' order by o.created_at, o.id limit 20) x),
            'business_count', (select count(*) from app.businesses b
              where b.city_id = $1 and b.state = 'pending' and b.status = 'active'),
            'businesses', (select coalesce(jsonb_agg(x), '[]') from (
-             select b.id, b.name, b.created_at from app.businesses b
+             select b.id as profile_id, b.name, b.created_at from app.businesses b
              where b.city_id = $1 and b.state = 'pending' and b.status = 'active' order by b.created_at, b.id limit 20) x),
            'promotion_count', (select count(*) from asked),
            'promotions', (select coalesce(jsonb_agg(x), '[]') from (
-             select p.id, p.target_type, p.target_id, p.slot, p.starts_at, p.ends_at, p.amount_cents, p.currency,
+             select p.id as promotion_id, p.target_type, p.target_id, p.slot, p.starts_at, p.ends_at, p.amount_cents, p.currency,
                p.amount_cents = 0 or p.paid_at is not null as is_paid, p.created_at
              from asked p order by p.created_at, p.id limit 20) x))",
     );

@@ -39,7 +39,7 @@ struct Home {
     /// Places that are kept for the member.
     waiting_list_offers: Vec<WaitingListOffer>,
     /// Those of all these events that the caller may see.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(schema_with = super::events)]
     events: Vec<Value>,
 }
 
@@ -106,7 +106,7 @@ pub fn document() -> openapi::OpenApi {
 }
 
 /// What the caller sees first
-#[utoipa::path(get, path = "/me/home", operation_id = "getHome", tag = "Me", security(("bearer" = [])),
+#[utoipa::path(get, path = "/me/home", operation_id = "getMyHome", tag = "Me", security(("bearer" = [])),
     responses((status = 200, description = "It", body = Home)))]
 async fn home(State(lists): State<Lists>, caller: Member) -> Result<Response> {
     let (me, trending) = (caller.id(), lists.module.trending.clone());

@@ -43,7 +43,7 @@ pub struct ActivityOfBucket {
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct ActivityOfPlace {
     /// Of the country or city.
-    pub id: Uuid,
+    pub place_id: Uuid,
     pub name: String,
     #[serde(flatten)]
     pub figures: ActivityFigures,
@@ -87,7 +87,7 @@ pub struct RevenueOfBucket {
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct RevenueOfPlace {
     /// Of the country or city.
-    pub id: Uuid,
+    pub place_id: Uuid,
     pub name: String,
     #[serde(flatten)]
     pub figures: RevenueFigures,
@@ -140,10 +140,10 @@ pub async fn activity(cx: &mut Cx, scope: Scope) -> Result<Activity> {
            'total', (select to_jsonb(s) from sums s where s.level = 7),
            'buckets', (select coalesce(jsonb_agg(s order by s.starts_on), '[]') from sums s where s.level = 3),
            'countries', (select coalesce(jsonb_agg(x), '[]') from (
-             select p.id, p.name, s.members, s.events, s.orders, s.tickets from sums s join app.countries p on p.id = s.country_id
+             select p.id as place_id, p.name, s.members, s.events, s.orders, s.tickets from sums s join app.countries p on p.id = s.country_id
              where s.level = 5 order by s.tickets desc, s.members desc, p.id) x),
            'cities', (select coalesce(jsonb_agg(x), '[]') from (
-             select p.id, p.name, s.members, s.events, s.orders, s.tickets from sums s join app.cities p on p.id = s.city_id
+             select p.id as place_id, p.name, s.members, s.events, s.orders, s.tickets from sums s join app.cities p on p.id = s.city_id
              where s.level = 6 order by s.tickets desc, s.members desc, p.id limit 100) x))",
     );
     let found = found.bind(scope.from).bind(scope.to).bind(scope.bucket);
@@ -182,10 +182,10 @@ pub async fn revenue(cx: &mut Cx, scope: Scope) -> Result<RevenueSums> {
            'total', (select coalesce(jsonb_agg(s order by s.currency), '[]') from sums s where s.level = 7),
            'buckets', (select coalesce(jsonb_agg(s order by s.starts_on, s.currency), '[]') from sums s where s.level = 3),
            'countries', (select coalesce(jsonb_agg(x), '[]') from (
-             select p.id, p.name, s.* from sums s join app.countries p on p.id = s.country_id
+             select p.id as place_id, p.name, s.* from sums s join app.countries p on p.id = s.country_id
              where s.level = 5 order by s.orders desc, p.id, s.currency) x),
            'cities', (select coalesce(jsonb_agg(x), '[]') from (
-             select p.id, p.name, s.* from sums s join app.cities p on p.id = s.city_id
+             select p.id as place_id, p.name, s.* from sums s join app.cities p on p.id = s.city_id
              where s.level = 6 order by s.orders desc, p.id, s.currency limit 100) x))",
     );
     let found = found.bind(scope.from).bind(scope.to).bind(scope.bucket);
