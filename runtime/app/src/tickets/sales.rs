@@ -159,8 +159,7 @@ async fn ticket_types(cx: &mut Cx, event: Uuid) -> Result<Vec<TicketTypeSales>> 
          ) k on k.ticket_type_id = t.id
          left join (
            select i.ticket_type_id, sum(i.subtotal_cents) as gross, sum(i.discount_cents) as discount
-           from app.order_items i join app.orders o on o.id = i.order_id
-           where o.event_id = $1 and exists (select from app.tickets k where k.order_id = o.id) group by 1
+           from app.order_items i where i.order_id in (select k.order_id from app.tickets k where k.event_id = $1) group by 1
          ) i on i.ticket_type_id = t.id
          where t.event_id = $1 order by t.id",
     )
