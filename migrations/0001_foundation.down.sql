@@ -567,6 +567,16 @@ drop policy businesses_insert on app.businesses;
 
 drop policy businesses_select on app.businesses;
 
+drop policy broadcasts_job_update on app.broadcasts;
+
+drop policy broadcasts_job_select on app.broadcasts;
+
+drop policy broadcasts_update on app.broadcasts;
+
+drop policy broadcasts_insert on app.broadcasts;
+
+drop policy broadcasts_select on app.broadcasts;
+
 drop policy attendances_job_insert on app.attendances;
 
 drop policy attendances_job_select on app.attendances;
@@ -614,6 +624,10 @@ drop trigger notifications_mark on app.notifications;
 drop trigger events_reschedule on app.events;
 
 drop trigger quotes_settle on app.quotes;
+
+drop trigger events_call_off_broadcasts on app.events;
+
+drop trigger hold_broadcast on app.broadcasts;
 
 drop trigger wallet_transactions_audit on app.wallet_transactions;
 
@@ -1335,6 +1349,18 @@ drop trigger businesses_document_update on app.businesses;
 
 drop trigger businesses_document_insert on app.businesses;
 
+drop trigger broadcasts_audit on app.broadcasts;
+
+drop trigger broadcasts_quota on app.broadcasts;
+
+drop trigger broadcasts_module_update on app.broadcasts;
+
+drop trigger broadcasts_guard on app.broadcasts;
+
+drop trigger broadcasts_stamp on app.broadcasts;
+
+drop trigger broadcasts_archived on app.broadcasts;
+
 drop trigger attendances_audit on app.attendances;
 
 drop trigger attendances_count_insert on app.attendances;
@@ -1574,6 +1600,18 @@ drop function app.fraud_facts(text,timestamptz,int);
 drop function app.network_before(uuid,timestamptz);
 
 drop function app.first_id(timestamptz);
+
+drop function app.call_off_broadcasts();
+
+drop function app.broadcast_audience(uuid);
+
+drop function app.hold_broadcast();
+
+drop function app.broadcast_obstacle(uuid);
+
+drop function app.may_broadcast(uuid);
+
+drop function app.broadcasts_a_day();
 
 drop function sec.seen_wallet_account(uuid);
 
@@ -2543,6 +2581,22 @@ drop function app.businesses_search_own(text,boolean,text[],uuid,int);
 
 drop function app.businesses_search(text,boolean,text[],uuid,int);
 
+drop function audit.record_broadcasts();
+
+drop function sec.restore_broadcasts(uuid[]);
+
+drop function app.broadcasts_module_update();
+
+drop function app.broadcasts_guard();
+
+drop function sec.broadcasts_schedule_when(uuid);
+
+drop function sec.holds_broadcast(uuid,text);
+
+drop function sec.may_broadcast(uuid,text);
+
+drop function app.broadcast_may(uuid);
+
 drop function audit.record_attendances();
 
 drop function app.attendances_count_insert();
@@ -3101,6 +3155,14 @@ alter table app.businesses drop constraint businesses_live_city_id_fkey;
 
 alter table app.businesses drop constraint businesses_city_id_fkey;
 
+alter table app.broadcasts drop constraint broadcasts_live_created_by_id_fkey;
+
+alter table app.broadcasts drop constraint broadcasts_created_by_id_fkey;
+
+alter table app.broadcasts drop constraint broadcasts_live_event_id_fkey;
+
+alter table app.broadcasts drop constraint broadcasts_event_id_fkey;
+
 alter table app.attendances drop constraint attendances_event_id_fkey;
 
 alter table app.attendances drop constraint attendances_user_id_fkey;
@@ -3274,6 +3336,8 @@ drop table app.check_ins;
 drop table counters.businesses;
 
 drop table app.businesses;
+
+drop table app.broadcasts;
 
 drop table app.attendances;
 

@@ -701,6 +701,36 @@ alter table app.attendances owner to culturepass_owner;
 alter table app.attendances enable row level security;
 alter table app.attendances force row level security;
 
+create table app.broadcasts (
+  id uuid default sec.uuid_v7() not null,
+  status text default 'active' not null,
+  event_id uuid not null,
+  created_by_id uuid default sec.uid(),
+  title text not null,
+  message text not null,
+  audience text default 'guests' not null,
+  ticket_type_ids text[],
+  send_at timestamptz,
+  state text default 'draft' not null,
+  recipient_count integer default 0 not null,
+  sent_at timestamptz,
+  archived_from text,
+  archived_with uuid,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
+  constraint broadcasts_pkey primary key (id)
+);
+comment on table app.broadcasts is 'What a host writes to the guests of an event. It is told once to each of them, on the ways that they have chosen.';
+comment on column app.broadcasts.audience is 'guests, whoever holds a ticket; ticket_types, of one of `ticket_type_ids`.';
+comment on column app.broadcasts.send_at is 'It goes then, once it is scheduled; at once without it.';
+comment on column app.broadcasts.recipient_count is 'Members to whom it was told.';
+alter table app.broadcasts owner to culturepass_owner;
+alter table app.broadcasts enable row level security;
+alter table app.broadcasts force row level security;
+alter table app.broadcasts set (fillfactor = 80);
+
 create table app.businesses (
   id uuid default sec.uuid_v7() not null,
   status text default 'active' not null,
@@ -2832,6 +2862,33 @@ create table requests.keys (
 comment on table requests.keys is 'Requests that must have their effect once, and their answers.';
 alter table requests.keys owner to culturepass_queue;
 
+alter table app.broadcasts add constraint broadcasts_status_choice
+  check (status = any ('{active,suspended,archived}'::text[]));
+
+alter table app.broadcasts add constraint broadcasts_title_length
+  check (sec.is_text(title, 1, 120));
+
+alter table app.broadcasts add constraint broadcasts_message_length
+  check (sec.is_text(message, 1, 2000));
+
+alter table app.broadcasts add constraint broadcasts_audience_choice
+  check (audience = any ('{guests,ticket_types,checked_in,not_checked_in,waiting_list}'::text[]));
+
+alter table app.broadcasts add constraint broadcasts_ticket_type_ids_length
+  check (sec.is_text_list(ticket_type_ids, 36, 20));
+
+alter table app.broadcasts add constraint broadcasts_send_at_range
+  check (send_at >= '1900-01-01 00:00:00+00'::timestamptz and send_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.broadcasts add constraint broadcasts_state_choice
+  check (state = any ('{draft,scheduled,sending,sent,cancelled}'::text[]));
+
+alter table app.broadcasts add constraint broadcasts_recipient_count_range
+  check (recipient_count >= 0);
+
+alter table app.broadcasts add constraint broadcasts_types_for_types_check
+  check (audience <> 'ticket_types' or (ticket_type_ids is null) is not true);
+
 alter table app.businesses add constraint businesses_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
 
@@ -3439,7 +3496,7 @@ alter table app.notifications add constraint notifications_message_length
   check (sec.is_text(message, 1, 4000));
 
 alter table app.notifications add constraint notifications_type_choice
-  check (type = any ('{event_reminder,event_changed,event_cancelled,new_event,ticket,order,waitlist,follow,review,community,role,promotion,lead,quote,wallet,security,system}'::text[]));
+  check (type = any ('{event_reminder,event_changed,event_cancelled,new_event,broadcast,ticket,order,waitlist,follow,review,community,role,promotion,lead,quote,wallet,security,system}'::text[]));
 
 alter table app.notifications add constraint notifications_read_at_range
   check (read_at >= '1900-01-01 00:00:00+00'::timestamptz and read_at < '2201-01-01 00:00:00+00'::timestamptz);
@@ -3484,7 +3541,7 @@ alter table app.notification_preferences add constraint notification_preferences
   check (channel = any ('{all,in_app,push,email}'::text[]));
 
 alter table app.notification_preferences add constraint notification_preferences_type_choice
-  check (type = any ('{all,event_reminder,event_changed,event_cancelled,new_event,ticket,order,waitlist,follow,review,community,role,promotion,lead,quote,wallet,security,system}'::text[]));
+  check (type = any ('{all,event_reminder,event_changed,event_cancelled,new_event,broadcast,ticket,order,waitlist,follow,review,community,role,promotion,lead,quote,wallet,security,system}'::text[]));
 
 alter table app.notification_preferences add constraint notification_preferences_quiet_hours_format
   check (sec.is_quiet_hours(quiet_hours));
@@ -4501,11 +4558,23 @@ create index attendances_user_id_idx
 create index attendances_event_id_idx
   on app.attendances (event_id, id);
 
+create index broadcasts_state_send_at_idx
+  on app.broadcasts (state, send_at);
+
+create index broadcasts_event_id_idx
+  on app.broadcasts (event_id, id);
+
+create index broadcasts_created_by_id_idx
+  on app.broadcasts (created_by_id, id) where created_by_id is not null;
+
 create unique index businesses_city_id_slug_key
   on app.businesses (slug, city_id) where status <> 'archived';
 
 create index businesses_city_id_name_id_idx
   on app.businesses (city_id, name collate "und-x-icu", id);
+
+create index businesses_city_id_state_idx
+  on app.businesses (city_id, state);
 
 create index businesses_name_id_idx
   on app.businesses (name collate "und-x-icu", id);
@@ -5068,6 +5137,9 @@ create unique index orders_user_id_idempotency_key_key
 create index orders_state_expires_at_idx
   on app.orders (state, expires_at);
 
+create index orders_paid_at_idx
+  on app.orders (paid_at);
+
 create index orders_amount_cents_id_idx
   on app.orders (amount_cents, id);
 
@@ -5100,6 +5172,9 @@ create unique index organizations_city_id_slug_key
 
 create index organizations_city_id_name_id_idx
   on app.organizations (city_id, name collate "und-x-icu", id);
+
+create index organizations_city_id_state_idx
+  on app.organizations (city_id, state);
 
 create index organizations_name_id_idx
   on app.organizations (name collate "und-x-icu", id);
@@ -5235,6 +5310,9 @@ create unique index refunds_order_id_key
 
 create unique index refunds_promotion_id_key
   on app.refunds (promotion_id) where ((promotion_id is null) is not true);
+
+create index refunds_settled_at_idx
+  on app.refunds (settled_at);
 
 create index refunds_amount_cents_id_idx
   on app.refunds (amount_cents, id);
@@ -5521,6 +5599,9 @@ create unique index users_handle_key
 create unique index users_email_key
   on app.users (email) where status <> 'archived';
 
+create index users_created_at_idx
+  on app.users (created_at);
+
 create index users_display_name_id_idx
   on app.users (display_name collate "und-x-icu", id);
 
@@ -5697,6 +5778,18 @@ alter table app.attendances add constraint attendances_user_id_fkey
 
 alter table app.attendances add constraint attendances_event_id_fkey
   foreign key (event_id) references app.events (id);
+
+alter table app.broadcasts add constraint broadcasts_event_id_fkey
+  foreign key (event_id) references app.events (id);
+
+alter table app.broadcasts add constraint broadcasts_live_event_id_fkey
+  foreign key (event_id, live_ref) references app.events (id, live_key);
+
+alter table app.broadcasts add constraint broadcasts_created_by_id_fkey
+  foreign key (created_by_id) references app.users (id);
+
+alter table app.broadcasts add constraint broadcasts_live_created_by_id_fkey
+  foreign key (created_by_id, live_ref) references app.users (id, live_key);
 
 alter table app.businesses add constraint businesses_city_id_fkey
   foreign key (city_id) references app.cities (id);
@@ -6797,6 +6890,308 @@ end
 $$;
 alter function audit.record_attendances() owner to culturepass_audit;
 revoke execute on function audit.record_attendances() from public;
+
+create function app.broadcast_may(p_id uuid) returns text[]
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- Actions that the caller may do, of those whose rule reads a column or row that not everyone may.
+begin
+  return (
+    select array_remove(array[
+      case when t.state in ('draft')
+        and (select r.state from app.events r where r.id = t.event_id) in ('published', 'completed') then 'schedule now' end
+    ], null)
+    from app.broadcasts t where t.id = p_id
+  );
+end
+$$;
+alter function app.broadcast_may(uuid) owner to culturepass_authz;
+revoke execute on function app.broadcast_may(uuid) from public;
+grant execute on function app.broadcast_may(uuid) to culturepass_app;
+
+create function sec.may_broadcast(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'suspend', 'unsuspend', 'schedule', 'revise', 'cancel', 'archive', 'restore') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active' and sec.seen_event_admin(t.event_id) and t.state = 'draft'
+    when 'suspend' then t.status = 'active' and sec.is_platform_admin()
+    when 'unsuspend' then t.status = 'suspended' and sec.is_platform_admin()
+    when 'schedule' then t.status = 'active' and sec.seen_event_admin(t.event_id)
+    when 'revise' then t.status = 'active' and sec.seen_event_admin(t.event_id)
+    when 'cancel' then t.status = 'active' and sec.seen_event_admin(t.event_id)
+  end into v_answer
+  from app.broadcasts t
+  where t.id = p_id
+    and (
+      (t.status = 'active' and (sec.is_platform_admin() or sec.seen_event_admin(t.event_id)))
+      or (
+        t.status = 'suspended'
+        and (sec.is_platform_admin() or (sec.seen_event_admin(t.event_id) and t.state = 'draft'))
+      )
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_broadcast(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_broadcast(uuid,text) from public;
+grant execute on function sec.may_broadcast(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_broadcast(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('sender') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'sender' then sec.seen_event_admin(t.event_id)
+  end into v_answer
+  from app.broadcasts t
+  where t.id = p_id
+    and (
+      (t.status = 'active' and (sec.is_platform_admin() or sec.seen_event_admin(t.event_id)))
+      or (
+        t.status = 'suspended'
+        and (sec.is_platform_admin() or (sec.seen_event_admin(t.event_id) and t.state = 'draft'))
+      )
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_broadcast(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_broadcast(uuid,text) from public;
+grant execute on function sec.holds_broadcast(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.broadcasts_schedule_when(p_id uuid) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- The guard of a transition: what it depends on stays as it is until the transition is done.
+begin
+  perform from app.events r where r.id = (select t.event_id from app.broadcasts t where t.id = p_id) for share;
+  return coalesce((select (select r.state from app.events r where r.id = t.event_id) in ('published', 'completed') from app.broadcasts t where t.id = p_id), false);
+end
+$$;
+alter function sec.broadcasts_schedule_when(uuid) owner to culturepass_counter;
+revoke execute on function sec.broadcasts_schedule_when(uuid) from public;
+grant execute on function sec.broadcasts_schedule_when(uuid) to culturepass_app;
+
+create function app.broadcasts_guard() returns trigger
+  language plpgsql set search_path = '' as $$
+-- Holds each action of a request to its effect.
+declare
+  v_action constant text := coalesce(sec.action(), '');
+begin
+  if v_action not in ('archive', 'restore', 'suspend', 'unsuspend') and new.status is distinct from old.status then
+    raise exception 'not changed by %', v_action using errcode = '42501';
+  end if;
+  if v_action not in ('schedule', 'revise', 'cancel') and new.state is distinct from old.state then
+    raise exception 'not changed by %', v_action using errcode = '42501';
+  end if;
+  if v_action not in ('update') and (new.title is distinct from old.title or new.message is distinct from old.message or new.audience is distinct from old.audience or new.ticket_type_ids is distinct from old.ticket_type_ids or new.send_at is distinct from old.send_at) then
+    raise exception 'not changed by %', v_action using errcode = '42501';
+  end if;
+  case v_action
+    when 'update' then
+      null;
+    when 'archive' then
+      if old.status <> 'active' or new.status <> 'archived' then
+        raise exception 'not this status' using errcode = '42501';
+      end if;
+    when 'restore' then
+      if old.status <> 'archived' or new.status = 'archived' then
+        raise exception 'not this status' using errcode = '42501';
+      end if;
+    when 'suspend' then
+      if old.status <> 'active' or new.status <> 'suspended' then
+        raise exception 'not this status' using errcode = '42501';
+      end if;
+    when 'unsuspend' then
+      if old.status <> 'suspended' or new.status <> 'active' then
+        raise exception 'not this status' using errcode = '42501';
+      end if;
+    when 'schedule' then
+      if old.state not in ('draft') then
+        raise exception 'not from this state' using errcode = '23514', constraint = 'broadcasts_schedule_from';
+      end if;
+      if new.state <> 'scheduled' then
+        raise exception 'not this state' using errcode = '42501';
+      end if;
+      if (sec.broadcasts_schedule_when(old.id)) is not true then
+        raise exception 'not now' using errcode = '23514', constraint = 'broadcasts_schedule_when';
+      end if;
+    when 'revise' then
+      if old.state not in ('scheduled') then
+        raise exception 'not from this state' using errcode = '23514', constraint = 'broadcasts_revise_from';
+      end if;
+      if new.state <> 'draft' then
+        raise exception 'not this state' using errcode = '42501';
+      end if;
+    when 'cancel' then
+      if old.state not in ('draft', 'scheduled') then
+        raise exception 'not from this state' using errcode = '23514', constraint = 'broadcasts_cancel_from';
+      end if;
+      if new.state <> 'cancelled' then
+        raise exception 'not this state' using errcode = '42501';
+      end if;
+    else
+      raise exception 'no such action: %', v_action using errcode = '42501';
+  end case;
+  return new;
+end
+$$;
+alter function app.broadcasts_guard() owner to culturepass_owner;
+
+create function app.broadcasts_module_update() returns trigger
+  language plpgsql set search_path = '' as $$
+-- Holds each module to the columns that it says it writes.
+begin
+  if sec.job() = 'broadcasts'
+      and (
+        new.recipient_count is distinct from old.recipient_count or new.sent_at is distinct from old.sent_at
+      ) then
+    raise exception 'not written by the module broadcasts' using errcode = '42501';
+  end if;
+  return new;
+end
+$$;
+alter function app.broadcasts_module_update() owner to culturepass_owner;
+
+create function sec.restore_broadcasts(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.broadcasts t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
+      and not exists (select from app.users p where p.id = t.created_by_id and p.status = 'archived');
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.broadcasts t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
+          and not exists (select from app.users p where p.id = t.created_by_id and p.status = 'archived');
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'broadcast', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.events p where p.id = t.event_id and p.status = 'archived') then '{"code": "reference", "pointer": "/event_id"}'::jsonb
+        when exists (select from app.users p where p.id = t.created_by_id and p.status = 'archived') then '{"code": "reference", "pointer": "/created_by_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.broadcasts t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(200, greatest(0, 500 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.broadcasts t set archived_with = case
+    when exists (select from app.events p where p.id = t.event_id and p.status = 'archived') then t.event_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_broadcasts(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_broadcasts(uuid[]) from public;
+
+create function audit.record_broadcasts() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A change by its columns, each with what it was and what it is.
+declare
+  v_changed jsonb;
+begin
+  if tg_op = 'INSERT' then
+    v_changed := jsonb_strip_nulls(jsonb_build_object(
+      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
+      'event_id', case when new.event_id is not null then jsonb_build_array(null, new.event_id) end,
+      'created_by_id', case when new.created_by_id is not null then jsonb_build_array(null, new.created_by_id) end,
+      'title', case when new.title is not null then jsonb_build_array(null, new.title) end,
+      'message', case when new.message is not null then jsonb_build_array(null, new.message) end,
+      'audience', case when new.audience is not null then jsonb_build_array(null, new.audience) end,
+      'ticket_type_ids', case when new.ticket_type_ids is not null then jsonb_build_array(null, new.ticket_type_ids) end,
+      'send_at', case when new.send_at is not null then jsonb_build_array(null, new.send_at) end,
+      'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
+      'recipient_count', case when new.recipient_count is not null then jsonb_build_array(null, new.recipient_count) end,
+      'sent_at', case when new.sent_at is not null then jsonb_build_array(null, new.sent_at) end
+    ));
+  else
+    v_changed := '{}';
+    if new.status is distinct from old.status then
+      v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+    end if;
+    if new.event_id is distinct from old.event_id then
+      v_changed := v_changed || jsonb_build_object('event_id', jsonb_build_array(old.event_id, new.event_id));
+    end if;
+    if new.created_by_id is distinct from old.created_by_id then
+      v_changed := v_changed || jsonb_build_object('created_by_id', jsonb_build_array(old.created_by_id, new.created_by_id));
+    end if;
+    if new.title is distinct from old.title then
+      v_changed := v_changed || jsonb_build_object('title', jsonb_build_array(old.title, new.title));
+    end if;
+    if new.message is distinct from old.message then
+      v_changed := v_changed || jsonb_build_object('message', jsonb_build_array(old.message, new.message));
+    end if;
+    if new.audience is distinct from old.audience then
+      v_changed := v_changed || jsonb_build_object('audience', jsonb_build_array(old.audience, new.audience));
+    end if;
+    if new.ticket_type_ids is distinct from old.ticket_type_ids then
+      v_changed := v_changed || jsonb_build_object('ticket_type_ids', jsonb_build_array(old.ticket_type_ids, new.ticket_type_ids));
+    end if;
+    if new.send_at is distinct from old.send_at then
+      v_changed := v_changed || jsonb_build_object('send_at', jsonb_build_array(old.send_at, new.send_at));
+    end if;
+    if new.state is distinct from old.state then
+      v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+    end if;
+    if new.recipient_count is distinct from old.recipient_count then
+      v_changed := v_changed || jsonb_build_object('recipient_count', jsonb_build_array(old.recipient_count, new.recipient_count));
+    end if;
+    if new.sent_at is distinct from old.sent_at then
+      v_changed := v_changed || jsonb_build_object('sent_at', jsonb_build_array(old.sent_at, new.sent_at));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
+  end if;
+  insert into audit.audit_logs
+    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
+  values (
+    'broadcast', coalesce(new.id, old.id),
+    case tg_op when 'INSERT' then 'create' else coalesce(sec.action(), lower(tg_op)) end,
+    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), v_changed
+  );
+  return null;
+end
+$$;
+alter function audit.record_broadcasts() owner to culturepass_audit;
+revoke execute on function audit.record_broadcasts() from public;
 
 create function app.businesses_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
@@ -11412,6 +11807,8 @@ create function app.events_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
+  update app.broadcasts t set status = 'archived', archived_with = new.id
+    where t.event_id = new.id and t.status <> 'archived';
   update app.commission_rules t set status = 'archived', archived_with = new.id
     where t.scope_event_id = new.id and t.status <> 'archived';
   update app.likes t set status = 'archived', archived_with = new.id
@@ -11447,6 +11844,11 @@ create function app.events_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
+  perform sec.restore_broadcasts(array(
+    select t.id from app.broadcasts t
+    where t.event_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   perform sec.restore_commission_rules(array(
     select t.id from app.commission_rules t
     where t.scope_event_id = new.id and t.status = 'archived' and t.archived_with is not null
@@ -21488,6 +21890,7 @@ create function app.users_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
+  update app.broadcasts set created_by_id = null where created_by_id = new.id;
   update app.communities set created_by_id = null where created_by_id = new.id;
   update app.community_members t set status = 'archived', archived_with = new.id
     where t.user_id = new.id and t.status <> 'archived';
@@ -26158,6 +26561,100 @@ alter function sec.seen_wallet_account(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_wallet_account(uuid) from public;
 grant execute on function sec.seen_wallet_account(uuid) to culturepass_app;
 
+create function app.broadcasts_a_day() returns int
+  language sql immutable set search_path = '' as $$
+  select 5
+$$;
+alter function app.broadcasts_a_day() owner to culturepass_owner;
+revoke execute on function app.broadcasts_a_day() from public;
+grant execute on function app.broadcasts_a_day() to culturepass_authz, culturepass_job;
+
+create function app.may_broadcast(p_host uuid) returns boolean
+  language sql stable security definer set search_path = '' as $$
+  select exists (select from app.organizations o where o.id = p_host and o.state = 'approved' and o.status = 'active')
+    or exists (select from app.businesses b where b.id = p_host and b.state = 'approved' and b.status = 'active')
+    or exists (select from app.institutions i where i.id = p_host and i.status = 'active')
+    or exists (
+      select from app.communities c
+      where c.id = p_host and c.status = 'active' and (c.verified or c.created_at < now() - interval '14 days'))
+$$;
+alter function app.may_broadcast(uuid) owner to culturepass_authz;
+revoke execute on function app.may_broadcast(uuid) from public;
+grant execute on function app.may_broadcast(uuid) to culturepass_app, culturepass_job;
+
+create function app.broadcast_obstacle(p_id uuid) returns text
+  language plpgsql security definer set search_path = '' as $$
+declare
+  v_event uuid;
+  v_host uuid;
+  v_day date;
+begin
+  select e.id, e.host_id, (greatest(b.send_at, now()) at time zone 'UTC')::date into v_event, v_host, v_day
+  from app.broadcasts b join app.events e on e.id = b.event_id where b.id = p_id;
+  if not app.may_broadcast(v_host) then
+    return 'host';
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended('broadcasts:' || v_event::text, 0));
+  if app.broadcasts_a_day() <= (
+    select count(*) from app.broadcasts b
+    where b.event_id = v_event and b.id <> p_id and b.state in ('scheduled', 'sending', 'sent')
+      and (coalesce(b.sent_at, greatest(b.send_at, now())) at time zone 'UTC')::date = v_day)
+  then
+    return 'limit';
+  end if;
+  return null;
+end
+$$;
+alter function app.broadcast_obstacle(uuid) owner to culturepass_authz;
+revoke execute on function app.broadcast_obstacle(uuid) from public;
+grant execute on function app.broadcast_obstacle(uuid) to culturepass_app;
+
+create function app.hold_broadcast() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  case app.broadcast_obstacle(new.id)
+    when 'host' then
+      raise exception 'nobody has looked at the host yet' using errcode = '23514', constraint = 'broadcasts_host';
+    when 'limit' then
+      raise exception 'as many as may go in a day' using errcode = '23514', constraint = 'broadcasts_limit';
+    else
+      return new;
+  end case;
+end
+$$;
+alter function app.hold_broadcast() owner to culturepass_authz;
+revoke execute on function app.hold_broadcast() from public;
+
+create function app.broadcast_audience(p_id uuid) returns setof uuid
+  language sql stable set search_path = '' as $$
+  select u.id from app.users u
+  where u.status = 'active' and u.id in (
+    select t.holder_id from app.broadcasts b join app.tickets t on t.event_id = b.event_id
+    where b.id = p_id and case b.audience
+      when 'guests' then t.state in ('valid', 'checked_in')
+      when 'ticket_types' then t.state in ('valid', 'checked_in') and t.ticket_type_id::text = any(b.ticket_type_ids)
+      when 'checked_in' then t.state = 'checked_in'
+      when 'not_checked_in' then t.state = 'valid'
+      else false end
+    union
+    select w.user_id from app.broadcasts b join app.waitlist_entries w on w.event_id = b.event_id
+    where b.id = p_id and b.audience = 'waiting_list' and w.status = 'active' and w.state in ('waiting', 'offered'))
+$$;
+alter function app.broadcast_audience(uuid) owner to culturepass_owner;
+revoke execute on function app.broadcast_audience(uuid) from public;
+grant execute on function app.broadcast_audience(uuid) to culturepass_job;
+
+create function app.call_off_broadcasts() returns trigger
+  language plpgsql security definer set search_path = '' set app.job = 'broadcasts' as $$
+begin
+  update app.broadcasts b set state = 'cancelled' where b.event_id = new.id and b.state = 'scheduled';
+  return null;
+end
+$$;
+alter function app.call_off_broadcasts() owner to culturepass_counter;
+revoke execute on function app.call_off_broadcasts() from public;
+grant select, update (state) on app.broadcasts to culturepass_counter;
+
 create function app.first_id(p_at timestamptz) returns uuid
   language sql immutable strict set search_path = '' as $$
   select (lpad(to_hex(greatest(extract(epoch from p_at) * 1000, 0)::bigint), 12, '0') || '70008000000000000000')::uuid
@@ -28953,6 +29450,34 @@ create trigger attendances_audit
   after insert on app.attendances
   for each row execute function audit.record_attendances();
 
+create trigger broadcasts_archived
+  before update of status on app.broadcasts
+  for each row execute function sec.keep_status('along');
+
+create trigger broadcasts_stamp
+  before update of status, event_id, created_by_id, title, message, audience, ticket_type_ids, send_at, state, recipient_count, sent_at on app.broadcasts
+  for each row when ((new.status is distinct from old.status or new.event_id is distinct from old.event_id or new.created_by_id is distinct from old.created_by_id or new.title is distinct from old.title or new.message is distinct from old.message or new.audience is distinct from old.audience or new.ticket_type_ids is distinct from old.ticket_type_ids or new.send_at is distinct from old.send_at or new.state is distinct from old.state or new.recipient_count is distinct from old.recipient_count or new.sent_at is distinct from old.sent_at))
+  execute function sec.stamp();
+
+create trigger broadcasts_guard
+  before update of status, title, message, audience, ticket_type_ids, send_at, state on app.broadcasts
+  for each row when (current_user = 'culturepass_app')
+  execute function app.broadcasts_guard();
+
+create trigger broadcasts_module_update
+  before update of state, recipient_count, sent_at on app.broadcasts
+  for each row when (current_user = 'culturepass_job')
+  execute function app.broadcasts_module_update();
+
+create trigger broadcasts_quota
+  after insert on app.broadcasts
+  referencing new table as added
+  for each statement execute function requests.count_created('broadcast', '100');
+
+create trigger broadcasts_audit
+  after insert or update of status, event_id, created_by_id, title, message, audience, ticket_type_ids, send_at, state, recipient_count, sent_at on app.broadcasts
+  for each row execute function audit.record_broadcasts();
+
 create trigger businesses_document_insert
   after insert on app.businesses
   for each row when (new.status <> 'archived') execute function app.businesses_document();
@@ -30667,6 +31192,13 @@ create trigger wallet_transactions_audit
   after insert on app.wallet_transactions
   for each row execute function audit.record_wallet_transactions();
 
+create trigger hold_broadcast before update of state on app.broadcasts
+  for each row when (new.state = 'scheduled' and old.state = 'draft') execute function app.hold_broadcast();
+
+create trigger events_call_off_broadcasts after update of state, status on app.events
+  for each row when ((new.state in ('cancelled', 'draft') or new.status <> 'active') and (new.state, new.status) is distinct from (old.state, old.status))
+  execute function app.call_off_broadcasts();
+
 create trigger quotes_settle
   after update of state on app.quotes
   for each row when (new.state = 'accepted' and old.state <> 'accepted') execute function app.settle_request();
@@ -30753,12 +31285,72 @@ create policy attendances_select on app.attendances for select to culturepass_ap
 
 create policy attendances_job_select on app.attendances for select to culturepass_job
   using (
-    (select sec.job()) in ('tickets', 'trending')
+    (select sec.job()) in ('tickets', 'trending', 'dashboards')
   );
 
 create policy attendances_job_insert on app.attendances for insert to culturepass_job
   with check (
     (select sec.job()) in ('tickets')
+  );
+
+create policy broadcasts_select on app.broadcasts for select to culturepass_app
+  using (
+    (
+      broadcasts.status = 'active'
+      and ((select sec.is_platform_admin()) or broadcasts.event_id in (select sec.mine_event_admin()))
+    )
+    or (
+      broadcasts.status = 'suspended'
+      and (
+        sec.is_platform_admin() or (sec.seen_event_admin(broadcasts.event_id) and broadcasts.state = 'draft')
+      )
+    )
+  );
+
+create policy broadcasts_insert on app.broadcasts for insert to culturepass_app
+  with check (
+    sec.seen_event_admin(broadcasts.event_id)
+    and broadcasts.created_by_id = sec.uid()
+    and sec.seen_event(broadcasts.event_id) = 'active'
+  );
+
+create policy broadcasts_update on app.broadcasts for update to culturepass_app
+  using (
+    case sec.action()
+      when 'update' then broadcasts.status = 'active'
+        and sec.seen_event_admin(broadcasts.event_id)
+        and broadcasts.state = 'draft'
+      when 'suspend' then broadcasts.status = 'active' and sec.is_platform_admin()
+      when 'unsuspend' then broadcasts.status = 'suspended' and sec.is_platform_admin()
+      when 'schedule' then broadcasts.status = 'active' and sec.seen_event_admin(broadcasts.event_id)
+      when 'revise' then broadcasts.status = 'active' and sec.seen_event_admin(broadcasts.event_id)
+      when 'cancel' then broadcasts.status = 'active' and sec.seen_event_admin(broadcasts.event_id)
+      else false
+    end
+  )
+  with check (
+    case sec.action()
+      when 'update' then sec.seen_event_admin(broadcasts.event_id) and broadcasts.state = 'draft'
+      when 'suspend' then broadcasts.status = 'suspended'
+      when 'unsuspend' then broadcasts.status = 'active'
+      when 'schedule' then broadcasts.status = 'active' and broadcasts.state = 'scheduled'
+      when 'revise' then broadcasts.status = 'active' and broadcasts.state = 'draft'
+      when 'cancel' then broadcasts.status = 'active' and broadcasts.state = 'cancelled'
+      else false
+    end
+  );
+
+create policy broadcasts_job_select on app.broadcasts for select to culturepass_job
+  using (
+    (select sec.job()) in ('notifications', 'broadcasts')
+  );
+
+create policy broadcasts_job_update on app.broadcasts for update to culturepass_job
+  using (
+    (select sec.job()) in ('notifications', 'broadcasts')
+  )
+  with check (
+    (select sec.job()) in ('notifications', 'broadcasts')
   );
 
 create policy businesses_select on app.businesses for select to culturepass_app
@@ -30866,7 +31458,7 @@ create policy businesses_update on app.businesses for update to culturepass_app
 
 create policy businesses_job_select on app.businesses for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'marketplace', 'promotions', 'notifications', 'media')
+    (select sec.job()) in ('payments', 'tickets', 'marketplace', 'promotions', 'notifications', 'media', 'dashboards')
   );
 
 create policy businesses_job_update on app.businesses for update to culturepass_job
@@ -30884,7 +31476,7 @@ create policy check_ins_select on app.check_ins for select to culturepass_app
 
 create policy check_ins_job_select on app.check_ins for select to culturepass_job
   using (
-    (select sec.job()) in ('tickets')
+    (select sec.job()) in ('tickets', 'dashboards')
   );
 
 create policy check_ins_job_insert on app.check_ins for insert to culturepass_job
@@ -30932,7 +31524,7 @@ create policy cities_update on app.cities for update to culturepass_app
 
 create policy cities_job_select on app.cities for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'marketplace', 'promotions', 'notifications')
+    (select sec.job()) in ('payments', 'tickets', 'marketplace', 'promotions', 'notifications', 'dashboards')
   );
 
 create policy commission_rules_select on app.commission_rules for select to culturepass_app
@@ -30994,7 +31586,7 @@ create policy commission_rules_update on app.commission_rules for update to cult
 
 create policy commission_rules_job_select on app.commission_rules for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'marketplace')
+    (select sec.job()) in ('payments', 'tickets', 'marketplace', 'dashboards')
   );
 
 create policy communities_select on app.communities for select to culturepass_app
@@ -31101,7 +31693,7 @@ create policy communities_update on app.communities for update to culturepass_ap
 
 create policy communities_job_select on app.communities for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'notifications', 'media')
+    (select sec.job()) in ('payments', 'tickets', 'notifications', 'media', 'dashboards')
   );
 
 create policy community_members_select on app.community_members for select to culturepass_app
@@ -31296,7 +31888,7 @@ create policy countries_update on app.countries for update to culturepass_app
 
 create policy countries_job_select on app.countries for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets')
+    (select sec.job()) in ('payments', 'tickets', 'dashboards')
   );
 
 create policy credentials_job_select on app.credentials for select to culturepass_job
@@ -31578,7 +32170,7 @@ create policy events_update on app.events for update to culturepass_app
 
 create policy events_job_select on app.events for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'wallet', 'tickets', 'promotions', 'notifications', 'trending', 'media', 'fraud')
+    (select sec.job()) in ('payments', 'wallet', 'tickets', 'promotions', 'notifications', 'trending', 'media', 'broadcasts', 'dashboards', 'fraud')
   );
 
 create policy events_job_update on app.events for update to culturepass_job
@@ -31701,7 +32293,7 @@ create policy featured_places_update on app.featured_places for update to cultur
 
 create policy featured_places_job_select on app.featured_places for select to culturepass_job
   using (
-    (select sec.job()) in ('promotions')
+    (select sec.job()) in ('promotions', 'dashboards')
   );
 
 create policy follows_select on app.follows for select to culturepass_app
@@ -31774,7 +32366,7 @@ create policy follows_update on app.follows for update to culturepass_app
 
 create policy follows_job_select on app.follows for select to culturepass_job
   using (
-    (select sec.job()) in ('marketplace', 'notifications', 'trending')
+    (select sec.job()) in ('marketplace', 'notifications', 'trending', 'dashboards')
   );
 
 create policy fraud_flags_select on app.fraud_flags for select to culturepass_app
@@ -31784,7 +32376,7 @@ create policy fraud_flags_select on app.fraud_flags for select to culturepass_ap
 
 create policy fraud_flags_job_select on app.fraud_flags for select to culturepass_job
   using (
-    (select sec.job()) in ('fraud')
+    (select sec.job()) in ('dashboards', 'fraud')
   );
 
 create policy fraud_flags_job_insert on app.fraud_flags for insert to culturepass_job
@@ -31947,7 +32539,7 @@ create policy institutions_update on app.institutions for update to culturepass_
 
 create policy institutions_job_select on app.institutions for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'notifications', 'media')
+    (select sec.job()) in ('payments', 'tickets', 'notifications', 'media', 'dashboards')
   );
 
 create policy leads_select on app.leads for select to culturepass_app
@@ -32005,7 +32597,7 @@ create policy leads_update on app.leads for update to culturepass_app
 
 create policy leads_job_select on app.leads for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'marketplace', 'notifications')
+    (select sec.job()) in ('payments', 'marketplace', 'notifications', 'dashboards')
   );
 
 create policy leads_job_insert on app.leads for insert to culturepass_job
@@ -32052,7 +32644,7 @@ create policy likes_update on app.likes for update to culturepass_app
 
 create policy likes_job_select on app.likes for select to culturepass_job
   using (
-    (select sec.job()) in ('trending', 'fraud')
+    (select sec.job()) in ('trending', 'dashboards', 'fraud')
   );
 
 create policy mail_suppressions_job_select on app.mail_suppressions for select to culturepass_job
@@ -32214,7 +32806,7 @@ create policy media_update on app.media for update to culturepass_app
 
 create policy media_job_select on app.media for select to culturepass_job
   using (
-    (select sec.job()) in ('media')
+    (select sec.job()) in ('media', 'dashboards')
   );
 
 create policy media_job_insert on app.media for insert to culturepass_job
@@ -32260,7 +32852,7 @@ create policy notifications_select on app.notifications for select to culturepas
 
 create policy notifications_job_select on app.notifications for select to culturepass_job
   using (
-    (select sec.job()) in ('notifications')
+    (select sec.job()) in ('notifications', 'broadcasts', 'dashboards')
   );
 
 create policy notifications_job_insert on app.notifications for insert to culturepass_job
@@ -32278,7 +32870,7 @@ create policy notifications_job_update on app.notifications for update to cultur
 
 create policy notification_deliveries_job_select on app.notification_deliveries for select to culturepass_job
   using (
-    (select sec.job()) in ('notifications')
+    (select sec.job()) in ('notifications', 'broadcasts', 'dashboards')
   );
 
 create policy notification_deliveries_job_insert on app.notification_deliveries for insert to culturepass_job
@@ -32360,7 +32952,7 @@ create policy orders_select on app.orders for select to culturepass_app
 
 create policy orders_job_select on app.orders for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'wallet', 'tickets', 'notifications', 'fraud')
+    (select sec.job()) in ('payments', 'wallet', 'tickets', 'notifications', 'dashboards', 'fraud')
   );
 
 create policy orders_job_insert on app.orders for insert to culturepass_job
@@ -32496,7 +33088,7 @@ create policy organizations_update on app.organizations for update to culturepas
 
 create policy organizations_job_select on app.organizations for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'notifications', 'media')
+    (select sec.job()) in ('payments', 'tickets', 'notifications', 'media', 'dashboards')
   );
 
 create policy organizations_job_update on app.organizations for update to culturepass_job
@@ -32562,7 +33154,7 @@ create policy plans_update on app.plans for update to culturepass_app
 
 create policy plans_job_select on app.plans for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'marketplace')
+    (select sec.job()) in ('payments', 'marketplace', 'dashboards')
   );
 
 create policy plans_job_update on app.plans for update to culturepass_job
@@ -32607,7 +33199,7 @@ create policy promo_codes_update on app.promo_codes for update to culturepass_ap
 
 create policy promo_codes_job_select on app.promo_codes for select to culturepass_job
   using (
-    (select sec.job()) in ('tickets')
+    (select sec.job()) in ('tickets', 'dashboards')
   );
 
 create policy promotions_select on app.promotions for select to culturepass_app
@@ -32738,7 +33330,7 @@ create policy promotions_update on app.promotions for update to culturepass_app
 
 create policy promotions_job_select on app.promotions for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'promotions', 'notifications')
+    (select sec.job()) in ('payments', 'tickets', 'promotions', 'notifications', 'dashboards')
   );
 
 create policy promotions_job_update on app.promotions for update to culturepass_job
@@ -32802,7 +33394,7 @@ create policy quotes_update on app.quotes for update to culturepass_app
 
 create policy quotes_job_select on app.quotes for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'marketplace', 'notifications')
+    (select sec.job()) in ('payments', 'marketplace', 'notifications', 'dashboards')
   );
 
 create policy quotes_job_update on app.quotes for update to culturepass_job
@@ -33000,7 +33592,7 @@ create policy refunds_select on app.refunds for select to culturepass_app
 
 create policy refunds_job_select on app.refunds for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'wallet', 'tickets', 'promotions', 'notifications', 'fraud')
+    (select sec.job()) in ('payments', 'wallet', 'tickets', 'promotions', 'notifications', 'dashboards', 'fraud')
   );
 
 create policy refunds_job_insert on app.refunds for insert to culturepass_job
@@ -33023,7 +33615,7 @@ create policy revenue_shares_select on app.revenue_shares for select to culturep
 
 create policy revenue_shares_job_select on app.revenue_shares for select to culturepass_job
   using (
-    (select sec.job()) in ('payments')
+    (select sec.job()) in ('payments', 'dashboards')
   );
 
 create policy revenue_shares_job_insert on app.revenue_shares for insert to culturepass_job
@@ -33168,7 +33760,7 @@ create policy reviews_update on app.reviews for update to culturepass_app
 
 create policy reviews_job_select on app.reviews for select to culturepass_job
   using (
-    (select sec.job()) in ('marketplace', 'notifications', 'ratings', 'fraud')
+    (select sec.job()) in ('marketplace', 'notifications', 'ratings', 'dashboards', 'fraud')
   );
 
 create policy role_assignments_select on app.role_assignments for select to culturepass_app
@@ -33460,7 +34052,7 @@ create policy service_requests_update on app.service_requests for update to cult
 
 create policy service_requests_job_select on app.service_requests for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'marketplace', 'notifications')
+    (select sec.job()) in ('payments', 'marketplace', 'notifications', 'dashboards')
   );
 
 create policy sessions_job_select on app.sessions for select to culturepass_job
@@ -33539,7 +34131,7 @@ create policy subscriptions_select on app.subscriptions for select to culturepas
 
 create policy subscriptions_job_select on app.subscriptions for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'marketplace')
+    (select sec.job()) in ('payments', 'marketplace', 'dashboards')
   );
 
 create policy subscriptions_job_insert on app.subscriptions for insert to culturepass_job
@@ -33588,7 +34180,7 @@ create policy tickets_select on app.tickets for select to culturepass_app
 
 create policy tickets_job_select on app.tickets for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'notifications', 'trending')
+    (select sec.job()) in ('payments', 'tickets', 'notifications', 'trending', 'broadcasts', 'dashboards')
   );
 
 create policy tickets_job_insert on app.tickets for insert to culturepass_job
@@ -33613,7 +34205,7 @@ create policy ticket_transfers_select on app.ticket_transfers for select to cult
 
 create policy ticket_transfers_job_select on app.ticket_transfers for select to culturepass_job
   using (
-    (select sec.job()) in ('tickets', 'notifications')
+    (select sec.job()) in ('tickets', 'notifications', 'dashboards')
   );
 
 create policy ticket_transfers_job_insert on app.ticket_transfers for insert to culturepass_job
@@ -33672,7 +34264,7 @@ create policy ticket_types_update on app.ticket_types for update to culturepass_
 
 create policy ticket_types_job_select on app.ticket_types for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets')
+    (select sec.job()) in ('payments', 'tickets', 'dashboards')
   );
 
 create policy ticket_types_job_update on app.ticket_types for update to culturepass_job
@@ -33692,7 +34284,7 @@ create policy transactions_select on app.transactions for select to culturepass_
 
 create policy transactions_job_select on app.transactions for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'promotions', 'fraud')
+    (select sec.job()) in ('payments', 'tickets', 'promotions', 'dashboards', 'fraud')
   );
 
 create policy transactions_job_insert on app.transactions for insert to culturepass_job
@@ -33788,7 +34380,7 @@ create policy users_update on app.users for update to culturepass_app
 
 create policy users_job_select on app.users for select to culturepass_job
   using (
-    (select sec.job()) in ('sessions', 'payments', 'wallet', 'tickets', 'notifications', 'trending', 'media', 'privacy', 'fraud')
+    (select sec.job()) in ('sessions', 'payments', 'wallet', 'tickets', 'notifications', 'trending', 'media', 'privacy', 'broadcasts', 'dashboards', 'fraud')
   );
 
 create policy users_job_insert on app.users for insert to culturepass_job
@@ -33936,7 +34528,7 @@ create policy venues_update on app.venues for update to culturepass_app
 
 create policy venues_job_select on app.venues for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'promotions', 'notifications', 'media')
+    (select sec.job()) in ('payments', 'promotions', 'notifications', 'media', 'dashboards')
   );
 
 create policy waitlist_entries_select on app.waitlist_entries for select to culturepass_app
@@ -33983,7 +34575,7 @@ create policy waitlist_entries_update on app.waitlist_entries for update to cult
 
 create policy waitlist_entries_job_select on app.waitlist_entries for select to culturepass_job
   using (
-    (select sec.job()) in ('tickets', 'notifications')
+    (select sec.job()) in ('tickets', 'notifications', 'broadcasts', 'dashboards')
   );
 
 create policy waitlist_entries_job_update on app.waitlist_entries for update to culturepass_job
@@ -34004,7 +34596,7 @@ create policy wallet_accounts_select on app.wallet_accounts for select to cultur
 
 create policy wallet_accounts_job_select on app.wallet_accounts for select to culturepass_job
   using (
-    (select sec.job()) in ('wallet', 'notifications')
+    (select sec.job()) in ('wallet', 'notifications', 'dashboards')
   );
 
 create policy wallet_accounts_job_insert on app.wallet_accounts for insert to culturepass_job
@@ -34104,6 +34696,18 @@ grant insert (id, user_id, event_id) on app.attendances to culturepass_job;
 grant select on app.attendances to culturepass_authz;
 
 grant select on app.attendances to culturepass_counter;
+
+grant select (id, status, event_id, created_by_id, title, message, audience, ticket_type_ids, send_at, state, recipient_count, sent_at, version, created_at, updated_at) on app.broadcasts to culturepass_app;
+grant insert (event_id, title, message, audience, ticket_type_ids, send_at) on app.broadcasts to culturepass_app;
+grant update (status, title, message, audience, ticket_type_ids, send_at, state) on app.broadcasts to culturepass_app;
+
+grant select on app.broadcasts to culturepass_job;
+grant update (state, recipient_count, sent_at) on app.broadcasts to culturepass_job;
+
+grant select on app.broadcasts to culturepass_authz;
+
+grant select on app.broadcasts to culturepass_counter;
+grant update (status, archived_from, archived_with, created_by_id) on app.broadcasts to culturepass_counter;
 
 grant select on counters.businesses to culturepass_app;
 

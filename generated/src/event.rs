@@ -235,6 +235,7 @@ pub static EVENT: Resource = Resource {
         Child::new("waitlist-entries", "waitlist_entry", "t.event_id"),
         Child::new("promo-codes", "promo_code", "t.event_id"),
         Child::new("promotions", "promotion", "t.target_event_id"),
+        Child::new("broadcasts", "broadcast", "t.event_id"),
     ],
     together: &[
         Together { name: "ticket_types", entity: "ticket_type", column: "event_id", type_column: None, max: 20 },

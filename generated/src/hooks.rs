@@ -12,6 +12,12 @@ use std::sync::Arc;
 
 /// One method per `hooks:` word of the spec. Each runs inside of the transaction and may refuse.
 pub trait AppHooks: Send + Sync {
+    fn broadcast_before_schedule<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+    ) -> BoxFuture<'a, Result<()>>;
+
     fn event_before_publish<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>>;
 
     fn promotion_before_create<'a>(
@@ -28,6 +34,7 @@ pub trait AppHooks: Send + Sync {
 pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
     vec![
         plain(&attendance::ATTENDANCE),
+        hooked(&broadcast::BROADCAST, BroadcastHooks(app.clone())),
         plain(&business::BUSINESS),
         plain(&check_in::CHECK_IN),
         plain(&city::CITY),
@@ -83,8 +90,9 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
 
 /// The same without hooks, for whoever only wants to know what there is.
 #[rustfmt::skip]
-pub static RESOURCES: [&Resource; 51] = [
+pub static RESOURCES: [&Resource; 52] = [
     &attendance::ATTENDANCE,
+    &broadcast::BROADCAST,
     &business::BUSINESS,
     &check_in::CHECK_IN,
     &city::CITY,
@@ -148,6 +156,20 @@ fn hooked(resource: &'static Resource, hooks: impl Hooks + 'static) -> Mounted {
     Mounted {
         resource,
         hooks: Some(Arc::new(hooks)),
+    }
+}
+
+struct BroadcastHooks(Arc<dyn AppHooks>);
+
+impl Hooks for BroadcastHooks {
+    #[rustfmt::skip]
+    fn before<'a>(
+        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
+    ) -> BoxFuture<'a, Result<()>> {
+        match (action, id, input) {
+            ("schedule", Some(id), _) => self.0.broadcast_before_schedule(cx, id),
+            _ => Box::pin(std::future::ready(Ok(()))),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! One module per entity: its types, its statements, its rules. No logic: that is in `kernel`.
 
 pub mod attendance;
+pub mod broadcast;
 pub mod business;
 pub mod check_in;
 pub mod city;
@@ -80,7 +81,7 @@ pub mod wallet_transaction;
 
 /// Names under `modules:` of the spec.
 #[rustfmt::skip]
-pub const MODULES: &[&str] = &["sessions", "payments", "wallet", "tickets", "marketplace", "promotions", "notifications", "trending", "ratings", "media", "privacy", "fraud"];
+pub const MODULES: &[&str] = &["sessions", "payments", "wallet", "tickets", "marketplace", "promotions", "notifications", "trending", "ratings", "media", "privacy", "broadcasts", "dashboards", "fraud"];
 
 /// Jobs that requests may ask for (`on_request`).
 #[rustfmt::skip]

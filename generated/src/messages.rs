@@ -6,6 +6,7 @@ use kernel::messages::{Channel, Message, Piece, Type, ValueType, Wording};
 /// As members choose which they want.
 #[rustfmt::skip]
 pub static TYPES: &[Type] = &[
+    Type { name: "broadcast", doc: "The host of an event has written to its guests.", channels: &[Channel::InApp, Channel::Push, Channel::Email], always: &[], urgent: false, digest: false },
     Type { name: "community", doc: "Invitations to communities, requests to join, and what became of them.", channels: &[Channel::InApp, Channel::Push, Channel::Email], always: &[], urgent: false, digest: true },
     Type { name: "event_cancelled", doc: "An event that the member goes to is cancelled.", channels: &[Channel::InApp, Channel::Push, Channel::Email], always: &[Channel::InApp, Channel::Email], urgent: true, digest: false },
     Type { name: "event_changed", doc: "An event that the member goes to has another time or place.", channels: &[Channel::InApp, Channel::Push, Channel::Email], always: &[], urgent: false, digest: false },
@@ -28,6 +29,16 @@ pub static TYPES: &[Type] = &[
 /// All of them, in the order of their types.
 #[rustfmt::skip]
 pub static MESSAGES: &[Message] = &[
+    // To those guests whom the host has chosen.
+    Message {
+        name: "host_wrote",
+        ty: "broadcast",
+        values: &[("event", ValueType::Text), ("title", ValueType::Text), ("message", ValueType::Text)],
+        wordings: &[
+            Wording { locale: "en", title: &[Piece::Value("title")], text: &[Piece::Text("About "), Piece::Value("event"), Piece::Text(": "), Piece::Value("message")] },
+            Wording { locale: "de", title: &[Piece::Value("title")], text: &[Piece::Text("Zu "), Piece::Value("event"), Piece::Text(": "), Piece::Value("message")] },
+        ],
+    },
     // To whom the invitation goes.
     Message {
         name: "community_invited",

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "ebd946b40fa19c09153986258f4f5c4b6ccda07fd680969827166fe30247a54f4326f9e1d517846e58a628602e01e0fa",
+        checksum: "603cd94c0843df4d687627c793ed857b986ac83202eb2c931fb7c37ec7893dce326b77b9501c119ac540c199f8de95f9",
     },
 ];

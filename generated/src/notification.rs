@@ -7,8 +7,8 @@ use macros::{Choice, Entity};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Choice)]
 #[rustfmt::skip]
 pub enum NotificationType {
-    EventReminder, EventChanged, EventCancelled, NewEvent, Ticket, Order, Waitlist, Follow, Review, Community, Role,
-    Promotion, Lead, Quote, Wallet, Security, System,
+    EventReminder, EventChanged, EventCancelled, NewEvent, Broadcast, Ticket, Order, Waitlist, Follow, Review,
+    Community, Role, Promotion, Lead, Quote, Wallet, Security, System,
 }
 
 /// A message to one member, told in the app and through the channels they chose.

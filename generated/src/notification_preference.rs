@@ -12,8 +12,8 @@ pub enum NotificationPreferenceChannel { All, InApp, Push, Email }
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Choice)]
 #[rustfmt::skip]
 pub enum NotificationPreferenceType {
-    All, EventReminder, EventChanged, EventCancelled, NewEvent, Ticket, Order, Waitlist, Follow, Review, Community,
-    Role, Promotion, Lead, Quote, Wallet, Security, System,
+    All, EventReminder, EventChanged, EventCancelled, NewEvent, Broadcast, Ticket, Order, Waitlist, Follow, Review,
+    Community, Role, Promotion, Lead, Quote, Wallet, Security, System,
 }
 
 /// Whether a member wants one type of notification on one channel. The type and the channel `all` speak for the rest; of several the one that names the channel counts, then the one that names the type.

@@ -5,4 +5,4 @@ mod guarded;
 mod rows;
 mod statements;
 mod texts;
-mod written;
+pub mod written;

@@ -4,6 +4,7 @@
 
 mod abuse;
 mod cost;
+mod dashboards;
 mod database;
 mod delivery;
 mod emitted;

@@ -7,5 +7,5 @@ mod kills;
 mod lists;
 mod quiet;
 mod reminders;
-mod stage;
+pub mod stage;
 mod stream;

@@ -1,13 +1,13 @@
 //! What generated routes ask before they write. Runs in the caller's transaction, under the caller's rules.
 
-use crate::{App, promotions};
+use crate::{App, problems as own, promotions};
 use generated::{hooks::AppHooks, promotion::CreatePromotion};
 use kernel::{Cx, Error, Result, prelude::BoxFuture, problem::Item, problems};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// What the hooks refuse, by operation. A test finds every hook here.
-const REFUSED: [(&str, &str, &str); 3] = [
+const REFUSED: [(&str, &str, &str); 4] = [
     (
         "/promotions",
         "post",
@@ -18,6 +18,11 @@ const REFUSED: [(&str, &str, &str); 3] = [
         "/events/{id}/publish",
         "post",
         "409 also while nobody can know where it is: an event needs a `venue_id`, a `location` or an `online_url`.",
+    ),
+    (
+        "/broadcasts/{id}/schedule",
+        "post",
+        "409 while the host is too new, and for more than five in a day about one event.",
     ),
     (
         "/quotes/{id}/accept",
@@ -56,6 +61,27 @@ impl AppHooks for App {
                     .item(Item::body("/venue_id", "required", "or `location`, or `online_url`"))),
                 // Not visible: the statement itself will say what to answer.
                 _ => Ok(()),
+            }
+        })
+    }
+
+    /// Says why it can't be sent; the database holds it to the same.
+    fn broadcast_before_schedule<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            // Whoever does not see it is told nothing, and waits for nobody.
+            let found = sqlx::query_scalar(
+                "select app.broadcast_obstacle(t.id) from app.broadcasts t where t.id = $1 and t.state = 'draft'",
+            );
+            let found = found.bind(id).fetch_optional(cx.conn()).await?;
+            let obstacle: Option<String> = found.flatten();
+            match obstacle.as_deref() {
+                Some("host") => Err(Error::new(&own::HOST_UNKNOWN)),
+                Some(_) => Err(Error::new(&own::BROADCAST_LIMIT)),
+                None => Ok(()),
             }
         })
     }

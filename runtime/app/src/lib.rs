@@ -5,7 +5,10 @@
 
 pub mod api;
 mod audit_logs;
+pub mod broadcasts;
 pub mod clock;
+mod copies;
+pub mod dashboards;
 mod dead_jobs;
 pub mod fraud;
 pub mod hooks;

@@ -2,7 +2,7 @@
 //!
 //! `docs/modules.md` builds one from beginning to end.
 
-use crate::{clock::Clock, tickets::Tickets};
+use crate::{clock::Clock, tickets::Tickets, trending::Trending};
 use axum::{Router, http::HeaderMap};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use delivery::{mail::Mailer, push::Pusher, webhooks};
@@ -169,6 +169,8 @@ pub struct Parts {
     pub provider: Option<Provider>,
     /// Set by the module itself, for modules that are listed after it.
     pub tickets: Arc<OnceLock<Tickets>>,
+    /// The same of the lists of what trends and of those whom one follows.
+    pub trending: Arc<OnceLock<Trending>>,
 }
 
 /// The payment service.

@@ -1,10 +1,10 @@
 //! The list of modules: the one place outside of its folder where a module is named.
 
 use crate::{
-    audit_logs::AuditLogs, dead_jobs::DeadJobs, fraud::Fraud, marketplace::Marketplace, me::Me,
-    media::Media, module::*, notifications::Notifications, payments::Payments, privacy::Privacy,
-    promotions::Promotions, ratings::Ratings, sessions::Sessions, tickets::Tickets,
-    trending::Trending, wallet::Wallet,
+    audit_logs::AuditLogs, broadcasts::Broadcasts, copies::Copies, dashboards::Dashboards,
+    dead_jobs::DeadJobs, fraud::Fraud, marketplace::Marketplace, me::Me, media::Media, module::*,
+    notifications::Notifications, payments::Payments, privacy::Privacy, promotions::Promotions,
+    ratings::Ratings, sessions::Sessions, tickets::Tickets, trending::Trending, wallet::Wallet,
 };
 use axum::Router;
 use kernel::{config::BodyLimit, http::ConfigError, jobs::Work};
@@ -21,6 +21,8 @@ modules! {
     marketplace: Marketplace,
     promotions: Promotions,
     notifications: Notifications,
+    broadcasts: Broadcasts,
+    copies: Copies,
     media: Media,
     // After tickets, which it tells of payments.
     payments: Payments,
@@ -28,6 +30,8 @@ modules! {
     ratings: Ratings,
     fraud: Fraud,
     privacy: Privacy,
+    // After tickets and trending, whose figures and lists it shows.
+    dashboards: Dashboards,
 }
 
 /// Everything that is asked of all modules, from the list of them.

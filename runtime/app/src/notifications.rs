@@ -20,6 +20,7 @@ mod unsubscribe;
 pub use settings::{Reminder, Settings};
 
 use crate::{
+    broadcasts,
     clock::Clock,
     module::{Module, Parts},
 };
@@ -159,8 +160,12 @@ impl Notifications {
                     .await?,
             );
         }
+        let mut count = 0;
         for told in all {
-            tell::tell(&mut cx, self.settings.notifications_digest_minutes, told).await?;
+            count += tell::tell(&mut cx, self.settings.notifications_digest_minutes, told).await?;
+        }
+        if event.event == broadcasts::DUE {
+            causes::hosts::told(&mut cx, event.entity_id, count).await?;
         }
         Ok(run.commit(cx).await?)
     }

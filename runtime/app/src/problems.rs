@@ -29,6 +29,10 @@ kernel::problem_kinds! {
         "The organisation or business that hosts this has no account at the payment provider that takes payments. Nothing was held back or charged. Tell the host.";
     PLAN_REQUIRED = 403, "plan-required", "The plan does not include this",
         "The business has no plan now, or one without this. `GET /plans` says what each of them includes.";
+    HOST_UNKNOWN = 409, "host-not-known-yet", "The host is too new to write to guests",
+        "An organisation or business has to be approved by its city first; a community has to be verified, or two weeks old.";
+    BROADCAST_LIMIT = 409, "too-many-broadcasts", "The guests have heard enough for a day",
+        "Five broadcasts about one event go in a day of universal time. Choose another `send_at`, or call another one off.";
     PLACE_NOT_OFFERED = 409, "place-not-offered", "The city does not offer this place",
         "No featured place of this kind can be booked in the city now. `GET /featured-places` lists what there is.";
     PLACE_TAKEN = 409, "place-taken", "The featured place is taken",

@@ -16,7 +16,7 @@ mod place;
 mod qr;
 pub mod refund;
 mod routes;
-mod sales;
+pub(crate) mod sales;
 mod settings;
 pub mod settle;
 mod transfers;

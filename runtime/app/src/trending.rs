@@ -15,7 +15,7 @@ mod settings;
 use crate::module::{Module, Parts};
 use axum::{Router, routing::get};
 use kernel::{
-    Db,
+    Cx, Db, Result,
     cursor::CursorKey,
     http::ConfigError,
     jobs::{CatchUp, Job, Periodic, Schedule},
@@ -23,6 +23,7 @@ use kernel::{
 use serde_json::Value;
 use settings::Settings;
 use std::{sync::Arc, time::Duration};
+use uuid::Uuid;
 
 /// The module. Cheap to clone.
 #[derive(Clone)]
@@ -44,11 +45,12 @@ impl Module for Trending {
     type Settings = Settings;
 
     fn new(parts: &Parts, settings: Settings) -> Result<Self, ConfigError> {
-        Ok(Self {
+        let trending = Self {
             db: parts.db.clone(),
             cursors: Arc::new(CursorKey::new(&parts.secret("cursors"))),
             settings,
-        })
+        };
+        Ok(parts.trending.get_or_init(|| trending).clone())
     }
 
     fn routes(&self, generated: &Router) -> Router {
@@ -102,5 +104,23 @@ impl Module for Trending {
             every("trending.compare", nightly("40 2 * * *")),
             every("trending.forget", nightly("25 * * * *")),
         ]
+    }
+}
+
+impl Trending {
+    /// What `GET /events/trending` of a city begins with. Who shows it asks the rules.
+    pub async fn hottest(&self, cx: &mut Cx, city: Uuid, most: i32) -> Result<Vec<Uuid>> {
+        let found = sqlx::query_scalar(
+            "select t.event_id from app.trending($1, false, $2, null, null, null, $3) t",
+        );
+        let found = found.bind(city).bind(self.settings.trending_verified_hosts);
+        Ok(found.bind(most).fetch_all(cx.conn()).await?)
+    }
+
+    /// What `GET /me/feed` of the member begins with. Who shows it asks the rules.
+    pub async fn newest_followed(&self, cx: &mut Cx, most: i32) -> Result<Vec<Uuid>> {
+        let found = sqlx::query_scalar("select app.feed($1, $2)");
+        let found = found.bind(Uuid::max()).bind(most);
+        Ok(found.fetch_all(cx.conn()).await?)
     }
 }

@@ -34,7 +34,7 @@ impl DbConfig {
             search_connections: 4,
             search_timeout: Duration::from_secs(2),
             acquire_timeout: Duration::from_secs(2),
-            statement_cache: 2000,
+            statement_cache: 2400,
             ping_after_idle: Duration::from_secs(30),
         }
     }

@@ -162,7 +162,29 @@ impl Db {
         self.enter_job(name, actor, request).await
     }
 
+    /// For a module that shows a member figures: every statement sees what there was at the first one, and none writes.
+    pub(crate) async fn snapshot_of(
+        &self,
+        name: &'static str,
+        member: &Member,
+        request: Uuid,
+    ) -> Result<Cx> {
+        let begin = "begin isolation level repeatable read read only";
+        self.enter_job_by(begin, name, member.caller().actor, request)
+            .await
+    }
+
     async fn enter_job(&self, name: &'static str, actor: Actor, request: Uuid) -> Result<Cx> {
+        self.enter_job_by("begin", name, actor, request).await
+    }
+
+    async fn enter_job_by(
+        &self,
+        begin: &'static str,
+        name: &'static str,
+        actor: Actor,
+        request: Uuid,
+    ) -> Result<Cx> {
         let Some(pool) = &self.pools.job else {
             return Err(Error::internal("no login for the job role is configured"));
         };
@@ -170,7 +192,8 @@ impl Db {
             return Err(Error::internal(format!("not a module name: {name}")));
         }
         let mut text = String::with_capacity(200);
-        text.push_str("begin; select sec.enter_job('");
+        text.push_str(begin);
+        text.push_str("; select sec.enter_job('");
         text.push_str(name);
         text.push_str("', ");
         push_uuid(&mut text, actor.user());

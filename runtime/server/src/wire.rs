@@ -81,6 +81,7 @@ pub fn build(parts: Parts) -> Result<Built> {
         production: parts.production,
         provider: parts.provider,
         tickets: Arc::default(),
+        trending: Arc::default(),
     };
     let app = App::new(&shared, parts.modules)?;
     let mut external = Vec::new();

@@ -229,6 +229,66 @@ export type paths = {
         patch?: never;
         trace?: never;
     };
+    "/broadcasts/{id}/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How many a broadcast would reach
+         * @description Members of its audience as things stand now, each once. Which way it takes to them is theirs to choose.
+         */
+        get: operations["previewBroadcast"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/broadcasts/{id}/report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How a broadcast fares
+         * @description Numbers alone: neither who got it nor where.
+         */
+        get: operations["getBroadcastReport"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/businesses/{id}/dashboard": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a host looks at first
+         * @description For its administrators and the platform. Days are those of its city.
+         */
+        get: operations["getBusinessDashboard"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/businesses/{id}/onboarding": {
         parameters: {
             query?: never;
@@ -338,6 +398,26 @@ export type paths = {
         patch?: never;
         trace?: never;
     };
+    "/cities/{id}/dashboard": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the administrators of a city look at first
+         * @description For its administrators and the platform. Days are those of the city.
+         */
+        get: operations["getCityDashboard"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/cities/{id}/onboarding": {
         parameters: {
             query?: never;
@@ -352,6 +432,26 @@ export type paths = {
          * @description Its share of the commission goes there, every closed month. By its administrators; otherwise as of an organisation.
          */
         post: operations["onboardCity"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/communities/{id}/dashboard": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a host looks at first
+         * @description For its administrators and the platform. Days are those of its city.
+         */
+        get: operations["getCommunityDashboard"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -461,6 +561,46 @@ export type paths = {
         patch?: never;
         trace?: never;
     };
+    "/events/{id}/copy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Copy an event
+         * @description Makes a draft at another time, with the active ticket types of the original and none of what was sold. Their times move by as much as its beginning. Whoever may create an event of its host may do this.
+         */
+        post: operations["copyEvent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/events/{id}/dashboard": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How an event sells and who comes
+         * @description For its host and the platform. Days and hours are those of the event's clocks.
+         */
+        get: operations["getEventDashboard"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/events/{id}/revoked-codes": {
         parameters: {
             query?: never;
@@ -494,6 +634,26 @@ export type paths = {
          * @description For its host and the platform: tickets by type, and the money by how it was paid and whose it is.
          */
         get: operations["getSales"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/institutions/{id}/dashboard": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a host looks at first
+         * @description For its administrators and the platform. Days are those of its city.
+         */
+        get: operations["getInstitutionDashboard"];
         put?: never;
         post?: never;
         delete?: never;
@@ -562,6 +722,26 @@ export type paths = {
         patch?: never;
         trace?: never;
     };
+    "/me/calendar": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the caller goes to
+         * @description Events for which the caller has a ticket, at which they were, or whose host or venue they follow. Days are those of the caller's own clocks.
+         */
+        get: operations["getMyCalendar"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/me/email": {
         parameters: {
             query?: never;
@@ -575,6 +755,23 @@ export type paths = {
          * @description Needs a recent sign-in. Sends a link to the new address, which counts once it is opened.
          */
         put: operations["changeEmail"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/me/home": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the caller sees first */
+        get: operations["getMyHome"];
+        put?: never;
         post?: never;
         delete?: never;
         options?: never;
@@ -998,6 +1195,26 @@ export type paths = {
         patch?: never;
         trace?: never;
     };
+    "/organizations/{id}/dashboard": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a host looks at first
+         * @description For its administrators and the platform. Days are those of its city.
+         */
+        get: operations["getOrganizationDashboard"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/organizations/{id}/onboarding": {
         parameters: {
             query?: never;
@@ -1079,6 +1296,26 @@ export type paths = {
          * @description It becomes the caller's default, in place of the one that was.
          */
         post: operations["preferPaymentMethod"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/platform/dashboard": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What platform administrators look at first
+         * @description For platform administrators. Days are those of universal time. Of country and city are members by their home, and money by the event.
+         */
+        get: operations["getPlatformDashboard"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -5927,6 +6164,28 @@ export type paths = {
         patch?: never;
         trace?: never;
     };
+    "/events/{id}/broadcasts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the broadcasts of an event
+         * @description The broadcasts of one event that the caller may see. 404 if the caller may not see the event itself.
+         *
+         *     **Who may see**: `sender` or the caller holds `platformAdmin`; names: see Broadcasts. *Yes*: platformAdmin. *Depends*: orgAdmin.
+         */
+        get: operations["listEventBroadcasts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/ticket-types": {
         parameters: {
             query?: never;
@@ -6143,6 +6402,180 @@ export type paths = {
         get: operations["getAttendance"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/broadcasts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List broadcasts
+         * @description The broadcasts that the caller may see.
+         *
+         *     **Who may see**: `sender` or the caller holds `platformAdmin`; names: see Broadcasts. *Yes*: platformAdmin. *Depends*: orgAdmin.
+         */
+        get: operations["listBroadcasts"];
+        put?: never;
+        /**
+         * Create a broadcast
+         * @description Creates a broadcast and answers with it; `Location` says where it is. One member may create 100 a day (UTC); more is 429.
+         *
+         *     **Who may do this**: `sender`; names: see Broadcasts. *Depends*: orgAdmin.
+         */
+        post: operations["createBroadcast"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/broadcasts/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a broadcast
+         * @description One broadcast, with what the caller may do with it in `allowed_actions`.
+         *
+         *     **Who may see**: `sender` or the caller holds `platformAdmin`; names: see Broadcasts. *Yes*: platformAdmin. *Depends*: orgAdmin.
+         */
+        get: operations["getBroadcast"];
+        /**
+         * Replace a broadcast
+         * @description What is left out becomes its default or empty.
+         *
+         *     **Who may do this**: `sender` and `state` is `draft`; names: see Broadcasts. *Depends*: orgAdmin.
+         */
+        put: operations["replaceBroadcast"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Update a broadcast
+         * @description Changes the given fields and leaves the others (JSON Merge Patch): `null` empties.
+         *
+         *     **Who may do this**: `sender` and `state` is `draft`; names: see Broadcasts. *Depends*: orgAdmin.
+         */
+        patch: operations["updateBroadcast"];
+        trace?: never;
+    };
+    "/broadcasts/{id}/suspend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Suspend a broadcast
+         * @description Hides the broadcast from everyone but those who may update or suspend it.
+         *
+         *     **Who may do this**: the caller holds `platformAdmin`. *Yes*: platformAdmin.
+         */
+        post: operations["suspendBroadcast"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/broadcasts/{id}/unsuspend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Lift the suspension of a broadcast
+         * @description Makes a suspended broadcast active again.
+         *
+         *     **Who may do this**: the caller holds `platformAdmin`. *Yes*: platformAdmin.
+         */
+        post: operations["unsuspendBroadcast"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/broadcasts/{id}/schedule": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Schedule a broadcast
+         * @description Moves `state` from `draft` to `scheduled`; 409 from any other state. Only while `state` of `event` is one of `published`, `completed`; otherwise 409.
+         *
+         *     **Who may do this**: `sender`; names: see Broadcasts. *Depends*: orgAdmin.
+         *
+         *     **Also**: 409 while the host is too new, and for more than five in a day about one event.
+         */
+        post: operations["scheduleBroadcast"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/broadcasts/{id}/revise": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Revise a broadcast
+         * @description Moves `state` from `scheduled` to `draft`; 409 from any other state.
+         *
+         *     **Who may do this**: `sender`; names: see Broadcasts. *Depends*: orgAdmin.
+         */
+        post: operations["reviseBroadcast"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/broadcasts/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel a broadcast
+         * @description Moves `state` from `draft` or `scheduled` to `cancelled`; 409 from any other state.
+         *
+         *     **Who may do this**: `sender`; names: see Broadcasts. *Depends*: orgAdmin.
+         */
+        post: operations["cancelBroadcast"];
         delete?: never;
         options?: never;
         head?: never;
@@ -10895,7 +11328,7 @@ export type components = {
         /** @enum {string} */
         NotificationPreferenceChannel: "all" | "in_app" | "push" | "email";
         /** @enum {string} */
-        NotificationPreferenceType: "all" | "event_reminder" | "event_changed" | "event_cancelled" | "new_event" | "ticket" | "order" | "waitlist" | "follow" | "review" | "community" | "role" | "promotion" | "lead" | "quote" | "wallet" | "security" | "system";
+        NotificationPreferenceType: "all" | "event_reminder" | "event_changed" | "event_cancelled" | "new_event" | "broadcast" | "ticket" | "order" | "waitlist" | "follow" | "review" | "community" | "role" | "promotion" | "lead" | "quote" | "wallet" | "security" | "system";
         /** @enum {string} */
         NotificationPreferenceAllowedAction: "update" | "delete" | "restore";
         /** @enum {string} */
@@ -13310,6 +13743,175 @@ export type components = {
             next_cursor: components["schemas"]["NextCursor"];
             count?: components["schemas"]["Count"];
             count_is_exact?: components["schemas"]["CountIsExact"];
+        };
+        /**
+         * @description What a host writes to the guests of an event. It is told once to each of them, on the ways that they have chosen.
+         * @example {
+         *       "object": "broadcast",
+         *       "id": "019caddd-0f20-7e88-a199-c423228a4566",
+         *       "status": "active",
+         *       "title": "Example broadcast",
+         *       "message": "Message of the broadcast",
+         *       "audience": "guests",
+         *       "ticket_type_ids": [
+         *         "first",
+         *         "second"
+         *       ],
+         *       "send_at": "2026-06-12T18:00:00Z",
+         *       "state": "draft",
+         *       "recipient_count": 0,
+         *       "sent_at": "2026-06-13T18:00:00Z",
+         *       "event_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c",
+         *       "created_by_id": "019caddd-0f20-704f-a899-6da763b7a969",
+         *       "version": 3,
+         *       "created_at": "2026-03-02T08:15:00Z",
+         *       "updated_at": "2026-03-05T16:40:00Z",
+         *       "allowed_actions": [
+         *         "update"
+         *       ]
+         *     }
+         */
+        Broadcast: {
+            /** @constant */
+            readonly object?: "broadcast";
+            /**
+             * Format: uuid
+             * @description UUID version 7: sorts by time of creation.
+             */
+            readonly id: string;
+            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly status: components["schemas"]["Status"];
+            title: string;
+            message: string;
+            /** @description guests, whoever holds a ticket; ticket_types, of one of `ticket_type_ids`. */
+            audience: components["schemas"]["BroadcastAudience"];
+            ticket_type_ids: string[] | null;
+            /**
+             * Format: date-time
+             * @description It goes then, once it is scheduled; at once without it.
+             */
+            send_at: string | null;
+            /** @description Changed by `schedule`, `revise`, `cancel` only. */
+            readonly state: components["schemas"]["BroadcastState"];
+            /**
+             * Format: int32
+             * @description Members to whom it was told.
+             */
+            readonly recipient_count: number;
+            /** Format: date-time */
+            readonly sent_at: string | null;
+            /**
+             * Format: uuid
+             * @description Id of an event.
+             */
+            event_id: string;
+            /**
+             * Format: uuid
+             * @description The signed-in caller.
+             */
+            readonly created_by_id: string | null;
+            /**
+             * Format: int64
+             * @description Grows with every change; the first part of the ETag.
+             */
+            readonly version: number;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly updated_at: string;
+            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
+            readonly allowed_actions?: components["schemas"]["BroadcastAllowedAction"][];
+        };
+        /** @description A broadcast with the objects that `expand` asks for, null where the caller may not see one. */
+        ExpandedBroadcast: components["schemas"]["Broadcast"] & {
+            event?: components["schemas"]["Event"] | null;
+        };
+        /** @enum {string} */
+        BroadcastAudience: "guests" | "ticket_types" | "checked_in" | "not_checked_in" | "waiting_list";
+        /** @enum {string} */
+        BroadcastState: "draft" | "scheduled" | "sending" | "sent" | "cancelled";
+        /** @enum {string} */
+        BroadcastAllowedAction: "update" | "suspend" | "unsuspend" | "schedule" | "revise" | "cancel";
+        /** @enum {string} */
+        BroadcastSort: "id" | "-id";
+        /** @enum {string} */
+        BroadcastExpand: "event";
+        /** @description A page of broadcasts. */
+        BroadcastList: {
+            data: components["schemas"]["ExpandedBroadcast"][];
+            next_cursor: components["schemas"]["NextCursor"];
+            count?: components["schemas"]["Count"];
+            count_is_exact?: components["schemas"]["CountIsExact"];
+        };
+        /**
+         * @description What a broadcast is created from.
+         * @example {
+         *       "title": "Example broadcast",
+         *       "message": "Message of the broadcast",
+         *       "audience": "guests",
+         *       "ticket_type_ids": [
+         *         "first",
+         *         "second"
+         *       ],
+         *       "send_at": "2026-06-12T18:00:00Z",
+         *       "event_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c"
+         *     }
+         */
+        CreateBroadcast: {
+            title: string;
+            message: string;
+            /**
+             * @description guests, whoever holds a ticket; ticket_types, of one of `ticket_type_ids`.
+             * @default guests
+             */
+            audience?: components["schemas"]["BroadcastAudience"];
+            ticket_type_ids?: string[] | null;
+            /**
+             * Format: date-time
+             * @description It goes then, once it is scheduled; at once without it.
+             */
+            send_at?: string | null;
+            /**
+             * Format: uuid
+             * @description Id of an event.
+             */
+            event_id: string;
+        };
+        /**
+         * @description A whole new representation of a broadcast. What is left out becomes its default or empty, unless its description says otherwise.
+         * @example {
+         *       "title": "Example broadcast",
+         *       "message": "Message of the broadcast",
+         *       "audience": "guests",
+         *       "ticket_type_ids": [
+         *         "first",
+         *         "second"
+         *       ],
+         *       "send_at": "2026-06-12T18:00:00Z"
+         *     }
+         */
+        ReplaceBroadcast: {
+            title: string;
+            message: string;
+            /** @default guests */
+            audience?: components["schemas"]["BroadcastAudience"];
+            ticket_type_ids?: string[] | null;
+            /** Format: date-time */
+            send_at?: string | null;
+        };
+        /**
+         * @description Changes to a broadcast. What is left out stays as it is; `null` empties.
+         * @example {
+         *       "title": "Example broadcast"
+         *     }
+         */
+        PatchBroadcast: {
+            title?: string;
+            message?: string;
+            audience?: components["schemas"]["BroadcastAudience"];
+            ticket_type_ids?: string[] | null;
+            /** Format: date-time */
+            send_at?: string | null;
         };
         /**
          * @description One purchase of tickets to one event. Until it is paid or expires, it holds its tickets back from others.
@@ -17148,7 +17750,7 @@ export type components = {
             event?: components["schemas"]["Event"] | null;
         };
         /** @enum {string} */
-        NotificationType: "event_reminder" | "event_changed" | "event_cancelled" | "new_event" | "ticket" | "order" | "waitlist" | "follow" | "review" | "community" | "role" | "promotion" | "lead" | "quote" | "wallet" | "security" | "system";
+        NotificationType: "event_reminder" | "event_changed" | "event_cancelled" | "new_event" | "broadcast" | "ticket" | "order" | "waitlist" | "follow" | "review" | "community" | "role" | "promotion" | "lead" | "quote" | "wallet" | "security" | "system";
         /** @enum {string} */
         NotificationSort: "id" | "-id";
         /** @enum {string} */
@@ -17294,6 +17896,67 @@ export type components = {
             /** @description How many reviews have one star, two, … five. */
             stars: number[];
         };
+        AcceptableQuote: {
+            /** Format: uuid */
+            quote_id: string;
+            /** Format: uuid */
+            service_request_id: string;
+            /** Format: uuid */
+            business_id: string;
+            business_name: string;
+            /** Format: int64 */
+            amount_cents: number;
+            currency: string;
+            /** Format: date-time */
+            valid_until: string;
+        };
+        /** @description What members did. */
+        Activity: {
+            total: components["schemas"]["ActivityFigures"];
+            /** @description Those in which nothing happened are left out. */
+            buckets: components["schemas"]["ActivityOfBucket"][];
+            /** @description What has no city is in none. */
+            countries: components["schemas"]["ActivityOfPlace"][];
+            /** @description With most tickets, a hundred at most. */
+            cities: components["schemas"]["ActivityOfPlace"][];
+        };
+        ActivityFigures: {
+            /**
+             * Format: int64
+             * @description Who signed up, closed accounts left out.
+             */
+            members: number;
+            /**
+             * Format: int64
+             * @description Events that begin then, published or completed.
+             */
+            events: number;
+            /**
+             * Format: int64
+             * @description Orders that were paid.
+             */
+            orders: number;
+            /**
+             * Format: int64
+             * @description Their tickets.
+             */
+            tickets: number;
+        };
+        ActivityOfBucket: components["schemas"]["ActivityFigures"] & {
+            /**
+             * Format: date
+             * @description First day of it.
+             */
+            starts_on: string;
+        };
+        ActivityOfPlace: components["schemas"]["ActivityFigures"] & {
+            /**
+             * Format: uuid
+             * @description Of the country or city.
+             */
+            place_id: string;
+            name: string;
+        };
         /**
          * @description An address.
          * @example {
@@ -17388,6 +18051,18 @@ export type components = {
              * @description Smallest first; the first picture stands for the target.
              */
             position?: number;
+        };
+        /** @description What waits for a decision, the oldest twenty of each. */
+        Approvals: {
+            /** Format: int64 */
+            organization_count: number;
+            organizations: components["schemas"]["WaitingProfile"][];
+            /** Format: int64 */
+            business_count: number;
+            businesses: components["schemas"]["WaitingProfile"][];
+            /** Format: int64 */
+            promotion_count: number;
+            promotions: components["schemas"]["WaitingPromotion"][];
         };
         /**
          * @description A place and a time, as `POST /promotions` takes them.
@@ -17581,6 +18256,55 @@ export type components = {
             /** @enum {string} */
             readonly object?: "booked";
         };
+        /** @description Messages by push or mail: a member may have several devices, or want none. */
+        BroadcastChannel: {
+            /** @description `push` or `email` */
+            channel: string;
+            /**
+             * Format: int64
+             * @description They wait for their turn or the end of quiet hours.
+             */
+            pending: number;
+            /** Format: int64 */
+            sent: number;
+            /** Format: int64 */
+            failed: number;
+            /**
+             * Format: int64
+             * @description They were not to be sent any more.
+             */
+            dropped: number;
+        };
+        /**
+         * @description How many a broadcast would reach now.
+         * @example {
+         *       "recipients": 120
+         *     }
+         */
+        BroadcastPreview: {
+            /** Format: int64 */
+            recipients: number;
+        };
+        /** @description How a broadcast fares. */
+        BroadcastReport: {
+            /**
+             * Format: int64
+             * @description Members to whom it was told.
+             */
+            recipients: number;
+            /**
+             * Format: int64
+             * @description Of these, who has it in the app; the others do not want it there.
+             */
+            in_app: number;
+            /**
+             * Format: int64
+             * @description Of these, who has opened it there.
+             */
+            read: number;
+            /** @description One for each channel that it went by. */
+            channels: components["schemas"]["BroadcastChannel"][];
+        };
         /** @description One month (UTC). */
         BusinessMonth: {
             /**
@@ -17623,6 +18347,21 @@ export type components = {
             won: components["schemas"]["WonAmount"][];
             /** @enum {string} */
             readonly object?: "business_report";
+        };
+        Calendar: {
+            /** @description By their beginning. A page may be shorter than asked for and yet not the last. */
+            data: components["schemas"]["CalendarEntry"][];
+            /** @description Null: there is no more. */
+            next_cursor?: string | null;
+        };
+        /** @description An event, and why it is in the calendar. */
+        CalendarEntry: {
+            has_ticket: boolean;
+            was_there: boolean;
+            follows: boolean;
+            event: components["schemas"]["Event"];
+            /** @enum {string} */
+            readonly object?: "calendar_entry";
         };
         /**
          * @description What has become of the orders of a cancelled event. `orders` is the sum of the six counts below it.
@@ -17717,6 +18456,30 @@ export type components = {
             order_id: string;
             reason: string;
         };
+        /** @description Places of an event. */
+        Capacity: {
+            /**
+             * Format: int32
+             * @description Of the event; null: only its ticket types have one.
+             */
+            capacity?: number | null;
+            /**
+             * Format: int64
+             * @description Of its ticket types together.
+             */
+            places: number;
+            /** Format: int64 */
+            held: number;
+            /** Format: int64 */
+            sold: number;
+            /** Format: int64 */
+            checked_in: number;
+            /**
+             * Format: int64
+             * @description How many can be sold yet.
+             */
+            left: number;
+        };
         /** @description A card that is being saved. */
         CardSetup: {
             /** @description For the provider's library in the client. Not to be kept or logged. */
@@ -17766,6 +18529,69 @@ export type components = {
             current_password: string;
             /** Format: password */
             password: string;
+        };
+        /** @description What cards paid for. */
+        Charge: {
+            /** @description `ticket`, `subscription`, `featured` or `service_fee` */
+            type: string;
+            currency: string;
+            /** Format: int64 */
+            charges: number;
+            /** Format: int64 */
+            amount_cents: number;
+            /**
+             * Format: int64
+             * @description Of these payments, whenever it went back.
+             */
+            refunded_cents: number;
+        };
+        /** @description Scans in one hour. */
+        CheckInsInHour: {
+            /** Format: date-time */
+            starts_at: string;
+            /** Format: int64 */
+            admitted: number;
+            /** Format: int64 */
+            refused: number;
+        };
+        /** @description What the administrators of a city look at first. */
+        CityDashboard: {
+            /** Format: uuid */
+            city_id: string;
+            period: components["schemas"]["ShownPeriod"];
+            approvals: components["schemas"]["Approvals"];
+            /** @description Of the months that begin in the period. */
+            revenue_shares: components["schemas"]["ShareOfMonth"][];
+            featured: components["schemas"]["Featured"];
+            suspended: components["schemas"]["Suspended"];
+            /** @description Events that begin in the period; months without any are left out. */
+            months: components["schemas"]["CityMonth"][];
+            /** @enum {string} */
+            readonly object?: "city_dashboard";
+        };
+        /** @description Events that begin in one month, and their tickets. */
+        CityMonth: {
+            /**
+             * Format: date
+             * @description Its first day.
+             */
+            month: string;
+            /** Format: int64 */
+            published: number;
+            /** Format: int64 */
+            completed: number;
+            /** Format: int64 */
+            cancelled: number;
+            /**
+             * Format: int64
+             * @description Tickets that are held by somebody.
+             */
+            tickets: number;
+            /**
+             * Format: int64
+             * @description Of these, those that were used.
+             */
+            checked_in: number;
         };
         /**
          * @description The token of a link in the mail that proves a new address.
@@ -17817,6 +18643,23 @@ export type components = {
             /** @description What is on its way back to cards. */
             refunds_pending: components["schemas"]["Amounts"];
         };
+        /** @description The plan that it has. */
+        CurrentSubscription: {
+            /** Format: uuid */
+            subscription_id: string;
+            /** Format: uuid */
+            plan_id: string;
+            plan: string;
+            state: string;
+            /** Format: int64 */
+            price_cents: number;
+            currency: string;
+            /** Format: date-time */
+            current_period_end?: string | null;
+            cancel_at_period_end: boolean;
+            /** Format: date-time */
+            entitled_until?: string | null;
+        };
         /**
          * @description A job that failed too often. It is kept for 30 days.
          * @example {
@@ -17867,6 +18710,53 @@ export type components = {
             /** @description Null: there is no more. */
             next_cursor?: string | null;
         };
+        /**
+         * @description When the copy of an event takes place.
+         * @example {
+         *       "starts_at": "2040-06-01T18:00:00Z",
+         *       "title": "The same again"
+         *     }
+         */
+        EventCopy: {
+            /** Format: date-time */
+            starts_at: string;
+            /**
+             * Format: date-time
+             * @description Without it, it takes as long as the original.
+             */
+            ends_at?: string | null;
+            /** @description Without it, the one of the original. */
+            title?: string | null;
+        };
+        /** @description How an event sells and who comes. */
+        EventDashboard: {
+            /** Format: uuid */
+            event_id: string;
+            period: components["schemas"]["ShownPeriod"];
+            /** @description In the period, by day or hour of the event's clocks; those in which nothing was sold are left out. */
+            sold: components["schemas"]["SoldInBucket"][];
+            capacity: components["schemas"]["Capacity"];
+            /** @description All there is, in the period or not: by ticket type, and the money by currency. */
+            sales: components["schemas"]["Sales"];
+            waiting_list: components["schemas"]["WaitingList"];
+            /** @description By hour, the last 744 of them with a scan. */
+            check_ins: components["schemas"]["CheckInsInHour"][];
+            /** Format: int64 */
+            likes: number;
+            /** Format: int64 */
+            attendances: number;
+            reviews?: components["schemas"]["Reviews"] | null;
+            /** @description A hundred at most, the newest first. */
+            promo_codes: components["schemas"]["PromoCodeUse"][];
+            /** @enum {string} */
+            readonly object?: "event_dashboard";
+        };
+        /** @description Money of one event in one currency. */
+        EventRevenue: components["schemas"]["Revenue"] & {
+            /** Format: uuid */
+            event_id: string;
+            title: string;
+        };
         /** @description An account at an issuer whose tokens let the caller in. Columns stand in this order where it is selected. */
         ExternalIdentity: {
             /** Format: uuid */
@@ -17888,6 +18778,32 @@ export type components = {
             /** @enum {string} */
             readonly object?: "external_identity";
         };
+        FailedDeliveries: {
+            /** @description `push` or `email` */
+            channel: string;
+            /** Format: int64 */
+            failed: number;
+        };
+        /** @description Featured places and who stands there. */
+        Featured: {
+            places: components["schemas"]["PlaceInUse"][];
+            /** @description Fifty at most, those that end soonest first. */
+            now: components["schemas"]["FeaturedBooking"][];
+            /** @description Approved, fifty at most, those that begin soonest first. */
+            coming: components["schemas"]["FeaturedBooking"][];
+        };
+        FeaturedBooking: {
+            /** Format: uuid */
+            promotion_id: string;
+            target_type: string;
+            /** Format: uuid */
+            target_id: string;
+            slot: string;
+            /** Format: date-time */
+            starts_at: string;
+            /** Format: date-time */
+            ends_at: string;
+        };
         /**
          * @description A fee to give back.
          * @example {
@@ -17902,6 +18818,29 @@ export type components = {
              */
             amount_cents?: number | null;
             note?: string | null;
+        };
+        FlagsOfRule: {
+            rule: string;
+            /** Format: int64 */
+            open: number;
+            /** Format: int32 */
+            highest_score: number;
+        };
+        /** @description Who follows it now. */
+        Followers: {
+            /** Format: int64 */
+            count: number;
+            /** @description Since when, in the period; months in which nobody began are left out. */
+            months: components["schemas"]["FollowersOfMonth"][];
+        };
+        FollowersOfMonth: {
+            /**
+             * Format: date
+             * @description Its first day.
+             */
+            month: string;
+            /** Format: int64 */
+            followers: number;
         };
         /**
          * @description Money of the platform that bonuses and rewards come out of.
@@ -17963,6 +18902,93 @@ export type components = {
              */
             expires_at?: string | null;
         };
+        /** @description What a member sees first. Events are named by their ids and stand once under `events`. */
+        Home: {
+            /** @description Tickets to what is not over, soonest first, twenty at most. */
+            tickets: components["schemas"]["HomeTicket"][];
+            /** @description Events that the member was at, the last five. */
+            attended: string[];
+            /** @description What trends in the home city, hottest first, ten at most; none without a home city. */
+            trending: string[];
+            /** @description By those whom the member follows, newest first, ten at most. */
+            followed: string[];
+            /** Format: int64 */
+            unread_notifications: number;
+            wallets: components["schemas"]["Balance"][];
+            /** @description Tickets that are offered to the member or by them, twenty at most. */
+            transfers: components["schemas"]["OpenTransfer"][];
+            /** @description Places that are kept for the member. */
+            waiting_list_offers: components["schemas"]["WaitingListOffer"][];
+            events: components["schemas"]["Event"][];
+            /** @enum {string} */
+            readonly object?: "home";
+        };
+        HomeTicket: {
+            /** Format: uuid */
+            ticket_id: string;
+            /** Format: uuid */
+            event_id: string;
+            ticket_type: string;
+            /** @description `valid` or `checked_in` */
+            state: string;
+            /** Format: date-time */
+            starts_at: string;
+        };
+        /** @description What a host looks at first. */
+        HostDashboard: {
+            /** @description `organization`, `community`, `business` or `institution` */
+            host_type: string;
+            /** Format: uuid */
+            host_id: string;
+            period: components["schemas"]["ShownPeriod"];
+            events: components["schemas"]["HostEvents"];
+            /** @description What was paid and given back in the period. */
+            revenue_by_month: components["schemas"]["MonthRevenue"][];
+            /** @description The same by event, those with most orders first, a hundred at most. */
+            revenue_by_event: components["schemas"]["EventRevenue"][];
+            services: components["schemas"]["Services"];
+            reviews?: components["schemas"]["Reviews"] | null;
+            followers: components["schemas"]["Followers"];
+            pictures: components["schemas"]["Pictures"];
+            trade?: components["schemas"]["Trade"] | null;
+            /** @enum {string} */
+            readonly object?: "host_dashboard";
+        };
+        /** @description An event and its tickets. */
+        HostEvent: {
+            /** Format: uuid */
+            event_id: string;
+            title: string;
+            /** @description `draft`, `published`, `cancelled` or `completed` */
+            state: string;
+            /** Format: date-time */
+            starts_at: string;
+            /** Format: date-time */
+            ends_at: string;
+            timezone: string;
+            /** Format: int64 */
+            places: number;
+            /** Format: int64 */
+            held: number;
+            /** Format: int64 */
+            sold: number;
+            /** Format: int64 */
+            left: number;
+        };
+        /** @description Its events, without those that were archived. */
+        HostEvents: {
+            /**
+             * Format: int64
+             * @description How many are not over.
+             */
+            upcoming_count: number;
+            /** Format: int64 */
+            past_count: number;
+            /** @description The next twenty. */
+            upcoming: components["schemas"]["HostEvent"][];
+            /** @description The last twenty. */
+            past: components["schemas"]["HostEvent"][];
+        };
         /** @description The caller's accounts at issuers, and whether there is another way in. */
         IdentityList: {
             data: components["schemas"]["ExternalIdentity"][];
@@ -17995,6 +19021,36 @@ export type components = {
         LateScanResultList: {
             /** @description In the order of the scans. */
             data: components["schemas"]["LateScanResult"][];
+        };
+        LatestReview: {
+            /** Format: uuid */
+            review_id: string;
+            /** Format: int32 */
+            rating: number;
+            comment?: string | null;
+            reply?: string | null;
+            /** Format: date-time */
+            created_at: string;
+        };
+        LeadsByState: {
+            /** Format: int64 */
+            new: number;
+            /** Format: int64 */
+            viewed: number;
+            /** Format: int64 */
+            declined: number;
+            /** Format: int64 */
+            won: number;
+            /** Format: int64 */
+            lost: number;
+        };
+        /** @description Money of one month in one currency. */
+        MonthRevenue: components["schemas"]["Revenue"] & {
+            /**
+             * Format: date
+             * @description Its first day.
+             */
+            month: string;
         };
         /**
          * @description To whom a ticket is offered: by id or by handle.
@@ -18062,6 +19118,56 @@ export type components = {
              * @description If the link has expired or was used; ask for another one there.
              */
             refresh_url: string;
+        };
+        OpenLead: {
+            /** Format: uuid */
+            lead_id: string;
+            title: string;
+            /** @description `new` or `viewed` */
+            state: string;
+            /** Format: int64 */
+            budget_cents?: number | null;
+            currency?: string | null;
+            /** Format: date-time */
+            needed_at?: string | null;
+            /** Format: date-time */
+            created_at: string;
+            /** @description Whether a quote was sent. */
+            is_answered: boolean;
+        };
+        OpenRequest: {
+            /** Format: uuid */
+            service_request_id: string;
+            title: string;
+            category: string;
+            /** Format: uuid */
+            event_id?: string | null;
+            /** Format: date-time */
+            needed_at?: string | null;
+            /** Format: date-time */
+            created_at: string;
+            /**
+             * Format: int64
+             * @description Businesses that heard of it.
+             */
+            leads: number;
+            /**
+             * Format: int64
+             * @description Of these, how many have sent a quote.
+             */
+            quotes: number;
+        };
+        OpenTransfer: {
+            /** Format: uuid */
+            ticket_transfer_id: string;
+            /** Format: uuid */
+            ticket_id: string;
+            /** Format: uuid */
+            event_id: string;
+            /** @description Offered by the member, not to them. */
+            is_own: boolean;
+            /** Format: date-time */
+            expires_at: string;
         };
         /**
          * @description Another plan.
@@ -18140,6 +19246,14 @@ export type components = {
              */
             return_url?: string | null;
         };
+        Picture: {
+            /** Format: uuid */
+            media_id: string;
+            small_url: string;
+            alt_text?: string | null;
+            /** Format: int32 */
+            position: number;
+        };
         /** @description How to send it: one request with this method and these headers, and the file as its body. */
         PictureUpload: {
             /** Format: uuid */
@@ -18156,6 +19270,13 @@ export type components = {
             expires_at: string;
             /** @enum {string} */
             readonly object?: "media_upload";
+        };
+        /** @description Pictures of a profile. */
+        Pictures: {
+            /** Format: int64 */
+            count: number;
+            /** @description Twelve at most, in their order. */
+            first: components["schemas"]["Picture"][];
         };
         /**
          * @description Where a member stands.
@@ -18187,6 +19308,17 @@ export type components = {
             offer_expires_at?: string | null;
             /** @enum {string} */
             readonly object?: "place_in_line";
+        };
+        PlaceInUse: {
+            slot: string;
+            is_offered: boolean;
+            /** Format: int64 */
+            day_price_cents: number;
+            currency: string;
+            /** Format: int32 */
+            capacity: number;
+            /** Format: int64 */
+            in_use: number;
         };
         /** @description What it costs now. Booking it costs the same, as long as nobody changes the price. */
         PlacePrice: {
@@ -18242,6 +19374,14 @@ export type components = {
             /** @enum {string} */
             readonly object?: "placed_order";
         };
+        /** @description What platform administrators look at first. */
+        PlatformDashboard: components["schemas"]["Watch"] & {
+            period: components["schemas"]["ShownPeriod"];
+            activity: components["schemas"]["Activity"];
+            revenue: components["schemas"]["RevenueSums"];
+            /** @description Of cards, by what they were for. */
+            charges: components["schemas"]["Charge"][];
+        };
         /** @description What it costs, and how it would be paid. An order that is made now is at this price. */
         Price: {
             currency: string;
@@ -18292,6 +19432,22 @@ export type components = {
             /** Format: int64 */
             total_cents: number;
         };
+        /** @description How often a promo code was used. */
+        PromoCodeUse: {
+            /** Format: uuid */
+            promo_code_id: string;
+            code: string;
+            /** Format: int32 */
+            max_redemptions?: number | null;
+            /**
+             * Format: int64
+             * @description Orders that have got their tickets.
+             */
+            orders: number;
+            currency?: string | null;
+            /** Format: int64 */
+            discount_cents: number;
+        };
         /** @description What the platform takes of the caller's side for having brought the two together. */
         QuoteFee: {
             /** Format: uuid */
@@ -18308,6 +19464,19 @@ export type components = {
             paid_at?: string | null;
             /** @enum {string} */
             readonly object?: "quote_fee";
+        };
+        /** @description Quotes by their state. Drafts are seen by the business alone. */
+        QuotesByState: {
+            /** Format: int64 */
+            draft: number;
+            /** Format: int64 */
+            sent: number;
+            /** Format: int64 */
+            accepted: number;
+            /** Format: int64 */
+            declined: number;
+            /** Format: int64 */
+            expired: number;
         };
         /**
          * @description How many notifications were read now.
@@ -18331,6 +19500,113 @@ export type components = {
             /** Format: password */
             password: string;
         };
+        /** @description What was paid and what went back. */
+        Revenue: {
+            currency: string;
+            /** Format: int64 */
+            orders: number;
+            /**
+             * Format: int64
+             * @description Those that were given back since included.
+             */
+            tickets: number;
+            /**
+             * Format: int64
+             * @description Tickets at their price.
+             */
+            gross_cents: number;
+            /**
+             * Format: int64
+             * @description What promo codes took off.
+             */
+            discount_cents: number;
+            /**
+             * Format: int64
+             * @description What buyers paid on top.
+             */
+            fee_cents: number;
+            /**
+             * Format: int64
+             * @description What was paid.
+             */
+            amount_cents: number;
+            /**
+             * Format: int64
+             * @description Of that the host's, the platform's and the city's.
+             */
+            organizer_cents: number;
+            /** Format: int64 */
+            platform_fee_cents: number;
+            /** Format: int64 */
+            city_share_cents: number;
+            /**
+             * Format: int64
+             * @description What went back.
+             */
+            refunded_cents: number;
+            /**
+             * Format: int64
+             * @description Of that the host's.
+             */
+            organizer_refunded_cents: number;
+            /**
+             * Format: int64
+             * @description What is left for the host.
+             */
+            net_cents: number;
+        };
+        RevenueFigures: {
+            currency: string;
+            /** Format: int64 */
+            orders: number;
+            /**
+             * Format: int64
+             * @description What was paid.
+             */
+            amount_cents: number;
+            /**
+             * Format: int64
+             * @description Of that the hosts', the platform's and the cities'.
+             */
+            organizer_cents: number;
+            /** Format: int64 */
+            platform_fee_cents: number;
+            /** Format: int64 */
+            city_share_cents: number;
+            /**
+             * Format: int64
+             * @description What went back, and what of it the platform and the cities gave back.
+             */
+            refunded_cents: number;
+            /** Format: int64 */
+            platform_fee_refunded_cents: number;
+            /** Format: int64 */
+            city_share_refunded_cents: number;
+        };
+        RevenueOfBucket: components["schemas"]["RevenueFigures"] & {
+            /**
+             * Format: date
+             * @description First day of it.
+             */
+            starts_on: string;
+        };
+        RevenueOfPlace: components["schemas"]["RevenueFigures"] & {
+            /**
+             * Format: uuid
+             * @description Of the country or city.
+             */
+            place_id: string;
+            name: string;
+        };
+        /** @description What was paid for tickets, each once by currency. */
+        RevenueSums: {
+            total: components["schemas"]["RevenueFigures"][];
+            /** @description Those in which nothing was paid or went back are left out. */
+            buckets: components["schemas"]["RevenueOfBucket"][];
+            countries: components["schemas"]["RevenueOfPlace"][];
+            /** @description With most orders, a hundred at most. */
+            cities: components["schemas"]["RevenueOfPlace"][];
+        };
         /**
          * @description Why an entry is undone.
          * @example {
@@ -18339,6 +19615,20 @@ export type components = {
          */
         Reversal: {
             reason: string;
+        };
+        /** @description What is said of a profile. */
+        Reviews: {
+            /** Format: int64 */
+            rating_count: number;
+            /**
+             * Format: double
+             * @description Null without any.
+             */
+            rating_avg?: number | null;
+            /** Format: int64 */
+            unanswered: number;
+            /** @description Five at most, of members whose profile everybody may see. */
+            latest: components["schemas"]["LatestReview"][];
         };
         /** @description Codes of a ticket that open nothing any more. */
         RevokedCode: {
@@ -18365,6 +19655,24 @@ export type components = {
              * @description `changed_since` of the next time. A ticket may come again then; nothing is left out.
              */
             as_of: string;
+        };
+        RuleInForce: {
+            /** Format: uuid */
+            commission_rule_id: string;
+            type: string;
+            /** @description Null: the platform's. */
+            scope_type?: string | null;
+            /** Format: uuid */
+            scope_id?: string | null;
+            currency: string;
+            /** Format: int32 */
+            basis_points: number;
+            /** Format: int64 */
+            fixed_cents: number;
+            /** Format: int32 */
+            city_share_basis_points: number;
+            /** Format: date-time */
+            valid_to?: string | null;
         };
         /** @description What an event has sold. */
         Sales: {
@@ -18454,6 +19762,16 @@ export type components = {
             /** @enum {string} */
             readonly object?: "scan_result";
         };
+        /** @description What a host looks for. */
+        Services: {
+            /** Format: int64 */
+            open_count: number;
+            /** @description The latest twenty. */
+            open: components["schemas"]["OpenRequest"][];
+            quotes: components["schemas"]["QuotesByState"];
+            /** @description Quotes that can be accepted now, those that end soonest first, twenty at most. */
+            acceptable: components["schemas"]["AcceptableQuote"][];
+        };
         /** @description A sign-in on one device, or the use of an issuer's tokens. Columns stand in this order where it is selected. */
         Session: {
             /** Format: uuid */
@@ -18481,6 +19799,28 @@ export type components = {
             data: components["schemas"]["Session"][];
             /** @description Null: there is no more. */
             next_cursor?: string | null;
+        };
+        /** @description The city's share of the platform's commission. */
+        ShareOfMonth: {
+            /**
+             * Format: date
+             * @description Its first day.
+             */
+            month: string;
+            currency: string;
+            /** Format: int64 */
+            amount_cents: number;
+            /** @description `open`, `closed` or `paid` */
+            state: string;
+        };
+        /** @description The days that figures are about, both included. */
+        ShownPeriod: {
+            /** Format: date */
+            from: string;
+            /** Format: date */
+            to: string;
+            /** @description IANA name of the zone whose days these are. */
+            timezone: string;
         };
         /**
          * @description Who wants to become a member. Whoever opens the link in the mail chooses the password.
@@ -18530,6 +19870,23 @@ export type components = {
             /** Format: uuid */
             user_id: string;
         };
+        /** @description Orders that were paid in one day or hour, in one currency. */
+        SoldInBucket: {
+            /** Format: date-time */
+            starts_at: string;
+            currency: string;
+            /** Format: int64 */
+            orders: number;
+            /**
+             * Format: int64
+             * @description Those that were given back since included.
+             */
+            tickets: number;
+            /** Format: int64 */
+            amount_cents: number;
+            /** Format: int64 */
+            organizer_cents: number;
+        };
         /** @description Where a subscription stands. */
         Subscribed: {
             /**
@@ -18560,6 +19917,26 @@ export type components = {
              *     `client_secret`.
              */
             payment_method_id?: string | null;
+        };
+        /** @description What moderators have suspended in the city. */
+        Suspended: {
+            /** @description By kind; kinds of which nothing is suspended are left out. */
+            counts: components["schemas"]["SuspendedOfKind"][];
+            /** @description What changed last, twenty at most. */
+            latest: components["schemas"]["SuspendedThing"][];
+        };
+        SuspendedOfKind: {
+            entity_type: string;
+            /** Format: int64 */
+            count: number;
+        };
+        SuspendedThing: {
+            entity_type: string;
+            /** Format: uuid */
+            entity_id: string;
+            name: string;
+            /** Format: date-time */
+            updated_at: string;
         };
         /** @description A key that scanners believe. */
         TicketKey: {
@@ -18615,6 +19992,14 @@ export type components = {
              */
             refunded_cents: number;
         };
+        /** @description What a business offers to others. */
+        Trade: {
+            leads: components["schemas"]["LeadsByState"];
+            /** @description Those that wait for an answer, the latest twenty. */
+            open_leads: components["schemas"]["OpenLead"][];
+            quotes: components["schemas"]["QuotesByState"];
+            subscription?: components["schemas"]["CurrentSubscription"] | null;
+        };
         /**
          * @description How many notifications the caller has not read.
          * @example {
@@ -18643,6 +20028,70 @@ export type components = {
             /** @description Another than the one that was asked for. */
             display_name?: string | null;
         };
+        /** @description Members who wait or have waited, by the state of their entry. */
+        WaitingList: {
+            /** Format: int64 */
+            waiting: number;
+            /** Format: int64 */
+            offered: number;
+            /** Format: int64 */
+            taken: number;
+            /** Format: int64 */
+            expired: number;
+        };
+        WaitingListOffer: {
+            /** Format: uuid */
+            waitlist_entry_id: string;
+            /** Format: uuid */
+            event_id: string;
+            /** Format: uuid */
+            ticket_type_id?: string | null;
+            /** Format: date-time */
+            offer_expires_at: string;
+        };
+        WaitingProfile: {
+            /** Format: uuid */
+            profile_id: string;
+            name: string;
+            /** Format: date-time */
+            created_at: string;
+        };
+        /** @description A booking of a featured place that is not over. */
+        WaitingPromotion: {
+            /** Format: uuid */
+            promotion_id: string;
+            target_type: string;
+            /** Format: uuid */
+            target_id: string;
+            slot: string;
+            /** Format: date-time */
+            starts_at: string;
+            /** Format: date-time */
+            ends_at: string;
+            /** Format: int64 */
+            amount_cents: number;
+            currency: string;
+            /** @description Or nothing is to be paid: it can be approved. */
+            is_paid: boolean;
+            /** Format: date-time */
+            created_at: string;
+        };
+        /** @description What is in force and what went wrong. */
+        Watch: {
+            /** Format: int64 */
+            commission_rule_count: number;
+            /** @description In force now: those of the platform first, then the newest; a hundred at most. */
+            commission_rules: components["schemas"]["RuleInForce"][];
+            /** @description Open ones by rule, those with most first. */
+            fraud_flags: components["schemas"]["FlagsOfRule"][];
+            /**
+             * Format: int64
+             * @description Jobs that have failed for good and wait for somebody to decide; `GET /jobs/dead` lists them.
+             */
+            dead_jobs: number;
+            /** @description Deliveries of the period that failed, by channel. */
+            failed_deliveries: components["schemas"]["FailedDeliveries"][];
+        };
         /** @description Quotes that were accepted. */
         WonAmount: {
             currency: string;
@@ -18656,7 +20105,7 @@ export type components = {
          * @description The kind of problem; its documentation is there.
          * @enum {string}
          */
-        ProblemType: "/problems/invalid-syntax" | "/problems/bad-request" | "/problems/invalid-cursor" | "/problems/authentication-required" | "/problems/invalid-token" | "/problems/account-suspended" | "/problems/session-revoked" | "/problems/invalid-credentials" | "/problems/step-up-required" | "/problems/forbidden" | "/problems/forbidden-field" | "/problems/not-found" | "/problems/no-such-route" | "/problems/method-not-allowed" | "/problems/request-timeout" | "/problems/conflict" | "/problems/invalid-state" | "/problems/request-in-progress" | "/problems/gone" | "/problems/precondition-failed" | "/problems/content-too-large" | "/problems/unsupported-media-type" | "/problems/invalid-request" | "/problems/invalid-reference" | "/problems/idempotency-key-reused" | "/problems/precondition-required" | "/problems/quota-exceeded" | "/problems/headers-too-large" | "/problems/internal-error" | "/problems/unavailable" | "/problems/card-declined" | "/problems/insufficient-credits" | "/problems/wallet-frozen" | "/problems/sold-out" | "/problems/not-on-sale" | "/problems/limit-reached" | "/problems/promo-code-refused" | "/problems/order-expired" | "/problems/refund-exceeds-payment" | "/problems/payment-refused" | "/problems/host-cannot-be-paid" | "/problems/plan-required" | "/problems/place-not-offered" | "/problems/place-taken" | "/problems/storage-full" | "/problems/upload-missing" | "/problems/upload-over" | "/problems/picture-refused" | "/problems/file-store-unavailable" | "/problems/payment-provider-unavailable";
+        ProblemType: "/problems/invalid-syntax" | "/problems/bad-request" | "/problems/invalid-cursor" | "/problems/authentication-required" | "/problems/invalid-token" | "/problems/account-suspended" | "/problems/session-revoked" | "/problems/invalid-credentials" | "/problems/step-up-required" | "/problems/forbidden" | "/problems/forbidden-field" | "/problems/not-found" | "/problems/no-such-route" | "/problems/method-not-allowed" | "/problems/request-timeout" | "/problems/conflict" | "/problems/invalid-state" | "/problems/request-in-progress" | "/problems/gone" | "/problems/precondition-failed" | "/problems/content-too-large" | "/problems/unsupported-media-type" | "/problems/invalid-request" | "/problems/invalid-reference" | "/problems/idempotency-key-reused" | "/problems/precondition-required" | "/problems/quota-exceeded" | "/problems/headers-too-large" | "/problems/internal-error" | "/problems/unavailable" | "/problems/card-declined" | "/problems/insufficient-credits" | "/problems/wallet-frozen" | "/problems/sold-out" | "/problems/not-on-sale" | "/problems/limit-reached" | "/problems/promo-code-refused" | "/problems/order-expired" | "/problems/refund-exceeds-payment" | "/problems/payment-refused" | "/problems/host-cannot-be-paid" | "/problems/plan-required" | "/problems/host-not-known-yet" | "/problems/too-many-broadcasts" | "/problems/place-not-offered" | "/problems/place-taken" | "/problems/storage-full" | "/problems/upload-missing" | "/problems/upload-over" | "/problems/picture-refused" | "/problems/file-store-unavailable" | "/problems/payment-provider-unavailable";
         /**
          * @description What is wrong with a value, for programs.
          *
@@ -19772,6 +21221,46 @@ export type components = {
             };
             content: {
                 "application/json": components["schemas"]["ExpandedAttendance"];
+            };
+        };
+        /** @description The page. */
+        BroadcastPage: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["BroadcastList"];
+            };
+        };
+        /** @description Created. */
+        BroadcastCreated: {
+            headers: {
+                ETag: components["headers"]["ETag"];
+                Location: components["headers"]["Location"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Broadcast"];
+            };
+        };
+        /** @description The object. */
+        BroadcastFound: {
+            headers: {
+                ETag: components["headers"]["ETag"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ExpandedBroadcast"];
+            };
+        };
+        /** @description The object. */
+        BroadcastChanged: {
+            headers: {
+                ETag: components["headers"]["ETag"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Broadcast"];
             };
         };
         /** @description The page. */
@@ -21226,6 +22715,36 @@ export type components = {
         "Attendance.sort": components["schemas"]["AttendanceSort"];
         /** @description Relations to put into the answer as whole objects, separated by commas. */
         "Attendance.expand": components["schemas"]["AttendanceExpand"][];
+        /** @description `audience` is this. */
+        "Broadcast.audience": components["schemas"]["BroadcastAudience"];
+        /** @description Another, or none. */
+        "Broadcast.audience.ne": components["schemas"]["BroadcastAudience"];
+        /** @description One of these, separated by commas. */
+        "Broadcast.audience.in": components["schemas"]["BroadcastAudience"][];
+        /** @description `send_at` is this. */
+        send_at: string;
+        /** @description Another, or none. */
+        "send_at.ne": string;
+        /** @description At or after this. */
+        "send_at.gte": string;
+        /** @description At or before this. */
+        "send_at.lte": string;
+        /** @description After this. */
+        "send_at.gt": string;
+        /** @description Before this. */
+        "send_at.lt": string;
+        /** @description `true`: those without one; `false`: those with one. */
+        "send_at.null": boolean;
+        /** @description `state` is this. */
+        "Broadcast.state": components["schemas"]["BroadcastState"];
+        /** @description Another, or none. */
+        "Broadcast.state.ne": components["schemas"]["BroadcastState"];
+        /** @description One of these, separated by commas. */
+        "Broadcast.state.in": components["schemas"]["BroadcastState"][];
+        /** @description Order; `-` turns it round. Without it the newest come first. */
+        "Broadcast.sort": components["schemas"]["BroadcastSort"];
+        /** @description Relations to put into the answer as whole objects, separated by commas. */
+        "Broadcast.expand": components["schemas"]["BroadcastExpand"][];
         /** @description `state` is this. */
         "Order.state": components["schemas"]["OrderState"];
         /** @description Another, or none. */
@@ -22129,6 +23648,17 @@ export type ExpandedAttendance = components['schemas']['ExpandedAttendance'];
 export type AttendanceSort = components['schemas']['AttendanceSort'];
 export type AttendanceExpand = components['schemas']['AttendanceExpand'];
 export type AttendanceList = components['schemas']['AttendanceList'];
+export type Broadcast = components['schemas']['Broadcast'];
+export type ExpandedBroadcast = components['schemas']['ExpandedBroadcast'];
+export type BroadcastAudience = components['schemas']['BroadcastAudience'];
+export type BroadcastState = components['schemas']['BroadcastState'];
+export type BroadcastAllowedAction = components['schemas']['BroadcastAllowedAction'];
+export type BroadcastSort = components['schemas']['BroadcastSort'];
+export type BroadcastExpand = components['schemas']['BroadcastExpand'];
+export type BroadcastList = components['schemas']['BroadcastList'];
+export type CreateBroadcast = components['schemas']['CreateBroadcast'];
+export type ReplaceBroadcast = components['schemas']['ReplaceBroadcast'];
+export type PatchBroadcast = components['schemas']['PatchBroadcast'];
 export type Order = components['schemas']['Order'];
 export type ExpandedOrder = components['schemas']['ExpandedOrder'];
 export type OrderState = components['schemas']['OrderState'];
@@ -22386,11 +23916,17 @@ export type FraudFlagList = components['schemas']['FraudFlagList'];
 export type FeaturedEventList = components['schemas']['FeaturedEventList'];
 export type FeaturedEvent = components['schemas']['FeaturedEvent'];
 export type Rating = components['schemas']['Rating'];
+export type AcceptableQuote = components['schemas']['AcceptableQuote'];
+export type Activity = components['schemas']['Activity'];
+export type ActivityFigures = components['schemas']['ActivityFigures'];
+export type ActivityOfBucket = components['schemas']['ActivityOfBucket'];
+export type ActivityOfPlace = components['schemas']['ActivityOfPlace'];
 export type Address = components['schemas']['Address'];
 export type Admission = components['schemas']['Admission'];
 export type AdmissionList = components['schemas']['AdmissionList'];
 export type Amounts = components['schemas']['Amounts'];
 export type AnnouncedPicture = components['schemas']['AnnouncedPicture'];
+export type Approvals = components['schemas']['Approvals'];
 export type AskedPlace = components['schemas']['AskedPlace'];
 export type AskedRefund = components['schemas']['AskedRefund'];
 export type Attendee = components['schemas']['Attendee'];
@@ -22400,64 +23936,121 @@ export type AuditLogList = components['schemas']['AuditLogList'];
 export type Balance = components['schemas']['Balance'];
 export type BalanceList = components['schemas']['BalanceList'];
 export type Booked = components['schemas']['Booked'];
+export type BroadcastChannel = components['schemas']['BroadcastChannel'];
+export type BroadcastPreview = components['schemas']['BroadcastPreview'];
+export type BroadcastReport = components['schemas']['BroadcastReport'];
 export type BusinessMonth = components['schemas']['BusinessMonth'];
 export type BusinessReport = components['schemas']['BusinessReport'];
+export type Calendar = components['schemas']['Calendar'];
+export type CalendarEntry = components['schemas']['CalendarEntry'];
 export type Cancellation = components['schemas']['Cancellation'];
 export type CancellationAmounts = components['schemas']['CancellationAmounts'];
 export type CancellationFailure = components['schemas']['CancellationFailure'];
+export type Capacity = components['schemas']['Capacity'];
 export type CardSetup = components['schemas']['CardSetup'];
 export type Cart = components['schemas']['Cart'];
 export type ChangePassword = components['schemas']['ChangePassword'];
+export type Charge = components['schemas']['Charge'];
+export type CheckInsInHour = components['schemas']['CheckInsInHour'];
+export type CityDashboard = components['schemas']['CityDashboard'];
+export type CityMonth = components['schemas']['CityMonth'];
 export type ConfirmEmail = components['schemas']['ConfirmEmail'];
 export type Credentials = components['schemas']['Credentials'];
 export type CurrencySales = components['schemas']['CurrencySales'];
+export type CurrentSubscription = components['schemas']['CurrentSubscription'];
 export type DeadJob = components['schemas']['DeadJob'];
 export type DeadJobList = components['schemas']['DeadJobList'];
+export type EventCopy = components['schemas']['EventCopy'];
+export type EventDashboard = components['schemas']['EventDashboard'];
+export type EventRevenue = components['schemas']['EventRevenue'];
 export type ExternalIdentity = components['schemas']['ExternalIdentity'];
+export type FailedDeliveries = components['schemas']['FailedDeliveries'];
+export type Featured = components['schemas']['Featured'];
+export type FeaturedBooking = components['schemas']['FeaturedBooking'];
 export type FeeRefund = components['schemas']['FeeRefund'];
+export type FlagsOfRule = components['schemas']['FlagsOfRule'];
+export type Followers = components['schemas']['Followers'];
+export type FollowersOfMonth = components['schemas']['FollowersOfMonth'];
 export type Funding = components['schemas']['Funding'];
 export type GiveBack = components['schemas']['GiveBack'];
 export type GiveCredits = components['schemas']['GiveCredits'];
+export type Home = components['schemas']['Home'];
+export type HomeTicket = components['schemas']['HomeTicket'];
+export type HostDashboard = components['schemas']['HostDashboard'];
+export type HostEvent = components['schemas']['HostEvent'];
+export type HostEvents = components['schemas']['HostEvents'];
 export type IdentityList = components['schemas']['IdentityList'];
 export type Lapsing = components['schemas']['Lapsing'];
 export type LateScanResult = components['schemas']['LateScanResult'];
 export type LateScanResultList = components['schemas']['LateScanResultList'];
+export type LatestReview = components['schemas']['LatestReview'];
+export type LeadsByState = components['schemas']['LeadsByState'];
+export type MonthRevenue = components['schemas']['MonthRevenue'];
 export type OfferTicket = components['schemas']['OfferTicket'];
 export type OfferedTicket = components['schemas']['OfferedTicket'];
 export type Onboarding = components['schemas']['Onboarding'];
 export type OnboardingRequest = components['schemas']['OnboardingRequest'];
+export type OpenLead = components['schemas']['OpenLead'];
+export type OpenRequest = components['schemas']['OpenRequest'];
+export type OpenTransfer = components['schemas']['OpenTransfer'];
 export type OtherPlan = components['schemas']['OtherPlan'];
 export type Password = components['schemas']['Password'];
 export type Payment = components['schemas']['Payment'];
 export type PaymentRequest = components['schemas']['PaymentRequest'];
+export type Picture = components['schemas']['Picture'];
 export type PictureUpload = components['schemas']['PictureUpload'];
+export type Pictures = components['schemas']['Pictures'];
 export type PlaceInLine = components['schemas']['PlaceInLine'];
+export type PlaceInUse = components['schemas']['PlaceInUse'];
 export type PlacePrice = components['schemas']['PlacePrice'];
 export type PlacedOrder = components['schemas']['PlacedOrder'];
+export type PlatformDashboard = components['schemas']['PlatformDashboard'];
 export type Price = components['schemas']['Price'];
 export type PriceLine = components['schemas']['PriceLine'];
+export type PromoCodeUse = components['schemas']['PromoCodeUse'];
 export type QuoteFee = components['schemas']['QuoteFee'];
+export type QuotesByState = components['schemas']['QuotesByState'];
 export type ReadNotifications = components['schemas']['ReadNotifications'];
 export type RefreshToken = components['schemas']['RefreshToken'];
 export type ResetPassword = components['schemas']['ResetPassword'];
+export type Revenue = components['schemas']['Revenue'];
+export type RevenueFigures = components['schemas']['RevenueFigures'];
+export type RevenueOfBucket = components['schemas']['RevenueOfBucket'];
+export type RevenueOfPlace = components['schemas']['RevenueOfPlace'];
+export type RevenueSums = components['schemas']['RevenueSums'];
 export type Reversal = components['schemas']['Reversal'];
+export type Reviews = components['schemas']['Reviews'];
 export type RevokedCode = components['schemas']['RevokedCode'];
 export type RevokedCodeList = components['schemas']['RevokedCodeList'];
+export type RuleInForce = components['schemas']['RuleInForce'];
 export type Sales = components['schemas']['Sales'];
 export type Scan = components['schemas']['Scan'];
 export type ScanBatch = components['schemas']['ScanBatch'];
 export type ScanResult = components['schemas']['ScanResult'];
+export type Services = components['schemas']['Services'];
 export type Session = components['schemas']['Session'];
 export type SessionList = components['schemas']['SessionList'];
+export type ShareOfMonth = components['schemas']['ShareOfMonth'];
+export type ShownPeriod = components['schemas']['ShownPeriod'];
 export type SignUp = components['schemas']['SignUp'];
 export type Signed = components['schemas']['Signed'];
+export type SoldInBucket = components['schemas']['SoldInBucket'];
 export type Subscribed = components['schemas']['Subscribed'];
 export type SubscriptionRequest = components['schemas']['SubscriptionRequest'];
+export type Suspended = components['schemas']['Suspended'];
+export type SuspendedOfKind = components['schemas']['SuspendedOfKind'];
+export type SuspendedThing = components['schemas']['SuspendedThing'];
 export type TicketKey = components['schemas']['TicketKey'];
 export type TicketKeyList = components['schemas']['TicketKeyList'];
 export type TicketTypeSales = components['schemas']['TicketTypeSales'];
+export type Trade = components['schemas']['Trade'];
 export type UnreadNotifications = components['schemas']['UnreadNotifications'];
 export type VerifyEmail = components['schemas']['VerifyEmail'];
+export type WaitingList = components['schemas']['WaitingList'];
+export type WaitingListOffer = components['schemas']['WaitingListOffer'];
+export type WaitingProfile = components['schemas']['WaitingProfile'];
+export type WaitingPromotion = components['schemas']['WaitingPromotion'];
+export type Watch = components['schemas']['Watch'];
 export type WonAmount = components['schemas']['WonAmount'];
 export type ProblemType = components['schemas']['ProblemType'];
 export type ProblemCode = components['schemas']['ProblemCode'];
@@ -22559,6 +24152,10 @@ export type ResponseTicketTypeChanged = components['responses']['TicketTypeChang
 export type ResponseTicketTypeRestored = components['responses']['TicketTypeRestored'];
 export type ResponseAttendancePage = components['responses']['AttendancePage'];
 export type ResponseAttendanceFound = components['responses']['AttendanceFound'];
+export type ResponseBroadcastPage = components['responses']['BroadcastPage'];
+export type ResponseBroadcastCreated = components['responses']['BroadcastCreated'];
+export type ResponseBroadcastFound = components['responses']['BroadcastFound'];
+export type ResponseBroadcastChanged = components['responses']['BroadcastChanged'];
 export type ResponseOrderPage = components['responses']['OrderPage'];
 export type ResponseOrderFound = components['responses']['OrderFound'];
 export type ResponseOrderItemPage = components['responses']['OrderItemPage'];
@@ -22902,6 +24499,21 @@ export type ParameterTicketTypeSort = components['parameters']['TicketType.sort'
 export type ParameterTicketTypeExpand = components['parameters']['TicketType.expand'];
 export type ParameterAttendanceSort = components['parameters']['Attendance.sort'];
 export type ParameterAttendanceExpand = components['parameters']['Attendance.expand'];
+export type ParameterBroadcastAudience = components['parameters']['Broadcast.audience'];
+export type ParameterBroadcastAudienceNe = components['parameters']['Broadcast.audience.ne'];
+export type ParameterBroadcastAudienceIn = components['parameters']['Broadcast.audience.in'];
+export type ParameterSendAt = components['parameters']['send_at'];
+export type ParameterSendAtNe = components['parameters']['send_at.ne'];
+export type ParameterSendAtGte = components['parameters']['send_at.gte'];
+export type ParameterSendAtLte = components['parameters']['send_at.lte'];
+export type ParameterSendAtGt = components['parameters']['send_at.gt'];
+export type ParameterSendAtLt = components['parameters']['send_at.lt'];
+export type ParameterSendAtNull = components['parameters']['send_at.null'];
+export type ParameterBroadcastState = components['parameters']['Broadcast.state'];
+export type ParameterBroadcastStateNe = components['parameters']['Broadcast.state.ne'];
+export type ParameterBroadcastStateIn = components['parameters']['Broadcast.state.in'];
+export type ParameterBroadcastSort = components['parameters']['Broadcast.sort'];
+export type ParameterBroadcastExpand = components['parameters']['Broadcast.expand'];
 export type ParameterOrderState = components['parameters']['Order.state'];
 export type ParameterOrderStateNe = components['parameters']['Order.state.ne'];
 export type ParameterOrderStateIn = components['parameters']['Order.state.in'];
@@ -23530,6 +25142,93 @@ export interface operations {
             default: components["responses"]["OtherProblem"];
         };
     };
+    previewBroadcast: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Of the broadcast */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How many */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BroadcastPreview"];
+                };
+            };
+            /** @description There is no such broadcast, or the caller may not see it */
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getBroadcastReport: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Of the broadcast */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The figures */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BroadcastReport"];
+                };
+            };
+            /** @description There is no such broadcast, or the caller may not see it */
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getBusinessDashboard: {
+        parameters: {
+            query?: {
+                /** @description First day; 365 days back */
+                from?: string;
+                /** @description Last day; at most 366 days */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Of the host */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The figures */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HostDashboard"];
+                };
+            };
+            /** @description The caller does not administer it */
+            403: components["responses"]["Forbidden"];
+            /** @description There is none, or the caller may not see it */
+            404: components["responses"]["NotFound"];
+            /** @description The period is too long or not one */
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
     onboardBusiness: {
         parameters: {
             query?: never;
@@ -23760,6 +25459,41 @@ export interface operations {
             default: components["responses"]["OtherProblem"];
         };
     };
+    getCityDashboard: {
+        parameters: {
+            query?: {
+                /** @description First day; 365 days back */
+                from?: string;
+                /** @description Last day; at most 366 days */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Of the city */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The figures */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CityDashboard"];
+                };
+            };
+            /** @description The caller does not administer the city */
+            403: components["responses"]["Forbidden"];
+            /** @description There is no such city, or the caller may not see it */
+            404: components["responses"]["NotFound"];
+            /** @description The period is too long or not one */
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
     onboardCity: {
         parameters: {
             query?: never;
@@ -23795,6 +25529,41 @@ export interface operations {
             422: components["responses"]["UnprocessableContent"];
             /** @description The provider does not answer */
             503: components["responses"]["Unavailable"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getCommunityDashboard: {
+        parameters: {
+            query?: {
+                /** @description First day; 365 days back */
+                from?: string;
+                /** @description Last day; at most 366 days */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Of the host */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The figures */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HostDashboard"];
+                };
+            };
+            /** @description The caller does not administer it */
+            403: components["responses"]["Forbidden"];
+            /** @description There is none, or the caller may not see it */
+            404: components["responses"]["NotFound"];
+            /** @description The period is too long or not one */
+            422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -23975,6 +25744,77 @@ export interface operations {
             default: components["responses"]["OtherProblem"];
         };
     };
+    copyEvent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Of the original */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EventCopy"];
+            };
+        };
+        responses: {
+            /** @description The copy */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Event"];
+                };
+            };
+            /** @description The caller may not create events of this host */
+            403: components["responses"]["Forbidden"];
+            /** @description There is no such event, or the caller may not see it */
+            404: components["responses"]["NotFound"];
+            /** @description A value is wrong, or the original has more than twenty ticket types */
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getEventDashboard: {
+        parameters: {
+            query?: {
+                /** @description `day` or `hour` */
+                bucket?: string;
+                /** @description First day; 30 days back, by hour 2 */
+                from?: string;
+                /** @description Last day; at most 366 days, by hour 14 */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Of the event */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The figures */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventDashboard"];
+                };
+            };
+            /** @description The caller is not of the event's host */
+            403: components["responses"]["Forbidden"];
+            /** @description There is no such event, or the caller may not see it */
+            404: components["responses"]["NotFound"];
+            /** @description The period is too long or not one */
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
     listRevokedCodes: {
         parameters: {
             query?: {
@@ -24037,6 +25877,41 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             /** @description There is no such event, or the caller may not see it */
             404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getInstitutionDashboard: {
+        parameters: {
+            query?: {
+                /** @description First day; 365 days back */
+                from?: string;
+                /** @description Last day; at most 366 days */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Of the host */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The figures */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HostDashboard"];
+                };
+            };
+            /** @description The caller does not administer it */
+            403: components["responses"]["Forbidden"];
+            /** @description There is none, or the caller may not see it */
+            404: components["responses"]["NotFound"];
+            /** @description The period is too long or not one */
+            422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -24129,6 +26004,38 @@ export interface operations {
             default: components["responses"]["OtherProblem"];
         };
     };
+    getMyCalendar: {
+        parameters: {
+            query?: {
+                /** @description First day; today */
+                from?: string;
+                /** @description Last day; 31 days, at most 92 */
+                to?: string;
+                /** @description Of a page, 50, at most 100 */
+                limit?: number;
+                /** @description `next_cursor` of the page before */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Calendar"];
+                };
+            };
+            /** @description The period is too long or not one */
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
     changeEmail: {
         parameters: {
             query?: never;
@@ -24150,6 +26057,28 @@ export interface operations {
                 content?: never;
             };
             422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getMyHome: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Home"];
+                };
+            };
+            429: components["responses"]["TooManyRequests"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -24932,6 +26861,41 @@ export interface operations {
             default: components["responses"]["OtherProblem"];
         };
     };
+    getOrganizationDashboard: {
+        parameters: {
+            query?: {
+                /** @description First day; 365 days back */
+                from?: string;
+                /** @description Last day; at most 366 days */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Of the host */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The figures */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HostDashboard"];
+                };
+            };
+            /** @description The caller does not administer it */
+            403: components["responses"]["Forbidden"];
+            /** @description There is none, or the caller may not see it */
+            404: components["responses"]["NotFound"];
+            /** @description The period is too long or not one */
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
     onboardOrganization: {
         parameters: {
             query?: never;
@@ -25070,6 +27034,42 @@ export interface operations {
             };
             /** @description There is no such card of the caller */
             404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getPlatformDashboard: {
+        parameters: {
+            query?: {
+                /** @description `day` or `month` */
+                bucket?: string;
+                /** @description First day; 30 days back */
+                from?: string;
+                /** @description Last day; at most 366 days */
+                to?: string;
+                /** @description Activity and revenue of this country alone */
+                country_id?: string;
+                /** @description Activity and revenue of this city alone */
+                city_id?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The figures */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlatformDashboard"];
+                };
+            };
+            /** @description The caller is not a platform administrator */
+            403: components["responses"]["Forbidden"];
+            /** @description The period is too long or not one */
+            422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -34992,6 +36992,65 @@ export interface operations {
             default: components["responses"]["OtherProblem"];
         };
     };
+    listEventBroadcasts: {
+        parameters: {
+            query?: {
+                /** @description `audience` is this. */
+                audience?: components["parameters"]["Broadcast.audience"];
+                /** @description Another, or none. */
+                "audience.ne"?: components["parameters"]["Broadcast.audience.ne"];
+                /** @description One of these, separated by commas. */
+                "audience.in"?: components["parameters"]["Broadcast.audience.in"];
+                /** @description `send_at` is this. */
+                send_at?: components["parameters"]["send_at"];
+                /** @description Another, or none. */
+                "send_at.ne"?: components["parameters"]["send_at.ne"];
+                /** @description At or after this. */
+                "send_at.gte"?: components["parameters"]["send_at.gte"];
+                /** @description At or before this. */
+                "send_at.lte"?: components["parameters"]["send_at.lte"];
+                /** @description After this. */
+                "send_at.gt"?: components["parameters"]["send_at.gt"];
+                /** @description Before this. */
+                "send_at.lt"?: components["parameters"]["send_at.lt"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "send_at.null"?: components["parameters"]["send_at.null"];
+                /** @description `state` is this. */
+                state?: components["parameters"]["Broadcast.state"];
+                /** @description Another, or none. */
+                "state.ne"?: components["parameters"]["Broadcast.state.ne"];
+                /** @description One of these, separated by commas. */
+                "state.in"?: components["parameters"]["Broadcast.state.in"];
+                /** @description Order; `-` turns it round. Without it the newest come first. */
+                sort?: components["parameters"]["Broadcast.sort"];
+                /** @description Objects per page. */
+                limit?: components["parameters"]["limit.20"];
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description `exact`: also answer how many there are, up to 10,000. */
+                count?: components["parameters"]["CountParameter"];
+                /** @description Relations to put into the answer as whole objects, separated by commas. */
+                expand?: components["parameters"]["Broadcast.expand"];
+                /** @description Only these, separated by commas. */
+                "id.in"?: components["parameters"]["IdIn"];
+                /** @description All but this one. */
+                "id.ne"?: components["parameters"]["IdNe"];
+            };
+            header?: never;
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["BroadcastPage"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
     listTicketTypes: {
         parameters: {
             query?: {
@@ -35390,6 +37449,293 @@ export interface operations {
             200: components["responses"]["AttendanceFound"];
             304: components["responses"]["NotModified"];
             404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listBroadcasts: {
+        parameters: {
+            query?: {
+                /** @description `audience` is this. */
+                audience?: components["parameters"]["Broadcast.audience"];
+                /** @description Another, or none. */
+                "audience.ne"?: components["parameters"]["Broadcast.audience.ne"];
+                /** @description One of these, separated by commas. */
+                "audience.in"?: components["parameters"]["Broadcast.audience.in"];
+                /** @description `send_at` is this. */
+                send_at?: components["parameters"]["send_at"];
+                /** @description Another, or none. */
+                "send_at.ne"?: components["parameters"]["send_at.ne"];
+                /** @description At or after this. */
+                "send_at.gte"?: components["parameters"]["send_at.gte"];
+                /** @description At or before this. */
+                "send_at.lte"?: components["parameters"]["send_at.lte"];
+                /** @description After this. */
+                "send_at.gt"?: components["parameters"]["send_at.gt"];
+                /** @description Before this. */
+                "send_at.lt"?: components["parameters"]["send_at.lt"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "send_at.null"?: components["parameters"]["send_at.null"];
+                /** @description `state` is this. */
+                state?: components["parameters"]["Broadcast.state"];
+                /** @description Another, or none. */
+                "state.ne"?: components["parameters"]["Broadcast.state.ne"];
+                /** @description One of these, separated by commas. */
+                "state.in"?: components["parameters"]["Broadcast.state.in"];
+                /** @description `event_id` is this. */
+                event_id?: components["parameters"]["event_id"];
+                /** @description Another, or none. */
+                "event_id.ne"?: components["parameters"]["event_id.ne"];
+                /** @description One of these, separated by commas. */
+                "event_id.in"?: components["parameters"]["event_id.in"];
+                /** @description Order; `-` turns it round. Without it the newest come first. */
+                sort?: components["parameters"]["Broadcast.sort"];
+                /** @description Objects per page. */
+                limit?: components["parameters"]["limit.20"];
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description `exact`: also answer how many there are, up to 10,000. */
+                count?: components["parameters"]["CountParameter"];
+                /** @description Relations to put into the answer as whole objects, separated by commas. */
+                expand?: components["parameters"]["Broadcast.expand"];
+                /** @description Only these, separated by commas. */
+                "id.in"?: components["parameters"]["IdIn"];
+                /** @description All but this one. */
+                "id.ne"?: components["parameters"]["IdNe"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["BroadcastPage"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    createBroadcast: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A fresh random text per thing that is meant to be created: repeated with the same body, the request creates nothing more and gets the same answer, with `Idempotent-Replayed: true`. For signed-in callers; kept for three days. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateBroadcast"];
+            };
+        };
+        responses: {
+            201: components["responses"]["BroadcastCreated"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getBroadcast: {
+        parameters: {
+            query?: {
+                /** @description Relations to put into the answer as whole objects, separated by commas. */
+                expand?: components["parameters"]["Broadcast.expand"];
+            };
+            header?: {
+                /** @description ETag of a former answer: 304 if it would be the same again. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["BroadcastFound"];
+            304: components["responses"]["NotModified"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    replaceBroadcast: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The version that the change is based on: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of it. Another version in the meantime is answered with 412.
+                 * @example "3"
+                 */
+                "If-Match": components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReplaceBroadcast"];
+            };
+        };
+        responses: {
+            200: components["responses"]["BroadcastChanged"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            422: components["responses"]["UnprocessableContent"];
+            428: components["responses"]["PreconditionRequired"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    updateBroadcast: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The version that the change is based on: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of it. Another version in the meantime is answered with 412.
+                 * @example "3"
+                 */
+                "If-Match": components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PatchBroadcast"];
+            };
+        };
+        responses: {
+            200: components["responses"]["BroadcastChanged"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            422: components["responses"]["UnprocessableContent"];
+            428: components["responses"]["PreconditionRequired"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    suspendBroadcast: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The version that is meant: its ETag, or the `version` of the object in double quotes, such as `"3"`. Another version in the meantime is answered with 412. */
+                "If-Match"?: components["parameters"]["IfMatchOptional"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["BroadcastChanged"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    unsuspendBroadcast: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The version that is meant: its ETag, or the `version` of the object in double quotes, such as `"3"`. Another version in the meantime is answered with 412. */
+                "If-Match"?: components["parameters"]["IfMatchOptional"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["BroadcastChanged"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    scheduleBroadcast: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The version that is meant: its ETag, or the `version` of the object in double quotes, such as `"3"`. Another version in the meantime is answered with 412. */
+                "If-Match"?: components["parameters"]["IfMatchOptional"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["BroadcastChanged"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    reviseBroadcast: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The version that is meant: its ETag, or the `version` of the object in double quotes, such as `"3"`. Another version in the meantime is answered with 412. */
+                "If-Match"?: components["parameters"]["IfMatchOptional"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["BroadcastChanged"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    cancelBroadcast: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The version that is meant: its ETag, or the `version` of the object in double quotes, such as `"3"`. Another version in the meantime is answered with 412. */
+                "If-Match"?: components["parameters"]["IfMatchOptional"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["BroadcastChanged"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
             default: components["responses"]["OtherProblem"];
         };
     };

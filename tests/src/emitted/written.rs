@@ -188,7 +188,7 @@ fn texts() -> Vec<Text> {
     found
 }
 
-fn of_file(file: &Path) -> Vec<String> {
+pub fn of_file(file: &Path) -> Vec<String> {
     let text = fs::read_to_string(file).expect("a text");
     let text = text.split("#[cfg(test)]").next().unwrap_or_default();
     // What is put together at run time could not be found here.

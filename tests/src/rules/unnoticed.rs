@@ -2,7 +2,7 @@
 //! one of them superfluous, or the worlds richer, is told by the test.
 
 /// Without them the policies decide the same, and why.
-pub const THE_SAME: [(&str, &str); 21] = [
+pub const THE_SAME: [(&str, &str); 22] = [
     (
         "reviews_select using : ((reviewer_id = sec.uid()) IS NOT TRUE) -> true",
         "who wrote a review sees it in every status",
@@ -38,6 +38,10 @@ pub const THE_SAME: [(&str, &str); 21] = [
     (
         "quotes_update with check update: (state = 'draft'::text) -> true",
         "the guard lets no change of fields change the state",
+    ),
+    (
+        "broadcasts_update with check update: (state = 'draft'::text) -> true",
+        "the same",
     ),
     (
         "venues_insert with check : (strpos(sec.held_org_admin(), (id)::text) > 0) -> false",

@@ -11,6 +11,7 @@
 //! - `event_id uuid`, `expires_at timestamptz`: null where they do not apply.
 
 mod events;
+pub(super) mod hosts;
 mod people;
 mod places;
 mod trade;
@@ -36,6 +37,7 @@ pub(super) struct Cause {
 pub(super) fn all() -> impl Iterator<Item = &'static Cause> {
     let all = [
         events::CAUSES,
+        hosts::CAUSES,
         people::CAUSES,
         places::CAUSES,
         trade::CAUSES,

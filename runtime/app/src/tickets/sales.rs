@@ -22,7 +22,7 @@ use uuid::Uuid;
 /// What an event has sold.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "sales")]
-struct Sales {
+pub(crate) struct Sales {
     event_id: Uuid,
     ticket_types: Vec<TicketTypeSales>,
     /// One for each currency in which something was sold.
@@ -126,15 +126,23 @@ async fn sales(
                 if !is_platform && !cx.holds(&EVENT, "admin", event).await? {
                     return Err(Error::forbidden());
                 }
-                Ok(Sales {
-                    event_id: event,
-                    ticket_types: ticket_types(cx, event).await?,
-                    currencies: currencies(cx, event).await?,
-                })
+                figures(cx, event).await
             })
         });
     let figures = run.await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(figures)).into_response())
+}
+
+/// In two statements, whatever the event has sold. For whoever has asked who may see it; it works as this module.
+pub(crate) async fn figures(cx: &mut Cx, event: Uuid) -> Result<Sales> {
+    let before = cx.work_as(Tickets::NAME).await?;
+    let sales = Sales {
+        event_id: event,
+        ticket_types: ticket_types(cx, event).await?,
+        currencies: currencies(cx, event).await?,
+    };
+    cx.work_as(before).await?;
+    Ok(sales)
 }
 
 async fn ticket_types(cx: &mut Cx, event: Uuid) -> Result<Vec<TicketTypeSales>> {
@@ -151,8 +159,7 @@ async fn ticket_types(cx: &mut Cx, event: Uuid) -> Result<Vec<TicketTypeSales>> 
          ) k on k.ticket_type_id = t.id
          left join (
            select i.ticket_type_id, sum(i.subtotal_cents) as gross, sum(i.discount_cents) as discount
-           from app.order_items i join app.orders o on o.id = i.order_id
-           where o.event_id = $1 and exists (select from app.tickets k where k.order_id = o.id) group by 1
+           from app.order_items i where i.order_id in (select k.order_id from app.tickets k where k.event_id = $1) group by 1
          ) i on i.ticket_type_id = t.id
          where t.event_id = $1 order by t.id",
     )

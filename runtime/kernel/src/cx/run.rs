@@ -48,4 +48,18 @@ impl Db {
             }
         }
     }
+
+    /// Runs `work` in one read-only transaction of the module whose statements all see the same moment, so that figures
+    /// of several statements agree. It loses against nobody and runs once.
+    pub async fn snapshot<T>(
+        &self,
+        name: &'static str,
+        member: &Member,
+        work: impl for<'c> FnOnce(&'c mut Cx) -> BoxFuture<'c, Result<T>> + Send,
+    ) -> Result<T> {
+        let mut cx = self.snapshot_of(name, member, member.request_id).await?;
+        let shown = OPEN.scope((), work(&mut cx)).await?;
+        cx.commit().await?;
+        Ok(shown)
+    }
 }

@@ -72,3 +72,11 @@ select pg_temp.demo_id('share', row_number() over (order by x.city_id, x.month))
   from (select e.city_id, date_trunc('month', o.paid_at)::date as month, o.currency, sum(o.city_share_cents) as amount
           from app.orders o join app.events e on e.id = o.event_id
          where o.state = 'paid' group by 1, 2, 3) x;
+
+-- Some hosts have begun to write to their guests, or thought better of it.
+insert into app.broadcasts (id, event_id, title, message, audience, state)
+select pg_temp.demo_id('broadcast', e.city_n * 100 + e.i), e.id, 'Doors open early',
+       'We open an hour early. Bring something warm, the hall is cool in the evening.',
+       (array['guests', 'not_checked_in', 'waiting_list'])[1 + e.i % 3], case when e.i % 2 = 0 then 'draft' else 'cancelled' end
+  from pg_temp.demo_event e
+ where e.state = 'published' and e.i % 5 = 1;

@@ -1,0 +1,226 @@
+//! What hosts write to the guests of an event: how many it would reach, how it fared, and handing it over when its time has
+//! come.
+//!
+//! A broadcast is written, scheduled and called off by generated routes; who may, and how often, the database holds
+//! (`spec/sql/broadcasts.sql`, [ADR 73](../../../docs/adr/0073-broadcasts.md)). It is told by the module of notifications,
+//! which knows what members chose. Whoever writes learns how many got it, never who or where.
+
+use crate::module::{Module, NoSettings, Parts, id};
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::header,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use generated::broadcast::BROADCAST;
+use kernel::{
+    Cx, Db, Member, Result,
+    http::ConfigError,
+    jobs::{self, CatchUp, Job, Periodic, Schedule},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sqlx::types::Json as Jsonb;
+use std::time::Duration;
+use utoipa::{OpenApi, ToSchema, openapi};
+use uuid::Uuid;
+
+/// Handed over in one transaction.
+const AT_ONCE: i32 = 50;
+
+/// Told when the time of a broadcast has come.
+pub const DUE: &str = "broadcasts.due";
+
+/// The module. Cheap to clone.
+#[derive(Clone)]
+pub struct Broadcasts {
+    db: Db,
+}
+
+impl Module for Broadcasts {
+    const NAME: &'static str = "broadcasts";
+    type Settings = NoSettings;
+
+    fn new(parts: &Parts, _: NoSettings) -> Result<Self, ConfigError> {
+        Ok(Self {
+            db: parts.db.clone(),
+        })
+    }
+
+    fn routes(&self, _: &Router) -> Router {
+        Router::new()
+            .route("/broadcasts/{id}/preview", get(preview))
+            .route("/broadcasts/{id}/report", get(report))
+            .with_state(self.clone())
+    }
+
+    fn document() -> openapi::OpenApi {
+        Document::openapi()
+    }
+
+    fn jobs(&self) -> Vec<Job> {
+        let broadcasts = self.clone();
+        vec![Job::new("broadcasts.hand_over", move |_| {
+            let broadcasts = broadcasts.clone();
+            async move { Ok(broadcasts.hand_over().await.map(drop)?) }
+        })]
+    }
+
+    fn periodic(&self) -> Vec<Periodic> {
+        vec![Periodic {
+            job: "broadcasts.hand_over",
+            schedule: Schedule::Every(Duration::from_secs(15)),
+            catch_up: CatchUp::Last,
+        }]
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(paths(preview, report))]
+struct Document;
+
+/// How many a broadcast would reach now.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"recipients": 120}))]
+struct BroadcastPreview {
+    recipients: i64,
+}
+
+/// How a broadcast fares.
+#[derive(Serialize, Deserialize, ToSchema)]
+struct BroadcastReport {
+    /// Members to whom it was told.
+    recipients: i64,
+    /// Of these, who has it in the app; the others do not want it there.
+    in_app: i64,
+    /// Of these, who has opened it there.
+    read: i64,
+    /// One for each channel that it went by.
+    channels: Vec<BroadcastChannel>,
+}
+
+/// Messages by push or mail: a member may have several devices, or want none.
+#[derive(Serialize, Deserialize, ToSchema)]
+struct BroadcastChannel {
+    /// `push` or `email`
+    channel: String,
+    /// They wait for their turn or the end of quiet hours.
+    pending: i64,
+    sent: i64,
+    failed: i64,
+    /// They were not to be sent any more.
+    dropped: i64,
+}
+
+/// How many a broadcast would reach
+///
+/// Members of its audience as things stand now, each once. Which way it takes to them is theirs to choose.
+#[utoipa::path(get, path = "/broadcasts/{id}/preview", operation_id = "previewBroadcast", tag = "Broadcasts", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "Of the broadcast")),
+    responses(
+        (status = 200, description = "How many", body = BroadcastPreview),
+        (status = 404, description = "There is no such broadcast, or the caller may not see it")))]
+async fn preview(
+    State(broadcasts): State<Broadcasts>,
+    caller: Member,
+    Path(path): Path<String>,
+) -> Result<Response> {
+    let broadcast = id(&path)?;
+    let look = broadcasts
+        .db
+        .snapshot(Broadcasts::NAME, &caller, move |cx| {
+            Box::pin(async move {
+                cx.require(&BROADCAST, "read", broadcast).await?;
+                let found = sqlx::query_scalar("select count(*) from app.broadcast_audience($1)");
+                Ok(found.bind(broadcast).fetch_one(cx.conn()).await?)
+            })
+        });
+    Ok(shown(BroadcastPreview {
+        recipients: look.await?,
+    }))
+}
+
+/// How a broadcast fares
+///
+/// Numbers alone: neither who got it nor where.
+#[utoipa::path(get, path = "/broadcasts/{id}/report", operation_id = "getBroadcastReport", tag = "Broadcasts", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "Of the broadcast")),
+    responses(
+        (status = 200, description = "The figures", body = BroadcastReport),
+        (status = 404, description = "There is no such broadcast, or the caller may not see it")))]
+async fn report(
+    State(broadcasts): State<Broadcasts>,
+    caller: Member,
+    Path(path): Path<String>,
+) -> Result<Response> {
+    let broadcast = id(&path)?;
+    let look = broadcasts
+        .db
+        .snapshot(Broadcasts::NAME, &caller, move |cx| {
+            Box::pin(async move {
+                cx.require(&BROADCAST, "read", broadcast).await?;
+                figures(cx, broadcast).await
+            })
+        });
+    Ok(shown(look.await?))
+}
+
+async fn figures(cx: &mut Cx, broadcast: Uuid) -> Result<BroadcastReport> {
+    let found = sqlx::query_scalar(
+        "with told as materialized (
+           select n.id, n.in_app, n.is_read from app.broadcasts b
+           join app.notifications n on n.event_id = b.event_id and n.type = 'broadcast' and n.dedupe_key = 'broadcast:' || b.id
+           where b.id = $1
+         )
+         select jsonb_build_object('recipients', count(*), 'in_app', count(*) filter (where t.in_app),
+           'read', count(*) filter (where t.in_app and t.is_read),
+           'channels', (select coalesce(jsonb_agg(x), '[]') from (
+             select d.channel, count(*) filter (where d.state in ('pending', 'sending')) as pending,
+               count(*) filter (where d.state = 'sent') as sent, count(*) filter (where d.state = 'failed') as failed,
+               count(*) filter (where d.state = 'dropped') as dropped
+             from told n join app.notification_deliveries d on d.notification_id = n.id group by 1 order by 1) x))
+         from told t",
+    );
+    let Jsonb(figures) = found.bind(broadcast).fetch_one(cx.conn()).await?;
+    Ok(figures)
+}
+
+fn shown(figures: impl Serialize) -> Response {
+    ([(header::CACHE_CONTROL, "no-store")], Json(figures)).into_response()
+}
+
+impl Broadcasts {
+    /// Those whose time has come: `sending` from now on, and told in the same transaction that they are. What can't be sent
+    /// any more, because of the event or its host, is called off. How many are on their way.
+    pub async fn hand_over(&self) -> Result<usize> {
+        let mut all = 0;
+        loop {
+            let run = self.db.run(Self::NAME, None, Uuid::now_v7(), |cx| {
+                Box::pin(async move {
+                    let due: Vec<(Uuid, bool)> = sqlx::query_as(
+                        "update app.broadcasts b set state = case when x.may_go then 'sending' else 'cancelled' end
+                         from (
+                           select d.id, e.state in ('published', 'completed') and e.status = 'active' and app.may_broadcast(e.host_id) as may_go
+                           from app.broadcasts d join app.events e on e.id = d.event_id
+                           where d.state = 'scheduled' and d.status = 'active' and (d.send_at is null or d.send_at <= now())
+                           order by d.send_at nulls first limit $1 for update of d skip locked) x
+                         where b.id = x.id returning b.id, x.may_go",
+                    )
+                    .bind(AT_ONCE)
+                    .fetch_all(cx.conn())
+                    .await?;
+                    for (id, _) in due.iter().filter(|(_, may_go)| *may_go) {
+                        jobs::tell(cx, DUE, ("broadcast", *id), json!({})).await?;
+                    }
+                    Ok(due)
+                })
+            });
+            let due = run.await?;
+            all += due.iter().filter(|(_, may_go)| *may_go).count();
+            if due.len() < AT_ONCE as usize {
+                return Ok(all);
+            }
+        }
+    }
+}

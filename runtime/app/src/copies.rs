@@ -1,0 +1,205 @@
+//! `POST /events/{id}/copy`: the same event at another time, as a draft, with its ticket types and without what was sold.
+//!
+//! It is read and created through the generated routes, as the caller: who may, what is checked and what is audited is
+//! theirs. Knows no table.
+
+use crate::{
+    listed::{self, Asking},
+    module::{Module, NoSettings, Parts, id},
+};
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use kernel::{
+    Error, Member, Result,
+    http::{ConfigError, Sent},
+    problem::Item,
+    problems,
+};
+use macros::Input;
+use serde_json::{Map, Value, json};
+use utoipa::{OpenApi, openapi};
+
+/// What a copy takes over as it is.
+const KEPT: [&str; 12] = [
+    "title",
+    "description",
+    "category",
+    "timezone",
+    "location",
+    "online_url",
+    "visibility",
+    "capacity",
+    "city_id",
+    "host_type",
+    "host_id",
+    "venue_id",
+];
+
+/// What a ticket type of it takes over as it is.
+const KEPT_OF_TYPES: [&str; 7] = [
+    "name",
+    "description",
+    "price_cents",
+    "currency",
+    "capacity",
+    "per_user_limit",
+    "waitlist_minutes",
+];
+
+/// Times of a ticket type, which move with the event.
+const MOVED: [&str; 3] = ["sales_start", "sales_end", "refundable_until"];
+
+/// The module. Has no tables of its own.
+#[derive(Clone)]
+pub struct Copies;
+
+#[derive(Clone)]
+struct Generated(Router);
+
+impl Module for Copies {
+    const NAME: &'static str = "copies";
+    type Settings = NoSettings;
+
+    fn new(_: &Parts, _: NoSettings) -> Result<Self, ConfigError> {
+        Ok(Self)
+    }
+
+    fn routes(&self, generated: &Router) -> Router {
+        Router::new()
+            .route("/events/{id}/copy", post(copy))
+            .with_state(Generated(generated.clone()))
+    }
+
+    fn document() -> openapi::OpenApi {
+        Document::openapi()
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(paths(copy))]
+struct Document;
+
+/// When the copy of an event takes place.
+#[derive(Input)]
+#[input(
+    body,
+    example = r#"{"starts_at": "2040-06-01T18:00:00Z", "title": "The same again"}"#
+)]
+pub struct EventCopy {
+    pub starts_at: DateTime<Utc>,
+    /// Without it, it takes as long as the original.
+    pub ends_at: Option<DateTime<Utc>>,
+    /// Without it, the one of the original.
+    #[input(length(1, 140))]
+    pub title: Option<String>,
+}
+
+/// Copy an event
+///
+/// Makes a draft at another time, with the active ticket types of the original and none of what was sold. Their times move by as much as its beginning. Whoever may create an event of its host may do this.
+#[utoipa::path(post, path = "/events/{id}/copy", operation_id = "copyEvent", tag = "Events", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "Of the original")),
+    request_body = EventCopy,
+    responses(
+        (status = 201, description = "The copy", body = ref("#/components/schemas/Event")),
+        (status = 403, description = "The caller may not create events of this host"),
+        (status = 404, description = "There is no such event, or the caller may not see it"),
+        (status = 422, description = "A value is wrong, or the original has more than twenty ticket types")))]
+async fn copy(
+    State(Generated(generated)): State<Generated>,
+    caller: Member,
+    Path(path): Path<String>,
+    Sent(wanted): Sent<EventCopy>,
+) -> Result<Response> {
+    let original = id(&path)?;
+    let caller = caller.caller();
+    let read = |path| listed::ask(&generated, caller, Asking::Read(path));
+    let event = match read(format!("/events/{original}")).await? {
+        Ok(event) => event,
+        Err(refusal) => return Ok(refusal),
+    };
+    let types = format!("/events/{original}/ticket-types?limit=100");
+    let types = match read(types).await? {
+        Ok(mut page) => {
+            let mut types = listed::rows(&mut page);
+            // Newest first, as lists are; the copy has them in the order of the original.
+            types.reverse();
+            types.retain(|kind| kind["status"] == "active");
+            types
+        }
+        Err(refusal) => return Ok(refusal),
+    };
+    let body = draft(&event, types, &wanted)?;
+    let made = listed::ask(&generated, caller, Asking::Create("/events", body)).await?;
+    Ok(match made {
+        Ok(event) => {
+            let place = format!("/events/{}", event["id"].as_str().unwrap_or_default());
+            (
+                StatusCode::CREATED,
+                [(header::LOCATION, place)],
+                Json(event),
+            )
+                .into_response()
+        }
+        Err(refusal) => refusal,
+    })
+}
+
+/// The body that creates the copy.
+fn draft(event: &Map<String, Value>, types: Vec<Value>, wanted: &EventCopy) -> Result<Value> {
+    let (starts_at, ends_at) = (time(&event["starts_at"])?, time(&event["ends_at"])?);
+    let shift = wanted.starts_at - starts_at;
+    let ends_at = match wanted.ends_at {
+        Some(ends_at) => Some(ends_at),
+        None => ends_at.checked_add_signed(shift),
+    };
+    let Some(ends_at) = ends_at else {
+        let item = Item::body("/starts_at", "range", "It is too far away.");
+        return Err(Error::new(&problems::INVALID).item(item));
+    };
+    let mut copy = kept(event, &KEPT);
+    copy.insert("starts_at".to_owned(), json!(wanted.starts_at));
+    copy.insert("ends_at".to_owned(), json!(ends_at));
+    if let Some(title) = &wanted.title {
+        copy.insert("title".to_owned(), json!(title));
+    }
+    let mut copies = Vec::new();
+    for kind in types.iter().filter_map(Value::as_object) {
+        let mut copy = kept(kind, &KEPT_OF_TYPES);
+        for name in MOVED {
+            if let Some(moved) = moved(&kind[name], shift)? {
+                copy.insert(name.to_owned(), json!(moved));
+            }
+        }
+        copies.push(Value::Object(copy));
+    }
+    copy.insert("ticket_types".to_owned(), Value::Array(copies));
+    Ok(Value::Object(copy))
+}
+
+/// What has no value is left out: it has none in the copy either.
+fn kept(of: &Map<String, Value>, names: &[&str]) -> Map<String, Value> {
+    let kept = names.iter().filter_map(|name| {
+        let value = of.get(*name).filter(|value| !value.is_null())?;
+        Some(((*name).to_owned(), value.clone()))
+    });
+    kept.collect()
+}
+
+fn moved(value: &Value, shift: TimeDelta) -> Result<Option<DateTime<Utc>>> {
+    match value.is_null() {
+        true => Ok(None),
+        false => Ok(time(value)?.checked_add_signed(shift)),
+    }
+}
+
+fn time(value: &Value) -> Result<DateTime<Utc>> {
+    let text = value.as_str().unwrap_or_default();
+    text.parse().map_err(Error::internal)
+}

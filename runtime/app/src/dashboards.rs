@@ -1,0 +1,120 @@
+//! Dashboards: what a member, a host, a city and the platform look at first, each in one answer.
+//!
+//! Everything is added up from the tables when it is asked for, in one read-only transaction that sees one moment, by a
+//! number of statements that does not grow with the rows ([ADR 72](../../../docs/adr/0072-dashboards.md)). This module
+//! writes nothing. What other modules add up already is asked of them.
+
+mod calendar;
+mod city;
+mod event;
+mod home;
+mod host;
+mod money;
+mod period;
+mod platform;
+mod services;
+mod shared;
+mod trade;
+
+use crate::{
+    module::{Module, NoSettings, Parts},
+    trending::Trending,
+};
+use axum::{
+    Json, Router,
+    http::header,
+    response::{IntoResponse, Response},
+};
+use kernel::{Cx, Db, Result, cursor::CursorKey, http::ConfigError};
+use serde::{Serialize, de::DeserializeOwned};
+use sqlx::{Postgres, postgres::PgArguments, query::QueryScalar, types::Json as Jsonb};
+use std::sync::Arc;
+use utoipa::openapi::{OpenApi, Ref, RefOr, Schema, schema::ArrayBuilder};
+
+/// The module. Cheap to clone.
+#[derive(Clone)]
+pub struct Dashboards {
+    db: Db,
+    trending: Trending,
+    cursors: Arc<CursorKey>,
+}
+
+/// What routes are made of that show events as the engine's lists show them.
+#[derive(Clone)]
+struct Lists {
+    module: Dashboards,
+    generated: Router,
+}
+
+impl Module for Dashboards {
+    const NAME: &'static str = "dashboards";
+    type Settings = NoSettings;
+
+    fn new(parts: &Parts, _: NoSettings) -> Result<Self, ConfigError> {
+        let trending = parts.trending.get().ok_or_else(|| ConfigError {
+            setting: "the order of modules",
+            reason: "trending comes before dashboards".to_owned(),
+        })?;
+        Ok(Self {
+            db: parts.db.clone(),
+            trending: trending.clone(),
+            cursors: Arc::new(CursorKey::new(&parts.secret("cursors"))),
+        })
+    }
+
+    fn routes(&self, generated: &Router) -> Router {
+        let lists = Lists {
+            module: self.clone(),
+            generated: generated.clone(),
+        };
+        Router::new()
+            .merge(event::router())
+            .merge(host::router())
+            .merge(city::router())
+            .merge(platform::router())
+            .with_state(self.clone())
+            .merge(
+                Router::new()
+                    .merge(home::router())
+                    .merge(calendar::router())
+                    .with_state(lists),
+            )
+    }
+
+    fn document() -> OpenApi {
+        let mut document = event::document();
+        for part in [
+            host::document(),
+            city::document(),
+            platform::document(),
+            home::document(),
+            calendar::document(),
+        ] {
+            document.merge(part);
+        }
+        document
+    }
+}
+
+/// An event in an answer is one of the generated routes.
+fn an_event() -> RefOr<Schema> {
+    Ref::from_schema_name("Event").into()
+}
+
+fn events() -> RefOr<Schema> {
+    ArrayBuilder::new().items(an_event()).into()
+}
+
+/// What a statement answers that builds the whole part of a screen.
+async fn part<T>(cx: &mut Cx, query: QueryScalar<'_, Postgres, Jsonb<T>, PgArguments>) -> Result<T>
+where
+    T: DeserializeOwned + Send + Unpin + 'static,
+{
+    let Jsonb(part) = query.fetch_one(cx.conn()).await?;
+    Ok(part)
+}
+
+/// Figures of the moment, for the caller alone.
+fn shown(figures: impl Serialize) -> Response {
+    ([(header::CACHE_CONTROL, "no-store")], Json(figures)).into_response()
+}

@@ -1,0 +1,287 @@
+//! `GET /events/{id}/dashboard`: how an event sells and who comes, for its host and the platform.
+
+use super::{
+    Dashboards, part,
+    period::{Between, Days, Period},
+    shared::{self, Reviews, ShownPeriod},
+    shown,
+};
+use crate::{
+    module::{Module, id},
+    tickets::sales::{self, Sales},
+};
+use axum::{
+    Router,
+    extract::{Path, State},
+    http::Uri,
+    response::Response,
+    routing::get,
+};
+use chrono::{DateTime, NaiveDate, Utc};
+use generated::event::EVENT;
+use kernel::{Cx, Error, Member, Result, openapi::Objects};
+use serde::{Deserialize, Serialize};
+use utoipa::{OpenApi, ToSchema, openapi};
+use uuid::Uuid;
+
+const BY_DAY: Days = Days {
+    most: 366,
+    usual: 30,
+    ahead: false,
+};
+const BY_HOUR: Days = Days {
+    most: 14,
+    usual: 2,
+    ahead: false,
+};
+
+/// How an event sells and who comes.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "object", rename = "event_dashboard")]
+struct EventDashboard {
+    event_id: Uuid,
+    period: ShownPeriod,
+    /// In the period, by day or hour of the event's clocks; those in which nothing was sold are left out.
+    sold: Vec<SoldInBucket>,
+    capacity: Capacity,
+    /// All there is, in the period or not: by ticket type, and the money by currency.
+    sales: Sales,
+    waiting_list: WaitingList,
+    /// By hour, the last 744 of them with a scan.
+    check_ins: Vec<CheckInsInHour>,
+    likes: i64,
+    attendances: i64,
+    /// Of the host; null for an institution, which has none.
+    reviews: Option<Reviews>,
+    /// A hundred at most, the newest first.
+    promo_codes: Vec<PromoCodeUse>,
+}
+
+/// Orders that were paid in one day or hour, in one currency.
+#[derive(Serialize, Deserialize, ToSchema)]
+struct SoldInBucket {
+    starts_at: DateTime<Utc>,
+    currency: String,
+    orders: i64,
+    /// Those that were given back since included.
+    tickets: i64,
+    amount_cents: i64,
+    organizer_cents: i64,
+}
+
+/// Places of an event.
+#[derive(Serialize, Deserialize, ToSchema)]
+struct Capacity {
+    /// Of the event; null: only its ticket types have one.
+    capacity: Option<i32>,
+    /// Of its ticket types together.
+    places: i64,
+    held: i64,
+    sold: i64,
+    checked_in: i64,
+    /// How many can be sold yet.
+    left: i64,
+}
+
+/// Members who wait or have waited, by the state of their entry.
+#[derive(Serialize, Deserialize, ToSchema)]
+struct WaitingList {
+    waiting: i64,
+    offered: i64,
+    taken: i64,
+    expired: i64,
+}
+
+/// Scans in one hour.
+#[derive(Serialize, Deserialize, ToSchema)]
+struct CheckInsInHour {
+    starts_at: DateTime<Utc>,
+    admitted: i64,
+    refused: i64,
+}
+
+/// How often a promo code was used.
+#[derive(Serialize, Deserialize, ToSchema)]
+struct PromoCodeUse {
+    promo_code_id: Uuid,
+    code: String,
+    max_redemptions: Option<i32>,
+    /// Orders that have got their tickets.
+    orders: i64,
+    currency: Option<String>,
+    discount_cents: i64,
+}
+
+pub fn router() -> Router<Dashboards> {
+    Router::new().route("/events/{id}/dashboard", get(dashboard))
+}
+
+static OBJECTS: Objects = Objects(&[("EventDashboard", "event_dashboard"), ("Sales", "sales")]);
+
+#[derive(OpenApi)]
+#[openapi(paths(dashboard), modifiers(&OBJECTS))]
+struct Document;
+
+pub fn document() -> openapi::OpenApi {
+    Document::openapi()
+}
+
+/// How an event sells and who comes
+///
+/// For its host and the platform. Days and hours are those of the event's clocks.
+#[utoipa::path(get, path = "/events/{id}/dashboard", operation_id = "getEventDashboard", tag = "Events", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "Of the event"),
+        ("bucket" = Option<String>, Query, description = "`day` or `hour`"),
+        ("from" = Option<NaiveDate>, Query, description = "First day; 30 days back, by hour 2"),
+        ("to" = Option<NaiveDate>, Query, description = "Last day; at most 366 days, by hour 14")),
+    responses(
+        (status = 200, description = "The figures", body = EventDashboard),
+        (status = 403, description = "The caller is not of the event's host"),
+        (status = 404, description = "There is no such event, or the caller may not see it"),
+        (status = 422, description = "The period is too long or not one")))]
+async fn dashboard(
+    State(dashboards): State<Dashboards>,
+    caller: Member,
+    Path(path): Path<String>,
+    uri: Uri,
+) -> Result<Response> {
+    let event = id(&path)?;
+    let period = Period::read(&uri, &["bucket", "from", "to"])?;
+    let bucket = period.bucket(["day", "hour"])?;
+    let is_platform = caller.holds("platformAdmin");
+    let look = dashboards
+        .db
+        .snapshot(Dashboards::NAME, &caller, move |cx| {
+            Box::pin(async move {
+                cx.require(&EVENT, "read", event).await?;
+                if !is_platform && !cx.holds(&EVENT, "admin", event).await? {
+                    return Err(Error::forbidden());
+                }
+                figures(cx, event, &period, bucket).await
+            })
+        });
+    Ok(shown(look.await?))
+}
+
+async fn figures(
+    cx: &mut Cx,
+    event: Uuid,
+    period: &Period,
+    bucket: &'static str,
+) -> Result<EventDashboard> {
+    let (timezone, today, host, host_type): (String, NaiveDate, Uuid, String) = sqlx::query_as(
+        "select e.timezone, (now() at time zone e.timezone)::date, e.host_id, e.host_type from app.events e where e.id = $1",
+    )
+    .bind(event)
+    .fetch_one(cx.conn())
+    .await?;
+    let days = if bucket == "hour" { BY_HOUR } else { BY_DAY };
+    let between = period.between(today, days)?;
+    let reviews = match host_type == "institution" {
+        true => None,
+        false => Some(shared::reviews(cx, host).await?),
+    };
+    let Counts {
+        capacity,
+        waiting_list,
+        likes,
+        attendances,
+    } = counts(cx, event).await?;
+    Ok(EventDashboard {
+        event_id: event,
+        sold: sold(cx, event, between, &timezone, bucket).await?,
+        capacity,
+        sales: sales::figures(cx, event).await?,
+        waiting_list,
+        check_ins: check_ins(cx, event, &timezone).await?,
+        likes,
+        attendances,
+        reviews,
+        promo_codes: promo_codes(cx, event).await?,
+        period: ShownPeriod {
+            from: between.from,
+            to: between.to,
+            timezone,
+        },
+    })
+}
+
+async fn sold(
+    cx: &mut Cx,
+    event: Uuid,
+    between: Between,
+    zone: &str,
+    bucket: &str,
+) -> Result<Vec<SoldInBucket>> {
+    // An hour is taken off its own time, so that one that the clocks show twice stays two.
+    let found = sqlx::query_scalar(
+        "select coalesce(jsonb_agg(x), '[]') from (
+           select case when $5 = 'day' then date_trunc('day', o.paid_at, $4)
+               else o.paid_at - ((o.paid_at at time zone $4) - date_trunc('hour', o.paid_at at time zone $4)) end as starts_at,
+             o.currency, count(*) as orders, sum(k.tickets) as tickets, sum(o.amount_cents) as amount_cents,
+             sum(o.organizer_cents) as organizer_cents
+           from app.orders o
+           join (select k.order_id, count(*) as tickets from app.tickets k where k.event_id = $1 group by 1) k on k.order_id = o.id
+           where o.event_id = $1
+             and o.paid_at >= $2::date::timestamp at time zone $4 and o.paid_at < ($3::date + 1)::timestamp at time zone $4
+           group by 1, 2 order by 1, 2) x",
+    );
+    let found = found.bind(event).bind(between.from).bind(between.to);
+    part(cx, found.bind(zone).bind(bucket)).await
+}
+
+#[derive(Deserialize)]
+struct Counts {
+    capacity: Capacity,
+    waiting_list: WaitingList,
+    likes: i64,
+    attendances: i64,
+}
+
+async fn counts(cx: &mut Cx, event: Uuid) -> Result<Counts> {
+    let found = sqlx::query_scalar(
+        "select jsonb_build_object(
+           'capacity', (select jsonb_build_object('capacity', e.capacity, 'places', t.places, 'held', t.held, 'sold', t.sold,
+               'checked_in', (select count(*) from app.tickets k where k.event_id = $1 and k.state = 'checked_in'),
+               'left', greatest(least(t.places, coalesce(e.capacity, t.places)) - t.held - t.sold, 0))
+             from app.events e cross join (
+               select coalesce(sum(t.capacity), 0) as places, coalesce(sum(t.held), 0) as held, coalesce(sum(t.sold), 0) as sold
+               from app.ticket_types t where t.event_id = $1 and t.status <> 'archived') t
+             where e.id = $1),
+           'waiting_list', (select jsonb_build_object('waiting', count(*) filter (where w.state = 'waiting'),
+               'offered', count(*) filter (where w.state = 'offered'), 'taken', count(*) filter (where w.state = 'taken'),
+               'expired', count(*) filter (where w.state = 'expired'))
+             from app.waitlist_entries w where w.event_id = $1 and w.status = 'active'),
+           'likes', (select count(*) from app.likes l where l.event_id = $1 and l.status = 'active'),
+           'attendances', (select count(*) from app.attendances a where a.event_id = $1))",
+    );
+    part(cx, found.bind(event)).await
+}
+
+async fn check_ins(cx: &mut Cx, event: Uuid, zone: &str) -> Result<Vec<CheckInsInHour>> {
+    let found = sqlx::query_scalar(
+        "select coalesce(jsonb_agg(x order by x.starts_at), '[]') from (
+           select c.at - ((c.at at time zone $2) - date_trunc('hour', c.at at time zone $2)) as starts_at,
+             count(*) filter (where c.result = 'ok') as admitted, count(*) filter (where c.result <> 'ok') as refused
+           from app.check_ins c where c.event_id = $1 group by 1 order by 1 desc limit 744) x",
+    );
+    part(cx, found.bind(event).bind(zone)).await
+}
+
+async fn promo_codes(cx: &mut Cx, event: Uuid) -> Result<Vec<PromoCodeUse>> {
+    let found = sqlx::query_scalar(
+        "with used as (
+           select o.promo_code_id, o.currency, count(*) as orders, sum(o.discount_cents) as discount_cents
+           from app.orders o
+           where o.event_id = $1 and o.promo_code_id is not null and exists (select from app.tickets k where k.order_id = o.id)
+           group by 1, 2
+         )
+         select coalesce(jsonb_agg(x), '[]') from (
+           select p.id as promo_code_id, p.code, p.max_redemptions, coalesce(u.orders, 0) as orders, u.currency,
+             coalesce(u.discount_cents, 0) as discount_cents
+           from (select p.* from app.promo_codes p where p.event_id = $1 and p.status <> 'archived' order by p.id desc limit 100) p
+           left join used u on u.promo_code_id = p.id
+           order by p.id desc, u.currency) x",
+    );
+    part(cx, found.bind(event)).await
+}

@@ -1,0 +1,192 @@
+//! `GET /me/home`: what a member sees first. What is theirs is read in one transaction; the events are shown as the
+//! engine's list shows them to the caller, each once.
+
+use super::{Dashboards, Lists, part, shown};
+use crate::{listed, module::Module};
+use axum::{
+    Router,
+    extract::State,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use chrono::{DateTime, Utc};
+use kernel::{Cx, Member, Result, openapi::Objects};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use utoipa::{OpenApi, ToSchema, openapi};
+use uuid::Uuid;
+
+/// Events of each list.
+const TOP: i32 = 10;
+
+/// What a member sees first. Events are named by their ids and stand once under `events`.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "object", rename = "home")]
+struct Home {
+    /// Tickets to what is not over, soonest first, twenty at most.
+    tickets: Vec<HomeTicket>,
+    /// Events that the member was at, the last five.
+    attended: Vec<Uuid>,
+    /// What trends in the home city, hottest first, ten at most; none without a home city.
+    trending: Vec<Uuid>,
+    /// By those whom the member follows, newest first, ten at most.
+    followed: Vec<Uuid>,
+    unread_notifications: i64,
+    wallets: Vec<Balance>,
+    /// Tickets that are offered to the member or by them, twenty at most.
+    transfers: Vec<OpenTransfer>,
+    /// Places that are kept for the member.
+    waiting_list_offers: Vec<WaitingListOffer>,
+    /// Those of all these events that the caller may see.
+    #[schema(schema_with = super::events)]
+    events: Vec<Value>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Own {
+    tickets: Vec<HomeTicket>,
+    attended: Vec<Uuid>,
+    unread_notifications: i64,
+    wallets: Vec<Balance>,
+    transfers: Vec<OpenTransfer>,
+    waiting_list_offers: Vec<WaitingListOffer>,
+    home_city: Option<Uuid>,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+struct HomeTicket {
+    ticket_id: Uuid,
+    event_id: Uuid,
+    ticket_type: String,
+    /// `valid` or `checked_in`
+    state: String,
+    starts_at: DateTime<Utc>,
+}
+
+/// Credits in one currency.
+#[derive(Serialize, Deserialize, ToSchema)]
+struct Balance {
+    currency: String,
+    balance_cents: i64,
+    /// Set aside for purchases under way.
+    held_cents: i64,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+struct OpenTransfer {
+    ticket_transfer_id: Uuid,
+    ticket_id: Uuid,
+    event_id: Uuid,
+    /// Offered by the member, not to them.
+    is_own: bool,
+    expires_at: DateTime<Utc>,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+struct WaitingListOffer {
+    waitlist_entry_id: Uuid,
+    event_id: Uuid,
+    ticket_type_id: Option<Uuid>,
+    offer_expires_at: DateTime<Utc>,
+}
+
+pub fn router() -> Router<Lists> {
+    Router::new().route("/me/home", get(home))
+}
+
+static OBJECTS: Objects = Objects(&[("Home", "home")]);
+
+#[derive(OpenApi)]
+#[openapi(paths(home), modifiers(&OBJECTS))]
+struct Document;
+
+pub fn document() -> openapi::OpenApi {
+    Document::openapi()
+}
+
+/// What the caller sees first
+#[utoipa::path(get, path = "/me/home", operation_id = "getMyHome", tag = "Me", security(("bearer" = [])),
+    responses((status = 200, description = "It", body = Home)))]
+async fn home(State(lists): State<Lists>, caller: Member) -> Result<Response> {
+    let (me, trending) = (caller.id(), lists.module.trending.clone());
+    let look = lists
+        .module
+        .db
+        .snapshot(Dashboards::NAME, &caller, move |cx| {
+            Box::pin(async move {
+                let own = own(cx, me).await?;
+                let hot = match own.home_city {
+                    Some(city) => trending.hottest(cx, city, TOP).await?,
+                    None => Vec::new(),
+                };
+                let followed = trending.newest_followed(cx, TOP).await?;
+                Ok((own, hot, followed))
+            })
+        });
+    let (own, hot, followed) = look.await?;
+    let named: BTreeSet<Uuid> = (own.tickets.iter().map(|one| one.event_id))
+        .chain(own.transfers.iter().map(|one| one.event_id))
+        .chain(own.waiting_list_offers.iter().map(|one| one.event_id))
+        .chain(own.attended.iter().copied())
+        .chain(hot.iter().copied())
+        .chain(followed.iter().copied())
+        .collect();
+    let named: Vec<Uuid> = named.into_iter().collect();
+    let events = listed::shown(&lists.generated, caller.caller(), "events", &named).await?;
+    let events = match events {
+        Ok(events) => events,
+        Err(refusal) => return Ok(refusal.into_response()),
+    };
+    let seen: BTreeSet<&str> = (events.iter())
+        .filter_map(|event| event["id"].as_str())
+        .collect();
+    let may_see = |ids: Vec<Uuid>| {
+        let seen = ids
+            .into_iter()
+            .filter(|id| seen.contains(id.to_string().as_str()));
+        seen.collect::<Vec<Uuid>>()
+    };
+    let (trending, followed) = (may_see(hot), may_see(followed));
+    Ok(shown(Home {
+        trending,
+        followed,
+        tickets: own.tickets,
+        attended: own.attended,
+        unread_notifications: own.unread_notifications,
+        wallets: own.wallets,
+        transfers: own.transfers,
+        waiting_list_offers: own.waiting_list_offers,
+        events,
+    }))
+}
+
+/// At most 95 events are named by all of it together, so that one list shows them.
+async fn own(cx: &mut Cx, me: Uuid) -> Result<Own> {
+    let found = sqlx::query_scalar(
+        "select jsonb_build_object(
+           'home_city', (select u.home_city_id from app.users u where u.id = $1),
+           'tickets', (select coalesce(jsonb_agg(x), '[]') from (
+             select k.id as ticket_id, k.event_id, t.name as ticket_type, k.state, e.starts_at
+             from app.tickets k join app.events e on e.id = k.event_id join app.ticket_types t on t.id = k.ticket_type_id
+             where k.holder_id = $1 and k.state in ('valid', 'checked_in') and e.ends_at > now() and e.status <> 'archived'
+             order by e.starts_at, k.id limit 20) x),
+           'attended', (select coalesce(jsonb_agg(x.event_id), '[]') from (
+             select a.event_id from app.attendances a where a.user_id = $1 order by a.id desc limit 5) x),
+           'unread_notifications', (select count(*) from app.notifications n where n.user_id = $1 and not n.is_read and n.in_app),
+           'wallets', (select coalesce(jsonb_agg(x), '[]') from (
+             select w.currency, w.balance_cents, w.held_cents from app.wallet_accounts w
+             where w.user_id = $1 and w.kind = 'user' order by w.currency) x),
+           'transfers', (select coalesce(jsonb_agg(x), '[]') from (
+             select r.id as ticket_transfer_id, r.ticket_id, k.event_id, r.from_id = $1 as is_own, r.expires_at
+             from app.ticket_transfers r join app.tickets k on k.id = r.ticket_id
+             where (r.to_id = $1 or r.from_id = $1) and r.state = 'offered' and r.expires_at > now()
+             order by r.expires_at, r.id limit 20) x),
+           'waiting_list_offers', (select coalesce(jsonb_agg(x), '[]') from (
+             select w.id as waitlist_entry_id, w.event_id, w.offered_type_id as ticket_type_id, w.offer_expires_at
+             from app.waitlist_entries w
+             where w.user_id = $1 and w.state = 'offered' and w.status = 'active' and w.offer_expires_at > now()
+             order by w.offer_expires_at, w.id limit 20) x))",
+    );
+    part(cx, found.bind(me)).await
+}

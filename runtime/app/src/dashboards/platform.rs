@@ -1,0 +1,120 @@
+//! `GET /platform/dashboard`: what platform administrators look at first.
+//!
+//! Tables grow without bound, so everything that is added up is of a period of at most a year and found by an index on its
+//! time; the rest is what is open or in force.
+
+mod sums;
+mod watch;
+
+use super::{
+    Dashboards,
+    period::{Days, Period},
+    shared::ShownPeriod,
+    shown,
+};
+use crate::module::{Module, administrator};
+use axum::{Router, extract::State, http::Uri, response::Response, routing::get};
+use chrono::{NaiveDate, Utc};
+use kernel::{Cx, Member, Result, openapi::Objects};
+use serde::Serialize;
+use sums::{Activity, Charge, RevenueSums};
+use utoipa::{OpenApi, ToSchema, openapi};
+use uuid::Uuid;
+use watch::Watch;
+
+const PERIOD: Days = Days {
+    most: 366,
+    usual: 30,
+    ahead: false,
+};
+
+/// What platform administrators look at first.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "object", rename = "platform_dashboard")]
+struct PlatformDashboard {
+    period: ShownPeriod,
+    activity: Activity,
+    revenue: RevenueSums,
+    /// Of cards, by what they were for.
+    charges: Vec<Charge>,
+    #[serde(flatten)]
+    watch: Watch,
+}
+
+/// Of what the figures are.
+#[derive(Clone, Copy)]
+struct Scope {
+    from: NaiveDate,
+    to: NaiveDate,
+    bucket: &'static str,
+    country: Option<Uuid>,
+    city: Option<Uuid>,
+}
+
+pub fn router() -> Router<Dashboards> {
+    Router::new().route("/platform/dashboard", get(dashboard))
+}
+
+static OBJECTS: Objects = Objects(&[("PlatformDashboard", "platform_dashboard")]);
+
+#[derive(OpenApi)]
+#[openapi(paths(dashboard), modifiers(&OBJECTS))]
+struct Document;
+
+pub fn document() -> openapi::OpenApi {
+    Document::openapi()
+}
+
+/// What platform administrators look at first
+///
+/// For platform administrators. Days are those of universal time. Of country and city are members by their home, and money by the event.
+#[utoipa::path(get, path = "/platform/dashboard", operation_id = "getPlatformDashboard", tag = "Oversight", security(("bearer" = [])),
+    params(("bucket" = Option<String>, Query, description = "`day` or `month`"),
+        ("from" = Option<NaiveDate>, Query, description = "First day; 30 days back"),
+        ("to" = Option<NaiveDate>, Query, description = "Last day; at most 366 days"),
+        ("country_id" = Option<Uuid>, Query, description = "Activity and revenue of this country alone"),
+        ("city_id" = Option<Uuid>, Query, description = "Activity and revenue of this city alone")),
+    responses(
+        (status = 200, description = "The figures", body = PlatformDashboard),
+        (status = 403, description = "The caller is not a platform administrator"),
+        (status = 422, description = "The period is too long or not one")))]
+async fn dashboard(
+    State(dashboards): State<Dashboards>,
+    caller: Member,
+    uri: Uri,
+) -> Result<Response> {
+    administrator(&caller)?;
+    let asked = Period::read(&uri, &["bucket", "from", "to", "country_id", "city_id"])?;
+    let bucket = asked.bucket(["day", "month"])?;
+    let look = dashboards
+        .db
+        .snapshot(Dashboards::NAME, &caller, move |cx| {
+            Box::pin(async move {
+                let today = Utc::now().date_naive();
+                let between = asked.between(today, PERIOD)?;
+                let scope = Scope {
+                    from: between.from,
+                    to: between.to,
+                    bucket,
+                    country: asked.country(),
+                    city: asked.city(),
+                };
+                figures(cx, scope).await
+            })
+        });
+    Ok(shown(look.await?))
+}
+
+async fn figures(cx: &mut Cx, scope: Scope) -> Result<PlatformDashboard> {
+    Ok(PlatformDashboard {
+        period: ShownPeriod {
+            from: scope.from,
+            to: scope.to,
+            timezone: "UTC".to_owned(),
+        },
+        activity: sums::activity(cx, scope).await?,
+        revenue: sums::revenue(cx, scope).await?,
+        charges: sums::charges(cx, scope).await?,
+        watch: watch::look(cx, scope).await?,
+    })
+}

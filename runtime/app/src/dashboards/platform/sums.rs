@@ -1,0 +1,207 @@
+//! What happened on the platform in a period, by country, city and day or month. Each table is read once, along the index
+//! on its time; the same rows are summed up in four ways.
+
+use super::{super::part, Scope};
+use chrono::NaiveDate;
+use kernel::{Cx, Result};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// What members did.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct Activity {
+    pub total: ActivityFigures,
+    /// Those in which nothing happened are left out.
+    pub buckets: Vec<ActivityOfBucket>,
+    /// What has no city is in none.
+    pub countries: Vec<ActivityOfPlace>,
+    /// With most tickets, a hundred at most.
+    pub cities: Vec<ActivityOfPlace>,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct ActivityFigures {
+    /// Who signed up, closed accounts left out.
+    pub members: i64,
+    /// Events that begin then, published or completed.
+    pub events: i64,
+    /// Orders that were paid.
+    pub orders: i64,
+    /// Their tickets.
+    pub tickets: i64,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct ActivityOfBucket {
+    /// First day of it.
+    pub starts_on: NaiveDate,
+    #[serde(flatten)]
+    pub figures: ActivityFigures,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct ActivityOfPlace {
+    /// Of the country or city.
+    pub place_id: Uuid,
+    pub name: String,
+    #[serde(flatten)]
+    pub figures: ActivityFigures,
+}
+
+/// What was paid for tickets, each once by currency.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct RevenueSums {
+    pub total: Vec<RevenueFigures>,
+    /// Those in which nothing was paid or went back are left out.
+    pub buckets: Vec<RevenueOfBucket>,
+    pub countries: Vec<RevenueOfPlace>,
+    /// With most orders, a hundred at most.
+    pub cities: Vec<RevenueOfPlace>,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct RevenueFigures {
+    pub currency: String,
+    pub orders: i64,
+    /// What was paid.
+    pub amount_cents: i64,
+    /// Of that the hosts', the platform's and the cities'.
+    pub organizer_cents: i64,
+    pub platform_fee_cents: i64,
+    pub city_share_cents: i64,
+    /// What went back, and what of it the platform and the cities gave back.
+    pub refunded_cents: i64,
+    pub platform_fee_refunded_cents: i64,
+    pub city_share_refunded_cents: i64,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct RevenueOfBucket {
+    /// First day of it.
+    pub starts_on: NaiveDate,
+    #[serde(flatten)]
+    pub figures: RevenueFigures,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct RevenueOfPlace {
+    /// Of the country or city.
+    pub place_id: Uuid,
+    pub name: String,
+    #[serde(flatten)]
+    pub figures: RevenueFigures,
+}
+
+/// What cards paid for.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct Charge {
+    /// `ticket`, `subscription`, `featured` or `service_fee`
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub currency: String,
+    pub charges: i64,
+    pub amount_cents: i64,
+    /// Of these payments, whenever it went back.
+    pub refunded_cents: i64,
+}
+
+pub async fn activity(cx: &mut Cx, scope: Scope) -> Result<Activity> {
+    let found = sqlx::query_scalar(
+        "with done as (
+           select date_trunc($3, u.created_at at time zone 'UTC')::date as starts_on, u.home_city_id as city_id, count(*) as members,
+             0 as events, 0 as orders, 0 as tickets
+           from app.users u
+           where u.created_at >= $1::date::timestamp at time zone 'UTC' and u.created_at < ($2::date + 1)::timestamp at time zone 'UTC'
+             and u.status <> 'archived'
+           group by 1, 2
+           union all
+           select date_trunc($3, e.starts_at at time zone 'UTC')::date, e.city_id, 0, count(*), 0, 0
+           from app.events e
+           where e.starts_at >= $1::date::timestamp at time zone 'UTC' and e.starts_at < ($2::date + 1)::timestamp at time zone 'UTC'
+             and e.state in ('published', 'completed') and e.status <> 'archived'
+           group by 1, 2
+           union all
+           select date_trunc($3, o.paid_at at time zone 'UTC')::date, e.city_id, 0, 0, count(*), sum(k.tickets)
+           from app.orders o join app.events e on e.id = o.event_id
+           cross join lateral (select count(*) as tickets from app.tickets k where k.order_id = o.id) k
+           where o.paid_at >= $1::date::timestamp at time zone 'UTC' and o.paid_at < ($2::date + 1)::timestamp at time zone 'UTC'
+             and k.tickets > 0
+           group by 1, 2
+         ), sums as (
+           select grouping(d.starts_on, c.country_id, d.city_id) as level, d.starts_on, c.country_id, d.city_id,
+             coalesce(sum(d.members), 0) as members, coalesce(sum(d.events), 0) as events, coalesce(sum(d.orders), 0) as orders,
+             coalesce(sum(d.tickets), 0) as tickets
+           from done d left join app.cities c on c.id = d.city_id
+           where ($4::uuid is null or c.country_id = $4) and ($5::uuid is null or c.id = $5)
+           group by grouping sets ((), (d.starts_on), (c.country_id), (d.city_id))
+         )
+         select jsonb_build_object(
+           'total', (select to_jsonb(s) from sums s where s.level = 7),
+           'buckets', (select coalesce(jsonb_agg(s order by s.starts_on), '[]') from sums s where s.level = 3),
+           'countries', (select coalesce(jsonb_agg(x), '[]') from (
+             select p.id as place_id, p.name, s.members, s.events, s.orders, s.tickets from sums s join app.countries p on p.id = s.country_id
+             where s.level = 5 order by s.tickets desc, s.members desc, p.id) x),
+           'cities', (select coalesce(jsonb_agg(x), '[]') from (
+             select p.id as place_id, p.name, s.members, s.events, s.orders, s.tickets from sums s join app.cities p on p.id = s.city_id
+             where s.level = 6 order by s.tickets desc, s.members desc, p.id limit 100) x))",
+    );
+    let found = found.bind(scope.from).bind(scope.to).bind(scope.bucket);
+    part(cx, found.bind(scope.country).bind(scope.city)).await
+}
+
+pub async fn revenue(cx: &mut Cx, scope: Scope) -> Result<RevenueSums> {
+    let found = sqlx::query_scalar(
+        "with money as (
+           select date_trunc($3, o.paid_at at time zone 'UTC')::date as starts_on, e.city_id, o.currency, count(*) as orders,
+             sum(o.amount_cents) as amount_cents, sum(o.organizer_cents) as organizer_cents,
+             sum(o.platform_fee_cents) as platform_fee_cents, sum(o.city_share_cents) as city_share_cents,
+             0 as refunded_cents, 0 as platform_fee_refunded_cents, 0 as city_share_refunded_cents
+           from app.orders o join app.events e on e.id = o.event_id
+           where o.paid_at >= $1::date::timestamp at time zone 'UTC' and o.paid_at < ($2::date + 1)::timestamp at time zone 'UTC'
+             and exists (select from app.tickets k where k.order_id = o.id)
+           group by 1, 2, 3
+           union all
+           select date_trunc($3, r.settled_at at time zone 'UTC')::date, e.city_id, r.currency, 0, 0, 0, 0, 0,
+             sum(r.amount_cents), sum(r.platform_fee_cents), sum(r.city_share_cents)
+           from app.refunds r join app.orders o on o.id = r.order_id join app.events e on e.id = o.event_id
+           where r.settled_at >= $1::date::timestamp at time zone 'UTC' and r.settled_at < ($2::date + 1)::timestamp at time zone 'UTC'
+             and r.state = 'succeeded' and exists (select from app.tickets k where k.order_id = o.id)
+           group by 1, 2, 3
+         ), sums as (
+           select grouping(m.starts_on, c.country_id, m.city_id) as level, m.starts_on, c.country_id, m.city_id, m.currency,
+             sum(m.orders) as orders, sum(m.amount_cents) as amount_cents, sum(m.organizer_cents) as organizer_cents,
+             sum(m.platform_fee_cents) as platform_fee_cents, sum(m.city_share_cents) as city_share_cents,
+             sum(m.refunded_cents) as refunded_cents, sum(m.platform_fee_refunded_cents) as platform_fee_refunded_cents,
+             sum(m.city_share_refunded_cents) as city_share_refunded_cents
+           from money m join app.cities c on c.id = m.city_id
+           where ($4::uuid is null or c.country_id = $4) and ($5::uuid is null or c.id = $5)
+           group by grouping sets ((m.currency), (m.currency, m.starts_on), (m.currency, c.country_id), (m.currency, m.city_id))
+         )
+         select jsonb_build_object(
+           'total', (select coalesce(jsonb_agg(s order by s.currency), '[]') from sums s where s.level = 7),
+           'buckets', (select coalesce(jsonb_agg(s order by s.starts_on, s.currency), '[]') from sums s where s.level = 3),
+           'countries', (select coalesce(jsonb_agg(x), '[]') from (
+             select p.id as place_id, p.name, s.* from sums s join app.countries p on p.id = s.country_id
+             where s.level = 5 order by s.orders desc, p.id, s.currency) x),
+           'cities', (select coalesce(jsonb_agg(x), '[]') from (
+             select p.id as place_id, p.name, s.* from sums s join app.cities p on p.id = s.city_id
+             where s.level = 6 order by s.orders desc, p.id, s.currency limit 100) x))",
+    );
+    let found = found.bind(scope.from).bind(scope.to).bind(scope.bucket);
+    part(cx, found.bind(scope.country).bind(scope.city)).await
+}
+
+pub async fn charges(cx: &mut Cx, scope: Scope) -> Result<Vec<Charge>> {
+    let found = sqlx::query_scalar(
+        "select coalesce(jsonb_agg(x), '[]') from (
+           select t.type, t.currency, count(*) as charges, sum(t.amount_cents) as amount_cents, sum(t.refunded_cents) as refunded_cents
+           from app.transactions t left join app.cities c on c.id = t.city_id
+           where t.status in ('succeeded', 'part_refunded', 'refunded')
+             and t.created_at >= $1::date::timestamp at time zone 'UTC' and t.created_at < ($2::date + 1)::timestamp at time zone 'UTC'
+             and ($3::uuid is null or c.country_id = $3) and ($4::uuid is null or c.id = $4)
+           group by 1, 2 order by 1, 2) x",
+    );
+    let found = found.bind(scope.from).bind(scope.to);
+    part(cx, found.bind(scope.country).bind(scope.city)).await
+}

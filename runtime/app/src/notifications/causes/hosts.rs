@@ -1,0 +1,35 @@
+//! What hosts write to their guests.
+
+use super::Cause;
+use crate::broadcasts;
+
+pub(super) const CAUSES: &[Cause] = &[Cause {
+    event: broadcasts::DUE,
+    changed: &[],
+    message: "host_wrote",
+    to_its_cause: true,
+    // What is read a day after its event or its sending, whichever is later, helps nobody.
+    sql: "select jsonb_build_object('event', e.title, 'title', b.title, 'message', b.message) as values,
+            jsonb_build_object('event', e.id, 'broadcast', b.id) as data, e.id as event_id,
+            greatest(e.ends_at, now()) + interval '1 day' as expires_at, 'broadcast:' || b.id as key,
+            array(select a from app.broadcast_audience(b.id) a) as members
+          from app.broadcasts b join app.events e on e.id = b.event_id
+          where b.id = $1 and b.state = 'sending' and b.status = 'active'",
+}];
+
+/// A broadcast has been told, to so many: in the transaction that tells it.
+pub(in crate::notifications) async fn told(
+    cx: &mut kernel::Cx,
+    broadcast: uuid::Uuid,
+    recipients: i64,
+) -> kernel::Result<()> {
+    sqlx::query(
+        "update app.broadcasts set state = 'sent', sent_at = now(), recipient_count = $2::int8::int4
+         where id = $1 and state = 'sending'",
+    )
+    .bind(broadcast)
+    .bind(recipients)
+    .execute(cx.conn())
+    .await?;
+    Ok(())
+}

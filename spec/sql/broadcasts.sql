@@ -1,0 +1,111 @@
+-- What the module `broadcasts` keeps in the database: who may write to guests, how often, to whom, and that nothing is sent
+-- about an event that does not take place.
+
+-- How many broadcasts go to the guests of one event in a day of universal time.
+create function app.broadcasts_a_day() returns int
+  language sql immutable set search_path = '' as $$
+  select 5
+$$;
+alter function app.broadcasts_a_day() owner to <app>_owner;
+revoke execute on function app.broadcasts_a_day() from public;
+grant execute on function app.broadcasts_a_day() to <app>_authz, <app>_job;
+
+-- Whether somebody has looked at a host, or, of communities, which nobody has to approve, whether it has been there for two
+-- weeks.
+create function app.may_broadcast(p_host uuid) returns boolean
+  language sql stable security definer set search_path = '' as $$
+  select exists (select from app.organizations o where o.id = p_host and o.state = 'approved' and o.status = 'active')
+    or exists (select from app.businesses b where b.id = p_host and b.state = 'approved' and b.status = 'active')
+    or exists (select from app.institutions i where i.id = p_host and i.status = 'active')
+    or exists (
+      select from app.communities c
+      where c.id = p_host and c.status = 'active' and (c.verified or c.created_at < now() - interval '14 days'))
+$$;
+alter function app.may_broadcast(uuid) owner to <app>_authz;
+revoke execute on function app.may_broadcast(uuid) from public;
+grant execute on function app.may_broadcast(uuid) to <app>_app, <app>_job;
+
+-- Why a broadcast can't be scheduled; null: it can. Who asks is alone with the event until the end of the transaction, so
+-- that two at once do not both take the last place of a day.
+create function app.broadcast_obstacle(p_id uuid) returns text
+  language plpgsql security definer set search_path = '' as $$
+declare
+  v_event uuid;
+  v_host uuid;
+  v_day date;
+begin
+  select e.id, e.host_id, (greatest(b.send_at, now()) at time zone 'UTC')::date into v_event, v_host, v_day
+  from app.broadcasts b join app.events e on e.id = b.event_id where b.id = p_id;
+  if not app.may_broadcast(v_host) then
+    return 'host';
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended('broadcasts:' || v_event::text, 0));
+  if app.broadcasts_a_day() <= (
+    select count(*) from app.broadcasts b
+    where b.event_id = v_event and b.id <> p_id and b.state in ('scheduled', 'sending', 'sent')
+      and (coalesce(b.sent_at, greatest(b.send_at, now())) at time zone 'UTC')::date = v_day)
+  then
+    return 'limit';
+  end if;
+  return null;
+end
+$$;
+alter function app.broadcast_obstacle(uuid) owner to <app>_authz;
+revoke execute on function app.broadcast_obstacle(uuid) from public;
+grant execute on function app.broadcast_obstacle(uuid) to <app>_app;
+
+-- Whoever schedules one is held to it.
+create function app.hold_broadcast() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  case app.broadcast_obstacle(new.id)
+    when 'host' then
+      raise exception 'nobody has looked at the host yet' using errcode = '23514', constraint = 'broadcasts_host';
+    when 'limit' then
+      raise exception 'as many as may go in a day' using errcode = '23514', constraint = 'broadcasts_limit';
+    else
+      return new;
+  end case;
+end
+$$;
+alter function app.hold_broadcast() owner to <app>_authz;
+revoke execute on function app.hold_broadcast() from public;
+
+create trigger hold_broadcast before update of state on app.broadcasts
+  for each row when (new.state = 'scheduled' and old.state = 'draft') execute function app.hold_broadcast();
+
+-- To whom a broadcast goes, as things stand.
+create function app.broadcast_audience(p_id uuid) returns setof uuid
+  language sql stable set search_path = '' as $$
+  select u.id from app.users u
+  where u.status = 'active' and u.id in (
+    select t.holder_id from app.broadcasts b join app.tickets t on t.event_id = b.event_id
+    where b.id = p_id and case b.audience
+      when 'guests' then t.state in ('valid', 'checked_in')
+      when 'ticket_types' then t.state in ('valid', 'checked_in') and t.ticket_type_id::text = any(b.ticket_type_ids)
+      when 'checked_in' then t.state = 'checked_in'
+      when 'not_checked_in' then t.state = 'valid'
+      else false end
+    union
+    select w.user_id from app.broadcasts b join app.waitlist_entries w on w.event_id = b.event_id
+    where b.id = p_id and b.audience = 'waiting_list' and w.status = 'active' and w.state in ('waiting', 'offered'))
+$$;
+alter function app.broadcast_audience(uuid) owner to <app>_owner;
+revoke execute on function app.broadcast_audience(uuid) from public;
+grant execute on function app.broadcast_audience(uuid) to <app>_job;
+
+-- What waits to be sent goes with the event that does not take place, in the transaction that calls it off.
+create function app.call_off_broadcasts() returns trigger
+  language plpgsql security definer set search_path = '' set app.job = 'broadcasts' as $$
+begin
+  update app.broadcasts b set state = 'cancelled' where b.event_id = new.id and b.state = 'scheduled';
+  return null;
+end
+$$;
+alter function app.call_off_broadcasts() owner to <app>_counter;
+revoke execute on function app.call_off_broadcasts() from public;
+grant select, update (state) on app.broadcasts to <app>_counter;
+
+create trigger events_call_off_broadcasts after update of state, status on app.events
+  for each row when ((new.state in ('cancelled', 'draft') or new.status <> 'active') and (new.state, new.status) is distinct from (old.state, old.status))
+  execute function app.call_off_broadcasts();

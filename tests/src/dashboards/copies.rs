@@ -1,0 +1,128 @@
+//! `POST /events/{id}/copy`.
+
+use crate::money::stage::{Stage, keyed};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn od6_a_copy_is_a_draft_at_another_time_without_what_was_sold() {
+    let stage = Stage::without_provider().await;
+    let more = json!({"sales_start": "2041-04-01T10:00:00Z", "description": "In front", "waitlist_minutes": 60});
+    let seat = stage.tickets_with("Seat", 2_500, 30, more).await;
+    stage.tickets("Free", 0, 10).await;
+    let gone = stage.tickets("Gone", 0, 10).await;
+    stage
+        .olga
+        .client
+        .delete(&format!("/ticket-types/{gone}"))
+        .await
+        .expect(204);
+    keyed(&stage.mira, "/orders", stage.cart(&[(seat, 2)], false)).await;
+    let path = format!("/events/{}/copy", stage.event);
+    let body = json!({"starts_at": "2041-06-01T18:30:00Z"});
+    let copied = stage
+        .olga
+        .client
+        .post(&path, body.clone())
+        .await
+        .expect(201);
+    let id = copied.id();
+    let read = async |path: String| stage.olga.client.get(&path).await.expect(200).json;
+    let (original, copy) = (
+        read(format!("/events/{}", stage.event)).await,
+        read(format!("/events/{id}")).await,
+    );
+    for field in [
+        "title",
+        "description",
+        "category",
+        "timezone",
+        "online_url",
+        "visibility",
+        "host_id",
+        "city_id",
+        "venue_id",
+        "capacity",
+    ] {
+        assert_eq!(copy[field], original[field], "{field}");
+    }
+    assert_ne!(copy["slug"], original["slug"]);
+    for (field, expected) in [
+        ("state", json!("draft")),
+        ("starts_at", json!("2041-06-01T18:30:00Z")),
+        ("ends_at", json!("2041-06-01T20:30:00Z")),
+        ("ticket_count", json!(0)),
+        ("like_count", json!(0)),
+    ] {
+        assert_eq!(copy[field], expected, "{field}");
+    }
+    let types = read(format!("/events/{id}/ticket-types?sort=name")).await;
+    let types: Vec<&Value> = types["data"].as_array().expect("types").iter().collect();
+    let names: Vec<&str> = types
+        .iter()
+        .map(|kind| kind["name"].as_str().expect("a name"))
+        .collect();
+    assert_eq!(names, ["Free", "Seat"]);
+    let seat = types[1];
+    for (field, expected) in [
+        ("price_cents", json!(2_500)),
+        ("capacity", json!(30)),
+        ("sold", json!(0)),
+        ("held", json!(0)),
+        ("per_user_limit", json!(100)),
+        ("waitlist_minutes", json!(60)),
+        ("description", json!("In front")),
+        // 31 days and half an hour later.
+        ("sales_start", json!("2041-05-02T10:30:00Z")),
+        ("refundable_until", json!("2041-05-31T18:30:00Z")),
+    ] {
+        assert_eq!(seat[field], expected, "{field}");
+    }
+    let body = json!({"starts_at": "2041-06-01T18:30:00Z", "ends_at": "2041-06-02T00:00:00Z", "title": "Once more"});
+    let copied = stage.olga.client.post(&path, body).await.expect(201).json;
+    assert_eq!(
+        (&copied["title"], &copied["ends_at"]),
+        (&json!("Once more"), &json!("2041-06-02T00:00:00Z"))
+    );
+}
+
+#[tokio::test]
+async fn od6_whoever_may_create_events_of_the_host_may_copy_one() {
+    let stage = Stage::without_provider().await;
+    let path = format!("/events/{}/copy", stage.event);
+    let body = json!({"starts_at": "2041-06-01T18:30:00Z"});
+    stage
+        .server
+        .client
+        .post(&path, body.clone())
+        .await
+        .expect(401);
+    stage
+        .mira
+        .client
+        .post(&path, body.clone())
+        .await
+        .expect(403);
+    let nowhere = format!("/events/{}/copy", stage.mira.id);
+    stage
+        .olga
+        .client
+        .post(&nowhere, body.clone())
+        .await
+        .expect(404);
+    let olga = &stage.olga.client;
+    for wrong in [
+        json!({}),
+        json!({"starts_at": "2041-06-01T18:30:00Z", "ends_at": "2041-06-01T18:00:00Z"}),
+        json!({"starts_at": "2041-06-01T18:30:00Z", "title": ""}),
+        json!({"starts_at": "2041-06-01T18:30:00Z", "state": "published"}),
+    ] {
+        olga.post(&path, wrong.clone()).await.expect(422);
+    }
+    // Nothing was made of what was refused.
+    let events: i64 =
+        sqlx::query_scalar("select count(*) from app.events where title = 'A full house'")
+            .fetch_one(&mut stage.server.superuser().await)
+            .await
+            .expect("a count");
+    assert_eq!(events, 1);
+}

@@ -1,0 +1,245 @@
+//! `GET /events/{id}/dashboard`.
+
+use super::world::{World, number};
+use serde_json::Value;
+
+const PAID: &str = "from app.orders o where o.event_id = :event and exists (select from app.tickets k where k.order_id = o.id)
+    and (o.paid_at at time zone 'Australia/Melbourne')::date > (now() at time zone 'Australia/Melbourne')::date - :days";
+
+fn paid(what: &str, currency: &str, days: i32) -> String {
+    let of = PAID.replace(":days", &days.to_string());
+    format!("select {what} {of} and o.currency = '{currency}'")
+}
+
+async fn figures(world: &World, query: &str) -> Value {
+    let path = format!("/events/{}/dashboard{query}", world.event);
+    world.olga.client.get(&path).await.expect(200).json
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn od1_figures_of_an_event_are_what_the_tables_add_up_to() {
+    let world = World::new().await;
+    let shown = figures(&world, "").await;
+    let state = |table: &str, state: &str| {
+        format!("select count(*) from app.{table} where event_id = :event and state = '{state}'")
+    };
+    world
+        .agree(
+            &shown,
+            &[
+                ("/capacity/places", "select sum(capacity) from app.ticket_types where event_id = :event"),
+                ("/capacity/held", "select sum(held) from app.ticket_types where event_id = :event"),
+                ("/capacity/sold", "select sum(sold) from app.ticket_types where event_id = :event"),
+                ("/capacity/left", "select sum(capacity - held - sold) from app.ticket_types where event_id = :event"),
+                ("/capacity/checked_in", &state("tickets", "checked_in")),
+                ("/sales/ticket_types/*/checked_in", &state("tickets", "checked_in")),
+                ("/waiting_list/waiting", &state("waitlist_entries", "waiting")),
+                ("/waiting_list/offered", &state("waitlist_entries", "offered")),
+                ("/waiting_list/taken", &state("waitlist_entries", "taken")),
+                ("/waiting_list/expired", &state("waitlist_entries", "expired")),
+                ("/check_ins/*/admitted", "select count(*) from app.check_ins where event_id = :event and result = 'ok'"),
+                ("/check_ins/*/refused", "select count(*) from app.check_ins where event_id = :event and result <> 'ok'"),
+                ("/likes", "select count(*) from app.likes where event_id = :event and status = 'active'"),
+                ("/attendances", "select count(*) from app.attendances where event_id = :event"),
+                (
+                    "/promo_codes/*/orders",
+                    "select count(*) from app.orders o where event_id = :event and promo_code_id is not null
+                     and exists (select from app.tickets k where k.order_id = o.id)",
+                ),
+                (
+                    "/promo_codes/AUD/discount_cents",
+                    "select sum(discount_cents) from app.orders o where event_id = :event and promo_code_id is not null
+                     and currency = 'AUD' and exists (select from app.tickets k where k.order_id = o.id)",
+                ),
+                ("/reviews/rating_count", "select count(*) from app.reviews where entity_id = :host and status = 'active'"),
+            ],
+        )
+        .await;
+    // The door that is known already.
+    let sales = world
+        .olga
+        .client
+        .get(&format!("/events/{}/sales", world.event))
+        .await;
+    assert_eq!(
+        shown["sales"]["currencies"],
+        sales.expect(200).json["currencies"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn od1_sales_of_an_event_by_bucket_are_those_of_its_clocks() {
+    let world = World::new().await;
+    for (query, days) in [
+        ("?bucket=day", 30),
+        ("?bucket=hour", 2),
+        ("?bucket=hour&from=DAY", 2),
+    ] {
+        let day = world
+            .sum(
+                "select extract(epoch from ((now() at time zone 'Australia/Melbourne')::date - 1))",
+            )
+            .await;
+        let day = chrono::DateTime::from_timestamp(day, 0)
+            .expect("a time")
+            .date_naive();
+        let shown = figures(&world, &query.replace("DAY", &day.to_string())).await;
+        for currency in ["AUD", "NZD"] {
+            let of = |field: &str| format!("/sold/{currency}/{field}");
+            world
+                .agree(
+                    &shown,
+                    &[
+                        (&of("orders"), &paid("count(*)", currency, days)),
+                        (
+                            &of("amount_cents"),
+                            &paid("sum(o.amount_cents)", currency, days),
+                        ),
+                        (
+                            &of("organizer_cents"),
+                            &paid("sum(o.organizer_cents)", currency, days),
+                        ),
+                        (
+                            &of("tickets"),
+                            &paid(
+                                "sum((select count(*) from app.tickets k where k.order_id = o.id))",
+                                currency,
+                                days,
+                            ),
+                        ),
+                    ],
+                )
+                .await;
+        }
+        let unit = if query.contains("hour") {
+            "hour"
+        } else {
+            "day"
+        };
+        for bucket in shown["sold"].as_array().expect("buckets") {
+            let (starts_at, currency) = (bucket["starts_at"].as_str(), bucket["currency"].as_str());
+            let (starts_at, currency) = (starts_at.expect("a time"), currency.expect("one"));
+            let text = format!(
+                "select count(*) from app.orders o where o.event_id = :event and o.currency = '{currency}'
+                   and exists (select from app.tickets k where k.order_id = o.id)
+                   and date_trunc('{unit}', o.paid_at, 'Australia/Melbourne') = '{starts_at}'"
+            );
+            assert_eq!(
+                number(bucket, "/orders"),
+                world.sum(&text).await,
+                "{bucket}"
+            );
+        }
+    }
+    assert!(number(&figures(&world, "").await, "/sold/*/orders") > 0);
+}
+
+/// Clocks that are set back show one hour twice: two buckets.
+#[tokio::test]
+async fn od1_an_hour_that_comes_twice_is_two_buckets() {
+    let world = World::new().await;
+    world
+        .run(
+            "set session_replication_role = replica; delete from app.tickets where event_id = :event;
+             delete from app.orders where event_id = :event;
+             insert into app.orders (user_id, event_id, state, amount_cents, currency, paid_at, idempotency_key)
+             select u.id, :event, 'paid', 0, 'AUD', t.at, 'the-hour-that-is-two-' || t.at
+             from (select id from app.users limit 1) u,
+               unnest(array['2026-04-04T15:30:00Z', '2026-04-04T16:10:00Z', '2026-04-04T16:50:00Z']::timestamptz[]) t(at);
+             insert into app.tickets (order_id, ticket_type_id, event_id, holder_id, buyer_id, code, position, currency)
+             select o.id, t.id, :event, o.user_id, o.user_id, 'the-hour-that-is-two-' || o.id, 1, 'AUD'
+             from app.orders o, (select id from app.ticket_types where event_id = :event limit 1) t where o.event_id = :event",
+        )
+        .await;
+    let shown = figures(&world, "?bucket=hour&from=2026-04-05&to=2026-04-05").await;
+    let buckets: Vec<(&str, i64)> = shown["sold"]
+        .as_array()
+        .expect("buckets")
+        .iter()
+        .map(|one| {
+            (
+                one["starts_at"].as_str().expect("a time"),
+                number(one, "/orders"),
+            )
+        })
+        .collect();
+    assert_eq!(
+        buckets,
+        [("2026-04-04T15:00:00Z", 1), ("2026-04-04T16:00:00Z", 2)]
+    );
+    let shown = figures(&world, "?from=2026-04-05&to=2026-04-05").await;
+    assert_eq!(number(&shown, "/sold/*/orders"), 3);
+    let shown = figures(&world, "?from=2026-04-06&to=2026-04-06").await;
+    assert_eq!(number(&shown, "/sold/*/orders"), 0);
+}
+
+#[tokio::test]
+async fn od1_an_events_dashboard_is_for_its_host_and_the_platform() {
+    let world = World::new().await;
+    let path = format!("/events/{}/dashboard", world.event);
+    world.server.client.get(&path).await.expect(401);
+    world.mira.client.get(&path).await.expect(403);
+    world.paula.client.get(&path).await.expect(200);
+    let olga = &world.olga.client;
+    olga.get(&format!("{path}?from=2025-01-01&to=2026-01-01"))
+        .await
+        .expect(200);
+    for wrong in [
+        "from=2025-01-01&to=2026-01-02",
+        "bucket=hour&from=2025-01-01&to=2025-01-15",
+        "bucket=month",
+        "bucket=week",
+        "to=2025-01-01&from=2025-01-02",
+        "city_id=00000000-0000-0000-0000-000000000000",
+    ] {
+        olga.get(&format!("{path}?{wrong}")).await.expect(422);
+    }
+    // A private member's words are for nobody but themselves; they count.
+    world
+        .run(
+            "set session_replication_role = replica; delete from app.reviews where entity_id = :host;
+             insert into app.reviews (reviewer_id, entity_type, entity_id, rating, comment)
+             select u.id, 'organization', :host, 3, 'from ' || u.is_public
+             from ((select id, true as is_public from app.users order by id desc limit 1)
+               union all (select id, false from app.users order by id limit 1)) u;
+             update app.users u set is_public = r.comment = 'from true' from app.reviews r where r.reviewer_id = u.id and r.entity_id = :host",
+        )
+        .await;
+    let shown = olga.get(&path).await.expect(200).json;
+    assert_eq!(number(&shown, "/reviews/rating_count"), 2);
+    let latest = shown["reviews"]["latest"].as_array().expect("some");
+    assert_eq!(latest.len(), 1);
+    assert_eq!(latest[0]["comment"], "from true");
+}
+
+/// What is committed between two statements of an answer is in none of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn od1_a_dashboard_is_of_one_moment() {
+    let world = World::new().await;
+    let before = figures(&world, "").await;
+    let codes = |shown: &Value| shown["promo_codes"].as_array().expect("codes").len();
+    let mut other = world.server.superuser().await;
+    let text = format!(
+        "begin; lock table app.promo_codes in access exclusive mode;
+         insert into app.promo_codes (event_id, code, basis_points) values ('{}', 'MEANWHILE', 100)",
+        world.event
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(text))
+        .execute(&mut other)
+        .await
+        .expect("locked");
+    let meanwhile = async {
+        // The answer has begun, and waits for the table of its last statement.
+        let waits = "select count(*) from pg_locks where not granted and relation = 'app.promo_codes'::regclass";
+        while world.sum(waits).await == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        sqlx::raw_sql("commit")
+            .execute(&mut other)
+            .await
+            .expect("committed");
+    };
+    let (during, ()) = tokio::join!(figures(&world, ""), meanwhile);
+    assert_eq!(codes(&during), codes(&before));
+    assert_eq!(codes(&figures(&world, "").await), codes(&before) + 1);
+}

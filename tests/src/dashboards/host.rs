@@ -1,0 +1,249 @@
+//! `GET /organizations/{id}/dashboard` and its like.
+
+use super::world::{World, number};
+use crate::money::stage::keyed;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+const ZONE: &str = "at time zone 'Australia/Melbourne'";
+
+async fn figures(world: &World) -> Value {
+    let path = format!("/organizations/{}/dashboard", world.host);
+    world.olga.client.get(&path).await.expect(200).json
+}
+
+/// Of orders with tickets of the host's events, by the day of their clocks within the last 365.
+fn paid(what: &str, currency: &str) -> String {
+    format!(
+        "select {what} from app.orders o join app.events e on e.id = o.event_id
+         where e.host_id = :host and o.currency = '{currency}' and exists (select from app.tickets k where k.order_id = o.id)
+           and (o.paid_at {ZONE})::date > (now() {ZONE})::date - 365 and (o.paid_at {ZONE})::date <= (now() {ZONE})::date"
+    )
+}
+
+fn back(what: &str, currency: &str) -> String {
+    format!(
+        "select sum(r.{what}) from app.refunds r join app.orders o on o.id = r.order_id join app.events e on e.id = o.event_id
+         where e.host_id = :host and r.currency = '{currency}' and r.state = 'succeeded'
+           and exists (select from app.tickets k where k.order_id = o.id)
+           and (r.settled_at {ZONE})::date > (now() {ZONE})::date - 365 and (r.settled_at {ZONE})::date <= (now() {ZONE})::date"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn od1_figures_of_a_host_are_what_the_tables_add_up_to() {
+    let world = World::new().await;
+    let shown = figures(&world).await;
+    for list in ["revenue_by_month", "revenue_by_event"] {
+        for currency in ["AUD", "NZD"] {
+            let of = |field: &str| format!("/{list}/{currency}/{field}");
+            let net = format!(
+                "({}) - coalesce(({}), 0)",
+                paid("sum(o.organizer_cents)", currency),
+                back("organizer_cents", currency)
+            );
+            let sums = [
+                (of("orders"), paid("count(*)", currency)),
+                (
+                    of("tickets"),
+                    paid(
+                        "sum((select count(*) from app.tickets k where k.order_id = o.id))",
+                        currency,
+                    ),
+                ),
+                (of("gross_cents"), paid("sum(o.subtotal_cents)", currency)),
+                (
+                    of("discount_cents"),
+                    paid("sum(o.discount_cents)", currency),
+                ),
+                (of("fee_cents"), paid("sum(o.fee_cents)", currency)),
+                (of("amount_cents"), paid("sum(o.amount_cents)", currency)),
+                (
+                    of("platform_fee_cents"),
+                    paid("sum(o.platform_fee_cents)", currency),
+                ),
+                (
+                    of("city_share_cents"),
+                    paid("sum(o.city_share_cents)", currency),
+                ),
+                (of("refunded_cents"), back("amount_cents", currency)),
+                (of("net_cents"), format!("select {net}")),
+            ];
+            let sums: Vec<(&str, &str)> =
+                sums.iter().map(|(path, text)| (&**path, &**text)).collect();
+            world.agree(&shown, &sums).await;
+            assert!(number(&shown, &of("refunded_cents")) > 0);
+        }
+    }
+    world
+        .agree(
+            &shown,
+            &[
+                (
+                    "/events/upcoming_count",
+                    "select count(*) from app.events where host_id = :host and ends_at > now() and status <> 'archived'",
+                ),
+                (
+                    "/events/past_count",
+                    "select count(*) from app.events where host_id = :host and ends_at <= now() and status <> 'archived'",
+                ),
+                (
+                    "/events/past/*/left",
+                    "select sum(greatest(least(t.places, coalesce(e.capacity, t.places)) - t.gone, 0)) from (
+                       select e.* from app.events e where e.host_id = :host and e.ends_at <= now() and e.status <> 'archived'
+                       order by e.starts_at desc limit 20) e,
+                     lateral (select sum(capacity) as places, sum(held + sold) as gone from app.ticket_types where event_id = e.id) t",
+                ),
+                (
+                    "/events/past/*/sold",
+                    "select sum(t.sold) from app.ticket_types t where t.event_id in (
+                       select e.id from app.events e where e.host_id = :host and e.ends_at <= now() and e.status <> 'archived'
+                       order by e.starts_at desc limit 20)",
+                ),
+                ("/followers/count", "select count(*) from app.follows where entity_id = :host and status = 'active'"),
+                (
+                    "/followers/months/*/followers",
+                    "select count(*) from app.follows where entity_id = :host and status = 'active'
+                     and (created_at at time zone 'Australia/Melbourne')::date > (now() at time zone 'Australia/Melbourne')::date - 365",
+                ),
+                ("/reviews/rating_count", "select count(*) from app.reviews where entity_id = :host and status = 'active'"),
+                ("/pictures/count", "select count(*) from app.media where entity_id = :host and status = 'active'"),
+                (
+                    "/services/open_count",
+                    "select count(*) from app.service_requests where host_id = :host and status = 'active' and state = 'open'",
+                ),
+            ],
+        )
+        .await;
+    assert!(shown["events"]["past"].as_array().expect("events").len() <= 20);
+    assert_eq!(shown["trade"], Value::Null);
+}
+
+/// A business, as somebody who runs it and as the organiser who asked it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn od1_a_business_sees_its_leads_quotes_and_plan() {
+    let world = World::new().await;
+    let business: Uuid = {
+        let mut conn = world.server.superuser().await;
+        sqlx::query_scalar("select id from app.businesses where status = 'active' and city_id = $1 order by id limit 1")
+            .bind(world.city)
+            .fetch_one(&mut conn)
+            .await
+            .expect("a business")
+    };
+    let told = |text: &str| text.replace(":business", &format!("'{business}'"));
+    world
+        .run(&told(
+            "set session_replication_role = replica;
+             insert into app.service_requests (city_id, host_type, host_id, title, category, description, state)
+             select :city, 'organization', :host, 'Wanted ' || n, 'catering', 'Food', (array['open', 'settled', 'closed'])[1 + n % 3]
+             from generate_series(1, 30) n;
+             insert into app.leads (service_request_id, business_id, title, details, state)
+             select s.id, :business, s.title, 'Food', (array['new', 'viewed', 'declined', 'won', 'lost'])[1 + floor(random() * 5)::int]
+             from app.service_requests s where s.title like 'Wanted %';
+             insert into app.quotes (lead_id, amount_cents, currency, terms, valid_until, state)
+             select l.id, 100, 'AUD', 'None', now() + (n - 1) * interval '1 day',
+               (array['draft', 'sent', 'declined', 'expired'])[1 + floor(random() * 4)::int]
+             from app.leads l, generate_series(1, 3) n where l.title like 'Wanted %'",
+        ))
+        .await;
+    let path = format!("/businesses/{business}/dashboard");
+    let shown = world.paula.client.get(&path).await.expect(200).json;
+    let mut sums = Vec::new();
+    for state in ["new", "viewed", "declined", "won", "lost"] {
+        let text = "select count(*) from app.leads where business_id = :business and status = 'active' and state = ";
+        sums.push((
+            format!("/trade/leads/{state}"),
+            format!("{}'{state}'", told(text)),
+        ));
+    }
+    for state in ["draft", "sent", "accepted", "declined", "expired"] {
+        let text = "select count(*) from app.quotes q join app.leads l on l.id = q.lead_id
+             where l.business_id = :business and l.status = 'active' and q.status = 'active' and q.state = ";
+        sums.push((
+            format!("/trade/quotes/{state}"),
+            format!("{}'{state}'", told(text)),
+        ));
+    }
+    let sums: Vec<(&str, &str)> = sums.iter().map(|(path, text)| (&**path, &**text)).collect();
+    world.agree(&shown, &sums).await;
+    assert!(
+        shown["trade"]["open_leads"]
+            .as_array()
+            .expect("leads")
+            .len()
+            <= 20
+    );
+    // The other side does not see drafts, and what can be accepted is what the rule of `accept` says.
+    let of_host = figures(&world).await;
+    let quotes = "from app.quotes q join app.leads l on l.id = q.lead_id join app.service_requests s on s.id = l.service_request_id
+         where s.host_id = :host and s.status = 'active' and l.status = 'active' and q.status = 'active'";
+    world
+        .agree(
+            &of_host,
+            &[
+                (
+                    "/services/quotes/sent",
+                    &format!("select count(*) {quotes} and q.state = 'sent'"),
+                ),
+                ("/services/quotes/draft", "select 0"),
+            ],
+        )
+        .await;
+    let acceptable = format!(
+        "select least(count(*), 20) {quotes} and q.state = 'sent' and q.valid_until > now() and s.state = 'open' and l.state in ('new', 'viewed')"
+    );
+    let listed = of_host["services"]["acceptable"]
+        .as_array()
+        .expect("quotes")
+        .len();
+    assert_eq!(listed as i64, world.sum(&acceptable).await);
+    // Whoever asks it for services does not look into it.
+    world.olga.client.get(&path).await.expect(403);
+}
+
+#[tokio::test]
+async fn od1_a_hosts_dashboard_is_for_its_administrators_and_the_platform() {
+    let world = World::new().await;
+    let path = format!("/organizations/{}/dashboard", world.host);
+    world.server.client.get(&path).await.expect(401);
+    world.mira.client.get(&path).await.expect(403);
+    world.paula.client.get(&path).await.expect(200);
+    let olga = &world.olga.client;
+    olga.get(&format!("{path}?from=2025-01-01&to=2026-01-02"))
+        .await
+        .expect(422);
+    // Of another kind is none at all.
+    olga.get(&format!("/communities/{}/dashboard", world.host))
+        .await
+        .expect(404);
+    let body = json!({"name": "A circle", "city_id": world.city});
+    let made = world
+        .mira
+        .client
+        .post("/communities", body)
+        .await
+        .expect(201);
+    let circle = format!("/communities/{}/dashboard", made.id());
+    let shown = world.mira.client.get(&circle).await.expect(200).json;
+    assert_eq!(shown["host_type"], "community");
+    olga.get(&circle).await.expect(403);
+    // What is bought now is there now.
+    world
+        .run("delete from app.waitlist_entries where event_id = :event")
+        .await;
+    let kind = world.tickets("Door", 500, 10).await;
+    let before = figures(&world).await;
+    let mut cart = world.cart(&[(kind, 2)], false);
+    cart["use_credits"] = json!(false);
+    keyed(&world.olga, "/door-sales", cart).await.expect(201);
+    let after = figures(&world).await;
+    for (field, more) in [("orders", 1), ("tickets", 2), ("amount_cents", 1000)] {
+        let path = format!("/revenue_by_month/AUD/{field}");
+        assert_eq!(
+            number(&after, &path) - number(&before, &path),
+            more,
+            "{field}"
+        );
+    }
+}
