@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "cf1f9eb987f54516832a095ddc381bcce006b64494999bb0ec336ac898df26b335959860de135c0211498b973b371334",
+        checksum: "9aba72eeffad21e7511a19ab5515f8678387989ea1b865331055fef95daf4ba40a75f9b724c3452d9c17f0695e1acf0e",
     },
 ];

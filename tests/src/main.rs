@@ -3,9 +3,11 @@
 #![recursion_limit = "256"]
 
 mod abuse;
+mod calendars;
 mod cost;
 mod database;
 mod delivery;
+mod discovery;
 mod emitted;
 mod house;
 mod http;

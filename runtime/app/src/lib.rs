@@ -5,8 +5,10 @@
 
 pub mod api;
 mod audit_logs;
+pub mod calendars;
 pub mod clock;
 mod dead_jobs;
+pub mod discovery;
 pub mod hooks;
 mod listed;
 pub mod mail;

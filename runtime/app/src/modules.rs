@@ -1,9 +1,10 @@
 //! The list of modules: the one place outside of its folder where a module is named.
 
 use crate::{
-    audit_logs::AuditLogs, dead_jobs::DeadJobs, marketplace::Marketplace, me::Me, media::Media,
-    module::*, notifications::Notifications, payments::Payments, promotions::Promotions,
-    ratings::Ratings, sessions::Sessions, tickets::Tickets, trending::Trending, wallet::Wallet,
+    audit_logs::AuditLogs, calendars::Calendars, dead_jobs::DeadJobs, discovery::Discovery,
+    marketplace::Marketplace, me::Me, media::Media, module::*, notifications::Notifications,
+    payments::Payments, promotions::Promotions, ratings::Ratings, sessions::Sessions,
+    tickets::Tickets, trending::Trending, wallet::Wallet,
 };
 use axum::Router;
 use kernel::{config::BodyLimit, http::ConfigError, jobs::Work};
@@ -25,6 +26,8 @@ modules! {
     payments: Payments,
     trending: Trending,
     ratings: Ratings,
+    calendars: Calendars,
+    discovery: Discovery,
 }
 
 /// Everything that is asked of all modules, from the list of them.
@@ -61,6 +64,10 @@ macro_rules! modules {
 
             pub fn body_limits(&self) -> Vec<BodyLimit> {
                 [$(self.$name.body_limits(),)+].concat()
+            }
+
+            pub fn secret_paths(&self) -> Vec<&'static str> {
+                [$(self.$name.secret_paths(),)+].concat()
             }
 
             /// What is wrong between one of them and the spec.
