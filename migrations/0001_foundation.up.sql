@@ -26504,10 +26504,18 @@ begin
   left join app.institutions i on p.kind = 'institution' and i.id = p.id
   where (select f.so from few f)
   union all
-  select count(*), null, null, null, null, null, avg(p.x), avg(p.y), min(p.x), min(p.y), max(p.x), max(p.y)
-  from points p
-  where not (select f.so from few f)
-  group by floor((p.x + 180) / p_cell), floor((p.y + 90) / p_cell);
+  select c.total, null, null, null, null, null, case when c.x > 180 then c.x - 360 else c.x end, c.y,
+         case when c.west > 180 then c.west - 360 else c.west end, c.south,
+         case when c.east > 180 then c.east - 360 else c.east end, c.north
+  from (
+    select count(*) as total, avg(s.x) as x, avg(s.y) as y, min(s.x) as west, min(s.y) as south, max(s.x) as east, max(s.y) as north
+    from (
+      -- Over the date line degrees go on counting, so that what is near is near.
+      select case when p_west > p_east and p.x < p_west then p.x + 360 else p.x end as x, p.y from points p
+    ) s
+    where not (select f.so from few f)
+    group by floor((s.x + 180) / p_cell), floor((s.y + 90) / p_cell)
+  ) c;
 end
 $$;
 alter function app.map(text[], float8, float8, float8, float8, text, boolean, uuid, text, timestamptz, timestamptz, float8, int, int) owner to culturepass_authz;

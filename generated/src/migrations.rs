@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "9aba72eeffad21e7511a19ab5515f8678387989ea1b865331055fef95daf4ba40a75f9b724c3452d9c17f0695e1acf0e",
+        checksum: "2d3e9d17b7cbf03ad5ca62db0918e04c6d61fc2aec4bbbd14943679f71e6c072ca3ab76e509bab2c46b11ce5e17e1b33",
     },
 ];

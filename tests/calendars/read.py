@@ -1,6 +1,7 @@
 """Reads a calendar (RFC 5545) and tells as JSON what is in it. Whatever is wrong with it ends this with an error."""
 
 import json
+import re
 import sys
 
 import icalendar
@@ -17,6 +18,11 @@ calendar = icalendar.Calendar.from_ical(data)
 assert not calendar.errors, calendar.errors
 # Sub-components are what a text that gets out of its line would make.
 assert all(part.name == "VEVENT" for part in calendar.subcomponents)
+
+
+def unescaped(text):
+    """The library leaves names that it does not know as they are; without a type they are text (RFC 5545, 3.8.8.2)."""
+    return re.sub(r"\\(.)", lambda found: "\n" if found[1] in "nN" else found[1], text)
 
 
 def told(event):
@@ -40,6 +46,6 @@ def told(event):
 
 
 json.dump(
-    {"name": str(calendar["x-wr-calname"]), "version": str(calendar["version"]), "events": [told(event) for event in calendar.walk("VEVENT")]},
+    {"name": unescaped(str(calendar["x-wr-calname"])), "version": str(calendar["version"]), "events": [told(event) for event in calendar.walk("VEVENT")]},
     sys.stdout,
 )

@@ -187,7 +187,8 @@ async fn se5_an_address_ends_with_the_next_one_and_with_the_account() {
     for status in ["suspended", "archived"] {
         let set = |status: &str| {
             format!(
-                "set session_replication_role = replica; update app.users set status = '{status}' where id = '{}'",
+                "set session_replication_role = replica;
+                 update app.users set status = '{status}', live_key = case when '{status}' <> 'archived' then true end where id = '{}'",
                 mira.id
             )
         };

@@ -212,7 +212,10 @@ async fn se5_calendars_have_what_is_near_in_time_and_what_was_cancelled_lately()
         ("A draft", "state = 'draft'".to_owned()),
         ("Unlisted", "visibility = 'unlisted'".to_owned()),
         ("Suspended", "status = 'suspended'".to_owned()),
-        ("Archived", "status = 'archived'".to_owned()),
+        (
+            "Archived",
+            "status = 'archived', live_key = null".to_owned(),
+        ),
         (
             "Cancelled long ago",
             "state = 'cancelled', updated_at = now() - interval '31 days'".to_owned(),
@@ -231,7 +234,7 @@ async fn se5_calendars_have_what_is_near_in_time_and_what_was_cancelled_lately()
     // An archived one vanishes, by itself and among others.
     stage
         .sql(format!(
-            "set session_replication_role = replica; update app.events set status = 'archived' where id = '{next}'"
+            "set session_replication_role = replica; update app.events set status = 'archived', live_key = null where id = '{next}'"
         ))
         .await;
     assert!(!read(&stage.server.client, &path).await.contains(&next));

@@ -111,7 +111,9 @@ async fn se2_many_objects_are_clusters_that_add_up() {
                     cluster["location"]["lat"].as_f64().expect("degrees"),
                 );
                 let near = 1e-9;
-                assert!(side(0) - near <= lng && lng <= side(2) + near, "{cluster}");
+                // One with something exactly at the date line goes over it.
+                let inner = side(0) - near <= lng && lng <= side(2) + near;
+                assert!(inner || side(0) > side(2), "{cluster}");
                 assert!(side(1) - near <= lat && lat <= side(3) + near, "{cluster}");
             }
             match clusters.is_empty() {
@@ -121,7 +123,16 @@ async fn se2_many_objects_are_clusters_that_add_up() {
                     assert!(sum > 100 && map["objects"].as_array().is_some_and(Vec::is_empty));
                     // Whoever looks closer finds as many.
                     let first = &clusters[0];
-                    let closer = (0..4).map(|side| first["bbox"][side].to_string());
+                    // Reading a number here may lose its last bit.
+                    let wider = |side: usize| match side {
+                        0 | 1 => first["bbox"][side].as_f64().map(|at| at - 1e-9),
+                        _ => first["bbox"][side].as_f64().map(|at| at + 1e-9),
+                    };
+                    let within = [180.0, 90.0, 180.0, 90.0];
+                    let closer = (0..4).map(|side| {
+                        let at = wider(side).expect("degrees");
+                        at.clamp(-within[side], within[side]).to_string()
+                    });
                     let closer = closer.collect::<Vec<_>>().join(",");
                     let inner = self::map(client, &format!("types=venue&bbox={closer}")).await;
                     assert_eq!(inner["count"], first["count"], "{closer}");
