@@ -22,8 +22,8 @@ pub fn add(document: &mut Value) {
                 &format!("get{name}Calendar"),
                 tags(path),
                 &format!("Get the events of this {kind} as a calendar"),
-                "For calendar programs, which may subscribe to it. Up to 500 events: the next ones, then those that have begun, until \
-                 thirty days after their end. A cancelled one stays for thirty days. No unlisted ones.",
+                "Up to 500 events to subscribe to: the next ones, then what has begun, until thirty days after the end. Cancelled ones stay \
+                 for thirty days.",
             ),
         ));
     }
@@ -33,6 +33,7 @@ pub fn add(document: &mut Value) {
     }
     paths["/me/calendar-feed"] = json!({"get": show(), "post": renew(), "delete": revoke()});
     paths[super::feed::PATH] = json!({"get": read()});
+    shared(&mut document["components"]);
     let schemas = &mut document["components"]["schemas"];
     let since = json!({"type": "string", "format": "date-time", "description": "When the address was made."});
     let object = json!({"type": "string", "const": "calendar_feed", "readOnly": true});
@@ -43,7 +44,7 @@ pub fn add(document: &mut Value) {
         "properties": {"object": object, "since": since},
         "example": {"object": "calendar_feed", "since": "2027-03-01T19:00:00Z"},
     });
-    schemas["NewCalendarFeed"] = json!({
+    schemas["CalendarFeedAddress"] = json!({
         "type": "object",
         "description": "The address at which the caller's calendar is read. It is told once.",
         "required": ["since", "url"],
@@ -61,28 +62,31 @@ fn calendar(id: &str, tags: Value, summary: &str, description: &str) -> Value {
         "summary": summary,
         "description": description,
         "parameters": [{"$ref": "#/components/parameters/id"}, known()],
-        "responses": answers(&["404"]),
+        "responses": answers(),
         "security": [{}, {"bearer": []}],
     })
 }
 
 fn known() -> Value {
-    json!({"name": "If-None-Match", "in": "header", "description": "The ETag of the calendar that the client has.",
-        "schema": {"type": "string"}})
+    json!({"$ref": "#/components/parameters/Calendar.known"})
 }
 
-fn answers(others: &[&str]) -> Value {
-    let mut answers = json!({
-        "200": {"description": "The calendar (RFC 5545). Times are in UTC.",
-            "headers": {"ETag": {"description": "Of these bytes.", "schema": {"type": "string"}}},
-            "content": {"text/calendar": {"schema": {"type": "string"}}}},
+fn answers() -> Value {
+    json!({
+        "200": {"$ref": "#/components/responses/Calendar"},
         "304": {"description": "The client has it."},
+        "404": {"$ref": "#/components/responses/NotFound"},
         "default": {"$ref": "#/components/responses/OtherProblem"},
-    });
-    for other in others {
-        answers[*other] = json!({"$ref": "#/components/responses/NotFound"});
-    }
-    answers
+    })
+}
+
+/// What these routes share.
+fn shared(components: &mut Value) {
+    components["parameters"]["Calendar.known"] = json!({"name": "If-None-Match", "in": "header",
+        "description": "The ETag of the calendar that the client has.", "schema": {"type": "string"}});
+    components["responses"]["Calendar"] = json!({"description": "The calendar (RFC 5545). Times are in UTC.",
+        "headers": {"ETag": {"description": "Of these bytes.", "schema": {"type": "string"}}},
+        "content": {"text/calendar": {"schema": {"type": "string"}}}});
 }
 
 fn own(id: &str, summary: &str, description: &str, answers: Value) -> Value {
@@ -110,7 +114,7 @@ fn show() -> Value {
 
 fn renew() -> Value {
     let feed = json!({"description": "The address.",
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/NewCalendarFeed"}}}});
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/CalendarFeedAddress"}}}});
     own(
         "renewCalendarFeed",
         "Make an address for the caller's calendar",
@@ -140,7 +144,7 @@ fn read() -> Value {
                 "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{43}\\.ics$"}},
             known(),
         ],
-        "responses": answers(&["404"]),
+        "responses": answers(),
         "security": [],
     })
 }

@@ -26,7 +26,7 @@ pub fn add(document: &mut Value) {
          still while the map is moved. Events that are not over, where they are or at their venue. Of more than 50,000 objects of a kind \
          some are left out.",
         vec![
-            bbox(true),
+            bbox(),
             types(map::KINDS, "`event,venue` without it"),
             json!({"name": "cells", "in": "query", "description": "Most clusters.",
                 "schema": {"type": "integer", "minimum": 10, "maximum": 500, "default": 200}}),
@@ -47,7 +47,7 @@ pub fn add(document: &mut Value) {
             json!({"$ref": "#/components/parameters/Event.category"}),
             time("from", "Events that begin from then on; now without it."),
             time("to", "Events that begin before it; a day counts to its end."),
-            bbox(false),
+            json!({"$ref": "#/components/parameters/Event.bbox"}),
             words(),
             json!({"name": "max_price_cents", "in": "query", "description": "A ticket on sale costs no more. 0: it is free.",
                 "schema": {"type": "integer", "format": "int64", "minimum": 0}}),
@@ -65,12 +65,11 @@ pub fn add(document: &mut Value) {
 }
 
 fn city() -> Value {
-    json!({"name": "city_id", "in": "query", "description": "Only in this city.", "schema": {"type": "string", "format": "uuid"}})
+    json!({"$ref": "#/components/parameters/city_id"})
 }
 
 fn words() -> Value {
-    json!({"name": "q", "in": "query", "description": "Words to look for.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 200}})
+    json!({"$ref": "#/components/parameters/Event.q"})
 }
 
 fn types(known: &[&str], otherwise: &str) -> Value {
@@ -78,8 +77,8 @@ fn types(known: &[&str], otherwise: &str) -> Value {
         "schema": {"type": "array", "items": {"type": "string", "enum": known}}})
 }
 
-fn bbox(required: bool) -> Value {
-    json!({"name": "bbox", "in": "query", "required": required,
+fn bbox() -> Value {
+    json!({"name": "bbox", "in": "query", "required": true,
         "description": "West, south, east, north in degrees. West may be greater than east: over the date line.",
         "schema": {"type": "string"}, "example": "144.8,-37.9,145.1,-37.7"})
 }
@@ -123,6 +122,7 @@ fn schemas(schemas: &mut Value) {
         "description": "One thing that was found.",
         "required": ["type", "id", "name", "subtitle", "slug", "picture_url", "starts_at"],
         "properties": {
+            "object": {"type": "string", "const": "search_hit", "readOnly": true},
             "type": {"type": "string", "enum": search::KINDS},
             "id": id,
             "name": text("Its name or title."),
@@ -143,6 +143,7 @@ fn schemas(schemas: &mut Value) {
         "description": "One thing on a map.",
         "required": ["type", "id", "name", "slug", "starts_at", "location"],
         "properties": {
+            "object": {"type": "string", "const": "map_object", "readOnly": true},
             "type": {"type": "string", "enum": map::KINDS},
             "id": id,
             "name": text("Its name or title."),

@@ -129,6 +129,7 @@ fn object(row: &PgRow, kind: String) -> Result<Value, sqlx::Error> {
     let slug: String = row.try_get("slug")?;
     let starts_at: Option<DateTime<Utc>> = row.try_get("starts_at")?;
     Ok(json!({
+        "object": "map_object",
         "type": kind,
         "id": id,
         "name": name,

@@ -84,6 +84,7 @@ fn hit(row: &PgRow) -> Result<Value, sqlx::Error> {
     let picture: Option<String> = row.try_get("picture")?;
     let starts_at: Option<DateTime<Utc>> = row.try_get("starts_at")?;
     Ok(json!({
+        "object": "search_hit",
         "type": kind,
         "id": id,
         "name": name,
