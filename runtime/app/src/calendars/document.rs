@@ -22,8 +22,7 @@ pub fn add(document: &mut Value) {
                 &format!("get{name}Calendar"),
                 tags(path),
                 &format!("Get the events of this {kind} as a calendar"),
-                "Up to 500 events to subscribe to: the next ones, then what has begun, until thirty days after the end. Cancelled ones stay \
-                 for thirty days.",
+                "Up to 500 events: the next ones, then what ended within thirty days.",
             ),
         ));
     }
@@ -42,7 +41,6 @@ pub fn add(document: &mut Value) {
         "description": "That there is an address at which the caller's calendar is read.",
         "required": ["since"],
         "properties": {"object": object, "since": since},
-        "example": {"object": "calendar_feed", "since": "2027-03-01T19:00:00Z"},
     });
     schemas["CalendarFeedAddress"] = json!({
         "type": "object",
@@ -106,7 +104,7 @@ fn show() -> Value {
     own(
         "getCalendarFeed",
         "Get whether the caller's calendar has an address",
-        "Nobody knows the address any more: a new one can be made.",
+        "The address itself is told once.",
         json!({"200": feed, "404": {"$ref": "#/components/responses/NotFound"},
             "default": {"$ref": "#/components/responses/OtherProblem"}}),
     )
@@ -118,8 +116,7 @@ fn renew() -> Value {
     own(
         "renewCalendarFeed",
         "Make an address for the caller's calendar",
-        "It has the events that the caller holds tickets for or was at, and those of hosts and venues that the caller follows. The \
-         address before, if there was one, ends.",
+        "Of events that the caller holds tickets for or was at, and of hosts and venues that the caller follows. The address before ends.",
         json!({"201": feed, "default": {"$ref": "#/components/responses/OtherProblem"}}),
     )
 }

@@ -8,8 +8,7 @@ pub fn add(document: &mut Value) {
     let paths = &mut document["paths"];
     paths["/search"] = json!({"get": operation(
         ("search", "Search everything"),
-        "Events, places, profiles and members by words, of each kind those that begin with the words first, then events by time and the \
-         others by age. The last word may be half typed; accents do not matter. Finds what the caller may see.",
+        "What the caller may see, of each kind those that begin with the words first, then events by time and the others by age. The last word may be half typed; accents do not matter.",
         vec![
             json!({"name": "q", "in": "query", "required": true, "description": "The words. `\"in quotes\"` they stand together, `-without`.",
                 "schema": {"type": "string", "minLength": 1, "maxLength": 200}, "example": "jazz"}),
@@ -22,9 +21,7 @@ pub fn add(document: &mut Value) {
     )});
     paths["/map"] = json!({"get": operation(
         ("getMap", "Get what is on a map"),
-        "What everybody may see inside of a box: up to a hundred objects by themselves, more of them as clusters of a grid that lies \
-         still while the map is moved. Events that are not over, where they are or at their venue. Of more than 50,000 objects of a kind \
-         some are left out.",
+        "What everybody may see inside of a box: up to a hundred objects, or clusters of a grid that lies still while the map is moved. Of more than 50,000 objects of a kind some are left out.",
         vec![
             bbox(),
             types(map::KINDS, "`event,venue` without it"),
@@ -33,20 +30,19 @@ pub fn add(document: &mut Value) {
             words(),
             city(),
             json!({"$ref": "#/components/parameters/Event.category"}),
-            time("from", "Events that end after it; now without it."),
-            time("to", "Events that begin before it; a day counts to its end."),
+            time("from", "Ending after it; without it now."),
+            time("to", "Beginning before it; a day counts whole."),
         ],
         answer("Map", "The map."),
     )});
     paths["/events/upcoming"] = json!({"get": operation(
         ("listUpcomingEvents", "List events that can still be had"),
-        "Published events that are to come, the next ones first, by all that people ask for at once. Words look at the newest 2,000 \
-         events that hold them, a box at 5,000 inside of it.",
+        "Published events that are to come, the next ones first. Words look at the newest 2,000 events that hold them, a box at 5,000 inside of it.",
         vec![
             city(),
             json!({"$ref": "#/components/parameters/Event.category"}),
-            time("from", "Events that begin from then on; now without it."),
-            time("to", "Events that begin before it; a day counts to its end."),
+            time("from", "Beginning then or later; without it now."),
+            time("to", "Beginning before it; a day counts whole."),
             json!({"$ref": "#/components/parameters/Event.bbox"}),
             words(),
             json!({"name": "max_price_cents", "in": "query", "description": "A ticket on sale costs no more. 0: it is free.",
