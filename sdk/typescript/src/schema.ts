@@ -9901,6 +9901,254 @@ export type paths = {
         patch?: never;
         trace?: never;
     };
+    "/events/{id}/calendar.ics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get this event as a calendar
+         * @description For calendar programs.
+         */
+        get: operations["getEventCalendar"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/organizations/{id}/calendar.ics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the events of this organization as a calendar
+         * @description Up to 500 events: the next ones, then what ended within thirty days.
+         */
+        get: operations["getOrganizationCalendar"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/communities/{id}/calendar.ics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the events of this community as a calendar
+         * @description Up to 500 events: the next ones, then what ended within thirty days.
+         */
+        get: operations["getCommunityCalendar"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/businesses/{id}/calendar.ics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the events of this business as a calendar
+         * @description Up to 500 events: the next ones, then what ended within thirty days.
+         */
+        get: operations["getBusinessCalendar"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/institutions/{id}/calendar.ics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the events of this institution as a calendar
+         * @description Up to 500 events: the next ones, then what ended within thirty days.
+         */
+        get: operations["getInstitutionCalendar"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/venues/{id}/calendar.ics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the events of this venue as a calendar
+         * @description Up to 500 events: the next ones, then what ended within thirty days.
+         */
+        get: operations["getVenueCalendar"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/cities/{id}/calendar.ics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the events of this city as a calendar
+         * @description Up to 500 events: the next ones, then what ended within thirty days.
+         */
+        get: operations["getCityCalendar"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/me/calendar-feed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get whether the caller's calendar has an address
+         * @description The address itself is told once.
+         */
+        get: operations["getCalendarFeed"];
+        put?: never;
+        /**
+         * Make an address for the caller's calendar
+         * @description Of events that the caller holds tickets for or was at, and of hosts and venues that the caller follows. The address before ends.
+         */
+        post: operations["renewCalendarFeed"];
+        /**
+         * End the address of the caller's calendar
+         * @description Whether there was one or not.
+         */
+        delete: operations["revokeCalendarFeed"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/calendar-feeds/{file}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a member's calendar at its secret address
+         * @description For calendar programs; needs no access token. It ends with the address and with the account.
+         */
+        get: operations["readCalendarFeed"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Search everything
+         * @description What the caller may see, of each kind those that begin with the words first, then events by time and the others by age. The last word may be half typed; accents do not matter.
+         */
+        get: operations["search"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/map": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get what is on a map
+         * @description What everybody may see inside of a box: up to a hundred objects, or clusters of a grid that lies still while the map is moved. Of more than 50,000 objects of a kind some are left out.
+         */
+        get: operations["getMap"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/events/upcoming": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List events that can still be had
+         * @description Published events that are to come, the next ones first. Words look at the newest 2,000 events that hold them, a box at 5,000 inside of it.
+         */
+        get: operations["listUpcomingEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/openapi.json": {
         parameters: {
             query?: never;
@@ -17294,6 +17542,106 @@ export type components = {
             /** @description How many reviews have one star, two, … five. */
             stars: number[];
         };
+        /** @description That there is an address at which the caller's calendar is read. */
+        CalendarFeed: {
+            /** @constant */
+            readonly object?: "calendar_feed";
+            /**
+             * Format: date-time
+             * @description When the address was made.
+             */
+            since: string;
+        };
+        /**
+         * @description The address at which the caller's calendar is read. It is told once.
+         * @example {
+         *       "object": "calendar_feed",
+         *       "since": "2027-03-01T19:00:00Z",
+         *       "url": "https://api.example.org/calendar-feeds/Qx3Vd0kzR4m7uY1bN8sLwE5tH2jP6aC9fG0iK3oM7qU.ics"
+         *     }
+         */
+        CalendarFeedAddress: {
+            /** @constant */
+            readonly object?: "calendar_feed";
+            /**
+             * Format: date-time
+             * @description When the address was made.
+             */
+            since: string;
+            /**
+             * Format: uri
+             * @description Whoever has it reads the calendar. Give it to calendar programs only.
+             */
+            url: string;
+        };
+        /** @description One thing that was found. */
+        SearchHit: {
+            /** @constant */
+            readonly object?: "search_hit";
+            /** @enum {string} */
+            type: "event" | "venue" | "community" | "organization" | "business" | "institution" | "member";
+            /** Format: uuid */
+            id: string;
+            /** @description Its name or title. */
+            name: string;
+            /** @description The city; of members the handle. */
+            subtitle: string | null;
+            /** @description Of members the handle. */
+            slug: string;
+            /**
+             * Format: uri
+             * @description A small picture.
+             */
+            picture_url: string | null;
+            /**
+             * Format: date-time
+             * @description Of events.
+             */
+            starts_at: string | null;
+        };
+        /** @description What was found. */
+        SearchResult: {
+            data: components["schemas"]["SearchHit"][];
+        };
+        /** @description One thing on a map. */
+        MapObject: {
+            /** @constant */
+            readonly object?: "map_object";
+            /** @enum {string} */
+            type: "event" | "venue" | "business" | "institution";
+            /** Format: uuid */
+            id: string;
+            /** @description Its name or title. */
+            name: string;
+            /** @description Unique in its city. */
+            slug: string;
+            /**
+             * Format: date-time
+             * @description Of events.
+             */
+            starts_at: string | null;
+            location: components["schemas"]["Point"];
+        };
+        /** @description Things that are near each other. */
+        MapCluster: {
+            /** Format: int64 */
+            count: number;
+            location: components["schemas"]["Point"];
+            /** @description West, south, east, north of what is in it: what to ask for to look closer. */
+            bbox: number[];
+        };
+        /** @description What is inside of a box: objects or clusters. */
+        Map: {
+            /** @constant */
+            readonly object?: "map";
+            /**
+             * Format: int64
+             * @description Of objects, shown by themselves or not.
+             */
+            count: number;
+            objects: components["schemas"]["MapObject"][];
+            clusters: components["schemas"]["MapCluster"][];
+        };
         /**
          * @description An address.
          * @example {
@@ -20731,6 +21079,17 @@ export type components = {
                 "application/json": components["schemas"]["FeaturedEventList"];
             };
         };
+        /** @description The calendar (RFC 5545). Times are in UTC. */
+        Calendar: {
+            headers: {
+                /** @description Of these bytes. */
+                ETag?: string;
+                [name: string]: unknown;
+            };
+            content: {
+                "text/calendar": string;
+            };
+        };
     };
     parameters: {
         /** @description Id of the object. */
@@ -21884,6 +22243,8 @@ export type components = {
         "FraudFlag.sort": components["schemas"]["FraudFlagSort"];
         /** @description Relations to put into the answer as whole objects, separated by commas. */
         "FraudFlag.expand": components["schemas"]["FraudFlagExpand"][];
+        /** @description The ETag of the calendar that the client has. */
+        "Calendar.known": string;
     };
     requestBodies: never;
     headers: {
@@ -22386,6 +22747,13 @@ export type FraudFlagList = components['schemas']['FraudFlagList'];
 export type FeaturedEventList = components['schemas']['FeaturedEventList'];
 export type FeaturedEvent = components['schemas']['FeaturedEvent'];
 export type Rating = components['schemas']['Rating'];
+export type CalendarFeed = components['schemas']['CalendarFeed'];
+export type CalendarFeedAddress = components['schemas']['CalendarFeedAddress'];
+export type SearchHit = components['schemas']['SearchHit'];
+export type SearchResult = components['schemas']['SearchResult'];
+export type MapObject = components['schemas']['MapObject'];
+export type MapCluster = components['schemas']['MapCluster'];
+export type Map = components['schemas']['Map'];
 export type Address = components['schemas']['Address'];
 export type Admission = components['schemas']['Admission'];
 export type AdmissionList = components['schemas']['AdmissionList'];
@@ -22657,6 +23025,7 @@ export type ResponseNotificationFound = components['responses']['NotificationFou
 export type ResponseFraudFlagPage = components['responses']['FraudFlagPage'];
 export type ResponseFraudFlagFound = components['responses']['FraudFlagFound'];
 export type ResponseFeaturedEventPage = components['responses']['FeaturedEventPage'];
+export type ResponseCalendar = components['responses']['Calendar'];
 export type ParameterId = components['parameters']['id'];
 export type ParameterCursor = components['parameters']['Cursor'];
 export type ParameterCountParameter = components['parameters']['CountParameter'];
@@ -23231,6 +23600,7 @@ export type ParameterFraudFlagEntityTypeNe = components['parameters']['FraudFlag
 export type ParameterFraudFlagEntityTypeIn = components['parameters']['FraudFlag.entity_type.in'];
 export type ParameterFraudFlagSort = components['parameters']['FraudFlag.sort'];
 export type ParameterFraudFlagExpand = components['parameters']['FraudFlag.expand'];
+export type ParameterCalendarKnown = components['parameters']['Calendar.known'];
 export type HeaderETag = components['headers']['ETag'];
 export type HeaderLocation = components['headers']['Location'];
 export type HeaderRateLimit = components['headers']['RateLimit'];
@@ -42473,6 +42843,409 @@ export interface operations {
                 };
             };
             404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getEventCalendar: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the calendar that the client has. */
+                "If-None-Match"?: components["parameters"]["Calendar.known"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Calendar"];
+            /** @description The client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getOrganizationCalendar: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the calendar that the client has. */
+                "If-None-Match"?: components["parameters"]["Calendar.known"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Calendar"];
+            /** @description The client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getCommunityCalendar: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the calendar that the client has. */
+                "If-None-Match"?: components["parameters"]["Calendar.known"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Calendar"];
+            /** @description The client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getBusinessCalendar: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the calendar that the client has. */
+                "If-None-Match"?: components["parameters"]["Calendar.known"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Calendar"];
+            /** @description The client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getInstitutionCalendar: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the calendar that the client has. */
+                "If-None-Match"?: components["parameters"]["Calendar.known"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Calendar"];
+            /** @description The client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getVenueCalendar: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the calendar that the client has. */
+                "If-None-Match"?: components["parameters"]["Calendar.known"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Calendar"];
+            /** @description The client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getCityCalendar: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the calendar that the client has. */
+                "If-None-Match"?: components["parameters"]["Calendar.known"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Calendar"];
+            /** @description The client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getCalendarFeed: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description There is one. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CalendarFeed"];
+                };
+            };
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    renewCalendarFeed: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The address. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CalendarFeedAddress"];
+                };
+            };
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    revokeCalendarFeed: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description There is none. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    readCalendarFeed: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the calendar that the client has. */
+                "If-None-Match"?: components["parameters"]["Calendar.known"];
+            };
+            path: {
+                /** @description The secret, and `.ics`. */
+                file: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Calendar"];
+            /** @description The client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    search: {
+        parameters: {
+            query: {
+                /**
+                 * @description The words. `"in quotes"` they stand together, `-without`.
+                 * @example jazz
+                 */
+                q: string;
+                /** @description `city_id` is this. */
+                city_id?: components["parameters"]["city_id"];
+                /** @description Only these kinds. All of them without it. */
+                types?: ("event" | "venue" | "community" | "organization" | "business" | "institution" | "member")[];
+                /** @description How many of each kind. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was found. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SearchResult"];
+                };
+            };
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getMap: {
+        parameters: {
+            query: {
+                /**
+                 * @description West, south, east, north in degrees. West may be greater than east: over the date line.
+                 * @example 144.8,-37.9,145.1,-37.7
+                 */
+                bbox: string;
+                /** @description Only these kinds. `event,venue` without it. */
+                types?: ("event" | "venue" | "business" | "institution")[];
+                /** @description Most clusters. */
+                cells?: number;
+                /** @description Words to look for in `title`, `description`: all of them, the last one perhaps not typed to its end; accents and capitals do not matter. `"two words"` stand side by side, `-word` is not there, `or` is between alternatives. Where few hold the words, parts of names are found as well. Finds public events only, and orders and filters at most the 2,000 newest of them. */
+                q?: components["parameters"]["Event.q"];
+                /** @description `city_id` is this. */
+                city_id?: components["parameters"]["city_id"];
+                /** @description `category` is this. */
+                category?: components["parameters"]["Event.category"];
+                /**
+                 * @description Ending after it; without it now.
+                 * @example 2027-03-01
+                 */
+                from?: string;
+                /**
+                 * @description Beginning before it; a day counts whole.
+                 * @example 2027-03-01
+                 */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The map. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Map"];
+                };
+            };
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listUpcomingEvents: {
+        parameters: {
+            query?: {
+                /** @description `city_id` is this. */
+                city_id?: components["parameters"]["city_id"];
+                /** @description `category` is this. */
+                category?: components["parameters"]["Event.category"];
+                /**
+                 * @description Beginning then or later; without it now.
+                 * @example 2027-03-01
+                 */
+                from?: string;
+                /**
+                 * @description Beginning before it; a day counts whole.
+                 * @example 2027-03-01
+                 */
+                to?: string;
+                /** @description West, south, east, north in degrees such as `8.44,47.32,8.62,47.43`: only those whose `location` (without one: that of its `venue`) is inside, 2,000 at most. */
+                bbox?: components["parameters"]["Event.bbox"];
+                /** @description Words to look for in `title`, `description`: all of them, the last one perhaps not typed to its end; accents and capitals do not matter. `"two words"` stand side by side, `-word` is not there, `or` is between alternatives. Where few hold the words, parts of names are found as well. Finds public events only, and orders and filters at most the 2,000 newest of them. */
+                q?: components["parameters"]["Event.q"];
+                /** @description A ticket on sale costs no more. 0: it is free. */
+                max_price_cents?: number;
+                /** @description Of `max_price_cents`; required unless that is 0. */
+                currency?: string;
+                /** @description So many tickets of one type that is on sale are left. */
+                open_seats?: number;
+                /** @description Objects per page. */
+                limit?: components["parameters"]["limit.20"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["EventPage"];
+            422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
     };
