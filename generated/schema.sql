@@ -794,6 +794,20 @@ comment on table counters.businesses is 'Counters of app.businesses, which chang
 alter table counters.businesses owner to culturepass_owner;
 alter table counters.businesses set (fillfactor = 75);
 
+create table app.calendar_feeds (
+  id uuid default sec.uuid_v7() not null,
+  user_id uuid not null,
+  secret_hash text not null,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  constraint calendar_feeds_pkey primary key (id)
+);
+comment on table app.calendar_feeds is 'The secret address at which a member''s calendar programs read their own events. Only its SHA-256 is kept.';
+alter table app.calendar_feeds owner to culturepass_owner;
+alter table app.calendar_feeds enable row level security;
+alter table app.calendar_feeds force row level security;
+
 create table app.check_ins (
   id uuid default sec.uuid_v7() not null,
   ticket_id uuid,
@@ -2951,6 +2965,9 @@ alter table app.businesses add constraint businesses_id_live_key_key
 alter table app.businesses add constraint businesses_id_city_id_key
   unique (id, city_id);
 
+alter table app.calendar_feeds add constraint calendar_feeds_secret_hash_length
+  check (sec.is_text(secret_hash, 43, 64));
+
 alter table app.check_ins add constraint check_ins_result_choice
   check (result = any ('{ok,already_used,wrong_event,refunded,transferred,void,forged}'::text[]));
 
@@ -4607,6 +4624,15 @@ create index businesses_follower_count_id_idx
 create index businesses_rating_count_id_idx
   on counters.businesses (rating_count, id);
 
+create unique index calendar_feeds_secret_hash_key
+  on app.calendar_feeds (secret_hash);
+
+create unique index calendar_feeds_user_id_key
+  on app.calendar_feeds (user_id);
+
+create index calendar_feeds_user_id_idx
+  on app.calendar_feeds (user_id, id);
+
 create unique index check_ins_nonce_key
   on app.check_ins (nonce);
 
@@ -5811,6 +5837,9 @@ alter table app.businesses add constraint businesses_city_id_fkey
 
 alter table app.businesses add constraint businesses_live_city_id_fkey
   foreign key (city_id, live_ref) references app.cities (id, live_key);
+
+alter table app.calendar_feeds add constraint calendar_feeds_user_id_fkey
+  foreign key (user_id) references app.users (id);
 
 alter table app.check_ins add constraint check_ins_ticket_id_fkey
   foreign key (ticket_id) references app.tickets (id);
@@ -7992,6 +8021,42 @@ end
 $$;
 alter function audit.record_businesses() owner to culturepass_audit;
 revoke execute on function audit.record_businesses() from public;
+
+create function audit.record_calendar_feeds() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A change by its columns, each with what it was and what it is.
+declare
+  v_changed jsonb;
+begin
+  if tg_op = 'INSERT' then
+    v_changed := jsonb_strip_nulls(jsonb_build_object(
+      'user_id', case when new.user_id is not null then jsonb_build_array(null, new.user_id) end,
+      'secret_hash', case when new.secret_hash is not null then jsonb_build_array(null, case when new.secret_hash is not null then '•' end) end
+    ));
+  else
+    v_changed := '{}';
+    if new.user_id is distinct from old.user_id then
+      v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
+    end if;
+    if new.secret_hash is distinct from old.secret_hash then
+      v_changed := v_changed || jsonb_build_object('secret_hash', jsonb_build_array(case when old.secret_hash is not null then '•' end, case when new.secret_hash is not null then '•' end));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
+  end if;
+  insert into audit.audit_logs
+    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
+  values (
+    'calendar_feed', coalesce(new.id, old.id),
+    case tg_op when 'INSERT' then 'create' else coalesce(sec.action(), lower(tg_op)) end,
+    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), v_changed
+  );
+  return null;
+end
+$$;
+alter function audit.record_calendar_feeds() owner to culturepass_audit;
+revoke execute on function audit.record_calendar_feeds() from public;
 
 create function sec.may_check_in(p_id uuid, p_what text) returns boolean
   language plpgsql security definer set search_path = '' as $$
@@ -26672,6 +26737,469 @@ alter function app.call_off_broadcasts() owner to culturepass_counter;
 revoke execute on function app.call_off_broadcasts() from public;
 grant select, update (state) on app.broadcasts to culturepass_counter;
 
+create function app.schedule_revision(p_event uuid) returns int
+  language sql stable security definer set search_path = '' as $$
+  select coalesce((select s.revision from app.event_schedules s where s.event_id = p_event), 0)
+$$;
+alter function app.schedule_revision(uuid) owner to culturepass_authz;
+revoke execute on function app.schedule_revision(uuid) from public;
+grant execute on function app.schedule_revision(uuid) to culturepass_app, culturepass_job;
+
+create function app.in_calendars(p_state text, p_ends_at timestamptz, p_updated_at timestamptz) returns boolean
+  language plpgsql stable set search_path = '' as $$
+begin
+  return p_ends_at >= now() - interval '30 days'
+    and (p_state in ('published', 'completed') or (p_state = 'cancelled' and p_updated_at >= now() - interval '30 days'));
+end
+$$;
+alter function app.in_calendars(text, timestamptz, timestamptz) owner to culturepass_owner;
+revoke execute on function app.in_calendars(text, timestamptz, timestamptz) from public;
+grant execute on function app.in_calendars(text, timestamptz, timestamptz) to culturepass_app, culturepass_job, culturepass_authz;
+
+create function app.calendar_name(p_kind text, p_id uuid) returns text
+  language plpgsql stable set search_path = '' as $$
+begin
+  return (
+  select o.name from app.organizations o where p_kind = 'organization' and o.id = p_id and o.status = 'active'
+  union all
+  select c.name from app.communities c where p_kind = 'community' and c.id = p_id and c.status = 'active'
+  union all
+  select b.name from app.businesses b where p_kind = 'business' and b.id = p_id and b.status = 'active'
+  union all
+  select i.name from app.institutions i where p_kind = 'institution' and i.id = p_id and i.status = 'active'
+  union all
+  select v.name from app.venues v where p_kind = 'venue' and v.id = p_id and v.status = 'active'
+  union all
+  select c.name from app.cities c where p_kind = 'city' and c.id = p_id and c.status = 'active'
+  );
+end
+$$;
+alter function app.calendar_name(text, uuid) owner to culturepass_owner;
+revoke execute on function app.calendar_name(text, uuid) from public;
+grant execute on function app.calendar_name(text, uuid) to culturepass_app, culturepass_job;
+
+create function app.calendar_of(p_kind text, p_id uuid, p_most int) returns setof uuid
+  language plpgsql stable rows 500 set search_path = '' as $$
+declare
+  v_column constant text := case p_kind
+    when 'organization' then 'host_organization_id'
+    when 'community' then 'host_community_id'
+    when 'business' then 'host_business_id'
+    when 'institution' then 'host_institution_id'
+    when 'venue' then 'venue_id'
+    when 'city' then 'city_id'
+  end;
+begin
+  return query execute format($sql$
+    select x.id from (
+      (select e.id, e.starts_at, false as begun from app.events e
+       where e.%1$I = $1 and e.status = 'active' and e.visibility <> 'unlisted' and e.starts_at >= now()
+         and app.in_calendars(e.state, e.ends_at, e.updated_at)
+       order by e.starts_at, e.id limit $2)
+      union all
+      (select e.id, e.starts_at, true from app.events e
+       where e.%1$I = $1 and e.status = 'active' and e.visibility <> 'unlisted' and e.starts_at < now()
+         and e.starts_at >= now() - interval '1 year' and app.in_calendars(e.state, e.ends_at, e.updated_at)
+       order by e.starts_at desc, e.id limit $2)
+    ) x
+    order by x.begun, case when not x.begun then x.starts_at end, x.starts_at desc, x.id limit $2
+  $sql$, v_column) using p_id, p_most;
+end
+$$;
+alter function app.calendar_of(text, uuid, int) owner to culturepass_owner;
+revoke execute on function app.calendar_of(text, uuid, int) from public;
+grant execute on function app.calendar_of(text, uuid, int) to culturepass_app, culturepass_job;
+
+create function app.calendar_of_member(p_most int) returns setof uuid
+  language plpgsql stable security definer rows 500 set search_path = '' as $$
+begin
+  return query
+  select x.id from (
+    select e.id, e.starts_at, e.starts_at < now() as begun from (
+      select t.event_id from app.tickets t join app.events c on c.id = t.event_id
+      where t.holder_id = sec.uid()
+        and (t.state in ('valid', 'checked_in') or (c.state = 'cancelled' and t.state in ('void', 'refunded')))
+      union
+      select a.event_id from app.attendances a where a.user_id = sec.uid()
+      union
+      select f.id from app.follows w
+      cross join lateral (
+        select e.id, e.status, e.state, e.visibility from app.events e
+        where w.entity_type = 'organization' and e.host_organization_id = w.entity_id
+        union all
+        select e.id, e.status, e.state, e.visibility from app.events e
+        where w.entity_type = 'community' and e.host_community_id = w.entity_id
+        union all
+        select e.id, e.status, e.state, e.visibility from app.events e
+        where w.entity_type = 'business' and e.host_business_id = w.entity_id
+        union all
+        select e.id, e.status, e.state, e.visibility from app.events e
+        where w.entity_type = 'institution' and e.host_institution_id = w.entity_id
+        union all
+        select e.id, e.status, e.state, e.visibility from app.events e
+        where w.entity_type = 'venue' and e.venue_id = w.entity_id
+      ) f
+      where w.follower_id = sec.uid() and w.status = 'active' and f.visibility <> 'unlisted'
+    ) mine(id)
+    join app.events e on e.id = mine.id
+    where e.status = 'active' and app.in_calendars(e.state, e.ends_at, e.updated_at)
+  ) x
+  order by x.begun, case when not x.begun then x.starts_at end, x.starts_at desc, x.id limit p_most;
+end
+$$;
+alter function app.calendar_of_member(int) owner to culturepass_authz;
+revoke execute on function app.calendar_of_member(int) from public;
+grant execute on function app.calendar_of_member(int) to culturepass_app, culturepass_job;
+
+create function app.calendar_entries(p_ids uuid[], p_characters int) returns table (
+  id uuid, title text, description text, category text, state text, starts_at timestamptz, ends_at timestamptz,
+  created_at timestamptz, updated_at timestamptz, revision int, venue text, address text, city text, latitude float8,
+  longitude float8, host_type text, host_id uuid, host text
+) language plpgsql stable rows 500 set search_path = '' as $$
+begin
+  return query
+  select e.id, e.title, left(e.description, p_characters), e.category::text, e.state::text, e.starts_at, e.ends_at,
+         e.created_at, e.updated_at, app.schedule_revision(e.id), v.name, v.address, c.name,
+         public.st_y(coalesce(e.location, v.location)::public.geometry),
+         public.st_x(coalesce(e.location, v.location)::public.geometry),
+         e.host_type::text, e.host_id, app.calendar_name(e.host_type, e.host_id)
+  from app.events e
+  left join app.venues v on v.id = e.venue_id and v.status = 'active'
+  left join app.cities c on c.id = e.city_id
+  where e.id = any(p_ids) and e.status = 'active' and e.state <> 'draft'
+  order by e.starts_at, e.id;
+end
+$$;
+alter function app.calendar_entries(uuid[], int) owner to culturepass_owner;
+revoke execute on function app.calendar_entries(uuid[], int) from public;
+grant execute on function app.calendar_entries(uuid[], int) to culturepass_app, culturepass_job;
+
+create function app.search_hits(p_kinds text[], p_text text, p_half boolean, p_city uuid, p_most int) returns table (
+  kind text, id uuid, name text, subtitle text, slug text, picture text, starts_at timestamptz
+) language plpgsql stable rows 35 set search_path = '' as $$
+declare
+  v_begins constant text := sec.folded(btrim(p_text));
+  v_within constant text[] := case when p_city is null then '{}' else array[p_city::text] end;
+  v_look constant int := 500;
+begin
+  if 'event' = any(p_kinds) then
+    return query
+    select 'event', t.id, t.title, c.name, t.slug,
+           (select m.small_url from app.media m where m.entity_event_id = t.id and m.status = 'active' order by m.position, m.id limit 1),
+           t.starts_at
+    from app.events t left join app.cities c on c.id = t.city_id
+    where t.status = 'active' and (p_city is null or t.city_id = p_city) and t.id in (
+      select app.events_search(p_text, p_half, v_within, null, v_look)
+      union all
+      select app.events_search_own(p_text, p_half, v_within, null, v_look)
+    )
+    order by starts_with(sec.folded(t.title), v_begins) desc, t.starts_at < now(), case when t.starts_at >= now() then t.starts_at end, t.starts_at desc, t.id limit p_most;
+  end if;
+  if 'venue' = any(p_kinds) then
+    return query
+    select 'venue', t.id, t.name, c.name, t.slug,
+           t.avatar_url,
+           null::timestamptz
+    from app.venues t left join app.cities c on c.id = t.city_id
+    where t.status = 'active' and (p_city is null or t.city_id = p_city) and t.id in (
+      select app.venues_search(p_text, p_half, v_within, null, v_look)
+      union all
+      select app.venues_search_own(p_text, p_half, v_within, null, v_look)
+    )
+    order by starts_with(sec.folded(t.name), v_begins) desc, t.id desc limit p_most;
+  end if;
+  if 'community' = any(p_kinds) then
+    return query
+    select 'community', t.id, t.name, c.name, t.slug,
+           t.avatar_url,
+           null::timestamptz
+    from app.communities t left join app.cities c on c.id = t.city_id
+    where t.status = 'active' and (p_city is null or t.city_id = p_city) and t.id in (
+      select app.communities_search(p_text, p_half, v_within, null, v_look)
+      union all
+      select app.communities_search_own(p_text, p_half, v_within, null, v_look)
+    )
+    order by starts_with(sec.folded(t.name), v_begins) desc, t.id desc limit p_most;
+  end if;
+  if 'organization' = any(p_kinds) then
+    return query
+    select 'organization', t.id, t.name, c.name, t.slug,
+           t.avatar_url,
+           null::timestamptz
+    from app.organizations t left join app.cities c on c.id = t.city_id
+    where t.status = 'active' and (p_city is null or t.city_id = p_city) and t.id in (
+      select app.organizations_search(p_text, p_half, v_within, null, v_look)
+      union all
+      select app.organizations_search_own(p_text, p_half, v_within, null, v_look)
+    )
+    order by starts_with(sec.folded(t.name), v_begins) desc, t.id desc limit p_most;
+  end if;
+  if 'business' = any(p_kinds) then
+    return query
+    select 'business', t.id, t.name, c.name, t.slug,
+           t.avatar_url,
+           null::timestamptz
+    from app.businesses t left join app.cities c on c.id = t.city_id
+    where t.status = 'active' and (p_city is null or t.city_id = p_city) and t.id in (
+      select app.businesses_search(p_text, p_half, v_within, null, v_look)
+      union all
+      select app.businesses_search_own(p_text, p_half, v_within, null, v_look)
+    )
+    order by starts_with(sec.folded(t.name), v_begins) desc, t.id desc limit p_most;
+  end if;
+  if 'institution' = any(p_kinds) then
+    return query
+    select 'institution', t.id, t.name, c.name, t.slug,
+           t.avatar_url,
+           null::timestamptz
+    from app.institutions t left join app.cities c on c.id = t.city_id
+    where t.status = 'active' and (p_city is null or t.city_id = p_city) and t.id in (
+      select app.institutions_search(p_text, p_half, v_within, null, v_look)
+      union all
+      select app.institutions_search_own(p_text, p_half, v_within, null, v_look)
+    )
+    order by starts_with(sec.folded(t.name), v_begins) desc, t.id desc limit p_most;
+  end if;
+  if 'member' = any(p_kinds) then
+    return query
+    select 'member', t.id, t.display_name, '@' || t.handle, t.handle, t.profile_image_url, null::timestamptz
+    from app.users t
+    where t.status = 'active' and (p_city is null or t.home_city_id = p_city) and t.id in (
+      select app.users_search(p_text, p_half, '{}', null, v_look)
+      union all
+      select app.users_search_own(p_text, p_half, '{}', null, v_look)
+    )
+    order by starts_with(sec.folded(t.display_name), v_begins) or starts_with(sec.folded(t.handle), v_begins) desc, t.id desc
+    limit p_most;
+  end if;
+end
+$$;
+alter function app.search_hits(text[], text, boolean, uuid, int) owner to culturepass_owner;
+revoke execute on function app.search_hits(text[], text, boolean, uuid, int) from public;
+grant execute on function app.search_hits(text[], text, boolean, uuid, int) to culturepass_app, culturepass_job;
+
+create function app.map_boxes(p_west float8, p_south float8, p_east float8, p_north float8) returns table (
+  west float8, south float8, east float8, north float8, area public.geography
+) language sql immutable rows 4 set search_path = '' as $$
+  select x.west, y.south, case when x.ends then s.ends + 1e-12 else x.east end, case when y.ends then p_north + 1e-12 else y.north end,
+         public.st_segmentize(public.st_makeenvelope(
+           greatest(x.west - 0.001, -180), greatest(y.south - 0.001, -90),
+           least(x.east + 0.001, 180), least(y.north + 0.001, 90), 4326), 0.5)::public.geography
+  from (
+    select p_west, p_east where p_west <= p_east
+    union all select p_west, 180 where p_west > p_east
+    union all select -180, p_east where p_west > p_east
+  ) s(starts, ends)
+  cross join lateral (
+    select s.starts + (s.ends - s.starts) * i / n, s.starts + (s.ends - s.starts) * (i + 1) / n, i + 1 = n
+    from (select greatest(ceil((s.ends - s.starts) / 60)::int, 1)) k(n), generate_series(0, n - 1) i
+  ) x(west, east, ends)
+  cross join lateral (
+    select p_south + (p_north - p_south) * i / n, p_south + (p_north - p_south) * (i + 1) / n, i + 1 = n
+    from (select greatest(ceil((p_north - p_south) / 60)::int, 1)) k(n), generate_series(0, n - 1) i
+  ) y(south, north, ends)
+$$;
+alter function app.map_boxes(float8, float8, float8, float8) owner to culturepass_owner;
+revoke execute on function app.map_boxes(float8, float8, float8, float8) from public;
+grant execute on function app.map_boxes(float8, float8, float8, float8) to culturepass_app, culturepass_job, culturepass_authz;
+
+create function app.map_points(p_kinds text[], p_west float8, p_south float8, p_east float8, p_north float8, p_text text, p_half boolean, p_city uuid, p_category text, p_from timestamptz, p_to timestamptz, p_most int) returns table (
+  kind text, id uuid, x float8, y float8
+) language plpgsql stable security definer rows 1000 set search_path = '' as $$
+declare
+  v_within constant text[] := case when p_city is null then '{}' else array[p_city::text] end;
+  v_look constant int := 2000;
+begin
+  if 'event' = any(p_kinds) then
+    return query
+    select 'event', p.id, l.x, l.y
+    from app.map_boxes(p_west, p_south, p_east, p_north) b
+    join app.events_public p on p.location operator(public.&&) b.area
+    join app.events t on t.id = p.id
+    cross join lateral (
+      select public.st_x(p.location::public.geometry), public.st_y(p.location::public.geometry)
+    ) l(x, y)
+    where l.x >= b.west and l.x < b.east and l.y >= b.south and l.y < b.north
+      and (p_city is null or t.city_id = p_city) and t.state = 'published' and t.ends_at > p_from
+      and (p_to is null or t.starts_at < p_to) and (p_category is null or t.category = p_category)
+      and (p_text is null or t.id in (select app.events_search(p_text, p_half, v_within, null, v_look)))
+    limit p_most;
+    return query
+    select 'event', p.id, l.x, l.y
+    from app.map_boxes(p_west, p_south, p_east, p_north) b
+    join app.events_public_else p on p.location operator(public.&&) b.area
+    join app.events t on t.id = p.id
+    cross join lateral (
+      select public.st_x(p.location::public.geometry), public.st_y(p.location::public.geometry)
+    ) l(x, y)
+    where l.x >= b.west and l.x < b.east and l.y >= b.south and l.y < b.north
+      and (p_city is null or t.city_id = p_city) and t.state = 'published' and t.ends_at > p_from
+      and (p_to is null or t.starts_at < p_to) and (p_category is null or t.category = p_category)
+      and (p_text is null or t.id in (select app.events_search(p_text, p_half, v_within, null, v_look)))
+    limit p_most;
+  end if;
+  if 'venue' = any(p_kinds) then
+    return query
+    select 'venue', p.id, l.x, l.y
+    from app.map_boxes(p_west, p_south, p_east, p_north) b
+    join app.venues_public p on p.location operator(public.&&) b.area
+    join app.venues t on t.id = p.id
+    cross join lateral (
+      select public.st_x(p.location::public.geometry), public.st_y(p.location::public.geometry)
+    ) l(x, y)
+    where l.x >= b.west and l.x < b.east and l.y >= b.south and l.y < b.north
+      and (p_city is null or t.city_id = p_city)
+      and (p_text is null or t.id in (select app.venues_search(p_text, p_half, v_within, null, v_look)))
+    limit p_most;
+  end if;
+  if 'business' = any(p_kinds) then
+    return query
+    select 'business', p.id, l.x, l.y
+    from app.map_boxes(p_west, p_south, p_east, p_north) b
+    join app.businesses_public p on p.location operator(public.&&) b.area
+    join app.businesses t on t.id = p.id
+    cross join lateral (
+      select public.st_x(p.location::public.geometry), public.st_y(p.location::public.geometry)
+    ) l(x, y)
+    where l.x >= b.west and l.x < b.east and l.y >= b.south and l.y < b.north
+      and (p_city is null or t.city_id = p_city)
+      and (p_text is null or t.id in (select app.businesses_search(p_text, p_half, v_within, null, v_look)))
+    limit p_most;
+  end if;
+  if 'institution' = any(p_kinds) then
+    return query
+    select 'institution', p.id, l.x, l.y
+    from app.map_boxes(p_west, p_south, p_east, p_north) b
+    join app.institutions_public p on p.location operator(public.&&) b.area
+    join app.institutions t on t.id = p.id
+    cross join lateral (
+      select public.st_x(p.location::public.geometry), public.st_y(p.location::public.geometry)
+    ) l(x, y)
+    where l.x >= b.west and l.x < b.east and l.y >= b.south and l.y < b.north
+      and (p_city is null or t.city_id = p_city)
+      and (p_text is null or t.id in (select app.institutions_search(p_text, p_half, v_within, null, v_look)))
+    limit p_most;
+  end if;
+end
+$$;
+alter function app.map_points(text[], float8, float8, float8, float8, text, boolean, uuid, text, timestamptz, timestamptz, int) owner to culturepass_authz;
+revoke execute on function app.map_points(text[], float8, float8, float8, float8, text, boolean, uuid, text, timestamptz, timestamptz, int) from public;
+
+create function app.map(p_kinds text[], p_west float8, p_south float8, p_east float8, p_north float8, p_text text, p_half boolean, p_city uuid, p_category text, p_from timestamptz, p_to timestamptz, p_cell float8, p_few int, p_most int) returns table (
+  total bigint, kind text, id uuid, name text, slug text, starts_at timestamptz, x float8, y float8, west float8, south float8, east float8, north float8
+) language plpgsql stable security definer rows 200 set search_path = '' as $$
+begin
+  return query
+  with points as materialized (
+    select m.kind, m.id, m.x, m.y
+    from app.map_points(p_kinds, p_west, p_south, p_east, p_north, p_text, p_half, p_city, p_category, p_from, p_to, p_most) m
+  ), few as materialized (
+    select count(*) <= p_few as so from (select from points limit p_few + 1) s
+  )
+  select 1::bigint, p.kind, p.id, coalesce(e.title, v.name, b.name, i.name), coalesce(e.slug, v.slug, b.slug, i.slug), e.starts_at,
+         p.x, p.y, p.x, p.y, p.x, p.y
+  from points p
+  left join app.events e on p.kind = 'event' and e.id = p.id
+  left join app.venues v on p.kind = 'venue' and v.id = p.id
+  left join app.businesses b on p.kind = 'business' and b.id = p.id
+  left join app.institutions i on p.kind = 'institution' and i.id = p.id
+  where (select f.so from few f)
+  union all
+  select c.total, null, null, null, null, null, case when c.x > 180 then c.x - 360 else c.x end, c.y,
+         case when c.west > 180 then c.west - 360 else c.west end, c.south,
+         case when c.east > 180 then c.east - 360 else c.east end, c.north
+  from (
+    select count(*) as total, avg(s.x) as x, avg(s.y) as y, min(s.x) as west, min(s.y) as south, max(s.x) as east, max(s.y) as north
+    from (
+      -- Over the date line degrees go on counting, so that what is near is near.
+      select case when p_west > p_east and p.x < p_west then p.x + 360 else p.x end as x, p.y from points p
+    ) s
+    where not (select f.so from few f)
+    group by floor((s.x + 180) / p_cell), floor((s.y + 90) / p_cell)
+  ) c;
+end
+$$;
+alter function app.map(text[], float8, float8, float8, float8, text, boolean, uuid, text, timestamptz, timestamptz, float8, int, int) owner to culturepass_authz;
+revoke execute on function app.map(text[], float8, float8, float8, float8, text, boolean, uuid, text, timestamptz, timestamptz, float8, int, int) from public;
+grant execute on function app.map(text[], float8, float8, float8, float8, text, boolean, uuid, text, timestamptz, timestamptz, float8, int, int) to culturepass_app, culturepass_job;
+
+create function app.has_offer(p_event uuid, p_capacity int, p_tickets bigint, p_cents bigint, p_currency text, p_seats int) returns boolean
+  language plpgsql stable set search_path = '' as $$
+begin
+  if p_cents is null and p_currency is null and p_seats is null then
+    return true;
+  end if;
+  -- What orders hold that are not paid is taken for the while.
+  if p_capacity is not null
+    and p_capacity - p_tickets - coalesce((select sum(k.held) from app.ticket_types k where k.event_id = p_event), 0) < coalesce(p_seats, 0)
+  then
+    return false;
+  end if;
+  return exists (
+    select from app.ticket_types k
+    where k.event_id = p_event and k.status = 'active' and (k.sales_start is null or k.sales_start <= now())
+      and (k.sales_end is null or k.sales_end > now()) and (p_cents is null or k.price_cents <= p_cents)
+      and (p_currency is null or k.currency = p_currency) and k.capacity - k.held - k.sold >= coalesce(p_seats, 0)
+  );
+end
+$$;
+alter function app.has_offer(uuid, int, bigint, bigint, text, int) owner to culturepass_owner;
+revoke execute on function app.has_offer(uuid, int, bigint, bigint, text, int) from public;
+grant execute on function app.has_offer(uuid, int, bigint, bigint, text, int) to culturepass_authz;
+
+create function app.upcoming_events(p_city uuid, p_category text, p_from timestamptz, p_to timestamptz, p_west float8, p_south float8, p_east float8, p_north float8, p_text text, p_half boolean, p_cents bigint, p_currency text, p_seats int, p_after timestamptz, p_after_id uuid, p_most int) returns table (event_id uuid, starts_at timestamptz)
+  language plpgsql stable security definer rows 20 set search_path = '' as $$
+declare
+  v_within constant text[] := case when p_city is null then '{}' else array[p_city::text] end;
+  v_words constant int := 2000;
+  v_places constant int := 5000;
+  v_ids uuid[];
+  v_there uuid[];
+begin
+  if p_text is not null then
+    v_ids := array(
+      select app.events_search(p_text, p_half, v_within, null, v_words)
+      union select app.events_search_own(p_text, p_half, v_within, null, v_words)
+    );
+  end if;
+  if p_west is not null then
+    v_there := array(
+      select m.id
+      from app.map_points(array['event'], p_west, p_south, p_east, p_north, null, false, p_city, p_category, p_from, p_to, v_places) m
+    );
+    v_ids := case when v_ids is null then v_there else array(select unnest(v_ids) intersect select unnest(v_there)) end;
+  end if;
+  if v_ids is not null then
+    return query
+    select e.id, e.starts_at from app.events e
+    where e.id = any(v_ids) and (p_city is null or e.city_id = p_city) and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted'
+      and e.starts_at >= p_from and (p_to is null or e.starts_at < p_to) and (p_category is null or e.category = p_category)
+      and (p_after is null or (e.starts_at, e.id) > (p_after, p_after_id))
+      and app.has_offer(e.id, e.capacity, e.ticket_count, p_cents, p_currency, p_seats)
+    order by e.starts_at, e.id limit p_most;
+  elsif p_city is not null then
+    return query
+    select e.id, e.starts_at from app.events e
+    where e.city_id = p_city and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted'
+      and e.starts_at >= p_from and (p_to is null or e.starts_at < p_to) and (p_category is null or e.category = p_category)
+      and (p_after is null or (e.starts_at, e.id) > (p_after, p_after_id))
+      and app.has_offer(e.id, e.capacity, e.ticket_count, p_cents, p_currency, p_seats)
+    order by e.starts_at, e.id limit p_most;
+  else
+    return query
+    select e.id, e.starts_at from app.events e
+    where e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted'
+      and e.starts_at >= p_from and (p_to is null or e.starts_at < p_to) and (p_category is null or e.category = p_category)
+      and (p_after is null or (e.starts_at, e.id) > (p_after, p_after_id))
+      and app.has_offer(e.id, e.capacity, e.ticket_count, p_cents, p_currency, p_seats)
+    order by e.starts_at, e.id limit p_most;
+  end if;
+end
+$$;
+alter function app.upcoming_events(uuid, text, timestamptz, timestamptz, float8, float8, float8, float8, text, boolean, bigint, text, int, timestamptz, uuid, int) owner to culturepass_authz;
+revoke execute on function app.upcoming_events(uuid, text, timestamptz, timestamptz, float8, float8, float8, float8, text, boolean, bigint, text, int, timestamptz, uuid, int) from public;
+grant execute on function app.upcoming_events(uuid, text, timestamptz, timestamptz, float8, float8, float8, float8, text, boolean, bigint, text, int, timestamptz, uuid, int) to culturepass_app, culturepass_job;
+
 create function app.first_id(p_at timestamptz) returns uuid
   language sql immutable strict set search_path = '' as $$
   select (lpad(to_hex(greatest(extract(epoch from p_at) * 1000, 0)::bigint), 12, '0') || '70008000000000000000')::uuid
@@ -27148,6 +27676,7 @@ begin
   delete from app.email_tokens t where t.user_id = p_user;
   delete from app.refresh_tokens t using app.sessions s where s.id = t.session_id and s.user_id = p_user;
   delete from app.credentials c where c.user_id = p_user;
+  delete from app.calendar_feeds f where f.user_id = p_user;
   update app.sessions s set ip_address = null, user_agent = null, issuer_session = null, revoked_at = coalesce(s.revoked_at, now())
   where s.user_id = p_user;
   update app.external_identities i set subject = 'erased:' || i.id, email = null, unlinked_at = coalesce(i.unlinked_at, now())
@@ -27167,7 +27696,7 @@ $$;
 alter function app.erase_member(uuid) owner to culturepass_counter;
 revoke execute on function app.erase_member(uuid) from public;
 grant execute on function app.erase_member(uuid) to culturepass_job;
-grant select, update, delete on app.notification_deliveries, app.notifications, app.mail_suppressions, app.sign_ups, app.email_tokens, app.refresh_tokens, app.credentials to culturepass_counter;
+grant select, update, delete on app.notification_deliveries, app.notifications, app.mail_suppressions, app.sign_ups, app.email_tokens, app.refresh_tokens, app.credentials, app.calendar_feeds to culturepass_counter;
 grant select, update on app.sessions, app.external_identities, app.devices, app.payment_methods, app.reviews, app.media, app.users to culturepass_counter;
 
 create function app.keeps_place(p app.promotions) returns boolean
@@ -29579,6 +30108,15 @@ create trigger businesses_emit_reject
   when (old.state in ('pending', 'approved') and new.state = 'rejected')
   execute function jobs.emit('business', 'reject');
 
+create trigger calendar_feeds_stamp
+  before update of user_id, secret_hash on app.calendar_feeds
+  for each row when ((new.user_id is distinct from old.user_id or new.secret_hash is distinct from old.secret_hash))
+  execute function sec.stamp();
+
+create trigger calendar_feeds_audit
+  after insert or update of user_id, secret_hash or delete on app.calendar_feeds
+  for each row execute function audit.record_calendar_feeds();
+
 create trigger check_ins_audit
   after insert on app.check_ins
   for each row execute function audit.record_check_ins();
@@ -31481,7 +32019,7 @@ create policy businesses_update on app.businesses for update to culturepass_app
 
 create policy businesses_job_select on app.businesses for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'marketplace', 'promotions', 'notifications', 'media', 'dashboards')
+    (select sec.job()) in ('payments', 'tickets', 'marketplace', 'promotions', 'notifications', 'media', 'dashboards', 'discovery')
   );
 
 create policy businesses_job_update on app.businesses for update to culturepass_job
@@ -31490,6 +32028,29 @@ create policy businesses_job_update on app.businesses for update to culturepass_
   )
   with check (
     (select sec.job()) in ('payments')
+  );
+
+create policy calendar_feeds_job_select on app.calendar_feeds for select to culturepass_job
+  using (
+    (select sec.job()) in ('calendars')
+  );
+
+create policy calendar_feeds_job_insert on app.calendar_feeds for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('calendars')
+  );
+
+create policy calendar_feeds_job_update on app.calendar_feeds for update to culturepass_job
+  using (
+    (select sec.job()) in ('calendars')
+  )
+  with check (
+    (select sec.job()) in ('calendars')
+  );
+
+create policy calendar_feeds_job_delete on app.calendar_feeds for delete to culturepass_job
+  using (
+    (select sec.job()) in ('calendars')
   );
 
 create policy check_ins_select on app.check_ins for select to culturepass_app
@@ -31716,7 +32277,7 @@ create policy communities_update on app.communities for update to culturepass_ap
 
 create policy communities_job_select on app.communities for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'notifications', 'media', 'dashboards')
+    (select sec.job()) in ('payments', 'tickets', 'notifications', 'media', 'dashboards', 'discovery')
   );
 
 create policy community_members_select on app.community_members for select to culturepass_app
@@ -32193,7 +32754,7 @@ create policy events_update on app.events for update to culturepass_app
 
 create policy events_job_select on app.events for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'wallet', 'tickets', 'promotions', 'notifications', 'trending', 'media', 'broadcasts', 'dashboards', 'fraud')
+    (select sec.job()) in ('payments', 'wallet', 'tickets', 'promotions', 'notifications', 'trending', 'media', 'broadcasts', 'dashboards', 'discovery', 'fraud')
   );
 
 create policy events_job_update on app.events for update to culturepass_job
@@ -32562,7 +33123,7 @@ create policy institutions_update on app.institutions for update to culturepass_
 
 create policy institutions_job_select on app.institutions for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'notifications', 'media', 'dashboards')
+    (select sec.job()) in ('payments', 'tickets', 'notifications', 'media', 'dashboards', 'discovery')
   );
 
 create policy leads_select on app.leads for select to culturepass_app
@@ -33111,7 +33672,7 @@ create policy organizations_update on app.organizations for update to culturepas
 
 create policy organizations_job_select on app.organizations for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'notifications', 'media', 'dashboards')
+    (select sec.job()) in ('payments', 'tickets', 'notifications', 'media', 'dashboards', 'discovery')
   );
 
 create policy organizations_job_update on app.organizations for update to culturepass_job
@@ -34403,7 +34964,7 @@ create policy users_update on app.users for update to culturepass_app
 
 create policy users_job_select on app.users for select to culturepass_job
   using (
-    (select sec.job()) in ('sessions', 'payments', 'wallet', 'tickets', 'notifications', 'trending', 'media', 'privacy', 'broadcasts', 'dashboards', 'fraud')
+    (select sec.job()) in ('sessions', 'payments', 'wallet', 'tickets', 'notifications', 'trending', 'media', 'privacy', 'broadcasts', 'dashboards', 'calendars', 'discovery', 'fraud')
   );
 
 create policy users_job_insert on app.users for insert to culturepass_job
@@ -34551,7 +35112,7 @@ create policy venues_update on app.venues for update to culturepass_app
 
 create policy venues_job_select on app.venues for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'promotions', 'notifications', 'media', 'dashboards')
+    (select sec.job()) in ('payments', 'promotions', 'notifications', 'media', 'dashboards', 'discovery')
   );
 
 create policy waitlist_entries_select on app.waitlist_entries for select to culturepass_app
@@ -34755,6 +35316,15 @@ grant select on app.businesses to culturepass_authz;
 
 grant select on app.businesses to culturepass_counter;
 grant update (status, archived_from) on app.businesses to culturepass_counter;
+
+grant select on app.calendar_feeds to culturepass_job;
+grant insert (id, user_id, secret_hash) on app.calendar_feeds to culturepass_job;
+grant update (user_id, secret_hash) on app.calendar_feeds to culturepass_job;
+grant delete on app.calendar_feeds to culturepass_job;
+
+grant select on app.calendar_feeds to culturepass_authz;
+
+grant select on app.calendar_feeds to culturepass_counter;
 
 grant select (id, ticket_id, event_id, scanned_by_id, result, nonce, device, gate, is_offline, at, created_at) on app.check_ins to culturepass_app;
 

@@ -557,6 +557,14 @@ drop policy check_ins_job_select on app.check_ins;
 
 drop policy check_ins_select on app.check_ins;
 
+drop policy calendar_feeds_job_delete on app.calendar_feeds;
+
+drop policy calendar_feeds_job_update on app.calendar_feeds;
+
+drop policy calendar_feeds_job_insert on app.calendar_feeds;
+
+drop policy calendar_feeds_job_select on app.calendar_feeds;
+
 drop policy businesses_job_update on app.businesses;
 
 drop policy businesses_job_select on app.businesses;
@@ -1315,6 +1323,10 @@ drop trigger cities_document_insert on app.cities;
 
 drop trigger check_ins_audit on app.check_ins;
 
+drop trigger calendar_feeds_audit on app.calendar_feeds;
+
+drop trigger calendar_feeds_stamp on app.calendar_feeds;
+
 drop trigger businesses_emit_reject on app.businesses;
 
 drop trigger businesses_emit_approve on app.businesses;
@@ -1600,6 +1612,30 @@ drop function app.fraud_facts(text,timestamptz,int);
 drop function app.network_before(uuid,timestamptz);
 
 drop function app.first_id(timestamptz);
+
+drop function app.upcoming_events(uuid,text,timestamptz,timestamptz,float8,float8,float8,float8,text,boolean,bigint,text,int,timestamptz,uuid,int);
+
+drop function app.has_offer(uuid,int,bigint,bigint,text,int);
+
+drop function app.map(text[],float8,float8,float8,float8,text,boolean,uuid,text,timestamptz,timestamptz,float8,int,int);
+
+drop function app.map_points(text[],float8,float8,float8,float8,text,boolean,uuid,text,timestamptz,timestamptz,int);
+
+drop function app.map_boxes(float8,float8,float8,float8);
+
+drop function app.search_hits(text[],text,boolean,uuid,int);
+
+drop function app.calendar_entries(uuid[],int);
+
+drop function app.calendar_of_member(int);
+
+drop function app.calendar_of(text,uuid,int);
+
+drop function app.calendar_name(text,uuid);
+
+drop function app.in_calendars(text,timestamptz,timestamptz);
+
+drop function app.schedule_revision(uuid);
 
 drop function app.call_off_broadcasts();
 
@@ -2547,6 +2583,8 @@ drop function audit.record_check_ins();
 
 drop function sec.may_check_in(uuid,text);
 
+drop function audit.record_calendar_feeds();
+
 drop function audit.record_businesses();
 
 drop function app.businesses_counters();
@@ -3151,6 +3189,8 @@ alter table app.check_ins drop constraint check_ins_event_id_fkey;
 
 alter table app.check_ins drop constraint check_ins_ticket_id_fkey;
 
+alter table app.calendar_feeds drop constraint calendar_feeds_user_id_fkey;
+
 alter table app.businesses drop constraint businesses_live_city_id_fkey;
 
 alter table app.businesses drop constraint businesses_city_id_fkey;
@@ -3332,6 +3372,8 @@ drop table app.commission_rules;
 drop table app.cities;
 
 drop table app.check_ins;
+
+drop table app.calendar_feeds;
 
 drop table counters.businesses;
 

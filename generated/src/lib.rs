@@ -6,6 +6,7 @@
 pub mod attendance;
 pub mod broadcast;
 pub mod business;
+pub mod calendar_feed;
 pub mod check_in;
 pub mod city;
 pub mod commission_rule;
@@ -81,7 +82,7 @@ pub mod wallet_transaction;
 
 /// Names under `modules:` of the spec.
 #[rustfmt::skip]
-pub const MODULES: &[&str] = &["sessions", "payments", "wallet", "tickets", "marketplace", "promotions", "notifications", "trending", "ratings", "media", "privacy", "broadcasts", "dashboards", "fraud"];
+pub const MODULES: &[&str] = &["sessions", "payments", "wallet", "tickets", "marketplace", "promotions", "notifications", "trending", "ratings", "media", "privacy", "broadcasts", "dashboards", "calendars", "discovery", "fraud"];
 
 /// Jobs that requests may ask for (`on_request`).
 #[rustfmt::skip]

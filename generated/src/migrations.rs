@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "603cd94c0843df4d687627c793ed857b986ac83202eb2c931fb7c37ec7893dce326b77b9501c119ac540c199f8de95f9",
+        checksum: "5cfd77ee0fb0c751634f39d6b3af851fd1afdfb6c5dee07868a515c5305cfee5d1c80499adcbf5958ae6a1f0f728b78a",
     },
 ];

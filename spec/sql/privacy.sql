@@ -20,6 +20,7 @@ begin
   delete from app.email_tokens t where t.user_id = p_user;
   delete from app.refresh_tokens t using app.sessions s where s.id = t.session_id and s.user_id = p_user;
   delete from app.credentials c where c.user_id = p_user;
+  delete from app.calendar_feeds f where f.user_id = p_user;
   update app.sessions s set ip_address = null, user_agent = null, issuer_session = null, revoked_at = coalesce(s.revoked_at, now())
   where s.user_id = p_user;
   update app.external_identities i set subject = 'erased:' || i.id, email = null, unlinked_at = coalesce(i.unlinked_at, now())
@@ -39,5 +40,5 @@ $$;
 alter function app.erase_member(uuid) owner to <app>_counter;
 revoke execute on function app.erase_member(uuid) from public;
 grant execute on function app.erase_member(uuid) to <app>_job;
-grant select, update, delete on app.notification_deliveries, app.notifications, app.mail_suppressions, app.sign_ups, app.email_tokens, app.refresh_tokens, app.credentials to <app>_counter;
+grant select, update, delete on app.notification_deliveries, app.notifications, app.mail_suppressions, app.sign_ups, app.email_tokens, app.refresh_tokens, app.credentials, app.calendar_feeds to <app>_counter;
 grant select, update on app.sessions, app.external_identities, app.devices, app.payment_methods, app.reviews, app.media, app.users to <app>_counter;

@@ -269,6 +269,8 @@ fn only_a_proven_member_has_an_id() {
     assert_eq!(users("unproven("), ["listed.rs", "me.rs"]);
     // Knows by a password or a mailbox whose account it is.
     assert_eq!(users("job_of_account("), ["sessions.rs"]);
+    // Knows by a secret address whose calendar it is.
+    assert_eq!(users("begin_read_of_account("), ["calendars/feed.rs"]);
     for word in ["Actor", "extensions.get", "Extension<", "AUTHORIZATION"] {
         assert_eq!(users(word), Vec::<String>::new(), "{word}");
     }

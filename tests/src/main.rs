@@ -3,10 +3,12 @@
 #![recursion_limit = "256"]
 
 mod abuse;
+mod calendars;
 mod cost;
 mod dashboards;
 mod database;
 mod delivery;
+mod discovery;
 mod emitted;
 mod fraud;
 mod house;

@@ -6,10 +6,12 @@
 pub mod api;
 mod audit_logs;
 pub mod broadcasts;
+pub mod calendars;
 pub mod clock;
 mod copies;
 pub mod dashboards;
 mod dead_jobs;
+pub mod discovery;
 pub mod fraud;
 pub mod hooks;
 mod listed;

@@ -48,6 +48,11 @@ pub trait Module: Clone + Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Routes whose addresses hold a secret: the log has them as they stand here.
+    fn secret_paths(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
     /// What the API document says about its routes.
     fn document() -> OpenApi {
         utoipa::openapi::OpenApiBuilder::new().build()

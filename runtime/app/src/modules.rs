@@ -1,10 +1,11 @@
 //! The list of modules: the one place outside of its folder where a module is named.
 
 use crate::{
-    audit_logs::AuditLogs, broadcasts::Broadcasts, copies::Copies, dashboards::Dashboards,
-    dead_jobs::DeadJobs, fraud::Fraud, marketplace::Marketplace, me::Me, media::Media, module::*,
-    notifications::Notifications, payments::Payments, privacy::Privacy, promotions::Promotions,
-    ratings::Ratings, sessions::Sessions, tickets::Tickets, trending::Trending, wallet::Wallet,
+    audit_logs::AuditLogs, broadcasts::Broadcasts, calendars::Calendars, copies::Copies,
+    dashboards::Dashboards, dead_jobs::DeadJobs, discovery::Discovery, fraud::Fraud,
+    marketplace::Marketplace, me::Me, media::Media, module::*, notifications::Notifications,
+    payments::Payments, privacy::Privacy, promotions::Promotions, ratings::Ratings,
+    sessions::Sessions, tickets::Tickets, trending::Trending, wallet::Wallet,
 };
 use axum::Router;
 use kernel::{config::BodyLimit, http::ConfigError, jobs::Work};
@@ -32,6 +33,8 @@ modules! {
     privacy: Privacy,
     // After tickets and trending, whose figures and lists it shows.
     dashboards: Dashboards,
+    calendars: Calendars,
+    discovery: Discovery,
 }
 
 /// Everything that is asked of all modules, from the list of them.
@@ -68,6 +71,10 @@ macro_rules! modules {
 
             pub fn body_limits(&self) -> Vec<BodyLimit> {
                 [$(self.$name.body_limits(),)+].concat()
+            }
+
+            pub fn secret_paths(&self) -> Vec<&'static str> {
+                [$(self.$name.secret_paths(),)+].concat()
             }
 
             /// What is wrong between one of them and the spec.

@@ -18,7 +18,7 @@ mod purge;
 mod recover;
 mod refresh;
 pub mod routes;
-mod secret;
+pub(crate) mod secret;
 mod settings;
 mod sign_in;
 mod sign_up;

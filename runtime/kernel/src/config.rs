@@ -74,6 +74,8 @@ pub struct HttpConfig {
     pub user_limit: Option<RateLimit>,
     /// Routes that differ from `body_limit`.
     pub body_limits: Vec<BodyLimit>,
+    /// Routes whose addresses hold a secret, as the router knows them: the log has them in this form.
+    pub secret_paths: Vec<&'static str>,
 }
 
 impl Default for HttpConfig {
@@ -105,6 +107,7 @@ impl Default for HttpConfig {
                 burst: 100,
             }),
             body_limits: Vec::new(),
+            secret_paths: Vec::new(),
         }
     }
 }
@@ -119,16 +122,21 @@ pub struct BodyLimit {
 
 impl BodyLimit {
     pub(crate) fn is_for(&self, path: &str) -> bool {
-        let mut asked = path.split('/');
-        let fits = self.path.split('/').all(|part| {
-            let other = asked.next();
-            match part.starts_with('{') {
-                true => other.is_some_and(|other| !other.is_empty()),
-                false => other == Some(part),
-            }
-        });
-        fits && asked.next().is_none()
+        fits(self.path, path)
     }
+}
+
+/// Does a path belong to a route, both without a query?
+pub(crate) fn fits(route: &str, path: &str) -> bool {
+    let mut asked = path.split('/');
+    let fits = route.split('/').all(|part| {
+        let other = asked.next();
+        match part.starts_with('{') {
+            true => other.is_some_and(|other| !other.is_empty()),
+            false => other == Some(part),
+        }
+    });
+    fits && asked.next().is_none()
 }
 
 /// A bucket of `burst` requests that refills with `per_minute`.

@@ -21,7 +21,7 @@ use crate::{
     member::Member,
 };
 use enter::{enter, is_name, push_uuid};
-use lanes::Lane;
+use lanes::{Lane, Seat};
 use secrecy::ExposeSecret;
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool, Postgres, SqlSafeStr,
@@ -107,6 +107,30 @@ impl Db {
     pub async fn begin_read(&self, caller: &Caller) -> Result<Cx> {
         let connection = self.pools.request.acquire().await?;
         self.begin_read_on(connection, caller, "read").await
+    }
+
+    /// For reading as somebody who is not there with a token but with a secret of theirs: the database is asked whether the
+    /// account is good; that it is *this* account is for the caller to know. `tests/src/house.rs` lists who may.
+    pub async fn begin_read_of_account(&self, account: Uuid, request: Uuid) -> Result<Cx> {
+        let actor = Actor::User {
+            id: account,
+            session: None,
+        };
+        let caller = Caller {
+            actor,
+            ..Caller::anonymous(request)
+        };
+        self.begin_read(&caller).await
+    }
+
+    /// For a module's search: as [`Db::begin_read`], on the connections of searches, in the caller's share of them, where
+    /// statements end earlier.
+    pub async fn begin_search(&self, caller: &Caller) -> Result<Cx> {
+        let seat = self.pools.searches.enter(caller).await?;
+        let connection = self.pools.search.acquire().await?;
+        let mut cx = self.begin_read_on(connection, caller, "read").await?;
+        cx.seat = Some(seat);
+        Ok(cx)
     }
 
     async fn begin_read_on(
@@ -250,6 +274,7 @@ fn stranger(connection: PoolConnection<Postgres>, caller: &Caller) -> Cx {
         open: false,
         module: None,
         enqueued: false,
+        seat: None,
     }
 }
 
@@ -273,6 +298,7 @@ async fn open(connection: PoolConnection<Postgres>, text: String, caller: &Calle
         open: true,
         module: None,
         enqueued: false,
+        seat: None,
     })
 }
 
@@ -286,6 +312,8 @@ pub struct Cx {
     module: Option<&'static str>,
     /// Jobs wait for this transaction to end.
     enqueued: bool,
+    /// Of a search. Given back after the connection.
+    seat: Option<Seat>,
 }
 
 impl Cx {

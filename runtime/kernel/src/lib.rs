@@ -11,7 +11,7 @@ pub mod counters;
 pub mod cx;
 mod engine;
 pub mod error;
-mod etag;
+pub mod etag;
 pub mod failpoint;
 pub mod http;
 pub mod idempotency;

@@ -97,6 +97,7 @@ pub fn build(parts: Parts) -> Result<Built> {
     };
     let mut config = parts.http;
     config.body_limits = app.modules.body_limits();
+    config.secret_paths = app.modules.secret_paths();
     let http = Http::new(config, Authenticator::new(tokens.clone(), external))?;
     let mut routes = app::api::router(&app);
     if parts.api_docs {

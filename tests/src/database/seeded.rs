@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 /// Without rows on purpose: each is made by signing in or up, and would be a way in that everybody knows; or is there
 /// while somebody sends a file.
-const MADE_ON_THE_WAY: [&str; 6] = [
+const MADE_ON_THE_WAY: [&str; 7] = [
+    "calendar_feed",
     "credential",
     "email_token",
     "media_upload",

@@ -7,6 +7,12 @@ use std::collections::BTreeSet;
 /// Relations to members whose rows are not the member's own data, and why.
 const NOT_THEIRS: &[(&str, &str, &str)] = &[
     (
+        "broadcast",
+        "created_by",
+        "a host's, to the guests of an event",
+    ),
+    ("calendar_feed", "user", "a hash of the feed's secret"),
+    (
         "check_in",
         "scanned_by",
         "work for a host, whose record it is",

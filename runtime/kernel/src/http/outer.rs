@@ -6,6 +6,7 @@
 use super::{Http, body, client, compress, metrics};
 use crate::{
     caller::Caller,
+    config::fits,
     error::{Carried, Error},
     problem::{self, Problem},
     problems,
@@ -48,7 +49,7 @@ pub(super) async fn outer(
         "request",
         %id,
         method = %request.method(),
-        path = request.uri().path(),
+        path = logged(&http.config.secret_paths, request.uri().path()),
         client_id = sane_id(request.headers()),
         user = tracing::field::Empty,
         entity = tracing::field::Empty,
@@ -80,6 +81,14 @@ pub(super) async fn outer(
         )
     });
     response
+}
+
+/// A path without the secret that it may hold.
+fn logged<'a>(secret: &[&'static str], path: &'a str) -> &'a str {
+    // A slash too many leads nowhere, and is no reason to write the secret down.
+    let asked = path.trim_end_matches('/');
+    let known = secret.iter().find(|route| fits(route, asked));
+    known.copied().unwrap_or(path)
 }
 
 /// Everything that may refuse before the router is asked, then the router.

@@ -1,11 +1,13 @@
 //! Lists of hand-written routes: the same query string, pages and cursors as those of generated ones.
 //!
 //! The statement is written by hand and fixed: what is asked for comes as parameters that may be null. So these lists
-//! compare for equality, in one order.
+//! compare for equality, look for words and inside of a box, in one order.
 
+pub use super::text::is_half;
 use super::{
     cursor::CursorKey,
     query::{Condition, Direction, Order, Query},
+    time::Day,
     value::Value,
 };
 use crate::{
@@ -17,6 +19,7 @@ use crate::{
     resource::{Filter, Kind, Lifecycle, Resource, Rules, Sql},
     rule::Rule,
 };
+use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
@@ -87,7 +90,7 @@ impl List {
         reader: &Caller,
     ) -> Result<Asked> {
         let query = Query::read(&self.0, text.unwrap_or_default())?;
-        let mut values = Vec::new();
+        let (mut values, mut days, mut sides) = (Vec::new(), Vec::new(), None);
         let mut wrong: Vec<&str> = Vec::new();
         if !matches!(query.order, Order::Id(Direction::Descending)) {
             wrong.push("sort");
@@ -102,14 +105,25 @@ impl List {
                     op: "=",
                     value,
                 } => values.push((sql, value)),
+                Condition::Search { function, text } => values.push((function, Value::Text(text))),
+                Condition::On {
+                    sql,
+                    day,
+                    is_on: true,
+                } => days.push((sql, day)),
+                Condition::Within {
+                    west,
+                    south,
+                    east,
+                    north,
+                    ..
+                } => sides = Some([west, south, east, north]),
                 Condition::Compare { sql, .. }
                 | Condition::In { sql, .. }
                 | Condition::Not { sql, .. }
                 | Condition::Null { sql, .. }
                 | Condition::On { sql, .. } => wrong.push(sql),
-                Condition::Search { .. } | Condition::Near(_) | Condition::Within { .. } => {
-                    wrong.push("q")
-                }
+                Condition::Near(_) => wrong.push("near"),
             }
         }
         if !wrong.is_empty() {
@@ -140,6 +154,8 @@ impl List {
             limit: query.limit as usize,
             after,
             values,
+            days,
+            sides,
             scope: scope(),
         })
     }
@@ -154,6 +170,8 @@ pub struct Asked {
     limit: usize,
     after: Option<(Option<String>, Uuid)>,
     values: Vec<(&'static str, Value)>,
+    days: Vec<(&'static str, Day)>,
+    sides: Option<[f64; 4]>,
     scope: super::cursor::Scope,
 }
 
@@ -180,6 +198,33 @@ impl Asked {
             Some(Value::Uuid(id)) => Some(*id),
             _ => None,
         }
+    }
+
+    /// West, south, east and north of `bbox`.
+    pub fn sides(&self) -> Option<[f64; 4]> {
+        self.sides
+    }
+
+    /// A time from which on something is asked for: a day from its beginning.
+    pub fn begin(&self, name: &str) -> Option<DateTime<Utc>> {
+        self.time(name).or(self.day(name).map(|day| day.start))
+    }
+
+    /// A time up to which something is asked for: a day to its end.
+    pub fn end(&self, name: &str) -> Option<DateTime<Utc>> {
+        self.time(name).or(self.day(name).map(|day| day.end))
+    }
+
+    fn time(&self, name: &str) -> Option<DateTime<Utc>> {
+        match self.value(name) {
+            Some(Value::Time(time)) => Some(*time),
+            _ => None,
+        }
+    }
+
+    fn day(&self, name: &str) -> Option<Day> {
+        let mut days = self.days.iter();
+        days.find(|(known, _)| *known == name).map(|(_, day)| *day)
     }
 
     fn value(&self, name: &str) -> Option<&Value> {

@@ -15,6 +15,7 @@ use crate::{
     value::Point,
 };
 use found::Wanted;
+pub use found::is_half;
 use sqlx::{Arguments, error::BoxDynError, postgres::PgArguments};
 use std::fmt::Write;
 use uuid::Uuid;

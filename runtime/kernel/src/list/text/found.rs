@@ -306,7 +306,7 @@ struct Circle {
 }
 
 /// Is the last word perhaps not typed to its end? Not one that is excluded or that a quotation ends with.
-fn is_half(text: &str) -> bool {
+pub fn is_half(text: &str) -> bool {
     let letters = (text.chars().rev()).take_while(|c| c.is_alphanumeric());
     let last = text.split_whitespace().next_back().unwrap_or_default();
     let quoted = text.matches('"').count() % 2 == 1;

@@ -1,0 +1,189 @@
+//! `GET /map`: what is inside of a box, each object while there are few, otherwise how many there are where.
+
+use super::{Routes, kinds, wrong};
+use crate::listed;
+use axum::{
+    Json,
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+};
+use chrono::{DateTime, Utc};
+use generated::event::EventCategory;
+use kernel::{
+    Result,
+    input::Choice,
+    own::{List, is_half, parameter},
+    resource::Kind,
+};
+use serde_json::{Value, json};
+use sqlx::{Row, postgres::PgRow};
+use uuid::Uuid;
+
+pub(super) const KINDS: &[&str] = &["event", "venue", "business", "institution"];
+/// Where nothing else is asked for.
+const USUAL: &[&str] = &["event", "venue"];
+/// So many objects are shown by themselves.
+const FEW: i32 = 100;
+/// Cells, unless fewer are asked for. More are never made.
+const CELLS: i32 = 200;
+const CELLS_MAX: i32 = 500;
+const CELLS_MIN: i32 = 10;
+/// Objects of one kind that are looked at, twice as many for events: those with a place of their own, and those at a venue.
+const LOOK_MAX: i32 = 50_000;
+/// About ten metres: what is nearer is at one place.
+const CELL_MIN: f64 = 0.0001;
+
+static LIST: List = List::new(
+    "map",
+    1,
+    &[
+        parameter("bbox", Kind::Point),
+        parameter("types", Kind::Text),
+        parameter("cells", Kind::Int),
+        parameter("q", Kind::Search),
+        parameter("city_id", Kind::Uuid),
+        parameter("category", Kind::Enum(EventCategory::WORDS)),
+        parameter("from", Kind::Time),
+        parameter("to", Kind::Time),
+    ],
+);
+
+pub(super) async fn map(State(routes): State<Routes>, request: Request) -> Result<Response> {
+    let (caller, uri) = listed::asked(request);
+    let asked = LIST.read_as(uri.query(), &routes.module.cursors, &caller)?;
+    if asked.rows() != 2 || asked.after::<String>()?.is_some() {
+        return Err(wrong("limit", "unknown", "A map has no pages."));
+    }
+    let Some(sides) = asked.sides() else {
+        let detail =
+            "Which box? West, south, east, north in degrees such as 8.44,47.32,8.62,47.43.";
+        return Err(wrong("bbox", "required", detail));
+    };
+    let cells = match asked.text("cells") {
+        None => CELLS,
+        Some(text) => match text.parse() {
+            Ok(cells @ CELLS_MIN..=CELLS_MAX) => cells,
+            _ => {
+                let detail = format!("Use a whole number from {CELLS_MIN} to {CELLS_MAX}.");
+                return Err(wrong("cells", "range", detail));
+            }
+        },
+    };
+    let kinds = kinds(asked.text("types").as_deref(), KINDS, USUAL)?;
+    let words = asked.text("q");
+    let [west, south, east, north] = sides;
+    let mut cx = routes.module.db.begin_search(&caller).await?;
+    let rows = sqlx::query(
+        "select * from app.map($1, $2, $3, $4, $5, $6, $7, $8, $9, coalesce($10, now()), $11, $12, $13, $14)",
+    )
+    .bind(&kinds)
+    .bind(west)
+    .bind(south)
+    .bind(east)
+    .bind(north)
+    .bind(&words)
+    .bind(words.as_deref().is_some_and(is_half))
+    .bind(asked.id("city_id"))
+    .bind(asked.text("category"))
+    .bind(asked.begin("from"))
+    .bind(asked.end("to"))
+    .bind(cell(sides, cells))
+    .bind(FEW)
+    .bind(LOOK_MAX)
+    .fetch_all(cx.conn())
+    .await?;
+    drop(cx);
+    let (mut objects, mut clusters) = (Vec::new(), Vec::new());
+    let mut total = 0;
+    for row in &rows {
+        let count: i64 = row.try_get("total")?;
+        total += count;
+        match row.try_get::<Option<String>, _>("kind")? {
+            Some(kind) => objects.push(object(row, kind)?),
+            None => clusters.push(cluster(row, count)?),
+        }
+    }
+    Ok(
+        Json(json!({"object": "map", "count": total, "objects": objects, "clusters": clusters}))
+            .into_response(),
+    )
+}
+
+/// How wide a cell is, in degrees: the world halved as often as leaves no more than so many over the box. So the grid lies
+/// still while the map is moved, and is halved when it is zoomed into.
+fn cell([west, south, east, north]: [f64; 4], cells: i32) -> f64 {
+    let around = if west > east { 360.0 } else { 0.0 };
+    let (width, height) = (east - west + around, north - south);
+    // A box that does not begin where a cell does touches one more.
+    let over = |cell: f64| ((width / cell).ceil() + 1.0) * ((height / cell).ceil() + 1.0);
+    let mut cell = 360.0;
+    while over(cell / 2.0) <= f64::from(cells) && cell > CELL_MIN {
+        cell /= 2.0;
+    }
+    cell
+}
+
+fn object(row: &PgRow, kind: String) -> Result<Value, sqlx::Error> {
+    let id: Uuid = row.try_get("id")?;
+    let name: String = row.try_get("name")?;
+    let slug: String = row.try_get("slug")?;
+    let starts_at: Option<DateTime<Utc>> = row.try_get("starts_at")?;
+    Ok(json!({
+        "object": "map_object",
+        "type": kind,
+        "id": id,
+        "name": name,
+        "slug": slug,
+        "starts_at": starts_at,
+        "location": place(row)?,
+    }))
+}
+
+fn cluster(row: &PgRow, count: i64) -> Result<Value, sqlx::Error> {
+    let side = |name: &str| row.try_get::<f64, _>(name);
+    Ok(json!({
+        "count": count,
+        "location": place(row)?,
+        "bbox": [side("west")?, side("south")?, side("east")?, side("north")?],
+    }))
+}
+
+fn place(row: &PgRow) -> Result<Value, sqlx::Error> {
+    let (lng, lat): (f64, f64) = (row.try_get("x")?, row.try_get("y")?);
+    Ok(json!({"lat": lat, "lng": lng}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn se2_no_more_cells_than_were_asked_for_cover_a_box() {
+        let boxes = [
+            [-180.0, -90.0, 180.0, 90.0],
+            [144.0, -38.5, 146.0, -37.0],
+            [170.0, -50.0, -170.0, -30.0],
+            [8.54, 47.37, 8.541, 47.371],
+            [1.0, 1.0, 1.0, 1.0],
+            [-0.1, -90.0, 0.1, 90.0],
+        ];
+        for sides in boxes {
+            for cells in [CELLS_MIN, CELLS, CELLS_MAX] {
+                let cell = cell(sides, cells);
+                let [west, south, east, north] = sides;
+                let east = if west > east { east + 360.0 } else { east };
+                let columns =
+                    ((east + 180.0) / cell).floor() - ((west + 180.0) / cell).floor() + 1.0;
+                let rows = ((north + 90.0) / cell).floor() - ((south + 90.0) / cell).floor() + 1.0;
+                assert!(
+                    columns * rows <= f64::from(cells),
+                    "{sides:?}: {columns} × {rows}"
+                );
+            }
+        }
+        // Moved a little, the grid is the same; at half the width, its cells are.
+        let wide = cell([144.0, -38.0, 146.0, -37.0], CELLS);
+        assert_eq!(wide, cell([144.3, -38.1, 146.3, -37.1], CELLS));
+        assert_eq!(wide / 2.0, cell([144.0, -38.0, 145.0, -37.5], CELLS));
+    }
+}

@@ -1,0 +1,96 @@
+//! `GET /search`: what there is for some words, of all kinds at once.
+
+use super::{Routes, kinds, wrong};
+use crate::listed;
+use axum::{
+    Json,
+    extract::{Request, State},
+    http::header,
+    response::{IntoResponse, Response},
+};
+use chrono::{DateTime, Utc};
+use kernel::{
+    Result,
+    own::{List, is_half, parameter},
+    resource::Kind,
+};
+use serde_json::{Value, json};
+use sqlx::{Row, postgres::PgRow};
+use uuid::Uuid;
+
+/// In the order of the answer.
+pub(super) const KINDS: &[&str] = &[
+    "event",
+    "venue",
+    "community",
+    "organization",
+    "business",
+    "institution",
+    "member",
+];
+/// Of each kind.
+const HITS_MAX: i64 = 20;
+
+static LIST: List = List::new(
+    "search",
+    5,
+    &[
+        parameter("q", Kind::Search),
+        parameter("city_id", Kind::Uuid),
+        parameter("types", Kind::Text),
+    ],
+);
+
+pub(super) async fn search(State(routes): State<Routes>, request: Request) -> Result<Response> {
+    let (caller, uri) = listed::asked(request);
+    let asked = LIST.read_as(uri.query(), &routes.module.cursors, &caller)?;
+    if asked.after::<String>()?.is_some() {
+        return Err(wrong("cursor", "unknown", "This list has one page."));
+    }
+    let most = asked.rows() - 1;
+    if most > HITS_MAX {
+        let detail = format!("Use a whole number from 1 to {HITS_MAX}.");
+        return Err(wrong("limit", "range", detail));
+    }
+    let Some(words) = asked.text("q") else {
+        return Err(wrong("q", "required", "Which words?"));
+    };
+    let kinds = kinds(asked.text("types").as_deref(), KINDS, KINDS)?;
+    let mut cx = routes.module.db.begin_search(&caller).await?;
+    let rows = sqlx::query("select * from app.search_hits($1, $2, $3, $4, $5::int8::int4)")
+        .bind(&kinds)
+        .bind(&words)
+        .bind(is_half(&words))
+        .bind(asked.id("city_id"))
+        .bind(most)
+        .fetch_all(cx.conn())
+        .await?;
+    drop(cx);
+    let hits = rows.iter().map(hit).collect::<Result<Vec<_>, _>>()?;
+    let answer = Json(json!({"data": hits}));
+    // Members find what is theirs alone.
+    Ok(match caller.user() {
+        Ok(_) => ([(header::CACHE_CONTROL, "no-store")], answer).into_response(),
+        Err(_) => answer.into_response(),
+    })
+}
+
+fn hit(row: &PgRow) -> Result<Value, sqlx::Error> {
+    let kind: String = row.try_get("kind")?;
+    let id: Uuid = row.try_get("id")?;
+    let name: String = row.try_get("name")?;
+    let subtitle: Option<String> = row.try_get("subtitle")?;
+    let slug: String = row.try_get("slug")?;
+    let picture: Option<String> = row.try_get("picture")?;
+    let starts_at: Option<DateTime<Utc>> = row.try_get("starts_at")?;
+    Ok(json!({
+        "object": "search_hit",
+        "type": kind,
+        "id": id,
+        "name": name,
+        "subtitle": subtitle,
+        "slug": slug,
+        "picture_url": picture,
+        "starts_at": starts_at,
+    }))
+}

@@ -1,0 +1,149 @@
+-- What the module `calendars` reads of events, as whoever asks: which ones belong to a calendar, and what it says of them.
+
+-- How often the time of an event was changed. Who reads the event sees its times; that they were others is no secret.
+create function app.schedule_revision(p_event uuid) returns int
+  language sql stable security definer set search_path = '' as $$
+  select coalesce((select s.revision from app.event_schedules s where s.event_id = p_event), 0)
+$$;
+alter function app.schedule_revision(uuid) owner to <app>_authz;
+revoke execute on function app.schedule_revision(uuid) from public;
+grant execute on function app.schedule_revision(uuid) to <app>_app, <app>_job;
+
+-- Whether an event is in calendars: it has been published, it is over since no more than thirty days, and if it was
+-- cancelled, that was no longer ago either.
+create function app.in_calendars(p_state text, p_ends_at timestamptz, p_updated_at timestamptz) returns boolean
+  language plpgsql stable set search_path = '' as $$
+begin
+  return p_ends_at >= now() - interval '30 days'
+    and (p_state in ('published', 'completed') or (p_state = 'cancelled' and p_updated_at >= now() - interval '30 days'));
+end
+$$;
+alter function app.in_calendars(text, timestamptz, timestamptz) owner to <app>_owner;
+revoke execute on function app.in_calendars(text, timestamptz, timestamptz) from public;
+grant execute on function app.in_calendars(text, timestamptz, timestamptz) to <app>_app, <app>_job, <app>_authz;
+
+-- The name of what a calendar is of, if the caller may read it.
+create function app.calendar_name(p_kind text, p_id uuid) returns text
+  language plpgsql stable set search_path = '' as $$
+begin
+  return (
+  select o.name from app.organizations o where p_kind = 'organization' and o.id = p_id and o.status = 'active'
+  union all
+  select c.name from app.communities c where p_kind = 'community' and c.id = p_id and c.status = 'active'
+  union all
+  select b.name from app.businesses b where p_kind = 'business' and b.id = p_id and b.status = 'active'
+  union all
+  select i.name from app.institutions i where p_kind = 'institution' and i.id = p_id and i.status = 'active'
+  union all
+  select v.name from app.venues v where p_kind = 'venue' and v.id = p_id and v.status = 'active'
+  union all
+  select c.name from app.cities c where p_kind = 'city' and c.id = p_id and c.status = 'active'
+  );
+end
+$$;
+alter function app.calendar_name(text, uuid) owner to <app>_owner;
+revoke execute on function app.calendar_name(text, uuid) from public;
+grant execute on function app.calendar_name(text, uuid) to <app>_app, <app>_job;
+
+-- Events of a host, at a venue or in a city, under the caller's rules: the next ones, and then those that have begun, the
+-- latest first. None that began more than a year ago: so no index is walked to its end. Which column is asked is one of
+-- these words, whatever the parameters are.
+create function app.calendar_of(p_kind text, p_id uuid, p_most int) returns setof uuid
+  language plpgsql stable rows 500 set search_path = '' as $$
+declare
+  v_column constant text := case p_kind
+    when 'organization' then 'host_organization_id'
+    when 'community' then 'host_community_id'
+    when 'business' then 'host_business_id'
+    when 'institution' then 'host_institution_id'
+    when 'venue' then 'venue_id'
+    when 'city' then 'city_id'
+  end;
+begin
+  return query execute format($sql$
+    select x.id from (
+      (select e.id, e.starts_at, false as begun from app.events e
+       where e.%1$I = $1 and e.status = 'active' and e.visibility <> 'unlisted' and e.starts_at >= now()
+         and app.in_calendars(e.state, e.ends_at, e.updated_at)
+       order by e.starts_at, e.id limit $2)
+      union all
+      (select e.id, e.starts_at, true from app.events e
+       where e.%1$I = $1 and e.status = 'active' and e.visibility <> 'unlisted' and e.starts_at < now()
+         and e.starts_at >= now() - interval '1 year' and app.in_calendars(e.state, e.ends_at, e.updated_at)
+       order by e.starts_at desc, e.id limit $2)
+    ) x
+    order by x.begun, case when not x.begun then x.starts_at end, x.starts_at desc, x.id limit $2
+  $sql$, v_column) using p_id, p_most;
+end
+$$;
+alter function app.calendar_of(text, uuid, int) owner to <app>_owner;
+revoke execute on function app.calendar_of(text, uuid, int) from public;
+grant execute on function app.calendar_of(text, uuid, int) to <app>_app, <app>_job;
+
+-- Events of the caller: those that they hold a ticket for or were at, and what those publish whom they follow. A cancelled
+-- event has taken their tickets. Who asks still asks the rules.
+create function app.calendar_of_member(p_most int) returns setof uuid
+  language plpgsql stable security definer rows 500 set search_path = '' as $$
+begin
+  return query
+  select x.id from (
+    select e.id, e.starts_at, e.starts_at < now() as begun from (
+      select t.event_id from app.tickets t join app.events c on c.id = t.event_id
+      where t.holder_id = sec.uid()
+        and (t.state in ('valid', 'checked_in') or (c.state = 'cancelled' and t.state in ('void', 'refunded')))
+      union
+      select a.event_id from app.attendances a where a.user_id = sec.uid()
+      union
+      select f.id from app.follows w
+      cross join lateral (
+        select e.id, e.status, e.state, e.visibility from app.events e
+        where w.entity_type = 'organization' and e.host_organization_id = w.entity_id
+        union all
+        select e.id, e.status, e.state, e.visibility from app.events e
+        where w.entity_type = 'community' and e.host_community_id = w.entity_id
+        union all
+        select e.id, e.status, e.state, e.visibility from app.events e
+        where w.entity_type = 'business' and e.host_business_id = w.entity_id
+        union all
+        select e.id, e.status, e.state, e.visibility from app.events e
+        where w.entity_type = 'institution' and e.host_institution_id = w.entity_id
+        union all
+        select e.id, e.status, e.state, e.visibility from app.events e
+        where w.entity_type = 'venue' and e.venue_id = w.entity_id
+      ) f
+      where w.follower_id = sec.uid() and w.status = 'active' and f.visibility <> 'unlisted'
+    ) mine(id)
+    join app.events e on e.id = mine.id
+    where e.status = 'active' and app.in_calendars(e.state, e.ends_at, e.updated_at)
+  ) x
+  order by x.begun, case when not x.begun then x.starts_at end, x.starts_at desc, x.id limit p_most;
+end
+$$;
+alter function app.calendar_of_member(int) owner to <app>_authz;
+revoke execute on function app.calendar_of_member(int) from public;
+grant execute on function app.calendar_of_member(int) to <app>_app, <app>_job;
+
+-- What calendars say of these events, of those that the caller may read and that are no drafts; descriptions up to so many
+-- characters.
+create function app.calendar_entries(p_ids uuid[], p_characters int) returns table (
+  id uuid, title text, description text, category text, state text, starts_at timestamptz, ends_at timestamptz,
+  created_at timestamptz, updated_at timestamptz, revision int, venue text, address text, city text, latitude float8,
+  longitude float8, host_type text, host_id uuid, host text
+) language plpgsql stable rows 500 set search_path = '' as $$
+begin
+  return query
+  select e.id, e.title, left(e.description, p_characters), e.category::text, e.state::text, e.starts_at, e.ends_at,
+         e.created_at, e.updated_at, app.schedule_revision(e.id), v.name, v.address, c.name,
+         public.st_y(coalesce(e.location, v.location)::public.geometry),
+         public.st_x(coalesce(e.location, v.location)::public.geometry),
+         e.host_type::text, e.host_id, app.calendar_name(e.host_type, e.host_id)
+  from app.events e
+  left join app.venues v on v.id = e.venue_id and v.status = 'active'
+  left join app.cities c on c.id = e.city_id
+  where e.id = any(p_ids) and e.status = 'active' and e.state <> 'draft'
+  order by e.starts_at, e.id;
+end
+$$;
+alter function app.calendar_entries(uuid[], int) owner to <app>_owner;
+revoke execute on function app.calendar_entries(uuid[], int) from public;
+grant execute on function app.calendar_entries(uuid[], int) to <app>_app, <app>_job;

@@ -1,0 +1,340 @@
+-- What the module `discovery` asks: words over everything, what is on a map, and which events can still be had.
+
+-- Hits of all kinds for words, under the caller's rules: of each kind those that begin with the words first, then events by
+-- time and the others by age. Looks at the newest five hundred that everybody may see, and at as many of the caller's own.
+create function app.search_hits(p_kinds text[], p_text text, p_half boolean, p_city uuid, p_most int) returns table (
+  kind text, id uuid, name text, subtitle text, slug text, picture text, starts_at timestamptz
+) language plpgsql stable rows 35 set search_path = '' as $$
+declare
+  v_begins constant text := sec.folded(btrim(p_text));
+  v_within constant text[] := case when p_city is null then '{}' else array[p_city::text] end;
+  v_look constant int := 500;
+begin
+  if 'event' = any(p_kinds) then
+    return query
+    select 'event', t.id, t.title, c.name, t.slug,
+           (select m.small_url from app.media m where m.entity_event_id = t.id and m.status = 'active' order by m.position, m.id limit 1),
+           t.starts_at
+    from app.events t left join app.cities c on c.id = t.city_id
+    where t.status = 'active' and (p_city is null or t.city_id = p_city) and t.id in (
+      select app.events_search(p_text, p_half, v_within, null, v_look)
+      union all
+      select app.events_search_own(p_text, p_half, v_within, null, v_look)
+    )
+    order by starts_with(sec.folded(t.title), v_begins) desc, t.starts_at < now(), case when t.starts_at >= now() then t.starts_at end, t.starts_at desc, t.id limit p_most;
+  end if;
+  if 'venue' = any(p_kinds) then
+    return query
+    select 'venue', t.id, t.name, c.name, t.slug,
+           t.avatar_url,
+           null::timestamptz
+    from app.venues t left join app.cities c on c.id = t.city_id
+    where t.status = 'active' and (p_city is null or t.city_id = p_city) and t.id in (
+      select app.venues_search(p_text, p_half, v_within, null, v_look)
+      union all
+      select app.venues_search_own(p_text, p_half, v_within, null, v_look)
+    )
+    order by starts_with(sec.folded(t.name), v_begins) desc, t.id desc limit p_most;
+  end if;
+  if 'community' = any(p_kinds) then
+    return query
+    select 'community', t.id, t.name, c.name, t.slug,
+           t.avatar_url,
+           null::timestamptz
+    from app.communities t left join app.cities c on c.id = t.city_id
+    where t.status = 'active' and (p_city is null or t.city_id = p_city) and t.id in (
+      select app.communities_search(p_text, p_half, v_within, null, v_look)
+      union all
+      select app.communities_search_own(p_text, p_half, v_within, null, v_look)
+    )
+    order by starts_with(sec.folded(t.name), v_begins) desc, t.id desc limit p_most;
+  end if;
+  if 'organization' = any(p_kinds) then
+    return query
+    select 'organization', t.id, t.name, c.name, t.slug,
+           t.avatar_url,
+           null::timestamptz
+    from app.organizations t left join app.cities c on c.id = t.city_id
+    where t.status = 'active' and (p_city is null or t.city_id = p_city) and t.id in (
+      select app.organizations_search(p_text, p_half, v_within, null, v_look)
+      union all
+      select app.organizations_search_own(p_text, p_half, v_within, null, v_look)
+    )
+    order by starts_with(sec.folded(t.name), v_begins) desc, t.id desc limit p_most;
+  end if;
+  if 'business' = any(p_kinds) then
+    return query
+    select 'business', t.id, t.name, c.name, t.slug,
+           t.avatar_url,
+           null::timestamptz
+    from app.businesses t left join app.cities c on c.id = t.city_id
+    where t.status = 'active' and (p_city is null or t.city_id = p_city) and t.id in (
+      select app.businesses_search(p_text, p_half, v_within, null, v_look)
+      union all
+      select app.businesses_search_own(p_text, p_half, v_within, null, v_look)
+    )
+    order by starts_with(sec.folded(t.name), v_begins) desc, t.id desc limit p_most;
+  end if;
+  if 'institution' = any(p_kinds) then
+    return query
+    select 'institution', t.id, t.name, c.name, t.slug,
+           t.avatar_url,
+           null::timestamptz
+    from app.institutions t left join app.cities c on c.id = t.city_id
+    where t.status = 'active' and (p_city is null or t.city_id = p_city) and t.id in (
+      select app.institutions_search(p_text, p_half, v_within, null, v_look)
+      union all
+      select app.institutions_search_own(p_text, p_half, v_within, null, v_look)
+    )
+    order by starts_with(sec.folded(t.name), v_begins) desc, t.id desc limit p_most;
+  end if;
+  if 'member' = any(p_kinds) then
+    return query
+    select 'member', t.id, t.display_name, '@' || t.handle, t.handle, t.profile_image_url, null::timestamptz
+    from app.users t
+    where t.status = 'active' and (p_city is null or t.home_city_id = p_city) and t.id in (
+      select app.users_search(p_text, p_half, '{}', null, v_look)
+      union all
+      select app.users_search_own(p_text, p_half, '{}', null, v_look)
+    )
+    order by starts_with(sec.folded(t.display_name), v_begins) or starts_with(sec.folded(t.handle), v_begins) desc, t.id desc
+    limit p_most;
+  end if;
+end
+$$;
+alter function app.search_hits(text[], text, boolean, uuid, int) owner to <app>_owner;
+revoke execute on function app.search_hits(text[], text, boolean, uuid, int) from public;
+grant execute on function app.search_hits(text[], text, boolean, uuid, int) to <app>_app, <app>_job;
+
+-- A box in pieces that an index of places understands: none crosses the date line, none is wider than 60 degrees. The index
+-- knows great circles and not parallels, so each piece has an area that is a little larger than itself. A place at the
+-- border of two pieces is in the one that begins there; one at the border of the whole is inside.
+create function app.map_boxes(p_west float8, p_south float8, p_east float8, p_north float8) returns table (
+  west float8, south float8, east float8, north float8, area public.geography
+) language sql immutable rows 4 set search_path = '' as $$
+  select x.west, y.south, case when x.ends then s.ends + 1e-12 else x.east end, case when y.ends then p_north + 1e-12 else y.north end,
+         public.st_segmentize(public.st_makeenvelope(
+           greatest(x.west - 0.001, -180), greatest(y.south - 0.001, -90),
+           least(x.east + 0.001, 180), least(y.north + 0.001, 90), 4326), 0.5)::public.geography
+  from (
+    select p_west, p_east where p_west <= p_east
+    union all select p_west, 180 where p_west > p_east
+    union all select -180, p_east where p_west > p_east
+  ) s(starts, ends)
+  cross join lateral (
+    select s.starts + (s.ends - s.starts) * i / n, s.starts + (s.ends - s.starts) * (i + 1) / n, i + 1 = n
+    from (select greatest(ceil((s.ends - s.starts) / 60)::int, 1)) k(n), generate_series(0, n - 1) i
+  ) x(west, east, ends)
+  cross join lateral (
+    select p_south + (p_north - p_south) * i / n, p_south + (p_north - p_south) * (i + 1) / n, i + 1 = n
+    from (select greatest(ceil((p_north - p_south) / 60)::int, 1)) k(n), generate_series(0, n - 1) i
+  ) y(south, north, ends)
+$$;
+alter function app.map_boxes(float8, float8, float8, float8) owner to <app>_owner;
+revoke execute on function app.map_boxes(float8, float8, float8, float8) from public;
+grant execute on function app.map_boxes(float8, float8, float8, float8) to <app>_app, <app>_job, <app>_authz;
+
+-- Places inside of a box, of what everybody may see: events that are not over, where they are or at their venue, venues,
+-- businesses and institutions. No more than so many of a kind; words are looked for in the newest two thousand.
+create function app.map_points(p_kinds text[], p_west float8, p_south float8, p_east float8, p_north float8, p_text text, p_half boolean, p_city uuid, p_category text, p_from timestamptz, p_to timestamptz, p_most int) returns table (
+  kind text, id uuid, x float8, y float8
+) language plpgsql stable security definer rows 1000 set search_path = '' as $$
+declare
+  v_within constant text[] := case when p_city is null then '{}' else array[p_city::text] end;
+  v_look constant int := 2000;
+begin
+  if 'event' = any(p_kinds) then
+    return query
+    select 'event', p.id, l.x, l.y
+    from app.map_boxes(p_west, p_south, p_east, p_north) b
+    join app.events_public p on p.location operator(public.&&) b.area
+    join app.events t on t.id = p.id
+    cross join lateral (
+      select public.st_x(p.location::public.geometry), public.st_y(p.location::public.geometry)
+    ) l(x, y)
+    where l.x >= b.west and l.x < b.east and l.y >= b.south and l.y < b.north
+      and (p_city is null or t.city_id = p_city) and t.state = 'published' and t.ends_at > p_from
+      and (p_to is null or t.starts_at < p_to) and (p_category is null or t.category = p_category)
+      and (p_text is null or t.id in (select app.events_search(p_text, p_half, v_within, null, v_look)))
+    limit p_most;
+    return query
+    select 'event', p.id, l.x, l.y
+    from app.map_boxes(p_west, p_south, p_east, p_north) b
+    join app.events_public_else p on p.location operator(public.&&) b.area
+    join app.events t on t.id = p.id
+    cross join lateral (
+      select public.st_x(p.location::public.geometry), public.st_y(p.location::public.geometry)
+    ) l(x, y)
+    where l.x >= b.west and l.x < b.east and l.y >= b.south and l.y < b.north
+      and (p_city is null or t.city_id = p_city) and t.state = 'published' and t.ends_at > p_from
+      and (p_to is null or t.starts_at < p_to) and (p_category is null or t.category = p_category)
+      and (p_text is null or t.id in (select app.events_search(p_text, p_half, v_within, null, v_look)))
+    limit p_most;
+  end if;
+  if 'venue' = any(p_kinds) then
+    return query
+    select 'venue', p.id, l.x, l.y
+    from app.map_boxes(p_west, p_south, p_east, p_north) b
+    join app.venues_public p on p.location operator(public.&&) b.area
+    join app.venues t on t.id = p.id
+    cross join lateral (
+      select public.st_x(p.location::public.geometry), public.st_y(p.location::public.geometry)
+    ) l(x, y)
+    where l.x >= b.west and l.x < b.east and l.y >= b.south and l.y < b.north
+      and (p_city is null or t.city_id = p_city)
+      and (p_text is null or t.id in (select app.venues_search(p_text, p_half, v_within, null, v_look)))
+    limit p_most;
+  end if;
+  if 'business' = any(p_kinds) then
+    return query
+    select 'business', p.id, l.x, l.y
+    from app.map_boxes(p_west, p_south, p_east, p_north) b
+    join app.businesses_public p on p.location operator(public.&&) b.area
+    join app.businesses t on t.id = p.id
+    cross join lateral (
+      select public.st_x(p.location::public.geometry), public.st_y(p.location::public.geometry)
+    ) l(x, y)
+    where l.x >= b.west and l.x < b.east and l.y >= b.south and l.y < b.north
+      and (p_city is null or t.city_id = p_city)
+      and (p_text is null or t.id in (select app.businesses_search(p_text, p_half, v_within, null, v_look)))
+    limit p_most;
+  end if;
+  if 'institution' = any(p_kinds) then
+    return query
+    select 'institution', p.id, l.x, l.y
+    from app.map_boxes(p_west, p_south, p_east, p_north) b
+    join app.institutions_public p on p.location operator(public.&&) b.area
+    join app.institutions t on t.id = p.id
+    cross join lateral (
+      select public.st_x(p.location::public.geometry), public.st_y(p.location::public.geometry)
+    ) l(x, y)
+    where l.x >= b.west and l.x < b.east and l.y >= b.south and l.y < b.north
+      and (p_city is null or t.city_id = p_city)
+      and (p_text is null or t.id in (select app.institutions_search(p_text, p_half, v_within, null, v_look)))
+    limit p_most;
+  end if;
+end
+$$;
+alter function app.map_points(text[], float8, float8, float8, float8, text, boolean, uuid, text, timestamptz, timestamptz, int) owner to <app>_authz;
+revoke execute on function app.map_points(text[], float8, float8, float8, float8, text, boolean, uuid, text, timestamptz, timestamptz, int) from public;
+
+-- A map: each object while there are few, otherwise how many there are in each cell of a grid that lies still while the map
+-- is moved. Knows nothing that not everybody may see.
+create function app.map(p_kinds text[], p_west float8, p_south float8, p_east float8, p_north float8, p_text text, p_half boolean, p_city uuid, p_category text, p_from timestamptz, p_to timestamptz, p_cell float8, p_few int, p_most int) returns table (
+  total bigint, kind text, id uuid, name text, slug text, starts_at timestamptz, x float8, y float8, west float8, south float8, east float8, north float8
+) language plpgsql stable security definer rows 200 set search_path = '' as $$
+begin
+  return query
+  with points as materialized (
+    select m.kind, m.id, m.x, m.y
+    from app.map_points(p_kinds, p_west, p_south, p_east, p_north, p_text, p_half, p_city, p_category, p_from, p_to, p_most) m
+  ), few as materialized (
+    select count(*) <= p_few as so from (select from points limit p_few + 1) s
+  )
+  select 1::bigint, p.kind, p.id, coalesce(e.title, v.name, b.name, i.name), coalesce(e.slug, v.slug, b.slug, i.slug), e.starts_at,
+         p.x, p.y, p.x, p.y, p.x, p.y
+  from points p
+  left join app.events e on p.kind = 'event' and e.id = p.id
+  left join app.venues v on p.kind = 'venue' and v.id = p.id
+  left join app.businesses b on p.kind = 'business' and b.id = p.id
+  left join app.institutions i on p.kind = 'institution' and i.id = p.id
+  where (select f.so from few f)
+  union all
+  select c.total, null, null, null, null, null, case when c.x > 180 then c.x - 360 else c.x end, c.y,
+         case when c.west > 180 then c.west - 360 else c.west end, c.south,
+         case when c.east > 180 then c.east - 360 else c.east end, c.north
+  from (
+    select count(*) as total, avg(s.x) as x, avg(s.y) as y, min(s.x) as west, min(s.y) as south, max(s.x) as east, max(s.y) as north
+    from (
+      -- Over the date line degrees go on counting, so that what is near is near.
+      select case when p_west > p_east and p.x < p_west then p.x + 360 else p.x end as x, p.y from points p
+    ) s
+    where not (select f.so from few f)
+    group by floor((s.x + 180) / p_cell), floor((s.y + 90) / p_cell)
+  ) c;
+end
+$$;
+alter function app.map(text[], float8, float8, float8, float8, text, boolean, uuid, text, timestamptz, timestamptz, float8, int, int) owner to <app>_authz;
+revoke execute on function app.map(text[], float8, float8, float8, float8, text, boolean, uuid, text, timestamptz, timestamptz, float8, int, int) from public;
+grant execute on function app.map(text[], float8, float8, float8, float8, text, boolean, uuid, text, timestamptz, timestamptz, float8, int, int) to <app>_app, <app>_job;
+
+-- Whether an event has a ticket on sale for so much at most, and so many places left.
+create function app.has_offer(p_event uuid, p_capacity int, p_tickets bigint, p_cents bigint, p_currency text, p_seats int) returns boolean
+  language plpgsql stable set search_path = '' as $$
+begin
+  if p_cents is null and p_currency is null and p_seats is null then
+    return true;
+  end if;
+  -- What orders hold that are not paid is taken for the while.
+  if p_capacity is not null
+    and p_capacity - p_tickets - coalesce((select sum(k.held) from app.ticket_types k where k.event_id = p_event), 0) < coalesce(p_seats, 0)
+  then
+    return false;
+  end if;
+  return exists (
+    select from app.ticket_types k
+    where k.event_id = p_event and k.status = 'active' and (k.sales_start is null or k.sales_start <= now())
+      and (k.sales_end is null or k.sales_end > now()) and (p_cents is null or k.price_cents <= p_cents)
+      and (p_currency is null or k.currency = p_currency) and k.capacity - k.held - k.sold >= coalesce(p_seats, 0)
+  );
+end
+$$;
+alter function app.has_offer(uuid, int, bigint, bigint, text, int) owner to <app>_owner;
+revoke execute on function app.has_offer(uuid, int, bigint, bigint, text, int) from public;
+grant execute on function app.has_offer(uuid, int, bigint, bigint, text, int) to <app>_authz;
+
+-- Events that are to come, the next ones first, by all that people ask for at once. Who asks still asks the rules. Words and
+-- boxes say which events come into question, the newest two thousand and five thousand of them; otherwise an index is
+-- walked in the order of the list.
+create function app.upcoming_events(p_city uuid, p_category text, p_from timestamptz, p_to timestamptz, p_west float8, p_south float8, p_east float8, p_north float8, p_text text, p_half boolean, p_cents bigint, p_currency text, p_seats int, p_after timestamptz, p_after_id uuid, p_most int) returns table (event_id uuid, starts_at timestamptz)
+  language plpgsql stable security definer rows 20 set search_path = '' as $$
+declare
+  v_within constant text[] := case when p_city is null then '{}' else array[p_city::text] end;
+  v_words constant int := 2000;
+  v_places constant int := 5000;
+  v_ids uuid[];
+  v_there uuid[];
+begin
+  if p_text is not null then
+    v_ids := array(
+      select app.events_search(p_text, p_half, v_within, null, v_words)
+      union select app.events_search_own(p_text, p_half, v_within, null, v_words)
+    );
+  end if;
+  if p_west is not null then
+    v_there := array(
+      select m.id
+      from app.map_points(array['event'], p_west, p_south, p_east, p_north, null, false, p_city, p_category, p_from, p_to, v_places) m
+    );
+    v_ids := case when v_ids is null then v_there else array(select unnest(v_ids) intersect select unnest(v_there)) end;
+  end if;
+  if v_ids is not null then
+    return query
+    select e.id, e.starts_at from app.events e
+    where e.id = any(v_ids) and (p_city is null or e.city_id = p_city) and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted'
+      and e.starts_at >= p_from and (p_to is null or e.starts_at < p_to) and (p_category is null or e.category = p_category)
+      and (p_after is null or (e.starts_at, e.id) > (p_after, p_after_id))
+      and app.has_offer(e.id, e.capacity, e.ticket_count, p_cents, p_currency, p_seats)
+    order by e.starts_at, e.id limit p_most;
+  elsif p_city is not null then
+    return query
+    select e.id, e.starts_at from app.events e
+    where e.city_id = p_city and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted'
+      and e.starts_at >= p_from and (p_to is null or e.starts_at < p_to) and (p_category is null or e.category = p_category)
+      and (p_after is null or (e.starts_at, e.id) > (p_after, p_after_id))
+      and app.has_offer(e.id, e.capacity, e.ticket_count, p_cents, p_currency, p_seats)
+    order by e.starts_at, e.id limit p_most;
+  else
+    return query
+    select e.id, e.starts_at from app.events e
+    where e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted'
+      and e.starts_at >= p_from and (p_to is null or e.starts_at < p_to) and (p_category is null or e.category = p_category)
+      and (p_after is null or (e.starts_at, e.id) > (p_after, p_after_id))
+      and app.has_offer(e.id, e.capacity, e.ticket_count, p_cents, p_currency, p_seats)
+    order by e.starts_at, e.id limit p_most;
+  end if;
+end
+$$;
+alter function app.upcoming_events(uuid, text, timestamptz, timestamptz, float8, float8, float8, float8, text, boolean, bigint, text, int, timestamptz, uuid, int) owner to <app>_authz;
+revoke execute on function app.upcoming_events(uuid, text, timestamptz, timestamptz, float8, float8, float8, float8, text, boolean, bigint, text, int, timestamptz, uuid, int) from public;
+grant execute on function app.upcoming_events(uuid, text, timestamptz, timestamptz, float8, float8, float8, float8, text, boolean, bigint, text, int, timestamptz, uuid, int) to <app>_app, <app>_job;

@@ -1,0 +1,42 @@
+//! Search, the map and events that can still be had, by the number of the requirement.
+
+mod boxes;
+mod search;
+mod upcoming;
+
+use crate::trending::stage::Stage;
+use uuid::Uuid;
+
+/// A venue of the stage's host; `more` sets columns after the usual ones.
+async fn venue(stage: &Stage, name: &str, more: &str) -> Uuid {
+    let id: Uuid = stage
+        .one(format!(
+            "insert into app.venues (city_id, owner_type, owner_id, name, address, location)
+             values ('{}', 'organization', '{}', '{name}', 'Way 1', 'SRID=4326;POINT(144.97 -37.8)') returning id",
+            stage.city, stage.host
+        ))
+        .await;
+    set(stage, "venues", id, more).await;
+    id
+}
+
+/// A published event of the stage's host.
+async fn event(stage: &Stage, title: &str, more: &str) -> Uuid {
+    let id: Uuid = stage
+        .one(format!(
+            "insert into app.events (city_id, host_type, host_id, title, starts_at, ends_at, timezone, state)
+             values ('{}', 'organization', '{}', '{title}', now() + interval '10 days', now() + interval '11 days', 'UTC', 'published') returning id",
+            stage.city, stage.host
+        ))
+        .await;
+    set(stage, "events", id, more).await;
+    id
+}
+
+async fn set(stage: &Stage, table: &str, id: Uuid, more: &str) {
+    if !more.is_empty() {
+        stage
+            .sql(format!("update app.{table} set {more} where id = '{id}'"))
+            .await;
+    }
+}

@@ -1,0 +1,216 @@
+//! All that people ask for at once: of the generated list, and of events that can still be had.
+
+use super::{event, venue};
+use crate::{
+    support::Client,
+    trending::stage::{Stage, ids, walk},
+};
+use uuid::Uuid;
+
+async fn listed(client: &Client, path: &str) -> Vec<Uuid> {
+    ids(&client.get(path).await.expect(200).json)
+}
+
+/// A ticket type; `more` sets columns after the usual ones.
+async fn tickets(stage: &Stage, event: Uuid, cents: i64, more: &str) {
+    let more = if more.is_empty() { "name = name" } else { more };
+    stage
+        .sql(format!(
+            "insert into app.ticket_types (event_id, name, price_cents, currency, capacity) values ('{event}', 'T{cents}', {cents}, 'AUD', 10);
+             set session_replication_role = replica;
+             update app.ticket_types set {more} where event_id = '{event}' and name = 'T{cents}'"
+        ))
+        .await;
+}
+
+fn at(days: i32) -> String {
+    format!(
+        "starts_at = now() + interval '{days} days', ends_at = now() + interval '{days} days 2 hours'"
+    )
+}
+
+#[tokio::test]
+async fn se4_city_time_category_box_and_words_go_together() {
+    let stage = Stage::new().await;
+    let client = &stage.server.client;
+    let hall = venue(&stage, "Hall", "").await;
+    let good = format!("{}, category = 'concert', venue_id = '{hall}'", at(5));
+    let wanted = event(&stage, "Jazz night", &good).await;
+    let other = stage.server.city("auckland").await;
+    for (title, more) in [
+        ("Tango night", good.clone()),
+        ("Jazz talk", good.replace("concert", "talk")),
+        (
+            "Jazz later",
+            format!(
+                "{good}, {}",
+                "starts_at = now() + interval '50 days', ends_at = now() + interval '51 days'"
+            )
+            .replacen(&at(5), "slug = slug", 1),
+        ),
+        (
+            "Jazz elsewhere",
+            good.replace(
+                &format!("venue_id = '{hall}'"),
+                "location = 'SRID=4326;POINT(10 10)'",
+            ),
+        ),
+    ] {
+        event(&stage, title, &more).await;
+    }
+    let day = |days: i64| (chrono::Utc::now() + chrono::TimeDelta::days(days)).date_naive();
+    let (from, to) = (day(1), day(20));
+    let city = stage.city;
+    let bbox = "144.9,-37.9,145.1,-37.7";
+    let all = format!(
+        "/events?city_id={city}&starts_at.gte={from}&starts_at.lte={to}&category=concert&bbox={bbox}&q=jaz&sort=starts_at"
+    );
+    assert_eq!(listed(client, &all).await, [wanted]);
+    let upcoming = format!(
+        "/events/upcoming?city_id={city}&from={from}&to={to}&category=concert&bbox={bbox}&q=jaz"
+    );
+    assert_eq!(listed(client, &upcoming).await, [wanted]);
+    // Each of them leaves something out.
+    for part in [
+        format!("from={from}&to={to}&"),
+        "&category=concert".to_owned(),
+        format!("&bbox={bbox}"),
+        "&q=jaz".to_owned(),
+    ] {
+        let fewer = upcoming.replace(&part, "");
+        assert_eq!(listed(client, &fewer).await.len(), 2, "without {part}");
+    }
+    for path in [&all, &upcoming] {
+        let path = path.replace(&city.to_string(), &other.to_string());
+        assert_eq!(listed(client, &path).await, [] as [Uuid; 0]);
+    }
+}
+
+#[tokio::test]
+async fn se4_prices_and_places_that_are_left() {
+    let stage = Stage::new().await;
+    let client = &stage.server.client;
+    let made = async |days: i32, title: &str| event(&stage, title, &at(days)).await;
+    let free = made(1, "Free").await;
+    tickets(&stage, free, 0, "").await;
+    let cheap = made(2, "Cheap").await;
+    tickets(&stage, cheap, 1_500, "").await;
+    tickets(&stage, cheap, 9_000, "").await;
+    let dear = made(3, "Dear").await;
+    tickets(&stage, dear, 5_000, "").await;
+    let scarce = made(4, "Scarce").await;
+    tickets(&stage, scarce, 0, "held = 3, sold = 5").await;
+    let gone = made(5, "Sold out").await;
+    tickets(&stage, gone, 0, "sold = 10").await;
+    let full = event(
+        &stage,
+        "Its hall is full",
+        &format!("{}, capacity = 4", at(6)),
+    )
+    .await;
+    tickets(&stage, full, 0, "held = 4").await;
+    let early = made(7, "Not yet on sale").await;
+    tickets(&stage, early, 0, "sales_start = now() + interval '1 day'").await;
+    let late = made(8, "No longer on sale").await;
+    tickets(&stage, late, 0, "sales_end = now() - interval '1 day'").await;
+    let withdrawn = made(9, "Withdrawn").await;
+    tickets(&stage, withdrawn, 0, "status = 'archived', live_key = null").await;
+    let none = made(10, "Without tickets").await;
+
+    let found = async |query: &str| listed(client, &format!("/events/upcoming?{query}")).await;
+    let all = [
+        free, cheap, dear, scarce, gone, full, early, late, withdrawn, none,
+    ];
+    assert_eq!(found("").await, all);
+    // Free, whether or not there are any left.
+    assert_eq!(found("max_price_cents=0").await, [free, scarce, gone, full]);
+    assert_eq!(
+        found("max_price_cents=0&open_seats=1").await,
+        [free, scarce]
+    );
+    assert_eq!(found("max_price_cents=0&open_seats=3").await, [free]);
+    assert_eq!(
+        found("max_price_cents=2000&currency=AUD&open_seats=2").await,
+        [free, cheap, scarce]
+    );
+    assert_eq!(
+        found("max_price_cents=5000&currency=EUR").await,
+        [] as [Uuid; 0]
+    );
+    assert_eq!(found("open_seats=10").await, [free, cheap, dear]);
+    assert_eq!(found("open_seats=11").await, [] as [Uuid; 0]);
+    let city = format!(
+        "city_id={}&max_price_cents=0&open_seats=1&q=free",
+        stage.city
+    );
+    assert_eq!(found(&city).await, [free]);
+
+    for (query, parameter) in [
+        ("max_price_cents=-1", "max_price_cents"),
+        ("max_price_cents=100", "currency"),
+        ("max_price_cents=x", "max_price_cents"),
+        ("open_seats=0", "open_seats"),
+        ("open_seats=1001", "open_seats"),
+        ("category=nothing", "category"),
+        ("sort=title", "sort"),
+        ("state=draft", "state"),
+    ] {
+        let refused = client
+            .get(&format!("/events/upcoming?{query}"))
+            .await
+            .expect(422);
+        assert_eq!(refused.json["errors"][0]["parameter"], parameter, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn se4_pages_go_on_where_they_ended_and_hold_what_the_reader_may_see() {
+    let stage = Stage::new().await;
+    let mira = stage.server.member("inner_member").await;
+    let community: Uuid = stage
+        .one(format!(
+            "insert into app.communities (city_id, name) values ('{}', 'Choir') returning id",
+            stage.city
+        ))
+        .await;
+    stage
+        .sql(format!(
+            "insert into app.community_members (community_id, user_id, state) values ('{community}', '{}', 'active')",
+            mira.id
+        ))
+        .await;
+    // Several begin at the same time; every second one is for members only.
+    let mut all: Vec<Uuid> = stage
+        .all(format!(
+            "insert into app.events (city_id, host_type, host_id, title, starts_at, ends_at, timezone, state, visibility)
+             select '{}', 'community', '{community}', 'Song ' || n, date_trunc('day', now()) + n / 4 * interval '1 hour' + interval '5 days',
+                    now() + interval '9 days', 'UTC', 'published', case n % 2 when 0 then 'public' else 'community' end
+             from generate_series(0, 29) n returning id",
+            stage.city
+        ))
+        .await;
+    let public: Vec<Uuid> = all.iter().step_by(2).copied().collect();
+    for at_once in all.chunks_mut(4) {
+        at_once.sort_unstable();
+    }
+    let public: Vec<Uuid> = (all.iter().copied())
+        .filter(|id| public.contains(id))
+        .collect();
+    for query in [
+        String::new(),
+        format!("city_id={}&", stage.city),
+        "q=song&".to_owned(),
+    ] {
+        let path = format!("/events/upcoming?{query}limit=4");
+        let strangers = walk(&stage.server.client, &path, async || {}).await;
+        assert_eq!(strangers, public, "{path}");
+        assert_eq!(walk(&mira.client, &path, async || {}).await, all, "{path}");
+    }
+    // A cursor is good for its list and its reader.
+    let page = mira.client.get("/events/upcoming?limit=4").await.json;
+    let cursor = page["next_cursor"].as_str().expect("another page");
+    let other = format!("/events/upcoming?limit=4&q=song&cursor={cursor}");
+    mira.client.get(&other).await.expect(400);
+    let theirs = format!("/events/upcoming?limit=4&cursor={cursor}");
+    stage.server.client.get(&theirs).await.expect(400);
+}
