@@ -34,7 +34,7 @@ impl Watch {
         let paula = stage.server.member("paula_watches").await;
         stage.server.grant(&paula, "platformAdmin", None).await;
         stage
-            .run("delete from app.fraud_flags; delete from app.likes; delete from app.reviews; delete from app.disputes; delete from app.referrals; delete from app.refunds")
+            .run("set session_replication_role = replica; delete from app.fraud_flags; delete from app.likes; delete from app.reviews; delete from app.disputes; delete from app.referrals; delete from app.refunds")
             .await;
         Self { stage, paula }
     }
@@ -404,7 +404,7 @@ async fn rules_can_be_switched_off() {
     .await;
     let paula = stage.server.member("paula_watches").await;
     stage.server.grant(&paula, "platformAdmin", None).await;
-    stage.run("delete from app.fraud_flags; delete from app.likes; delete from app.reviews; delete from app.disputes; delete from app.referrals; delete from app.refunds").await;
+    stage.run("set session_replication_role = replica; delete from app.fraud_flags; delete from app.likes; delete from app.reviews; delete from app.disputes; delete from app.referrals; delete from app.refunds").await;
     let watch = Watch { stage, paula };
     let members = watch.from("203.0.113.7", 4, "liker").await;
     watch.like(&members).await;

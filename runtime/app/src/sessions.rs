@@ -6,6 +6,7 @@
 mod bodies;
 mod email;
 mod endings;
+pub(crate) mod export;
 mod external;
 mod handles;
 mod identities;

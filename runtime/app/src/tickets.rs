@@ -19,7 +19,7 @@ mod routes;
 pub(crate) mod sales;
 mod settings;
 pub mod settle;
-mod transfers;
+pub(crate) mod transfers;
 mod waitlist;
 
 pub use bodies::AskedRefund;

@@ -642,6 +642,46 @@ export type paths = {
         patch?: never;
         trace?: never;
     };
+    "/fraud-flags/{id}/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirm a fraud flag
+         * @description Only for platform administrators. The rule looks at later facts from now on.
+         */
+        post: operations["confirmFraud"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/fraud-flags/{id}/dismiss": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Dismiss a fraud flag
+         * @description Only for platform administrators. The rule looks at later facts from now on.
+         */
+        post: operations["dismissFraud"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/institutions/{id}/dashboard": {
         parameters: {
             query?: never;
@@ -755,6 +795,26 @@ export type paths = {
          * @description Needs a recent sign-in. Sends a link to the new address, which counts once it is opened.
          */
         put: operations["changeEmail"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/me/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Take your data along
+         * @description One JSON object: `member`, and a list for each kind of thing that belongs to the caller, as the API shows it to them.
+         */
+        get: operations["exportMe"];
+        put?: never;
         post?: never;
         delete?: never;
         options?: never;
@@ -1001,6 +1061,29 @@ export type paths = {
          * @description Those that are there now; what comes meanwhile stays unread.
          */
         post: operations["readAllNotifications"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/notifications/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Listen to notifications
+         * @description Server-sent events, until the token or the session ends. `ready` comes first. `notification` is one that is new or was
+         *     marked, as `GET /notifications/{id}` gives it; `unread` follows and says how many there are. `refresh` says that more has
+         *     changed than is told: load the list. Sent back as `Last-Event-ID`, the newest `id` brings what came since; what was cut off
+         *     amid its batch comes again.
+         */
+        get: operations["streamNotifications"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1889,7 +1972,7 @@ export type paths = {
          * List archived users
          * @description The archived users that the caller may restore, newest first.
          *
-         *     **Who may see**: `platform`; names: see Users. *Yes*: platformAdmin.
+         *     **Who may see**: `platform` and `erased_at` is empty; names: see Users. *Depends*: platformAdmin.
          */
         get: operations["listArchivedUsers"];
         put?: never;
@@ -1913,7 +1996,7 @@ export type paths = {
          * Restore an archived user
          * @description Brings the user back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `platform`; names: see Users. *Yes*: platformAdmin.
+         *     **Who may do this**: `platform` and `erased_at` is empty; names: see Users. *Depends*: platformAdmin.
          */
         post: operations["restoreUser"];
         delete?: never;
@@ -10334,6 +10417,254 @@ export type paths = {
         patch?: never;
         trace?: never;
     };
+    "/events/{id}/calendar.ics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get this event as a calendar
+         * @description For calendar programs.
+         */
+        get: operations["getEventCalendar"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/organizations/{id}/calendar.ics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the events of this organization as a calendar
+         * @description Up to 500 events: the next ones, then what ended within thirty days.
+         */
+        get: operations["getOrganizationCalendar"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/communities/{id}/calendar.ics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the events of this community as a calendar
+         * @description Up to 500 events: the next ones, then what ended within thirty days.
+         */
+        get: operations["getCommunityCalendar"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/businesses/{id}/calendar.ics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the events of this business as a calendar
+         * @description Up to 500 events: the next ones, then what ended within thirty days.
+         */
+        get: operations["getBusinessCalendar"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/institutions/{id}/calendar.ics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the events of this institution as a calendar
+         * @description Up to 500 events: the next ones, then what ended within thirty days.
+         */
+        get: operations["getInstitutionCalendar"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/venues/{id}/calendar.ics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the events of this venue as a calendar
+         * @description Up to 500 events: the next ones, then what ended within thirty days.
+         */
+        get: operations["getVenueCalendar"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/cities/{id}/calendar.ics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the events of this city as a calendar
+         * @description Up to 500 events: the next ones, then what ended within thirty days.
+         */
+        get: operations["getCityCalendar"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/me/calendar-feed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get whether the caller's calendar has an address
+         * @description The address itself is told once.
+         */
+        get: operations["getCalendarFeed"];
+        put?: never;
+        /**
+         * Make an address for the caller's calendar
+         * @description Of events that the caller holds tickets for or was at, and of hosts and venues that the caller follows. The address before ends.
+         */
+        post: operations["renewCalendarFeed"];
+        /**
+         * End the address of the caller's calendar
+         * @description Whether there was one or not.
+         */
+        delete: operations["revokeCalendarFeed"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/calendar-feeds/{file}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a member's calendar at its secret address
+         * @description For calendar programs; needs no access token. It ends with the address and with the account.
+         */
+        get: operations["readCalendarFeed"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Search everything
+         * @description What the caller may see, of each kind those that begin with the words first, then events by time and the others by age. The last word may be half typed; accents do not matter.
+         */
+        get: operations["search"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/map": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get what is on a map
+         * @description What everybody may see inside of a box: up to a hundred objects, or clusters of a grid that lies still while the map is moved. Of more than 50,000 objects of a kind some are left out.
+         */
+        get: operations["getMap"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/events/upcoming": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List events that can still be had
+         * @description Published events that are to come, the next ones first. Words look at the newest 2,000 events that hold them, a box at 5,000 inside of it.
+         */
+        get: operations["listUpcomingEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/openapi.json": {
         parameters: {
             query?: never;
@@ -10729,6 +11060,7 @@ export type components = {
          *       "email": "user@example.org",
          *       "phone": "+41446681800",
          *       "stripe_customer_id": "Stripe customer id of the user",
+         *       "erased_at": "2026-06-12T18:00:00Z",
          *       "home_city_id": "019caddd-0f20-711a-a62c-23412b77477a",
          *       "follower_count": 12,
          *       "following_count": 12,
@@ -10772,6 +11104,11 @@ export type components = {
             phone?: components["schemas"]["PhoneNumber"] | null;
             /** @description Who this is to Stripe. Shown only if `private`, with `private`: `admin` or `platform`; `admin`: the caller is this user; `platform`: the caller holds `platformAdmin`. */
             readonly stripe_customer_id?: string | null;
+            /**
+             * Format: date-time
+             * @description When the personal data of a closed account were erased. It can't be restored any more. Shown only if `private`, with `private`: `admin` or `platform`; `admin`: the caller is this user; `platform`: the caller holds `platformAdmin`.
+             */
+            readonly erased_at?: string | null;
             /**
              * Format: uuid
              * @description Whose administrators look after the member. Id of a city.
@@ -17698,6 +18035,7 @@ export type components = {
          *       "in_app": true,
          *       "data": {},
          *       "dedupe_key": "Dedupe key of the notification",
+         *       "changed_in": 0,
          *       "user_id": "019caddd-0f20-704f-a899-6da763b7a969",
          *       "event_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c",
          *       "version": 3,
@@ -17725,6 +18063,11 @@ export type components = {
             readonly data: Record<string, never> | null;
             /** @description A message with the same key is sent once. */
             readonly dedupe_key: string;
+            /**
+             * Format: int64
+             * @description The transaction that made it or marked it last; by it streams find what is new. Shown only if `operator`, with `operator`: the caller holds `platformAdmin`.
+             */
+            readonly changed_in?: number;
             /**
              * Format: uuid
              * @description Id of a user.
@@ -17767,11 +18110,12 @@ export type components = {
          * @example {
          *       "object": "fraud_flag",
          *       "id": "019caddd-0f20-778a-a5ec-9ba18309748b",
-         *       "rule": "Rule of the fraud flag",
+         *       "rule": "card_testing",
          *       "score": 3,
          *       "evidence": {},
          *       "state": "open",
          *       "decided_at": "2026-06-12T18:00:00Z",
+         *       "note": "Note of the fraud flag",
          *       "entity_type": "user",
          *       "entity_id": "019caddd-0f20-704f-a899-6da763b7a969",
          *       "decided_by_id": "019caddd-0f20-704f-a899-6da763b7a969",
@@ -17788,17 +18132,22 @@ export type components = {
              * @description UUID version 7: sorts by time of creation.
              */
             readonly id: string;
-            readonly rule: string;
+            readonly rule: components["schemas"]["FraudFlagRule"];
             /**
              * Format: int32
-             * @description 100 is certain.
+             * @description 50 where the rule begins to look, 100 at twice as much.
              */
             readonly score: number;
-            /** @description What the rule saw. */
+            /** @description How many facts the rule saw, from when to when, and the ids of the newest. */
             readonly evidence: Record<string, never>;
             readonly state: components["schemas"]["FraudFlagState"];
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description Facts of before count no more.
+             */
             readonly decided_at: string | null;
+            /** @description Why it was decided so. */
+            readonly note: string | null;
             /** @description What `entity_id` is the id of. */
             readonly entity_type: components["schemas"]["FraudFlagEntityType"];
             /**
@@ -17825,6 +18174,8 @@ export type components = {
         ExpandedFraudFlag: components["schemas"]["FraudFlag"] & {
             entity?: components["schemas"]["FraudFlagEntity"] | null;
         };
+        /** @enum {string} */
+        FraudFlagRule: "card_testing" | "disputed_host" | "disputed_member" | "returned_tickets" | "new_reviewers" | "reviews_from_one_network" | "likes_from_one_network" | "referred_oneself";
         /** @enum {string} */
         FraudFlagState: "open" | "confirmed" | "dismissed";
         /** @enum {string} */
@@ -17895,6 +18246,106 @@ export type components = {
             count: number;
             /** @description How many reviews have one star, two, … five. */
             stars: number[];
+        };
+        /** @description That there is an address at which the caller's calendar is read. */
+        CalendarFeed: {
+            /** @constant */
+            readonly object?: "calendar_feed";
+            /**
+             * Format: date-time
+             * @description When the address was made.
+             */
+            since: string;
+        };
+        /**
+         * @description The address at which the caller's calendar is read. It is told once.
+         * @example {
+         *       "object": "calendar_feed",
+         *       "since": "2027-03-01T19:00:00Z",
+         *       "url": "https://api.example.org/calendar-feeds/Qx3Vd0kzR4m7uY1bN8sLwE5tH2jP6aC9fG0iK3oM7qU.ics"
+         *     }
+         */
+        CalendarFeedAddress: {
+            /** @constant */
+            readonly object?: "calendar_feed";
+            /**
+             * Format: date-time
+             * @description When the address was made.
+             */
+            since: string;
+            /**
+             * Format: uri
+             * @description Whoever has it reads the calendar. Give it to calendar programs only.
+             */
+            url: string;
+        };
+        /** @description One thing that was found. */
+        SearchHit: {
+            /** @constant */
+            readonly object?: "search_hit";
+            /** @enum {string} */
+            type: "event" | "venue" | "community" | "organization" | "business" | "institution" | "member";
+            /** Format: uuid */
+            id: string;
+            /** @description Its name or title. */
+            name: string;
+            /** @description The city; of members the handle. */
+            subtitle: string | null;
+            /** @description Of members the handle. */
+            slug: string;
+            /**
+             * Format: uri
+             * @description A small picture.
+             */
+            picture_url: string | null;
+            /**
+             * Format: date-time
+             * @description Of events.
+             */
+            starts_at: string | null;
+        };
+        /** @description What was found. */
+        SearchResult: {
+            data: components["schemas"]["SearchHit"][];
+        };
+        /** @description One thing on a map. */
+        MapObject: {
+            /** @constant */
+            readonly object?: "map_object";
+            /** @enum {string} */
+            type: "event" | "venue" | "business" | "institution";
+            /** Format: uuid */
+            id: string;
+            /** @description Its name or title. */
+            name: string;
+            /** @description Unique in its city. */
+            slug: string;
+            /**
+             * Format: date-time
+             * @description Of events.
+             */
+            starts_at: string | null;
+            location: components["schemas"]["Point"];
+        };
+        /** @description Things that are near each other. */
+        MapCluster: {
+            /** Format: int64 */
+            count: number;
+            location: components["schemas"]["Point"];
+            /** @description West, south, east, north of what is in it: what to ask for to look closer. */
+            bbox: number[];
+        };
+        /** @description What is inside of a box: objects or clusters. */
+        Map: {
+            /** @constant */
+            readonly object?: "map";
+            /**
+             * Format: int64
+             * @description Of objects, shown by themselves or not.
+             */
+            count: number;
+            objects: components["schemas"]["MapObject"][];
+            clusters: components["schemas"]["MapCluster"][];
         };
         AcceptableQuote: {
             /** Format: uuid */
@@ -18604,6 +19055,19 @@ export type components = {
             token: string;
         };
         /**
+         * @description It is what it looks like.
+         * @example {
+         *       "note": "Twelve cards in nine minutes, none of them hers.",
+         *       "suspend": true
+         *     }
+         */
+        ConfirmedFraud: {
+            /** @description Why, for those who look at it later. */
+            note: string;
+            /** @description Suspend what was flagged as well, as `POST` to its `/suspend` would. */
+            suspend?: boolean | null;
+        };
+        /**
          * @description An address and its password.
          * @example {
          *       "email": "ana@example.org",
@@ -18709,6 +19173,16 @@ export type components = {
             data: components["schemas"]["DeadJob"][];
             /** @description Null: there is no more. */
             next_cursor?: string | null;
+        };
+        /**
+         * @description It only looks like it.
+         * @example {
+         *       "note": "A school class at one address."
+         *     }
+         */
+        DismissedFraud: {
+            /** @description Why, for those who look at it later. */
+            note: string;
         };
         /**
          * @description When the copy of an event takes place.
@@ -22220,6 +22694,17 @@ export type components = {
                 "application/json": components["schemas"]["FeaturedEventList"];
             };
         };
+        /** @description The calendar (RFC 5545). Times are in UTC. */
+        Calendar: {
+            headers: {
+                /** @description Of these bytes. */
+                ETag?: string;
+                [name: string]: unknown;
+            };
+            content: {
+                "text/calendar": string;
+            };
+        };
     };
     parameters: {
         /** @description Id of the object. */
@@ -23370,11 +23855,11 @@ export type components = {
         /** @description Relations to put into the answer as whole objects, separated by commas. */
         "Notification.expand": components["schemas"]["NotificationExpand"][];
         /** @description `rule` is this. */
-        rule: string;
+        "FraudFlag.rule": components["schemas"]["FraudFlagRule"];
         /** @description Another, or none. */
-        "rule.ne": string;
-        /** @description One of these, separated by commas; `\,` is a comma of the value itself. */
-        "rule.in": string[];
+        "FraudFlag.rule.ne": components["schemas"]["FraudFlagRule"];
+        /** @description One of these, separated by commas. */
+        "FraudFlag.rule.in": components["schemas"]["FraudFlagRule"][];
         /** @description `score` is this. */
         score: number;
         /** @description Another, or none. */
@@ -23403,6 +23888,8 @@ export type components = {
         "FraudFlag.sort": components["schemas"]["FraudFlagSort"];
         /** @description Relations to put into the answer as whole objects, separated by commas. */
         "FraudFlag.expand": components["schemas"]["FraudFlagExpand"][];
+        /** @description The ETag of the calendar that the client has. */
+        "Calendar.known": string;
     };
     requestBodies: never;
     headers: {
@@ -23907,6 +24394,7 @@ export type NotificationExpand = components['schemas']['NotificationExpand'];
 export type NotificationList = components['schemas']['NotificationList'];
 export type FraudFlag = components['schemas']['FraudFlag'];
 export type ExpandedFraudFlag = components['schemas']['ExpandedFraudFlag'];
+export type FraudFlagRule = components['schemas']['FraudFlagRule'];
 export type FraudFlagState = components['schemas']['FraudFlagState'];
 export type FraudFlagEntityType = components['schemas']['FraudFlagEntityType'];
 export type FraudFlagEntity = components['schemas']['FraudFlagEntity'];
@@ -23916,6 +24404,13 @@ export type FraudFlagList = components['schemas']['FraudFlagList'];
 export type FeaturedEventList = components['schemas']['FeaturedEventList'];
 export type FeaturedEvent = components['schemas']['FeaturedEvent'];
 export type Rating = components['schemas']['Rating'];
+export type CalendarFeed = components['schemas']['CalendarFeed'];
+export type CalendarFeedAddress = components['schemas']['CalendarFeedAddress'];
+export type SearchHit = components['schemas']['SearchHit'];
+export type SearchResult = components['schemas']['SearchResult'];
+export type MapObject = components['schemas']['MapObject'];
+export type MapCluster = components['schemas']['MapCluster'];
+export type Map = components['schemas']['Map'];
 export type AcceptableQuote = components['schemas']['AcceptableQuote'];
 export type Activity = components['schemas']['Activity'];
 export type ActivityFigures = components['schemas']['ActivityFigures'];
@@ -23955,11 +24450,13 @@ export type CheckInsInHour = components['schemas']['CheckInsInHour'];
 export type CityDashboard = components['schemas']['CityDashboard'];
 export type CityMonth = components['schemas']['CityMonth'];
 export type ConfirmEmail = components['schemas']['ConfirmEmail'];
+export type ConfirmedFraud = components['schemas']['ConfirmedFraud'];
 export type Credentials = components['schemas']['Credentials'];
 export type CurrencySales = components['schemas']['CurrencySales'];
 export type CurrentSubscription = components['schemas']['CurrentSubscription'];
 export type DeadJob = components['schemas']['DeadJob'];
 export type DeadJobList = components['schemas']['DeadJobList'];
+export type DismissedFraud = components['schemas']['DismissedFraud'];
 export type EventCopy = components['schemas']['EventCopy'];
 export type EventDashboard = components['schemas']['EventDashboard'];
 export type EventRevenue = components['schemas']['EventRevenue'];
@@ -24254,6 +24751,7 @@ export type ResponseNotificationFound = components['responses']['NotificationFou
 export type ResponseFraudFlagPage = components['responses']['FraudFlagPage'];
 export type ResponseFraudFlagFound = components['responses']['FraudFlagFound'];
 export type ResponseFeaturedEventPage = components['responses']['FeaturedEventPage'];
+export type ResponseCalendar = components['responses']['Calendar'];
 export type ParameterId = components['parameters']['id'];
 export type ParameterCursor = components['parameters']['Cursor'];
 export type ParameterCountParameter = components['parameters']['CountParameter'];
@@ -24826,9 +25324,9 @@ export type ParameterInApp = components['parameters']['in_app'];
 export type ParameterInAppNe = components['parameters']['in_app.ne'];
 export type ParameterNotificationSort = components['parameters']['Notification.sort'];
 export type ParameterNotificationExpand = components['parameters']['Notification.expand'];
-export type ParameterRule = components['parameters']['rule'];
-export type ParameterRuleNe = components['parameters']['rule.ne'];
-export type ParameterRuleIn = components['parameters']['rule.in'];
+export type ParameterFraudFlagRule = components['parameters']['FraudFlag.rule'];
+export type ParameterFraudFlagRuleNe = components['parameters']['FraudFlag.rule.ne'];
+export type ParameterFraudFlagRuleIn = components['parameters']['FraudFlag.rule.in'];
 export type ParameterScore = components['parameters']['score'];
 export type ParameterScoreNe = components['parameters']['score.ne'];
 export type ParameterScoreGte = components['parameters']['score.gte'];
@@ -24843,6 +25341,7 @@ export type ParameterFraudFlagEntityTypeNe = components['parameters']['FraudFlag
 export type ParameterFraudFlagEntityTypeIn = components['parameters']['FraudFlag.entity_type.in'];
 export type ParameterFraudFlagSort = components['parameters']['FraudFlag.sort'];
 export type ParameterFraudFlagExpand = components['parameters']['FraudFlag.expand'];
+export type ParameterCalendarKnown = components['parameters']['Calendar.known'];
 export type HeaderETag = components['headers']['ETag'];
 export type HeaderLocation = components['headers']['Location'];
 export type HeaderRateLimit = components['headers']['RateLimit'];
@@ -25880,6 +26379,74 @@ export interface operations {
             default: components["responses"]["OtherProblem"];
         };
     };
+    confirmFraud: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Of the flag */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConfirmedFraud"];
+            };
+        };
+        responses: {
+            /** @description It is confirmed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The caller is no platform administrator */
+            403: components["responses"]["Forbidden"];
+            /** @description There is no such flag */
+            404: components["responses"]["NotFound"];
+            /** @description It has been decided already, or what was flagged can't be suspended any more */
+            409: components["responses"]["Conflict"];
+            /** @description A value is wrong, or what was flagged is nothing that is suspended */
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    dismissFraud: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Of the flag */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DismissedFraud"];
+            };
+        };
+        responses: {
+            /** @description It is dismissed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The caller is no platform administrator */
+            403: components["responses"]["Forbidden"];
+            /** @description There is no such flag */
+            404: components["responses"]["NotFound"];
+            /** @description It has been decided already */
+            409: components["responses"]["Conflict"];
+            /** @description A value is wrong */
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
     getInstitutionDashboard: {
         parameters: {
             query?: {
@@ -26057,6 +26624,29 @@ export interface operations {
                 content?: never;
             };
             422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    exportMe: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file, piece by piece. It is cut off where something fails: what is no JSON is not whole */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description The caller is being sent one already, or many others are */
+            429: components["responses"]["TooManyRequests"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -26407,6 +26997,32 @@ export interface operations {
                     "application/json": components["schemas"]["ReadNotifications"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    streamNotifications: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The newest `id` that came */
+                "Last-Event-ID"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Events, for as long as the client listens */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description The member listens at too many places already */
             429: components["responses"]["TooManyRequests"];
             default: components["responses"]["OtherProblem"];
         };
@@ -43153,11 +43769,11 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description `rule` is this. */
-                rule?: components["parameters"]["rule"];
+                rule?: components["parameters"]["FraudFlag.rule"];
                 /** @description Another, or none. */
-                "rule.ne"?: components["parameters"]["rule.ne"];
-                /** @description One of these, separated by commas; `\,` is a comma of the value itself. */
-                "rule.in"?: components["parameters"]["rule.in"];
+                "rule.ne"?: components["parameters"]["FraudFlag.rule.ne"];
+                /** @description One of these, separated by commas. */
+                "rule.in"?: components["parameters"]["FraudFlag.rule.in"];
                 /** @description `score` is this. */
                 score?: components["parameters"]["score"];
                 /** @description Another, or none. */
@@ -44819,6 +45435,409 @@ export interface operations {
                 };
             };
             404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getEventCalendar: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the calendar that the client has. */
+                "If-None-Match"?: components["parameters"]["Calendar.known"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Calendar"];
+            /** @description The client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getOrganizationCalendar: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the calendar that the client has. */
+                "If-None-Match"?: components["parameters"]["Calendar.known"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Calendar"];
+            /** @description The client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getCommunityCalendar: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the calendar that the client has. */
+                "If-None-Match"?: components["parameters"]["Calendar.known"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Calendar"];
+            /** @description The client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getBusinessCalendar: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the calendar that the client has. */
+                "If-None-Match"?: components["parameters"]["Calendar.known"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Calendar"];
+            /** @description The client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getInstitutionCalendar: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the calendar that the client has. */
+                "If-None-Match"?: components["parameters"]["Calendar.known"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Calendar"];
+            /** @description The client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getVenueCalendar: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the calendar that the client has. */
+                "If-None-Match"?: components["parameters"]["Calendar.known"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Calendar"];
+            /** @description The client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getCityCalendar: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the calendar that the client has. */
+                "If-None-Match"?: components["parameters"]["Calendar.known"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Calendar"];
+            /** @description The client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getCalendarFeed: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description There is one. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CalendarFeed"];
+                };
+            };
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    renewCalendarFeed: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The address. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CalendarFeedAddress"];
+                };
+            };
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    revokeCalendarFeed: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description There is none. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    readCalendarFeed: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the calendar that the client has. */
+                "If-None-Match"?: components["parameters"]["Calendar.known"];
+            };
+            path: {
+                /** @description The secret, and `.ics`. */
+                file: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Calendar"];
+            /** @description The client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    search: {
+        parameters: {
+            query: {
+                /**
+                 * @description The words. `"in quotes"` they stand together, `-without`.
+                 * @example jazz
+                 */
+                q: string;
+                /** @description `city_id` is this. */
+                city_id?: components["parameters"]["city_id"];
+                /** @description Only these kinds. All of them without it. */
+                types?: ("event" | "venue" | "community" | "organization" | "business" | "institution" | "member")[];
+                /** @description How many of each kind. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was found. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SearchResult"];
+                };
+            };
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getMap: {
+        parameters: {
+            query: {
+                /**
+                 * @description West, south, east, north in degrees. West may be greater than east: over the date line.
+                 * @example 144.8,-37.9,145.1,-37.7
+                 */
+                bbox: string;
+                /** @description Only these kinds. `event,venue` without it. */
+                types?: ("event" | "venue" | "business" | "institution")[];
+                /** @description Most clusters. */
+                cells?: number;
+                /** @description Words to look for in `title`, `description`: all of them, the last one perhaps not typed to its end; accents and capitals do not matter. `"two words"` stand side by side, `-word` is not there, `or` is between alternatives. Where few hold the words, parts of names are found as well. Finds public events only, and orders and filters at most the 2,000 newest of them. */
+                q?: components["parameters"]["Event.q"];
+                /** @description `city_id` is this. */
+                city_id?: components["parameters"]["city_id"];
+                /** @description `category` is this. */
+                category?: components["parameters"]["Event.category"];
+                /**
+                 * @description Ending after it; without it now.
+                 * @example 2027-03-01
+                 */
+                from?: string;
+                /**
+                 * @description Beginning before it; a day counts whole.
+                 * @example 2027-03-01
+                 */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The map. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Map"];
+                };
+            };
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listUpcomingEvents: {
+        parameters: {
+            query?: {
+                /** @description `city_id` is this. */
+                city_id?: components["parameters"]["city_id"];
+                /** @description `category` is this. */
+                category?: components["parameters"]["Event.category"];
+                /**
+                 * @description Beginning then or later; without it now.
+                 * @example 2027-03-01
+                 */
+                from?: string;
+                /**
+                 * @description Beginning before it; a day counts whole.
+                 * @example 2027-03-01
+                 */
+                to?: string;
+                /** @description West, south, east, north in degrees such as `8.44,47.32,8.62,47.43`: only those whose `location` (without one: that of its `venue`) is inside, 2,000 at most. */
+                bbox?: components["parameters"]["Event.bbox"];
+                /** @description Words to look for in `title`, `description`: all of them, the last one perhaps not typed to its end; accents and capitals do not matter. `"two words"` stand side by side, `-word` is not there, `or` is between alternatives. Where few hold the words, parts of names are found as well. Finds public events only, and orders and filters at most the 2,000 newest of them. */
+                q?: components["parameters"]["Event.q"];
+                /** @description A ticket on sale costs no more. 0: it is free. */
+                max_price_cents?: number;
+                /** @description Of `max_price_cents`; required unless that is 0. */
+                currency?: string;
+                /** @description So many tickets of one type that is on sale are left. */
+                open_seats?: number;
+                /** @description Objects per page. */
+                limit?: components["parameters"]["limit.20"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["EventPage"];
+            422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
     };

@@ -28,9 +28,10 @@ async fn nobody_moderates_what_is_their_own() {
         .filter(|entity| entity.access.suspend.is_some() && entity.writable())
         .map(|entity| entity.name.as_str())
         .collect();
-    // Countries and cities are the platform's, members are above each other or not, and a business, a community and
+    // Countries, cities and what is broadcast are the platform's, members are above each other or not, and a business, a community and
     // an institution have the rule of an organisation word by word.
     let elsewhere = [
+        "broadcast",
         "business",
         "city",
         "community",

@@ -63,9 +63,10 @@ async fn abuse_27_texts_are_texts_wherever_they_come_out() {
     }
 }
 
-/// There is nothing but JSON: whoever adds another form of answer has to think of what opens it.
+/// There is nothing but JSON, and calendars and events, which browsers do not open as pages: whoever adds another form of
+/// answer has to think of what opens it.
 #[tokio::test]
-async fn abuse_27_answers_are_json_and_nothing_else() {
+async fn abuse_27_answers_are_json_and_nothing_that_is_shown_as_a_page() {
     let document = crate::support::document();
     let mut media = std::collections::BTreeSet::new();
     let mut collect = |responses: &Value| {
@@ -90,7 +91,12 @@ async fn abuse_27_answers_are_json_and_nothing_else() {
     }
     assert_eq!(
         media.into_iter().collect::<Vec<_>>(),
-        ["application/json", "application/problem+json"]
+        [
+            "application/json",
+            "application/problem+json",
+            "text/calendar",
+            "text/event-stream"
+        ]
     );
 }
 

@@ -31,7 +31,7 @@ async fn od1_figures_of_the_platform_are_what_the_tables_add_up_to() {
         .run(
             "set session_replication_role = replica;
              insert into app.fraud_flags (entity_type, entity_id, rule, score, evidence, state)
-             select 'event', :event, 'rule_' || n % 3, n, '{}', (array['open', 'confirmed', 'dismissed'])[1 + floor(random() * 3)::int]
+             select 'event', gen_random_uuid(), (array['card_testing', 'disputed_host', 'new_reviewers'])[1 + n % 3], n, '{}', (array['open', 'confirmed', 'dismissed'])[1 + floor(random() * 3)::int]
              from generate_series(1, 60) n",
         )
         .await;

@@ -181,6 +181,8 @@ async fn hashes(conn: &mut PgConnection) -> BTreeMap<String, String> {
                group by t.id) lines"
         );
         let mut left_out = AROUND_NOW.map(str::to_owned).to_vec();
+        // The number of a transaction.
+        left_out.push("changed_in".to_owned());
         if MADE_BY_TRIGGERS.contains(&entity.name.as_str()) {
             left_out.push("id".to_owned());
         }

@@ -123,7 +123,7 @@ async fn a_member_takes_along_what_the_lists_show_them() {
         file["member"],
         member.client.get("/me").await.expect(200).json
     );
-    assert_eq!(file["notifications"].as_array().map(Vec::len), Some(250));
+    assert!(file["notifications"].as_array().map(Vec::len) > Some(250));
     let paths = document()["paths"].as_object().expect("paths");
     let mut lists = 0;
     for path in paths.keys() {

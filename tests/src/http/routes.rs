@@ -119,6 +119,9 @@ async fn abuse_41_other_methods_are_405_and_say_which_there_are() {
     }
 }
 
+/// Whose answer goes on for as long as somebody listens.
+const ENDLESS: &str = "/notifications/stream";
+
 #[tokio::test]
 async fn abuse_41_head_is_get_without_the_body() {
     let server = TestServer::start().await;
@@ -126,7 +129,7 @@ async fn abuse_41_head_is_get_without_the_body() {
     let document = served(&server).await;
     for (path, _) in paths(&document)
         .iter()
-        .filter(|(_, methods)| methods.contains("GET"))
+        .filter(|(path, methods)| methods.contains("GET") && path.as_str() != ENDLESS)
     {
         for client in [&server.client, &member.client] {
             let get = send(client, "GET", path).await;
@@ -134,7 +137,10 @@ async fn abuse_41_head_is_get_without_the_body() {
             assert_eq!(head.text, "", "{path}");
             let headers = |answer: &Answer| {
                 let seen = seen(answer);
-                let lines = seen.lines().filter(|line| !line.starts_with("ratelimit"));
+                // How a body is sent belongs to the connection.
+                let lines = seen.lines().filter(|line| {
+                    !line.starts_with("ratelimit") && !line.starts_with("transfer-encoding")
+                });
                 let lines: Vec<&str> = lines.collect();
                 lines[..lines.len() - 1].join("\n")
             };

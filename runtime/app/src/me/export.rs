@@ -5,7 +5,11 @@
 //! Somebody else's data that only mention the caller, such as who checked in whom, are not theirs.
 
 use super::Me;
-use crate::listed::{self, Asking};
+use crate::{
+    listed::{self, Asking},
+    sessions,
+    tickets::transfers,
+};
 use axum::{
     Router,
     body::Body,
@@ -129,18 +133,27 @@ impl File {
             let now = serde_json::to_string(&Utc::now()).map_err(Error::internal)?;
             text.push_str(&format!("{{\"exported_at\":{now}"));
         }
+        let db = &self.exporting.module.db;
         match part {
             Part::One(name, path) => {
                 let object = self.read(path).await?;
                 push(&mut text, name, &Value::Object(object));
             }
             Part::List(name, path, cursor) => self.page(&mut text, name, path, cursor).await?,
-            Part::Sessions => push(&mut text, "sessions", &self.sessions().await?),
-            Part::Identities => push(&mut text, "identities", &self.identities().await?),
+            Part::Sessions => push(
+                &mut text,
+                "sessions",
+                &sessions::export::sessions(db, &self.caller).await?,
+            ),
+            Part::Identities => push(
+                &mut text,
+                "identities",
+                &sessions::export::identities(db, &self.caller).await?,
+            ),
             Part::TicketTransfers => push(
                 &mut text,
                 "ticket_transfers",
-                &self.ticket_transfers().await?,
+                &transfers::export::ticket_transfers(db, &self.caller).await?,
             ),
             Part::End => text.push('}'),
         }
@@ -186,51 +199,6 @@ impl File {
             401 => Error::unauthenticated(),
             status => Error::internal(format!("a list answers {status}")),
         })
-    }
-
-    async fn sessions(&self) -> Result<Value> {
-        let me = self.caller.id();
-        let run = self.exporting.module.db.run("sessions", Some(&self.caller), self.caller.request_id, move |cx| {
-            Box::pin(async move {
-                let list = sqlx::query_scalar(
-                    "select coalesce(jsonb_agg(jsonb_build_object('authenticated_at', s.authenticated_at, 'expires_at', s.expires_at,
-                       'revoked_at', s.revoked_at, 'ip_address', s.ip_address, 'user_agent', s.user_agent) order by s.id), '[]')
-                     from app.sessions s where s.user_id = $1",
-                );
-                Ok(list.bind(me).fetch_one(cx.conn()).await?)
-            })
-        });
-        run.await
-    }
-
-    async fn identities(&self) -> Result<Value> {
-        let me = self.caller.id();
-        let run = self.exporting.module.db.run("sessions", Some(&self.caller), self.caller.request_id, move |cx| {
-            Box::pin(async move {
-                let list = sqlx::query_scalar(
-                    "select coalesce(jsonb_agg(jsonb_build_object('issuer', i.issuer, 'subject', i.subject, 'email', i.email,
-                       'created_at', i.created_at, 'unlinked_at', i.unlinked_at) order by i.id), '[]')
-                     from app.external_identities i where i.user_id = $1",
-                );
-                Ok(list.bind(me).fetch_one(cx.conn()).await?)
-            })
-        });
-        run.await
-    }
-
-    async fn ticket_transfers(&self) -> Result<Value> {
-        let me = self.caller.id();
-        let run = self.exporting.module.db.run("tickets", Some(&self.caller), self.caller.request_id, move |cx| {
-            Box::pin(async move {
-                let list = sqlx::query_scalar(
-                    "select coalesce(jsonb_agg(jsonb_build_object('ticket_id', t.ticket_id, 'from_id', t.from_id, 'to_id', t.to_id,
-                       'state', t.state, 'created_at', t.created_at, 'decided_at', t.decided_at) order by t.id), '[]')
-                     from app.ticket_transfers t where t.from_id = $1 or t.to_id = $1",
-                );
-                Ok(list.bind(me).fetch_one(cx.conn()).await?)
-            })
-        });
-        run.await
     }
 }
 

@@ -4,6 +4,7 @@
 //! one comes first, and the others see what it did. With the holder changes the secret version, so the old code opens
 //! nothing from then on. Money does not move: what was paid goes back to the buyer.
 
+pub mod export;
 pub mod routes;
 
 use super::{
