@@ -63,8 +63,8 @@ async fn abuse_27_texts_are_texts_wherever_they_come_out() {
     }
 }
 
-/// There is nothing but JSON, and calendars and events, which browsers do not open as pages: whoever adds another form of
-/// answer has to think of what opens it.
+/// There is nothing but JSON, and calendars, which browsers do not open as pages: whoever adds another form of answer has
+/// to think of what opens it.
 #[tokio::test]
 async fn abuse_27_answers_are_json_and_nothing_that_is_shown_as_a_page() {
     let document = crate::support::document();
@@ -94,8 +94,7 @@ async fn abuse_27_answers_are_json_and_nothing_that_is_shown_as_a_page() {
         [
             "application/json",
             "application/problem+json",
-            "text/calendar",
-            "text/event-stream"
+            "text/calendar"
         ]
     );
 }

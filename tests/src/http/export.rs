@@ -145,20 +145,19 @@ async fn a_member_takes_along_what_the_lists_show_them() {
         assert_eq!(ids.len(), rows.len(), "{path}: each once");
     }
     assert!(lists >= 15, "{lists}");
-    let rest: Vec<&str> = file.keys().map(String::as_str).collect();
-    assert_eq!(
-        rest,
-        [
-            "exported_at",
-            "identities",
-            "member",
-            "sessions",
-            "ticket_transfers"
-        ]
-    );
-    assert_eq!(
-        file["sessions"].as_array().map(Vec::len),
-        Some(1).max(file["sessions"].as_array().map(Vec::len))
+    let rest: BTreeSet<&str> = file.keys().map(String::as_str).collect();
+    let expected = [
+        "exported_at",
+        "identities",
+        "member",
+        "sessions",
+        "ticket_transfers",
+    ];
+    assert_eq!(rest, BTreeSet::from(expected));
+    assert!(
+        file["sessions"]
+            .as_array()
+            .is_some_and(|sessions| !sessions.is_empty())
     );
     // No secret of anybody: neither codes of devices nor hashes.
     for secret in ["password", "token_hash", "stripe_customer_id\":\"cus"] {

@@ -143,8 +143,8 @@ impl Deciding {
             .ok_or_else(|| {
                 Error::field(
                     "/suspend",
-                    "impossible",
-                    format!("what was flagged is a {entity}, which nobody suspends"),
+                    "invalid",
+                    format!("what was flagged is no such thing: nobody suspends {entity}s"),
                 )
             })?;
         let asked = listed::ask(&self.generated, caller.caller(), Asking::Act(path)).await?;
