@@ -236,11 +236,11 @@ async fn re5_a_stream_ends_with_its_session_or_account() {
             .expect("ended");
         // What came before it was noticed is told to nobody who has no right to it any more.
         guests.tell(&member, &[name]).await;
-        assert_eq!(first.to_the_end().await, 0);
+        assert_eq!(first.left().await, 0);
         if name == "out" {
             assert_eq!(second.batch().await.0, [name]);
         } else {
-            assert_eq!(second.to_the_end().await, 0);
+            assert_eq!(second.left().await, 0);
         }
         member.client.get(PATH).await.expect(401);
     }
@@ -299,7 +299,7 @@ async fn re5_a_stream_ends_with_its_token() {
     let mut events = client.listen(PATH, None).await;
     events.expect("ready").await;
     events.batch().await;
-    assert_eq!(events.to_the_end().await, 0);
+    assert_eq!(events.left().await, 0);
     assert!(events.retry_ms.is_some());
 }
 
@@ -319,7 +319,7 @@ async fn re6_a_server_that_stops_ends_its_streams() {
     stopping.await.expect("it stops");
     let mut retries = std::collections::BTreeSet::new();
     for mut events in streams {
-        assert_eq!(events.to_the_end().await, 0);
+        assert_eq!(events.left().await, 0);
         retries.insert(events.retry_ms.expect("when to come back"));
     }
     assert!(retries.len() > 10, "{retries:?}");

@@ -61,14 +61,11 @@ impl Events {
     }
 
     /// The next one of this name, which must come.
-    #[track_caller]
-    pub fn expect(&mut self, name: &'static str) -> impl Future<Output = Value> {
-        async move {
-            let event = self.next().await;
-            let event = event.unwrap_or_else(|| panic!("the end instead of {name}"));
-            assert_eq!(event.name, name, "{event:?}");
-            event.data
-        }
+    pub async fn expect(&mut self, name: &'static str) -> Value {
+        let event = self.next().await;
+        let event = event.unwrap_or_else(|| panic!("the end instead of {name}"));
+        assert_eq!(event.name, name, "{event:?}");
+        event.data
     }
 
     /// Titles of notifications until `unread` closes their batch.
@@ -87,7 +84,7 @@ impl Events {
     }
 
     /// Until the server ends it: how many events came.
-    pub async fn to_the_end(&mut self) -> usize {
+    pub async fn left(&mut self) -> usize {
         let mut count = 0;
         while self.next().await.is_some() {
             count += 1;
