@@ -14,6 +14,7 @@ mod fraud;
 mod house;
 mod http;
 mod jobs;
+mod journey;
 mod library;
 mod lists;
 mod mail;
