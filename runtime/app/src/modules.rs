@@ -103,6 +103,12 @@ macro_rules! modules {
             document
         }
 
+        /// The same, each module by itself.
+        #[cfg(test)]
+        fn documents() -> Vec<(&'static str, OpenApi)> {
+            vec![$((stringify!($name), <$module>::document()),)+]
+        }
+
         /// What the modules change in the generated document.
         pub fn amend(document: &mut Value) {
             $(<$module>::amend(document);)+
@@ -110,3 +116,39 @@ macro_rules! modules {
     };
 }
 use modules;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// Of two that call different things by one name, clients would be told of one alone.
+    #[test]
+    fn no_two_modules_call_different_things_by_one_name() {
+        let generated: Value =
+            serde_json::from_str(include_str!("../../../generated/openapi.json"))
+                .expect("the generated document is JSON");
+        let of = |document: &Value| {
+            let all = document["components"]["schemas"].as_object();
+            all.cloned().unwrap_or_default()
+        };
+        let mut said: BTreeMap<String, (&str, Value)> = of(&generated)
+            .into_iter()
+            .map(|(name, schema)| (name, ("the spec", schema)))
+            .collect();
+        let mut wrong = Vec::new();
+        for (module, document) in documents() {
+            let document = serde_json::to_value(document).expect("JSON");
+            for (name, schema) in of(&document) {
+                match said.get(&name) {
+                    Some((other, first)) if *first != schema => {
+                        wrong.push(format!("{name} of {module} and {other}"));
+                    }
+                    Some(_) => {}
+                    None => drop(said.insert(name, (module, schema))),
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:?}");
+    }
+}

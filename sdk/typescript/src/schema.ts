@@ -19388,7 +19388,7 @@ export type components = {
             followed: string[];
             /** Format: int64 */
             unread_notifications: number;
-            wallets: components["schemas"]["Balance"][];
+            wallets: components["schemas"]["HomeBalance"][];
             /** @description Tickets that are offered to the member or by them, twenty at most. */
             transfers: components["schemas"]["OpenTransfer"][];
             /** @description Places that are kept for the member. */
@@ -19396,6 +19396,17 @@ export type components = {
             events: components["schemas"]["Event"][];
             /** @enum {string} */
             readonly object?: "home";
+        };
+        /** @description Credits in one currency. */
+        HomeBalance: {
+            currency: string;
+            /** Format: int64 */
+            balance_cents: number;
+            /**
+             * Format: int64
+             * @description Set aside for purchases under way.
+             */
+            held_cents: number;
         };
         HomeTicket: {
             /** Format: uuid */
@@ -24472,6 +24483,7 @@ export type Funding = components['schemas']['Funding'];
 export type GiveBack = components['schemas']['GiveBack'];
 export type GiveCredits = components['schemas']['GiveCredits'];
 export type Home = components['schemas']['Home'];
+export type HomeBalance = components['schemas']['HomeBalance'];
 export type HomeTicket = components['schemas']['HomeTicket'];
 export type HostDashboard = components['schemas']['HostDashboard'];
 export type HostEvent = components['schemas']['HostEvent'];

@@ -33,7 +33,7 @@ struct Home {
     /// By those whom the member follows, newest first, ten at most.
     followed: Vec<Uuid>,
     unread_notifications: i64,
-    wallets: Vec<Balance>,
+    wallets: Vec<HomeBalance>,
     /// Tickets that are offered to the member or by them, twenty at most.
     transfers: Vec<OpenTransfer>,
     /// Places that are kept for the member.
@@ -48,7 +48,7 @@ struct Own {
     tickets: Vec<HomeTicket>,
     attended: Vec<Uuid>,
     unread_notifications: i64,
-    wallets: Vec<Balance>,
+    wallets: Vec<HomeBalance>,
     transfers: Vec<OpenTransfer>,
     waiting_list_offers: Vec<WaitingListOffer>,
     home_city: Option<Uuid>,
@@ -66,7 +66,7 @@ struct HomeTicket {
 
 /// Credits in one currency.
 #[derive(Serialize, Deserialize, ToSchema)]
-struct Balance {
+struct HomeBalance {
     currency: String,
     balance_cents: i64,
     /// Set aside for purchases under way.

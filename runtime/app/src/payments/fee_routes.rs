@@ -17,7 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use kernel::{Member, Result, http::Sent, idempotency::required};
+use kernel::{Member, Result, http::Sent, idempotency::required, openapi::Objects};
 use utoipa::{OpenApi, openapi};
 
 pub fn router(payments: Payments) -> Router {
@@ -35,8 +35,10 @@ pub fn router(payments: Payments) -> Router {
 }
 
 #[derive(OpenApi)]
-#[openapi(paths(pay_fee, refund_fee))]
+#[openapi(paths(pay_fee, refund_fee), modifiers(&OBJECTS))]
 struct Document;
+
+static OBJECTS: Objects = Objects(&[("AskedRefund", "asked_refund")]);
 
 pub fn document() -> openapi::OpenApi {
     Document::openapi()
