@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "5cfd77ee0fb0c751634f39d6b3af851fd1afdfb6c5dee07868a515c5305cfee5d1c80499adcbf5958ae6a1f0f728b78a",
+        checksum: "4c9c246a67bf47a044d8503450f243fa38dc2b38a4cb6edae0a4eb3f601074b76f6a2d39196af784bd19b635345418ab",
     },
 ];

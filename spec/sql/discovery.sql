@@ -9,94 +9,103 @@ declare
   v_begins constant text := sec.folded(btrim(p_text));
   v_within constant text[] := case when p_city is null then '{}' else array[p_city::text] end;
   v_look constant int := 500;
+  -- As a list of ids, so that rows are fetched by them: in a join the rules would be asked of every row there is.
+  v_found uuid[];
 begin
   if 'event' = any(p_kinds) then
+    v_found := array(
+      select app.events_search(p_text, p_half, v_within, null, v_look)
+      union all
+      select app.events_search_own(p_text, p_half, v_within, null, v_look)
+    );
     return query
     select 'event', t.id, t.title, c.name, t.slug,
            (select m.small_url from app.media m where m.entity_event_id = t.id and m.status = 'active' order by m.position, m.id limit 1),
            t.starts_at
     from app.events t left join app.cities c on c.id = t.city_id
-    where t.status = 'active' and (p_city is null or t.city_id = p_city) and t.id in (
-      select app.events_search(p_text, p_half, v_within, null, v_look)
-      union all
-      select app.events_search_own(p_text, p_half, v_within, null, v_look)
-    )
+    where t.status = 'active' and (p_city is null or t.city_id = p_city) and t.id = any(v_found)
     order by starts_with(sec.folded(t.title), v_begins) desc, t.starts_at < now(), case when t.starts_at >= now() then t.starts_at end, t.starts_at desc, t.id limit p_most;
   end if;
   if 'venue' = any(p_kinds) then
+    v_found := array(
+      select app.venues_search(p_text, p_half, v_within, null, v_look)
+      union all
+      select app.venues_search_own(p_text, p_half, v_within, null, v_look)
+    );
     return query
     select 'venue', t.id, t.name, c.name, t.slug,
            t.avatar_url,
            null::timestamptz
     from app.venues t left join app.cities c on c.id = t.city_id
-    where t.status = 'active' and (p_city is null or t.city_id = p_city) and t.id in (
-      select app.venues_search(p_text, p_half, v_within, null, v_look)
-      union all
-      select app.venues_search_own(p_text, p_half, v_within, null, v_look)
-    )
+    where t.status = 'active' and (p_city is null or t.city_id = p_city) and t.id = any(v_found)
     order by starts_with(sec.folded(t.name), v_begins) desc, t.id desc limit p_most;
   end if;
   if 'community' = any(p_kinds) then
+    v_found := array(
+      select app.communities_search(p_text, p_half, v_within, null, v_look)
+      union all
+      select app.communities_search_own(p_text, p_half, v_within, null, v_look)
+    );
     return query
     select 'community', t.id, t.name, c.name, t.slug,
            t.avatar_url,
            null::timestamptz
     from app.communities t left join app.cities c on c.id = t.city_id
-    where t.status = 'active' and (p_city is null or t.city_id = p_city) and t.id in (
-      select app.communities_search(p_text, p_half, v_within, null, v_look)
-      union all
-      select app.communities_search_own(p_text, p_half, v_within, null, v_look)
-    )
+    where t.status = 'active' and (p_city is null or t.city_id = p_city) and t.id = any(v_found)
     order by starts_with(sec.folded(t.name), v_begins) desc, t.id desc limit p_most;
   end if;
   if 'organization' = any(p_kinds) then
+    v_found := array(
+      select app.organizations_search(p_text, p_half, v_within, null, v_look)
+      union all
+      select app.organizations_search_own(p_text, p_half, v_within, null, v_look)
+    );
     return query
     select 'organization', t.id, t.name, c.name, t.slug,
            t.avatar_url,
            null::timestamptz
     from app.organizations t left join app.cities c on c.id = t.city_id
-    where t.status = 'active' and (p_city is null or t.city_id = p_city) and t.id in (
-      select app.organizations_search(p_text, p_half, v_within, null, v_look)
-      union all
-      select app.organizations_search_own(p_text, p_half, v_within, null, v_look)
-    )
+    where t.status = 'active' and (p_city is null or t.city_id = p_city) and t.id = any(v_found)
     order by starts_with(sec.folded(t.name), v_begins) desc, t.id desc limit p_most;
   end if;
   if 'business' = any(p_kinds) then
+    v_found := array(
+      select app.businesses_search(p_text, p_half, v_within, null, v_look)
+      union all
+      select app.businesses_search_own(p_text, p_half, v_within, null, v_look)
+    );
     return query
     select 'business', t.id, t.name, c.name, t.slug,
            t.avatar_url,
            null::timestamptz
     from app.businesses t left join app.cities c on c.id = t.city_id
-    where t.status = 'active' and (p_city is null or t.city_id = p_city) and t.id in (
-      select app.businesses_search(p_text, p_half, v_within, null, v_look)
-      union all
-      select app.businesses_search_own(p_text, p_half, v_within, null, v_look)
-    )
+    where t.status = 'active' and (p_city is null or t.city_id = p_city) and t.id = any(v_found)
     order by starts_with(sec.folded(t.name), v_begins) desc, t.id desc limit p_most;
   end if;
   if 'institution' = any(p_kinds) then
+    v_found := array(
+      select app.institutions_search(p_text, p_half, v_within, null, v_look)
+      union all
+      select app.institutions_search_own(p_text, p_half, v_within, null, v_look)
+    );
     return query
     select 'institution', t.id, t.name, c.name, t.slug,
            t.avatar_url,
            null::timestamptz
     from app.institutions t left join app.cities c on c.id = t.city_id
-    where t.status = 'active' and (p_city is null or t.city_id = p_city) and t.id in (
-      select app.institutions_search(p_text, p_half, v_within, null, v_look)
-      union all
-      select app.institutions_search_own(p_text, p_half, v_within, null, v_look)
-    )
+    where t.status = 'active' and (p_city is null or t.city_id = p_city) and t.id = any(v_found)
     order by starts_with(sec.folded(t.name), v_begins) desc, t.id desc limit p_most;
   end if;
   if 'member' = any(p_kinds) then
-    return query
-    select 'member', t.id, t.display_name, '@' || t.handle, t.handle, t.profile_image_url, null::timestamptz
-    from app.users t
-    where t.status = 'active' and (p_city is null or t.home_city_id = p_city) and t.id in (
+    v_found := array(
       select app.users_search(p_text, p_half, '{}', null, v_look)
       union all
       select app.users_search_own(p_text, p_half, '{}', null, v_look)
-    )
+    );
+    return query
+    select 'member', t.id, t.display_name, '@' || t.handle, t.handle, t.profile_image_url, null::timestamptz
+    from app.users t
+    where t.status = 'active' and (p_city is null or t.home_city_id = p_city) and t.id = any(v_found)
     order by starts_with(sec.folded(t.display_name), v_begins) or starts_with(sec.folded(t.handle), v_begins) desc, t.id desc
     limit p_most;
   end if;

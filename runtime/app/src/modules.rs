@@ -98,13 +98,14 @@ macro_rules! modules {
 
         /// What the modules say about their routes.
         pub fn document() -> OpenApi {
-            let mut document = utoipa::openapi::OpenApiBuilder::new().build();
-            $(document.merge(<$module>::document());)+
-            document
+            let mut whole = utoipa::openapi::OpenApiBuilder::new().build();
+            for (_, document) in documents() {
+                whole.merge(document);
+            }
+            whole
         }
 
         /// The same, each module by itself.
-        #[cfg(test)]
         fn documents() -> Vec<(&'static str, OpenApi)> {
             vec![$((stringify!($name), <$module>::document()),)+]
         }

@@ -86,6 +86,10 @@ async fn hand_written_routes_serve_no_session_that_ended() {
     assert!(served.is_empty(), "{}", served.join("\n"));
     // Somebody whose session is good gets past that, whatever comes next.
     for (at, (method, path)) in routes.iter().enumerate() {
+        // Whose answer has no end: its own tests listen.
+        if path == "/notifications/stream" {
+            continue;
+        }
         let Member { client, .. } = server.member(&format!("good{at}")).await;
         let answer = client
             .send(method.clone(), path, body(method), &keyed())

@@ -1,7 +1,12 @@
 //! Words over everything: what is found, by whom, in which order.
 
 use super::{event, venue};
-use crate::{support::Client, trending::stage::Stage};
+use crate::{
+    support::{Client, TestServer},
+    trending::stage::Stage,
+};
+use serde_json::Value;
+use sqlx::{Connection, PgConnection};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -268,4 +273,45 @@ async fn se3_a_search_ends_when_the_time_for_searches_is_over() {
         .await
         .expect("let go");
     client.get("/search?q=jazz").await.expect(200);
+}
+
+/// Pages of the database that a search for events touches, as a stranger.
+async fn touched(conn: &mut PgConnection) -> i64 {
+    let mut cx = conn.begin().await.expect("a transaction");
+    sqlx::raw_sql(
+        "set local role culturepass_app; select sec.enter(null, null, 'read', gen_random_uuid())",
+    )
+    .execute(&mut *cx)
+    .await
+    .expect("a stranger");
+    let plan: Value = sqlx::query_scalar("explain (analyze, buffers, format json) select * from app.search_hits('{event}', 'jazz', false, null, 5)")
+        .fetch_one(&mut *cx)
+        .await
+        .expect("a plan");
+    let plan = &plan[0]["Plan"];
+    let pages = ["Shared Hit Blocks", "Shared Read Blocks"]
+        .map(|name| plan[name].as_i64().expect("a number"));
+    pages.iter().sum()
+}
+
+/// Rules are asked of what was found, not of every row that there is.
+#[tokio::test]
+async fn se3_a_search_does_not_grow_with_what_it_does_not_find() {
+    let server = TestServer::demo().await;
+    let mut conn = server.superuser().await;
+    // The first time reads the catalogue.
+    touched(&mut conn).await;
+    let few = touched(&mut conn).await;
+    sqlx::raw_sql(
+        "insert into app.events (city_id, host_type, host_id, title, slug, starts_at, ends_at, timezone, state)
+         select e.city_id, e.host_type, e.host_id, 'Quiet ' || n, 'quiet-' || n, now() + interval '1 day', now() + interval '2 days', 'UTC', 'published'
+         from (select * from app.events where state = 'published' and status = 'active' order by id limit 1) e, generate_series(1, 3000) n;
+         analyze app.events",
+    )
+    .execute(&mut conn)
+    .await
+    .expect("events");
+    touched(&mut conn).await;
+    let many = touched(&mut conn).await;
+    assert!(many < few * 2, "{few} pages, then {many}");
 }
