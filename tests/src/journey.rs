@@ -3,7 +3,7 @@
 
 use crate::{
     money::stage::{Stage, keyed},
-    support::{pictures, rows},
+    support::{events::ENDLESS, pictures, rows},
 };
 use kernel::messages::Channel;
 use reqwest::Method;
@@ -38,7 +38,7 @@ async fn from_a_venue_that_is_followed_to_the_reminder() {
         .send(Method::PUT, &followed, None, &[])
         .await
         .expect(201);
-    let mut listening = fay.client.listen("/notifications/stream", None).await;
+    let mut listening = fay.client.listen(ENDLESS, None).await;
     listening.expect("ready").await;
     listening.batch().await;
 

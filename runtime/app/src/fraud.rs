@@ -31,11 +31,11 @@ pub struct Fraud {
 
 /// So many facts within so many hours are flagged.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rule {
-    pub(crate) name: &'static str,
-    pub(crate) hours: i64,
+struct Rule {
+    name: &'static str,
+    hours: i64,
     /// 0: it does not look.
-    pub(crate) least: u32,
+    least: u32,
 }
 
 impl Module for Fraud {

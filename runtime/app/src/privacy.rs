@@ -70,6 +70,7 @@ impl Privacy {
             self.clock.now() - TimeDelta::days(self.settings.privacy_erase_after_days.into());
         let mut erased = 0;
         loop {
+            // Nobody changes a closed account, so its last change is its closing.
             let find = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
                 Box::pin(async move {
                     let due = sqlx::query_scalar(

@@ -1,6 +1,6 @@
 //! Code of the application that forgets who is asking: it gets what everybody may see, and nothing else.
 
-use crate::support::{self, Member, TestServer, model, pages::all};
+use crate::support::{self, Member, TestServer, events::ENDLESS, model, pages::all};
 use kernel::{Caller, Db};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -86,8 +86,7 @@ async fn hand_written_routes_serve_no_session_that_ended() {
     assert!(served.is_empty(), "{}", served.join("\n"));
     // Somebody whose session is good gets past that, whatever comes next.
     for (at, (method, path)) in routes.iter().enumerate() {
-        // Whose answer has no end: its own tests listen.
-        if path == "/notifications/stream" {
+        if path == ENDLESS {
             continue;
         }
         let Member { client, .. } = server.member(&format!("good{at}")).await;

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     abuse::fields::checksum,
-    support::{Answer, Client, TestServer},
+    support::{Answer, Client, TestServer, events::ENDLESS},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -118,9 +118,6 @@ async fn abuse_41_other_methods_are_405_and_say_which_there_are() {
         }
     }
 }
-
-/// Whose answer goes on for as long as somebody listens.
-const ENDLESS: &str = "/notifications/stream";
 
 #[tokio::test]
 async fn abuse_41_head_is_get_without_the_body() {

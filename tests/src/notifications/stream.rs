@@ -1,12 +1,13 @@
 //! RE: what members are told while they listen, by the number of the requirement.
 
 use super::stage::Guests;
-use crate::support::{Member, events::Events};
+use crate::support::{
+    Member,
+    events::{ENDLESS, Events},
+};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, Row};
 use std::time::Duration;
-
-const PATH: &str = "/notifications/stream";
 
 impl Guests {
     async fn listening() -> Self {
@@ -37,7 +38,7 @@ fn told(member: &Member, title: &str) -> String {
 }
 
 async fn ready(member: &Member, last_id: Option<&str>) -> Events {
-    let mut events = member.client.listen(PATH, last_id).await;
+    let mut events = member.client.listen(ENDLESS, last_id).await;
     events.expect("ready").await;
     assert!((1000..5000).contains(&events.retry_ms.expect("when to come back")));
     events
@@ -49,7 +50,7 @@ async fn re_a_follow_comes_to_the_app_of_the_followed() {
     let guests = Guests::listening().await;
     let ana = guests.server.member("ana_listens").await;
     let ben = guests.server.member("ben_follows").await;
-    let mut events = ana.client.listen(PATH, None).await;
+    let mut events = ana.client.listen(ENDLESS, None).await;
     assert_eq!(events.expect("ready").await, json!({"unread": 0}));
     assert_eq!(events.expect("unread").await, json!({"unread": 0}));
 
@@ -195,7 +196,7 @@ async fn re4_lost_connections_lose_no_news() {
                 Some(_) => {}
                 None => {
                     let last_id = events.last_id.clone();
-                    events = ana.client.listen(PATH, last_id.as_deref()).await;
+                    events = ana.client.listen(ENDLESS, last_id.as_deref()).await;
                 }
             }
         };
@@ -242,7 +243,7 @@ async fn re5_a_stream_ends_with_its_session_or_account() {
         } else {
             assert_eq!(second.left().await, 0);
         }
-        member.client.get(PATH).await.expect(401);
+        member.client.get(ENDLESS).await.expect(401);
     }
 }
 
@@ -251,7 +252,7 @@ async fn re5_nobody_hears_of_others_or_of_what_they_do_not_want_in_the_app() {
     let guests = Guests::listening().await;
     let ana = guests.server.member("ana_listens").await;
     let ben = guests.server.member("ben_listens").await;
-    guests.server.client.get(PATH).await.expect(401);
+    guests.server.client.get(ENDLESS).await.expect(401);
     let mut events = ready(&ana, None).await;
     events.batch().await;
     guests.tell(&ben, &["for Ben"]).await;
@@ -296,7 +297,7 @@ async fn re5_a_stream_ends_with_its_token() {
         .server
         .client
         .with_token(token.expect("a token").token);
-    let mut events = client.listen(PATH, None).await;
+    let mut events = client.listen(ENDLESS, None).await;
     events.expect("ready").await;
     events.batch().await;
     assert_eq!(events.left().await, 0);
@@ -333,7 +334,7 @@ async fn re_a_member_listens_at_so_many_places() {
     for _ in 0..3 {
         all.push(ready(&ana, None).await);
     }
-    let refused = ana.client.get(PATH).await.expect(429);
+    let refused = ana.client.get(ENDLESS).await.expect(429);
     assert!(refused.header("retry-after").is_some());
     assert!(
         refused.json["detail"]
@@ -347,7 +348,7 @@ async fn re_a_member_listens_at_so_many_places() {
     drop(all.pop());
     let mut left = None;
     for _ in 0..100 {
-        let answer = ana.client.open(PATH, &[]).await;
+        let answer = ana.client.open(ENDLESS, &[]).await;
         if answer.status() == 200 {
             left = Some(answer);
             break;

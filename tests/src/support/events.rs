@@ -4,6 +4,9 @@ use super::Client;
 use serde_json::Value;
 use std::time::Duration;
 
+/// Whose answer goes on for as long as somebody listens. Suites that read every answer to its end leave it out.
+pub const ENDLESS: &str = "/notifications/stream";
+
 /// Nothing takes so long but what does not come.
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -24,11 +24,7 @@ use axum::{
     routing::get,
 };
 use futures_util::stream;
-use kernel::{
-    Error, Result,
-    http::stream::{Listener, Over},
-    problems,
-};
+use kernel::{Error, Result, http::stream::Listener, problems};
 use relay::News;
 use serde_json::{Value, json};
 use snapshot::Snapshot;
@@ -177,9 +173,7 @@ impl Session {
                 // It read too slowly.
                 None => self.end(),
             },
-            over = self.listener.over() => match over {
-                Over::Token | Over::Stopping => self.end(),
-            },
+            () = self.listener.over() => self.end(),
             _ = self.check.tick() => {
                 let caller = *self.listener.member.caller();
                 self.streams.module.db.prove(&caller).await.map(drop)

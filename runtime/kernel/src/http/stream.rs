@@ -21,15 +21,6 @@ pub struct Listener {
     span: Span,
 }
 
-/// Why nothing more is said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Over {
-    /// Whoever listens needs a new token.
-    Token,
-    /// Another server, or this one a little later, goes on.
-    Stopping,
-}
-
 impl Span {
     /// `until` is in seconds since 1970.
     pub(super) fn new(until: i64, stopping: watch::Receiver<bool>) -> Self {
@@ -45,12 +36,13 @@ impl Span {
 }
 
 impl Listener {
-    /// Waits for the end.
-    pub async fn over(&mut self) -> Over {
+    /// Waits until nothing more may be said: the token is no longer good, or the server stops. Either way the client comes
+    /// back, with a newer token or to another server.
+    pub async fn over(&mut self) {
         tokio::select! {
-            () = tokio::time::sleep_until(self.span.until) => Over::Token,
-            // Without a server there is nobody left to say it.
-            _ = self.span.stopping.wait_for(|stopping| *stopping) => Over::Stopping,
+            () = tokio::time::sleep_until(self.span.until) => {}
+            // An error says that there is no server any more.
+            _ = self.span.stopping.wait_for(|stopping| *stopping) => {}
         }
     }
 }
