@@ -204,6 +204,8 @@ async fn communities_and_roles_tell_both_sides() {
         .act(&format!("/community-members/{}/approve", asked.id()))
         .await
         .expect(200);
+    // Each cause is told by a job of its own, and jobs run side by side.
+    guests.server.settled().await;
     let role = json!({"user_id": ida.id, "role": "orgAdmin", "scope_type": "community", "scope_id": community});
     let offered = head
         .client
