@@ -1193,6 +1193,22 @@ comment on table counters.events is 'Counters of app.events, which change more o
 alter table counters.events owner to culturepass_owner;
 alter table counters.events set (fillfactor = 75);
 
+create table app.event_local_times (
+  id uuid default sec.uuid_v7() not null,
+  event_id uuid not null,
+  starts_at_local text not null,
+  ends_at_local text not null,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  constraint event_local_times_pkey primary key (id)
+);
+comment on table app.event_local_times is 'What the clocks at an event show when it begins and ends, as it was meant when its time was set. It keeps these times if the rules of its time zone change.';
+comment on column app.event_local_times.starts_at_local is 'Without an offset, as `2041-05-01T18:00:00.000000`.';
+alter table app.event_local_times owner to culturepass_owner;
+alter table app.event_local_times enable row level security;
+alter table app.event_local_times force row level security;
+
 create table app.event_ranks (
   id uuid default sec.uuid_v7() not null,
   event_id uuid not null,
@@ -1565,6 +1581,7 @@ create table app.notifications (
   id uuid default sec.uuid_v7() not null,
   user_id uuid not null,
   event_id uuid,
+  named_id uuid,
   title text not null,
   message text not null,
   type text not null,
@@ -1581,6 +1598,7 @@ create table app.notifications (
 );
 comment on table app.notifications is 'A message to one member, told in the app and through the channels they chose.';
 comment on column app.notifications.event_id is 'What it is about, if that is an event.';
+comment on column app.notifications.named_id is 'The member whose name stands in it, if there is one. It goes when they are erased.';
 comment on column app.notifications.in_app is 'Off if the member wants it by push or mail alone; such ones are not listed.';
 comment on column app.notifications.data is 'What the app needs to open the right page, which message it is and ids by the names of entities.';
 comment on column app.notifications.dedupe_key is 'A message with the same key is sent once.';
@@ -1599,6 +1617,7 @@ create table app.notification_deliveries (
   state text default 'pending' not null,
   urgent boolean default false not null,
   required boolean default false not null,
+  wording text,
   digest boolean default false not null,
   attempts integer default 0 not null,
   next_attempt_at timestamptz default now() not null,
@@ -1616,6 +1635,7 @@ comment on table app.notification_deliveries is 'How one notification fares on i
 comment on column app.notification_deliveries.carrier_id is 'The delivery that takes it along, for several notifications in one mail.';
 comment on column app.notification_deliveries.urgent is 'Quiet hours do not hold it back.';
 comment on column app.notification_deliveries.required is 'It is sent whatever the member chose meanwhile.';
+comment on column app.notification_deliveries.wording is 'What it says instead of the notification''s message.';
 comment on column app.notification_deliveries.digest is 'It is put together with others.';
 comment on column app.notification_deliveries.expires_at is 'Nobody is helped by it after that.';
 comment on column app.notification_deliveries.lease_until is 'Who sends it is believed to be alive until then.';
@@ -1676,6 +1696,7 @@ create table app.orders (
   expires_at timestamptz,
   paid_at timestamptz,
   sold_at_door boolean default false not null,
+  referrer text,
   refund_failure text,
   idempotency_key text not null,
   version bigint default 1 not null,
@@ -1702,6 +1723,7 @@ comment on column app.orders.application_fee_cents is 'What of the card payment 
 comment on column app.orders.top_up_cents is 'What the platform adds, because credits were used.';
 comment on column app.orders.expires_at is 'A pending order lets go of its tickets then.';
 comment on column app.orders.sold_at_door is 'By the host''s staff, for cash.';
+comment on column app.orders.referrer is 'Where the buyer came from, as the front end knows it, such as a campaign or a site.';
 comment on column app.orders.refund_failure is 'Why it could not be refunded when its event was cancelled. It is tried again.';
 comment on column app.orders.idempotency_key is 'The key the buyer sent, so that a repeated request buys once.';
 alter table app.orders owner to culturepass_owner;
@@ -2633,6 +2655,21 @@ comment on table counters.venues is 'Counters of app.venues, which change more o
 alter table counters.venues owner to culturepass_owner;
 alter table counters.venues set (fillfactor = 75);
 
+create table app.visits (
+  id uuid default sec.uuid_v7() not null,
+  user_id uuid not null,
+  event_id uuid not null,
+  kind text not null,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  constraint visits_pkey primary key (id)
+);
+comment on table app.visits is 'A member has looked at an event, or passed it on. One of each kind for a member and an event; it counts for what trends, and goes a month after the event has ended.';
+alter table app.visits owner to culturepass_owner;
+alter table app.visits enable row level security;
+alter table app.visits force row level security;
+
 create table app.waitlist_entries (
   id uuid default sec.uuid_v7() not null,
   status text default 'active' not null,
@@ -3268,6 +3305,12 @@ alter table app.events add constraint events_id_live_key_key
 alter table app.events add constraint events_id_city_id_key
   unique (id, city_id);
 
+alter table app.event_local_times add constraint event_local_times_starts_at_local_length
+  check (sec.is_text(starts_at_local, 26, 26));
+
+alter table app.event_local_times add constraint event_local_times_ends_at_local_length
+  check (sec.is_text(ends_at_local, 26, 26));
+
 alter table app.event_ranks add constraint event_ranks_actions_range
   check (actions >= 0);
 
@@ -3541,6 +3584,9 @@ alter table app.notification_deliveries add constraint notification_deliveries_c
 alter table app.notification_deliveries add constraint notification_deliveries_state_choice
   check (state = any ('{pending,sending,sent,failed,dropped}'::text[]));
 
+alter table app.notification_deliveries add constraint notification_deliveries_wording_length
+  check (sec.is_text(wording, 1, 8000));
+
 alter table app.notification_deliveries add constraint notification_deliveries_attempts_range
   check (attempts between 0 and 100);
 
@@ -3630,6 +3676,9 @@ alter table app.orders add constraint orders_expires_at_range
 
 alter table app.orders add constraint orders_paid_at_range
   check (paid_at >= '1900-01-01 00:00:00+00'::timestamptz and paid_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.orders add constraint orders_referrer_length
+  check (sec.is_text(referrer, 1, 200));
 
 alter table app.orders add constraint orders_refund_failure_length
   check (sec.is_text(refund_failure, 1, 500));
@@ -3887,7 +3936,7 @@ alter table app.quotes add constraint quotes_share_within_check
   check (fee_city_share_cents <= fee_cents);
 
 alter table app.rank_actions add constraint rank_actions_kind_choice
-  check (kind = any ('{like,follow,rsvp,ticket,check_in}'::text[]));
+  check (kind = any ('{view,like,follow,rsvp,ticket,share,check_in}'::text[]));
 
 alter table app.rank_actions add constraint rank_actions_at_range
   check (at >= '1900-01-01 00:00:00+00'::timestamptz and at < '2201-01-01 00:00:00+00'::timestamptz);
@@ -3896,7 +3945,7 @@ alter table app.rank_actions add constraint rank_actions_network_length
   check (sec.is_text(network, 1, 64));
 
 alter table app.rank_notes add constraint rank_notes_kind_choice
-  check (kind = any ('{like,follow,ticket,check_in,actor,event,all}'::text[]));
+  check (kind = any ('{view,like,follow,ticket,share,check_in,actor,event,all}'::text[]));
 
 alter table app.rank_pasts add constraint rank_pasts_until_range
   check (until >= '1900-01-01 00:00:00+00'::timestamptz and until < '2201-01-01 00:00:00+00'::timestamptz);
@@ -4454,6 +4503,9 @@ alter table app.venues add constraint venues_id_live_key_key
 alter table app.venues add constraint venues_id_city_id_key
   unique (id, city_id);
 
+alter table app.visits add constraint visits_kind_choice
+  check (kind = any ('{view,share}'::text[]));
+
 alter table app.waitlist_entries add constraint waitlist_entries_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
 
@@ -4855,6 +4907,12 @@ create index events_while_archived_idx
 create index events_like_count_id_idx
   on counters.events (like_count, id);
 
+create unique index event_local_times_event_id_key
+  on app.event_local_times (event_id);
+
+create index event_local_times_event_id_idx
+  on app.event_local_times (event_id, id);
+
 create unique index event_ranks_event_id_key
   on app.event_ranks (event_id);
 
@@ -5133,6 +5191,9 @@ create index notifications_user_id_idx
 
 create index notifications_event_id_idx
   on app.notifications (event_id, id) where event_id is not null;
+
+create index notifications_named_id_idx
+  on app.notifications (named_id, id) where named_id is not null;
 
 create unique index notification_deliveries_notification_id_channel_device_id_key
   on app.notification_deliveries (notification_id, channel, device_id) nulls not distinct;
@@ -5689,6 +5750,15 @@ create index venues_follower_count_id_idx
 create index venues_rating_count_id_idx
   on counters.venues (rating_count, id);
 
+create unique index visits_user_id_event_id_kind_key
+  on app.visits (user_id, event_id, kind);
+
+create index visits_user_id_idx
+  on app.visits (user_id, id);
+
+create index visits_event_id_idx
+  on app.visits (event_id, id);
+
 create unique index waitlist_entries_event_id_ticket_type_id_user_id_key
   on app.waitlist_entries (event_id, ticket_type_id, user_id) nulls not distinct where status <> 'archived' and (state in ('waiting', 'offered'));
 
@@ -6003,6 +6073,9 @@ alter table app.events add constraint events_venue_id_same_city_fkey
 alter table app.events add constraint events_live_venue_id_fkey
   foreign key (venue_id, live_ref) references app.venues (id, live_key);
 
+alter table app.event_local_times add constraint event_local_times_event_id_fkey
+  foreign key (event_id) references app.events (id);
+
 alter table app.event_ranks add constraint event_ranks_event_id_fkey
   foreign key (event_id) references app.events (id);
 
@@ -6218,6 +6291,9 @@ alter table app.notifications add constraint notifications_user_id_fkey
 
 alter table app.notifications add constraint notifications_event_id_fkey
   foreign key (event_id) references app.events (id);
+
+alter table app.notifications add constraint notifications_named_id_fkey
+  foreign key (named_id) references app.users (id);
 
 alter table app.notification_deliveries add constraint notification_deliveries_notification_id_fkey
   foreign key (notification_id) references app.notifications (id);
@@ -6575,6 +6651,12 @@ alter table app.venues add constraint venues_owner_community_id_same_city_fkey
 
 alter table app.venues add constraint venues_live_owner_community_id_fkey
   foreign key (owner_community_id, live_ref) references app.communities (id, live_key);
+
+alter table app.visits add constraint visits_user_id_fkey
+  foreign key (user_id) references app.users (id);
+
+alter table app.visits add constraint visits_event_id_fkey
+  foreign key (event_id) references app.events (id);
 
 alter table app.waitlist_entries add constraint waitlist_entries_event_id_fkey
   foreign key (event_id) references app.events (id);
@@ -11885,6 +11967,22 @@ end
 $$;
 alter function app.events_guard() owner to culturepass_owner;
 
+create function app.events_module_update() returns trigger
+  language plpgsql set search_path = '' as $$
+-- Holds each module to the columns that it says it writes.
+begin
+  if sec.job() = 'promotions'
+      and (new.starts_at is distinct from old.starts_at or new.ends_at is distinct from old.ends_at) then
+    raise exception 'not written by the module promotions' using errcode = '42501';
+  end if;
+  if sec.job() = 'calendars' and new.featured_until is distinct from old.featured_until then
+    raise exception 'not written by the module calendars' using errcode = '42501';
+  end if;
+  return new;
+end
+$$;
+alter function app.events_module_update() owner to culturepass_owner;
+
 create function app.events_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
@@ -15735,7 +15833,7 @@ $$;
 alter function audit.record_notification_preferences() owner to culturepass_audit;
 revoke execute on function audit.record_notification_preferences() from public;
 
-create function app.order_private(p_id uuid) returns table(commission_rule_id uuid, platform_fee_cents bigint, city_share_cents bigint, organizer_cents bigint, application_fee_cents bigint, top_up_cents bigint, refund_failure text, idempotency_key text, _seen bigint)
+create function app.order_private(p_id uuid) returns table(commission_rule_id uuid, platform_fee_cents bigint, city_share_cents bigint, organizer_cents bigint, application_fee_cents bigint, top_up_cents bigint, referrer text, refund_failure text, idempotency_key text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
 begin
@@ -15746,9 +15844,10 @@ begin
     case when may.r0 then t.organizer_cents end,
     case when may.r0 then t.application_fee_cents end,
     case when may.r0 then t.top_up_cents end,
+    case when may.r0 then t.referrer end,
     case when may.r0 then t.refund_failure end,
     case when may.r1 then t.idempotency_key end,
-    case when may.r0 then 191::bigint else 0 end + case when may.r1 then 64::bigint else 0 end
+    case when may.r0 then 383::bigint else 0 end + case when may.r1 then 128::bigint else 0 end
   from app.orders t, lateral (
     select
       (sec.seen_event_admin(t.event_id) or sec.is_platform_admin()) as r0,
@@ -15841,6 +15940,7 @@ begin
         or new.fee_paid_by is distinct from old.fee_paid_by
         or new.expires_at is distinct from old.expires_at
         or new.sold_at_door is distinct from old.sold_at_door
+        or new.referrer is distinct from old.referrer
         or new.refund_failure is distinct from old.refund_failure
         or new.idempotency_key is distinct from old.idempotency_key
       ) then
@@ -15942,6 +16042,7 @@ begin
       'expires_at', case when new.expires_at is not null then jsonb_build_array(null, new.expires_at) end,
       'paid_at', case when new.paid_at is not null then jsonb_build_array(null, new.paid_at) end,
       'sold_at_door', case when new.sold_at_door is not null then jsonb_build_array(null, new.sold_at_door) end,
+      'referrer', case when new.referrer is not null then jsonb_build_array(null, case when new.referrer is not null then '•' end) end,
       'refund_failure', case when new.refund_failure is not null then jsonb_build_array(null, case when new.refund_failure is not null then '•' end) end,
       'idempotency_key', case when new.idempotency_key is not null then jsonb_build_array(null, case when new.idempotency_key is not null then '•' end) end
     ));
@@ -16021,6 +16122,9 @@ begin
     end if;
     if new.sold_at_door is distinct from old.sold_at_door then
       v_changed := v_changed || jsonb_build_object('sold_at_door', jsonb_build_array(old.sold_at_door, new.sold_at_door));
+    end if;
+    if new.referrer is distinct from old.referrer then
+      v_changed := v_changed || jsonb_build_object('referrer', jsonb_build_array(case when old.referrer is not null then '•' end, case when new.referrer is not null then '•' end));
     end if;
     if new.refund_failure is distinct from old.refund_failure then
       v_changed := v_changed || jsonb_build_object('refund_failure', jsonb_build_array(case when old.refund_failure is not null then '•' end, case when new.refund_failure is not null then '•' end));
@@ -23931,6 +24035,25 @@ alter function audit.history(text,uuid,uuid,bigint,integer) owner to culturepass
 revoke execute on function audit.history(text,uuid,uuid,bigint,integer) from public;
 grant execute on function audit.history(text,uuid,uuid,bigint,integer) to culturepass_job;
 
+create function requests.take(p_what text, p_limit integer) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Counts one of so many that the caller may begin in a day (UTC). False: there is none left.
+begin
+  if sec.uid() is null then
+    raise exception 'only a member has a quota' using errcode = '42501';
+  end if;
+  insert into requests.quotas as q (principal, entity, day, used)
+  select sec.uid(), p_what, (now() at time zone 'UTC')::date, 1 where p_limit > 0
+  on conflict (principal, entity) do update
+    set used = 1 + case when q.day = excluded.day then q.used else 0 end, day = excluded.day
+    where q.day <> excluded.day or q.used < p_limit;
+  return found;
+end
+$$;
+alter function requests.take(text,integer) owner to culturepass_queue;
+revoke execute on function requests.take(text,integer) from public;
+grant execute on function requests.take(text,integer) to culturepass_app, culturepass_job;
+
 create function requests.count_created() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Arguments: the entity, and how many of it one member may create in a day.
@@ -26874,6 +26997,50 @@ alter function app.calendar_entries(uuid[], int) owner to culturepass_owner;
 revoke execute on function app.calendar_entries(uuid[], int) from public;
 grant execute on function app.calendar_entries(uuid[], int) to culturepass_app, culturepass_job;
 
+create function app.on_the_wall(p_at timestamptz, p_timezone text) returns text
+  language plpgsql stable set search_path = '' as $$
+begin
+  return to_char(p_at at time zone p_timezone, 'YYYY-MM-DD"T"HH24:MI:SS.US');
+end
+$$;
+alter function app.on_the_wall(timestamptz, text) owner to culturepass_owner;
+revoke execute on function app.on_the_wall(timestamptz, text) from public;
+grant execute on function app.on_the_wall(timestamptz, text) to culturepass_app, culturepass_job, culturepass_counter;
+
+create function app.note_local_time() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  insert into app.event_local_times (event_id, starts_at_local, ends_at_local)
+  values (new.id, app.on_the_wall(new.starts_at, new.timezone), app.on_the_wall(new.ends_at, new.timezone))
+  on conflict (event_id) do update set starts_at_local = excluded.starts_at_local, ends_at_local = excluded.ends_at_local;
+  return null;
+end
+$$;
+alter function app.note_local_time() owner to culturepass_counter;
+revoke execute on function app.note_local_time() from public;
+grant select, insert, update on app.event_local_times to culturepass_counter;
+
+create function app.keep_local_times() returns bigint
+  language plpgsql set search_path = '' as $$
+declare
+  v_set bigint;
+begin
+  update app.events e
+  set starts_at = l.starts_at_local::timestamp at time zone e.timezone, ends_at = l.ends_at_local::timestamp at time zone e.timezone
+  from app.event_local_times l
+  where l.event_id = e.id and e.starts_at > now() and e.status <> 'archived'
+    and (app.on_the_wall(e.starts_at, e.timezone) <> l.starts_at_local or app.on_the_wall(e.ends_at, e.timezone) <> l.ends_at_local)
+    and (l.starts_at_local::timestamp at time zone e.timezone, l.ends_at_local::timestamp at time zone e.timezone)
+      is distinct from (e.starts_at, e.ends_at)
+    and l.starts_at_local::timestamp at time zone e.timezone < l.ends_at_local::timestamp at time zone e.timezone;
+  get diagnostics v_set = row_count;
+  return v_set;
+end
+$$;
+alter function app.keep_local_times() owner to culturepass_owner;
+revoke execute on function app.keep_local_times() from public;
+grant execute on function app.keep_local_times() to culturepass_job;
+
 create function app.search_hits(p_kinds text[], p_text text, p_half boolean, p_city uuid, p_most int) returns table (
   kind text, id uuid, name text, subtitle text, slug text, picture text, starts_at timestamptz
 ) language plpgsql stable rows 35 set search_path = '' as $$
@@ -27401,7 +27568,7 @@ alter function app.quiet_until(timestamptz, text, jsonb) owner to culturepass_ow
 revoke execute on function app.quiet_until(timestamptz, text, jsonb) from public;
 grant execute on function app.quiet_until(timestamptz, text, jsonb) to culturepass_job;
 
-create function app.notify(p_type text, p_channels text[], p_always text[], p_urgent boolean, p_digest interval, p_key text, p_data jsonb, p_event uuid, p_expires timestamptz, p_users uuid[], p_texts int[], p_titles text[], p_messages text[]) returns bigint
+create function app.notify(p_type text, p_channels text[], p_always text[], p_urgent boolean, p_digest interval, p_key text, p_data jsonb, p_event uuid, p_expires timestamptz, p_users uuid[], p_texts int[], p_titles text[], p_messages text[], p_pushes text[], p_emails text[]) returns bigint
   language plpgsql set search_path = '' as $$
 declare
   v_told bigint;
@@ -27411,8 +27578,8 @@ begin
     perform pg_advisory_xact_lock(hashtextextended('notifications:digest', 0));
   end if;
   with told as (
-    insert into app.notifications (user_id, type, title, message, data, dedupe_key, event_id, in_app)
-    select u.id, p_type, p_titles[r.text], p_messages[r.text], p_data, p_key, p_event,
+    insert into app.notifications (user_id, type, title, message, data, dedupe_key, event_id, named_id, in_app)
+    select u.id, p_type, p_titles[r.text], p_messages[r.text], p_data, p_key, p_event, (p_data ->> 'user')::uuid,
            'in_app' = any(p_always) or coalesce(chosen.enabled, 'in_app' = any(p_channels))
     from unnest(p_users, p_texts) r(id, text)
     join app.users u on u.id = r.id and u.status = 'active'
@@ -27425,14 +27592,16 @@ begin
     select t.id, t.user_id, 'push', d.id from told t join app.devices d on d.user_id = t.user_id and d.status = 'active'
   ), wanted as (
     select w.id, w.user_id, w.channel, w.device_id, w.channel = any(p_always) as required, u.timezone, chosen.quiet_hours,
-           p_digest is not null and w.channel = 'email' as digest
+           p_digest is not null and w.channel = 'email' as digest,
+           case w.channel when 'email' then p_emails[r.text] else p_pushes[r.text] end as wording
     from ways w join app.users u on u.id = w.user_id
+    join unnest(p_users, p_texts) r(id, text) on r.id = w.user_id
     left join lateral app.chosen(w.user_id, p_type, w.channel) chosen on true
     where w.channel = any(p_always) or coalesce(chosen.enabled, w.channel = any(p_channels))
   ), delivered as (
     insert into app.notification_deliveries
-      (notification_id, user_id, channel, device_id, urgent, required, digest, carrier_id, expires_at, next_attempt_at)
-    select w.id, w.user_id, w.channel, w.device_id, p_urgent, w.required, w.digest, carrier.id, p_expires,
+      (notification_id, user_id, channel, device_id, urgent, required, digest, carrier_id, expires_at, wording, next_attempt_at)
+    select w.id, w.user_id, w.channel, w.device_id, p_urgent, w.required, w.digest, carrier.id, p_expires, w.wording,
            case when p_urgent then due.at else coalesce(app.quiet_until(due.at, w.timezone, w.quiet_hours), due.at) end
     from wanted w
     left join lateral (
@@ -27448,9 +27617,9 @@ begin
   return v_told;
 end
 $$;
-alter function app.notify(text, text[], text[], boolean, interval, text, jsonb, uuid, timestamptz, uuid[], int[], text[], text[]) owner to culturepass_owner;
-revoke execute on function app.notify(text, text[], text[], boolean, interval, text, jsonb, uuid, timestamptz, uuid[], int[], text[], text[]) from public;
-grant execute on function app.notify(text, text[], text[], boolean, interval, text, jsonb, uuid, timestamptz, uuid[], int[], text[], text[]) to culturepass_job;
+alter function app.notify(text, text[], text[], boolean, interval, text, jsonb, uuid, timestamptz, uuid[], int[], text[], text[], text[], text[]) owner to culturepass_owner;
+revoke execute on function app.notify(text, text[], text[], boolean, interval, text, jsonb, uuid, timestamptz, uuid[], int[], text[], text[], text[], text[]) from public;
+grant execute on function app.notify(text, text[], text[], boolean, interval, text, jsonb, uuid, timestamptz, uuid[], int[], text[], text[], text[], text[]) to culturepass_job;
 
 create function app.reminder_holds(p_event uuid, p_user uuid, p_key text) returns boolean
   language sql stable set search_path = '' as $$
@@ -27678,14 +27847,22 @@ begin
   if not found then
     return false;
   end if;
-  delete from app.notification_deliveries d where d.user_id = p_user;
-  delete from app.notifications n where n.user_id = p_user;
+  -- What others were told has the name in it.
+  with gone as (
+    select d.id from app.notification_deliveries d join app.notifications n on n.id = d.notification_id
+    where n.user_id = p_user or n.named_id = p_user
+  )
+  update app.notification_deliveries d set carrier_id = null from gone where d.carrier_id = gone.id;
+  delete from app.notification_deliveries d using app.notifications n
+  where n.id = d.notification_id and (n.user_id = p_user or n.named_id = p_user);
+  delete from app.notifications n where n.user_id = p_user or n.named_id = p_user;
   delete from app.mail_suppressions s where s.email = v_email;
   delete from app.sign_ups s where s.email = v_email;
   delete from app.email_tokens t where t.user_id = p_user;
   delete from app.refresh_tokens t using app.sessions s where s.id = t.session_id and s.user_id = p_user;
   delete from app.credentials c where c.user_id = p_user;
   delete from app.calendar_feeds f where f.user_id = p_user;
+  delete from app.visits v where v.user_id = p_user;
   update app.sessions s set ip_address = null, user_agent = null, issuer_session = null, revoked_at = coalesce(s.revoked_at, now())
   where s.user_id = p_user;
   update app.external_identities i set subject = 'erased:' || i.id, email = null, unlinked_at = coalesce(i.unlinked_at, now())
@@ -27705,7 +27882,7 @@ $$;
 alter function app.erase_member(uuid) owner to culturepass_counter;
 revoke execute on function app.erase_member(uuid) from public;
 grant execute on function app.erase_member(uuid) to culturepass_job;
-grant select, update, delete on app.notification_deliveries, app.notifications, app.mail_suppressions, app.sign_ups, app.email_tokens, app.refresh_tokens, app.credentials, app.calendar_feeds to culturepass_counter;
+grant select, update, delete on app.notification_deliveries, app.notifications, app.mail_suppressions, app.sign_ups, app.email_tokens, app.refresh_tokens, app.credentials, app.calendar_feeds, app.visits to culturepass_counter;
 grant select, update on app.sessions, app.external_identities, app.devices, app.payment_methods, app.reviews, app.media, app.users to culturepass_counter;
 
 create function app.keeps_place(p app.promotions) returns boolean
@@ -28464,6 +28641,16 @@ $$;
 alter function app.note_attendances() owner to culturepass_counter;
 revoke execute on function app.note_attendances() from public;
 
+create function app.note_visits() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  insert into app.rank_notes (kind, actor_id, object_id) select a.kind, a.user_id, a.event_id from added a;
+  return null;
+end
+$$;
+alter function app.note_visits() owner to culturepass_counter;
+revoke execute on function app.note_visits() from public;
+
 create function app.note_accounts() returns trigger
   language plpgsql security definer set search_path = '' as $$
 begin
@@ -28493,6 +28680,10 @@ create function app.rank_fact(p_actor uuid, p_event uuid, p_kind text) returns t
       select min(l.created_at) from app.likes l where l.user_id = p_actor and l.event_id = p_event and l.status = 'active')
     when 'check_in' then (
       select min(a.created_at) from app.attendances a where a.user_id = p_actor and a.event_id = p_event)
+    when 'view' then (
+      select v.created_at from app.visits v where v.user_id = p_actor and v.event_id = p_event and v.kind = 'view')
+    when 'share' then (
+      select v.created_at from app.visits v where v.user_id = p_actor and v.event_id = p_event and v.kind = 'share')
     when 'follow' then (
       select min(f.created_at) from app.follows f join app.events e on f.entity_id in (e.host_id, e.venue_id)
       where e.id = p_event and f.follower_id = p_actor and f.status = 'active')
@@ -28622,7 +28813,7 @@ begin
   with noted as (
     select distinct n.kind, n.actor_id, n.object_id from unnest(p_notes) n
   ), touched(actor_id, event_id, kind) as (
-    select n.actor_id, n.object_id, n.kind from noted n where n.kind in ('like', 'check_in')
+    select n.actor_id, n.object_id, n.kind from noted n where n.kind in ('view', 'like', 'share', 'check_in')
     union
     select n.actor_id, n.object_id, k.kind from noted n cross join (values ('rsvp'), ('ticket')) k(kind) where n.kind = 'ticket'
     union
@@ -29928,6 +30119,8 @@ create view app.rank_facts with (security_invoker = true) as
   union all
   select a.user_id, a.event_id, 'check_in', a.created_at from app.attendances a
   union all
+  select v.user_id, v.event_id, v.kind, v.created_at from app.visits v
+  union all
   select t.buyer_id, t.event_id, case when t.paid_cents > 0 then 'ticket' else 'rsvp' end, t.created_at
   from app.tickets t where t.state in ('valid', 'checked_in');
 alter view app.rank_facts owner to culturepass_owner;
@@ -30513,6 +30706,11 @@ create trigger events_guard
   for each row when (current_user = 'culturepass_app')
   execute function app.events_guard();
 
+create trigger events_module_update
+  before update of starts_at, ends_at, featured_until on app.events
+  for each row when (current_user = 'culturepass_job')
+  execute function app.events_module_update();
+
 create trigger "0_archive_children"
   after update of status on app.events
   for each row when (new.status = 'archived' and old.status <> 'archived')
@@ -30565,6 +30763,11 @@ create trigger events_emit_archive
   for each row
   when (old.status <> 'archived' and new.status = 'archived')
   execute function jobs.emit('event', 'archive');
+
+create trigger event_local_times_stamp
+  before update of event_id, starts_at_local, ends_at_local on app.event_local_times
+  for each row when ((new.event_id is distinct from old.event_id or new.starts_at_local is distinct from old.starts_at_local or new.ends_at_local is distinct from old.ends_at_local))
+  execute function sec.stamp();
 
 create trigger event_ranks_stamp
   before update of event_id, city_id, host_id, rank, spread_rank, drift, actions, shown_until, ranked_at on app.event_ranks
@@ -30889,13 +31092,13 @@ create trigger media_uploads_stamp
   execute function sec.stamp();
 
 create trigger notifications_stamp
-  before update of user_id, event_id, title, message, type, is_read, read_at, in_app, data, dedupe_key, changed_in on app.notifications
-  for each row when ((new.user_id is distinct from old.user_id or new.event_id is distinct from old.event_id or new.title is distinct from old.title or new.message is distinct from old.message or new.type is distinct from old.type or new.is_read is distinct from old.is_read or new.read_at is distinct from old.read_at or new.in_app is distinct from old.in_app or new.data is distinct from old.data or new.dedupe_key is distinct from old.dedupe_key or new.changed_in is distinct from old.changed_in))
+  before update of user_id, event_id, named_id, title, message, type, is_read, read_at, in_app, data, dedupe_key, changed_in on app.notifications
+  for each row when ((new.user_id is distinct from old.user_id or new.event_id is distinct from old.event_id or new.named_id is distinct from old.named_id or new.title is distinct from old.title or new.message is distinct from old.message or new.type is distinct from old.type or new.is_read is distinct from old.is_read or new.read_at is distinct from old.read_at or new.in_app is distinct from old.in_app or new.data is distinct from old.data or new.dedupe_key is distinct from old.dedupe_key or new.changed_in is distinct from old.changed_in))
   execute function sec.stamp();
 
 create trigger notification_deliveries_stamp
-  before update of notification_id, user_id, device_id, carrier_id, channel, state, urgent, required, digest, attempts, next_attempt_at, expires_at, lease_until, provider_id, error, settled_at on app.notification_deliveries
-  for each row when ((new.notification_id is distinct from old.notification_id or new.user_id is distinct from old.user_id or new.device_id is distinct from old.device_id or new.carrier_id is distinct from old.carrier_id or new.channel is distinct from old.channel or new.state is distinct from old.state or new.urgent is distinct from old.urgent or new.required is distinct from old.required or new.digest is distinct from old.digest or new.attempts is distinct from old.attempts or new.next_attempt_at is distinct from old.next_attempt_at or new.expires_at is distinct from old.expires_at or new.lease_until is distinct from old.lease_until or new.provider_id is distinct from old.provider_id or new.error is distinct from old.error or new.settled_at is distinct from old.settled_at))
+  before update of notification_id, user_id, device_id, carrier_id, channel, state, urgent, required, wording, digest, attempts, next_attempt_at, expires_at, lease_until, provider_id, error, settled_at on app.notification_deliveries
+  for each row when ((new.notification_id is distinct from old.notification_id or new.user_id is distinct from old.user_id or new.device_id is distinct from old.device_id or new.carrier_id is distinct from old.carrier_id or new.channel is distinct from old.channel or new.state is distinct from old.state or new.urgent is distinct from old.urgent or new.required is distinct from old.required or new.wording is distinct from old.wording or new.digest is distinct from old.digest or new.attempts is distinct from old.attempts or new.next_attempt_at is distinct from old.next_attempt_at or new.expires_at is distinct from old.expires_at or new.lease_until is distinct from old.lease_until or new.provider_id is distinct from old.provider_id or new.error is distinct from old.error or new.settled_at is distinct from old.settled_at))
   execute function sec.stamp();
 
 create trigger notification_preferences_archived
@@ -30922,12 +31125,12 @@ create trigger notification_preferences_audit
   for each row execute function audit.record_notification_preferences();
 
 create trigger orders_stamp
-  before update of user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, sold_at_door, refund_failure, idempotency_key on app.orders
-  for each row when ((new.user_id is distinct from old.user_id or new.event_id is distinct from old.event_id or new.commission_rule_id is distinct from old.commission_rule_id or new.promo_code_id is distinct from old.promo_code_id or new.wallet_hold_id is distinct from old.wallet_hold_id or new.state is distinct from old.state or new.subtotal_cents is distinct from old.subtotal_cents or new.discount_cents is distinct from old.discount_cents or new.fee_cents is distinct from old.fee_cents or new.amount_cents is distinct from old.amount_cents or new.wallet_cents is distinct from old.wallet_cents or new.card_cents is distinct from old.card_cents or new.cash_cents is distinct from old.cash_cents or new.refunded_cents is distinct from old.refunded_cents or new.refunded_card_cents is distinct from old.refunded_card_cents or new.currency is distinct from old.currency or new.platform_fee_cents is distinct from old.platform_fee_cents or new.city_share_cents is distinct from old.city_share_cents or new.organizer_cents is distinct from old.organizer_cents or new.application_fee_cents is distinct from old.application_fee_cents or new.top_up_cents is distinct from old.top_up_cents or new.fee_paid_by is distinct from old.fee_paid_by or new.expires_at is distinct from old.expires_at or new.paid_at is distinct from old.paid_at or new.sold_at_door is distinct from old.sold_at_door or new.refund_failure is distinct from old.refund_failure or new.idempotency_key is distinct from old.idempotency_key))
+  before update of user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, sold_at_door, referrer, refund_failure, idempotency_key on app.orders
+  for each row when ((new.user_id is distinct from old.user_id or new.event_id is distinct from old.event_id or new.commission_rule_id is distinct from old.commission_rule_id or new.promo_code_id is distinct from old.promo_code_id or new.wallet_hold_id is distinct from old.wallet_hold_id or new.state is distinct from old.state or new.subtotal_cents is distinct from old.subtotal_cents or new.discount_cents is distinct from old.discount_cents or new.fee_cents is distinct from old.fee_cents or new.amount_cents is distinct from old.amount_cents or new.wallet_cents is distinct from old.wallet_cents or new.card_cents is distinct from old.card_cents or new.cash_cents is distinct from old.cash_cents or new.refunded_cents is distinct from old.refunded_cents or new.refunded_card_cents is distinct from old.refunded_card_cents or new.currency is distinct from old.currency or new.platform_fee_cents is distinct from old.platform_fee_cents or new.city_share_cents is distinct from old.city_share_cents or new.organizer_cents is distinct from old.organizer_cents or new.application_fee_cents is distinct from old.application_fee_cents or new.top_up_cents is distinct from old.top_up_cents or new.fee_paid_by is distinct from old.fee_paid_by or new.expires_at is distinct from old.expires_at or new.paid_at is distinct from old.paid_at or new.sold_at_door is distinct from old.sold_at_door or new.referrer is distinct from old.referrer or new.refund_failure is distinct from old.refund_failure or new.idempotency_key is distinct from old.idempotency_key))
   execute function sec.stamp();
 
 create trigger orders_module_update
-  before update of user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, sold_at_door, refund_failure, idempotency_key on app.orders
+  before update of user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, sold_at_door, referrer, refund_failure, idempotency_key on app.orders
   for each row when (current_user = 'culturepass_job')
   execute function app.orders_module_update();
 
@@ -30942,7 +31145,7 @@ create trigger orders_count_update
   for each statement execute function app.orders_count_update();
 
 create trigger orders_audit
-  after insert or update of user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, sold_at_door, refund_failure, idempotency_key on app.orders
+  after insert or update of user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, sold_at_door, referrer, refund_failure, idempotency_key on app.orders
   for each row execute function audit.record_orders();
 
 create trigger order_items_audit
@@ -31691,6 +31894,11 @@ create trigger venues_audit
   after insert or update of status, city_id, owner_type, owner_id, avatar_url, banner_url, social_links, name, slug, description, address, location, capacity, accessibility, opening_hours, verified on app.venues
   for each row execute function audit.record_venues();
 
+create trigger visits_stamp
+  before update of user_id, event_id, kind on app.visits
+  for each row when ((new.user_id is distinct from old.user_id or new.event_id is distinct from old.event_id or new.kind is distinct from old.kind))
+  execute function sec.stamp();
+
 create trigger waitlist_entries_archived
   before update of status on app.waitlist_entries
   for each row execute function sec.keep_status('along');
@@ -31767,6 +31975,14 @@ create trigger events_call_off_broadcasts after update of state, status on app.e
   for each row when ((new.state in ('cancelled', 'draft') or new.status <> 'active') and (new.state, new.status) is distinct from (old.state, old.status))
   execute function app.call_off_broadcasts();
 
+create trigger events_local_time after insert on app.events
+  for each row execute function app.note_local_time();
+
+create trigger events_local_time_changed after update of starts_at, ends_at, timezone on app.events
+  for each row when (
+    (new.starts_at, new.ends_at, new.timezone) is distinct from (old.starts_at, old.ends_at, old.timezone)
+  ) execute function app.note_local_time();
+
 create trigger quotes_settle
   after update of state on app.quotes
   for each row when (new.state = 'accepted' and old.state <> 'accepted') execute function app.settle_request();
@@ -31826,6 +32042,9 @@ create trigger tickets_trend_changed after update on app.tickets
 
 create trigger attendances_trend after insert on app.attendances
   referencing new table as added for each statement execute function app.note_attendances();
+
+create trigger visits_trend after insert on app.visits
+  referencing new table as added for each statement execute function app.note_visits();
 
 create trigger users_trend after update of status on app.users
   for each row when (new.status is distinct from old.status) execute function app.note_accounts();
@@ -32763,15 +32982,38 @@ create policy events_update on app.events for update to culturepass_app
 
 create policy events_job_select on app.events for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'wallet', 'tickets', 'promotions', 'notifications', 'trending', 'media', 'broadcasts', 'dashboards', 'discovery', 'fraud')
+    (select sec.job()) in ('payments', 'wallet', 'tickets', 'promotions', 'notifications', 'trending', 'media', 'broadcasts', 'dashboards', 'calendars', 'discovery', 'fraud')
   );
 
 create policy events_job_update on app.events for update to culturepass_job
   using (
-    (select sec.job()) in ('promotions')
+    (select sec.job()) in ('promotions', 'calendars')
   )
   with check (
-    (select sec.job()) in ('promotions')
+    (select sec.job()) in ('promotions', 'calendars')
+  );
+
+create policy event_local_times_job_select on app.event_local_times for select to culturepass_job
+  using (
+    (select sec.job()) in ('calendars')
+  );
+
+create policy event_local_times_job_insert on app.event_local_times for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('calendars')
+  );
+
+create policy event_local_times_job_update on app.event_local_times for update to culturepass_job
+  using (
+    (select sec.job()) in ('calendars')
+  )
+  with check (
+    (select sec.job()) in ('calendars')
+  );
+
+create policy event_local_times_job_delete on app.event_local_times for delete to culturepass_job
+  using (
+    (select sec.job()) in ('calendars')
   );
 
 create policy event_ranks_job_select on app.event_ranks for select to culturepass_job
@@ -35124,6 +35366,29 @@ create policy venues_job_select on app.venues for select to culturepass_job
     (select sec.job()) in ('payments', 'promotions', 'notifications', 'media', 'dashboards', 'discovery')
   );
 
+create policy visits_job_select on app.visits for select to culturepass_job
+  using (
+    (select sec.job()) in ('trending')
+  );
+
+create policy visits_job_insert on app.visits for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('trending')
+  );
+
+create policy visits_job_update on app.visits for update to culturepass_job
+  using (
+    (select sec.job()) in ('trending')
+  )
+  with check (
+    (select sec.job()) in ('trending')
+  );
+
+create policy visits_job_delete on app.visits for delete to culturepass_job
+  using (
+    (select sec.job()) in ('trending')
+  );
+
 create policy waitlist_entries_select on app.waitlist_entries for select to culturepass_app
   using (
     (
@@ -35486,12 +35751,21 @@ grant insert (city_id, host_type, host_id, venue_id, title, slug, description, c
 grant update (status, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, capacity, state) on app.events to culturepass_app;
 
 grant select on app.events to culturepass_job;
-grant update (featured_until) on app.events to culturepass_job;
+grant update (starts_at, ends_at, featured_until) on app.events to culturepass_job;
 
 grant select on app.events to culturepass_authz;
 
 grant select on app.events to culturepass_counter;
 grant update (status, ticket_count, archived_from, archived_with, venue_id) on app.events to culturepass_counter;
+
+grant select on app.event_local_times to culturepass_job;
+grant insert (id, event_id, starts_at_local, ends_at_local) on app.event_local_times to culturepass_job;
+grant update (event_id, starts_at_local, ends_at_local) on app.event_local_times to culturepass_job;
+grant delete on app.event_local_times to culturepass_job;
+
+grant select on app.event_local_times to culturepass_authz;
+
+grant select on app.event_local_times to culturepass_counter;
 
 grant select on app.event_ranks to culturepass_job;
 grant insert (id, event_id, city_id, host_id, rank, spread_rank, drift, actions, shown_until, ranked_at) on app.event_ranks to culturepass_job;
@@ -35637,20 +35911,20 @@ grant select on app.media_uploads to culturepass_authz;
 grant select on app.media_uploads to culturepass_counter;
 grant update (media_id) on app.media_uploads to culturepass_counter;
 
-grant select (id, user_id, event_id, title, message, type, is_read, read_at, in_app, data, dedupe_key, version, created_at, updated_at) on app.notifications to culturepass_app;
+grant select (id, user_id, event_id, named_id, title, message, type, is_read, read_at, in_app, data, dedupe_key, version, created_at, updated_at) on app.notifications to culturepass_app;
 
 grant select on app.notifications to culturepass_job;
-grant insert (id, user_id, event_id, title, message, type, is_read, read_at, in_app, data, dedupe_key, changed_in) on app.notifications to culturepass_job;
-grant update (user_id, event_id, title, message, type, is_read, read_at, in_app, data, dedupe_key, changed_in) on app.notifications to culturepass_job;
+grant insert (id, user_id, event_id, named_id, title, message, type, is_read, read_at, in_app, data, dedupe_key, changed_in) on app.notifications to culturepass_job;
+grant update (user_id, event_id, named_id, title, message, type, is_read, read_at, in_app, data, dedupe_key, changed_in) on app.notifications to culturepass_job;
 
 grant select on app.notifications to culturepass_authz;
 
 grant select on app.notifications to culturepass_counter;
-grant update (event_id) on app.notifications to culturepass_counter;
+grant update (event_id, named_id) on app.notifications to culturepass_counter;
 
 grant select on app.notification_deliveries to culturepass_job;
-grant insert (id, notification_id, user_id, device_id, carrier_id, channel, state, urgent, required, digest, attempts, next_attempt_at, expires_at, lease_until, provider_id, error, settled_at) on app.notification_deliveries to culturepass_job;
-grant update (notification_id, user_id, device_id, carrier_id, channel, state, urgent, required, digest, attempts, next_attempt_at, expires_at, lease_until, provider_id, error, settled_at) on app.notification_deliveries to culturepass_job;
+grant insert (id, notification_id, user_id, device_id, carrier_id, channel, state, urgent, required, wording, digest, attempts, next_attempt_at, expires_at, lease_until, provider_id, error, settled_at) on app.notification_deliveries to culturepass_job;
+grant update (notification_id, user_id, device_id, carrier_id, channel, state, urgent, required, wording, digest, attempts, next_attempt_at, expires_at, lease_until, provider_id, error, settled_at) on app.notification_deliveries to culturepass_job;
 grant delete on app.notification_deliveries to culturepass_job;
 
 grant select on app.notification_deliveries to culturepass_authz;
@@ -35674,8 +35948,8 @@ grant update (status, archived_from, archived_with) on app.notification_preferen
 grant select (id, user_id, event_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, fee_paid_by, expires_at, paid_at, sold_at_door, version, created_at, updated_at) on app.orders to culturepass_app;
 
 grant select on app.orders to culturepass_job;
-grant insert (id, user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, sold_at_door, refund_failure, idempotency_key) on app.orders to culturepass_job;
-grant update (user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, sold_at_door, refund_failure, idempotency_key) on app.orders to culturepass_job;
+grant insert (id, user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, sold_at_door, referrer, refund_failure, idempotency_key) on app.orders to culturepass_job;
+grant update (user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, sold_at_door, referrer, refund_failure, idempotency_key) on app.orders to culturepass_job;
 
 grant select on app.orders to culturepass_authz;
 
@@ -36055,6 +36329,15 @@ grant select on app.venues to culturepass_authz;
 
 grant select on app.venues to culturepass_counter;
 grant update (status, archived_from, archived_with) on app.venues to culturepass_counter;
+
+grant select on app.visits to culturepass_job;
+grant insert (id, user_id, event_id, kind) on app.visits to culturepass_job;
+grant update (user_id, event_id, kind) on app.visits to culturepass_job;
+grant delete on app.visits to culturepass_job;
+
+grant select on app.visits to culturepass_authz;
+
+grant select on app.visits to culturepass_counter;
 
 grant select (id, status, event_id, ticket_type_id, offered_type_id, user_id, position, state, offer_expires_at, version, created_at, updated_at) on app.waitlist_entries to culturepass_app;
 grant insert (event_id, ticket_type_id) on app.waitlist_entries to culturepass_app;

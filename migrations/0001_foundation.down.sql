@@ -47,6 +47,14 @@ drop policy waitlist_entries_insert on app.waitlist_entries;
 
 drop policy waitlist_entries_select on app.waitlist_entries;
 
+drop policy visits_job_delete on app.visits;
+
+drop policy visits_job_update on app.visits;
+
+drop policy visits_job_insert on app.visits;
+
+drop policy visits_job_select on app.visits;
+
 drop policy venues_job_select on app.venues;
 
 drop policy venues_update on app.venues;
@@ -451,6 +459,14 @@ drop policy event_ranks_job_insert on app.event_ranks;
 
 drop policy event_ranks_job_select on app.event_ranks;
 
+drop policy event_local_times_job_delete on app.event_local_times;
+
+drop policy event_local_times_job_update on app.event_local_times;
+
+drop policy event_local_times_job_insert on app.event_local_times;
+
+drop policy event_local_times_job_select on app.event_local_times;
+
 drop policy events_job_update on app.events;
 
 drop policy events_job_select on app.events;
@@ -599,6 +615,8 @@ drop trigger events_trend on app.events;
 
 drop trigger users_trend on app.users;
 
+drop trigger visits_trend on app.visits;
+
 drop trigger attendances_trend on app.attendances;
 
 drop trigger tickets_trend_changed on app.tickets;
@@ -633,6 +651,10 @@ drop trigger events_reschedule on app.events;
 
 drop trigger quotes_settle on app.quotes;
 
+drop trigger events_local_time_changed on app.events;
+
+drop trigger events_local_time on app.events;
+
 drop trigger events_call_off_broadcasts on app.events;
 
 drop trigger hold_broadcast on app.broadcasts;
@@ -666,6 +688,8 @@ drop trigger waitlist_entries_guard on app.waitlist_entries;
 drop trigger waitlist_entries_stamp on app.waitlist_entries;
 
 drop trigger waitlist_entries_archived on app.waitlist_entries;
+
+drop trigger visits_stamp on app.visits;
 
 drop trigger venues_audit on app.venues;
 
@@ -1137,6 +1161,8 @@ drop trigger event_schedules_stamp on app.event_schedules;
 
 drop trigger event_ranks_stamp on app.event_ranks;
 
+drop trigger event_local_times_stamp on app.event_local_times;
+
 drop trigger events_emit_archive on app.events;
 
 drop trigger events_emit_cancel on app.events;
@@ -1156,6 +1182,8 @@ drop trigger events_stays on app.events;
 drop trigger "0_restore_children" on app.events;
 
 drop trigger "0_archive_children" on app.events;
+
+drop trigger events_module_update on app.events;
 
 drop trigger events_guard on app.events;
 
@@ -1503,6 +1531,8 @@ drop function app.note_shown();
 
 drop function app.note_accounts();
 
+drop function app.note_visits();
+
 drop function app.note_attendances();
 
 drop function app.note_tickets();
@@ -1595,7 +1625,7 @@ drop function app.delivery_obstacle(app.notification_deliveries);
 
 drop function app.reminder_holds(uuid,uuid,text);
 
-drop function app.notify(text,text[],text[],boolean,interval,text,jsonb,uuid,timestamptz,uuid[],int[],text[],text[]);
+drop function app.notify(text,text[],text[],boolean,interval,text,jsonb,uuid,timestamptz,uuid[],int[],text[],text[],text[],text[]);
 
 drop function app.quiet_until(timestamptz,text,jsonb);
 
@@ -1624,6 +1654,12 @@ drop function app.map_points(text[],float8,float8,float8,float8,text,boolean,uui
 drop function app.map_boxes(float8,float8,float8,float8);
 
 drop function app.search_hits(text[],text,boolean,uuid,int);
+
+drop function app.keep_local_times();
+
+drop function app.note_local_time();
+
+drop function app.on_the_wall(timestamptz,text);
 
 drop function app.calendar_entries(uuid[],int);
 
@@ -1854,6 +1890,8 @@ drop function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,in
 drop function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integer);
 
 drop function requests.count_created();
+
+drop function requests.take(text,integer);
 
 drop function audit.history(text,uuid,uuid,bigint,integer);
 
@@ -2405,6 +2443,8 @@ drop function app.events_restore_children();
 
 drop function app.events_archive_children();
 
+drop function app.events_module_update();
+
 drop function app.events_guard();
 
 drop function app.events_slug_from_title();
@@ -2699,6 +2739,10 @@ alter table app.waitlist_entries drop constraint waitlist_entries_live_event_id_
 
 alter table app.waitlist_entries drop constraint waitlist_entries_event_id_fkey;
 
+alter table app.visits drop constraint visits_event_id_fkey;
+
+alter table app.visits drop constraint visits_user_id_fkey;
+
 alter table app.venues drop constraint venues_live_owner_community_id_fkey;
 
 alter table app.venues drop constraint venues_owner_community_id_same_city_fkey;
@@ -2937,6 +2981,8 @@ alter table app.notification_deliveries drop constraint notification_deliveries_
 
 alter table app.notification_deliveries drop constraint notification_deliveries_notification_id_fkey;
 
+alter table app.notifications drop constraint notifications_named_id_fkey;
+
 alter table app.notifications drop constraint notifications_event_id_fkey;
 
 alter table app.notifications drop constraint notifications_user_id_fkey;
@@ -3080,6 +3126,8 @@ alter table app.event_schedules drop constraint event_schedules_event_id_fkey;
 alter table app.event_ranks drop constraint event_ranks_city_id_fkey;
 
 alter table app.event_ranks drop constraint event_ranks_event_id_fkey;
+
+alter table app.event_local_times drop constraint event_local_times_event_id_fkey;
 
 alter table app.events drop constraint events_live_venue_id_fkey;
 
@@ -3235,6 +3283,8 @@ drop table app.wallet_accounts;
 
 drop table app.waitlist_entries;
 
+drop table app.visits;
+
 drop table counters.venues;
 
 drop table app.venues;
@@ -3342,6 +3392,8 @@ drop table app.external_identities;
 drop table app.event_schedules;
 
 drop table app.event_ranks;
+
+drop table app.event_local_times;
 
 drop table counters.events;
 

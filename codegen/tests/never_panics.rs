@@ -60,7 +60,7 @@ const PIECES: [&str; 48] = [
 ];
 
 #[test]
-fn spoiled_specs_are_told_not_panicked_at() {
+fn abuse_77_spoiled_specs_are_told_not_panicked_at() {
     let rounds: usize = std::env::var("ROUNDS")
         .ok()
         .and_then(|n| n.parse().ok())

@@ -35,8 +35,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "broadcast",
         values: &[("event", ValueType::Text), ("title", ValueType::Text), ("message", ValueType::Text)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Value("title")], text: &[Piece::Text("About "), Piece::Value("event"), Piece::Text(": "), Piece::Value("message")] },
-            Wording { locale: "de", title: &[Piece::Value("title")], text: &[Piece::Text("Zu "), Piece::Value("event"), Piece::Text(": "), Piece::Value("message")] },
+            Wording { locale: "en", title: &[Piece::Value("title")], text: &[Piece::Text("About "), Piece::Value("event"), Piece::Text(": "), Piece::Value("message")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Value("title")], text: &[Piece::Text("Zu "), Piece::Value("event"), Piece::Text(": "), Piece::Value("message")], push: &[], email: &[] },
         ],
     },
     // To whom the invitation goes.
@@ -45,8 +45,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "community",
         values: &[("community", ValueType::Text), ("by", ValueType::Text)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Text("An invitation to "), Piece::Value("community")], text: &[Piece::Value("by"), Piece::Text(" invites you to "), Piece::Value("community"), Piece::Text(".")] },
-            Wording { locale: "de", title: &[Piece::Text("Eine Einladung zu "), Piece::Value("community")], text: &[Piece::Value("by"), Piece::Text(" lädt dich zu "), Piece::Value("community"), Piece::Text(" ein.")] },
+            Wording { locale: "en", title: &[Piece::Text("An invitation to "), Piece::Value("community")], text: &[Piece::Value("by"), Piece::Text(" invites you to "), Piece::Value("community"), Piece::Text(".")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Eine Einladung zu "), Piece::Value("community")], text: &[Piece::Value("by"), Piece::Text(" lädt dich zu "), Piece::Value("community"), Piece::Text(" ein.")], push: &[], email: &[] },
         ],
     },
     // To those who look after the community.
@@ -55,8 +55,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "community",
         values: &[("community", ValueType::Text), ("member", ValueType::Text)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Value("member"), Piece::Text(" asks to join "), Piece::Value("community")], text: &[Piece::Value("member"), Piece::Text(" would like to join "), Piece::Value("community"), Piece::Text(".")] },
-            Wording { locale: "de", title: &[Piece::Value("member"), Piece::Text(" möchte zu "), Piece::Value("community")], text: &[Piece::Value("member"), Piece::Text(" möchte bei "), Piece::Value("community"), Piece::Text(" mitmachen.")] },
+            Wording { locale: "en", title: &[Piece::Value("member"), Piece::Text(" asks to join "), Piece::Value("community")], text: &[Piece::Value("member"), Piece::Text(" would like to join "), Piece::Value("community"), Piece::Text(".")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Value("member"), Piece::Text(" möchte zu "), Piece::Value("community")], text: &[Piece::Value("member"), Piece::Text(" möchte bei "), Piece::Value("community"), Piece::Text(" mitmachen.")], push: &[], email: &[] },
         ],
     },
     // To whoever asked, when they are let in.
@@ -65,8 +65,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "community",
         values: &[("community", ValueType::Text)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Text("Welcome to "), Piece::Value("community")], text: &[Piece::Text("You are a member of "), Piece::Value("community"), Piece::Text(" now.")] },
-            Wording { locale: "de", title: &[Piece::Text("Willkommen bei "), Piece::Value("community")], text: &[Piece::Text("Du bist jetzt Mitglied von "), Piece::Value("community"), Piece::Text(".")] },
+            Wording { locale: "en", title: &[Piece::Text("Welcome to "), Piece::Value("community")], text: &[Piece::Text("You are a member of "), Piece::Value("community"), Piece::Text(" now.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Willkommen bei "), Piece::Value("community")], text: &[Piece::Text("Du bist jetzt Mitglied von "), Piece::Value("community"), Piece::Text(".")], push: &[], email: &[] },
         ],
     },
     // To whoever may not take part any longer.
@@ -75,8 +75,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "community",
         values: &[("community", ValueType::Text)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Text("You are no longer part of "), Piece::Value("community")], text: &[Piece::Text("Those who look after "), Piece::Value("community"), Piece::Text(" have excluded you from it.")] },
-            Wording { locale: "de", title: &[Piece::Text("Du gehörst nicht mehr zu "), Piece::Value("community")], text: &[Piece::Text("Wer sich um "), Piece::Value("community"), Piece::Text(" kümmert, hat dich davon ausgeschlossen.")] },
+            Wording { locale: "en", title: &[Piece::Text("You are no longer part of "), Piece::Value("community")], text: &[Piece::Text("Those who look after "), Piece::Value("community"), Piece::Text(" have excluded you from it.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Du gehörst nicht mehr zu "), Piece::Value("community")], text: &[Piece::Text("Wer sich um "), Piece::Value("community"), Piece::Text(" kümmert, hat dich davon ausgeschlossen.")], push: &[], email: &[] },
         ],
     },
     // To whoever holds a ticket or waits for one.
@@ -85,8 +85,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "event_cancelled",
         values: &[("event", ValueType::Text), ("starts", ValueType::Time)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Text("Cancelled: "), Piece::Value("event")], text: &[Piece::Value("event"), Piece::Text(", planned for "), Piece::Value("starts"), Piece::Text(", is cancelled. What you paid is given back; your orders show how far that is.")] },
-            Wording { locale: "de", title: &[Piece::Text("Abgesagt: "), Piece::Value("event")], text: &[Piece::Value("event"), Piece::Text(", geplant für "), Piece::Value("starts"), Piece::Text(", ist abgesagt. Bezahltes wird zurückerstattet; den Stand zeigen deine Bestellungen.")] },
+            Wording { locale: "en", title: &[Piece::Text("Cancelled: "), Piece::Value("event")], text: &[Piece::Value("event"), Piece::Text(", planned for "), Piece::Value("starts"), Piece::Text(", is cancelled. What you paid is given back; your orders show how far that is.")], push: &[Piece::Text("Planned for "), Piece::Value("starts"), Piece::Text(". What you paid is given back.")], email: &[Piece::Value("event"), Piece::Text(", planned for "), Piece::Value("starts"), Piece::Text(", is cancelled.\n\nWhat you paid is given back the way it came, without your doing anything. Your orders in the app show how far that is; a card can take some days to show it.")] },
+            Wording { locale: "de", title: &[Piece::Text("Abgesagt: "), Piece::Value("event")], text: &[Piece::Value("event"), Piece::Text(", geplant für "), Piece::Value("starts"), Piece::Text(", ist abgesagt. Bezahltes wird zurückerstattet; den Stand zeigen deine Bestellungen.")], push: &[Piece::Text("Geplant für "), Piece::Value("starts"), Piece::Text(". Bezahltes wird zurückerstattet.")], email: &[Piece::Value("event"), Piece::Text(", geplant für "), Piece::Value("starts"), Piece::Text(", ist abgesagt.\n\nBezahltes geht auf dem Weg zurück, auf dem es kam; du musst nichts tun. Den Stand zeigen deine Bestellungen in der App. Bei einer Karte kann es einige Tage dauern, bis es zu sehen ist.")] },
         ],
     },
     // To whoever holds a ticket or waits for one, when the time changes.
@@ -95,8 +95,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "event_changed",
         values: &[("event", ValueType::Text), ("starts", ValueType::Time)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Text("New time: "), Piece::Value("event")], text: &[Piece::Value("event"), Piece::Text(" now begins "), Piece::Value("starts"), Piece::Text(".")] },
-            Wording { locale: "de", title: &[Piece::Text("Neue Zeit: "), Piece::Value("event")], text: &[Piece::Value("event"), Piece::Text(" beginnt jetzt "), Piece::Value("starts"), Piece::Text(".")] },
+            Wording { locale: "en", title: &[Piece::Text("New time: "), Piece::Value("event")], text: &[Piece::Value("event"), Piece::Text(" now begins "), Piece::Value("starts"), Piece::Text(".")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Neue Zeit: "), Piece::Value("event")], text: &[Piece::Value("event"), Piece::Text(" beginnt jetzt "), Piece::Value("starts"), Piece::Text(".")], push: &[], email: &[] },
         ],
     },
     // To the same, when only the place changes.
@@ -105,8 +105,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "event_changed",
         values: &[("event", ValueType::Text), ("place", ValueType::Text)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Text("New place: "), Piece::Value("event")], text: &[Piece::Value("event"), Piece::Text(" takes place here now: "), Piece::Value("place")] },
-            Wording { locale: "de", title: &[Piece::Text("Neuer Ort: "), Piece::Value("event")], text: &[Piece::Value("event"), Piece::Text(" findet jetzt hier statt: "), Piece::Value("place")] },
+            Wording { locale: "en", title: &[Piece::Text("New place: "), Piece::Value("event")], text: &[Piece::Value("event"), Piece::Text(" takes place here now: "), Piece::Value("place")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Neuer Ort: "), Piece::Value("event")], text: &[Piece::Value("event"), Piece::Text(" findet jetzt hier statt: "), Piece::Value("place")], push: &[], email: &[] },
         ],
     },
     // To whoever holds a ticket, a day before.
@@ -115,8 +115,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "event_reminder",
         values: &[("event", ValueType::Text), ("starts", ValueType::Time), ("place", ValueType::Text)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Value("event"), Piece::Text(" is coming up")], text: &[Piece::Value("event"), Piece::Text(" begins "), Piece::Value("starts"), Piece::Text(". Place: "), Piece::Value("place")] },
-            Wording { locale: "de", title: &[Piece::Text("Bald: "), Piece::Value("event")], text: &[Piece::Value("event"), Piece::Text(" beginnt "), Piece::Value("starts"), Piece::Text(". Ort: "), Piece::Value("place")] },
+            Wording { locale: "en", title: &[Piece::Value("event"), Piece::Text(" is coming up")], text: &[Piece::Value("event"), Piece::Text(" begins "), Piece::Value("starts"), Piece::Text(". Place: "), Piece::Value("place")], push: &[Piece::Value("starts"), Piece::Text(", "), Piece::Value("place")], email: &[Piece::Value("event"), Piece::Text(" begins "), Piece::Value("starts"), Piece::Text(".\nPlace: "), Piece::Value("place"), Piece::Text("\n\nThe codes of your tickets are in the app. Whoever can't come may hand a ticket on to somebody else there.")] },
+            Wording { locale: "de", title: &[Piece::Text("Bald: "), Piece::Value("event")], text: &[Piece::Value("event"), Piece::Text(" beginnt "), Piece::Value("starts"), Piece::Text(". Ort: "), Piece::Value("place")], push: &[Piece::Value("starts"), Piece::Text(", "), Piece::Value("place")], email: &[Piece::Value("event"), Piece::Text(" beginnt "), Piece::Value("starts"), Piece::Text(".\nOrt: "), Piece::Value("place"), Piece::Text("\n\nDie Codes deiner Tickets findest du in der App. Wer nicht kommen kann, gibt ein Ticket dort an jemand anderen weiter.")] },
         ],
     },
     // To the member who is followed.
@@ -125,8 +125,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "follow",
         values: &[("follower", ValueType::Text)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Value("follower"), Piece::Text(" follows you")], text: &[Piece::Value("follower"), Piece::Text(" follows you now.")] },
-            Wording { locale: "de", title: &[Piece::Value("follower"), Piece::Text(" folgt dir")], text: &[Piece::Value("follower"), Piece::Text(" folgt dir jetzt.")] },
+            Wording { locale: "en", title: &[Piece::Value("follower"), Piece::Text(" follows you")], text: &[Piece::Value("follower"), Piece::Text(" follows you now.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Value("follower"), Piece::Text(" folgt dir")], text: &[Piece::Value("follower"), Piece::Text(" folgt dir jetzt.")], push: &[], email: &[] },
         ],
     },
     // To those who look after the profile.
@@ -135,8 +135,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "follow",
         values: &[("follower", ValueType::Text), ("profile", ValueType::Text)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Value("follower"), Piece::Text(" follows "), Piece::Value("profile")], text: &[Piece::Value("follower"), Piece::Text(" follows "), Piece::Value("profile"), Piece::Text(" now.")] },
-            Wording { locale: "de", title: &[Piece::Value("follower"), Piece::Text(" folgt "), Piece::Value("profile")], text: &[Piece::Value("follower"), Piece::Text(" folgt jetzt "), Piece::Value("profile"), Piece::Text(".")] },
+            Wording { locale: "en", title: &[Piece::Value("follower"), Piece::Text(" follows "), Piece::Value("profile")], text: &[Piece::Value("follower"), Piece::Text(" follows "), Piece::Value("profile"), Piece::Text(" now.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Value("follower"), Piece::Text(" folgt "), Piece::Value("profile")], text: &[Piece::Value("follower"), Piece::Text(" folgt jetzt "), Piece::Value("profile"), Piece::Text(".")], push: &[], email: &[] },
         ],
     },
     // To those who look after the business.
@@ -145,8 +145,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "lead",
         values: &[("request", ValueType::Text), ("business", ValueType::Text)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Text("A request for "), Piece::Value("business")], text: &[Piece::Text("Somebody of your city looks for: "), Piece::Value("request"), Piece::Text(". Answer with a quote.")] },
-            Wording { locale: "de", title: &[Piece::Text("Eine Anfrage für "), Piece::Value("business")], text: &[Piece::Text("Jemand aus deiner Stadt sucht: "), Piece::Value("request"), Piece::Text(". Antworte mit einem Angebot.")] },
+            Wording { locale: "en", title: &[Piece::Text("A request for "), Piece::Value("business")], text: &[Piece::Text("Somebody of your city looks for: "), Piece::Value("request"), Piece::Text(". Answer with a quote.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Eine Anfrage für "), Piece::Value("business")], text: &[Piece::Text("Jemand aus deiner Stadt sucht: "), Piece::Value("request"), Piece::Text(". Antworte mit einem Angebot.")], push: &[], email: &[] },
         ],
     },
     // To followers of the host or the venue.
@@ -155,8 +155,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "new_event",
         values: &[("event", ValueType::Text), ("followed", ValueType::Text), ("starts", ValueType::Time)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Text("New: "), Piece::Value("event")], text: &[Piece::Value("followed"), Piece::Text(" announces "), Piece::Value("event"), Piece::Text(", "), Piece::Value("starts"), Piece::Text(".")] },
-            Wording { locale: "de", title: &[Piece::Text("Neu: "), Piece::Value("event")], text: &[Piece::Value("followed"), Piece::Text(" kündigt an: "), Piece::Value("event"), Piece::Text(", "), Piece::Value("starts"), Piece::Text(".")] },
+            Wording { locale: "en", title: &[Piece::Text("New: "), Piece::Value("event")], text: &[Piece::Value("followed"), Piece::Text(" announces "), Piece::Value("event"), Piece::Text(", "), Piece::Value("starts"), Piece::Text(".")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Neu: "), Piece::Value("event")], text: &[Piece::Value("followed"), Piece::Text(" kündigt an: "), Piece::Value("event"), Piece::Text(", "), Piece::Value("starts"), Piece::Text(".")], push: &[], email: &[] },
         ],
     },
     // To the buyer; the receipt.
@@ -165,8 +165,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "order",
         values: &[("event", ValueType::Text), ("tickets", ValueType::Number), ("amount", ValueType::Money), ("starts", ValueType::Time)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Text("Your tickets to "), Piece::Value("event")], text: &[Piece::Text("Tickets: "), Piece::Value("tickets"), Piece::Text(". Paid: "), Piece::Value("amount"), Piece::Text(". "), Piece::Value("event"), Piece::Text(" begins "), Piece::Value("starts"), Piece::Text(". The codes are with your tickets in the app.")] },
-            Wording { locale: "de", title: &[Piece::Text("Deine Tickets für "), Piece::Value("event")], text: &[Piece::Text("Tickets: "), Piece::Value("tickets"), Piece::Text(". Bezahlt: "), Piece::Value("amount"), Piece::Text(". "), Piece::Value("event"), Piece::Text(" beginnt "), Piece::Value("starts"), Piece::Text(". Die Codes findest du in der App bei deinen Tickets.")] },
+            Wording { locale: "en", title: &[Piece::Text("Your tickets to "), Piece::Value("event")], text: &[Piece::Text("Tickets: "), Piece::Value("tickets"), Piece::Text(". Paid: "), Piece::Value("amount"), Piece::Text(". "), Piece::Value("event"), Piece::Text(" begins "), Piece::Value("starts"), Piece::Text(". The codes are with your tickets in the app.")], push: &[Piece::Text("Tickets: "), Piece::Value("tickets"), Piece::Text(". Paid: "), Piece::Value("amount"), Piece::Text(".")], email: &[Piece::Value("event"), Piece::Text("\nBegins "), Piece::Value("starts"), Piece::Text("\n\nTickets: "), Piece::Value("tickets"), Piece::Text("\nPaid: "), Piece::Value("amount"), Piece::Text("\n\nThe codes that let you in are with your tickets in the app. This mail is the receipt; your orders in the app list each ticket with its price.")] },
+            Wording { locale: "de", title: &[Piece::Text("Deine Tickets für "), Piece::Value("event")], text: &[Piece::Text("Tickets: "), Piece::Value("tickets"), Piece::Text(". Bezahlt: "), Piece::Value("amount"), Piece::Text(". "), Piece::Value("event"), Piece::Text(" beginnt "), Piece::Value("starts"), Piece::Text(". Die Codes findest du in der App bei deinen Tickets.")], push: &[Piece::Text("Tickets: "), Piece::Value("tickets"), Piece::Text(". Bezahlt: "), Piece::Value("amount"), Piece::Text(".")], email: &[Piece::Value("event"), Piece::Text("\nBeginnt "), Piece::Value("starts"), Piece::Text("\n\nTickets: "), Piece::Value("tickets"), Piece::Text("\nBezahlt: "), Piece::Value("amount"), Piece::Text("\n\nDie Codes für den Einlass findest du in der App bei deinen Tickets. Diese Mail ist die Quittung; deine Bestellungen in der App nennen jedes Ticket mit seinem Preis.")] },
         ],
     },
     // To the buyer, when money has gone back.
@@ -175,8 +175,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "order",
         values: &[("event", ValueType::Text), ("amount", ValueType::Money)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Text("Refund: "), Piece::Value("amount")], text: &[Piece::Value("amount"), Piece::Text(" for "), Piece::Value("event"), Piece::Text(" went back to where it came from. A card can take some days to show it.")] },
-            Wording { locale: "de", title: &[Piece::Text("Rückerstattung: "), Piece::Value("amount")], text: &[Piece::Value("amount"), Piece::Text(" für "), Piece::Value("event"), Piece::Text(" gingen dorthin zurück, woher sie kamen. Bei einer Karte kann es einige Tage dauern, bis es zu sehen ist.")] },
+            Wording { locale: "en", title: &[Piece::Text("Refund: "), Piece::Value("amount")], text: &[Piece::Value("amount"), Piece::Text(" for "), Piece::Value("event"), Piece::Text(" went back to where it came from. A card can take some days to show it.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Rückerstattung: "), Piece::Value("amount")], text: &[Piece::Value("amount"), Piece::Text(" für "), Piece::Value("event"), Piece::Text(" gingen dorthin zurück, woher sie kamen. Bei einer Karte kann es einige Tage dauern, bis es zu sehen ist.")], push: &[], email: &[] },
         ],
     },
     // To the buyer, when the bank did not take the money back.
@@ -185,8 +185,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "order",
         values: &[("event", ValueType::Text), ("amount", ValueType::Money)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Text("A refund did not reach you")], text: &[Piece::Value("amount"), Piece::Text(" for "), Piece::Value("event"), Piece::Text(" could not be given back to where it came from. We look for another way and tell you.")] },
-            Wording { locale: "de", title: &[Piece::Text("Eine Rückerstattung kam nicht an")], text: &[Piece::Value("amount"), Piece::Text(" für "), Piece::Value("event"), Piece::Text(" konnten nicht dorthin zurück, woher sie kamen. Wir suchen einen anderen Weg und melden uns.")] },
+            Wording { locale: "en", title: &[Piece::Text("A refund did not reach you")], text: &[Piece::Value("amount"), Piece::Text(" for "), Piece::Value("event"), Piece::Text(" could not be given back to where it came from. We look for another way and tell you.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Eine Rückerstattung kam nicht an")], text: &[Piece::Value("amount"), Piece::Text(" für "), Piece::Value("event"), Piece::Text(" konnten nicht dorthin zurück, woher sie kamen. Wir suchen einen anderen Weg und melden uns.")], push: &[], email: &[] },
         ],
     },
     // To those who decide for the city.
@@ -195,8 +195,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "promotion",
         values: &[("target", ValueType::Text), ("city", ValueType::Text)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Value("target"), Piece::Text(" asks for a featured place")], text: &[Piece::Value("target"), Piece::Text(" would like a featured place in "), Piece::Value("city"), Piece::Text(". Approve or reject it.")] },
-            Wording { locale: "de", title: &[Piece::Value("target"), Piece::Text(" möchte einen hervorgehobenen Platz")], text: &[Piece::Value("target"), Piece::Text(" möchte einen hervorgehobenen Platz in "), Piece::Value("city"), Piece::Text(". Bestätige ihn oder lehne ihn ab.")] },
+            Wording { locale: "en", title: &[Piece::Value("target"), Piece::Text(" asks for a featured place")], text: &[Piece::Value("target"), Piece::Text(" would like a featured place in "), Piece::Value("city"), Piece::Text(". Approve or reject it.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Value("target"), Piece::Text(" möchte einen hervorgehobenen Platz")], text: &[Piece::Value("target"), Piece::Text(" möchte einen hervorgehobenen Platz in "), Piece::Value("city"), Piece::Text(". Bestätige ihn oder lehne ihn ab.")], push: &[], email: &[] },
         ],
     },
     // To those who look after what is shown.
@@ -205,8 +205,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "promotion",
         values: &[("target", ValueType::Text), ("starts", ValueType::Time)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Value("target"), Piece::Text(" will be featured")], text: &[Piece::Text("The city has approved it. "), Piece::Value("target"), Piece::Text(" is shown from "), Piece::Value("starts"), Piece::Text(" on.")] },
-            Wording { locale: "de", title: &[Piece::Value("target"), Piece::Text(" wird hervorgehoben")], text: &[Piece::Text("Die Stadt hat es bestätigt. "), Piece::Value("target"), Piece::Text(" wird ab "), Piece::Value("starts"), Piece::Text(" gezeigt.")] },
+            Wording { locale: "en", title: &[Piece::Value("target"), Piece::Text(" will be featured")], text: &[Piece::Text("The city has approved it. "), Piece::Value("target"), Piece::Text(" is shown from "), Piece::Value("starts"), Piece::Text(" on.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Value("target"), Piece::Text(" wird hervorgehoben")], text: &[Piece::Text("Die Stadt hat es bestätigt. "), Piece::Value("target"), Piece::Text(" wird ab "), Piece::Value("starts"), Piece::Text(" gezeigt.")], push: &[], email: &[] },
         ],
     },
     // To the same, when the city says no.
@@ -215,8 +215,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "promotion",
         values: &[("target", ValueType::Text)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Value("target"), Piece::Text(" will not be featured")], text: &[Piece::Text("The city has not approved it. What was paid goes back.")] },
-            Wording { locale: "de", title: &[Piece::Value("target"), Piece::Text(" wird nicht hervorgehoben")], text: &[Piece::Text("Die Stadt hat es nicht bestätigt. Bezahltes geht zurück.")] },
+            Wording { locale: "en", title: &[Piece::Value("target"), Piece::Text(" will not be featured")], text: &[Piece::Text("The city has not approved it. What was paid goes back.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Value("target"), Piece::Text(" wird nicht hervorgehoben")], text: &[Piece::Text("Die Stadt hat es nicht bestätigt. Bezahltes geht zurück.")], push: &[], email: &[] },
         ],
     },
     // To whoever asked for the service.
@@ -225,8 +225,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "quote",
         values: &[("business", ValueType::Text), ("request", ValueType::Text), ("amount", ValueType::Money)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Value("business"), Piece::Text(" offers "), Piece::Value("amount")], text: &[Piece::Value("business"), Piece::Text(" has sent a quote for "), Piece::Value("request"), Piece::Text(": "), Piece::Value("amount"), Piece::Text(".")] },
-            Wording { locale: "de", title: &[Piece::Value("business"), Piece::Text(" bietet "), Piece::Value("amount")], text: &[Piece::Value("business"), Piece::Text(" hat ein Angebot für "), Piece::Value("request"), Piece::Text(" geschickt: "), Piece::Value("amount"), Piece::Text(".")] },
+            Wording { locale: "en", title: &[Piece::Value("business"), Piece::Text(" offers "), Piece::Value("amount")], text: &[Piece::Value("business"), Piece::Text(" has sent a quote for "), Piece::Value("request"), Piece::Text(": "), Piece::Value("amount"), Piece::Text(".")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Value("business"), Piece::Text(" bietet "), Piece::Value("amount")], text: &[Piece::Value("business"), Piece::Text(" hat ein Angebot für "), Piece::Value("request"), Piece::Text(" geschickt: "), Piece::Value("amount"), Piece::Text(".")], push: &[], email: &[] },
         ],
     },
     // To those who look after the business.
@@ -235,8 +235,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "quote",
         values: &[("request", ValueType::Text), ("amount", ValueType::Money)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Text("Your quote is accepted: "), Piece::Value("amount")], text: &[Piece::Text("Your quote of "), Piece::Value("amount"), Piece::Text(" for "), Piece::Value("request"), Piece::Text(" is accepted.")] },
-            Wording { locale: "de", title: &[Piece::Text("Dein Angebot ist angenommen: "), Piece::Value("amount")], text: &[Piece::Text("Dein Angebot über "), Piece::Value("amount"), Piece::Text(" für "), Piece::Value("request"), Piece::Text(" ist angenommen.")] },
+            Wording { locale: "en", title: &[Piece::Text("Your quote is accepted: "), Piece::Value("amount")], text: &[Piece::Text("Your quote of "), Piece::Value("amount"), Piece::Text(" for "), Piece::Value("request"), Piece::Text(" is accepted.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Dein Angebot ist angenommen: "), Piece::Value("amount")], text: &[Piece::Text("Dein Angebot über "), Piece::Value("amount"), Piece::Text(" für "), Piece::Value("request"), Piece::Text(" ist angenommen.")], push: &[], email: &[] },
         ],
     },
     // To the same, when it is not.
@@ -245,8 +245,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "quote",
         values: &[("request", ValueType::Text)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Text("Your quote is declined")], text: &[Piece::Text("Your quote for "), Piece::Value("request"), Piece::Text(" is declined.")] },
-            Wording { locale: "de", title: &[Piece::Text("Dein Angebot ist abgelehnt")], text: &[Piece::Text("Dein Angebot für "), Piece::Value("request"), Piece::Text(" ist abgelehnt.")] },
+            Wording { locale: "en", title: &[Piece::Text("Your quote is declined")], text: &[Piece::Text("Your quote for "), Piece::Value("request"), Piece::Text(" is declined.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Dein Angebot ist abgelehnt")], text: &[Piece::Text("Dein Angebot für "), Piece::Value("request"), Piece::Text(" ist abgelehnt.")], push: &[], email: &[] },
         ],
     },
     // To those who look after what was reviewed.
@@ -255,8 +255,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "review",
         values: &[("reviewer", ValueType::Text), ("profile", ValueType::Text), ("rating", ValueType::Number)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Text("A review of "), Piece::Value("profile")], text: &[Piece::Value("reviewer"), Piece::Text(" gave "), Piece::Value("profile"), Piece::Text(" "), Piece::Value("rating"), Piece::Text(" of 5 stars.")] },
-            Wording { locale: "de", title: &[Piece::Text("Eine Bewertung für "), Piece::Value("profile")], text: &[Piece::Value("reviewer"), Piece::Text(" gab "), Piece::Value("profile"), Piece::Text(" "), Piece::Value("rating"), Piece::Text(" von 5 Sternen.")] },
+            Wording { locale: "en", title: &[Piece::Text("A review of "), Piece::Value("profile")], text: &[Piece::Value("reviewer"), Piece::Text(" gave "), Piece::Value("profile"), Piece::Text(" "), Piece::Value("rating"), Piece::Text(" of 5 stars.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Eine Bewertung für "), Piece::Value("profile")], text: &[Piece::Value("reviewer"), Piece::Text(" gab "), Piece::Value("profile"), Piece::Text(" "), Piece::Value("rating"), Piece::Text(" von 5 Sternen.")], push: &[], email: &[] },
         ],
     },
     // To whoever wrote the review.
@@ -265,8 +265,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "review",
         values: &[("profile", ValueType::Text)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Value("profile"), Piece::Text(" has replied to your review")], text: &[Piece::Value("profile"), Piece::Text(" has replied to what you wrote.")] },
-            Wording { locale: "de", title: &[Piece::Value("profile"), Piece::Text(" hat auf deine Bewertung geantwortet")], text: &[Piece::Value("profile"), Piece::Text(" hat auf das geantwortet, was du geschrieben hast.")] },
+            Wording { locale: "en", title: &[Piece::Value("profile"), Piece::Text(" has replied to your review")], text: &[Piece::Value("profile"), Piece::Text(" has replied to what you wrote.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Value("profile"), Piece::Text(" hat auf deine Bewertung geantwortet")], text: &[Piece::Value("profile"), Piece::Text(" hat auf das geantwortet, was du geschrieben hast.")], push: &[], email: &[] },
         ],
     },
     // To whom it is offered.
@@ -275,8 +275,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "role",
         values: &[("role", ValueType::Text), ("scope", ValueType::Text)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Text("A role is offered to you: "), Piece::Value("role")], text: &[Piece::Text("You are asked to be "), Piece::Value("role"), Piece::Text(": "), Piece::Value("scope"), Piece::Text(". It holds once you accept.")] },
-            Wording { locale: "de", title: &[Piece::Text("Dir wird eine Rolle angeboten: "), Piece::Value("role")], text: &[Piece::Text("Du wirst gefragt, ob du "), Piece::Value("role"), Piece::Text(" sein möchtest: "), Piece::Value("scope"), Piece::Text(". Es gilt, sobald du annimmst.")] },
+            Wording { locale: "en", title: &[Piece::Text("A role is offered to you: "), Piece::Value("role")], text: &[Piece::Text("You are asked to be "), Piece::Value("role"), Piece::Text(": "), Piece::Value("scope"), Piece::Text(". It holds once you accept.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Dir wird eine Rolle angeboten: "), Piece::Value("role")], text: &[Piece::Text("Du wirst gefragt, ob du "), Piece::Value("role"), Piece::Text(" sein möchtest: "), Piece::Value("scope"), Piece::Text(". Es gilt, sobald du annimmst.")], push: &[], email: &[] },
         ],
     },
     // To whoever offered it.
@@ -285,8 +285,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "role",
         values: &[("member", ValueType::Text), ("role", ValueType::Text), ("scope", ValueType::Text)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Value("member"), Piece::Text(" has accepted")], text: &[Piece::Value("member"), Piece::Text(" is "), Piece::Value("role"), Piece::Text(" now: "), Piece::Value("scope"), Piece::Text(".")] },
-            Wording { locale: "de", title: &[Piece::Value("member"), Piece::Text(" hat angenommen")], text: &[Piece::Value("member"), Piece::Text(" ist jetzt "), Piece::Value("role"), Piece::Text(": "), Piece::Value("scope"), Piece::Text(".")] },
+            Wording { locale: "en", title: &[Piece::Value("member"), Piece::Text(" has accepted")], text: &[Piece::Value("member"), Piece::Text(" is "), Piece::Value("role"), Piece::Text(" now: "), Piece::Value("scope"), Piece::Text(".")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Value("member"), Piece::Text(" hat angenommen")], text: &[Piece::Value("member"), Piece::Text(" ist jetzt "), Piece::Value("role"), Piece::Text(": "), Piece::Value("scope"), Piece::Text(".")], push: &[], email: &[] },
         ],
     },
     // To whoever held it, when somebody else ends it.
@@ -295,8 +295,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "role",
         values: &[("role", ValueType::Text), ("scope", ValueType::Text)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Text("A role of yours has ended: "), Piece::Value("role")], text: &[Piece::Text("You are no longer "), Piece::Value("role"), Piece::Text(": "), Piece::Value("scope"), Piece::Text(".")] },
-            Wording { locale: "de", title: &[Piece::Text("Eine deiner Rollen endete: "), Piece::Value("role")], text: &[Piece::Text("Du bist nicht mehr "), Piece::Value("role"), Piece::Text(": "), Piece::Value("scope"), Piece::Text(".")] },
+            Wording { locale: "en", title: &[Piece::Text("A role of yours has ended: "), Piece::Value("role")], text: &[Piece::Text("You are no longer "), Piece::Value("role"), Piece::Text(": "), Piece::Value("scope"), Piece::Text(".")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Eine deiner Rollen endete: "), Piece::Value("role")], text: &[Piece::Text("Du bist nicht mehr "), Piece::Value("role"), Piece::Text(": "), Piece::Value("scope"), Piece::Text(".")], push: &[], email: &[] },
         ],
     },
     // To the member; the mail about it is the sessions' own.
@@ -305,8 +305,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "security",
         values: &[("at", ValueType::Time)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Text("Your password was changed")], text: &[Piece::Text("Your password was changed "), Piece::Value("at"), Piece::Text(". If that was not you, set a new one by mail.")] },
-            Wording { locale: "de", title: &[Piece::Text("Dein Passwort wurde geändert")], text: &[Piece::Text("Dein Passwort wurde "), Piece::Value("at"), Piece::Text(" geändert. Falls du das nicht warst, setze per Mail ein neues.")] },
+            Wording { locale: "en", title: &[Piece::Text("Your password was changed")], text: &[Piece::Text("Your password was changed "), Piece::Value("at"), Piece::Text(". If that was not you, set a new one by mail.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Dein Passwort wurde geändert")], text: &[Piece::Text("Dein Passwort wurde "), Piece::Value("at"), Piece::Text(" geändert. Falls du das nicht warst, setze per Mail ein neues.")], push: &[], email: &[] },
         ],
     },
     // To the member's other devices, when they sign in on a new one.
@@ -315,8 +315,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "security",
         values: &[("device", ValueType::Text), ("at", ValueType::Time)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Text("A new sign-in")], text: &[Piece::Text("Somebody signed in to your account "), Piece::Value("at"), Piece::Text(" ("), Piece::Value("device"), Piece::Text("). If that was not you, sign out everywhere and set a new password.")] },
-            Wording { locale: "de", title: &[Piece::Text("Eine neue Anmeldung")], text: &[Piece::Text("Jemand hat sich "), Piece::Value("at"), Piece::Text(" bei deinem Konto angemeldet ("), Piece::Value("device"), Piece::Text("). Falls du das nicht warst, melde überall ab und setze ein neues Passwort.")] },
+            Wording { locale: "en", title: &[Piece::Text("A new sign-in")], text: &[Piece::Text("Somebody signed in to your account "), Piece::Value("at"), Piece::Text(" ("), Piece::Value("device"), Piece::Text("). If that was not you, sign out everywhere and set a new password.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Eine neue Anmeldung")], text: &[Piece::Text("Jemand hat sich "), Piece::Value("at"), Piece::Text(" bei deinem Konto angemeldet ("), Piece::Value("device"), Piece::Text("). Falls du das nicht warst, melde überall ab und setze ein neues Passwort.")], push: &[], email: &[] },
         ],
     },
     // To those who look after it.
@@ -325,8 +325,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "system",
         values: &[("profile", ValueType::Text)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Value("profile"), Piece::Text(" is approved")], text: &[Piece::Value("profile"), Piece::Text(" is public now.")] },
-            Wording { locale: "de", title: &[Piece::Value("profile"), Piece::Text(" ist bestätigt")], text: &[Piece::Value("profile"), Piece::Text(" ist jetzt öffentlich.")] },
+            Wording { locale: "en", title: &[Piece::Value("profile"), Piece::Text(" is approved")], text: &[Piece::Value("profile"), Piece::Text(" is public now.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Value("profile"), Piece::Text(" ist bestätigt")], text: &[Piece::Value("profile"), Piece::Text(" ist jetzt öffentlich.")], push: &[], email: &[] },
         ],
     },
     // To the same.
@@ -335,8 +335,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "system",
         values: &[("profile", ValueType::Text)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Value("profile"), Piece::Text(" is not approved")], text: &[Piece::Value("profile"), Piece::Text(" is not public. Change what is missing, and hand it in again.")] },
-            Wording { locale: "de", title: &[Piece::Value("profile"), Piece::Text(" ist nicht bestätigt")], text: &[Piece::Value("profile"), Piece::Text(" ist nicht öffentlich. Ändere, was fehlt, und reiche es neu ein.")] },
+            Wording { locale: "en", title: &[Piece::Value("profile"), Piece::Text(" is not approved")], text: &[Piece::Value("profile"), Piece::Text(" is not public. Change what is missing, and hand it in again.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Value("profile"), Piece::Text(" ist nicht bestätigt")], text: &[Piece::Value("profile"), Piece::Text(" ist nicht öffentlich. Ändere, was fehlt, und reiche es neu ein.")], push: &[], email: &[] },
         ],
     },
     // To whom a ticket is offered.
@@ -345,8 +345,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "ticket",
         values: &[("from", ValueType::Text), ("event", ValueType::Text), ("until", ValueType::Time)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Value("from"), Piece::Text(" offers you a ticket")], text: &[Piece::Value("from"), Piece::Text(" offers you a ticket to "), Piece::Value("event"), Piece::Text(". The offer ends "), Piece::Value("until"), Piece::Text(".")] },
-            Wording { locale: "de", title: &[Piece::Value("from"), Piece::Text(" bietet dir ein Ticket an")], text: &[Piece::Value("from"), Piece::Text(" bietet dir ein Ticket für "), Piece::Value("event"), Piece::Text(" an. Das Angebot gilt bis "), Piece::Value("until"), Piece::Text(".")] },
+            Wording { locale: "en", title: &[Piece::Value("from"), Piece::Text(" offers you a ticket")], text: &[Piece::Value("from"), Piece::Text(" offers you a ticket to "), Piece::Value("event"), Piece::Text(". The offer ends "), Piece::Value("until"), Piece::Text(".")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Value("from"), Piece::Text(" bietet dir ein Ticket an")], text: &[Piece::Value("from"), Piece::Text(" bietet dir ein Ticket für "), Piece::Value("event"), Piece::Text(" an. Das Angebot gilt bis "), Piece::Value("until"), Piece::Text(".")], push: &[], email: &[] },
         ],
     },
     // To whoever offered it, when it is accepted.
@@ -355,8 +355,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "ticket",
         values: &[("by", ValueType::Text), ("event", ValueType::Text)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Value("by"), Piece::Text(" has taken your ticket")], text: &[Piece::Text("Your ticket to "), Piece::Value("event"), Piece::Text(" now belongs to "), Piece::Value("by"), Piece::Text(". The old code opens nothing any more.")] },
-            Wording { locale: "de", title: &[Piece::Value("by"), Piece::Text(" hat dein Ticket angenommen")], text: &[Piece::Text("Dein Ticket für "), Piece::Value("event"), Piece::Text(" gehört jetzt "), Piece::Value("by"), Piece::Text(". Der alte Code gilt nicht mehr.")] },
+            Wording { locale: "en", title: &[Piece::Value("by"), Piece::Text(" has taken your ticket")], text: &[Piece::Text("Your ticket to "), Piece::Value("event"), Piece::Text(" now belongs to "), Piece::Value("by"), Piece::Text(". The old code opens nothing any more.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Value("by"), Piece::Text(" hat dein Ticket angenommen")], text: &[Piece::Text("Dein Ticket für "), Piece::Value("event"), Piece::Text(" gehört jetzt "), Piece::Value("by"), Piece::Text(". Der alte Code gilt nicht mehr.")], push: &[], email: &[] },
         ],
     },
     // To whoever offered it, when it is declined.
@@ -365,8 +365,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "ticket",
         values: &[("by", ValueType::Text), ("event", ValueType::Text)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Value("by"), Piece::Text(" does not take your ticket")], text: &[Piece::Value("by"), Piece::Text(" has declined your ticket to "), Piece::Value("event"), Piece::Text(". It is still yours.")] },
-            Wording { locale: "de", title: &[Piece::Value("by"), Piece::Text(" nimmt dein Ticket nicht")], text: &[Piece::Value("by"), Piece::Text(" hat dein Ticket für "), Piece::Value("event"), Piece::Text(" abgelehnt. Es gehört weiter dir.")] },
+            Wording { locale: "en", title: &[Piece::Value("by"), Piece::Text(" does not take your ticket")], text: &[Piece::Value("by"), Piece::Text(" has declined your ticket to "), Piece::Value("event"), Piece::Text(". It is still yours.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Value("by"), Piece::Text(" nimmt dein Ticket nicht")], text: &[Piece::Value("by"), Piece::Text(" hat dein Ticket für "), Piece::Value("event"), Piece::Text(" abgelehnt. Es gehört weiter dir.")], push: &[], email: &[] },
         ],
     },
     // To whose turn it is.
@@ -375,8 +375,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "waitlist",
         values: &[("event", ValueType::Text), ("until", ValueType::Time)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Text("A place is free: "), Piece::Value("event")], text: &[Piece::Text("A ticket to "), Piece::Value("event"), Piece::Text(" is kept for you until "), Piece::Value("until"), Piece::Text(". Order it by then.")] },
-            Wording { locale: "de", title: &[Piece::Text("Ein Platz ist frei: "), Piece::Value("event")], text: &[Piece::Text("Ein Ticket für "), Piece::Value("event"), Piece::Text(" wird bis "), Piece::Value("until"), Piece::Text(" für dich zurückgehalten. Bestelle es bis dahin.")] },
+            Wording { locale: "en", title: &[Piece::Text("A place is free: "), Piece::Value("event")], text: &[Piece::Text("A ticket to "), Piece::Value("event"), Piece::Text(" is kept for you until "), Piece::Value("until"), Piece::Text(". Order it by then.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Ein Platz ist frei: "), Piece::Value("event")], text: &[Piece::Text("Ein Ticket für "), Piece::Value("event"), Piece::Text(" wird bis "), Piece::Value("until"), Piece::Text(" für dich zurückgehalten. Bestelle es bis dahin.")], push: &[], email: &[] },
         ],
     },
     // To the same, when they did not order in time.
@@ -385,8 +385,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "waitlist",
         values: &[("event", ValueType::Text)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Text("Your place has gone on: "), Piece::Value("event")], text: &[Piece::Text("The ticket to "), Piece::Value("event"), Piece::Text(" that was kept for you went to the next one. You can join the waiting list again.")] },
-            Wording { locale: "de", title: &[Piece::Text("Dein Platz ist weitergegangen: "), Piece::Value("event")], text: &[Piece::Text("Das Ticket für "), Piece::Value("event"), Piece::Text(", das für dich zurückgehalten wurde, ging weiter. Du kannst dich wieder auf die Warteliste setzen.")] },
+            Wording { locale: "en", title: &[Piece::Text("Your place has gone on: "), Piece::Value("event")], text: &[Piece::Text("The ticket to "), Piece::Value("event"), Piece::Text(" that was kept for you went to the next one. You can join the waiting list again.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Dein Platz ist weitergegangen: "), Piece::Value("event")], text: &[Piece::Text("Das Ticket für "), Piece::Value("event"), Piece::Text(", das für dich zurückgehalten wurde, ging weiter. Du kannst dich wieder auf die Warteliste setzen.")], push: &[], email: &[] },
         ],
     },
     // To whom they belong.
@@ -395,8 +395,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "wallet",
         values: &[("amount", ValueType::Money), ("until", ValueType::Time)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Text("You have "), Piece::Value("amount"), Piece::Text(" of credits")], text: &[Piece::Value("amount"), Piece::Text(" are in your wallet. They are good until "), Piece::Value("until"), Piece::Text(".")] },
-            Wording { locale: "de", title: &[Piece::Text("Du hast "), Piece::Value("amount"), Piece::Text(" Guthaben")], text: &[Piece::Value("amount"), Piece::Text(" liegen in deinem Wallet. Sie gelten bis "), Piece::Value("until"), Piece::Text(".")] },
+            Wording { locale: "en", title: &[Piece::Text("You have "), Piece::Value("amount"), Piece::Text(" of credits")], text: &[Piece::Value("amount"), Piece::Text(" are in your wallet. They are good until "), Piece::Value("until"), Piece::Text(".")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Du hast "), Piece::Value("amount"), Piece::Text(" Guthaben")], text: &[Piece::Value("amount"), Piece::Text(" liegen in deinem Wallet. Sie gelten bis "), Piece::Value("until"), Piece::Text(".")], push: &[], email: &[] },
         ],
     },
     // To the same, a week before the end.
@@ -405,8 +405,8 @@ pub static MESSAGES: &[Message] = &[
         ty: "wallet",
         values: &[("amount", ValueType::Money), ("until", ValueType::Time)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Value("amount"), Piece::Text(" of credits lapse soon")], text: &[Piece::Value("amount"), Piece::Text(" in your wallet are good until "), Piece::Value("until"), Piece::Text(".")] },
-            Wording { locale: "de", title: &[Piece::Value("amount"), Piece::Text(" Guthaben verfallen bald")], text: &[Piece::Value("amount"), Piece::Text(" in deinem Wallet gelten noch bis "), Piece::Value("until"), Piece::Text(".")] },
+            Wording { locale: "en", title: &[Piece::Value("amount"), Piece::Text(" of credits lapse soon")], text: &[Piece::Value("amount"), Piece::Text(" in your wallet are good until "), Piece::Value("until"), Piece::Text(".")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Value("amount"), Piece::Text(" Guthaben verfallen bald")], text: &[Piece::Value("amount"), Piece::Text(" in deinem Wallet gelten noch bis "), Piece::Value("until"), Piece::Text(".")], push: &[], email: &[] },
         ],
     },
 ];

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "4c9c246a67bf47a044d8503450f243fa38dc2b38a4cb6edae0a4eb3f601074b76f6a2d39196af784bd19b635345418ab",
+        checksum: "fbd4dc1e29ecfad7cfdef523453349890b4bf2dc659f85442392b65f64e1c12ba11a8b6c4664945737ad03f6c9c28266",
     },
 ];

@@ -32,6 +32,8 @@ pub struct Notification {
     pub user_id: Uuid,
     /// What it is about, if that is an event.
     pub event_id: Option<Uuid>,
+    /// The member whose name stands in it, if there is one. It goes when they are erased.
+    pub named_id: Option<Uuid>,
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -46,7 +48,7 @@ pub mod constraint {
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.title, t.message, t.type, t.is_read, t.read_at, t.in_app, t.data, t.dedupe_key, p.changed_in, t.user_id,
-    t.event_id, t.version, t.created_at, t.updated_at, p._seen"
+    t.event_id, t.named_id, t.version, t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip] pub static IS_OPERATOR: Rule = Holds("platformAdmin");
@@ -63,7 +65,7 @@ pub static NOTIFICATION: Resource = Resource {
         list: concat!("select ", columns!(), "
         from (
           select t.id, t.title, t.message, t.type, t.is_read, t.read_at, t.in_app, t.data, t.dedupe_key, t.user_id,
-          t.event_id, t.version, t.created_at, t.updated_at
+          t.event_id, t.named_id, t.version, t.created_at, t.updated_at
           from app.notifications as t"),
         list_end: ") as t left join lateral app.notification_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.notifications as t left join lateral app.notification_private(t.id) p on true where t.id = any($1)"),

@@ -22,6 +22,8 @@ pub struct NotificationDelivery {
     pub urgent: bool,
     /// It is sent whatever the member chose meanwhile.
     pub required: bool,
+    /// What it says instead of the notification's message.
+    pub wording: Option<String>,
     /// It is put together with others.
     pub digest: bool,
     pub attempts: i32,

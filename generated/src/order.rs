@@ -57,6 +57,9 @@ pub struct Order {
     pub paid_at: Option<DateTime<Utc>>,
     /// By the host's staff, for cash.
     pub sold_at_door: bool,
+    /// Where the buyer came from, as the front end knows it, such as a campaign or a site.
+    #[entity(private)]
+    pub referrer: Option<String>,
     /// Why it could not be refunded when its event was cancelled. It is tried again.
     #[entity(private)]
     pub refund_failure: Option<String>,
@@ -88,7 +91,7 @@ macro_rules! columns { () => {
     "t.id, t.state, t.subtotal_cents, t.discount_cents, t.fee_cents, t.amount_cents, t.wallet_cents, t.card_cents,
     t.cash_cents, t.refunded_cents, t.refunded_card_cents, t.currency, p.platform_fee_cents, p.city_share_cents,
     p.organizer_cents, p.application_fee_cents, p.top_up_cents, t.fee_paid_by, t.expires_at, t.paid_at,
-    t.sold_at_door, p.refund_failure, p.idempotency_key, t.user_id, t.event_id, p.commission_rule_id,
+    t.sold_at_door, p.referrer, p.refund_failure, p.idempotency_key, t.user_id, t.event_id, p.commission_rule_id,
     t.promo_code_id, t.wallet_hold_id, t.version, t.created_at, t.updated_at, p._seen"
 } }
 

@@ -6,7 +6,7 @@ use macros::{Choice, Entity};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Choice)]
 #[rustfmt::skip]
-pub enum RankActionKind { Like, Follow, Rsvp, Ticket, CheckIn }
+pub enum RankActionKind { View, Like, Follow, Rsvp, Ticket, Share, CheckIn }
 
 /// What somebody did with an event, as it counts in its rank. One of each kind per member and event, with the weight and the time of the first.
 #[derive(Debug, Clone, Entity)]

@@ -6,7 +6,7 @@ use macros::{Choice, Entity};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Choice)]
 #[rustfmt::skip]
-pub enum RankNoteKind { Like, Follow, Ticket, CheckIn, Actor, Event, All }
+pub enum RankNoteKind { View, Like, Follow, Ticket, Share, CheckIn, Actor, Event, All }
 
 /// Something has happened that may change ranks. Written with what happened, taken by the next look a second later.
 #[derive(Debug, Clone, Entity)]

@@ -147,3 +147,59 @@ $$;
 alter function app.calendar_entries(uuid[], int) owner to <app>_owner;
 revoke execute on function app.calendar_entries(uuid[], int) from public;
 grant execute on function app.calendar_entries(uuid[], int) to <app>_app, <app>_job;
+
+-- What a clock on the wall shows then.
+create function app.on_the_wall(p_at timestamptz, p_timezone text) returns text
+  language plpgsql stable set search_path = '' as $$
+begin
+  return to_char(p_at at time zone p_timezone, 'YYYY-MM-DD"T"HH24:MI:SS.US');
+end
+$$;
+alter function app.on_the_wall(timestamptz, text) owner to <app>_owner;
+revoke execute on function app.on_the_wall(timestamptz, text) from public;
+grant execute on function app.on_the_wall(timestamptz, text) to <app>_app, <app>_job, <app>_counter;
+
+-- Whoever sets a time means what their clocks show, by the rules of that day.
+create function app.note_local_time() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  insert into app.event_local_times (event_id, starts_at_local, ends_at_local)
+  values (new.id, app.on_the_wall(new.starts_at, new.timezone), app.on_the_wall(new.ends_at, new.timezone))
+  on conflict (event_id) do update set starts_at_local = excluded.starts_at_local, ends_at_local = excluded.ends_at_local;
+  return null;
+end
+$$;
+alter function app.note_local_time() owner to <app>_counter;
+revoke execute on function app.note_local_time() from public;
+grant select, insert, update on app.event_local_times to <app>_counter;
+
+create trigger events_local_time after insert on app.events
+  for each row execute function app.note_local_time();
+
+create trigger events_local_time_changed after update of starts_at, ends_at, timezone on app.events
+  for each row when (
+    (new.starts_at, new.ends_at, new.timezone) is distinct from (old.starts_at, old.ends_at, old.timezone)
+  ) execute function app.note_local_time();
+
+-- Where the rules of a zone have changed since, what has not begun is set anew by what the clocks were to show. An hour that
+-- clocks show twice stays the one it was, and one that they do not show any more stays where it is.
+create function app.keep_local_times() returns bigint
+  language plpgsql set search_path = '' as $$
+declare
+  v_set bigint;
+begin
+  update app.events e
+  set starts_at = l.starts_at_local::timestamp at time zone e.timezone, ends_at = l.ends_at_local::timestamp at time zone e.timezone
+  from app.event_local_times l
+  where l.event_id = e.id and e.starts_at > now() and e.status <> 'archived'
+    and (app.on_the_wall(e.starts_at, e.timezone) <> l.starts_at_local or app.on_the_wall(e.ends_at, e.timezone) <> l.ends_at_local)
+    and (l.starts_at_local::timestamp at time zone e.timezone, l.ends_at_local::timestamp at time zone e.timezone)
+      is distinct from (e.starts_at, e.ends_at)
+    and l.starts_at_local::timestamp at time zone e.timezone < l.ends_at_local::timestamp at time zone e.timezone;
+  get diagnostics v_set = row_count;
+  return v_set;
+end
+$$;
+alter function app.keep_local_times() owner to <app>_owner;
+revoke execute on function app.keep_local_times() from public;
+grant execute on function app.keep_local_times() to <app>_job;

@@ -44,8 +44,8 @@ revoke execute on function app.quiet_until(timestamptz, text, jsonb) from public
 grant execute on function app.quiet_until(timestamptz, text, jsonb) to <app>_job;
 
 -- Tells members something: a row each, and a delivery for each way that they want it on. `p_texts` says which of the titles
--- and messages a member gets. Who has been told under this key already is not told again. How many were told.
-create function app.notify(p_type text, p_channels text[], p_always text[], p_urgent boolean, p_digest interval, p_key text, p_data jsonb, p_event uuid, p_expires timestamptz, p_users uuid[], p_texts int[], p_titles text[], p_messages text[]) returns bigint
+-- and messages a member gets; pushes and e-mails say something else where there is something. Who has been told under this key already is not told again. How many were told.
+create function app.notify(p_type text, p_channels text[], p_always text[], p_urgent boolean, p_digest interval, p_key text, p_data jsonb, p_event uuid, p_expires timestamptz, p_users uuid[], p_texts int[], p_titles text[], p_messages text[], p_pushes text[], p_emails text[]) returns bigint
   language plpgsql set search_path = '' as $$
 declare
   v_told bigint;
@@ -55,8 +55,8 @@ begin
     perform pg_advisory_xact_lock(hashtextextended('notifications:digest', 0));
   end if;
   with told as (
-    insert into app.notifications (user_id, type, title, message, data, dedupe_key, event_id, in_app)
-    select u.id, p_type, p_titles[r.text], p_messages[r.text], p_data, p_key, p_event,
+    insert into app.notifications (user_id, type, title, message, data, dedupe_key, event_id, named_id, in_app)
+    select u.id, p_type, p_titles[r.text], p_messages[r.text], p_data, p_key, p_event, (p_data ->> 'user')::uuid,
            'in_app' = any(p_always) or coalesce(chosen.enabled, 'in_app' = any(p_channels))
     from unnest(p_users, p_texts) r(id, text)
     join app.users u on u.id = r.id and u.status = 'active'
@@ -69,14 +69,16 @@ begin
     select t.id, t.user_id, 'push', d.id from told t join app.devices d on d.user_id = t.user_id and d.status = 'active'
   ), wanted as (
     select w.id, w.user_id, w.channel, w.device_id, w.channel = any(p_always) as required, u.timezone, chosen.quiet_hours,
-           p_digest is not null and w.channel = 'email' as digest
+           p_digest is not null and w.channel = 'email' as digest,
+           case w.channel when 'email' then p_emails[r.text] else p_pushes[r.text] end as wording
     from ways w join app.users u on u.id = w.user_id
+    join unnest(p_users, p_texts) r(id, text) on r.id = w.user_id
     left join lateral app.chosen(w.user_id, p_type, w.channel) chosen on true
     where w.channel = any(p_always) or coalesce(chosen.enabled, w.channel = any(p_channels))
   ), delivered as (
     insert into app.notification_deliveries
-      (notification_id, user_id, channel, device_id, urgent, required, digest, carrier_id, expires_at, next_attempt_at)
-    select w.id, w.user_id, w.channel, w.device_id, p_urgent, w.required, w.digest, carrier.id, p_expires,
+      (notification_id, user_id, channel, device_id, urgent, required, digest, carrier_id, expires_at, wording, next_attempt_at)
+    select w.id, w.user_id, w.channel, w.device_id, p_urgent, w.required, w.digest, carrier.id, p_expires, w.wording,
            case when p_urgent then due.at else coalesce(app.quiet_until(due.at, w.timezone, w.quiet_hours), due.at) end
     from wanted w
     left join lateral (
@@ -92,9 +94,9 @@ begin
   return v_told;
 end
 $$;
-alter function app.notify(text, text[], text[], boolean, interval, text, jsonb, uuid, timestamptz, uuid[], int[], text[], text[]) owner to <app>_owner;
-revoke execute on function app.notify(text, text[], text[], boolean, interval, text, jsonb, uuid, timestamptz, uuid[], int[], text[], text[]) from public;
-grant execute on function app.notify(text, text[], text[], boolean, interval, text, jsonb, uuid, timestamptz, uuid[], int[], text[], text[]) to <app>_job;
+alter function app.notify(text, text[], text[], boolean, interval, text, jsonb, uuid, timestamptz, uuid[], int[], text[], text[], text[], text[]) owner to <app>_owner;
+revoke execute on function app.notify(text, text[], text[], boolean, interval, text, jsonb, uuid, timestamptz, uuid[], int[], text[], text[], text[], text[]) from public;
+grant execute on function app.notify(text, text[], text[], boolean, interval, text, jsonb, uuid, timestamptz, uuid[], int[], text[], text[], text[], text[]) to <app>_job;
 
 -- Whether a reminder is still true: the event takes place at the time that it was made for, and the member goes there.
 create function app.reminder_holds(p_event uuid, p_user uuid, p_key text) returns boolean

@@ -13,14 +13,22 @@ begin
   if not found then
     return false;
   end if;
-  delete from app.notification_deliveries d where d.user_id = p_user;
-  delete from app.notifications n where n.user_id = p_user;
+  -- What others were told has the name in it.
+  with gone as (
+    select d.id from app.notification_deliveries d join app.notifications n on n.id = d.notification_id
+    where n.user_id = p_user or n.named_id = p_user
+  )
+  update app.notification_deliveries d set carrier_id = null from gone where d.carrier_id = gone.id;
+  delete from app.notification_deliveries d using app.notifications n
+  where n.id = d.notification_id and (n.user_id = p_user or n.named_id = p_user);
+  delete from app.notifications n where n.user_id = p_user or n.named_id = p_user;
   delete from app.mail_suppressions s where s.email = v_email;
   delete from app.sign_ups s where s.email = v_email;
   delete from app.email_tokens t where t.user_id = p_user;
   delete from app.refresh_tokens t using app.sessions s where s.id = t.session_id and s.user_id = p_user;
   delete from app.credentials c where c.user_id = p_user;
   delete from app.calendar_feeds f where f.user_id = p_user;
+  delete from app.visits v where v.user_id = p_user;
   update app.sessions s set ip_address = null, user_agent = null, issuer_session = null, revoked_at = coalesce(s.revoked_at, now())
   where s.user_id = p_user;
   update app.external_identities i set subject = 'erased:' || i.id, email = null, unlinked_at = coalesce(i.unlinked_at, now())
@@ -40,5 +48,5 @@ $$;
 alter function app.erase_member(uuid) owner to <app>_counter;
 revoke execute on function app.erase_member(uuid) from public;
 grant execute on function app.erase_member(uuid) to <app>_job;
-grant select, update, delete on app.notification_deliveries, app.notifications, app.mail_suppressions, app.sign_ups, app.email_tokens, app.refresh_tokens, app.credentials, app.calendar_feeds to <app>_counter;
+grant select, update, delete on app.notification_deliveries, app.notifications, app.mail_suppressions, app.sign_ups, app.email_tokens, app.refresh_tokens, app.credentials, app.calendar_feeds, app.visits to <app>_counter;
 grant select, update on app.sessions, app.external_identities, app.devices, app.payment_methods, app.reviews, app.media, app.users to <app>_counter;

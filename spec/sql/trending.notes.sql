@@ -106,6 +106,19 @@ revoke execute on function app.note_attendances() from public;
 create trigger attendances_trend after insert on app.attendances
   referencing new table as added for each statement execute function app.note_attendances();
 
+create function app.note_visits() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  insert into app.rank_notes (kind, actor_id, object_id) select a.kind, a.user_id, a.event_id from added a;
+  return null;
+end
+$$;
+alter function app.note_visits() owner to <app>_counter;
+revoke execute on function app.note_visits() from public;
+
+create trigger visits_trend after insert on app.visits
+  referencing new table as added for each statement execute function app.note_visits();
+
 -- What somebody did does not count while the account is suspended or gone.
 create function app.note_accounts() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -142,6 +155,8 @@ create view app.rank_facts with (security_invoker = true) as
   union all
   select a.user_id, a.event_id, 'check_in', a.created_at from app.attendances a
   union all
+  select v.user_id, v.event_id, v.kind, v.created_at from app.visits v
+  union all
   select t.buyer_id, t.event_id, case when t.paid_cents > 0 then 'ticket' else 'rsvp' end, t.created_at
   from app.tickets t where t.state in ('valid', 'checked_in');
 alter view app.rank_facts owner to <app>_owner;
@@ -155,6 +170,10 @@ create function app.rank_fact(p_actor uuid, p_event uuid, p_kind text) returns t
       select min(l.created_at) from app.likes l where l.user_id = p_actor and l.event_id = p_event and l.status = 'active')
     when 'check_in' then (
       select min(a.created_at) from app.attendances a where a.user_id = p_actor and a.event_id = p_event)
+    when 'view' then (
+      select v.created_at from app.visits v where v.user_id = p_actor and v.event_id = p_event and v.kind = 'view')
+    when 'share' then (
+      select v.created_at from app.visits v where v.user_id = p_actor and v.event_id = p_event and v.kind = 'share')
     when 'follow' then (
       select min(f.created_at) from app.follows f join app.events e on f.entity_id in (e.host_id, e.venue_id)
       where e.id = p_event and f.follower_id = p_actor and f.status = 'active')

@@ -116,7 +116,7 @@ begin
   with noted as (
     select distinct n.kind, n.actor_id, n.object_id from unnest(p_notes) n
   ), touched(actor_id, event_id, kind) as (
-    select n.actor_id, n.object_id, n.kind from noted n where n.kind in ('like', 'check_in')
+    select n.actor_id, n.object_id, n.kind from noted n where n.kind in ('view', 'like', 'share', 'check_in')
     union
     select n.actor_id, n.object_id, k.kind from noted n cross join (values ('rsvp'), ('ticket')) k(kind) where n.kind = 'ticket'
     union

@@ -2,6 +2,7 @@
 
 mod feed;
 mod shown;
+mod zones;
 
 use crate::{
     support::{Answer, Client, root},

@@ -9,3 +9,4 @@ mod quiet;
 mod reminders;
 pub mod stage;
 mod stream;
+mod wordings;

@@ -9,3 +9,4 @@ mod ranks;
 mod ratings;
 pub mod stage;
 mod undone;
+mod visits;

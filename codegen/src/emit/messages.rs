@@ -47,13 +47,17 @@ fn one(ty: &MessageType, message: &Message, out: &mut String) {
         locale,
         title,
         text,
+        push,
+        email,
     } in &message.wordings
     {
         out.push_str(&format!(
-            "            Wording {{ locale: {:?}, title: {}, text: {} }},\n",
+            "            Wording {{ locale: {:?}, title: {}, text: {}, push: {}, email: {} }},\n",
             locale.it,
             pieces(title),
-            pieces(text)
+            pieces(text),
+            pieces(push),
+            pieces(email)
         ));
     }
     out.push_str("        ],\n    },\n");

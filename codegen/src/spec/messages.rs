@@ -17,6 +17,9 @@ pub const CHANNELS: [&str; 3] = ["in_app", "push", "email"];
 pub const VALUE_TYPES: [&str; 4] = ["text", "number", "money", "time"];
 const TITLE_MAX: usize = 150;
 const TEXT_MAX: usize = 2000;
+/// Devices show little more, and FCM takes 4 kB with everything else.
+const PUSH_MAX: usize = 240;
+const EMAIL_MAX: usize = 4000;
 /// Every message has a text in it: what others fall back to.
 const FIRST_LOCALE: &str = "en";
 
@@ -51,6 +54,17 @@ pub struct Wording {
     pub locale: Word,
     pub title: Vec<Piece>,
     pub text: Vec<Piece>,
+    /// What a device says instead of the text. Empty: the text.
+    pub push: Vec<Piece>,
+    /// What a mail says instead of the text. Empty: the text.
+    pub email: Vec<Piece>,
+}
+
+impl Wording {
+    fn pieces(&self) -> impl Iterator<Item = &Piece> {
+        let parts = [&self.title, &self.text, &self.push, &self.email];
+        parts.into_iter().flatten()
+    }
 }
 
 #[derive(Debug, PartialEq)]
@@ -120,6 +134,7 @@ pub fn check(types: &[MessageType], errors: &Collector) {
         }
     }
     for message in all() {
+        same_channels(message, errors);
         for language in &languages {
             let says = |wording: &Wording| wording.locale.it == language.it;
             if !message.wordings.iter().any(says) {
@@ -132,6 +147,33 @@ pub fn check(types: &[MessageType], errors: &Collector) {
                     .help(format!("add `{}: {{title: …, text: …}}`", language.it)),
                 );
             }
+        }
+    }
+}
+
+/// Who reads another language is told no less by mail.
+fn same_channels(message: &Message, errors: &Collector) {
+    type Part = (&'static str, fn(&Wording) -> bool);
+    let parts: [Part; 2] = [
+        ("push", |wording| !wording.push.is_empty()),
+        ("email", |wording| !wording.email.is_empty()),
+    ];
+    for (name, has) in parts {
+        let Some(first) = message.wordings.iter().find(|wording| has(wording)) else {
+            continue;
+        };
+        for wording in message.wordings.iter().filter(|wording| !has(wording)) {
+            errors.push(
+                Diagnostic::at(
+                    wording.locale.span,
+                    format!(
+                        "`{}` has no `{name}` in `{}`",
+                        message.name.it, wording.locale.it
+                    ),
+                )
+                .also(first.locale.span, "here it has one")
+                .help(format!("add `{name}: …`, or leave it out everywhere")),
+            );
         }
     }
 }
@@ -261,7 +303,7 @@ fn is_locale(word: &str) -> bool {
 }
 
 fn wording(key: &Text, node: &Node, errors: &Collector) -> Option<Wording> {
-    let keys = Keys::of(node, "a text", &["title", "text"], errors)?;
+    let keys = Keys::of(node, "a text", &["title", "text", "push", "email"], errors)?;
     keys.required("title", "add `title:`, one line that says it");
     keys.required("text", "add `text:`, the whole of it");
     let part = |name: &str, most: usize, lines: bool| {
@@ -270,13 +312,17 @@ fn wording(key: &Text, node: &Node, errors: &Collector) -> Option<Wording> {
             _ if text.value.chars().count() > most => {
                 Some(format!("this is longer than {most} characters"))
             }
-            _ if !lines && text.value.contains('\n') => Some("a title is one line".to_owned()),
+            _ if !lines && text.value.contains('\n') => Some(format!("`{name}` is one line")),
             _ => None,
         };
         if let Some(said) = said {
             errors.push(Diagnostic::at(text.span, said).help("say it shorter"));
         }
         errors.keep(pieces(text))
+    };
+    let own = |name: &str, most: usize, lines: bool| match keys.get(name) {
+        Some(_) => part(name, most, lines),
+        None => Some(Vec::new()),
     };
     Some(Wording {
         locale: Word {
@@ -285,6 +331,8 @@ fn wording(key: &Text, node: &Node, errors: &Collector) -> Option<Wording> {
         },
         title: part("title", TITLE_MAX, false)?,
         text: part("text", TEXT_MAX, true)?,
+        push: own("push", PUSH_MAX, false)?,
+        email: own("email", EMAIL_MAX, true)?,
     })
 }
 
@@ -336,7 +384,7 @@ fn pieces(text: &Text) -> Result<Vec<Piece>, Diagnostic> {
 fn held_to_values(message: &Message, errors: &Collector) {
     let known = || message.values.iter().map(|(name, _)| name.it.as_str());
     for wording in &message.wordings {
-        for piece in wording.title.iter().chain(&wording.text) {
+        for piece in wording.pieces() {
             let Piece::Value(name) = piece else { continue };
             if !known().any(|value| value == name) {
                 errors.push(
@@ -353,10 +401,7 @@ fn held_to_values(message: &Message, errors: &Collector) {
         }
     }
     let named = |value: &str| {
-        let pieces = message
-            .wordings
-            .iter()
-            .flat_map(|w| w.title.iter().chain(&w.text));
+        let pieces = message.wordings.iter().flat_map(Wording::pieces);
         pieces
             .into_iter()
             .any(|piece| matches!(piece, Piece::Value(name) if name == value))

@@ -1,8 +1,10 @@
 //! Calendars that other programs subscribe to (RFC 5545): of one event, of a host, a venue or a city, and a member's own at
 //! a secret address.
 //!
+//! And the one calendar behind them: what clocks on the wall are to show stays when the rules of a time zone change.
+//!
 //! Which events they have is asked of the database as whoever reads (`spec/sql/calendars.sql`,
-//! [ADR 70](../../../docs/adr/0070-calendars.md)); this module writes them down. Knows nothing of how events change.
+//! [ADR 70](../../../docs/adr/0070-calendars.md)); this module writes them down. Knows nothing of what else changes events.
 
 mod document;
 mod feed;
@@ -19,11 +21,15 @@ use axum::{
 };
 use feed::Guessing;
 use ics::{Entry, Writing};
-use kernel::{Cx, Db, Error, Member, Result, Visitor, etag, http::ConfigError};
+use kernel::{
+    Cx, Db, Error, Member, Result, Visitor, etag,
+    http::ConfigError,
+    jobs::{CatchUp, Job, Periodic, Schedule},
+};
 use serde_json::Value;
 use settings::Settings;
 use sqlx::{Row, postgres::PgRow};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use url::Url;
 use uuid::Uuid;
 
@@ -33,6 +39,8 @@ const EVENTS_MAX: i32 = 500;
 const DESCRIPTION_AMONG_OTHERS: i32 = 1_000;
 /// The longest that there is.
 const DESCRIPTION_WHOLE: i32 = 20_000;
+
+const KEEP_LOCAL_TIMES: &str = "calendars.keep_local_times";
 
 /// What has a calendar of its events: its path, and its name.
 const OWNERS: [(&str, &str); 6] = [
@@ -99,6 +107,23 @@ impl Module for Calendars {
     fn amend(document: &mut Value) {
         document::add(document);
     }
+
+    fn jobs(&self) -> Vec<Job> {
+        let calendars = self.clone();
+        let keep = move |_| {
+            let calendars = calendars.clone();
+            async move { Ok(calendars.keep_local_times().await.map(drop)?) }
+        };
+        vec![Job::new(KEEP_LOCAL_TIMES, keep)]
+    }
+
+    fn periodic(&self) -> Vec<Periodic> {
+        vec![Periodic {
+            job: KEEP_LOCAL_TIMES,
+            schedule: Schedule::Every(Duration::from_secs(6 * 3600)),
+            catch_up: CatchUp::Last,
+        }]
+    }
 }
 
 /// `GET /events/{id}/calendar.ics`
@@ -155,6 +180,18 @@ impl Calendars {
         let found = entries(&mut cx, &ids, DESCRIPTION_AMONG_OTHERS).await?;
         drop(cx);
         self.answer(&name, found, Kept::ByAll, headers)
+    }
+
+    /// Sets anew what has not begun in zones whose rules have changed since its time was set: PostgreSQL has got other
+    /// rules with a newer version. How many events.
+    pub async fn keep_local_times(&self) -> Result<i64> {
+        let run = self.db.run(Self::NAME, None, Uuid::now_v7(), |cx| {
+            Box::pin(async move {
+                let set = sqlx::query_scalar("select app.keep_local_times()");
+                Ok(set.fetch_one(cx.conn()).await?)
+            })
+        });
+        run.await
     }
 
     /// As whoever asks.

@@ -13,7 +13,7 @@ use kernel::{
     auth::Tokens,
     config::BodyLimit,
     http::ConfigError,
-    idempotency,
+    idempotency::{self, Keyed},
     jobs::{Consumer, Job, Periodic, Work},
     problems,
 };
@@ -154,6 +154,8 @@ fn is_module(name: &str) -> bool {
 #[derive(Clone)]
 pub struct Parts {
     pub db: Db,
+    /// For routes that move money: they demand an `Idempotency-Key`, and a member's requests are counted.
+    pub keyed: Keyed,
     pub tokens: Arc<Tokens>,
     pub mailer: Arc<dyn Mailer>,
     pub pusher: Arc<dyn Pusher>,

@@ -42,6 +42,7 @@ use kernel::{
     Db,
     config::BodyLimit,
     http::ConfigError,
+    idempotency::Keyed,
     jobs::{CatchUp, Consumer, Job, Outcome, Periodic, Run, Schedule},
 };
 use settings::Settings;
@@ -54,6 +55,7 @@ pub use connect::{Ready, ready};
 #[derive(Clone)]
 pub struct Payments {
     db: Db,
+    keyed: Keyed,
     clock: Clock,
     provider: Option<Provider>,
     tickets: Tickets,
@@ -91,6 +93,7 @@ impl Module for Payments {
         })?;
         Ok(Self {
             db: parts.db.clone(),
+            keyed: parts.keyed.clone(),
             clock: parts.clock.clone(),
             provider: parts.provider.clone(),
             tickets: tickets.clone(),

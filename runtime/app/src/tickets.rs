@@ -33,6 +33,7 @@ use kernel::{
     cursor::CursorKey,
     failpoint,
     http::ConfigError,
+    idempotency::Keyed,
     jobs::{CatchUp, Consumer, Job, Periodic, Schedule},
 };
 use settings::Settings;
@@ -48,6 +49,7 @@ const AT_ONCE: i32 = 100;
 #[derive(Clone)]
 pub struct Tickets {
     db: Db,
+    keyed: Keyed,
     pub keys: Keys,
     cursors: Arc<CursorKey>,
     settings: Settings,
@@ -69,6 +71,7 @@ impl Module for Tickets {
         })?;
         let tickets = Self {
             db: parts.db.clone(),
+            keyed: parts.keyed.clone(),
             keys,
             cursors: Arc::new(CursorKey::new(&parts.secret("cursors"))),
             settings,

@@ -1,4 +1,5 @@
-//! What trends in a city, what is featured there, what those whom one follows publish; and liking and following itself.
+//! What trends in a city, what is featured there, what those whom one follows publish; and liking, following,
+//! looking at events and passing them on.
 //!
 //! What people do is noted by triggers and added up by a job every second, in the database (`spec/sql/trending.sql`,
 //! [ADR 64](../../../docs/adr/0064-trending.md)); nothing is written because time passes. The lists are made of generated
@@ -11,6 +12,7 @@ mod feed;
 mod hot;
 mod keep;
 mod settings;
+pub(crate) mod visits;
 
 use crate::module::{Module, Parts};
 use axum::{Router, routing::get};
@@ -23,6 +25,7 @@ use kernel::{
 use serde_json::Value;
 use settings::Settings;
 use std::{sync::Arc, time::Duration};
+use utoipa::openapi::OpenApi;
 use uuid::Uuid;
 
 /// The module. Cheap to clone.
@@ -59,10 +62,15 @@ impl Module for Trending {
             .route("/events/featured", get(featured::list))
             .route("/me/feed", get(feed::list))
             .merge(edges::router())
+            .merge(visits::router().with_state(self.clone()))
             .with_state(Lists {
                 module: self.clone(),
                 generated: generated.clone(),
             })
+    }
+
+    fn document() -> OpenApi {
+        visits::document()
     }
 
     fn amend(document: &mut Value) {

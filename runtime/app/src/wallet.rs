@@ -20,6 +20,7 @@ use axum::Router;
 use kernel::{
     Db,
     http::ConfigError,
+    idempotency::Keyed,
     jobs::{CatchUp, Consumer, Event, Job, Periodic, Schedule},
 };
 use settings::Settings;
@@ -30,6 +31,7 @@ use utoipa::openapi::OpenApi;
 #[derive(Clone)]
 pub struct Wallet {
     db: Db,
+    keyed: Keyed,
     clock: Clock,
     settings: Settings,
 }
@@ -41,6 +43,7 @@ impl Module for Wallet {
     fn new(parts: &Parts, settings: Settings) -> Result<Self, ConfigError> {
         Ok(Self {
             db: parts.db.clone(),
+            keyed: parts.keyed.clone(),
             clock: parts.clock.clone(),
             settings,
         })

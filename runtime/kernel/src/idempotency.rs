@@ -6,7 +6,7 @@
 
 mod layer;
 
-pub use layer::{Attempt, required};
+pub use layer::{Attempt, Keyed, required};
 
 use crate::{
     cx::Cx,

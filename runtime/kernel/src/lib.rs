@@ -27,6 +27,7 @@ pub mod openapi;
 pub mod prelude;
 pub mod problem;
 pub mod problems;
+pub mod quota;
 pub mod resource;
 pub mod rule;
 pub mod serve;

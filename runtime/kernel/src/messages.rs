@@ -47,6 +47,10 @@ pub struct Wording {
     pub locale: &'static str,
     pub title: &'static [Piece],
     pub text: &'static [Piece],
+    /// What a device says instead of the text; empty: the text.
+    pub push: &'static [Piece],
+    /// What a mail says instead of the text; empty: the text.
+    pub email: &'static [Piece],
 }
 
 #[derive(Debug)]

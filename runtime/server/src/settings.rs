@@ -141,6 +141,10 @@ pub struct Http {
     /// Requests of one member at once.
     #[arg(long, env = "USER_RATE_BURST", default_value_t = 100)]
     pub user_rate_burst: u32,
+    /// Requests of one member in a day (UTC) that move money, over all servers: those that need an `Idempotency-Key`.
+    /// Repeats with the same key and sales at the door are not counted. 0: no limit.
+    #[arg(long, env = "MONEY_REQUESTS_PER_DAY", default_value_t = 500)]
+    pub money_requests_per_day: u32,
     /// After the signal to stop: not ready any more, still accepting.
     #[arg(long, env = "DRAIN_DELAY_SECONDS", default_value_t = 0)]
     pub drain_delay_seconds: u64,

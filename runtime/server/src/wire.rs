@@ -23,6 +23,7 @@ use kernel::{
         Http,
         home::{self, Home},
     },
+    idempotency::Keyed,
     jobs::WorkerConfig,
 };
 use secrecy::ExposeSecret;
@@ -44,6 +45,8 @@ pub struct Built {
 pub struct Parts {
     pub db: DbConfig,
     pub http: HttpConfig,
+    /// How many requests that move money one member may begin in a day, if not any number.
+    pub keyed_per_day: Option<u32>,
     pub tokens: TokenConfig,
     pub issuer: Option<IssuerConfig>,
     pub modules: modules::Settings,
@@ -69,6 +72,10 @@ pub fn build(parts: Parts) -> Result<Built> {
     let tokens = Arc::new(Issuer::new(&parts.tokens).context("TOKEN_KEY")?);
     let shared = module::Parts {
         db: db.clone(),
+        keyed: Keyed {
+            db: db.clone(),
+            per_day: parts.keyed_per_day,
+        },
         tokens: tokens.clone(),
         mailer: parts.mailer,
         pusher: parts.pusher,
@@ -134,6 +141,9 @@ pub fn parts(common: &Common, app: &cli::App, http: Option<&HttpSettings>) -> Re
             cors_localhost: !production,
             ..http.map(http_config).unwrap_or_default()
         },
+        keyed_per_day: http
+            .map(|http| http.money_requests_per_day)
+            .filter(|limit| *limit > 0),
         issuer: issuer_config(&app.tokens)?,
         modules: app.modules.clone(),
         mailer: couriers::mailer(&app.mail, production)?,

@@ -642,6 +642,46 @@ export type paths = {
         patch?: never;
         trace?: never;
     };
+    "/events/{id}/share": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Tell that the caller has passed this event on
+         * @description Counts once for what trends, and may be repeated.
+         */
+        put: operations["shareEvent"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/events/{id}/view": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Tell that the caller looks at this event
+         * @description Counts once for what trends, and may be repeated.
+         */
+        put: operations["viewEvent"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/fraud-flags/{id}/confirm": {
         parameters: {
             query?: never;
@@ -14275,6 +14315,7 @@ export type components = {
          *       "expires_at": "2026-06-12T18:00:00Z",
          *       "paid_at": "2026-06-13T18:00:00Z",
          *       "sold_at_door": false,
+         *       "referrer": "Referrer of the order",
          *       "refund_failure": "Refund failure of the order",
          *       "idempotency_key": "Idempotency key of the order",
          *       "user_id": "019caddd-0f20-704f-a899-6da763b7a969",
@@ -14381,6 +14422,8 @@ export type components = {
             readonly paid_at: string | null;
             /** @description By the host's staff, for cash. */
             readonly sold_at_door: boolean;
+            /** @description Where the buyer came from, as the front end knows it, such as a campaign or a site. Shown only if `host`, with `host`: `admin` of the `event` or the caller holds `platformAdmin`; `admin of an event`: the caller holds `orgAdmin` of the `host`. */
+            readonly referrer?: string | null;
             /** @description Why it could not be refunded when its event was cancelled. It is tried again. Shown only if `host`, with `host`: `admin` of the `event` or the caller holds `platformAdmin`; `admin of an event`: the caller holds `orgAdmin` of the `host`. */
             readonly refund_failure?: string | null;
             /** @description The key the buyer sent, so that a repeated request buys once. Shown only if `buyer`, with `buyer`: the caller is the `user`. */
@@ -18038,6 +18081,7 @@ export type components = {
          *       "changed_in": 0,
          *       "user_id": "019caddd-0f20-704f-a899-6da763b7a969",
          *       "event_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c",
+         *       "named_id": "019caddd-0f20-704f-a899-6da763b7a969",
          *       "version": 3,
          *       "created_at": "2026-03-02T08:15:00Z",
          *       "updated_at": "2026-03-05T16:40:00Z"
@@ -18078,6 +18122,11 @@ export type components = {
              * @description What it is about, if that is an event. Id of an event.
              */
             readonly event_id: string | null;
+            /**
+             * Format: uuid
+             * @description The member whose name stands in it, if there is one. It goes when they are erased. Id of a user.
+             */
+            readonly named_id: string | null;
             /**
              * Format: int64
              * @description Grows with every change; the first part of the ETag.
@@ -18973,6 +19022,8 @@ export type components = {
              * @description Use no more credits than this.
              */
             credits_max_cents?: number | null;
+            /** @description Where the buyer came from: a campaign, a site. The host sees which of them sell. */
+            referrer?: string | null;
         };
         /** @description The old password and the new. */
         ChangePassword: {
@@ -19209,6 +19260,8 @@ export type components = {
             period: components["schemas"]["ShownPeriod"];
             /** @description In the period, by day or hour of the event's clocks; those in which nothing was sold are left out. */
             sold: components["schemas"]["SoldInBucket"][];
+            /** @description Of the same orders, those that say where the buyer came from: the twenty with the most tickets. */
+            referrers: components["schemas"]["SoldByReferrer"][];
             capacity: components["schemas"]["Capacity"];
             /** @description All there is, in the period or not: by ticket type, and the money by currency. */
             sales: components["schemas"]["Sales"];
@@ -20354,6 +20407,17 @@ export type components = {
             session_id: string;
             /** Format: uuid */
             user_id: string;
+        };
+        /** @description Orders whose buyers came from one place, in one currency. */
+        SoldByReferrer: {
+            referrer: string;
+            currency: string;
+            /** Format: int64 */
+            orders: number;
+            /** Format: int64 */
+            tickets: number;
+            /** Format: int64 */
+            amount_cents: number;
         };
         /** @description Orders that were paid in one day or hour, in one currency. */
         SoldInBucket: {
@@ -24543,6 +24607,7 @@ export type ShareOfMonth = components['schemas']['ShareOfMonth'];
 export type ShownPeriod = components['schemas']['ShownPeriod'];
 export type SignUp = components['schemas']['SignUp'];
 export type Signed = components['schemas']['Signed'];
+export type SoldByReferrer = components['schemas']['SoldByReferrer'];
 export type SoldInBucket = components['schemas']['SoldInBucket'];
 export type Subscribed = components['schemas']['Subscribed'];
 export type SubscriptionRequest = components['schemas']['SubscriptionRequest'];
@@ -26388,6 +26453,58 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             /** @description There is no such event, or the caller may not see it */
             404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    shareEvent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Of the event */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is known */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description There is no such event, or the caller may not see it */
+            404: components["responses"]["NotFound"];
+            /** @description Too many events in a day */
+            429: components["responses"]["TooManyRequests"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    viewEvent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Of the event */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is known */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description There is no such event, or the caller may not see it */
+            404: components["responses"]["NotFound"];
+            /** @description Too many events in a day */
+            429: components["responses"]["TooManyRequests"];
             default: components["responses"]["OtherProblem"];
         };
     };

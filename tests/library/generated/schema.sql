@@ -928,6 +928,16 @@ create table audit.seals (
 comment on table audit.seals is 'Chained hashes over blocks of the log.';
 alter table audit.seals owner to library_audit;
 
+create table requests.quotas (
+  principal uuid not null,
+  entity text not null,
+  day date not null,
+  used integer not null,
+  constraint quotas_pkey primary key (principal, entity)
+);
+comment on table requests.quotas is 'What each member has created on the last day on which they created something.';
+alter table requests.quotas owner to library_queue;
+
 create table jobs.queue (
   id uuid default sec.uuid_v7() not null,
   place bigint generated always as identity not null,
@@ -4811,6 +4821,25 @@ $$;
 alter function audit.history(text,uuid,uuid,bigint,integer) owner to library_audit;
 revoke execute on function audit.history(text,uuid,uuid,bigint,integer) from public;
 grant execute on function audit.history(text,uuid,uuid,bigint,integer) to library_job;
+
+create function requests.take(p_what text, p_limit integer) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Counts one of so many that the caller may begin in a day (UTC). False: there is none left.
+begin
+  if sec.uid() is null then
+    raise exception 'only a member has a quota' using errcode = '42501';
+  end if;
+  insert into requests.quotas as q (principal, entity, day, used)
+  select sec.uid(), p_what, (now() at time zone 'UTC')::date, 1 where p_limit > 0
+  on conflict (principal, entity) do update
+    set used = 1 + case when q.day = excluded.day then q.used else 0 end, day = excluded.day
+    where q.day <> excluded.day or q.used < p_limit;
+  return found;
+end
+$$;
+alter function requests.take(text,integer) owner to library_queue;
+revoke execute on function requests.take(text,integer) from public;
+grant execute on function requests.take(text,integer) to library_app, library_job;
 
 create function jobs.put(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
   language plpgsql set search_path = '' as $$

@@ -297,6 +297,8 @@ drop function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,in
 
 drop function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integer);
 
+drop function requests.take(text,integer);
+
 drop function audit.history(text,uuid,uuid,bigint,integer);
 
 drop function audit.has_seal(text);
@@ -560,6 +562,8 @@ drop table jobs.events;
 drop table jobs.periodic;
 
 drop table jobs.queue;
+
+drop table requests.quotas;
 
 drop table audit.seals;
 

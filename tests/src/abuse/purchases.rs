@@ -160,6 +160,33 @@ async fn abuse_47_a_key_is_of_one_member_one_route_and_one_body() {
     }
 }
 
+/// Whoever has none left is stopped at every route that moves money, before anything is looked at; staff at the door go on.
+#[tokio::test]
+async fn abuse_35_requests_that_move_money_are_counted_at_every_route() {
+    let stage = Stage::changed(false, |parts| parts.keyed_per_day = Some(0)).await;
+    let routes = demanding(&stage).await;
+    assert!(routes.len() >= 8, "{} routes", routes.len());
+    for path in routes {
+        let asked = path
+            .replace("{id}", &Uuid::now_v7().to_string())
+            .replace("{currency}", "AUD");
+        let answer = keyed(&stage.mira, &asked, json!({})).await;
+        assert_eq!(
+            answer.status == 429,
+            path != "/door-sales",
+            "{path}: {}",
+            answer.text
+        );
+    }
+    let kept =
+        "select count(*) from requests.keys where method = 'POST' and route <> '/door-sales'";
+    let kept: i64 = sqlx::query_scalar(kept)
+        .fetch_one(&mut stage.server.superuser().await)
+        .await
+        .expect("a count");
+    assert_eq!(kept, 0, "a key that was refused is free");
+}
+
 /// Any bytes as a key.
 async fn with_key(member: &Member, path: &str, key: &str) -> u16 {
     let key = HeaderValue::from_bytes(key.as_bytes()).expect("a header");

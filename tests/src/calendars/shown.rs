@@ -142,6 +142,29 @@ async fn se5_the_sequence_counts_the_times_that_an_event_had() {
     assert_eq!(after["events"][0]["sequence"].as_i64(), sequence);
 }
 
+/// In the transaction that calls it off.
+#[tokio::test]
+async fn od6_a_cancelled_event_is_called_off_in_calendars() {
+    let stage = Stage::new().await;
+    let admin = stage.server.member("calls_it_off").await;
+    stage
+        .server
+        .grant(&admin, "orgAdmin", Some(("organization", stage.host)))
+        .await;
+    let id = event(&stage, ("organization", stage.host), "Jazz", "").await;
+    let path = format!("/events/{id}/calendar.ics");
+    let client = &stage.server.client;
+    let before = parsed(&client.get(&path).await.expect(200));
+    let body = json!({"reason": "Flooded"});
+    let cancel = format!("/events/{id}/cancel");
+    admin.client.post(&cancel, body).await.expect(200);
+    let after = parsed(&client.get(&path).await.expect(200));
+    let (before, after) = (&before["events"][0], &after["events"][0]);
+    assert_eq!(after["status"], "CANCELLED");
+    assert_eq!(after["uid"], before["uid"]);
+    assert!(after["sequence"].as_i64() > before["sequence"].as_i64());
+}
+
 #[tokio::test]
 async fn se5_hosts_places_and_cities_have_calendars() {
     let stage = Stage::new().await;

@@ -1,7 +1,8 @@
 //! `GET /events/{id}/dashboard`.
 
 use super::world::{World, number};
-use serde_json::Value;
+use crate::money::stage::{Stage, keyed};
+use serde_json::{Value, json};
 
 const PAID: &str = "from app.orders o where o.event_id = :event and exists (select from app.tickets k where k.order_id = o.id)
     and (o.paid_at at time zone 'Australia/Melbourne')::date > (now() at time zone 'Australia/Melbourne')::date - :days";
@@ -9,6 +10,10 @@ const PAID: &str = "from app.orders o where o.event_id = :event and exists (sele
 fn paid(what: &str, currency: &str, days: i32) -> String {
     let of = PAID.replace(":days", &days.to_string());
     format!("select {what} {of} and o.currency = '{currency}'")
+}
+
+fn referred(what: &str, currency: &str, days: i32) -> String {
+    paid(what, currency, days) + " and o.referrer is not null"
 }
 
 async fn figures(world: &World, query: &str) -> Value {
@@ -98,6 +103,14 @@ async fn od1_sales_of_an_event_by_bucket_are_those_of_its_clocks() {
                         (
                             &of("organizer_cents"),
                             &paid("sum(o.organizer_cents)", currency, days),
+                        ),
+                        (
+                            &format!("/referrers/{currency}/orders"),
+                            &referred("count(*)", currency, days),
+                        ),
+                        (
+                            &format!("/referrers/{currency}/amount_cents"),
+                            &referred("sum(o.amount_cents)", currency, days),
                         ),
                         (
                             &of("tickets"),
@@ -242,4 +255,45 @@ async fn od1_a_dashboard_is_of_one_moment() {
     let (during, ()) = tokio::join!(figures(&world, ""), meanwhile);
     assert_eq!(codes(&during), codes(&before));
     assert_eq!(codes(&figures(&world, "").await), codes(&before) + 1);
+}
+
+/// A front end says with the order where its buyer comes from; what sells most comes first.
+#[tokio::test]
+async fn od1_top_referrers_are_those_that_sell_the_most_tickets() {
+    let stage = Stage::without_provider().await;
+    let kind = stage.tickets("Free", 0, 50).await;
+    for (referrer, quantity) in [
+        (Some("newsletter"), 1),
+        (Some("instagram"), 3),
+        (None, 4),
+        (Some("newsletter"), 1),
+    ] {
+        let mut cart = stage.cart(&[(kind, quantity)], false);
+        if let Some(referrer) = referrer {
+            cart["referrer"] = json!(referrer);
+        }
+        let order = keyed(&stage.mira, "/orders", cart).await.expect(201);
+        let path = format!("/orders/{}", order.id());
+        // How the host's campaigns go is the host's.
+        let (mine, hosts) = (
+            stage.mira.client.get(&path).await.expect(200),
+            stage.olga.client.get(&path).await.expect(200),
+        );
+        assert!(mine.json.get("referrer").is_none(), "{}", mine.text);
+        assert_eq!(hosts.json["referrer"], json!(referrer));
+    }
+    let path = format!("/events/{}/dashboard", stage.event);
+    let shown = stage.olga.client.get(&path).await.expect(200).json;
+    let row = |referrer: &str, orders: i64, tickets: i64| {
+        json!({"referrer": referrer, "currency": "AUD",
+        "orders": orders, "tickets": tickets, "amount_cents": 0})
+    };
+    assert_eq!(
+        shown["referrers"],
+        json!([row("instagram", 1, 3), row("newsletter", 2, 2)])
+    );
+    let mut cart = stage.cart(&[(kind, 1)], false);
+    cart["referrer"] = json!("x".repeat(201));
+    let refused = keyed(&stage.mira, "/orders", cart).await.expect(422);
+    assert_eq!(refused.pointers(), ["/referrer"]);
 }

@@ -17,7 +17,7 @@ const MADE_ON_THE_WAY: [&str; 7] = [
 ];
 
 /// Empty until the worker has run for the first time.
-const MADE_BY_JOBS: [&str; 8] = [
+const MADE_BY_JOBS: [&str; 9] = [
     "delivery_pause",
     "event_rank",
     "event_schedule",
@@ -26,10 +26,11 @@ const MADE_BY_JOBS: [&str; 8] = [
     "rank_past",
     "rank_state",
     "rating_mean",
+    "visit",
 ];
 
 /// Written by triggers, under new ids each time.
-const MADE_BY_TRIGGERS: [&str; 2] = ["rank_note", "rating"];
+const MADE_BY_TRIGGERS: [&str; 3] = ["event_local_time", "rank_note", "rating"];
 
 async fn count(conn: &mut PgConnection, text: &str) -> i64 {
     sqlx::query_scalar(AssertSqlSafe(text.to_owned()))

@@ -59,6 +59,19 @@ async fn told_all(server: &TestServer, conn: &mut PgConnection) -> Member {
     member.client.post("/reviews", review).await.expect(201);
     let device = json!({"platform": "ios", "push_token": format!("token-of-{MARK}")});
     member.client.post("/devices", device).await.expect(201);
+    // Whom they follow is told so, by their name.
+    let followed = server.member("is_followed").await;
+    let follow = json!({"entity_type": "user", "entity_id": followed.id});
+    member.client.post("/follows", follow).await.expect(201);
+    server.settled().await;
+    let told =
+        "select count(*) from app.notifications where user_id = $1 and title like 'Quintessa%'";
+    let told: i64 = sqlx::query_scalar(told)
+        .bind(followed.id)
+        .fetch_one(&mut *conn)
+        .await
+        .expect("a count");
+    assert_eq!(told, 1);
     let id = member.id;
     run(
         conn,

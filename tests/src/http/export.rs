@@ -47,6 +47,11 @@ const NOT_THEIRS: &[(&str, &str, &str)] = &[
         "user",
         "says how a listed notification was sent",
     ),
+    (
+        "notification",
+        "named",
+        "what somebody else was told; the member's own are listed",
+    ),
     ("quote", "accepted_by", "a host's business"),
     ("referral", "referee", "the referrer's"),
     ("refund", "requested_by", "of a listed order"),
@@ -65,6 +70,7 @@ const BY_HAND: &[(&str, &str, &str)] = &[
     ("external_identity", "user", "identities"),
     ("ticket_transfer", "from", "ticket_transfers"),
     ("ticket_transfer", "to", "ticket_transfers"),
+    ("visit", "user", "visits"),
 ];
 
 /// A new entity that refers to members is exported, or somebody says why not.
@@ -152,6 +158,7 @@ async fn a_member_takes_along_what_the_lists_show_them() {
         "member",
         "sessions",
         "ticket_transfers",
+        "visits",
     ];
     assert_eq!(rest, BTreeSet::from(expected));
     assert!(

@@ -15,7 +15,7 @@ use kernel::{
     auth::Authenticator,
     config::HttpConfig,
     http::{Http, health::Health},
-    idempotency::{Attempt, Claim, Request, required},
+    idempotency::{Attempt, Claim, Keyed, Request, required},
     jobs, problems, serve,
 };
 use serde_json::{Value, json};
@@ -277,12 +277,20 @@ struct Paid {
 }
 
 async fn paid() -> Paid {
+    paid_within(None).await
+}
+
+async fn paid_within(per_day: Option<u32>) -> Paid {
     let server = TestServer::start().await;
     let handler = Handler {
         runs: Arc::default(),
         go: Arc::new(Semaphore::new(0)),
     };
     let built = &server.built;
+    let keyed = Keyed {
+        db: built.db.clone(),
+        per_day,
+    };
     let http = HttpConfig {
         ip_limit: None,
         user_limit: None,
@@ -293,7 +301,7 @@ async fn paid() -> Paid {
     let routes = Router::new()
         .route("/payments/{what}", post(pay))
         .with_state(handler.clone())
-        .route_layer(from_fn_with_state(built.db.clone(), required));
+        .route_layer(from_fn_with_state(keyed, required));
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let health = Health::new(built.db.clone(), None);
@@ -434,4 +442,45 @@ async fn t9_who_is_gone_without_an_answer_is_followed_by_the_next_and_answers_no
         .await
         .expect(201);
     assert_eq!(last.text, second.text, "the later attempt's answer counts");
+}
+
+/// Eight at the same moment, where three are left in the day. Without a limit all eight are let through.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_with_keys_are_counted_for_each_member_by_the_database() {
+    for (per_day, expected) in [(Some(3), 3), (None, 8)] {
+        let paid = paid_within(per_day).await;
+        let client = &paid.ana.client;
+        let keys: Vec<String> = (0..8).map(|_| Uuid::now_v7().to_string()).collect();
+        let sent = keys
+            .iter()
+            .map(|key| send(client, "/payments/good", key, json!({})));
+        let answers = join_all(sent).await;
+        let (made, refused): (Vec<_>, Vec<_>) =
+            (keys.iter().zip(&answers)).partition(|(_, answer)| answer.status == 201);
+        assert_eq!(made.len(), expected);
+        assert_eq!(paid.handler.runs.load(SeqCst) as usize, expected);
+        for (_, answer) in &refused {
+            assert_eq!(answer.problem(), "quota-exceeded", "{}", answer.text);
+            let wait = answer.header("retry-after").expect("when to come back");
+            assert!((1..=86_400).contains(&wait.parse::<u32>().expect("seconds")));
+        }
+        // What was answered is answered again, however much is used up.
+        send(client, "/payments/good", made[0].0, json!({}))
+            .await
+            .expect(201);
+        let ben = paid.server.member("ben").await;
+        let ben = Client::new(client.base().to_owned()).with_token(ben.token);
+        send(&ben, "/payments/good", KEY, json!({}))
+            .await
+            .expect(201);
+        // A day later the key that was refused is as good as a new one.
+        sqlx::query("update requests.quotas set day = day - 1")
+            .execute(&mut paid.server.superuser().await)
+            .await
+            .unwrap();
+        let key = refused.first().map_or(KEY, |(key, _)| key);
+        send(client, "/payments/good", key, json!({}))
+            .await
+            .expect(201);
+    }
 }

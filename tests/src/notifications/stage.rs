@@ -89,6 +89,13 @@ impl Guests {
             .unwrap_or_else(|error| panic!("{error}\n{text}"));
     }
 
+    pub async fn one(&self, text: &str) -> String {
+        sqlx::query_scalar(AssertSqlSafe(text.to_owned()))
+            .fetch_one(&mut self.server.superuser().await)
+            .await
+            .unwrap_or_else(|error| panic!("{error}\n{text}"))
+    }
+
     pub async fn count(&self, text: &str) -> i64 {
         sqlx::query_scalar(AssertSqlSafe(text.to_owned()))
             .fetch_one(&mut self.server.superuser().await)

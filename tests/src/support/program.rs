@@ -102,6 +102,7 @@ impl Program {
             .env("DB_CONNECTIONS", "4")
             .env("IP_RATE_PER_MINUTE", "0")
             .env("USER_RATE_PER_MINUTE", "0")
+            .env("MONEY_REQUESTS_PER_DAY", "0")
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
         change(&mut command);

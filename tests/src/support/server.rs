@@ -254,6 +254,7 @@ fn parts(database: &Database, mailer: Arc<MemoryMailer>, pusher: Arc<MemoryPushe
             drain_timeout: Duration::from_secs(5),
             ..HttpConfig::default()
         },
+        keyed_per_day: None,
         tokens: TokenConfig::new(
             "http://127.0.0.1:8080".into(),
             "culturepass".into(),

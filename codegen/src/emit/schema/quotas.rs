@@ -1,6 +1,7 @@
 //! `quota`: how many rows of an entity one member may create in a day.
 //!
 //! Counted by a trigger, so no way of creating goes around it; what modules write for a member is not counted.
+//! Requests that must come with a key are counted in the same table, by the layer that claims the key.
 
 use super::{
     audit::column,
@@ -14,12 +15,13 @@ use crate::objects::{Kind, Object};
 const TABLE: &str = "requests.quotas";
 const COUNT: &str = "requests.count_created";
 
-/// What all quotas share, if there is one.
+/// What all quotas share.
 pub fn shared(model: &Model) -> Vec<Object> {
-    if model.entities.iter().all(|entity| entity.quota.is_none()) {
-        return Vec::new();
+    let mut found = vec![table(model), take(model)];
+    if model.entities.iter().any(|entity| entity.quota.is_some()) {
+        found.push(count(model));
     }
-    vec![table(model), count(model)]
+    found
 }
 
 pub fn objects(model: &Model, id: EntityId) -> Option<Object> {
@@ -57,6 +59,34 @@ fn table(model: &Model) -> Object {
             object(Kind::Table, TABLE, create, format!("drop table {TABLE};")),
         )
     }
+}
+
+/// Of what is no row: the caller says what it is, and what does not fit is not counted.
+fn take(model: &Model) -> Object {
+    let roles = Roles(&model.app);
+    let body = "begin
+  if sec.uid() is null then
+    raise exception 'only a member has a quota' using errcode = '42501';
+  end if;
+  insert into requests.quotas as q (principal, entity, day, used)
+  select sec.uid(), p_what, (now() at time zone 'UTC')::date, 1 where p_limit > 0
+  on conflict (principal, entity) do update
+    set used = 1 + case when q.day = excluded.day then q.used else 0 end, day = excluded.day
+    where q.day <> excluded.day or q.used < p_limit;
+  return found;
+end";
+    Function {
+        kind: Kind::TableFunction,
+        name: "requests.take",
+        arguments: "p_what text, p_limit integer",
+        returns: "boolean",
+        attributes: "language plpgsql",
+        definer: Some(roles.queue()),
+        callers: vec![roles.app(), roles.job()],
+        doc: "Counts one of so many that the caller may begin in a day (UTC). False: there is none left.",
+        body: body.into(),
+    }
+    .object(roles)
 }
 
 /// One row per member and entity. Its lock lets those who create at the same moment count one after the other.

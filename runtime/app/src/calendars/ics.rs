@@ -73,7 +73,7 @@ fn event(entry: &Entry, writing: &Writing) -> Event {
     let mut event = Event::new();
     event
         .uid(&entry.id.to_string())
-        .sequence(entry.revision.unsigned_abs())
+        .sequence(sequence(entry))
         .timestamp(entry.updated_at)
         .last_modified(entry.updated_at)
         .created(entry.created_at)
@@ -111,6 +111,11 @@ fn event(entry: &Entry, writing: &Writing) -> Event {
         event.append_property(organizer);
     }
     event.done()
+}
+
+/// Counts the times that it had; that it is called off is the last change (RFC 5546, 2.1.4).
+fn sequence(entry: &Entry) -> u32 {
+    entry.revision.unsigned_abs() + u32::from(entry.state == "cancelled")
 }
 
 /// Text has no control characters but ends of lines, and of these one kind.

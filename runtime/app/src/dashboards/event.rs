@@ -43,6 +43,8 @@ struct EventDashboard {
     period: ShownPeriod,
     /// In the period, by day or hour of the event's clocks; those in which nothing was sold are left out.
     sold: Vec<SoldInBucket>,
+    /// Of the same orders, those that say where the buyer came from: the twenty with the most tickets.
+    referrers: Vec<SoldByReferrer>,
     capacity: Capacity,
     /// All there is, in the period or not: by ticket type, and the money by currency.
     sales: Sales,
@@ -67,6 +69,16 @@ struct SoldInBucket {
     tickets: i64,
     amount_cents: i64,
     organizer_cents: i64,
+}
+
+/// Orders whose buyers came from one place, in one currency.
+#[derive(Serialize, Deserialize, ToSchema)]
+struct SoldByReferrer {
+    referrer: String,
+    currency: String,
+    orders: i64,
+    tickets: i64,
+    amount_cents: i64,
 }
 
 /// Places of an event.
@@ -187,9 +199,11 @@ async fn figures(
         likes,
         attendances,
     } = counts(cx, event).await?;
+    let Sold { sold, referrers } = sold(cx, event, between, &timezone, bucket).await?;
     Ok(EventDashboard {
         event_id: event,
-        sold: sold(cx, event, between, &timezone, bucket).await?,
+        sold,
+        referrers,
         capacity,
         sales: sales::figures(cx, event).await?,
         waiting_list,
@@ -206,25 +220,42 @@ async fn figures(
     })
 }
 
+#[derive(Deserialize)]
+struct Sold {
+    sold: Vec<SoldInBucket>,
+    referrers: Vec<SoldByReferrer>,
+}
+
 async fn sold(
     cx: &mut Cx,
     event: Uuid,
     between: Between,
     zone: &str,
     bucket: &str,
-) -> Result<Vec<SoldInBucket>> {
+) -> Result<Sold> {
     // An hour is taken off its own time, so that one that the clocks show twice stays two.
     let found = sqlx::query_scalar(
-        "select coalesce(jsonb_agg(x), '[]') from (
-           select case when $5 = 'day' then date_trunc('day', o.paid_at, $4)
-               else o.paid_at - ((o.paid_at at time zone $4) - date_trunc('hour', o.paid_at at time zone $4)) end as starts_at,
-             o.currency, count(*) as orders, sum(k.tickets) as tickets, sum(o.amount_cents) as amount_cents,
-             sum(o.organizer_cents) as organizer_cents
+        "with paid as materialized (
+           select o.paid_at, o.currency, o.referrer, k.tickets, o.amount_cents, o.organizer_cents
            from app.orders o
            join (select k.order_id, count(*) as tickets from app.tickets k where k.event_id = $1 group by 1) k on k.order_id = o.id
            where o.event_id = $1
              and o.paid_at >= $2::date::timestamp at time zone $4 and o.paid_at < ($3::date + 1)::timestamp at time zone $4
-           group by 1, 2 order by 1, 2) x",
+         ),
+         buckets as (
+           select case when $5 = 'day' then date_trunc('day', p.paid_at, $4)
+               else p.paid_at - ((p.paid_at at time zone $4) - date_trunc('hour', p.paid_at at time zone $4)) end as starts_at,
+             p.currency, count(*) as orders, sum(p.tickets) as tickets, sum(p.amount_cents) as amount_cents,
+             sum(p.organizer_cents) as organizer_cents
+           from paid p group by 1, 2
+         ),
+         referrers as (
+           select p.referrer, p.currency, count(*) as orders, sum(p.tickets) as tickets, sum(p.amount_cents) as amount_cents
+           from paid p where p.referrer is not null group by 1, 2 order by 4 desc, 1, 2 limit 20
+         )
+         select jsonb_build_object(
+           'sold', (select coalesce(jsonb_agg(b order by b.starts_at, b.currency), '[]') from buckets b),
+           'referrers', (select coalesce(jsonb_agg(r order by r.tickets desc, r.referrer, r.currency), '[]') from referrers r))",
     );
     let found = found.bind(event).bind(between.from).bind(between.to);
     part(cx, found.bind(zone).bind(bucket)).await

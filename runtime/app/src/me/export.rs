@@ -1,7 +1,8 @@
 //! `GET /me/export`: everything that belongs to the caller, in one file, to keep or to take elsewhere.
 //!
 //! Each list is the generated one below `/users/{id}`, read to its end page by page as the caller, so that a new entity comes
-//! along without a line here. Besides, what has no list of that kind: sessions, identities and tickets that were handed on.
+//! along without a line here. Besides, what has no list of that kind: sessions, identities, tickets that were handed on,
+//! and what was looked at.
 //! Somebody else's data that only mention the caller, such as who checked in whom, are not theirs.
 
 use super::Me;
@@ -9,6 +10,7 @@ use crate::{
     listed::{self, Asking},
     sessions,
     tickets::transfers,
+    trending::visits,
 };
 use axum::{
     Router,
@@ -95,6 +97,7 @@ enum Part {
     Sessions,
     Identities,
     TicketTransfers,
+    Visits,
     End,
 }
 
@@ -108,6 +111,7 @@ fn parts(me: Uuid) -> VecDeque<Part> {
         Part::Sessions,
         Part::Identities,
         Part::TicketTransfers,
+        Part::Visits,
         Part::End,
     ]);
     parts
@@ -154,6 +158,11 @@ impl File {
                 &mut text,
                 "ticket_transfers",
                 &transfers::export::ticket_transfers(db, &self.caller).await?,
+            ),
+            Part::Visits => push(
+                &mut text,
+                "visits",
+                &visits::export(db, &self.caller).await?,
             ),
             Part::End => text.push('}'),
         }

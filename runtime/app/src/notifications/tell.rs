@@ -70,6 +70,8 @@ struct Readers {
     texts: Vec<i32>,
     titles: Vec<String>,
     messages: Vec<String>,
+    pushes: Vec<Option<String>>,
+    emails: Vec<Option<String>>,
 }
 
 async fn readers(
@@ -95,9 +97,16 @@ async fn readers(
         let text = match known.get(&(locale.clone(), zone.clone())) {
             Some(text) => *text,
             None => {
-                let Text { title, message } = texts::write(message, values, &locale, &zone)?;
+                let Text {
+                    title,
+                    message,
+                    push,
+                    email,
+                } = texts::write(message, values, &locale, &zone)?;
                 readers.titles.push(title);
                 readers.messages.push(message);
+                readers.pushes.push(push);
+                readers.emails.push(email);
                 let text = i32::try_from(readers.titles.len()).map_err(Error::internal)?;
                 known.insert((locale, zone), text);
                 text
@@ -120,7 +129,7 @@ async fn insert(
     let window = i32::try_from(digest_minutes).map_err(Error::internal)?;
     let digest = (ty.digest && window > 0).then_some(window);
     let count = sqlx::query_scalar(
-        "select app.notify($1, $2, $3, $4, make_interval(mins => $5), $6, $7, $8, $9, $10, $11, $12, $13)",
+        "select app.notify($1, $2, $3, $4, make_interval(mins => $5), $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
     )
     .bind(ty.name)
     .bind(names(ty.channels))
@@ -135,6 +144,8 @@ async fn insert(
     .bind(readers.texts)
     .bind(readers.titles)
     .bind(readers.messages)
+    .bind(readers.pushes)
+    .bind(readers.emails)
     .fetch_one(cx.conn())
     .await?;
     Ok(count)

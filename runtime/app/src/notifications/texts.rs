@@ -14,11 +14,15 @@ use serde_json::Value;
 /// What the tables hold.
 const TITLE_CHARS: usize = 200;
 const MESSAGE_CHARS: usize = 4000;
+const WORDING_CHARS: usize = 8000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text {
     pub title: String,
     pub message: String,
+    /// Where a device or a mail says something else.
+    pub push: Option<String>,
+    pub email: Option<String>,
 }
 
 /// The message of this name. Names are written in this module alone, so an unknown one is a mistake of the program.
@@ -45,9 +49,17 @@ pub fn write(message: &Message, values: &Value, locale: &str, zone: &str) -> Res
         }
         Ok(text)
     };
+    let own = |pieces: &[Piece]| -> Result<Option<String>> {
+        match pieces {
+            [] => Ok(None),
+            pieces => Ok(Some(at_most(said(pieces)?, WORDING_CHARS))),
+        }
+    };
     Ok(Text {
         title: at_most(said(wording.title)?, TITLE_CHARS),
         message: at_most(said(wording.text)?, MESSAGE_CHARS),
+        push: own(wording.push)?,
+        email: own(wording.email)?,
     })
 }
 

@@ -21,7 +21,7 @@ use kernel::{Member, Result, http::Sent, idempotency::required, openapi::Objects
 use utoipa::{OpenApi, openapi};
 
 pub fn router(payments: Payments) -> Router {
-    let keyed = from_fn_with_state(payments.db.clone(), required);
+    let keyed = from_fn_with_state(payments.keyed.clone(), required);
     Router::new()
         .route(
             "/quotes/{id}/fee-payments",

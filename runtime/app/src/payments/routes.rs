@@ -27,7 +27,7 @@ use kernel::{
 use utoipa::{OpenApi, openapi};
 
 pub fn router(payments: Payments) -> Router {
-    let keyed = from_fn_with_state(payments.db.clone(), required);
+    let keyed = from_fn_with_state(payments.keyed.clone(), required);
     Router::new()
         .route(
             "/orders/{id}/payments",

@@ -36,6 +36,9 @@ pub struct Cart {
     /// Use no more credits than this.
     #[input(range(0, 1_000_000_000))]
     pub credits_max_cents: Option<i64>,
+    /// Where the buyer came from: a campaign, a site. The host sees which of them sell.
+    #[input(length(1, 200))]
+    pub referrer: Option<String>,
 }
 
 /// What it costs, and how it would be paid. An order that is made now is at this price.

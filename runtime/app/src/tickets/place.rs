@@ -75,6 +75,7 @@ impl Tickets {
             key,
             at_door,
             minutes: self.settings.order_minutes,
+            referrer: cart.referrer.as_deref(),
             priced: &priced,
         };
         order.insert(cx).await?;
@@ -107,6 +108,7 @@ struct New<'a> {
     key: &'a str,
     at_door: bool,
     minutes: u16,
+    referrer: Option<&'a str>,
     priced: &'a Priced,
 }
 
@@ -145,8 +147,8 @@ impl New<'_> {
         let inserted = sqlx::query(
             "insert into app.orders (id, user_id, event_id, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents,
                card_cents, cash_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents,
-               top_up_cents, fee_paid_by, sold_at_door, expires_at, idempotency_key, commission_rule_id, promo_code_id, wallet_hold_id)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)",
+               top_up_cents, fee_paid_by, sold_at_door, expires_at, idempotency_key, commission_rule_id, promo_code_id, wallet_hold_id, referrer)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)",
         )
         .bind(self.id)
         .bind(self.buyer)
@@ -171,6 +173,7 @@ impl New<'_> {
         .bind(rule)
         .bind(self.priced.promo)
         .bind(hold)
+        .bind(self.referrer)
         .execute(cx.conn())
         .await;
         inserted.map_err(|error| match violated(&error) {

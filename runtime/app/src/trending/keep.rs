@@ -56,7 +56,7 @@ impl Trending {
         Ok(found)
     }
 
-    /// Events that ended a month ago have no rank any more, and after a day nobody needs to know from where something was
+    /// Events that ended a month ago have no rank any more, who looked at them is forgotten, and after a day nobody needs to know from where something was
     /// done. How many rows.
     pub async fn forget(&self) -> Result<u64> {
         let mut all = unlocated(&self.db).await?;
@@ -92,14 +92,17 @@ async fn over(db: &Db) -> Result<u64> {
                    select e.id from app.events e
                    where e.ends_at < now() - interval '30 days'
                      and (exists (select from app.event_ranks r where r.event_id = e.id)
-                       or exists (select from app.rank_actions a where a.event_id = e.id))
+                       or exists (select from app.rank_actions a where a.event_id = e.id)
+                       or exists (select from app.visits v where v.event_id = e.id))
                    limit 100
                  ), actions as (
                    delete from app.rank_actions a using ended e where a.event_id = e.id returning 1
+                 ), visits as (
+                   delete from app.visits v using ended e where v.event_id = e.id returning 1
                  ), ranks as (
                    delete from app.event_ranks r using ended e where r.event_id = e.id returning 1
                  )
-                 select (select count(*) from actions) + (select count(*) from ranks)",
+                 select (select count(*) from actions) + (select count(*) from ranks) + (select count(*) from visits)",
             )
             .fetch_one(cx.conn())
             .await?;

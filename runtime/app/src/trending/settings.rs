@@ -7,8 +7,8 @@ use std::{fmt, str::FromStr};
 #[derive(clap::Args, Clone, Debug)]
 #[group(skip)]
 pub struct Settings {
-    /// What each thing that people do with an event weighs: liking it, following its host or venue, taking a free ticket
-    /// (`rsvp`), buying one, being there (`check_in`). What is left out keeps its weight; what weighs 0 does not count. What was
+    /// What each thing that people do with an event weighs: looking at it, liking it, following its host or venue, taking a
+    /// free ticket (`rsvp`), buying one, passing it on, being there (`check_in`). What is left out keeps its weight; what weighs 0 does not count. What was
     /// done before keeps the weight it had.
     #[arg(long, env = "TRENDING_WEIGHTS", default_value_t = Weights::default())]
     pub trending_weights: Weights,
@@ -38,20 +38,24 @@ pub struct Settings {
 /// By kind of action, as in `rank_action.kind`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Weights {
+    pub view: f64,
     pub like: f64,
     pub follow: f64,
     pub rsvp: f64,
     pub ticket: f64,
+    pub share: f64,
     pub check_in: f64,
 }
 
 impl Default for Weights {
     fn default() -> Self {
         Self {
+            view: 0.1,
             like: 1.0,
             follow: 1.0,
             rsvp: 2.0,
             ticket: 4.0,
+            share: 1.5,
             check_in: 2.0,
         }
     }
@@ -60,15 +64,17 @@ impl Default for Weights {
 impl fmt::Display for Weights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
+            view,
             like,
             follow,
             rsvp,
             ticket,
+            share,
             check_in,
         } = self;
         write!(
             f,
-            "like:{like},follow:{follow},rsvp:{rsvp},ticket:{ticket},check_in:{check_in}"
+            "view:{view},like:{like},follow:{follow},rsvp:{rsvp},ticket:{ticket},share:{share},check_in:{check_in}"
         )
     }
 }
@@ -83,14 +89,16 @@ impl FromStr for Weights {
                 .split_once(':')
                 .ok_or_else(|| format!("`{part}` is not of the form like:1"))?;
             let place = match kind.trim() {
+                "view" => &mut weights.view,
                 "like" => &mut weights.like,
                 "follow" => &mut weights.follow,
                 "rsvp" => &mut weights.rsvp,
                 "ticket" => &mut weights.ticket,
+                "share" => &mut weights.share,
                 "check_in" => &mut weights.check_in,
                 other => {
                     return Err(format!(
-                        "there is no kind `{other}`: like, follow, rsvp, ticket and check_in have a weight"
+                        "there is no kind `{other}`: view, like, follow, rsvp, ticket, share and check_in have a weight"
                     ));
                 }
             };
@@ -152,7 +160,7 @@ mod tests {
             ("", "not of the form"),
             ("like", "not of the form"),
             ("likes:1", "there is no kind `likes`"),
-            ("view:1", "there is no kind `view`"),
+            ("glance:1", "there is no kind `glance`"),
             ("like:-1", "is no weight"),
             ("like:NaN", "is no weight"),
             ("like:inf", "is no weight"),

@@ -26,7 +26,7 @@ use utoipa::{OpenApi, openapi};
 use uuid::Uuid;
 
 pub fn router(wallet: Wallet) -> Router {
-    let keyed = from_fn_with_state(wallet.db.clone(), required);
+    let keyed = from_fn_with_state(wallet.keyed.clone(), required);
     // On the method, so that other methods are still refused as such.
     Router::new()
         .route("/me/wallet", get(mine))

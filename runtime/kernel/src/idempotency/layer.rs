@@ -3,6 +3,8 @@
 //! The key is claimed for a minute in a transaction of its own, the handler runs, its answer is kept in another one.
 //! A process that dies in between leaves a claim that ends by itself; whoever asks then runs the handler again, which
 //! learns from [`Attempt`] that it was begun before. So it does after an accident (5xx) of the attempt before.
+//!
+//! A key that nobody had before is counted for its member, in the transaction that claims it. Repeats are free.
 
 use super::{Claim, Request, key};
 use crate::{
@@ -10,7 +12,7 @@ use crate::{
     cx::{Cx, Db},
     error::{Carried, Error, Result},
     http::body,
-    problems,
+    problems, quota,
 };
 use axum::{
     body::Body,
@@ -25,18 +27,33 @@ use tracing::Instrument;
 /// For as long a claim holds although nobody says that it is being worked on.
 const LEASE: Duration = Duration::from_secs(60);
 
+/// The name under which the database counts them.
+const COUNTED_AS: &str = "keyed request";
+
 /// Of which attempt the handler is part; an extension of its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt(pub i32);
 
-/// `.route_layer(from_fn_with_state(db, idempotency::required))`
-pub async fn required(State(db): State<Db>, request: extract::Request, next: Next) -> Response {
+/// What the layer works with.
+#[derive(Clone)]
+pub struct Keyed {
+    pub db: Db,
+    /// How many such requests one member may begin in a day (UTC), over all routes and processes. `None`: any number.
+    pub per_day: Option<u32>,
+}
+
+/// `.route_layer(from_fn_with_state(keyed, idempotency::required))`
+pub async fn required(
+    State(keyed): State<Keyed>,
+    request: extract::Request,
+    next: Next,
+) -> Response {
     let (parts, content) = request.into_parts();
     // The database proves the caller where the key is claimed.
     let caller = Caller::unproven(&parts);
     let request = extract::Request::from_parts(parts, content);
     // To its end also when the client goes away: what was done is kept.
-    let work = async move { once(db, caller, request, next).await };
+    let work = async move { once(keyed, caller, request, next).await };
     match tokio::spawn(work.in_current_span()).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => error.into_response(),
@@ -44,7 +61,13 @@ pub async fn required(State(db): State<Db>, request: extract::Request, next: Nex
     }
 }
 
-async fn once(db: Db, caller: Caller, request: extract::Request, next: Next) -> Result<Response> {
+async fn once(
+    layer: Keyed,
+    caller: Caller,
+    request: extract::Request,
+    next: Next,
+) -> Result<Response> {
+    let db = layer.db;
     caller.user()?;
     let (mut parts, content) = request.into_parts();
     let Some(key) = key(&parts.headers)? else {
@@ -65,6 +88,9 @@ async fn once(db: Db, caller: Caller, request: extract::Request, next: Next) -> 
         Claim::Done(response) => return Ok(response),
         Claim::Work(attempt) => attempt,
     };
+    if let (1, Some(per_day)) = (attempt, layer.per_day) {
+        quota::take(&mut cx, COUNTED_AS, per_day).await?;
+    }
     cx.commit().await?;
     parts.extensions.insert(Attempt(attempt));
     let response = next

@@ -15,11 +15,10 @@ use crate::{
     error::{Error, Result, missing_privilege},
     etag::Precondition,
     problem::{Item, Named},
-    problems,
+    problems, quota,
     resource::{Answer, Constraint, Expand, Resource},
     rule::possible::{Possible, possible},
 };
-use chrono::Timelike;
 use serde_json::{Map, Value};
 use sqlx::{
     Row,
@@ -323,16 +322,10 @@ fn of_constraint(constraint: &Constraint, action: Action) -> Error {
         (Answer::Quota, _) => {
             return Error::new(&problems::QUOTA)
                 .detail(constraint.detail)
-                .retry_after(seconds_to_midnight());
+                .retry_after(quota::seconds_to_midnight());
         }
     };
     Error::new(kind).item(Item::body(constraint.pointer, code, constraint.detail))
-}
-
-/// A quota is for a day in UTC.
-fn seconds_to_midnight() -> u64 {
-    let passed = chrono::Utc::now().num_seconds_from_midnight();
-    u64::from(86_400_u32.saturating_sub(passed))
 }
 
 /// `<table>_<verb>_from`, `<table>_<verb>_when`: raised by the trigger that holds actions to their effect.

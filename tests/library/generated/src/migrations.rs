@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "daf4caa4f5e13b20c007e108191942fad56579ec2092a3dfd3923d49b3fa4bb17d3fd68a33542d88f11a6165dcc83ad5",
+        checksum: "e5671f0c1744384112fb4e0c8d42ca47aee5ae482df0b999d4f2df6d3c743c7f7d9b673cb2c0d2aa20c6d8e405dbbe8b",
     },
 ];

@@ -33,7 +33,7 @@ pub(super) const CAUSES: &[Cause] = &[
         message: "reviewed",
         to_its_cause: false,
         sql: "select jsonb_build_object('reviewer', u.display_name, 'profile', app.name_of(r.entity_id), 'rating', r.rating) as values,
-                jsonb_build_object('review', r.id, r.entity_type, r.entity_id) as data,
+                jsonb_build_object('review', r.id, 'user', u.id, r.entity_type, r.entity_id) as data,
                 null::uuid as event_id, null::timestamptz as expires_at, 'reviewed:' || r.id as key,
                 app.admins_of(r.entity_id) as members
               from app.reviews r join app.users u on u.id = r.reviewer_id
@@ -56,7 +56,7 @@ pub(super) const CAUSES: &[Cause] = &[
         message: "community_invited",
         to_its_cause: false,
         sql: "select jsonb_build_object('community', c.name, 'by', b.display_name) as values,
-                jsonb_build_object('community', c.id, 'community_member', m.id) as data,
+                jsonb_build_object('community', c.id, 'community_member', m.id, 'user', b.id) as data,
                 null::uuid as event_id, null::timestamptz as expires_at, null::text as key, array[m.user_id] as members
               from app.community_members m join app.communities c on c.id = m.community_id join app.users b on b.id = m.added_by_id
               where m.id = $1 and m.status = 'active' and m.state = 'pending' and m.added_by_id <> m.user_id and c.status = 'active'",
@@ -67,7 +67,7 @@ pub(super) const CAUSES: &[Cause] = &[
         message: "community_asked",
         to_its_cause: false,
         sql: "select jsonb_build_object('community', c.name, 'member', u.display_name) as values,
-                jsonb_build_object('community', c.id, 'community_member', m.id) as data,
+                jsonb_build_object('community', c.id, 'community_member', m.id, 'user', u.id) as data,
                 null::uuid as event_id, null::timestamptz as expires_at, null::text as key,
                 array(select unnest(app.admins_of(c.id))
                   union select x.user_id from app.community_members x

@@ -45,7 +45,7 @@ pub(super) const CAUSES: &[Cause] = &[
         to_its_cause: false,
         sql: "select jsonb_build_object('from', f.display_name, 'event', e.title,
                   'until', jsonb_build_object('at', x.expires_at, 'zone', e.timezone)) as values,
-                jsonb_build_object('ticket_transfer', x.id, 'event', e.id) as data, e.id as event_id, x.expires_at as expires_at,
+                jsonb_build_object('ticket_transfer', x.id, 'event', e.id, 'user', f.id) as data, e.id as event_id, x.expires_at as expires_at,
                 'ticket_offered:' || x.id as key, array[x.to_id] as members
               from app.ticket_transfers x join app.tickets t on t.id = x.ticket_id join app.events e on e.id = t.event_id
               join app.users f on f.id = x.from_id
@@ -57,7 +57,7 @@ pub(super) const CAUSES: &[Cause] = &[
         message: "ticket_taken",
         to_its_cause: false,
         sql: "select jsonb_build_object('by', b.display_name, 'event', e.title) as values,
-                jsonb_build_object('ticket_transfer', x.id, 'event', e.id) as data, e.id as event_id, null::timestamptz as expires_at,
+                jsonb_build_object('ticket_transfer', x.id, 'event', e.id, 'user', b.id) as data, e.id as event_id, null::timestamptz as expires_at,
                 'ticket_taken:' || x.id as key, array[x.from_id] as members
               from app.ticket_transfers x join app.tickets t on t.id = x.ticket_id join app.events e on e.id = t.event_id
               join app.users b on b.id = x.to_id
@@ -69,7 +69,7 @@ pub(super) const CAUSES: &[Cause] = &[
         message: "ticket_declined",
         to_its_cause: false,
         sql: "select jsonb_build_object('by', b.display_name, 'event', e.title) as values,
-                jsonb_build_object('ticket_transfer', x.id, 'event', e.id) as data, e.id as event_id, null::timestamptz as expires_at,
+                jsonb_build_object('ticket_transfer', x.id, 'event', e.id, 'user', b.id) as data, e.id as event_id, null::timestamptz as expires_at,
                 'ticket_declined:' || x.id as key, array[x.from_id] as members
               from app.ticket_transfers x join app.tickets t on t.id = x.ticket_id join app.events e on e.id = t.event_id
               join app.users b on b.id = x.to_id

@@ -60,7 +60,8 @@ pub async fn parcels(cx: &mut Cx, channel: Channel, claimed: &[Uuid]) -> Result<
 
 async fn pushes(cx: &mut Cx, claimed: &[Uuid]) -> Result<Vec<Parcel>> {
     let rows = sqlx::query(
-        "select d.id, d.attempts, d.urgent, d.expires_at, v.id as device, v.push_token, n.id as notification, n.type, n.title, n.message, n.data
+        "select d.id, d.attempts, d.urgent, d.expires_at, v.id as device, v.push_token, n.id as notification, n.type, n.title,
+           coalesce(d.wording, n.message) as message, n.data
          from app.notification_deliveries d
          join app.notifications n on n.id = d.notification_id
          join app.devices v on v.id = d.device_id
@@ -108,7 +109,7 @@ fn texts(data: &Value) -> impl Iterator<Item = (String, String)> {
 async fn mails(cx: &mut Cx, claimed: &[Uuid]) -> Result<Vec<Parcel>> {
     let rows = sqlx::query(
         "with parts as (
-           select d.id, coalesce(d.carrier_id, d.id) as carrier, n.title, n.message
+           select d.id, coalesce(d.carrier_id, d.id) as carrier, n.title, coalesce(d.wording, n.message) as message
            from app.notification_deliveries d join app.notifications n on n.id = d.notification_id
            where (d.id = any($1) or d.carrier_id = any($1) and d.state = 'pending') and app.delivery_obstacle(d) is null
          ), mails as (

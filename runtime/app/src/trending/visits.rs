@@ -1,0 +1,109 @@
+//! Looking at an event and passing it on: what a front end tells of, so that it counts for what trends. Once for each member
+//! and event, whatever is told; a member sees their own in their export, and nobody else does.
+
+use super::Trending;
+use crate::module::{Module, id};
+use axum::{
+    Router,
+    extract::{Path, State},
+    http::StatusCode,
+    routing::put,
+};
+use generated::event::EVENT;
+use kernel::{Db, Member, Result, quota};
+use serde_json::Value;
+use utoipa::{OpenApi, openapi};
+
+/// Events that one member may look at or pass on in a day and be counted.
+const A_DAY: u32 = 2_000;
+
+pub fn router() -> Router<Trending> {
+    Router::new()
+        .route("/events/{id}/view", put(view))
+        .route("/events/{id}/share", put(share))
+}
+
+#[derive(OpenApi)]
+#[openapi(paths(view, share))]
+struct Document;
+
+pub fn document() -> openapi::OpenApi {
+    Document::openapi()
+}
+
+/// Tell that the caller looks at this event
+///
+/// Counts once for what trends, and may be repeated.
+#[utoipa::path(put, path = "/events/{id}/view", operation_id = "viewEvent", tag = "Events", security(("bearer" = [])),
+    params(("id" = uuid::Uuid, Path, description = "Of the event")),
+    responses(
+        (status = 204, description = "It is known"),
+        (status = 404, description = "There is no such event, or the caller may not see it"),
+        (status = 429, description = "Too many events in a day")))]
+async fn view(
+    State(trending): State<Trending>,
+    caller: Member,
+    Path(path): Path<String>,
+) -> Result<StatusCode> {
+    trending.visit(caller, &path, "view").await
+}
+
+/// Tell that the caller has passed this event on
+///
+/// Counts once for what trends, and may be repeated.
+#[utoipa::path(put, path = "/events/{id}/share", operation_id = "shareEvent", tag = "Events", security(("bearer" = [])),
+    params(("id" = uuid::Uuid, Path, description = "Of the event")),
+    responses(
+        (status = 204, description = "It is known"),
+        (status = 404, description = "There is no such event, or the caller may not see it"),
+        (status = 429, description = "Too many events in a day")))]
+async fn share(
+    State(trending): State<Trending>,
+    caller: Member,
+    Path(path): Path<String>,
+) -> Result<StatusCode> {
+    trending.visit(caller, &path, "share").await
+}
+
+impl Trending {
+    async fn visit(&self, caller: Member, path: &str, kind: &'static str) -> Result<StatusCode> {
+        let (event, member) = (id(path)?, caller.id());
+        let run = self
+            .db
+            .run(Self::NAME, Some(&caller), caller.request_id, move |cx| {
+                Box::pin(async move {
+                    cx.require(&EVENT, "read", event).await?;
+                    let told = sqlx::query(
+                        "insert into app.visits (user_id, event_id, kind) values ($1, $2, $3) on conflict do nothing",
+                    )
+                    .bind(member)
+                    .bind(event)
+                    .bind(kind)
+                    .execute(cx.conn())
+                    .await?;
+                    match told.rows_affected() {
+                        0 => Ok(()),
+                        _ => quota::take(cx, "visit", A_DAY).await,
+                    }
+                })
+            });
+        run.await?;
+        Ok(StatusCode::NO_CONTENT)
+    }
+}
+
+/// What a member takes along of the events that they looked at or passed on.
+pub(crate) async fn export(db: &Db, caller: &Member) -> Result<Value> {
+    let me = caller.id();
+    let run = db.run(Trending::NAME, Some(caller), caller.request_id, move |cx| {
+        Box::pin(async move {
+            let list = sqlx::query_scalar(
+                "select coalesce(jsonb_agg(jsonb_build_object('event_id', v.event_id, 'kind', v.kind, 'created_at', v.created_at)
+                   order by v.id), '[]')
+                 from app.visits v where v.user_id = $1",
+            );
+            Ok(list.bind(me).fetch_one(cx.conn()).await?)
+        })
+    });
+    run.await
+}

@@ -1,0 +1,34 @@
+//! Quotas of what is no row: counted by the database for one member and one day (UTC), in all processes together.
+//!
+//! Quotas of rows are the database's own, by triggers (`quota` in the spec).
+
+use crate::{
+    cx::Cx,
+    error::{Error, Result},
+    problems,
+};
+use chrono::Timelike;
+
+/// Counts one, in the caller's transaction: what is rolled back is not counted. 429 if there is none left.
+pub async fn take(cx: &mut Cx, what: &'static str, per_day: u32) -> Result<()> {
+    let limit = i32::try_from(per_day).unwrap_or(i32::MAX);
+    let taken: bool = sqlx::query_scalar("select requests.take($1, $2)")
+        .bind(what)
+        .bind(limit)
+        .fetch_one(cx.conn())
+        .await?;
+    match taken {
+        true => Ok(()),
+        false => Err(Error::new(&problems::QUOTA)
+            .detail(format!(
+                "{per_day} requests of this kind a day are the limit"
+            ))
+            .retry_after(seconds_to_midnight())),
+    }
+}
+
+/// When the next day begins, in UTC.
+pub fn seconds_to_midnight() -> u64 {
+    let passed = chrono::Utc::now().num_seconds_from_midnight();
+    u64::from(86_400_u32.saturating_sub(passed))
+}

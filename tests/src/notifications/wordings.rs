@@ -1,0 +1,91 @@
+//! What a message says in the app, on a device and in a mail, in the language of each.
+
+use super::stage::Guests;
+
+#[tokio::test]
+async fn no7_a_device_and_a_mail_say_it_in_their_own_words() {
+    let guests = Guests::new().await;
+    let (rosa, fritz) = (
+        guests.server.member("rosa_reads").await,
+        guests.server.member("fritz_liest").await,
+    );
+    guests
+        .run(&format!(
+            "update app.users set locale = 'de-CH' where id = '{}'",
+            fritz.id
+        ))
+        .await;
+    for (member, words) in [
+        (
+            &rosa,
+            [
+                "The codes are with",
+                "Paid: AUD 0.00.",
+                "This mail is the receipt",
+            ],
+        ),
+        (
+            &fritz,
+            [
+                "Die Codes findest",
+                "Bezahlt: AUD 0.00.",
+                "Diese Mail ist die Quittung",
+            ],
+        ),
+    ] {
+        guests.device(member).await;
+        guests.ticket(member).await;
+        guests.dispatch().await;
+        let text: String = guests
+            .one(&format!(
+                "select message from app.notifications where user_id = '{}'",
+                member.id
+            ))
+            .await;
+        let pushes = guests.server.pusher.all();
+        let push = &pushes.last().expect("a message").body;
+        let handle = if member.id == rosa.id {
+            "rosa_reads"
+        } else {
+            "fritz_liest"
+        };
+        let mails = guests
+            .server
+            .mailer
+            .all_to(&format!("{handle}@example.org"));
+        let mail = mails.last().expect("a mail");
+        let html = mail.html.as_deref().unwrap_or_default();
+        assert!(
+            text.contains(words[0]) && !text.contains(words[2]),
+            "{text}"
+        );
+        assert!(
+            push.contains(words[1]) && !push.contains(words[0]),
+            "{push}"
+        );
+        assert!(
+            mail.text.contains(words[2]) && html.contains(words[2]),
+            "{}",
+            mail.text
+        );
+        assert!(!mail.text.contains(words[0]), "{}", mail.text);
+    }
+    // A message that has no words of its own for mail says there what it says in the app.
+    guests
+        .change(serde_json::json!({"starts_at": "2041-05-01T18:15:00Z"}))
+        .await;
+    guests.dispatch().await;
+    let mails = guests.server.mailer.all_to("rosa_reads@example.org");
+    let told = guests.told(&rosa).await;
+    assert_eq!(
+        told.last().map(|(name, _)| name.as_str()),
+        Some("event_moved")
+    );
+    let text: String = guests
+        .one(&format!(
+            "select message from app.notifications where user_id = '{}' and data ->> 'message' = 'event_moved'",
+            rosa.id
+        ))
+        .await;
+    assert!(mails.last().expect("a mail").text.contains(&text));
+}
