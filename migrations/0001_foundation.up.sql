@@ -1686,6 +1686,7 @@ create table app.orders (
   fee_paid_by text default 'organizer' not null,
   expires_at timestamptz,
   paid_at timestamptz,
+  ticket_count integer default 0 not null,
   sold_at_door boolean default false not null,
   referrer text,
   refund_failure text,
@@ -1713,6 +1714,7 @@ comment on column app.orders.organizer_cents is 'What the host gets.';
 comment on column app.orders.application_fee_cents is 'What of the card payment stays with the platform.';
 comment on column app.orders.top_up_cents is 'What the platform adds, because credits were used.';
 comment on column app.orders.expires_at is 'A pending order lets go of its tickets then.';
+comment on column app.orders.ticket_count is 'The tickets it has got, those that went back since included; none until it is paid.';
 comment on column app.orders.sold_at_door is 'By the host''s staff, for cash.';
 comment on column app.orders.referrer is 'Where the buyer came from, as the front end knows it, such as a campaign or a site.';
 comment on column app.orders.refund_failure is 'Why it could not be refunded when its event was cancelled. It is tried again.';
@@ -3665,6 +3667,9 @@ alter table app.orders add constraint orders_expires_at_range
 
 alter table app.orders add constraint orders_paid_at_range
   check (paid_at >= '1900-01-01 00:00:00+00'::timestamptz and paid_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.orders add constraint orders_ticket_count_range
+  check (ticket_count >= 0);
 
 alter table app.orders add constraint orders_referrer_length
   check (sec.is_text(referrer, 1, 200));
@@ -15922,6 +15927,7 @@ begin
         or new.top_up_cents is distinct from old.top_up_cents
         or new.fee_paid_by is distinct from old.fee_paid_by
         or new.expires_at is distinct from old.expires_at
+        or new.ticket_count is distinct from old.ticket_count
         or new.sold_at_door is distinct from old.sold_at_door
         or new.referrer is distinct from old.referrer
         or new.refund_failure is distinct from old.refund_failure
@@ -16024,6 +16030,7 @@ begin
       'fee_paid_by', case when new.fee_paid_by is not null then jsonb_build_array(null, new.fee_paid_by) end,
       'expires_at', case when new.expires_at is not null then jsonb_build_array(null, new.expires_at) end,
       'paid_at', case when new.paid_at is not null then jsonb_build_array(null, new.paid_at) end,
+      'ticket_count', case when new.ticket_count is not null then jsonb_build_array(null, new.ticket_count) end,
       'sold_at_door', case when new.sold_at_door is not null then jsonb_build_array(null, new.sold_at_door) end,
       'referrer', case when new.referrer is not null then jsonb_build_array(null, case when new.referrer is not null then '•' end) end,
       'refund_failure', case when new.refund_failure is not null then jsonb_build_array(null, case when new.refund_failure is not null then '•' end) end,
@@ -16102,6 +16109,9 @@ begin
     end if;
     if new.paid_at is distinct from old.paid_at then
       v_changed := v_changed || jsonb_build_object('paid_at', jsonb_build_array(old.paid_at, new.paid_at));
+    end if;
+    if new.ticket_count is distinct from old.ticket_count then
+      v_changed := v_changed || jsonb_build_object('ticket_count', jsonb_build_array(old.ticket_count, new.ticket_count));
     end if;
     if new.sold_at_door is distinct from old.sold_at_door then
       v_changed := v_changed || jsonb_build_object('sold_at_door', jsonb_build_array(old.sold_at_door, new.sold_at_door));
@@ -30033,6 +30043,10 @@ create view app.ticket_faults with (security_invoker = true) as
     and (select coalesce(sum(i.quantity), 0) from app.order_items i where i.order_id = o.id)
       <> (select count(*) from app.tickets k where k.order_id = o.id and k.state in ('valid', 'checked_in'))
   union all
+  select 'another number of tickets than it says', 'order', o.id
+  from app.orders o
+  where o.ticket_count <> (select count(*) from app.tickets k where k.order_id = o.id)
+  union all
   select 'tickets without payment', 'order', o.id
   from app.orders o
   where o.state in ('pending', 'expired', 'cancelled', 'refunded')
@@ -31104,12 +31118,12 @@ create trigger notification_preferences_audit
   for each row execute function audit.record_notification_preferences();
 
 create trigger orders_stamp
-  before update of user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, sold_at_door, referrer, refund_failure, idempotency_key on app.orders
-  for each row when ((new.user_id is distinct from old.user_id or new.event_id is distinct from old.event_id or new.commission_rule_id is distinct from old.commission_rule_id or new.promo_code_id is distinct from old.promo_code_id or new.wallet_hold_id is distinct from old.wallet_hold_id or new.state is distinct from old.state or new.subtotal_cents is distinct from old.subtotal_cents or new.discount_cents is distinct from old.discount_cents or new.fee_cents is distinct from old.fee_cents or new.amount_cents is distinct from old.amount_cents or new.wallet_cents is distinct from old.wallet_cents or new.card_cents is distinct from old.card_cents or new.cash_cents is distinct from old.cash_cents or new.refunded_cents is distinct from old.refunded_cents or new.refunded_card_cents is distinct from old.refunded_card_cents or new.currency is distinct from old.currency or new.platform_fee_cents is distinct from old.platform_fee_cents or new.city_share_cents is distinct from old.city_share_cents or new.organizer_cents is distinct from old.organizer_cents or new.application_fee_cents is distinct from old.application_fee_cents or new.top_up_cents is distinct from old.top_up_cents or new.fee_paid_by is distinct from old.fee_paid_by or new.expires_at is distinct from old.expires_at or new.paid_at is distinct from old.paid_at or new.sold_at_door is distinct from old.sold_at_door or new.referrer is distinct from old.referrer or new.refund_failure is distinct from old.refund_failure or new.idempotency_key is distinct from old.idempotency_key))
+  before update of user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, ticket_count, sold_at_door, referrer, refund_failure, idempotency_key on app.orders
+  for each row when ((new.user_id is distinct from old.user_id or new.event_id is distinct from old.event_id or new.commission_rule_id is distinct from old.commission_rule_id or new.promo_code_id is distinct from old.promo_code_id or new.wallet_hold_id is distinct from old.wallet_hold_id or new.state is distinct from old.state or new.subtotal_cents is distinct from old.subtotal_cents or new.discount_cents is distinct from old.discount_cents or new.fee_cents is distinct from old.fee_cents or new.amount_cents is distinct from old.amount_cents or new.wallet_cents is distinct from old.wallet_cents or new.card_cents is distinct from old.card_cents or new.cash_cents is distinct from old.cash_cents or new.refunded_cents is distinct from old.refunded_cents or new.refunded_card_cents is distinct from old.refunded_card_cents or new.currency is distinct from old.currency or new.platform_fee_cents is distinct from old.platform_fee_cents or new.city_share_cents is distinct from old.city_share_cents or new.organizer_cents is distinct from old.organizer_cents or new.application_fee_cents is distinct from old.application_fee_cents or new.top_up_cents is distinct from old.top_up_cents or new.fee_paid_by is distinct from old.fee_paid_by or new.expires_at is distinct from old.expires_at or new.paid_at is distinct from old.paid_at or new.ticket_count is distinct from old.ticket_count or new.sold_at_door is distinct from old.sold_at_door or new.referrer is distinct from old.referrer or new.refund_failure is distinct from old.refund_failure or new.idempotency_key is distinct from old.idempotency_key))
   execute function sec.stamp();
 
 create trigger orders_module_update
-  before update of user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, sold_at_door, referrer, refund_failure, idempotency_key on app.orders
+  before update of user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, ticket_count, sold_at_door, referrer, refund_failure, idempotency_key on app.orders
   for each row when (current_user = 'culturepass_job')
   execute function app.orders_module_update();
 
@@ -31124,7 +31138,7 @@ create trigger orders_count_update
   for each statement execute function app.orders_count_update();
 
 create trigger orders_audit
-  after insert or update of user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, sold_at_door, referrer, refund_failure, idempotency_key on app.orders
+  after insert or update of user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, ticket_count, sold_at_door, referrer, refund_failure, idempotency_key on app.orders
   for each row execute function audit.record_orders();
 
 create trigger order_items_audit
@@ -32051,12 +32065,12 @@ create policy attendances_select on app.attendances for select to culturepass_ap
 
 create policy attendances_job_select on app.attendances for select to culturepass_job
   using (
-    (select sec.job()) in ('tickets', 'trending', 'dashboards')
+    (select sec.job() in ('tickets', 'trending', 'dashboards'))
   );
 
 create policy attendances_job_insert on app.attendances for insert to culturepass_job
   with check (
-    (select sec.job()) in ('tickets')
+    (select sec.job() in ('tickets'))
   );
 
 create policy broadcasts_select on app.broadcasts for select to culturepass_app
@@ -32108,15 +32122,15 @@ create policy broadcasts_update on app.broadcasts for update to culturepass_app
 
 create policy broadcasts_job_select on app.broadcasts for select to culturepass_job
   using (
-    (select sec.job()) in ('notifications', 'broadcasts')
+    (select sec.job() in ('notifications', 'broadcasts'))
   );
 
 create policy broadcasts_job_update on app.broadcasts for update to culturepass_job
   using (
-    (select sec.job()) in ('notifications', 'broadcasts')
+    (select sec.job() in ('notifications', 'broadcasts'))
   )
   with check (
-    (select sec.job()) in ('notifications', 'broadcasts')
+    (select sec.job() in ('notifications', 'broadcasts'))
   );
 
 create policy businesses_select on app.businesses for select to culturepass_app
@@ -32224,38 +32238,38 @@ create policy businesses_update on app.businesses for update to culturepass_app
 
 create policy businesses_job_select on app.businesses for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'marketplace', 'promotions', 'notifications', 'media', 'dashboards', 'discovery')
+    (select sec.job() in ('payments', 'tickets', 'marketplace', 'promotions', 'notifications', 'media', 'dashboards', 'discovery'))
   );
 
 create policy businesses_job_update on app.businesses for update to culturepass_job
   using (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   )
   with check (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   );
 
 create policy calendar_feeds_job_select on app.calendar_feeds for select to culturepass_job
   using (
-    (select sec.job()) in ('calendars')
+    (select sec.job() in ('calendars'))
   );
 
 create policy calendar_feeds_job_insert on app.calendar_feeds for insert to culturepass_job
   with check (
-    (select sec.job()) in ('calendars')
+    (select sec.job() in ('calendars'))
   );
 
 create policy calendar_feeds_job_update on app.calendar_feeds for update to culturepass_job
   using (
-    (select sec.job()) in ('calendars')
+    (select sec.job() in ('calendars'))
   )
   with check (
-    (select sec.job()) in ('calendars')
+    (select sec.job() in ('calendars'))
   );
 
 create policy calendar_feeds_job_delete on app.calendar_feeds for delete to culturepass_job
   using (
-    (select sec.job()) in ('calendars')
+    (select sec.job() in ('calendars'))
   );
 
 create policy check_ins_select on app.check_ins for select to culturepass_app
@@ -32265,12 +32279,12 @@ create policy check_ins_select on app.check_ins for select to culturepass_app
 
 create policy check_ins_job_select on app.check_ins for select to culturepass_job
   using (
-    (select sec.job()) in ('tickets', 'dashboards')
+    (select sec.job() in ('tickets', 'dashboards'))
   );
 
 create policy check_ins_job_insert on app.check_ins for insert to culturepass_job
   with check (
-    (select sec.job()) in ('tickets')
+    (select sec.job() in ('tickets'))
   );
 
 create policy cities_select on app.cities for select to culturepass_app
@@ -32313,7 +32327,7 @@ create policy cities_update on app.cities for update to culturepass_app
 
 create policy cities_job_select on app.cities for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'marketplace', 'promotions', 'notifications', 'dashboards')
+    (select sec.job() in ('payments', 'tickets', 'marketplace', 'promotions', 'notifications', 'dashboards'))
   );
 
 create policy commission_rules_select on app.commission_rules for select to culturepass_app
@@ -32375,7 +32389,7 @@ create policy commission_rules_update on app.commission_rules for update to cult
 
 create policy commission_rules_job_select on app.commission_rules for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'marketplace', 'dashboards')
+    (select sec.job() in ('payments', 'tickets', 'marketplace', 'dashboards'))
   );
 
 create policy communities_select on app.communities for select to culturepass_app
@@ -32482,7 +32496,7 @@ create policy communities_update on app.communities for update to culturepass_ap
 
 create policy communities_job_select on app.communities for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'notifications', 'media', 'dashboards', 'discovery')
+    (select sec.job() in ('payments', 'tickets', 'notifications', 'media', 'dashboards', 'discovery'))
   );
 
 create policy community_members_select on app.community_members for select to culturepass_app
@@ -32613,7 +32627,7 @@ create policy community_members_update on app.community_members for update to cu
 
 create policy community_members_job_select on app.community_members for select to culturepass_job
   using (
-    (select sec.job()) in ('notifications', 'trending')
+    (select sec.job() in ('notifications', 'trending'))
   );
 
 create policy connected_accounts_select on app.connected_accounts for select to culturepass_app
@@ -32625,20 +32639,20 @@ create policy connected_accounts_select on app.connected_accounts for select to 
 
 create policy connected_accounts_job_select on app.connected_accounts for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets')
+    (select sec.job() in ('payments', 'tickets'))
   );
 
 create policy connected_accounts_job_insert on app.connected_accounts for insert to culturepass_job
   with check (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   );
 
 create policy connected_accounts_job_update on app.connected_accounts for update to culturepass_job
   using (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   )
   with check (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   );
 
 create policy countries_select on app.countries for select to culturepass_app
@@ -32677,53 +32691,53 @@ create policy countries_update on app.countries for update to culturepass_app
 
 create policy countries_job_select on app.countries for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'dashboards')
+    (select sec.job() in ('payments', 'tickets', 'dashboards'))
   );
 
 create policy credentials_job_select on app.credentials for select to culturepass_job
   using (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   );
 
 create policy credentials_job_insert on app.credentials for insert to culturepass_job
   with check (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   );
 
 create policy credentials_job_update on app.credentials for update to culturepass_job
   using (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   )
   with check (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   );
 
 create policy credentials_job_delete on app.credentials for delete to culturepass_job
   using (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   );
 
 create policy delivery_pauses_job_select on app.delivery_pauses for select to culturepass_job
   using (
-    (select sec.job()) in ('notifications')
+    (select sec.job() in ('notifications'))
   );
 
 create policy delivery_pauses_job_insert on app.delivery_pauses for insert to culturepass_job
   with check (
-    (select sec.job()) in ('notifications')
+    (select sec.job() in ('notifications'))
   );
 
 create policy delivery_pauses_job_update on app.delivery_pauses for update to culturepass_job
   using (
-    (select sec.job()) in ('notifications')
+    (select sec.job() in ('notifications'))
   )
   with check (
-    (select sec.job()) in ('notifications')
+    (select sec.job() in ('notifications'))
   );
 
 create policy delivery_pauses_job_delete on app.delivery_pauses for delete to culturepass_job
   using (
-    (select sec.job()) in ('notifications')
+    (select sec.job() in ('notifications'))
   );
 
 create policy devices_select on app.devices for select to culturepass_app
@@ -32758,15 +32772,15 @@ create policy devices_update on app.devices for update to culturepass_app
 
 create policy devices_job_select on app.devices for select to culturepass_job
   using (
-    (select sec.job()) in ('notifications')
+    (select sec.job() in ('notifications'))
   );
 
 create policy devices_job_update on app.devices for update to culturepass_job
   using (
-    (select sec.job()) in ('notifications')
+    (select sec.job() in ('notifications'))
   )
   with check (
-    (select sec.job()) in ('notifications')
+    (select sec.job() in ('notifications'))
   );
 
 create policy disputes_select on app.disputes for select to culturepass_app
@@ -32777,43 +32791,43 @@ create policy disputes_select on app.disputes for select to culturepass_app
 
 create policy disputes_job_select on app.disputes for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'promotions', 'fraud')
+    (select sec.job() in ('payments', 'tickets', 'promotions', 'fraud'))
   );
 
 create policy disputes_job_insert on app.disputes for insert to culturepass_job
   with check (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   );
 
 create policy disputes_job_update on app.disputes for update to culturepass_job
   using (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   )
   with check (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   );
 
 create policy email_tokens_job_select on app.email_tokens for select to culturepass_job
   using (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   );
 
 create policy email_tokens_job_insert on app.email_tokens for insert to culturepass_job
   with check (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   );
 
 create policy email_tokens_job_update on app.email_tokens for update to culturepass_job
   using (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   )
   with check (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   );
 
 create policy email_tokens_job_delete on app.email_tokens for delete to culturepass_job
   using (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   );
 
 create policy events_select on app.events for select to culturepass_app
@@ -32959,107 +32973,107 @@ create policy events_update on app.events for update to culturepass_app
 
 create policy events_job_select on app.events for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'wallet', 'tickets', 'promotions', 'notifications', 'trending', 'media', 'broadcasts', 'dashboards', 'calendars', 'discovery', 'fraud')
+    (select sec.job() in ('payments', 'wallet', 'tickets', 'promotions', 'notifications', 'trending', 'media', 'broadcasts', 'dashboards', 'calendars', 'discovery', 'fraud'))
   );
 
 create policy events_job_update on app.events for update to culturepass_job
   using (
-    (select sec.job()) in ('promotions', 'calendars')
+    (select sec.job() in ('promotions', 'calendars'))
   )
   with check (
-    (select sec.job()) in ('promotions', 'calendars')
+    (select sec.job() in ('promotions', 'calendars'))
   );
 
 create policy event_local_times_job_select on app.event_local_times for select to culturepass_job
   using (
-    (select sec.job()) in ('calendars')
+    (select sec.job() in ('calendars'))
   );
 
 create policy event_local_times_job_insert on app.event_local_times for insert to culturepass_job
   with check (
-    (select sec.job()) in ('calendars')
+    (select sec.job() in ('calendars'))
   );
 
 create policy event_local_times_job_update on app.event_local_times for update to culturepass_job
   using (
-    (select sec.job()) in ('calendars')
+    (select sec.job() in ('calendars'))
   )
   with check (
-    (select sec.job()) in ('calendars')
+    (select sec.job() in ('calendars'))
   );
 
 create policy event_local_times_job_delete on app.event_local_times for delete to culturepass_job
   using (
-    (select sec.job()) in ('calendars')
+    (select sec.job() in ('calendars'))
   );
 
 create policy event_ranks_job_select on app.event_ranks for select to culturepass_job
   using (
-    (select sec.job()) in ('trending')
+    (select sec.job() in ('trending'))
   );
 
 create policy event_ranks_job_insert on app.event_ranks for insert to culturepass_job
   with check (
-    (select sec.job()) in ('trending')
+    (select sec.job() in ('trending'))
   );
 
 create policy event_ranks_job_update on app.event_ranks for update to culturepass_job
   using (
-    (select sec.job()) in ('trending')
+    (select sec.job() in ('trending'))
   )
   with check (
-    (select sec.job()) in ('trending')
+    (select sec.job() in ('trending'))
   );
 
 create policy event_ranks_job_delete on app.event_ranks for delete to culturepass_job
   using (
-    (select sec.job()) in ('trending')
+    (select sec.job() in ('trending'))
   );
 
 create policy event_schedules_job_select on app.event_schedules for select to culturepass_job
   using (
-    (select sec.job()) in ('notifications')
+    (select sec.job() in ('notifications'))
   );
 
 create policy event_schedules_job_insert on app.event_schedules for insert to culturepass_job
   with check (
-    (select sec.job()) in ('notifications')
+    (select sec.job() in ('notifications'))
   );
 
 create policy event_schedules_job_update on app.event_schedules for update to culturepass_job
   using (
-    (select sec.job()) in ('notifications')
+    (select sec.job() in ('notifications'))
   )
   with check (
-    (select sec.job()) in ('notifications')
+    (select sec.job() in ('notifications'))
   );
 
 create policy event_schedules_job_delete on app.event_schedules for delete to culturepass_job
   using (
-    (select sec.job()) in ('notifications')
+    (select sec.job() in ('notifications'))
   );
 
 create policy external_identities_job_select on app.external_identities for select to culturepass_job
   using (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   );
 
 create policy external_identities_job_insert on app.external_identities for insert to culturepass_job
   with check (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   );
 
 create policy external_identities_job_update on app.external_identities for update to culturepass_job
   using (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   )
   with check (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   );
 
 create policy external_identities_job_delete on app.external_identities for delete to culturepass_job
   using (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   );
 
 create policy featured_places_select on app.featured_places for select to culturepass_app
@@ -33105,7 +33119,7 @@ create policy featured_places_update on app.featured_places for update to cultur
 
 create policy featured_places_job_select on app.featured_places for select to culturepass_job
   using (
-    (select sec.job()) in ('promotions', 'dashboards')
+    (select sec.job() in ('promotions', 'dashboards'))
   );
 
 create policy follows_select on app.follows for select to culturepass_app
@@ -33178,7 +33192,7 @@ create policy follows_update on app.follows for update to culturepass_app
 
 create policy follows_job_select on app.follows for select to culturepass_job
   using (
-    (select sec.job()) in ('marketplace', 'notifications', 'trending', 'dashboards')
+    (select sec.job() in ('marketplace', 'notifications', 'trending', 'dashboards'))
   );
 
 create policy fraud_flags_select on app.fraud_flags for select to culturepass_app
@@ -33188,20 +33202,20 @@ create policy fraud_flags_select on app.fraud_flags for select to culturepass_ap
 
 create policy fraud_flags_job_select on app.fraud_flags for select to culturepass_job
   using (
-    (select sec.job()) in ('dashboards', 'fraud')
+    (select sec.job() in ('dashboards', 'fraud'))
   );
 
 create policy fraud_flags_job_insert on app.fraud_flags for insert to culturepass_job
   with check (
-    (select sec.job()) in ('fraud')
+    (select sec.job() in ('fraud'))
   );
 
 create policy fraud_flags_job_update on app.fraud_flags for update to culturepass_job
   using (
-    (select sec.job()) in ('fraud')
+    (select sec.job() in ('fraud'))
   )
   with check (
-    (select sec.job()) in ('fraud')
+    (select sec.job() in ('fraud'))
   );
 
 create policy grant_announcements_select on app.grant_announcements for select to culturepass_app
@@ -33351,7 +33365,7 @@ create policy institutions_update on app.institutions for update to culturepass_
 
 create policy institutions_job_select on app.institutions for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'notifications', 'media', 'dashboards', 'discovery')
+    (select sec.job() in ('payments', 'tickets', 'notifications', 'media', 'dashboards', 'discovery'))
   );
 
 create policy leads_select on app.leads for select to culturepass_app
@@ -33409,12 +33423,12 @@ create policy leads_update on app.leads for update to culturepass_app
 
 create policy leads_job_select on app.leads for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'marketplace', 'notifications', 'dashboards')
+    (select sec.job() in ('payments', 'marketplace', 'notifications', 'dashboards'))
   );
 
 create policy leads_job_insert on app.leads for insert to culturepass_job
   with check (
-    (select sec.job()) in ('marketplace')
+    (select sec.job() in ('marketplace'))
   );
 
 create policy likes_select on app.likes for select to culturepass_app
@@ -33456,30 +33470,30 @@ create policy likes_update on app.likes for update to culturepass_app
 
 create policy likes_job_select on app.likes for select to culturepass_job
   using (
-    (select sec.job()) in ('trending', 'dashboards', 'fraud')
+    (select sec.job() in ('trending', 'dashboards', 'fraud'))
   );
 
 create policy mail_suppressions_job_select on app.mail_suppressions for select to culturepass_job
   using (
-    (select sec.job()) in ('notifications')
+    (select sec.job() in ('notifications'))
   );
 
 create policy mail_suppressions_job_insert on app.mail_suppressions for insert to culturepass_job
   with check (
-    (select sec.job()) in ('notifications')
+    (select sec.job() in ('notifications'))
   );
 
 create policy mail_suppressions_job_update on app.mail_suppressions for update to culturepass_job
   using (
-    (select sec.job()) in ('notifications')
+    (select sec.job() in ('notifications'))
   )
   with check (
-    (select sec.job()) in ('notifications')
+    (select sec.job() in ('notifications'))
   );
 
 create policy mail_suppressions_job_delete on app.mail_suppressions for delete to culturepass_job
   using (
-    (select sec.job()) in ('notifications')
+    (select sec.job() in ('notifications'))
   );
 
 create policy media_select on app.media for select to culturepass_app
@@ -33618,43 +33632,43 @@ create policy media_update on app.media for update to culturepass_app
 
 create policy media_job_select on app.media for select to culturepass_job
   using (
-    (select sec.job()) in ('media', 'dashboards')
+    (select sec.job() in ('media', 'dashboards'))
   );
 
 create policy media_job_insert on app.media for insert to culturepass_job
   with check (
-    (select sec.job()) in ('media')
+    (select sec.job() in ('media'))
   );
 
 create policy media_job_update on app.media for update to culturepass_job
   using (
-    (select sec.job()) in ('media')
+    (select sec.job() in ('media'))
   )
   with check (
-    (select sec.job()) in ('media')
+    (select sec.job() in ('media'))
   );
 
 create policy media_uploads_job_select on app.media_uploads for select to culturepass_job
   using (
-    (select sec.job()) in ('media')
+    (select sec.job() in ('media'))
   );
 
 create policy media_uploads_job_insert on app.media_uploads for insert to culturepass_job
   with check (
-    (select sec.job()) in ('media')
+    (select sec.job() in ('media'))
   );
 
 create policy media_uploads_job_update on app.media_uploads for update to culturepass_job
   using (
-    (select sec.job()) in ('media')
+    (select sec.job() in ('media'))
   )
   with check (
-    (select sec.job()) in ('media')
+    (select sec.job() in ('media'))
   );
 
 create policy media_uploads_job_delete on app.media_uploads for delete to culturepass_job
   using (
-    (select sec.job()) in ('media')
+    (select sec.job() in ('media'))
   );
 
 create policy notifications_select on app.notifications for select to culturepass_app
@@ -33664,43 +33678,43 @@ create policy notifications_select on app.notifications for select to culturepas
 
 create policy notifications_job_select on app.notifications for select to culturepass_job
   using (
-    (select sec.job()) in ('notifications', 'broadcasts', 'dashboards')
+    (select sec.job() in ('notifications', 'broadcasts', 'dashboards'))
   );
 
 create policy notifications_job_insert on app.notifications for insert to culturepass_job
   with check (
-    (select sec.job()) in ('notifications')
+    (select sec.job() in ('notifications'))
   );
 
 create policy notifications_job_update on app.notifications for update to culturepass_job
   using (
-    (select sec.job()) in ('notifications')
+    (select sec.job() in ('notifications'))
   )
   with check (
-    (select sec.job()) in ('notifications')
+    (select sec.job() in ('notifications'))
   );
 
 create policy notification_deliveries_job_select on app.notification_deliveries for select to culturepass_job
   using (
-    (select sec.job()) in ('notifications', 'broadcasts', 'dashboards')
+    (select sec.job() in ('notifications', 'broadcasts', 'dashboards'))
   );
 
 create policy notification_deliveries_job_insert on app.notification_deliveries for insert to culturepass_job
   with check (
-    (select sec.job()) in ('notifications')
+    (select sec.job() in ('notifications'))
   );
 
 create policy notification_deliveries_job_update on app.notification_deliveries for update to culturepass_job
   using (
-    (select sec.job()) in ('notifications')
+    (select sec.job() in ('notifications'))
   )
   with check (
-    (select sec.job()) in ('notifications')
+    (select sec.job() in ('notifications'))
   );
 
 create policy notification_deliveries_job_delete on app.notification_deliveries for delete to culturepass_job
   using (
-    (select sec.job()) in ('notifications')
+    (select sec.job() in ('notifications'))
   );
 
 create policy notification_preferences_select on app.notification_preferences for select to culturepass_app
@@ -33739,20 +33753,20 @@ create policy notification_preferences_update on app.notification_preferences fo
 
 create policy notification_preferences_job_select on app.notification_preferences for select to culturepass_job
   using (
-    (select sec.job()) in ('notifications')
+    (select sec.job() in ('notifications'))
   );
 
 create policy notification_preferences_job_insert on app.notification_preferences for insert to culturepass_job
   with check (
-    (select sec.job()) in ('notifications')
+    (select sec.job() in ('notifications'))
   );
 
 create policy notification_preferences_job_update on app.notification_preferences for update to culturepass_job
   using (
-    (select sec.job()) in ('notifications')
+    (select sec.job() in ('notifications'))
   )
   with check (
-    (select sec.job()) in ('notifications')
+    (select sec.job() in ('notifications'))
   );
 
 create policy orders_select on app.orders for select to culturepass_app
@@ -33764,20 +33778,20 @@ create policy orders_select on app.orders for select to culturepass_app
 
 create policy orders_job_select on app.orders for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'wallet', 'tickets', 'notifications', 'dashboards', 'fraud')
+    (select sec.job() in ('payments', 'wallet', 'tickets', 'notifications', 'dashboards', 'fraud'))
   );
 
 create policy orders_job_insert on app.orders for insert to culturepass_job
   with check (
-    (select sec.job()) in ('tickets')
+    (select sec.job() in ('tickets'))
   );
 
 create policy orders_job_update on app.orders for update to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets')
+    (select sec.job() in ('payments', 'tickets'))
   )
   with check (
-    (select sec.job()) in ('payments', 'tickets')
+    (select sec.job() in ('payments', 'tickets'))
   );
 
 create policy order_items_select on app.order_items for select to culturepass_app
@@ -33787,12 +33801,12 @@ create policy order_items_select on app.order_items for select to culturepass_ap
 
 create policy order_items_job_select on app.order_items for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets')
+    (select sec.job() in ('payments', 'tickets'))
   );
 
 create policy order_items_job_insert on app.order_items for insert to culturepass_job
   with check (
-    (select sec.job()) in ('tickets')
+    (select sec.job() in ('tickets'))
   );
 
 create policy organizations_select on app.organizations for select to culturepass_app
@@ -33900,15 +33914,15 @@ create policy organizations_update on app.organizations for update to culturepas
 
 create policy organizations_job_select on app.organizations for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'notifications', 'media', 'dashboards', 'discovery')
+    (select sec.job() in ('payments', 'tickets', 'notifications', 'media', 'dashboards', 'discovery'))
   );
 
 create policy organizations_job_update on app.organizations for update to culturepass_job
   using (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   )
   with check (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   );
 
 create policy payment_methods_select on app.payment_methods for select to culturepass_app
@@ -33918,20 +33932,20 @@ create policy payment_methods_select on app.payment_methods for select to cultur
 
 create policy payment_methods_job_select on app.payment_methods for select to culturepass_job
   using (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   );
 
 create policy payment_methods_job_insert on app.payment_methods for insert to culturepass_job
   with check (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   );
 
 create policy payment_methods_job_update on app.payment_methods for update to culturepass_job
   using (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   )
   with check (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   );
 
 create policy plans_select on app.plans for select to culturepass_app
@@ -33966,15 +33980,15 @@ create policy plans_update on app.plans for update to culturepass_app
 
 create policy plans_job_select on app.plans for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'marketplace', 'dashboards')
+    (select sec.job() in ('payments', 'marketplace', 'dashboards'))
   );
 
 create policy plans_job_update on app.plans for update to culturepass_job
   using (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   )
   with check (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   );
 
 create policy promo_codes_select on app.promo_codes for select to culturepass_app
@@ -34011,7 +34025,7 @@ create policy promo_codes_update on app.promo_codes for update to culturepass_ap
 
 create policy promo_codes_job_select on app.promo_codes for select to culturepass_job
   using (
-    (select sec.job()) in ('tickets', 'dashboards')
+    (select sec.job() in ('tickets', 'dashboards'))
   );
 
 create policy promotions_select on app.promotions for select to culturepass_app
@@ -34142,15 +34156,15 @@ create policy promotions_update on app.promotions for update to culturepass_app
 
 create policy promotions_job_select on app.promotions for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'promotions', 'notifications', 'dashboards')
+    (select sec.job() in ('payments', 'tickets', 'promotions', 'notifications', 'dashboards'))
   );
 
 create policy promotions_job_update on app.promotions for update to culturepass_job
   using (
-    (select sec.job()) in ('promotions')
+    (select sec.job() in ('promotions'))
   )
   with check (
-    (select sec.job()) in ('promotions')
+    (select sec.job() in ('promotions'))
   );
 
 create policy quotes_select on app.quotes for select to culturepass_app
@@ -34206,137 +34220,137 @@ create policy quotes_update on app.quotes for update to culturepass_app
 
 create policy quotes_job_select on app.quotes for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'marketplace', 'notifications', 'dashboards')
+    (select sec.job() in ('payments', 'marketplace', 'notifications', 'dashboards'))
   );
 
 create policy quotes_job_update on app.quotes for update to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'marketplace')
+    (select sec.job() in ('payments', 'marketplace'))
   )
   with check (
-    (select sec.job()) in ('payments', 'marketplace')
+    (select sec.job() in ('payments', 'marketplace'))
   );
 
 create policy rank_actions_job_select on app.rank_actions for select to culturepass_job
   using (
-    (select sec.job()) in ('trending')
+    (select sec.job() in ('trending'))
   );
 
 create policy rank_actions_job_insert on app.rank_actions for insert to culturepass_job
   with check (
-    (select sec.job()) in ('trending')
+    (select sec.job() in ('trending'))
   );
 
 create policy rank_actions_job_update on app.rank_actions for update to culturepass_job
   using (
-    (select sec.job()) in ('trending')
+    (select sec.job() in ('trending'))
   )
   with check (
-    (select sec.job()) in ('trending')
+    (select sec.job() in ('trending'))
   );
 
 create policy rank_actions_job_delete on app.rank_actions for delete to culturepass_job
   using (
-    (select sec.job()) in ('trending')
+    (select sec.job() in ('trending'))
   );
 
 create policy rank_notes_job_select on app.rank_notes for select to culturepass_job
   using (
-    (select sec.job()) in ('trending')
+    (select sec.job() in ('trending'))
   );
 
 create policy rank_notes_job_insert on app.rank_notes for insert to culturepass_job
   with check (
-    (select sec.job()) in ('trending')
+    (select sec.job() in ('trending'))
   );
 
 create policy rank_notes_job_delete on app.rank_notes for delete to culturepass_job
   using (
-    (select sec.job()) in ('trending')
+    (select sec.job() in ('trending'))
   );
 
 create policy rank_pasts_job_select on app.rank_pasts for select to culturepass_job
   using (
-    (select sec.job()) in ('trending')
+    (select sec.job() in ('trending'))
   );
 
 create policy rank_pasts_job_insert on app.rank_pasts for insert to culturepass_job
   with check (
-    (select sec.job()) in ('trending')
+    (select sec.job() in ('trending'))
   );
 
 create policy rank_pasts_job_delete on app.rank_pasts for delete to culturepass_job
   using (
-    (select sec.job()) in ('trending')
+    (select sec.job() in ('trending'))
   );
 
 create policy rank_states_job_select on app.rank_states for select to culturepass_job
   using (
-    (select sec.job()) in ('trending')
+    (select sec.job() in ('trending'))
   );
 
 create policy rank_states_job_insert on app.rank_states for insert to culturepass_job
   with check (
-    (select sec.job()) in ('trending')
+    (select sec.job() in ('trending'))
   );
 
 create policy rank_states_job_update on app.rank_states for update to culturepass_job
   using (
-    (select sec.job()) in ('trending')
+    (select sec.job() in ('trending'))
   )
   with check (
-    (select sec.job()) in ('trending')
+    (select sec.job() in ('trending'))
   );
 
 create policy rank_states_job_delete on app.rank_states for delete to culturepass_job
   using (
-    (select sec.job()) in ('trending')
+    (select sec.job() in ('trending'))
   );
 
 create policy ratings_job_select on app.ratings for select to culturepass_job
   using (
-    (select sec.job()) in ('ratings')
+    (select sec.job() in ('ratings'))
   );
 
 create policy ratings_job_insert on app.ratings for insert to culturepass_job
   with check (
-    (select sec.job()) in ('ratings')
+    (select sec.job() in ('ratings'))
   );
 
 create policy ratings_job_update on app.ratings for update to culturepass_job
   using (
-    (select sec.job()) in ('ratings')
+    (select sec.job() in ('ratings'))
   )
   with check (
-    (select sec.job()) in ('ratings')
+    (select sec.job() in ('ratings'))
   );
 
 create policy ratings_job_delete on app.ratings for delete to culturepass_job
   using (
-    (select sec.job()) in ('ratings')
+    (select sec.job() in ('ratings'))
   );
 
 create policy rating_means_job_select on app.rating_means for select to culturepass_job
   using (
-    (select sec.job()) in ('ratings')
+    (select sec.job() in ('ratings'))
   );
 
 create policy rating_means_job_insert on app.rating_means for insert to culturepass_job
   with check (
-    (select sec.job()) in ('ratings')
+    (select sec.job() in ('ratings'))
   );
 
 create policy rating_means_job_update on app.rating_means for update to culturepass_job
   using (
-    (select sec.job()) in ('ratings')
+    (select sec.job() in ('ratings'))
   )
   with check (
-    (select sec.job()) in ('ratings')
+    (select sec.job() in ('ratings'))
   );
 
 create policy rating_means_job_delete on app.rating_means for delete to culturepass_job
   using (
-    (select sec.job()) in ('ratings')
+    (select sec.job() in ('ratings'))
   );
 
 create policy referrals_select on app.referrals for select to culturepass_app
@@ -34358,38 +34372,38 @@ create policy referrals_insert on app.referrals for insert to culturepass_app
 
 create policy referrals_job_select on app.referrals for select to culturepass_job
   using (
-    (select sec.job()) in ('wallet', 'fraud')
+    (select sec.job() in ('wallet', 'fraud'))
   );
 
 create policy referrals_job_update on app.referrals for update to culturepass_job
   using (
-    (select sec.job()) in ('wallet')
+    (select sec.job() in ('wallet'))
   )
   with check (
-    (select sec.job()) in ('wallet')
+    (select sec.job() in ('wallet'))
   );
 
 create policy refresh_tokens_job_select on app.refresh_tokens for select to culturepass_job
   using (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   );
 
 create policy refresh_tokens_job_insert on app.refresh_tokens for insert to culturepass_job
   with check (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   );
 
 create policy refresh_tokens_job_update on app.refresh_tokens for update to culturepass_job
   using (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   )
   with check (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   );
 
 create policy refresh_tokens_job_delete on app.refresh_tokens for delete to culturepass_job
   using (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   );
 
 create policy refunds_select on app.refunds for select to culturepass_app
@@ -34404,20 +34418,20 @@ create policy refunds_select on app.refunds for select to culturepass_app
 
 create policy refunds_job_select on app.refunds for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'wallet', 'tickets', 'promotions', 'notifications', 'dashboards', 'fraud')
+    (select sec.job() in ('payments', 'wallet', 'tickets', 'promotions', 'notifications', 'dashboards', 'fraud'))
   );
 
 create policy refunds_job_insert on app.refunds for insert to culturepass_job
   with check (
-    (select sec.job()) in ('payments', 'tickets', 'promotions')
+    (select sec.job() in ('payments', 'tickets', 'promotions'))
   );
 
 create policy refunds_job_update on app.refunds for update to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets')
+    (select sec.job() in ('payments', 'tickets'))
   )
   with check (
-    (select sec.job()) in ('payments', 'tickets')
+    (select sec.job() in ('payments', 'tickets'))
   );
 
 create policy revenue_shares_select on app.revenue_shares for select to culturepass_app
@@ -34427,20 +34441,20 @@ create policy revenue_shares_select on app.revenue_shares for select to culturep
 
 create policy revenue_shares_job_select on app.revenue_shares for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'dashboards')
+    (select sec.job() in ('payments', 'dashboards'))
   );
 
 create policy revenue_shares_job_insert on app.revenue_shares for insert to culturepass_job
   with check (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   );
 
 create policy revenue_shares_job_update on app.revenue_shares for update to culturepass_job
   using (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   )
   with check (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   );
 
 create policy reviews_select on app.reviews for select to culturepass_app
@@ -34572,7 +34586,7 @@ create policy reviews_update on app.reviews for update to culturepass_app
 
 create policy reviews_job_select on app.reviews for select to culturepass_job
   using (
-    (select sec.job()) in ('marketplace', 'notifications', 'ratings', 'dashboards', 'fraud')
+    (select sec.job() in ('marketplace', 'notifications', 'ratings', 'dashboards', 'fraud'))
   );
 
 create policy role_assignments_select on app.role_assignments for select to culturepass_app
@@ -34788,7 +34802,7 @@ create policy role_assignments_update on app.role_assignments for update to cult
 
 create policy role_assignments_job_select on app.role_assignments for select to culturepass_job
   using (
-    (select sec.job()) in ('sessions', 'notifications', 'trending')
+    (select sec.job() in ('sessions', 'notifications', 'trending'))
   );
 
 create policy service_requests_select on app.service_requests for select to culturepass_app
@@ -34864,53 +34878,53 @@ create policy service_requests_update on app.service_requests for update to cult
 
 create policy service_requests_job_select on app.service_requests for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'marketplace', 'notifications', 'dashboards')
+    (select sec.job() in ('payments', 'marketplace', 'notifications', 'dashboards'))
   );
 
 create policy sessions_job_select on app.sessions for select to culturepass_job
   using (
-    (select sec.job()) in ('sessions', 'notifications', 'trending', 'fraud')
+    (select sec.job() in ('sessions', 'notifications', 'trending', 'fraud'))
   );
 
 create policy sessions_job_insert on app.sessions for insert to culturepass_job
   with check (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   );
 
 create policy sessions_job_update on app.sessions for update to culturepass_job
   using (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   )
   with check (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   );
 
 create policy sessions_job_delete on app.sessions for delete to culturepass_job
   using (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   );
 
 create policy sign_ups_job_select on app.sign_ups for select to culturepass_job
   using (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   );
 
 create policy sign_ups_job_insert on app.sign_ups for insert to culturepass_job
   with check (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   );
 
 create policy sign_ups_job_update on app.sign_ups for update to culturepass_job
   using (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   )
   with check (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   );
 
 create policy sign_ups_job_delete on app.sign_ups for delete to culturepass_job
   using (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   );
 
 create policy stripe_events_select on app.stripe_events for select to culturepass_app
@@ -34920,20 +34934,20 @@ create policy stripe_events_select on app.stripe_events for select to culturepas
 
 create policy stripe_events_job_select on app.stripe_events for select to culturepass_job
   using (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   );
 
 create policy stripe_events_job_insert on app.stripe_events for insert to culturepass_job
   with check (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   );
 
 create policy stripe_events_job_update on app.stripe_events for update to culturepass_job
   using (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   )
   with check (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   );
 
 create policy subscriptions_select on app.subscriptions for select to culturepass_app
@@ -34943,43 +34957,43 @@ create policy subscriptions_select on app.subscriptions for select to culturepas
 
 create policy subscriptions_job_select on app.subscriptions for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'marketplace', 'dashboards')
+    (select sec.job() in ('payments', 'marketplace', 'dashboards'))
   );
 
 create policy subscriptions_job_insert on app.subscriptions for insert to culturepass_job
   with check (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   );
 
 create policy subscriptions_job_update on app.subscriptions for update to culturepass_job
   using (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   )
   with check (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   );
 
 create policy throttles_job_select on app.throttles for select to culturepass_job
   using (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   );
 
 create policy throttles_job_insert on app.throttles for insert to culturepass_job
   with check (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   );
 
 create policy throttles_job_update on app.throttles for update to culturepass_job
   using (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   )
   with check (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   );
 
 create policy throttles_job_delete on app.throttles for delete to culturepass_job
   using (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   );
 
 create policy tickets_select on app.tickets for select to culturepass_app
@@ -34992,20 +35006,20 @@ create policy tickets_select on app.tickets for select to culturepass_app
 
 create policy tickets_job_select on app.tickets for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'notifications', 'trending', 'broadcasts', 'dashboards')
+    (select sec.job() in ('payments', 'tickets', 'notifications', 'trending', 'broadcasts', 'dashboards'))
   );
 
 create policy tickets_job_insert on app.tickets for insert to culturepass_job
   with check (
-    (select sec.job()) in ('tickets')
+    (select sec.job() in ('tickets'))
   );
 
 create policy tickets_job_update on app.tickets for update to culturepass_job
   using (
-    (select sec.job()) in ('tickets')
+    (select sec.job() in ('tickets'))
   )
   with check (
-    (select sec.job()) in ('tickets')
+    (select sec.job() in ('tickets'))
   );
 
 create policy ticket_transfers_select on app.ticket_transfers for select to culturepass_app
@@ -35017,20 +35031,20 @@ create policy ticket_transfers_select on app.ticket_transfers for select to cult
 
 create policy ticket_transfers_job_select on app.ticket_transfers for select to culturepass_job
   using (
-    (select sec.job()) in ('tickets', 'notifications', 'dashboards')
+    (select sec.job() in ('tickets', 'notifications', 'dashboards'))
   );
 
 create policy ticket_transfers_job_insert on app.ticket_transfers for insert to culturepass_job
   with check (
-    (select sec.job()) in ('tickets')
+    (select sec.job() in ('tickets'))
   );
 
 create policy ticket_transfers_job_update on app.ticket_transfers for update to culturepass_job
   using (
-    (select sec.job()) in ('tickets')
+    (select sec.job() in ('tickets'))
   )
   with check (
-    (select sec.job()) in ('tickets')
+    (select sec.job() in ('tickets'))
   );
 
 create policy ticket_types_select on app.ticket_types for select to culturepass_app
@@ -35076,15 +35090,15 @@ create policy ticket_types_update on app.ticket_types for update to culturepass_
 
 create policy ticket_types_job_select on app.ticket_types for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'dashboards')
+    (select sec.job() in ('payments', 'tickets', 'dashboards'))
   );
 
 create policy ticket_types_job_update on app.ticket_types for update to culturepass_job
   using (
-    (select sec.job()) in ('tickets')
+    (select sec.job() in ('tickets'))
   )
   with check (
-    (select sec.job()) in ('tickets')
+    (select sec.job() in ('tickets'))
   );
 
 create policy transactions_select on app.transactions for select to culturepass_app
@@ -35096,20 +35110,20 @@ create policy transactions_select on app.transactions for select to culturepass_
 
 create policy transactions_job_select on app.transactions for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'tickets', 'promotions', 'dashboards', 'fraud')
+    (select sec.job() in ('payments', 'tickets', 'promotions', 'dashboards', 'fraud'))
   );
 
 create policy transactions_job_insert on app.transactions for insert to culturepass_job
   with check (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   );
 
 create policy transactions_job_update on app.transactions for update to culturepass_job
   using (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   )
   with check (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   );
 
 create policy transfers_select on app.transfers for select to culturepass_app
@@ -35121,20 +35135,20 @@ create policy transfers_select on app.transfers for select to culturepass_app
 
 create policy transfers_job_select on app.transfers for select to culturepass_job
   using (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   );
 
 create policy transfers_job_insert on app.transfers for insert to culturepass_job
   with check (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   );
 
 create policy transfers_job_update on app.transfers for update to culturepass_job
   using (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   )
   with check (
-    (select sec.job()) in ('payments')
+    (select sec.job() in ('payments'))
   );
 
 create policy users_select on app.users for select to culturepass_app
@@ -35192,20 +35206,20 @@ create policy users_update on app.users for update to culturepass_app
 
 create policy users_job_select on app.users for select to culturepass_job
   using (
-    (select sec.job()) in ('sessions', 'payments', 'wallet', 'tickets', 'notifications', 'trending', 'media', 'privacy', 'broadcasts', 'dashboards', 'calendars', 'discovery', 'fraud')
+    (select sec.job() in ('sessions', 'payments', 'wallet', 'tickets', 'notifications', 'trending', 'media', 'privacy', 'broadcasts', 'dashboards', 'calendars', 'discovery', 'fraud'))
   );
 
 create policy users_job_insert on app.users for insert to culturepass_job
   with check (
-    (select sec.job()) in ('sessions')
+    (select sec.job() in ('sessions'))
   );
 
 create policy users_job_update on app.users for update to culturepass_job
   using (
-    (select sec.job()) in ('sessions', 'payments')
+    (select sec.job() in ('sessions', 'payments'))
   )
   with check (
-    (select sec.job()) in ('sessions', 'payments')
+    (select sec.job() in ('sessions', 'payments'))
   );
 
 create policy venues_select on app.venues for select to culturepass_app
@@ -35340,30 +35354,30 @@ create policy venues_update on app.venues for update to culturepass_app
 
 create policy venues_job_select on app.venues for select to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'promotions', 'notifications', 'media', 'dashboards', 'discovery')
+    (select sec.job() in ('payments', 'promotions', 'notifications', 'media', 'dashboards', 'discovery'))
   );
 
 create policy visits_job_select on app.visits for select to culturepass_job
   using (
-    (select sec.job()) in ('trending')
+    (select sec.job() in ('trending'))
   );
 
 create policy visits_job_insert on app.visits for insert to culturepass_job
   with check (
-    (select sec.job()) in ('trending')
+    (select sec.job() in ('trending'))
   );
 
 create policy visits_job_update on app.visits for update to culturepass_job
   using (
-    (select sec.job()) in ('trending')
+    (select sec.job() in ('trending'))
   )
   with check (
-    (select sec.job()) in ('trending')
+    (select sec.job() in ('trending'))
   );
 
 create policy visits_job_delete on app.visits for delete to culturepass_job
   using (
-    (select sec.job()) in ('trending')
+    (select sec.job() in ('trending'))
   );
 
 create policy waitlist_entries_select on app.waitlist_entries for select to culturepass_app
@@ -35410,15 +35424,15 @@ create policy waitlist_entries_update on app.waitlist_entries for update to cult
 
 create policy waitlist_entries_job_select on app.waitlist_entries for select to culturepass_job
   using (
-    (select sec.job()) in ('tickets', 'notifications', 'broadcasts', 'dashboards')
+    (select sec.job() in ('tickets', 'notifications', 'broadcasts', 'dashboards'))
   );
 
 create policy waitlist_entries_job_update on app.waitlist_entries for update to culturepass_job
   using (
-    (select sec.job()) in ('tickets')
+    (select sec.job() in ('tickets'))
   )
   with check (
-    (select sec.job()) in ('tickets')
+    (select sec.job() in ('tickets'))
   );
 
 create policy wallet_accounts_select on app.wallet_accounts for select to culturepass_app
@@ -35431,20 +35445,20 @@ create policy wallet_accounts_select on app.wallet_accounts for select to cultur
 
 create policy wallet_accounts_job_select on app.wallet_accounts for select to culturepass_job
   using (
-    (select sec.job()) in ('wallet', 'notifications', 'dashboards')
+    (select sec.job() in ('wallet', 'notifications', 'dashboards'))
   );
 
 create policy wallet_accounts_job_insert on app.wallet_accounts for insert to culturepass_job
   with check (
-    (select sec.job()) in ('wallet')
+    (select sec.job() in ('wallet'))
   );
 
 create policy wallet_accounts_job_update on app.wallet_accounts for update to culturepass_job
   using (
-    (select sec.job()) in ('wallet')
+    (select sec.job() in ('wallet'))
   )
   with check (
-    (select sec.job()) in ('wallet')
+    (select sec.job() in ('wallet'))
   );
 
 create policy wallet_credits_select on app.wallet_credits for select to culturepass_app
@@ -35454,20 +35468,20 @@ create policy wallet_credits_select on app.wallet_credits for select to culturep
 
 create policy wallet_credits_job_select on app.wallet_credits for select to culturepass_job
   using (
-    (select sec.job()) in ('wallet', 'notifications')
+    (select sec.job() in ('wallet', 'notifications'))
   );
 
 create policy wallet_credits_job_insert on app.wallet_credits for insert to culturepass_job
   with check (
-    (select sec.job()) in ('wallet')
+    (select sec.job() in ('wallet'))
   );
 
 create policy wallet_credits_job_update on app.wallet_credits for update to culturepass_job
   using (
-    (select sec.job()) in ('wallet')
+    (select sec.job() in ('wallet'))
   )
   with check (
-    (select sec.job()) in ('wallet')
+    (select sec.job() in ('wallet'))
   );
 
 create policy wallet_holds_select on app.wallet_holds for select to culturepass_app
@@ -35477,20 +35491,20 @@ create policy wallet_holds_select on app.wallet_holds for select to culturepass_
 
 create policy wallet_holds_job_select on app.wallet_holds for select to culturepass_job
   using (
-    (select sec.job()) in ('wallet', 'tickets')
+    (select sec.job() in ('wallet', 'tickets'))
   );
 
 create policy wallet_holds_job_insert on app.wallet_holds for insert to culturepass_job
   with check (
-    (select sec.job()) in ('wallet')
+    (select sec.job() in ('wallet'))
   );
 
 create policy wallet_holds_job_update on app.wallet_holds for update to culturepass_job
   using (
-    (select sec.job()) in ('wallet')
+    (select sec.job() in ('wallet'))
   )
   with check (
-    (select sec.job()) in ('wallet')
+    (select sec.job() in ('wallet'))
   );
 
 create policy wallet_journals_select on app.wallet_journals for select to culturepass_app
@@ -35500,12 +35514,12 @@ create policy wallet_journals_select on app.wallet_journals for select to cultur
 
 create policy wallet_journals_job_select on app.wallet_journals for select to culturepass_job
   using (
-    (select sec.job()) in ('wallet')
+    (select sec.job() in ('wallet'))
   );
 
 create policy wallet_journals_job_insert on app.wallet_journals for insert to culturepass_job
   with check (
-    (select sec.job()) in ('wallet')
+    (select sec.job() in ('wallet'))
   );
 
 create policy wallet_transactions_select on app.wallet_transactions for select to culturepass_app
@@ -35515,12 +35529,12 @@ create policy wallet_transactions_select on app.wallet_transactions for select t
 
 create policy wallet_transactions_job_select on app.wallet_transactions for select to culturepass_job
   using (
-    (select sec.job()) in ('wallet')
+    (select sec.job() in ('wallet'))
   );
 
 create policy wallet_transactions_job_insert on app.wallet_transactions for insert to culturepass_job
   with check (
-    (select sec.job()) in ('wallet')
+    (select sec.job() in ('wallet'))
   );
 
 grant select (id, user_id, event_id, created_at) on app.attendances to culturepass_app;
@@ -35920,11 +35934,11 @@ grant select on app.notification_preferences to culturepass_authz;
 grant select on app.notification_preferences to culturepass_counter;
 grant update (status, archived_from, archived_with) on app.notification_preferences to culturepass_counter;
 
-grant select (id, user_id, event_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, fee_paid_by, expires_at, paid_at, sold_at_door, version, created_at, updated_at) on app.orders to culturepass_app;
+grant select (id, user_id, event_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, fee_paid_by, expires_at, paid_at, ticket_count, sold_at_door, version, created_at, updated_at) on app.orders to culturepass_app;
 
 grant select on app.orders to culturepass_job;
-grant insert (id, user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, sold_at_door, referrer, refund_failure, idempotency_key) on app.orders to culturepass_job;
-grant update (user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, sold_at_door, referrer, refund_failure, idempotency_key) on app.orders to culturepass_job;
+grant insert (id, user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, ticket_count, sold_at_door, referrer, refund_failure, idempotency_key) on app.orders to culturepass_job;
+grant update (user_id, event_id, commission_rule_id, promo_code_id, wallet_hold_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, wallet_cents, card_cents, cash_cents, refunded_cents, refunded_card_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, application_fee_cents, top_up_cents, fee_paid_by, expires_at, paid_at, ticket_count, sold_at_door, referrer, refund_failure, idempotency_key) on app.orders to culturepass_job;
 
 grant select on app.orders to culturepass_authz;
 

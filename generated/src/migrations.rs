@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "fbd4dc1e29ecfad7cfdef523453349890b4bf2dc659f85442392b65f64e1c12ba11a8b6c4664945737ad03f6c9c28266",
+        checksum: "90d3d3203e18c598f2ed2709300c8794a2d290ad96c1804ae84a3a256fe6aac1e3355107baffe6c933abc32e3343961a",
     },
 ];

@@ -55,6 +55,8 @@ pub struct Order {
     /// A pending order lets go of its tickets then.
     pub expires_at: Option<DateTime<Utc>>,
     pub paid_at: Option<DateTime<Utc>>,
+    /// The tickets it has got, those that went back since included; none until it is paid.
+    pub ticket_count: i32,
     /// By the host's staff, for cash.
     pub sold_at_door: bool,
     /// Where the buyer came from, as the front end knows it, such as a campaign or a site.
@@ -91,8 +93,8 @@ macro_rules! columns { () => {
     "t.id, t.state, t.subtotal_cents, t.discount_cents, t.fee_cents, t.amount_cents, t.wallet_cents, t.card_cents,
     t.cash_cents, t.refunded_cents, t.refunded_card_cents, t.currency, p.platform_fee_cents, p.city_share_cents,
     p.organizer_cents, p.application_fee_cents, p.top_up_cents, t.fee_paid_by, t.expires_at, t.paid_at,
-    t.sold_at_door, p.referrer, p.refund_failure, p.idempotency_key, t.user_id, t.event_id, p.commission_rule_id,
-    t.promo_code_id, t.wallet_hold_id, t.version, t.created_at, t.updated_at, p._seen"
+    t.ticket_count, t.sold_at_door, p.referrer, p.refund_failure, p.idempotency_key, t.user_id, t.event_id,
+    p.commission_rule_id, t.promo_code_id, t.wallet_hold_id, t.version, t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip] pub static IS_BUYER: Rule = MeIs("user_id");
@@ -111,8 +113,8 @@ pub static ORDER: Resource = Resource {
         from (
           select t.id, t.state, t.subtotal_cents, t.discount_cents, t.fee_cents, t.amount_cents, t.wallet_cents,
           t.card_cents, t.cash_cents, t.refunded_cents, t.refunded_card_cents, t.currency, t.fee_paid_by,
-          t.expires_at, t.paid_at, t.sold_at_door, t.user_id, t.event_id, t.promo_code_id, t.wallet_hold_id,
-          t.version, t.created_at, t.updated_at
+          t.expires_at, t.paid_at, t.ticket_count, t.sold_at_door, t.user_id, t.event_id, t.promo_code_id,
+          t.wallet_hold_id, t.version, t.created_at, t.updated_at
           from app.orders as t"),
         list_end: ") as t left join lateral app.order_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.orders as t left join lateral app.order_private(t.id) p on true where t.id = any($1)"),

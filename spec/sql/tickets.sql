@@ -356,6 +356,10 @@ create view app.ticket_faults with (security_invoker = true) as
     and (select coalesce(sum(i.quantity), 0) from app.order_items i where i.order_id = o.id)
       <> (select count(*) from app.tickets k where k.order_id = o.id and k.state in ('valid', 'checked_in'))
   union all
+  select 'another number of tickets than it says', 'order', o.id
+  from app.orders o
+  where o.ticket_count <> (select count(*) from app.tickets k where k.order_id = o.id)
+  union all
   select 'tickets without payment', 'order', o.id
   from app.orders o
   where o.state in ('pending', 'expired', 'cancelled', 'refunded')

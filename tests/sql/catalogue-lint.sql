@@ -34,7 +34,7 @@ union all
 select 'setting read once per row in policy: ' || polrelid::regclass || '.' || polname from pg_policy,
   -- Who reads, reads many rows, few of which are suspended or archived; who writes, writes one.
   lateral (select regexp_replace(pg_get_expr(polqual, polrelid), '\(status = ''(suspended|archived)''.*', '')) as e(text)
-  where polcmd = 'r' and (e.text ~ 'current_setting' or regexp_replace(e.text, 'SELECT (unnest\()?sec\.\w+\(', '', 'g') ~ 'sec\.(uid|job|action|is_|scopes_|my_|show_)')
+  where polcmd = 'r' and (e.text ~ 'current_setting' or regexp_replace(e.text, 'SELECT \(?(unnest\()?sec\.\w+\(', '', 'g') ~ 'sec\.(uid|job|action|is_|scopes_|my_|show_)')
 union all
 select 'definer function without search path: ' || oid::regprocedure from functions
   where prosecdef and not coalesce(proconfig::text, '') ~ 'search_path'

@@ -14314,6 +14314,7 @@ export type components = {
          *       "fee_paid_by": "organizer",
          *       "expires_at": "2026-06-12T18:00:00Z",
          *       "paid_at": "2026-06-13T18:00:00Z",
+         *       "ticket_count": 0,
          *       "sold_at_door": false,
          *       "referrer": "Referrer of the order",
          *       "refund_failure": "Refund failure of the order",
@@ -14420,6 +14421,11 @@ export type components = {
             readonly expires_at: string | null;
             /** Format: date-time */
             readonly paid_at: string | null;
+            /**
+             * Format: int32
+             * @description The tickets it has got, those that went back since included; none until it is paid.
+             */
+            readonly ticket_count: number;
             /** @description By the host's staff, for cash. */
             readonly sold_at_door: boolean;
             /** @description Where the buyer came from, as the front end knows it, such as a campaign or a site. Shown only if `host`, with `host`: `admin` of the `event` or the caller holds `platformAdmin`; `admin of an event`: the caller holds `orgAdmin` of the `host`. */

@@ -6206,7 +6206,7 @@ create policy loans_update on app.loans for update to library_app
 
 create policy loans_job_select on app.loans for select to library_job
   using (
-    (select sec.job()) in ('reminders')
+    (select sec.job() in ('reminders'))
   );
 
 create policy members_select on app.members for select to library_app

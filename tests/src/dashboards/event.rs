@@ -155,8 +155,8 @@ async fn od1_an_hour_that_comes_twice_is_two_buckets() {
         .run(
             "set session_replication_role = replica; delete from app.tickets where event_id = :event;
              delete from app.orders where event_id = :event;
-             insert into app.orders (user_id, event_id, state, amount_cents, currency, paid_at, idempotency_key)
-             select u.id, :event, 'paid', 0, 'AUD', t.at, 'the-hour-that-is-two-' || t.at
+             insert into app.orders (user_id, event_id, state, amount_cents, currency, paid_at, ticket_count, idempotency_key)
+             select u.id, :event, 'paid', 0, 'AUD', t.at, 1, 'the-hour-that-is-two-' || t.at
              from (select id from app.users limit 1) u,
                unnest(array['2026-04-04T15:30:00Z', '2026-04-04T16:10:00Z', '2026-04-04T16:50:00Z']::timestamptz[]) t(at);
              insert into app.tickets (order_id, ticket_type_id, event_id, holder_id, buyer_id, code, position, currency)

@@ -15,8 +15,8 @@ const ROWS: &str = "
     create temporary table drawn as
     select sec.uuid_v7() as id, (array(select id from app.events limit 50))[1 + n % 50] as event_id, now() - random() * interval '4 years' as paid_at, n
     from generate_series(1, 100000) n;
-    insert into app.orders (id, user_id, event_id, state, amount_cents, currency, paid_at, idempotency_key)
-    select d.id, (select id from app.users limit 1), d.event_id, 'paid', 0, 'AUD', d.paid_at, 'one-of-many-orders-' || d.n from drawn d;
+    insert into app.orders (id, user_id, event_id, state, amount_cents, currency, paid_at, ticket_count, idempotency_key)
+    select d.id, (select id from app.users limit 1), d.event_id, 'paid', 0, 'AUD', d.paid_at, 1, 'one-of-many-orders-' || d.n from drawn d;
     insert into app.tickets (order_id, ticket_type_id, event_id, holder_id, buyer_id, code, position, currency)
     select d.id, (select id from app.ticket_types limit 1), d.event_id, (select id from app.users limit 1), (select id from app.users limit 1),
       'one-of-many-tickets-' || d.n, 1, 'AUD' from drawn d;

@@ -41,11 +41,11 @@ const ROWS: &str = "
     from app.events e, generate_series(1, 12) n where e.host_id = :host;
     update drawn set paid_at = now() - random() * interval '3 days' where n % 4 = 0;
     insert into app.orders (id, user_id, event_id, state, subtotal_cents, discount_cents, fee_cents, amount_cents, card_cents,
-      currency, platform_fee_cents, city_share_cents, organizer_cents, paid_at, idempotency_key, promo_code_id, referrer)
+      currency, platform_fee_cents, city_share_cents, organizer_cents, paid_at, idempotency_key, promo_code_id, referrer, ticket_count)
     select d.id, d.user_id, d.event_id, case when d.paid_at is null then 'expired' else 'paid' end, d.amount + 30, 50, 20, d.amount, d.amount,
       d.currency, d.amount / 10, d.amount / 50, d.amount - d.amount / 10 - d.amount / 50, d.paid_at, 'random-order-' || d.id,
       case when d.n % 3 = 0 then (select p.id from app.promo_codes p where p.event_id = d.event_id order by random() + d.n limit 1) end,
-      (array['newsletter', 'instagram'])[d.n % 4]
+      (array['newsletter', 'instagram'])[d.n % 4], d.tickets
     from drawn d;
     insert into app.tickets (order_id, ticket_type_id, event_id, holder_id, buyer_id, state, code, position, currency)
     select d.id, (select t.id from app.ticket_types t where t.event_id = d.event_id order by random() + i limit 1), d.event_id,

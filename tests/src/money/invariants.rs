@@ -73,6 +73,10 @@ const FAULTS: &[(&str, &str)] = &[
         "delete from app.tickets where order_id = PAID",
     ),
     (
+        "another number of tickets than it says",
+        "update app.orders set ticket_count = ticket_count + 1 where id = PAID",
+    ),
+    (
         "tickets without payment",
         "update app.orders set state = 'cancelled' where id = PAID",
     ),

@@ -183,7 +183,7 @@ pub fn policies(model: &Model, id: EntityId) -> Vec<Object> {
     let entity = &model.entities[id];
     let (role, table) = (Roles(&model.app).job(), names::table(entity));
     let is_one_of =
-        |names: &[String]| Some(format!("(select sec.job()) in ({})", quoted_list(names)));
+        |names: &[String]| Some(format!("(select sec.job() in ({}))", quoted_list(names)));
     let name = |command: &str| format!("{}_job_{command}", entity.plural);
     let readers = readers(model, id);
     let mut found = Vec::new();

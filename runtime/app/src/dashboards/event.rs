@@ -236,10 +236,9 @@ async fn sold(
     // An hour is taken off its own time, so that one that the clocks show twice stays two.
     let found = sqlx::query_scalar(
         "with paid as materialized (
-           select o.paid_at, o.currency, o.referrer, k.tickets, o.amount_cents, o.organizer_cents
+           select o.paid_at, o.currency, o.referrer, o.ticket_count as tickets, o.amount_cents, o.organizer_cents
            from app.orders o
-           join (select k.order_id, count(*) as tickets from app.tickets k where k.event_id = $1 group by 1) k on k.order_id = o.id
-           where o.event_id = $1
+           where o.event_id = $1 and o.ticket_count > 0
              and o.paid_at >= $2::date::timestamp at time zone $4 and o.paid_at < ($3::date + 1)::timestamp at time zone $4
          ),
          buckets as (
@@ -304,7 +303,7 @@ async fn promo_codes(cx: &mut Cx, event: Uuid) -> Result<Vec<PromoCodeUse>> {
         "with used as (
            select o.promo_code_id, o.currency, count(*) as orders, sum(o.discount_cents) as discount_cents
            from app.orders o
-           where o.event_id = $1 and o.promo_code_id is not null and exists (select from app.tickets k where k.order_id = o.id)
+           where o.event_id = $1 and o.promo_code_id is not null and o.ticket_count > 0
            group by 1, 2
          )
          select coalesce(jsonb_agg(x), '[]') from (

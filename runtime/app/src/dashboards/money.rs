@@ -66,12 +66,11 @@ pub async fn by_month(
            where e.host_organization_id = $1 or e.host_community_id = $1 or e.host_business_id = $1 or e.host_institution_id = $1
          ), paid as (
            select date_trunc('month', o.paid_at at time zone $4)::date as month, o.currency, count(*) as orders,
-             sum(k.tickets) as tickets, sum(o.subtotal_cents) as gross_cents, sum(o.discount_cents) as discount_cents,
+             sum(o.ticket_count) as tickets, sum(o.subtotal_cents) as gross_cents, sum(o.discount_cents) as discount_cents,
              sum(o.fee_cents) as fee_cents, sum(o.amount_cents) as amount_cents, sum(o.organizer_cents) as organizer_cents,
              sum(o.platform_fee_cents) as platform_fee_cents, sum(o.city_share_cents) as city_share_cents
            from app.orders o
-           cross join lateral (select count(*) as tickets from app.tickets k where k.order_id = o.id) k
-           where o.event_id in (select h.id from held h) and k.tickets > 0
+           where o.event_id in (select h.id from held h) and o.ticket_count > 0
              and o.paid_at >= $2::date::timestamp at time zone $4 and o.paid_at < ($3::date + 1)::timestamp at time zone $4
            group by 1, 2
          ), back as (
@@ -79,7 +78,7 @@ pub async fn by_month(
              sum(r.amount_cents) as refunded_cents, sum(r.organizer_cents) as organizer_refunded_cents
            from app.orders o join app.refunds r on r.order_id = o.id
            where o.event_id in (select h.id from held h) and r.state = 'succeeded'
-             and exists (select from app.tickets k where k.order_id = o.id)
+             and o.ticket_count > 0
              and r.settled_at >= $2::date::timestamp at time zone $4 and r.settled_at < ($3::date + 1)::timestamp at time zone $4
            group by 1, 2
          )
@@ -108,20 +107,19 @@ pub async fn by_event(
            select e.id, e.title from app.events e
            where e.host_organization_id = $1 or e.host_community_id = $1 or e.host_business_id = $1 or e.host_institution_id = $1
          ), paid as (
-           select o.event_id, o.currency, count(*) as orders, sum(k.tickets) as tickets, sum(o.subtotal_cents) as gross_cents,
+           select o.event_id, o.currency, count(*) as orders, sum(o.ticket_count) as tickets, sum(o.subtotal_cents) as gross_cents,
              sum(o.discount_cents) as discount_cents, sum(o.fee_cents) as fee_cents, sum(o.amount_cents) as amount_cents,
              sum(o.organizer_cents) as organizer_cents, sum(o.platform_fee_cents) as platform_fee_cents,
              sum(o.city_share_cents) as city_share_cents
            from app.orders o
-           cross join lateral (select count(*) as tickets from app.tickets k where k.order_id = o.id) k
-           where o.event_id in (select h.id from held h) and k.tickets > 0
+           where o.event_id in (select h.id from held h) and o.ticket_count > 0
              and o.paid_at >= $2::date::timestamp at time zone $4 and o.paid_at < ($3::date + 1)::timestamp at time zone $4
            group by 1, 2
          ), back as (
            select o.event_id, r.currency, sum(r.amount_cents) as refunded_cents, sum(r.organizer_cents) as organizer_refunded_cents
            from app.orders o join app.refunds r on r.order_id = o.id
            where o.event_id in (select h.id from held h) and r.state = 'succeeded'
-             and exists (select from app.tickets k where k.order_id = o.id)
+             and o.ticket_count > 0
              and r.settled_at >= $2::date::timestamp at time zone $4 and r.settled_at < ($3::date + 1)::timestamp at time zone $4
            group by 1, 2
          )

@@ -159,7 +159,7 @@ async fn ticket_types(cx: &mut Cx, event: Uuid) -> Result<Vec<TicketTypeSales>> 
          ) k on k.ticket_type_id = t.id
          left join (
            select i.ticket_type_id, sum(i.subtotal_cents) as gross, sum(i.discount_cents) as discount
-           from app.order_items i where i.order_id in (select k.order_id from app.tickets k where k.event_id = $1) group by 1
+           from app.order_items i join app.orders o on o.id = i.order_id where o.event_id = $1 and o.ticket_count > 0 group by 1
          ) i on i.ticket_type_id = t.id
          where t.event_id = $1 order by t.id",
     )
@@ -192,7 +192,7 @@ async fn currencies(cx: &mut Cx, event: Uuid) -> Result<Vec<CurrencySales>> {
            sum(o.fee_cents)::int8 as fee, sum(o.amount_cents)::int8 as amount, sum(o.card_cents)::int8 as card,
            sum(o.wallet_cents)::int8 as wallet, sum(o.cash_cents)::int8 as cash, sum(o.organizer_cents)::int8 as organizer,
            sum(o.platform_fee_cents)::int8 as platform_fee, sum(o.city_share_cents)::int8 as city_share
-         from app.orders o where o.event_id = $1 and exists (select from app.tickets k where k.order_id = o.id)
+         from app.orders o where o.event_id = $1 and o.ticket_count > 0
          group by 1 order by 1",
     )
     .bind(event)
@@ -204,7 +204,7 @@ async fn currencies(cx: &mut Cx, event: Uuid) -> Result<Vec<CurrencySales>> {
            sum(r.platform_fee_cents)::int8 as platform_fee, sum(r.city_share_cents)::int8 as city_share
          from app.refunds r join app.orders o on o.id = r.order_id
          where o.event_id = $1 and r.state in ('succeeded', 'pending')
-           and exists (select from app.tickets k where k.order_id = o.id)
+           and o.ticket_count > 0
          group by 1, 2",
     )
     .bind(event)

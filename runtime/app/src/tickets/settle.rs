@@ -62,10 +62,14 @@ pub async fn settle(cx: &mut Cx, keys: &Keys, order: Uuid) -> Result<Settled> {
         return owe(cx, &order).await;
     }
     take_credits(cx, &order, late).await?;
-    sqlx::query("update app.orders set state = 'paid', paid_at = now() where id = $1")
-        .bind(order.id)
-        .execute(cx.conn())
-        .await?;
+    sqlx::query(
+        "update app.orders o set state = 'paid', paid_at = now(),
+           ticket_count = (select sum(i.quantity) from app.order_items i where i.order_id = o.id)
+         where o.id = $1",
+    )
+    .bind(order.id)
+    .execute(cx.conn())
+    .await?;
     issue(cx, keys, &order).await?;
     // The busiest rows last.
     sqlx::query("select app.sell_held_tickets($1)")

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "e5671f0c1744384112fb4e0c8d42ca47aee5ae482df0b999d4f2df6d3c743c7f7d9b673cb2c0d2aa20c6d8e405dbbe8b",
+        checksum: "45295883068957dcdd05ad60a0cdac7972abf4892164123a0f74397a3dfc50759e4d6eda136225b2ebe680ee439da185",
     },
 ];

@@ -122,11 +122,10 @@ pub async fn activity(cx: &mut Cx, scope: Scope) -> Result<Activity> {
              and e.state in ('published', 'completed') and e.status <> 'archived'
            group by 1, 2
            union all
-           select date_trunc($3, o.paid_at at time zone 'UTC')::date, e.city_id, 0, 0, count(*), sum(k.tickets)
+           select date_trunc($3, o.paid_at at time zone 'UTC')::date, e.city_id, 0, 0, count(*), sum(o.ticket_count)
            from app.orders o join app.events e on e.id = o.event_id
-           cross join lateral (select count(*) as tickets from app.tickets k where k.order_id = o.id) k
            where o.paid_at >= $1::date::timestamp at time zone 'UTC' and o.paid_at < ($2::date + 1)::timestamp at time zone 'UTC'
-             and k.tickets > 0
+             and o.ticket_count > 0
            group by 1, 2
          ), sums as (
            select grouping(d.starts_on, c.country_id, d.city_id) as level, d.starts_on, c.country_id, d.city_id,
@@ -159,14 +158,14 @@ pub async fn revenue(cx: &mut Cx, scope: Scope) -> Result<RevenueSums> {
              0 as refunded_cents, 0 as platform_fee_refunded_cents, 0 as city_share_refunded_cents
            from app.orders o join app.events e on e.id = o.event_id
            where o.paid_at >= $1::date::timestamp at time zone 'UTC' and o.paid_at < ($2::date + 1)::timestamp at time zone 'UTC'
-             and exists (select from app.tickets k where k.order_id = o.id)
+             and o.ticket_count > 0
            group by 1, 2, 3
            union all
            select date_trunc($3, r.settled_at at time zone 'UTC')::date, e.city_id, r.currency, 0, 0, 0, 0, 0,
              sum(r.amount_cents), sum(r.platform_fee_cents), sum(r.city_share_cents)
            from app.refunds r join app.orders o on o.id = r.order_id join app.events e on e.id = o.event_id
            where r.settled_at >= $1::date::timestamp at time zone 'UTC' and r.settled_at < ($2::date + 1)::timestamp at time zone 'UTC'
-             and r.state = 'succeeded' and exists (select from app.tickets k where k.order_id = o.id)
+             and r.state = 'succeeded' and o.ticket_count > 0
            group by 1, 2, 3
          ), sums as (
            select grouping(m.starts_on, c.country_id, m.city_id) as level, m.starts_on, c.country_id, m.city_id, m.currency,

@@ -63,7 +63,7 @@ pub async fn add_up(cx: &mut Cx, event: Uuid) -> Result<Cancellation> {
          from (
            select case
                when o.state = 'refunded' then 'refunded'
-               when o.state = 'cancelled' and exists (select from app.tickets k where k.order_id = o.id) then 'voided'
+               when o.state = 'cancelled' and o.ticket_count > 0 then 'voided'
                when o.state = 'refund_pending' then 'pending'
                when o.state = 'charged_back' then 'disputed'
                when o.state not in ('pending', 'paid', 'part_refunded') then 'never_paid'

@@ -32,9 +32,9 @@ select o.*, o.quantity * o.price_cents as amount,
      where pg_temp.chance('buys' || m.n || e.key) % 9 = 0) o;
 
 insert into app.orders (id, user_id, event_id, state, subtotal_cents, amount_cents, cash_cents, sold_at_door, currency, platform_fee_cents,
-                        city_share_cents, organizer_cents, commission_rule_id, paid_at, idempotency_key, created_at)
+                        city_share_cents, organizer_cents, commission_rule_id, paid_at, ticket_count, idempotency_key, created_at)
 select o.id, o.user_id, o.event_id, 'paid', o.amount, o.amount, o.amount, o.amount > 0, o.currency, o.fee - o.fee / 5, o.fee / 5, o.amount - o.fee,
-       r.id, o.paid_at, 'demonstration-' || o.n, o.paid_at
+       r.id, o.paid_at, o.quantity, 'demonstration-' || o.n, o.paid_at
   from pg_temp.demo_order o
   join app.commission_rules r on r.currency = o.currency and r.type = 'ticket' and r.scope_id is null;
 
