@@ -55,9 +55,9 @@ const HOST: &str = "
     select f.follower_id, 'android', 'device-of-' || f.follower_id from app.follows f;
   reset session_replication_role;
   alter table app.events disable trigger events_audit;
-  insert into app.events (id, title, slug, starts_at, ends_at, timezone, city_id, host_type, host_id)
+  insert into app.events (id, title, slug, starts_at, ends_at, timezone, online_url, city_id, host_type, host_id)
     select ('b1000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'Everybody hears ' || n, 'everybody-hears-' || n,
-      now() + interval '30 days', now() + interval '30 days 2 hours', 'UTC', o.city_id, 'organization', o.id
+      now() + interval '30 days', now() + interval '30 days 2 hours', 'UTC', 'https://example.org/live', o.city_id, 'organization', o.id
     from generate_series(1, 30) n, app.organizations o where o.slug = 'the-house';
   alter table app.events enable trigger events_audit;
   analyze app.follows, app.devices, app.events, app.users, app.role_assignments";
@@ -279,7 +279,7 @@ impl Notifications<'_> {
             }
             all += claimed.len();
             let names: Vec<String> = claimed.iter().map(Uuid::to_string).collect();
-            let mut cx = self.db.job("bench", None, Uuid::now_v7()).await?;
+            let mut cx = self.db.job("notifications", None, Uuid::now_v7()).await?;
             sqlx::query(MARK)
                 .bind(claimed)
                 .bind(names)
@@ -290,7 +290,7 @@ impl Notifications<'_> {
     }
 
     async fn claim(&self, channel: &str, most: i32) -> Result<Vec<Uuid>> {
-        let mut cx = self.db.job("bench", None, Uuid::now_v7()).await?;
+        let mut cx = self.db.job("notifications", None, Uuid::now_v7()).await?;
         let claimed =
             sqlx::query_scalar("select app.claim_deliveries($1, $2, interval '180 seconds')")
                 .bind(channel)

@@ -119,7 +119,7 @@ pub async fn fill(conn: &mut PgConnection, rows: i32, words: i32) -> Result<()> 
         .await?;
     let schema = include_str!("../../generated/schema.sql");
     let start = schema
-        .find("insert into search.events ")
+        .find("insert into search.events (")
         .context("documents of events")?;
     let end = schema[start..].find(';').context("a statement")?;
     let documents = schema[start..start + end].to_owned();

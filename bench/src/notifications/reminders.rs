@@ -43,7 +43,7 @@ impl Notifications<'_> {
         world::run(conn, "analyze app.users").await?;
         world::run(conn, &guests).await?;
         let begun = Instant::now();
-        let mut cx = self.db.job("bench", None, Uuid::now_v7()).await?;
+        let mut cx = self.db.job("notifications", None, Uuid::now_v7()).await?;
         NewJob::new("notifications.remind", json!({}))?
             .put(&mut cx)
             .await?;
