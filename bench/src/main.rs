@@ -55,6 +55,8 @@ enum Command {
     Money(Money),
     /// Read what trends and feeds, and like.
     Trending(Trending),
+    /// Count likes in several ways.
+    Likes(Trending),
     /// Listen to notifications, and like meanwhile.
     Realtime(realtime::Options),
     /// Tell a hundred thousand members something.
@@ -98,6 +100,7 @@ async fn main() -> Result<()> {
         Command::Jobs(options) => jobs(options).await,
         Command::Money(options) => money(options).await,
         Command::Trending(options) => trending(options).await,
+        Command::Likes(options) => likes(options).await,
         Command::Realtime(options) => show(&realtime::run(options).await?),
         Command::Notifications(options) => show(&notifications::run(options).await?),
         Command::Discovery(options) => show(&discovery::run(options).await?),
@@ -210,6 +213,11 @@ struct Trending {
 async fn trending(options: Trending) -> Result<()> {
     let world = World::make(&options.database_url, 100).await?;
     show(&trending::run(&world, options.rounds, options.seconds).await?)
+}
+
+async fn likes(options: Trending) -> Result<()> {
+    let world = World::make(&options.database_url, 100).await?;
+    show(&likes::run(&world, options.rounds, options.seconds).await?)
 }
 
 async fn server(name: &str) -> Result<()> {

@@ -1,15 +1,16 @@
 //! Ranks and feeds: `bench trending`. A page of what trends read by its index beside the same order computed when it is read;
-//! feeds put together when they are asked for; what noting a like for the ranks costs it; and how likes are counted ([`likes`]).
+//! feeds put together when they are asked for; what noting a like for the ranks costs it.
 //!
 //! pgbench runs the same functions as the server does, as the owner's login, so policies do not apply.
 
 use crate::{
-    likes, limit,
+    limit,
     rounds::middle,
     search::percentiles,
     world::{self, Aim, Line, World},
 };
 use anyhow::Result;
+use sqlx::PgConnection;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -31,7 +32,7 @@ const WORLD: &str = "
   insert into app.events (title, slug, starts_at, ends_at, timezone, state, city_id, host_type, host_id, created_at)
     select 'Event ' || k, 'bench-event-' || k, now() + random() * interval '60 days', now() + interval '61 days', 'UTC', 'published',
       o.city_id, 'organization', o.id, now() - random() * interval '30 days'
-    from generate_series(1, 500000) k join public.bench_hosts h on h.n = k % 5000 + 1 join app.organizations o on o.id = h.id;
+    from generate_series(1, EVENTS) k join public.bench_hosts h on h.n = k % 5000 + 1 join app.organizations o on o.id = h.id;
   insert into counters.events (id, like_count)
     select e.id, (random() * 500)::int from app.events e where e.slug like 'bench-event-%' on conflict do nothing;
   insert into app.event_ranks (event_id, city_id, host_id, rank, spread_rank, actions, shown_until)
@@ -96,15 +97,13 @@ const TIMED: [(usize, f64, f64); 4] = [
 ];
 
 /// Of one client. What is slow is timed less often.
-const TRANSACTIONS: [usize; 4] = [5_000, 100, 1_000, 300];
+const TRANSACTIONS: [usize; 4] = [5_000, 20, 1_000, 300];
 
 /// Medians of the rounds, as a table in Markdown. Every other round goes the other way.
 pub async fn run(world: &World, rounds: u32, seconds: u32) -> Result<String> {
     let url = world.url();
     let mut conn = world.connect().await?;
-    for text in [WORLD, "vacuum analyze"] {
-        sqlx::raw_sql(text).execute(&mut conn).await?;
-    }
+    fill(&mut conn, 500_000).await?;
     let mut lines = timed(&world.files, &url)?;
     let mut rates = vec![Vec::new(); SCRIPTS.len()];
     for round in 1..=rounds {
@@ -141,8 +140,13 @@ pub async fn run(world: &World, rounds: u32, seconds: u32) -> Result<String> {
         let what = format!("{}, of: {}", SCRIPTS[one].0, SCRIPTS[other].0);
         lines.push(Line::new(what, middle(ratios.collect()), "", aim));
     }
-    lines.extend(likes::run(world, &mut conn, rounds, seconds).await?);
     Ok(world::table(&lines))
+}
+
+/// So many events, of which ten thousand have a number.
+pub async fn fill(conn: &mut PgConnection, events: usize) -> Result<()> {
+    world::run(conn, &WORLD.replace("EVENTS", &events.to_string())).await?;
+    world::run(conn, "vacuum analyze").await
 }
 
 fn timed(files: &Path, url: &str) -> Result<Vec<Line>> {
