@@ -241,7 +241,7 @@ async fn hot(
 async fn drained(conn: &mut PgConnection) -> Result<Line> {
     each(conn, BEGIN).await?;
     let noted = "truncate public.bench_delta; insert into public.bench_delta (parent_id, like_count)
-      select e.id, 1 from generate_series(1, 1000000) n join public.bench_events e on e.n = n % 10000 + 1;
+      select e.id, 1 from generate_series(1, 1000000) k join public.bench_events e on e.n = k % 10000 + 1;
       vacuum analyze public.bench_delta";
     each(conn, noted).await?;
     let begun = Instant::now();
