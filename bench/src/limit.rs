@@ -6,7 +6,11 @@ use crate::{prepare, process::children_cpu_seconds};
 use anyhow::{Context, Result, ensure};
 use generated::institution::INSTITUTION;
 use sqlx::{Connection, PgConnection};
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 pub struct Statement {
     pub name: &'static str,
@@ -75,41 +79,105 @@ pub struct Ran {
     transactions: f64,
 }
 
+/// What the connections of the shipped server are set to; it shows in functions, and in what reads many rows.
+const AS_THE_SERVER: &str = "-c jit=off -c plan_cache_mode=force_generic_plan";
+
 /// Sixteen clients at once, statements prepared.
 pub fn pgbench(script: &Path, url: &str, seconds: u32) -> Result<Ran> {
-    let output = Command::new("pgbench")
-        .args([
-            "-n",
-            "-M",
-            "prepared",
-            "-c",
-            "16",
-            "-j",
-            "1",
-            "-T",
-            &seconds.to_string(),
-            "-f",
-        ])
-        .arg(script)
-        .arg(url)
-        .output()
-        .context("pgbench is missing: it comes with PostgreSQL")?;
-    let (text, errors) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    // It goes on without the clients that had an error.
-    ensure!(output.status.success(), "pgbench: {text}{errors}");
+    ran(&said(
+        script,
+        url,
+        "",
+        &["-c", "16", "-T", &seconds.to_string()],
+    )?)
+}
+
+/// With the settings of the server's connections.
+pub fn pgbench_by(clients: u32, script: &Path, url: &str, seconds: u32) -> Result<Ran> {
+    let (clients, seconds) = (clients.to_string(), seconds.to_string());
+    ran(&said(
+        script,
+        url,
+        AS_THE_SERVER,
+        &["-c", &clients, "-T", &seconds],
+    )?)
+}
+
+fn ran(text: &str) -> Result<Ran> {
     let number = |prefix: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(prefix))?;
         line.split_whitespace().next()?.parse::<f64>().ok()
     };
     Ok(Ran {
-        transactions_per_second: number("tps = ")
-            .with_context(|| format!("pgbench: {text}{errors}"))?,
+        transactions_per_second: number("tps = ").with_context(|| format!("pgbench: {text}"))?,
         transactions: number("number of transactions actually processed: ")
             .context("pgbench counted nothing")?,
     })
+}
+
+/// Milliseconds of each transaction of one client with nobody else at work, with the settings of the server's connections; the
+/// first ones warm up.
+pub fn latencies(script: &Path, url: &str, transactions: usize) -> Result<Vec<f64>> {
+    const WARM_UP: usize = 20;
+    let folder = script.parent().context("a folder")?;
+    let prefix = folder.join("latencies");
+    for old in logs(folder)? {
+        fs::remove_file(old)?;
+    }
+    let many = (transactions + WARM_UP).to_string();
+    said(
+        script,
+        url,
+        AS_THE_SERVER,
+        &[
+            "-c",
+            "1",
+            "-t",
+            &many,
+            "--log",
+            "--log-prefix",
+            &prefix.to_string_lossy(),
+        ],
+    )?;
+    let mut all = Vec::new();
+    for log in logs(folder)? {
+        for line in fs::read_to_string(log)?.lines().skip(WARM_UP) {
+            // Client, number, microseconds.
+            let took = line.split_whitespace().nth(2).context("a latency")?;
+            all.push(took.parse::<f64>()? / 1e3);
+        }
+    }
+    ensure!(all.len() == transactions, "{} latencies", all.len());
+    Ok(all)
+}
+
+fn logs(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with("latencies.") {
+            found.push(path.clone());
+        }
+    }
+    Ok(found)
+}
+
+fn said(script: &Path, url: &str, options: &str, arguments: &[&str]) -> Result<String> {
+    let output = Command::new("pgbench")
+        .args(["-n", "-M", "prepared", "-j", "1"])
+        .args(arguments)
+        .arg("-f")
+        .arg(script)
+        .arg(url)
+        .env("PGOPTIONS", options)
+        .output()
+        .context("pgbench is missing: it comes with PostgreSQL")?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    // It goes on without the clients that had an error.
+    ensure!(output.status.success(), "pgbench: {text}{errors}");
+    Ok(text)
 }
 
 async fn fill(script: &str, url: &str, rows: i32) -> Result<String> {

@@ -1,24 +1,32 @@
 //! Times the generated server against a hand-written one on the same rows in the same run, and pgbench as the limit.
 //!
-//! `bench run` prepares, measures, prints and writes; `bench search`, `jobs`, `money` and `trending` measure and print;
+//! `bench run` prepares, measures, prints and writes; all other commands measure and print;
 //! `bench server NAME` is one of the servers. See `docs/benchmarks.md`.
 
+mod dashboards;
+mod discovery;
 mod gates;
 mod generated_plain;
 mod hand;
 mod jobs;
+mod likes;
 mod limit;
+mod listeners;
 mod load;
 mod money;
+mod notifications;
 mod pages;
 mod plot;
 mod prepare;
 mod process;
+mod realtime;
 mod report;
 mod rounds;
 mod search;
 mod servers;
+mod services;
 mod trending;
+mod world;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
@@ -27,6 +35,7 @@ use load::Load;
 use rounds::{Bench, Tokens};
 use servers::Keys;
 use std::{env, fs, path::PathBuf, time::Duration};
+use world::{World, keys};
 
 #[derive(Parser)]
 struct Cli {
@@ -46,6 +55,16 @@ enum Command {
     Money(Money),
     /// Read what trends and feeds, and like.
     Trending(Trending),
+    /// Count likes in several ways.
+    Likes(Trending),
+    /// Listen to notifications, and like meanwhile.
+    Realtime(realtime::Options),
+    /// Tell a hundred thousand members something.
+    Notifications(notifications::Options),
+    /// Ask for places, maps and much at once.
+    Discovery(discovery::Options),
+    /// The screen, the file and the door of a large event.
+    Dashboards(dashboards::Options),
     /// Be one of the servers.
     Server { name: String },
 }
@@ -81,8 +100,18 @@ async fn main() -> Result<()> {
         Command::Jobs(options) => jobs(options).await,
         Command::Money(options) => money(options).await,
         Command::Trending(options) => trending(options).await,
+        Command::Likes(options) => likes(options).await,
+        Command::Realtime(options) => show(&realtime::run(options).await?),
+        Command::Notifications(options) => show(&notifications::run(options).await?),
+        Command::Discovery(options) => show(&discovery::run(options).await?),
+        Command::Dashboards(options) => show(&dashboards::run(options).await?),
         Command::Server { name } => server(&name).await,
     }
+}
+
+fn show(text: &str) -> Result<()> {
+    println!("Machine: {}.\n\n{text}", machine());
+    Ok(())
 }
 
 #[derive(clap::Args)]
@@ -101,8 +130,7 @@ struct Search {
 }
 
 async fn search(options: Search) -> Result<()> {
-    let files = env::temp_dir().join("culturepass-bench");
-    fs::create_dir_all(&files)?;
+    let files = world::folder()?;
     let prepared = prepare::prepare(&options.database_url, 100, &files).await?;
     let keys = keys()?;
     let tokens = tokens(&keys, &prepared)?;
@@ -115,8 +143,7 @@ async fn search(options: Search) -> Result<()> {
         &tokens,
     )
     .await?;
-    println!("Machine: {}.\n\n{text}", machine());
-    Ok(())
+    show(&text)
 }
 
 #[derive(clap::Args)]
@@ -133,12 +160,10 @@ struct Jobs {
 }
 
 async fn jobs(options: Jobs) -> Result<()> {
-    let files = env::temp_dir().join("culturepass-bench");
-    fs::create_dir_all(&files)?;
+    let files = world::folder()?;
     prepare::prepare(&options.database_url, 100, &files).await?;
     let text = jobs::run(&options.database_url, options.backlog, options.at_once).await?;
-    println!("Machine: {}.\n\n{text}", machine());
-    Ok(())
+    show(&text)
 }
 
 #[derive(clap::Args)]
@@ -158,8 +183,7 @@ struct Money {
 }
 
 async fn money(options: Money) -> Result<()> {
-    let files = env::temp_dir().join("culturepass-bench");
-    fs::create_dir_all(&files)?;
+    let files = world::folder()?;
     prepare::prepare(&options.database_url, 100, &files).await?;
     let keys = keys()?;
     let money = money::Money {
@@ -170,8 +194,7 @@ async fn money(options: Money) -> Result<()> {
         pool: options.pool,
     };
     let text = money::run(&money, options.rounds).await?;
-    println!("Machine: {}.\n\n{text}", machine());
-    Ok(())
+    show(&text)
 }
 
 #[derive(clap::Args)]
@@ -188,18 +211,13 @@ struct Trending {
 }
 
 async fn trending(options: Trending) -> Result<()> {
-    let files = env::temp_dir().join("culturepass-bench");
-    fs::create_dir_all(&files)?;
-    prepare::prepare(&options.database_url, 100, &files).await?;
-    let text = trending::run(
-        &options.database_url,
-        &files,
-        options.rounds,
-        options.seconds,
-    )
-    .await?;
-    println!("Machine: {}.\n\n{text}", machine());
-    Ok(())
+    let world = World::make(&options.database_url, 100).await?;
+    show(&trending::run(&world, options.rounds, options.seconds).await?)
+}
+
+async fn likes(options: Trending) -> Result<()> {
+    let world = World::make(&options.database_url, 100).await?;
+    show(&likes::run(&world, options.rounds, options.seconds).await?)
 }
 
 async fn server(name: &str) -> Result<()> {
@@ -225,12 +243,8 @@ const ISSUER: &str = "http://127.0.0.1:8080";
 const AUDIENCE: &str = "culturepass";
 
 async fn run(options: Options) -> Result<()> {
-    let files = env::temp_dir().join("culturepass-bench");
-    fs::create_dir_all(&files)?;
-    for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/wrk"))? {
-        let path = entry?.path();
-        fs::copy(&path, files.join(path.file_name().context("a file")?))?;
-    }
+    let files = world::folder()?;
+    world::copy_scripts(&files)?;
     let prepared = prepare::prepare(&options.database_url, options.rows, &files).await?;
     let keys = keys()?;
     let tokens = tokens(&keys, &prepared)?;
@@ -259,26 +273,6 @@ async fn run(options: Options) -> Result<()> {
     let text = report::markdown(&rounds, &gates::gates(&rounds), &machine(), &command);
     println!("{text}");
     write_report(&options.output, &text, &plot::plot(&rounds))
-}
-
-fn keys() -> Result<Keys> {
-    let private = std::process::Command::new("openssl")
-        .args(["genpkey", "-algorithm", "ed25519"])
-        .output()
-        .context("openssl is missing")?
-        .stdout;
-    let file = env::temp_dir().join("culturepass-bench/key.pem");
-    fs::write(&file, &private)?;
-    let public = std::process::Command::new("openssl")
-        .args(["pkey", "-pubout", "-in"])
-        .arg(&file)
-        .output()?
-        .stdout;
-    fs::remove_file(file)?;
-    Ok(Keys {
-        private_pem: String::from_utf8(private)?,
-        public_pem: String::from_utf8(public)?,
-    })
 }
 
 fn tokens(keys: &Keys, prepared: &prepare::Prepared) -> Result<Tokens> {

@@ -38,11 +38,20 @@ pub fn children_cpu_seconds(parent: u32) -> f64 {
 
 /// Largest resident set so far, in MB.
 pub fn peak_memory_mb(pid: u32) -> f64 {
+    status_mb(pid, "VmHWM:")
+}
+
+/// Resident set at the moment, in MB.
+pub fn memory_mb(pid: u32) -> f64 {
+    status_mb(pid, "VmRSS:")
+}
+
+fn status_mb(pid: u32, field: &str) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     status
         .lines()
         .find_map(|line| {
-            line.strip_prefix("VmHWM:")?
+            line.strip_prefix(field)?
                 .trim()
                 .strip_suffix("kB")?
                 .trim()

@@ -44,19 +44,20 @@ const ATTACK: [&str; 4] = [
 ];
 const ATTACKERS: usize = 24;
 
-/// Two-hundred words each, of twenty thousand, some far more frequent than others.
+/// So many words each, of twenty thousand, some far more frequent than others.
 const EVENTS: &str = "
     insert into app.organizations (city_id, name, slug, state)
       select c.id, 'Host in ' || c.slug, 'host-' || c.slug, 'approved' from app.cities c;
     set session_replication_role = replica;
-    insert into app.events (id, city_id, host_type, host_id, title, slug, starts_at, ends_at, timezone, state, location, description)
+    insert into app.events (id, city_id, host_type, host_id, title, slug, starts_at, ends_at, timezone, state, location, category, description)
       select i.id, o.city_id, 'organization', o.id,
         case when n % 3 = 0 then 'Zürcher Jazz ' else 'Evening ' end || n, 'event-' || n,
         now() + n * interval '1 minute', now() + (n + 60) * interval '1 minute', 'UTC', 'published',
         st_setsrid(st_makepoint(8 + random() * 0.8, 47 + random() * 0.8), 4326)::geography,
+        (array['concert', 'festival', 'theatre', 'dance', 'film', 'exhibition', 'talk', 'workshop', 'food', 'market'])[n / 50 % 10 + 1],
         case when n % 2 = 0 then 'concert ' else '' end || case when n % 100 = 7 then 'marimba ' else '' end
           || case when n <= ROWS / 5 then 'yesteryear ' else '' end || case when n = ROWS / 2 then 'unicum ' else '' end
-          || (select string_agg('word' || floor(power(random(), 3) * 20000)::int, ' ') from generate_series(1, 200 + n * 0))
+          || (select string_agg('word' || floor(power(random(), 3) * 20000)::int, ' ') from generate_series(1, WORDS + n * 0))
       from generate_series(1, ROWS) n
         join (select row_number() over (order by slug) as k, * from app.organizations) o on o.k = n % 50 + 1
         cross join lateral (select ('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid as id) i;
@@ -72,7 +73,7 @@ pub async fn run(
 ) -> Result<String> {
     let mut conn = PgConnection::connect(&prepare::on(admin, prepare::SECURED)).await?;
     let started = Instant::now();
-    fill(&mut conn, rows).await?;
+    fill(&mut conn, rows, 200).await?;
     eprintln!("{rows} events in {:.0} s", started.elapsed().as_secs_f64());
     let city: String = sqlx::query_scalar("select id::text from app.cities where slug = 'city-3'")
         .fetch_one(&mut conn)
@@ -109,22 +110,28 @@ pub async fn run(
 }
 
 /// The documents are written by the statement that the migration has for tables with rows.
-async fn fill(conn: &mut PgConnection, rows: i32) -> Result<()> {
-    let text = EVENTS.replace("ROWS", &rows.to_string());
+pub async fn fill(conn: &mut PgConnection, rows: i32, words: i32) -> Result<()> {
+    let text = EVENTS
+        .replace("ROWS", &rows.to_string())
+        .replace("WORDS", &words.to_string());
     sqlx::raw_sql(AssertSqlSafe(text))
         .execute(&mut *conn)
         .await?;
     let schema = include_str!("../../generated/schema.sql");
     let start = schema
-        .find("insert into search.events ")
+        .find("insert into search.events (")
         .context("documents of events")?;
     let end = schema[start..].find(';').context("a statement")?;
     let documents = schema[start..start + end].to_owned();
+    // Those of the few events that were there before are written anew, too.
+    sqlx::raw_sql("truncate search.events")
+        .execute(&mut *conn)
+        .await?;
     let written = sqlx::raw_sql(AssertSqlSafe(documents))
         .execute(&mut *conn)
         .await?;
     ensure!(
-        written.rows_affected() == rows as u64,
+        written.rows_affected() >= rows as u64,
         "documents of all events"
     );
     for table in ["app.events", "search.events", "app.organizations"] {
@@ -136,7 +143,7 @@ async fn fill(conn: &mut PgConnection, rows: i32) -> Result<()> {
 }
 
 /// p50, p95 and p99 in milliseconds, one request after the other; the first ones warm up.
-async fn latencies(
+pub async fn latencies(
     client: &reqwest::Client,
     path: &str,
     token: Option<&str>,

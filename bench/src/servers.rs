@@ -28,6 +28,17 @@ pub struct Keys {
 
 impl Server {
     pub fn start(name: &'static str, admin: &str, connections: u32, keys: &Keys) -> Result<Self> {
+        Self::start_with(name, admin, connections, keys, &[])
+    }
+
+    /// With these settings besides.
+    pub fn start_with(
+        name: &'static str,
+        admin: &str,
+        connections: u32,
+        keys: &Keys,
+        settings: &[(&str, String)],
+    ) -> Result<Self> {
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let secured = name == HAND_SECURED || name == GENERATED_SECURED;
         let database = if secured {
@@ -44,28 +55,18 @@ impl Server {
             command.args(["server", name]);
             command
         };
+        common(&mut command, admin, database, keys);
         command
-            .env(
-                "APP_DATABASE_URL",
-                prepare::url(admin, "culturepass_app", database),
-            )
-            .env(
-                "JOB_DATABASE_URL",
-                prepare::url(admin, "culturepass_job", database),
-            )
             .env("DB_CONNECTIONS", connections.to_string())
             .env("LISTEN", format!("127.0.0.1:{port}"))
-            .env("CULTUREPASS_ENV", "development")
             .env("API_DOCS", "false")
-            .env("LOG", "error")
-            .env("TOKEN_KEY", &keys.private_pem)
             .env(
                 "BENCH_TOKEN_PUBLIC_KEY",
                 if secured { &keys.public_pem } else { "" },
             )
             .env("IP_RATE_PER_MINUTE", "0")
             .env("USER_RATE_PER_MINUTE", "0")
-            .stdin(Stdio::null());
+            .envs(settings.iter().map(|(name, value)| (name, value)));
         let started = Instant::now();
         let mut child = command.spawn()?;
         while !answers(port) {
@@ -100,6 +101,46 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The shipped worker in a process of its own.
+pub struct Worker(Child);
+
+impl Worker {
+    pub fn start(admin: &str, keys: &Keys, settings: &[(&str, String)]) -> Result<Self> {
+        let mut command = Command::new(prepare::binary("culturepass")?);
+        command.arg("worker");
+        common(&mut command, admin, prepare::SECURED, keys);
+        command.envs(settings.iter().map(|(name, value)| (name, value)));
+        Ok(Self(command.spawn()?))
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn common(command: &mut Command, admin: &str, database: &str, keys: &Keys) {
+    command
+        .env(
+            "APP_DATABASE_URL",
+            prepare::url(admin, "culturepass_app", database),
+        )
+        .env(
+            "JOB_DATABASE_URL",
+            prepare::url(admin, "culturepass_job", database),
+        )
+        .env("CULTUREPASS_ENV", "development")
+        .env("LOG", "error")
+        .env("TOKEN_KEY", &keys.private_pem)
+        .stdin(Stdio::null());
 }
 
 fn answers(port: u16) -> bool {
