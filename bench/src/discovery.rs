@@ -24,7 +24,7 @@ pub struct Options {
     #[arg(long, default_value_t = 40)]
     words: i32,
     /// Of each question.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 100)]
     requests: usize,
 }
 

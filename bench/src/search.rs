@@ -59,7 +59,7 @@ const EVENTS: &str = "
           || case when n <= ROWS / 5 then 'yesteryear ' else '' end || case when n = ROWS / 2 then 'unicum ' else '' end
           || (select string_agg('word' || floor(power(random(), 3) * 20000)::int, ' ') from generate_series(1, WORDS + n * 0))
       from generate_series(1, ROWS) n
-        join (select row_number() over (order by slug) as k, * from app.organizations) o on o.k = n % 50 + 1
+        join (select row_number() over (order by slug) as k, * from app.organizations) o on o.k = n / 7 % 50 + 1
         cross join lateral (select ('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid as id) i;
     insert into counters.events (id) select e.id from app.events e on conflict do nothing;
     reset session_replication_role";
