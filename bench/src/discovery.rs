@@ -24,7 +24,7 @@ pub struct Options {
     #[arg(long, default_value_t = 40)]
     words: i32,
     /// Of each question.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 100)]
     requests: usize,
 }
 
@@ -42,6 +42,7 @@ const VENUES: &str = "
       st_setsrid(st_makepoint(6 + random() * 6, 45 + random() * 5), 4326)::geography
     from generate_series(1, VENUES) n
     join (select row_number() over (order by slug) as k, * from app.organizations where slug like 'host-%') o on o.k = n % 50 + 1;
+  insert into counters.venues (id) select v.id from app.venues v on conflict do nothing;
   reset session_replication_role";
 
 /// One type each, for up to fifty, some of them sold out.

@@ -59,9 +59,15 @@ const EVENTS: &str = "
           || case when n <= ROWS / 5 then 'yesteryear ' else '' end || case when n = ROWS / 2 then 'unicum ' else '' end
           || (select string_agg('word' || floor(power(random(), 3) * 20000)::int, ' ') from generate_series(1, WORDS + n * 0))
       from generate_series(1, ROWS) n
-        join (select row_number() over (order by slug) as k, * from app.organizations) o on o.k = n % 50 + 1
+        join (select row_number() over (order by slug) as k, * from app.organizations) o on o.k = n / 7 % 50 + 1
         cross join lateral (select ('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid as id) i;
+    insert into counters.events (id) select e.id from app.events e on conflict do nothing;
     reset session_replication_role";
+
+/// Filled while they are there, they would take most of the time.
+const WITHOUT_INDEXES: &str =
+    "drop index search.events_document_idx, search.events_names_idx; truncate search.events;
+    set maintenance_work_mem = '256MB'";
 
 pub async fn run(
     admin: &str,
@@ -121,19 +127,18 @@ pub async fn fill(conn: &mut PgConnection, rows: i32, words: i32) -> Result<()> 
     let start = schema
         .find("insert into search.events (")
         .context("documents of events")?;
-    let end = schema[start..].find(';').context("a statement")?;
-    let documents = schema[start..start + end].to_owned();
-    // Those of the few events that were there before are written anew, too.
-    sqlx::raw_sql("truncate search.events")
-        .execute(&mut *conn)
-        .await?;
-    let written = sqlx::raw_sql(AssertSqlSafe(documents))
-        .execute(&mut *conn)
-        .await?;
-    ensure!(
-        written.rows_affected() >= rows as u64,
-        "documents of all events"
-    );
+    sqlx::raw_sql(WITHOUT_INDEXES).execute(&mut *conn).await?;
+    // The documents, then two indexes.
+    let mut statements = schema[start..].split_inclusive(';');
+    for begins in ["insert into", "create index", "create index"] {
+        let statement = statements.next().context("a statement")?.trim();
+        ensure!(statement.starts_with(begins), "{statement}");
+        let done = sqlx::raw_sql(AssertSqlSafe(statement.to_owned()))
+            .execute(&mut *conn)
+            .await?;
+        let written = begins != "insert into" || done.rows_affected() >= rows as u64;
+        ensure!(written, "documents of all events");
+    }
     for table in ["app.events", "search.events", "app.organizations"] {
         sqlx::raw_sql(AssertSqlSafe(format!("vacuum analyze {table}")))
             .execute(&mut *conn)
