@@ -64,7 +64,10 @@ async fn sold(stage: &Stage) -> Vec<Member> {
             if placed.json["state"] == "pending" && n % 6 != 5 {
                 let body = json!({"payment_method_id": card});
                 let path = format!("/orders/{}/payments", placed.id());
-                patiently(buyer, &path, &key, body).await.expect(200);
+                let paid = patiently(buyer, &path, &key, body).await;
+                // What went through before it was told to come again is not done twice.
+                let before = paid.status == 409 && paid.text.contains("It is paid");
+                assert!(paid.status == 200 || before, "{}", paid.text);
             }
         }
     };
