@@ -1,6 +1,6 @@
 //! Reminders: planned by the shipped worker, claimed by the function that it claims with.
 
-use super::{Notifications, PAUSE, until};
+use super::{Notifications, PAUSE, VACUUM, until};
 use crate::world::{self, Aim, Line};
 use anyhow::{Context, Result, ensure};
 use kernel::jobs::NewJob;
@@ -26,6 +26,7 @@ const GUESTS: &str = "
       'bench-' || gen_random_uuid(), 1, 'AUD'
     from generate_series(1, REMINDERS) n
     join app.users u on u.id = ('d1000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid;
+  analyze app.events, app.tickets;
   reset session_replication_role";
 
 impl Notifications<'_> {
@@ -61,7 +62,8 @@ impl Notifications<'_> {
             Aim::AtMost(10.0),
         )];
 
-        world::run(conn, "delete from app.delivery_pauses; vacuum analyze app.notifications, app.notification_deliveries, app.tickets, app.events").await?;
+        world::run(conn, "delete from app.delivery_pauses").await?;
+        world::run(conn, VACUUM).await?;
         let begun = Instant::now();
         let claimers = (0..CLAIMERS).map(|_| async {
             let mut all = 0;
