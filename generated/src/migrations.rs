@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "90d3d3203e18c598f2ed2709300c8794a2d290ad96c1804ae84a3a256fe6aac1e3355107baffe6c933abc32e3343961a",
+        checksum: "adcb9027de33f555057d74ce63b27cc412e0623a525dab3f996add219417db7ee854cb64f91ec046768407ed419687ac",
     },
 ];

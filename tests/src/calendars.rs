@@ -5,7 +5,7 @@ mod shown;
 mod zones;
 
 use crate::{
-    support::{Answer, Client, root},
+    support::{Answer, Client, Member, root},
     trending::stage::Stage,
 };
 use serde_json::Value;
@@ -44,6 +44,16 @@ fn uids(text: &str) -> Vec<Uuid> {
 
 async fn read(client: &Client, path: &str) -> Vec<Uuid> {
     uids(&client.get(path).await.expect(200).text)
+}
+
+/// Somebody who runs the stage's host.
+async fn admin(stage: &Stage) -> Member {
+    let admin = stage.server.member("runs_the_host").await;
+    stage
+        .server
+        .grant(&admin, "orgAdmin", Some(("organization", stage.host)))
+        .await;
+    admin
 }
 
 /// An event of a host; `more` sets columns after the usual ones.

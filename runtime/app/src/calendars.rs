@@ -1,10 +1,10 @@
 //! Calendars that other programs subscribe to (RFC 5545): of one event, of a host, a venue or a city, and a member's own at
 //! a secret address.
 //!
-//! And the one calendar behind them: what clocks on the wall are to show stays when the rules of a time zone change.
-//!
 //! Which events they have is asked of the database as whoever reads (`spec/sql/calendars.sql`,
-//! [ADR 70](../../../docs/adr/0070-calendars.md)); this module writes them down. Knows nothing of what else changes events.
+//! [ADR 70](../../../docs/adr/0070-calendars.md)); this module writes them down. A job of it moves
+//! events whose time zone has got other rules, so that clocks there show what they were to show. Knows nothing of what else
+//! changes events.
 
 mod document;
 mod feed;

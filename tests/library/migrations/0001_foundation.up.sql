@@ -926,7 +926,7 @@ create table requests.quotas (
   used integer not null,
   constraint quotas_pkey primary key (principal, entity)
 );
-comment on table requests.quotas is 'What each member has created on the last day on which they created something.';
+comment on table requests.quotas is 'What each member has created, or begun, on the last day on which they did: by entity, or by the name of what is no row.';
 alter table requests.quotas owner to library_queue;
 
 create table jobs.queue (

@@ -1,6 +1,6 @@
 //! Calendars of events, hosts, places and cities.
 
-use super::{event, parsed, read, uids};
+use super::{admin, event, parsed, read, uids};
 use crate::{support::TestServer, trending::stage::Stage};
 use reqwest::Method;
 use serde_json::json;
@@ -111,11 +111,7 @@ async fn se5_another_program_reads_the_calendar_of_an_event() {
 #[tokio::test]
 async fn se5_the_sequence_counts_the_times_that_an_event_had() {
     let stage = Stage::new().await;
-    let admin = stage.server.member("runs_the_host").await;
-    stage
-        .server
-        .grant(&admin, "orgAdmin", Some(("organization", stage.host)))
-        .await;
+    let admin = admin(&stage).await;
     let id = event(&stage, ("organization", stage.host), "Jazz", "").await;
     let path = format!("/events/{id}/calendar.ics");
     let client = &stage.server.client;
@@ -146,11 +142,7 @@ async fn se5_the_sequence_counts_the_times_that_an_event_had() {
 #[tokio::test]
 async fn od6_a_cancelled_event_is_called_off_in_calendars() {
     let stage = Stage::new().await;
-    let admin = stage.server.member("calls_it_off").await;
-    stage
-        .server
-        .grant(&admin, "orgAdmin", Some(("organization", stage.host)))
-        .await;
+    let admin = admin(&stage).await;
     let id = event(&stage, ("organization", stage.host), "Jazz", "").await;
     let path = format!("/events/{id}/calendar.ics");
     let client = &stage.server.client;

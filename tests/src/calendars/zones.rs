@@ -1,6 +1,6 @@
 //! What clocks at an event show, when the rules of its time zone change.
 
-use super::{event, parsed};
+use super::{admin, event, parsed};
 use crate::trending::stage::Stage;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
@@ -46,11 +46,7 @@ async fn version(stage: &Stage, id: Uuid) -> i64 {
 #[tokio::test]
 async fn se6_what_clocks_show_is_kept_with_every_time_that_is_set() {
     let stage = Stage::new().await;
-    let admin = stage.server.member("runs_the_host").await;
-    stage
-        .server
-        .grant(&admin, "orgAdmin", Some(("organization", stage.host)))
-        .await;
+    let admin = admin(&stage).await;
     let id = event(&stage, ("organization", stage.host), "Jazz", "").await;
     let path = format!("/events/{id}");
     for (body, expected) in [

@@ -86,6 +86,11 @@ async fn t4_a_server_that_is_killed_loses_nothing() {
         assert_eq!(faults, Vec::<String>::new(), "after kill {n} at {place:?}");
     }
     let program = shop.serve().await;
+    // Slow machines get less done between two kills, so the crowd stays until enough of them have paid.
+    let until = Instant::now() + Duration::from_secs(120);
+    while crowd.paid() <= 3 && Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     let told = crowd.leave().await;
     shop.quiet().await;
     println!(
@@ -97,8 +102,11 @@ async fn t4_a_server_that_is_killed_loses_nothing() {
         told.unanswered
     );
     assert_eq!(shop.audit(&told).await, Vec::<String>::new());
-    // How many depends on the machine.
-    assert!(!told.paid.is_empty(), "nobody was told to have paid");
+    assert!(
+        told.paid.len() > 3,
+        "{} were told that they have paid",
+        told.paid.len()
+    );
     drop(program);
 }
 

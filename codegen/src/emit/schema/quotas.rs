@@ -49,7 +49,9 @@ fn table(model: &Model) -> Object {
     let create = format!(
         "create table {TABLE} (\n  {}\n);\ncomment on table {TABLE} is {};\nalter table {TABLE} owner to {};",
         lines.join(",\n  "),
-        quote("What each member has created on the last day on which they created something."),
+        quote(
+            "What each member has created, or begun, on the last day on which they did: by entity, or by the name of what is no row."
+        ),
         Roles(&model.app).queue(),
     );
     Object {

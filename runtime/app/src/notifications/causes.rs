@@ -5,7 +5,8 @@
 //! gives
 //!
 //! - `values jsonb`, as the message declares them;
-//! - `data jsonb`: ids for the app, by names of entities;
+//! - `data jsonb`: ids for the app, by names of entities. `user` is the member whose name is among the values: the message
+//!   goes when they are erased;
 //! - `members uuid[]`: to whom;
 //! - `key text`, if the same thing can be told by more than one event: who was told under it is not told again;
 //! - `event_id uuid`, `expires_at timestamptz`: null where they do not apply.
@@ -114,4 +115,21 @@ pub(super) async fn lapsing(cx: &mut Cx) -> Result<Vec<Told>> {
         })
     });
     Ok(told.collect::<Result<_, sqlx::Error>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Otherwise the name stays in what others were told when the member is erased.
+    #[test]
+    fn whoever_names_a_member_says_who_it_is() {
+        let naming: Vec<_> = all()
+            .filter(|cause| cause.sql.contains("display_name"))
+            .collect();
+        assert!(naming.len() >= 9, "{} causes", naming.len());
+        for cause in naming {
+            assert!(cause.sql.contains("'user', "), "{}", cause.message);
+        }
+    }
 }

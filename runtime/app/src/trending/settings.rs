@@ -7,9 +7,9 @@ use std::{fmt, str::FromStr};
 #[derive(clap::Args, Clone, Debug)]
 #[group(skip)]
 pub struct Settings {
-    /// What each thing that people do with an event weighs: looking at it, liking it, following its host or venue, taking a
-    /// free ticket (`rsvp`), buying one, passing it on, being there (`check_in`). What is left out keeps its weight; what weighs 0 does not count. What was
-    /// done before keeps the weight it had.
+    /// What each thing that people do with an event weighs: looking at it (`view`), liking it, following its host or venue,
+    /// taking a free ticket (`rsvp`), buying one, passing it on (`share`), being there (`check_in`). What is left out keeps
+    /// its weight; what weighs 0 does not count. What was done before keeps the weight it had.
     #[arg(long, env = "TRENDING_WEIGHTS", default_value_t = Weights::default())]
     pub trending_weights: Weights,
     /// After how many hours it weighs half as much. Changing it adds all ranks up anew.

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "45295883068957dcdd05ad60a0cdac7972abf4892164123a0f74397a3dfc50759e4d6eda136225b2ebe680ee439da185",
+        checksum: "0495aad50d867e4def3c1d30d722ef2cb65d96c3e62b0f48ab23528fd217b2604eb934a610f9c390ee790b63bb71ad90",
     },
 ];
