@@ -47,7 +47,7 @@ impl Shop {
     pub async fn quiet(&self) {
         let until = Instant::now() + PATIENCE;
         loop {
-            self.run(LATER).await;
+            self.passes(LATER).await;
             // A delivery that found nobody is tried again later by the service's own clock.
             self.stripe.fake.advance(60);
             tokio::time::sleep(Duration::from_secs(1)).await;

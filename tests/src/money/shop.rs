@@ -160,6 +160,15 @@ impl Shop {
             .await;
         done.expect("a statement").rows_affected()
     }
+
+    /// The same while the program works on those rows: whoever is in its way gives way, and is to try again later.
+    pub async fn passes(&self, text: &'static str) {
+        let done = sqlx::raw_sql(text).execute(&self.pool).await;
+        if let Err(error) = done {
+            let code = error.as_database_error().and_then(|error| error.code());
+            assert_eq!(code.as_deref(), Some("40P01"), "{error}");
+        }
+    }
 }
 
 impl Drop for Shop {

@@ -203,7 +203,9 @@ async fn no4_one_click_in_a_mail_stops_its_type_and_nothing_else() {
         .act("/notifications/unsubscribe?token=AAAA")
         .await
         .expect(404);
-    let forged = format!("{}x", &path[..path.len() - 1]);
+    // The last character may have been an x already.
+    let last = if path.ends_with('x') { 'y' } else { 'x' };
+    let forged = format!("{}{last}", &path[..path.len() - 1]);
     client.act(&forged).await.expect(404);
     guests
         .change(json!({"starts_at": "2041-05-01T19:00:00Z"}))
