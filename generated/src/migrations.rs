@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "adcb9027de33f555057d74ce63b27cc412e0623a525dab3f996add219417db7ee854cb64f91ec046768407ed419687ac",
+        checksum: "364e731b826c19a00c604e89ef3be61cd59b053b82a0076eceb0048564557d131338f5ac3537e78b0f1d712ac8978cad",
     },
 ];

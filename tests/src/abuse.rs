@@ -33,7 +33,7 @@ mod outside;
 mod overload;
 mod own;
 mod provider;
-mod purchases;
+pub mod purchases;
 mod references;
 mod refresh;
 mod reuse;

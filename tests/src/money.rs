@@ -19,6 +19,7 @@ mod hosts;
 mod invariants;
 mod kills;
 mod ledger;
+mod lost;
 mod market;
 mod offline;
 mod orders;

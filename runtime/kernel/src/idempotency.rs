@@ -2,11 +2,14 @@
 //!
 //! A key belongs to the caller, the method and the route; its table is the database's (`requests.keys`). Work that
 //! is one transaction claims its key, does it and keeps its answer in that transaction: it can't be half done. Work
-//! that talks to others goes through [`required`], which claims for a while and keeps the answer afterwards.
+//! that talks to others goes through [`required`], which claims for a while and keeps the answer afterwards. Work on such a
+//! route that is one transaction after all keeps its answer in it, through [`Claimed`].
 
+mod claimed;
 mod layer;
 
-pub use layer::{Attempt, Keyed, required};
+pub use claimed::{Answer, Claimed};
+pub use layer::{Keyed, required};
 
 use crate::{
     cx::Cx,

@@ -5337,7 +5337,7 @@ end
 $$;
 alter function requests.answer(text,text,text,integer,integer,jsonb,bytea) owner to library_queue;
 revoke execute on function requests.answer(text,text,text,integer,integer,jsonb,bytea) from public;
-grant execute on function requests.answer(text,text,text,integer,integer,jsonb,bytea) to library_app;
+grant execute on function requests.answer(text,text,text,integer,integer,jsonb,bytea) to library_app, library_job;
 
 create function requests.give_up(p_method text, p_route text, p_key text, p_attempt integer, p_begun boolean) returns boolean
   language plpgsql security definer set search_path = '' as $$

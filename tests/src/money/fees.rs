@@ -16,17 +16,17 @@ use uuid::Uuid;
 
 const GOOD_CARD: &str = "4242424242424242";
 
-struct Deal {
-    stage: Stage,
+pub struct Deal {
+    pub stage: Stage,
     /// Both look after the business.
-    printer: Member,
+    pub printer: Member,
     partner: Member,
     business: Uuid,
     city: Uuid,
 }
 
 impl Deal {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let stage = Stage::new().await;
         stage
             .run("delete from app.commission_rules where type = 'service_fee'; delete from app.revenue_shares")
@@ -58,7 +58,7 @@ impl Deal {
     }
 
     /// Of the platform, or of the business alone: a percentage and 0.30, between 1.00 and 9.00, a quarter of it the city's.
-    async fn rule(&self, paid_by: &str, basis_points: i32, of_business: bool) {
+    pub async fn rule(&self, paid_by: &str, basis_points: i32, of_business: bool) {
         let mut rule = json!({"type": "service_fee", "basis_points": basis_points, "fixed_cents": 30, "min_cents": 100,
             "max_cents": 900, "currency": "AUD", "paid_by": paid_by, "city_share_basis_points": 2500,
             "valid_from": "2026-01-01T00:00:00Z"});
@@ -100,7 +100,7 @@ impl Deal {
         self.stage.server.settled().await;
     }
 
-    async fn accepted(&self, amount_cents: i64, currency: &str) -> String {
+    pub async fn accepted(&self, amount_cents: i64, currency: &str) -> String {
         let quote = self.sent(amount_cents, currency).await;
         self.accept(&quote).await;
         quote
@@ -131,7 +131,7 @@ impl Deal {
     }
 
     /// The printer's browser gives this card, and the service tells.
-    async fn pay(&self, quote: &str, card: &str) -> String {
+    pub async fn pay(&self, quote: &str, card: &str) -> String {
         self.begin(&self.printer, quote, json!({}))
             .await
             .expect(200);

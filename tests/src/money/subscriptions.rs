@@ -9,16 +9,16 @@ use uuid::Uuid;
 
 const DAY: u32 = 24 * 60 * 60;
 
-struct Shop {
-    stage: Stage,
-    binh: Member,
-    business: Uuid,
+pub struct Shop {
+    pub stage: Stage,
+    pub binh: Member,
+    pub business: Uuid,
     /// Cheap and dear, in AUD.
-    plans: [Uuid; 2],
+    pub plans: [Uuid; 2],
 }
 
 impl Shop {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let stage = Stage::new().await;
         let binh = stage.server.sign_in(PEOPLE[3].id).await;
         let mut conn = stage.server.superuser().await;

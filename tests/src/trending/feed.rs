@@ -129,3 +129,68 @@ async fn sg6_what_may_not_be_seen_is_in_nobodys_feed() {
         .await;
     assert!(feed().await.is_empty());
 }
+
+/// Who follows many is served by a walk along the newest events of all: the same pages, wherever the walk ends.
+#[tokio::test]
+async fn sg6_who_follows_many_is_shown_the_same() {
+    let stage = Stage::new().await;
+    let mira = stage.server.member("mira_who_follows").await;
+    let mut all = Vec::new();
+    for n in 0..9 {
+        let host = stage.host(&format!("Host {n}")).await;
+        all.extend(stage.events(host, 4).await);
+        if n % 3 > 0 {
+            follow(&stage, mira.id, "organization", host).await;
+        }
+    }
+    let venue: Uuid = stage
+        .one(format!(
+            "insert into app.venues (city_id, owner_type, owner_id, name, address, location)
+             values ('{}', 'organization', '{}', 'Hall', 'Way 1', 'SRID=4326;POINT(144.9 -37.8)') returning id",
+            stage.city, stage.host
+        ))
+        .await;
+    follow(&stage, mira.id, "venue", venue).await;
+    for id in all.iter().step_by(3) {
+        stage
+            .sql(format!(
+                "update app.events set venue_id = '{venue}' where id = '{id}'"
+            ))
+            .await;
+    }
+    for (n, id) in all.iter().enumerate().step_by(5) {
+        let hidden = [
+            "visibility = 'unlisted'",
+            "state = 'draft'",
+            "status = 'suspended'",
+        ][n % 3];
+        stage
+            .sql(format!("update app.events set {hidden} where id = '{id}'"))
+            .await;
+    }
+    let shown = async || walk(&mira.client, "/me/feed?limit=4", async || {}).await;
+    let merged = shown().await;
+    assert!(merged.len() > 15, "{merged:?}");
+    let constants = |many: u32, newest: u32| {
+        format!("v_many constant int := {many};\n  v_newest constant int := {newest};")
+    };
+    let mut before = constants(500, 20_000);
+    for (many, newest) in [(1, 20_000), (1, 17), (1, 5), (1, 1)] {
+        let now = constants(many, newest);
+        changed(&stage, &before, &now).await;
+        assert_eq!(shown().await, merged, "{many} {newest}");
+        before = now;
+    }
+    // Without the second way, a walk that ends too early would be all there is.
+    changed(&stage, "cardinality(v_page) = p_limit", "true").await;
+    assert_ne!(shown().await, merged);
+}
+
+/// The function of the feed with other words in it.
+async fn changed(stage: &Stage, from: &str, to: &str) {
+    let text: String = stage
+        .one("select pg_get_functiondef('app.feed(uuid,int)'::regprocedure)".to_owned())
+        .await;
+    assert!(text.contains(from), "{text}");
+    stage.sql(text.replace(from, to)).await;
+}

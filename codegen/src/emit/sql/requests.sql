@@ -53,7 +53,7 @@ end
 $$;
 alter function requests.answer(text,text,text,integer,integer,jsonb,bytea) owner to <app>_queue;
 revoke execute on function requests.answer(text,text,text,integer,integer,jsonb,bytea) from public;
-grant execute on function requests.answer(text,text,text,integer,integer,jsonb,bytea) to <app>_app;
+grant execute on function requests.answer(text,text,text,integer,integer,jsonb,bytea) to <app>_app, <app>_job;
 
 create function requests.give_up(p_method text, p_route text, p_key text, p_attempt integer, p_begun boolean) returns boolean
   language plpgsql security definer set search_path = '' as $$

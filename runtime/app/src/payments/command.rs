@@ -306,6 +306,24 @@ async fn of_promotion(cx: &mut Cx, promotion: Uuid, payer: Uuid) -> Result<Terms
     })
 }
 
+/// What this member has paid it with.
+pub async fn paid(cx: &mut Cx, of: Of, payer: Uuid) -> Result<Option<Command>> {
+    let found: Option<Uuid> = sqlx::query_scalar(
+        "select id from app.transactions where (order_id = $1 or promotion_id = $2 or quote_id = $3) and user_id = $4
+           and status in ('succeeded', 'part_refunded', 'refunded')",
+    )
+    .bind(of.order())
+    .bind(of.promotion())
+    .bind(of.quote())
+    .bind(payer)
+    .fetch_optional(cx.conn())
+    .await?;
+    match found {
+        Some(transaction) => load(cx, transaction).await,
+        None => Ok(None),
+    }
+}
+
 async fn live(cx: &mut Cx, of: Of) -> Result<Option<Command>> {
     let found: Option<Uuid> = sqlx::query_scalar(
         "select id from app.transactions where (order_id = $1 or promotion_id = $2 or quote_id = $3) and status <> 'cancelled'",

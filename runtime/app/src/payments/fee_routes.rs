@@ -5,19 +5,19 @@ use super::{
     bodies::{FeeRefund, Payment, PaymentRequest},
     command::Of,
 };
-use crate::{
-    module::{id, idempotency_key},
-    tickets::AskedRefund,
-};
+use crate::{module::id, tickets::AskedRefund};
 use axum::{
     Json, Router,
     extract::{Path, State},
-    http::{HeaderMap, StatusCode},
     middleware::from_fn_with_state,
-    response::{IntoResponse, Response},
     routing::post,
 };
-use kernel::{Member, Result, http::Sent, idempotency::required, openapi::Objects};
+use kernel::{
+    Member, Result,
+    http::Sent,
+    idempotency::{Answer, Claimed, required},
+    openapi::Objects,
+};
 use utoipa::{OpenApi, openapi};
 
 pub fn router(payments: Payments) -> Router {
@@ -65,15 +65,10 @@ async fn pay_fee(
     State(payments): State<Payments>,
     caller: Member,
     Path(path): Path<String>,
-    headers: HeaderMap,
+    claimed: Claimed,
     Sent(body): Sent<PaymentRequest>,
 ) -> Result<Json<Payment>> {
-    let paid = payments.pay(
-        &caller,
-        Of::Quote(id(&path)?),
-        body,
-        idempotency_key(&headers)?,
-    );
+    let paid = payments.pay(&caller, Of::Quote(id(&path)?), body, &claimed);
     paid.await.map(Json)
 }
 
@@ -97,8 +92,10 @@ async fn refund_fee(
     State(payments): State<Payments>,
     caller: Member,
     Path(path): Path<String>,
+    claimed: Claimed,
     Sent(body): Sent<FeeRefund>,
-) -> Result<Response> {
-    let refund = payments.refund_fee(&caller, id(&path)?, body).await?;
-    Ok((StatusCode::CREATED, Json(refund)).into_response())
+) -> Result<Answer> {
+    payments
+        .refund_fee(&caller, id(&path)?, body, claimed)
+        .await
 }

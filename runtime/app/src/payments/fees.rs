@@ -8,8 +8,13 @@ use crate::{
     problems,
     tickets::AskedRefund,
 };
+use axum::http::StatusCode;
 use generated::quote::QUOTE;
-use kernel::{Cx, Error, Member, Result, jobs};
+use kernel::{
+    Cx, Error, Member, Result,
+    idempotency::{Answer, Claimed},
+    jobs,
+};
 use money::{Currency, Money, Parts, refund};
 use serde_json::json;
 use sqlx::Row;
@@ -80,15 +85,19 @@ impl Payments {
         caller: &Member,
         quote: Uuid,
         body: FeeRefund,
-    ) -> Result<AskedRefund> {
+        claimed: Claimed,
+    ) -> Result<Answer> {
         module::administrator(caller)?;
         let run = self.db.run(Self::NAME, Some(caller), caller.request_id, {
             let by = caller.id();
             move |cx| {
-                let body = body.clone();
+                let (body, claimed) = (body.clone(), claimed.clone());
                 Box::pin(async move {
                     let fee = lock(cx, quote).await?;
-                    write_down(cx, &fee, by, &body).await
+                    let refund = write_down(cx, &fee, by, &body).await?;
+                    let answer = Answer::json(StatusCode::CREATED, &refund)?;
+                    claimed.keep(cx, &answer).await?;
+                    Ok(answer)
                 })
             }
         });

@@ -17,6 +17,7 @@ use chrono::TimeDelta;
 use gateway::{Confirmation, Failure, FindPayments, Metadata, Payment, PaymentStatus};
 use kernel::{
     Error, Member, Result, failpoint,
+    idempotency::Claimed,
     jobs::{Outcome, Run},
 };
 use std::sync::Arc;
@@ -29,16 +30,17 @@ const BEGUN_BY_ANOTHER: &str =
     "Somebody else has begun this payment: pay it without a saved card, with `client_secret`.";
 
 impl Payments {
-    /// `key` is the buyer's own: the same one charges a saved card once.
+    /// The same key of the buyer's charges a saved card once.
     pub async fn pay(
         &self,
         buyer: &Member,
         of: Of,
         body: PaymentRequest,
-        key: &str,
+        claimed: &Claimed,
     ) -> Result<Shown> {
         self.gateway()?;
-        let (command, card) = self.begin(buyer, of, body.payment_method_id).await?;
+        let card = body.payment_method_id;
+        let (command, card) = self.begin(buyer, of, card, claimed.is_repeated()).await?;
         failpoint::reach("payment.begun");
         let payment = self.ask(&command, buyer.request_id).await?;
         let payment = match card {
@@ -48,7 +50,8 @@ impl Payments {
                     off_session: false,
                     return_url: body.return_url,
                 };
-                self.confirm(&command, &payment, &confirmation, key, buyer.request_id)
+                let (key, request) = (claimed.key(), buyer.request_id);
+                self.confirm(&command, &payment, &confirmation, key, request)
                     .await?
             }
             _ => payment,
@@ -58,12 +61,14 @@ impl Payments {
         Ok(self.shown(&command, payment, state))
     }
 
-    /// Writes the command down, or finds the one that is there.
+    /// Writes the command down, or finds the one that is there. A repeated request, whose answer was lost, is told of what
+    /// the buyer has paid; others are refused where it is paid.
     async fn begin(
         &self,
         buyer: &Member,
         of: Of,
         card: Option<Uuid>,
+        is_repeated: bool,
     ) -> Result<(Command, Option<String>)> {
         let run = self.db.run(Self::NAME, Some(buyer), buyer.request_id, {
             let buyer = buyer.clone();
@@ -71,6 +76,9 @@ impl Payments {
                 let buyer = buyer.clone();
                 Box::pin(async move {
                     command::may_pay(cx, of).await?;
+                    if is_repeated && let Some(paid) = command::paid(cx, of, buyer.id()).await? {
+                        return Ok((paid, None));
+                    }
                     let card = match card {
                         Some(card) => Some(command::saved(cx, card).await?),
                         None => None,

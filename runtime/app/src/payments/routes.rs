@@ -20,7 +20,7 @@ use kernel::{
     Error, Member, Result,
     config::BodyLimit,
     http::{Raw, Sent},
-    idempotency::required,
+    idempotency::{Claimed, required},
     openapi::Objects,
     problems,
 };
@@ -112,15 +112,10 @@ async fn pay(
     State(payments): State<Payments>,
     caller: Member,
     Path(path): Path<String>,
-    headers: HeaderMap,
+    claimed: Claimed,
     Sent(body): Sent<PaymentRequest>,
 ) -> Result<Json<Payment>> {
-    let paid = payments.pay(
-        &caller,
-        Of::Order(id(&path)?),
-        body,
-        idempotency_key(&headers)?,
-    );
+    let paid = payments.pay(&caller, Of::Order(id(&path)?), body, &claimed);
     paid.await.map(Json)
 }
 
@@ -146,15 +141,10 @@ async fn pay_promotion(
     State(payments): State<Payments>,
     caller: Member,
     Path(path): Path<String>,
-    headers: HeaderMap,
+    claimed: Claimed,
     Sent(body): Sent<PaymentRequest>,
 ) -> Result<Json<Payment>> {
-    let paid = payments.pay(
-        &caller,
-        Of::Promotion(id(&path)?),
-        body,
-        idempotency_key(&headers)?,
-    );
+    let paid = payments.pay(&caller, Of::Promotion(id(&path)?), body, &claimed);
     paid.await.map(Json)
 }
 

@@ -13,7 +13,12 @@ use axum::{
     middleware::from_fn_with_state,
     routing::post,
 };
-use kernel::{Member, Result, http::Sent, idempotency::required, openapi::Objects};
+use kernel::{
+    Member, Result,
+    http::Sent,
+    idempotency::{Claimed, required},
+    openapi::Objects,
+};
 use utoipa::{OpenApi, openapi};
 
 pub fn router(payments: Payments) -> Router {
@@ -65,10 +70,11 @@ async fn subscribe(
     State(payments): State<Payments>,
     caller: Member,
     Path(path): Path<String>,
+    claimed: Claimed,
     Sent(body): Sent<SubscriptionRequest>,
 ) -> Result<Json<Subscribed>> {
     payments
-        .subscribe(&caller, id(&path)?, body)
+        .subscribe(&caller, id(&path)?, body, claimed.is_repeated())
         .await
         .map(Json)
 }

@@ -28,11 +28,13 @@ pub use rows::Change;
 use rows::{Command, Plan, Resume, administers, begin, book, changeable, command};
 
 impl Payments {
+    /// `is_repeated`: the answer to the same request may have been lost.
     pub(super) async fn subscribe(
         &self,
         caller: &Member,
         business: Uuid,
         body: SubscriptionRequest,
+        is_repeated: bool,
     ) -> Result<Subscribed> {
         self.gateway()?;
         let run = self.db.run(Self::NAME, Some(caller), caller.request_id, {
@@ -44,7 +46,8 @@ impl Payments {
                         Some(card) => Some(super::command::saved(cx, card).await?),
                         None => None,
                     };
-                    Ok((begin(cx, business, body.plan_id, user).await?, card))
+                    let command = begin(cx, business, body.plan_id, user, is_repeated);
+                    Ok((command.await?, card))
                 })
             }
         });

@@ -22,7 +22,7 @@ use generated::{event::EVENT, order::ORDER, ticket::TICKET};
 use kernel::{
     Error, Member, Result,
     http::Sent,
-    idempotency::{Keyed, required},
+    idempotency::{Answer, Claimed, Keyed, required},
     openapi::Objects,
     problems,
 };
@@ -162,11 +162,13 @@ async fn cancel(
     State(tickets): State<Tickets>,
     caller: Member,
     Path(path): Path<String>,
-) -> Result<Json<PlacedOrder>> {
+    claimed: Claimed,
+) -> Result<Answer> {
     let order = id(&path)?;
     let run = tickets
         .db
         .run(Tickets::NAME, Some(&caller), caller.request_id, move |cx| {
+            let claimed = claimed.clone();
             Box::pin(async move {
                 cx.require(&ORDER, "read", order).await?;
                 if !cx.holds(&ORDER, "buyer", order).await? {
@@ -176,10 +178,12 @@ async fn cancel(
                     return Err(Error::new(&problems::STATE)
                         .detail("Only an order that is pending is cancelled."));
                 }
-                place::shown(cx, order).await
+                let answer = Answer::json(StatusCode::OK, &place::shown(cx, order).await?)?;
+                claimed.keep(cx, &answer).await?;
+                Ok(answer)
             })
         });
-    run.await.map(Json)
+    run.await
 }
 
 /// Give tickets back
@@ -201,10 +205,10 @@ async fn give_back(
     State(tickets): State<Tickets>,
     caller: Member,
     Path(path): Path<String>,
+    claimed: Claimed,
     Sent(body): Sent<GiveBack>,
-) -> Result<Response> {
-    let refund = tickets.give_back(&caller, id(&path)?, body).await?;
-    Ok((StatusCode::CREATED, Json(refund)).into_response())
+) -> Result<Answer> {
+    tickets.give_back(&caller, id(&path)?, body, claimed).await
 }
 
 /// Sell at the door

@@ -2,11 +2,11 @@
 //!
 //! The key is claimed for a minute in a transaction of its own, the handler runs, its answer is kept in another one.
 //! A process that dies in between leaves a claim that ends by itself; whoever asks then runs the handler again, which
-//! learns from [`Attempt`] that it was begun before. So it does after an accident (5xx) of the attempt before.
+//! learns from [`Claimed`] that it was begun before. So it does after an accident (5xx) of the attempt before.
 //!
 //! A key that nobody had before is counted for its member, in the transaction that claims it. Repeats are free.
 
-use super::{Claim, Request, key};
+use super::{Claim, Claimed, Request, key};
 use crate::{
     caller::Caller,
     cx::{Cx, Db},
@@ -21,7 +21,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tracing::Instrument;
 
 /// For as long a claim holds although nobody says that it is being worked on.
@@ -29,10 +29,6 @@ const LEASE: Duration = Duration::from_secs(60);
 
 /// The name under which the database counts them.
 const COUNTED_AS: &str = "keyed request";
-
-/// Of which attempt the handler is part; an extension of its request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attempt(pub i32);
 
 /// What the layer works with.
 #[derive(Clone)]
@@ -81,7 +77,13 @@ async fn once(
         .map_or(parts.uri.path(), MatchedPath::as_str)
         .to_owned();
     let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
-    let keyed = Request::new(parts.method.as_str(), &route, path, key, &content);
+    let keyed = Arc::new(Request::new(
+        parts.method.as_str(),
+        &route,
+        path,
+        key,
+        &content,
+    ));
 
     let mut cx = begin(&db, &caller).await?;
     let attempt = match keyed.claim(&mut cx, LEASE).await? {
@@ -92,7 +94,10 @@ async fn once(
         quota::take(&mut cx, COUNTED_AS, per_day).await?;
     }
     cx.commit().await?;
-    parts.extensions.insert(Attempt(attempt));
+    parts.extensions.insert(Claimed {
+        request: keyed.clone(),
+        attempt,
+    });
     let response = next
         .run(extract::Request::from_parts(parts, Body::from(content)))
         .await;

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "0495aad50d867e4def3c1d30d722ef2cb65d96c3e62b0f48ab23528fd217b2604eb934a610f9c390ee790b63bb71ad90",
+        checksum: "258d8478bd36f8ecb6126dc4b4755d50be9b817ad136efeca90edb6641fba0df55b77955afaa89ea6488d07ab607b2b8",
     },
 ];

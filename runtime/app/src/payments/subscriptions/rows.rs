@@ -55,7 +55,13 @@ pub async fn administers(cx: &mut Cx, business: Uuid) -> Result<()> {
     }
 }
 
-pub async fn begin(cx: &mut Cx, business: Uuid, plan: Uuid, user: Uuid) -> Result<Command> {
+pub async fn begin(
+    cx: &mut Cx,
+    business: Uuid,
+    plan: Uuid,
+    user: Uuid,
+    is_repeated: bool,
+) -> Result<Command> {
     offered(cx, plan).await?;
     let id = Uuid::now_v7();
     let inserted: Option<DateTime<Utc>> = sqlx::query_scalar(
@@ -77,7 +83,7 @@ pub async fn begin(cx: &mut Cx, business: Uuid, plan: Uuid, user: Uuid) -> Resul
         let begun = command(cx, id).await?;
         return begun.ok_or_else(|| Error::internal("a subscription that was just begun"));
     }
-    // There is one. If it waits for its first payment, and is the same, that goes on.
+    // There is one. If it is the same, and waits for its first payment or was begun by this very request, that goes on.
     let live: Option<(Uuid, Uuid, String)> = sqlx::query_as(
         "select id, plan_id, state from app.subscriptions where business_id = $1 and state <> 'canceled'",
     )
@@ -85,7 +91,7 @@ pub async fn begin(cx: &mut Cx, business: Uuid, plan: Uuid, user: Uuid) -> Resul
     .fetch_optional(cx.conn())
     .await?;
     match live {
-        Some((live, of, state)) if of == plan && state == "incomplete" => {
+        Some((live, of, state)) if of == plan && (state == "incomplete" || is_repeated) => {
             let begun = command(cx, live).await?;
             begun.ok_or_else(|| Error::internal("a subscription that is there"))
         }

@@ -3,13 +3,17 @@
 use super::{
     super::{
         Tickets,
-        bodies::{AskedRefund, GiveBack, Target},
+        bodies::{GiveBack, Target},
     },
     Order, Why, lock, write_down,
 };
 use crate::{module::Module, problems};
+use axum::http::StatusCode;
 use generated::{event::EVENT, order::ORDER};
-use kernel::{Cx, Error, Member, Result};
+use kernel::{
+    Cx, Error, Member, Result,
+    idempotency::{Answer, Claimed},
+};
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
@@ -20,11 +24,12 @@ impl Tickets {
         caller: &Member,
         order: Uuid,
         body: GiveBack,
-    ) -> Result<AskedRefund> {
+        claimed: Claimed,
+    ) -> Result<Answer> {
         let run = self.db.run(Self::NAME, Some(caller), caller.request_id, {
             let caller = caller.clone();
             move |cx| {
-                let (caller, body) = (caller.clone(), body.clone());
+                let (caller, body, claimed) = (caller.clone(), body.clone(), claimed.clone());
                 Box::pin(async move {
                     cx.require(&ORDER, "read", order).await?;
                     let order = lock(cx, order).await?;
@@ -41,7 +46,10 @@ impl Tickets {
                     };
                     let ids: Vec<Uuid> = tickets.iter().map(|ticket| ticket.id).collect();
                     let amount = tickets.iter().map(|ticket| ticket.paid).sum();
-                    write_down(cx, &order, &ids, amount, why).await
+                    let refund = write_down(cx, &order, &ids, amount, why).await?;
+                    let answer = Answer::json(StatusCode::CREATED, &refund)?;
+                    claimed.keep(cx, &answer).await?;
+                    Ok(answer)
                 })
             }
         });

@@ -1,0 +1,263 @@
+//! The answer to a request that moves money is lost after its work was done: the same request again is told what the first one
+//! would have been, and has no second effect. At every route that demands an `Idempotency-Key`.
+
+use super::{
+    fees::Deal,
+    market::Market,
+    stage::{Stage, keyed, keyed_by},
+    subscriptions::Shop,
+};
+use crate::{
+    abuse::purchases::demanding,
+    support::{Answer, Member},
+};
+use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
+use std::{collections::BTreeSet, time::Duration};
+use uuid::Uuid;
+
+const CARD: &str = "4242424242424242";
+
+/// Answers can't be kept, wherever they are kept after the work.
+const LOSE: &str = "
+  create function public.lose() returns trigger language plpgsql as $$
+  begin raise exception 'the disk is full' using errcode = '53100'; end $$;
+  create trigger lose before update of status on requests.keys for each row when (session_user = 'culturepass_app')
+    execute function public.lose()";
+
+const FIND: &str = "drop function public.lose() cascade; update requests.keys set locked_until = now() where status is null";
+
+/// All that a request of money makes.
+const MADE: [&str; 8] = [
+    "app.orders",
+    "app.tickets",
+    "app.refunds",
+    "app.transactions",
+    "app.wallet_journals",
+    "app.subscriptions",
+    "app.wallet_holds",
+    "app.promotions",
+];
+
+const MADE_THERE: [&str; 5] = [
+    "payment_intents",
+    "charges",
+    "refunds",
+    "setup_intents",
+    "subscriptions",
+];
+
+impl Stage {
+    /// Asks twice, with one key; the first answer is lost. The second one.
+    async fn lost(&self, by: &Member, path: &str, body: Value, status: u16) -> Answer {
+        let key = Uuid::now_v7().to_string();
+        self.run(LOSE).await;
+        let first = keyed_by(by, path, &key, body.clone()).await;
+        // Where the answer is part of the work it can't be lost.
+        let is_lost = first.status.is_server_error();
+        assert!(is_lost || first.status == status, "{path}: {}", first.text);
+        let made = self.made().await;
+        self.run(FIND).await;
+        let again = keyed_by(by, path, &key, body).await;
+        assert_eq!(again.status, status, "{path}: {}", again.text);
+        if !is_lost {
+            assert_eq!(again.text, first.text, "{path}");
+        }
+        assert_eq!(self.made().await, made, "{path}");
+        again
+    }
+
+    async fn made(&self) -> Vec<(&'static str, i64)> {
+        self.server.settled().await;
+        self.stripe.deliver(&self.server).await;
+        self.server.settled().await;
+        let mut all = Vec::new();
+        for table in MADE {
+            let count = format!("select count(*) from {table}");
+            all.push((table, self.number(&count).await));
+        }
+        let there = MADE_THERE.map(|list| (list, self.stripe.fake.all(list).len() as i64));
+        all.extend(there);
+        all
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn k1_a_lost_answer_is_given_again_and_its_work_is_not_done_again() {
+    let mut tried = BTreeSet::new();
+    let stage = Stage::new().await;
+    let all: BTreeSet<String> = demanding(&stage).await.into_iter().collect();
+    tried.extend(orders(&stage).await);
+    tried.extend(wallets(&stage).await);
+    tried.extend(promotions().await);
+    tried.extend(fees().await);
+    tried.extend(plans().await);
+    assert_eq!(all, tried.into_iter().map(str::to_owned).collect());
+}
+
+/// Somebody has the key by now, because whoever had it was believed dead: what the first one still does is undone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn k6_whoever_was_believed_dead_changes_nothing_any_more() {
+    let deal = Deal::new().await;
+    deal.rule("organizer", 1000, false).await;
+    let quote = deal.accepted(5_000, "AUD").await;
+    deal.pay(&quote, CARD).await;
+    assert_eq!(two_attempts(&deal, &quote).await, ([409, 201], 1));
+    // The negative control: whoever comes last may keep an answer, too.
+    deal.stage
+        .run(
+            "create or replace function requests.answer(p_method text, p_route text, p_key text, p_attempt integer, p_status integer,
+               p_headers jsonb, p_body bytea) returns boolean language sql as 'select true'",
+        )
+        .await;
+    assert_eq!(two_attempts(&deal, &quote).await, ([201, 201], 1 + 2));
+}
+
+/// Both wait for the quote in the middle of their work. What they were told, and how many refunds there are.
+async fn two_attempts(deal: &Deal, quote: &str) -> ([u16; 2], i64) {
+    let stage = &deal.stage;
+    let path = format!("/quotes/{quote}/fee-refunds");
+    let key = Uuid::now_v7().to_string();
+    let ask = async || {
+        let body = json!({"amount_cents": 10});
+        let answer = keyed_by(&stage.paula, &path, &key, body).await;
+        answer.status.as_u16()
+    };
+    let waiting = async |many: i64| {
+        let locks = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+        while stage.number(locks).await < many {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let mut conn = stage.server.superuser().await;
+    let lock = format!("begin; select from app.quotes where id = '{quote}' for update");
+    sqlx::raw_sql(AssertSqlSafe(lock))
+        .execute(&mut conn)
+        .await
+        .expect("locked");
+    let later = async {
+        waiting(1).await;
+        stage
+            .run("update requests.keys set locked_until = now() where status is null")
+            .await;
+        let commit = async {
+            waiting(2).await;
+            sqlx::raw_sql("commit").execute(&mut conn).await
+        };
+        let (second, committed) = tokio::join!(ask(), commit);
+        committed.expect("free");
+        second
+    };
+    let (first, second) = tokio::join!(ask(), later);
+    let count = format!("select count(*) from app.refunds where quote_id = '{quote}'");
+    ([first, second], stage.number(&count).await)
+}
+
+async fn orders(stage: &Stage) -> [&'static str; 6] {
+    let kind = stage.tickets("Seat", 4_500, 50).await;
+    let card = stage.saved(&stage.mira, CARD).await;
+    let cart = stage.cart(&[(kind, 2)], false);
+    let (mira, olga) = (&stage.mira, &stage.olga);
+    let order = stage.lost(mira, "/orders", cart.clone(), 201).await.id();
+    stage
+        .lost(mira, &format!("/orders/{order}/cancel"), json!({}), 200)
+        .await;
+    assert_eq!(stage.state(&order).await, "cancelled");
+    let order = keyed(mira, "/orders", cart.clone()).await.expect(201).id();
+    let body = json!({"payment_method_id": card});
+    let path = format!("/orders/{order}/payments");
+    let paid = stage.lost(mira, &path, body.clone(), 200).await;
+    assert_eq!(paid.json["order_state"], "paid");
+    // With another key it is another request, and there is nothing left to pay.
+    keyed(mira, &path, body).await.expect(409);
+    stage
+        .lost(mira, &format!("/orders/{order}/refunds"), json!({}), 201)
+        .await;
+    assert_eq!(stage.state(&order).await, "refunded");
+    stage.lost(olga, "/door-sales", cart, 201).await;
+    stage
+        .lost(mira, "/payment-methods/setups", json!({}), 200)
+        .await;
+    stage.books_agree().await;
+    [
+        "/orders",
+        "/orders/{id}/cancel",
+        "/orders/{id}/payments",
+        "/orders/{id}/refunds",
+        "/door-sales",
+        "/payment-methods/setups",
+    ]
+}
+
+async fn wallets(stage: &Stage) -> [&'static str; 3] {
+    let paula = &stage.paula;
+    let body = json!({"amount_cents": 5_000, "reference": "Spring"});
+    stage
+        .lost(paula, "/wallet/budgets/AUD/fundings", body, 201)
+        .await;
+    let body = json!({"user_id": stage.mira.id, "kind": "event_credit", "amount_cents": 700, "currency": "AUD",
+        "reference": "A gift"});
+    let given = stage.lost(paula, "/wallet/credits", body, 201).await;
+    let journal = given.json["journal_id"].as_str().expect("an id").to_owned();
+    let body = json!({"reason": "By mistake"});
+    let path = format!("/wallet-journals/{journal}/reversals");
+    stage.lost(paula, &path, body, 201).await;
+    stage.sound().await;
+    [
+        "/wallet/budgets/{currency}/fundings",
+        "/wallet/credits",
+        "/wallet-journals/{id}/reversals",
+    ]
+}
+
+async fn promotions() -> [&'static str; 1] {
+    let market = Market::new(3).await;
+    let olga = &market.stage.olga;
+    let card = market.stage.saved(olga, CARD).await;
+    let booked = market.booked(7).await;
+    let body = json!({"payment_method_id": card});
+    let path = format!("/promotions/{booked}/payments");
+    let paid = market.stage.lost(olga, &path, body, 200).await;
+    assert_eq!(paid.json["status"], "succeeded");
+    market.sound().await;
+    ["/promotions/{id}/payments"]
+}
+
+async fn fees() -> [&'static str; 2] {
+    let deal = Deal::new().await;
+    deal.rule("organizer", 1000, false).await;
+    let quote = deal.accepted(5_000, "AUD").await;
+    let card = deal.stage.saved(&deal.printer, CARD).await;
+    let body = json!({"payment_method_id": card});
+    let path = format!("/quotes/{quote}/fee-payments");
+    let paid = deal.stage.lost(&deal.printer, &path, body, 200).await;
+    assert_eq!(paid.json["status"], "succeeded");
+    let path = format!("/quotes/{quote}/fee-refunds");
+    let body = json!({"amount_cents": 100});
+    deal.stage.lost(&deal.stage.paula, &path, body, 201).await;
+    ["/quotes/{id}/fee-payments", "/quotes/{id}/fee-refunds"]
+}
+
+async fn plans() -> [&'static str; 4] {
+    let shop = Shop::new().await;
+    let card = shop.stage.saved(&shop.binh, CARD).await;
+    let begin = format!("/businesses/{}/subscription", shop.business);
+    let body = json!({"plan_id": shop.plans[0], "payment_method_id": card});
+    let begun = shop.stage.lost(&shop.binh, &begin, body.clone(), 200).await;
+    assert_eq!(begun.json["state"], "active");
+    keyed(&shop.binh, &begin, body).await.expect(409);
+    for (change, body) in [
+        ("plan", json!({"plan_id": shop.plans[1]})),
+        ("cancel", json!({})),
+        ("keep", json!({})),
+    ] {
+        let path = format!("/subscriptions/{}/{change}", begun.id());
+        shop.stage.lost(&shop.binh, &path, body, 200).await;
+    }
+    [
+        "/businesses/{id}/subscription",
+        "/subscriptions/{id}/plan",
+        "/subscriptions/{id}/cancel",
+        "/subscriptions/{id}/keep",
+    ]
+}
