@@ -12,7 +12,8 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use std::{
     error::Error as StdError,
-    fs, io,
+    fs,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
     pin::pin,
     sync::{Arc, OnceLock},
@@ -168,9 +169,6 @@ impl Disk {
         if tokio::fs::try_exists(&place).await? {
             return Err(Refused::Taken);
         }
-        if let Some(folder) = place.parent() {
-            tokio::fs::create_dir_all(folder).await?;
-        }
         let half = Half(place.with_extension(Uuid::new_v4().to_string()));
         let sum = write(&half.0, sent.bytes, body).await?;
         if STANDARD.encode(sum) != sent.checksum {
@@ -178,7 +176,7 @@ impl Disk {
         }
         // Of two that arrive at once one is first.
         match tokio::fs::hard_link(&half.0, &place).await {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Refused::Taken),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(Refused::Taken),
             linked => Ok(linked?),
         }
     }
@@ -193,13 +191,36 @@ impl Drop for Half {
     }
 }
 
+/// So often in a row the folder of a new file may go away, with the last of its other files.
+const TRIES: u32 = 100;
+
+/// A new file in a folder that others make and clean up at the same time.
+async fn create(path: &Path) -> io::Result<tokio::fs::File> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut tries = 0;
+    loop {
+        let created = match tokio::fs::create_dir_all(folder).await {
+            Ok(()) => tokio::fs::File::create_new(path).await,
+            Err(error) => Err(error),
+        };
+        tries += 1;
+        match created {
+            // It was there when it was to be made, or not any more when the file was.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists)
+                    && tries < TRIES => {}
+            created => return created,
+        }
+    }
+}
+
 /// Keeps one piece of the body in memory at a time.
 async fn write<E: StdError + 'static>(
     path: &Path,
     bytes: u64,
     body: impl Stream<Item = Result<Bytes, E>> + Send,
 ) -> Result<[u8; 32], Refused<E>> {
-    let mut file = tokio::fs::File::create_new(path).await?;
+    let mut file = create(path).await?;
     let mut body = pin!(body);
     let mut sum = Sha256::new();
     let mut left = bytes;

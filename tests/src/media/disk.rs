@@ -2,7 +2,12 @@
 
 use super::Stage;
 use crate::support::pictures::{announce, complete, jpeg, send, way};
+use axum::body::Bytes;
 use reqwest::Method;
+use sha2::{Digest, Sha256};
+use std::{collections::BTreeMap, path::Path};
+use storage::{Announced, Key, Place, Received, Storage};
+use uuid::Uuid;
 
 #[tokio::test]
 async fn md3_an_address_holds_what_was_announced() {
@@ -117,4 +122,66 @@ async fn md3_an_address_counts_for_a_quarter_of_an_hour() {
     // What is there can be completed later.
     minutes.store(60, Ordering::Relaxed);
     complete(&stage.owner.client, &upload).await.expect(200);
+}
+
+/// The folder of what comes goes with the last file in it: at this very moment others come.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn md3_uploads_are_taken_while_the_last_one_goes() {
+    let place = Place::Disk {
+        folder: Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("coming-{}", Uuid::now_v7())),
+        uploads: "http://127.0.0.1/media/uploads".parse().expect("a URL"),
+        secret: "a secret of thirty-two characters".to_owned().into(),
+    };
+    let Place::Disk { folder, .. } = place.clone() else {
+        unreachable!("it is a disk")
+    };
+    let storage = Storage::new(place, || false).expect("a folder");
+    let visitors = (0..4).map(|_| {
+        let storage = storage.clone();
+        tokio::spawn(async move {
+            for _ in 0..200 {
+                comes_and_goes(&storage).await;
+            }
+        })
+    });
+    for visitor in futures_util::future::join_all(visitors).await {
+        visitor.expect("each was taken");
+    }
+    let _ = std::fs::remove_dir_all(folder);
+}
+
+async fn comes_and_goes(storage: &Storage) {
+    let bytes = Bytes::from_static(b"a picture");
+    let announced = Announced {
+        id: Uuid::now_v7(),
+        content_type: "image/jpeg",
+        sha256: Sha256::digest(&bytes).into(),
+        bytes: bytes.len() as u64,
+        expires_at: 1,
+    };
+    let signed = storage
+        .sign_upload(&announced, 0)
+        .await
+        .expect("an address");
+    let query: BTreeMap<_, _> = signed.url.query_pairs().into_owned().collect();
+    let header = |name: &str| {
+        let found = signed.headers.iter().find(|(header, _)| *header == name);
+        found.expect("a header").1.clone()
+    };
+    let [content_type, checksum, if_none_match] = Received::HEADERS.map(header);
+    let received = Received {
+        id: announced.id,
+        bytes: announced.bytes,
+        expires_at: announced.expires_at,
+        signature: query["signature"].clone(),
+        content_type,
+        checksum,
+        if_none_match,
+    };
+    let body = futures_util::stream::iter([Ok::<_, std::io::Error>(bytes)]);
+    storage.receive(&received, 0, body).await.expect("taken");
+    storage
+        .delete(&Key::incoming(announced.id))
+        .await
+        .expect("gone");
 }
