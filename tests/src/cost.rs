@@ -3,6 +3,7 @@
 mod plans;
 mod proxy;
 mod refused;
+mod searches;
 mod sets;
 mod statements;
 mod trips;

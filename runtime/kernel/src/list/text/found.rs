@@ -3,6 +3,9 @@
 //!
 //! They are the newest (words), the nearest (a circle) or some (a box). Filters and orders then go over these only:
 //! a search for a common word costs what a search for a rare one does.
+//!
+//! They are an array: found once, before the rows are looked up. Of a set PostgreSQL would decide by its estimate of how many
+//! rows the policies leave; where that was far too low, it searched anew for each row of the table.
 
 use super::{After, Builder, COUNT_MAX, Parent};
 use crate::{
@@ -125,14 +128,14 @@ impl Builder {
             self.add(wanted.rows)?,
         ];
         // What everybody sees, and what only some see and the caller is one of them.
-        self.push("t.id in (select ");
+        self.push("t.id = any(array(select ");
         self.push(function);
         self.parameters(&parameters);
         self.push(" union all select ");
         self.push(function);
         self.push("_own");
         self.parameters(&parameters);
-        self.push(")");
+        self.push("))");
         Ok(())
     }
 
@@ -192,7 +195,7 @@ impl Builder {
             },
         };
         self.around = Some(circle.around);
-        self.push("t.id in (select f.id from (");
+        self.push("t.id = any(array(select f.id from (");
         for (index, view) in near.places.views().enumerate() {
             self.push(if index > 0 { " union all " } else { "" });
             self.nearest(view, near.places.column, &circle);
@@ -200,6 +203,7 @@ impl Builder {
         }
         self.push(") as f order by f.distance, f.id");
         self.found(wanted.rows);
+        self.push(")");
         Ok(())
     }
 
@@ -237,7 +241,7 @@ impl Builder {
         edges: [f64; 4],
         wanted: &Wanted,
     ) -> Result<(), BoxDynError> {
-        self.push("t.id in (select f.id from (");
+        self.push("t.id = any(array(select f.id from (");
         for (index, view) in places.views().enumerate() {
             self.push(if index > 0 { " union all " } else { "" });
             self.push("(select p.id from ");
@@ -252,6 +256,7 @@ impl Builder {
         }
         self.push(") as f");
         self.found(wanted.rows);
+        self.push(")");
         Ok(())
     }
 
