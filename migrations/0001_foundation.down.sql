@@ -1621,7 +1621,7 @@ drop function app.reschedule_event();
 
 drop function app.claim_deliveries(text,int,interval);
 
-drop function app.delivery_obstacle(app.notification_deliveries);
+drop function app.delivery_obstacles(uuid[]);
 
 drop function app.reminder_holds(uuid,uuid,text);
 
@@ -1629,7 +1629,7 @@ drop function app.notify(text,text[],text[],boolean,interval,text,jsonb,uuid,tim
 
 drop function app.quiet_until(timestamptz,text,jsonb);
 
-drop function app.chosen(uuid,text,text);
+drop function app.choices(uuid[],text);
 
 drop function app.settle_request();
 

@@ -4674,9 +4674,6 @@ create unique index calendar_feeds_secret_hash_key
 create unique index calendar_feeds_user_id_key
   on app.calendar_feeds (user_id);
 
-create index calendar_feeds_user_id_idx
-  on app.calendar_feeds (user_id, id);
-
 create unique index check_ins_nonce_key
   on app.check_ins (nonce);
 
@@ -4809,9 +4806,6 @@ create index countries_while_archived_idx
 create unique index credentials_user_id_key
   on app.credentials (user_id);
 
-create index credentials_user_id_idx
-  on app.credentials (user_id, id);
-
 create unique index delivery_pauses_channel_key
   on app.delivery_pauses (channel);
 
@@ -4850,9 +4844,6 @@ create index email_tokens_user_id_purpose_idx
 
 create index email_tokens_expires_at_idx
   on app.email_tokens (expires_at);
-
-create index email_tokens_user_id_idx
-  on app.email_tokens (user_id, id);
 
 create index email_tokens_session_id_idx
   on app.email_tokens (session_id, id) where session_id is not null;
@@ -4902,9 +4893,6 @@ create index events_like_count_id_idx
 create unique index event_local_times_event_id_key
   on app.event_local_times (event_id);
 
-create index event_local_times_event_id_idx
-  on app.event_local_times (event_id, id);
-
 create unique index event_ranks_event_id_key
   on app.event_ranks (event_id);
 
@@ -4920,17 +4908,8 @@ create index event_ranks_city_id_ranked_at_idx
 create index event_ranks_host_id_idx
   on app.event_ranks (host_id);
 
-create index event_ranks_event_id_idx
-  on app.event_ranks (event_id, id);
-
-create index event_ranks_city_id_idx
-  on app.event_ranks (city_id, id);
-
 create unique index event_schedules_event_id_key
   on app.event_schedules (event_id);
-
-create index event_schedules_event_id_idx
-  on app.event_schedules (event_id, id);
 
 create unique index external_identities_issuer_subject_key
   on app.external_identities (issuer, subject);
@@ -5160,12 +5139,6 @@ create index media_uploads_entity_institution_id_idx
 create index media_uploads_entity_event_id_idx
   on app.media_uploads (entity_event_id, id) where entity_event_id is not null;
 
-create index media_uploads_uploaded_by_id_idx
-  on app.media_uploads (uploaded_by_id, id);
-
-create index media_uploads_media_id_idx
-  on app.media_uploads (media_id, id) where media_id is not null;
-
 create unique index notifications_user_id_dedupe_key_key
   on app.notifications (user_id, dedupe_key);
 
@@ -5198,12 +5171,6 @@ create index notification_deliveries_user_id_channel_state_idx
 
 create index notification_deliveries_provider_id_idx
   on app.notification_deliveries (provider_id);
-
-create index notification_deliveries_notification_id_idx
-  on app.notification_deliveries (notification_id, id);
-
-create index notification_deliveries_user_id_idx
-  on app.notification_deliveries (user_id, id);
 
 create index notification_deliveries_device_id_idx
   on app.notification_deliveries (device_id, id) where device_id is not null;
@@ -5514,9 +5481,6 @@ create index sessions_user_id_revoked_at_idx
 create index sessions_expires_at_idx
   on app.sessions (expires_at);
 
-create index sessions_user_id_idx
-  on app.sessions (user_id, id);
-
 create index sessions_external_identity_id_idx
   on app.sessions (external_identity_id, id) where external_identity_id is not null;
 
@@ -5744,9 +5708,6 @@ create index venues_rating_count_id_idx
 
 create unique index visits_user_id_event_id_kind_key
   on app.visits (user_id, event_id, kind);
-
-create index visits_user_id_idx
-  on app.visits (user_id, id);
 
 create index visits_event_id_idx
   on app.visits (event_id, id);
@@ -27524,19 +27485,22 @@ alter function app.settle_request() owner to culturepass_counter;
 revoke execute on function app.settle_request() from public;
 grant update (state) on app.quotes, app.leads, app.service_requests to culturepass_counter;
 
-create function app.chosen(p_user uuid, p_type text, p_channel text, out enabled boolean, out quiet_hours jsonb) returns record
-  language plpgsql stable set search_path = '' as $$
+create function app.choices(p_users uuid[], p_type text) returns table (user_id uuid, channel text, enabled boolean, quiet_hours jsonb)
+  language plpgsql stable set search_path = '' set plan_cache_mode = 'force_custom_plan' as $$
+#variable_conflict use_column
 begin
-  select (array_agg(p.enabled order by p.channel = 'all', p.type = 'all'))[1],
+  return query
+  select p.user_id, c.channel, (array_agg(p.enabled order by p.channel = 'all', p.type = 'all'))[1],
          (array_agg(p.quiet_hours order by p.channel = 'all', p.type = 'all') filter (where p.quiet_hours is not null))[1]
-  into enabled, quiet_hours
   from app.notification_preferences p
-  where p.user_id = p_user and p.status = 'active' and p.channel in (p_channel, 'all') and p.type in (p_type, 'all');
+  join unnest(array['in_app', 'push', 'email']) c(channel) on p.channel in (c.channel, 'all')
+  where p.user_id = any(p_users) and p.status = 'active' and p.type in (p_type, 'all')
+  group by p.user_id, c.channel;
 end
 $$;
-alter function app.chosen(uuid, text, text) owner to culturepass_owner;
-revoke execute on function app.chosen(uuid, text, text) from public;
-grant execute on function app.chosen(uuid, text, text) to culturepass_job;
+alter function app.choices(uuid[], text) owner to culturepass_owner;
+revoke execute on function app.choices(uuid[], text) from public;
+grant execute on function app.choices(uuid[], text) to culturepass_job;
 
 create function app.quiet_until(p_at timestamptz, p_zone text, p_hours jsonb) returns timestamptz
   language plpgsql stable set search_path = '' as $$
@@ -27565,7 +27529,7 @@ revoke execute on function app.quiet_until(timestamptz, text, jsonb) from public
 grant execute on function app.quiet_until(timestamptz, text, jsonb) to culturepass_job;
 
 create function app.notify(p_type text, p_channels text[], p_always text[], p_urgent boolean, p_digest interval, p_key text, p_data jsonb, p_event uuid, p_expires timestamptz, p_users uuid[], p_texts int[], p_titles text[], p_messages text[], p_pushes text[], p_emails text[]) returns bigint
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = '' set plan_cache_mode = 'force_custom_plan' as $$
 declare
   v_told bigint;
 begin
@@ -27573,13 +27537,15 @@ begin
     -- Of two who tell the same member something, the second one sees the window that the first one opened.
     perform pg_advisory_xact_lock(hashtextextended('notifications:digest', 0));
   end if;
-  with told as (
+  with choices as (
+    select c.* from app.choices(p_users, p_type) c
+  ), told as (
     insert into app.notifications (user_id, type, title, message, data, dedupe_key, event_id, named_id, in_app)
     select u.id, p_type, p_titles[r.text], p_messages[r.text], p_data, p_key, p_event, (p_data ->> 'user')::uuid,
            'in_app' = any(p_always) or coalesce(chosen.enabled, 'in_app' = any(p_channels))
     from unnest(p_users, p_texts) r(id, text)
     join app.users u on u.id = r.id and u.status = 'active'
-    left join lateral app.chosen(u.id, p_type, 'in_app') chosen on true
+    left join choices chosen on chosen.user_id = u.id and chosen.channel = 'in_app'
     on conflict do nothing
     returning id, user_id
   ), ways as (
@@ -27592,7 +27558,7 @@ begin
            case w.channel when 'email' then p_emails[r.text] else p_pushes[r.text] end as wording
     from ways w join app.users u on u.id = w.user_id
     join unnest(p_users, p_texts) r(id, text) on r.id = w.user_id
-    left join lateral app.chosen(w.user_id, p_type, w.channel) chosen on true
+    left join choices chosen on chosen.user_id = w.user_id and chosen.channel = w.channel
     where w.channel = any(p_always) or coalesce(chosen.enabled, w.channel = any(p_channels))
   ), delivered as (
     insert into app.notification_deliveries
@@ -27632,27 +27598,38 @@ alter function app.reminder_holds(uuid, uuid, text) owner to culturepass_owner;
 revoke execute on function app.reminder_holds(uuid, uuid, text) from public;
 grant execute on function app.reminder_holds(uuid, uuid, text) to culturepass_job;
 
-create function app.delivery_obstacle(p_delivery app.notification_deliveries) returns text
-  language plpgsql stable set search_path = '' as $$
+create function app.delivery_obstacles(p_deliveries uuid[]) returns table (delivery uuid, obstacle text, quiet_until timestamptz)
+  language plpgsql stable rows 256 set search_path = '' as $$
 begin
-  return (select case
-    when p_delivery.expires_at <= now() then 'it came too late'
-    when u.status <> 'active' then 'the account is closed'
-    when p_delivery.channel = 'push' and d.status is distinct from 'active' then 'the device is signed out'
-    when p_delivery.channel = 'email' and n.type <> 'security'
-      and exists (select from app.mail_suppressions s where s.email = u.email) then 'mail to this address comes back'
-    when not p_delivery.required and not coalesce((app.chosen(u.id, n.type, p_delivery.channel)).enabled, true) then 'the member does not want it any more'
-    when n.type = 'event_reminder' and not app.reminder_holds(n.event_id, n.user_id, n.dedupe_key) then 'the event or the ticket is another by now'
-  end
-  from app.notifications n
+  return query
+  select x.id,
+    case
+      when x.expires_at <= now() then 'it came too late'
+      when u.status <> 'active' then 'the account is closed'
+      when x.channel = 'push' and d.status is distinct from 'active' then 'the device is signed out'
+      when x.channel = 'email' and n.type <> 'security'
+        and exists (select from app.mail_suppressions s where s.email = u.email) then 'mail to this address comes back'
+      when not x.required and not coalesce(chosen.enabled, true) then 'the member does not want it any more'
+      when n.type = 'event_reminder' and not app.reminder_holds(n.event_id, n.user_id, n.dedupe_key) then 'the event or the ticket is another by now'
+    end,
+    case when not x.urgent then app.quiet_until(now(), u.timezone, chosen.quiet_hours) end
+  from app.notification_deliveries x
+  join app.notifications n on n.id = x.notification_id
   join app.users u on u.id = n.user_id
-  left join app.devices d on d.id = p_delivery.device_id
-  where n.id = p_delivery.notification_id);
+  left join app.devices d on d.id = x.device_id
+  cross join lateral (
+    -- As app.choices has it, of each delivery's own type.
+    select (array_agg(p.enabled order by p.channel = 'all', p.type = 'all'))[1] as enabled,
+           (array_agg(p.quiet_hours order by p.channel = 'all', p.type = 'all') filter (where p.quiet_hours is not null))[1] as quiet_hours
+    from app.notification_preferences p
+    where p.user_id = u.id and p.status = 'active' and p.channel in (x.channel, 'all') and p.type in (n.type, 'all')
+  ) chosen
+  where x.id = any(p_deliveries);
 end
 $$;
-alter function app.delivery_obstacle(app.notification_deliveries) owner to culturepass_owner;
-revoke execute on function app.delivery_obstacle(app.notification_deliveries) from public;
-grant execute on function app.delivery_obstacle(app.notification_deliveries) to culturepass_job;
+alter function app.delivery_obstacles(uuid[]) owner to culturepass_owner;
+revoke execute on function app.delivery_obstacles(uuid[]) from public;
+grant execute on function app.delivery_obstacles(uuid[]) to culturepass_job;
 
 create function app.claim_deliveries(p_channel text, p_most int, p_lease interval) returns setof uuid
   language plpgsql set search_path = '' as $$
@@ -27671,26 +27648,33 @@ begin
     select d.id from app.notification_deliveries d
     where d.channel = p_channel and d.carrier_id is null and d.state = 'pending' and d.next_attempt_at <= now()
     order by d.next_attempt_at limit p_most - cardinality(v_due) for update skip locked);
-  update app.notification_deliveries d set state = 'dropped', error = o.obstacle, settled_at = now(), lease_until = null
-  from (select x.id, app.delivery_obstacle(x) as obstacle from app.notification_deliveries x
-        where x.id = any(v_due) and not exists (select from app.notification_deliveries i where i.carrier_id = x.id)) o
-  where d.id = o.id and o.obstacle is not null;
-  -- A mail that takes others along goes without those that nobody wants any more.
+  -- A mail that takes others along goes, without those that nobody wants any more.
   update app.notification_deliveries d set state = 'dropped', error = o.obstacle, settled_at = now()
-  from (select x.id, app.delivery_obstacle(x) as obstacle from app.notification_deliveries x
-        where x.carrier_id = any(v_due) and x.state = 'pending') o
-  where d.id = o.id and o.obstacle is not null;
-  update app.notification_deliveries d set next_attempt_at = q.until, state = 'pending', lease_until = null
-  from (select x.id, app.quiet_until(now(), u.timezone, (app.chosen(u.id, n.type, x.channel)).quiet_hours) as until
-        from app.notification_deliveries x
-        join app.notifications n on n.id = x.notification_id join app.users u on u.id = x.user_id
-        where x.id = any(v_due) and not x.urgent and x.state in ('pending', 'sending')) q
-  where d.id = q.id and q.until > now();
+  from app.delivery_obstacles(array(
+    select x.id from app.notification_deliveries x where x.carrier_id = any(v_due) and x.state = 'pending')) o
+  where d.id = o.delivery and o.obstacle is not null;
   return query
+  with changed as (
     update app.notification_deliveries d
-    set state = 'sending', attempts = d.attempts + 1, lease_until = now() + p_lease
-    where d.id = any(v_due) and d.state in ('pending', 'sending') and (d.state = 'sending' or d.next_attempt_at <= now())
-    returning d.id;
+    set state = o.state,
+        attempts = d.attempts + (o.state = 'sending')::int,
+        lease_until = case o.state when 'sending' then now() + p_lease end,
+        next_attempt_at = case o.state when 'pending' then o.quiet_until else d.next_attempt_at end,
+        error = case o.state when 'dropped' then o.obstacle else d.error end,
+        settled_at = case o.state when 'dropped' then now() end
+    from (
+      select o.*,
+             case
+               when o.obstacle is not null and not exists (select from app.notification_deliveries i where i.carrier_id = o.delivery) then 'dropped'
+               when o.quiet_until > now() then 'pending'
+               else 'sending'
+             end as state
+      from app.delivery_obstacles(v_due) o
+    ) o
+    where d.id = o.delivery
+    returning d.id, d.state
+  )
+  select c.id from changed c where c.state = 'sending';
 end
 $$;
 alter function app.claim_deliveries(text, int, interval) owner to culturepass_owner;

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "364e731b826c19a00c604e89ef3be61cd59b053b82a0076eceb0048564557d131338f5ac3537e78b0f1d712ac8978cad",
+        checksum: "beed8aa9736b90587038ebba5ed0a8354dee866edd12df7afefff068c2a68d2f53dbf3b0615bb30bf2f8ed2b17b570e1",
     },
 ];

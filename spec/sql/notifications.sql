@@ -1,23 +1,24 @@
 -- What the module `notifications` keeps in the database: who gets what on which channel, which deliveries are due, and that
 -- an event with another time is not announced with the old one.
 
--- What a member chose for a type on a channel; no row, or null: nothing. Of several choices the one that names the channel
+-- What members chose for a type, by channel; who chose nothing is not there. Of several choices the one that names the channel
 -- counts, then the one that names the type. Quiet hours come from the first of them that has any.
---
--- This one and the next two are asked once per member or delivery. PL/pgSQL keeps their plans from call to call.
-create function app.chosen(p_user uuid, p_type text, p_channel text, out enabled boolean, out quiet_hours jsonb) returns record
-  language plpgsql stable set search_path = '' as $$
+create function app.choices(p_users uuid[], p_type text) returns table (user_id uuid, channel text, enabled boolean, quiet_hours jsonb)
+  language plpgsql stable set search_path = '' set plan_cache_mode = 'force_custom_plan' as $$
+#variable_conflict use_column
 begin
-  select (array_agg(p.enabled order by p.channel = 'all', p.type = 'all'))[1],
+  return query
+  select p.user_id, c.channel, (array_agg(p.enabled order by p.channel = 'all', p.type = 'all'))[1],
          (array_agg(p.quiet_hours order by p.channel = 'all', p.type = 'all') filter (where p.quiet_hours is not null))[1]
-  into enabled, quiet_hours
   from app.notification_preferences p
-  where p.user_id = p_user and p.status = 'active' and p.channel in (p_channel, 'all') and p.type in (p_type, 'all');
+  join unnest(array['in_app', 'push', 'email']) c(channel) on p.channel in (c.channel, 'all')
+  where p.user_id = any(p_users) and p.status = 'active' and p.type in (p_type, 'all')
+  group by p.user_id, c.channel;
 end
 $$;
-alter function app.chosen(uuid, text, text) owner to <app>_owner;
-revoke execute on function app.chosen(uuid, text, text) from public;
-grant execute on function app.chosen(uuid, text, text) to <app>_job;
+alter function app.choices(uuid[], text) owner to <app>_owner;
+revoke execute on function app.choices(uuid[], text) from public;
+grant execute on function app.choices(uuid[], text) to <app>_job;
 
 -- The end of the quiet hours in which this time lies, by the clocks of a zone; null: it lies in none. Hours that begin later
 -- than they end go over midnight. An end that the clocks skip is the same while after the skip; of one that comes twice the
@@ -49,9 +50,13 @@ revoke execute on function app.quiet_until(timestamptz, text, jsonb) from public
 grant execute on function app.quiet_until(timestamptz, text, jsonb) to <app>_job;
 
 -- Tells members something: a row each, and a delivery for each way that they want it on. `p_texts` says which of the titles
--- and messages a member gets; pushes and e-mails say something else where there is something. Who has been told under this key already is not told again. How many were told.
+-- and messages a member gets; pushes and e-mails say something else where there is something. Who has been told under this
+-- key already is not told again. How many were told.
+--
+-- Planned anew each time: how many members there are shows only in the values. A plan for ten of them compares each member
+-- with each text, which takes two minutes for 100,000.
 create function app.notify(p_type text, p_channels text[], p_always text[], p_urgent boolean, p_digest interval, p_key text, p_data jsonb, p_event uuid, p_expires timestamptz, p_users uuid[], p_texts int[], p_titles text[], p_messages text[], p_pushes text[], p_emails text[]) returns bigint
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = '' set plan_cache_mode = 'force_custom_plan' as $$
 declare
   v_told bigint;
 begin
@@ -59,13 +64,15 @@ begin
     -- Of two who tell the same member something, the second one sees the window that the first one opened.
     perform pg_advisory_xact_lock(hashtextextended('notifications:digest', 0));
   end if;
-  with told as (
+  with choices as (
+    select c.* from app.choices(p_users, p_type) c
+  ), told as (
     insert into app.notifications (user_id, type, title, message, data, dedupe_key, event_id, named_id, in_app)
     select u.id, p_type, p_titles[r.text], p_messages[r.text], p_data, p_key, p_event, (p_data ->> 'user')::uuid,
            'in_app' = any(p_always) or coalesce(chosen.enabled, 'in_app' = any(p_channels))
     from unnest(p_users, p_texts) r(id, text)
     join app.users u on u.id = r.id and u.status = 'active'
-    left join lateral app.chosen(u.id, p_type, 'in_app') chosen on true
+    left join choices chosen on chosen.user_id = u.id and chosen.channel = 'in_app'
     on conflict do nothing
     returning id, user_id
   ), ways as (
@@ -78,7 +85,7 @@ begin
            case w.channel when 'email' then p_emails[r.text] else p_pushes[r.text] end as wording
     from ways w join app.users u on u.id = w.user_id
     join unnest(p_users, p_texts) r(id, text) on r.id = w.user_id
-    left join lateral app.chosen(w.user_id, p_type, w.channel) chosen on true
+    left join choices chosen on chosen.user_id = w.user_id and chosen.channel = w.channel
     where w.channel = any(p_always) or coalesce(chosen.enabled, w.channel = any(p_channels))
   ), delivered as (
     insert into app.notification_deliveries
@@ -119,28 +126,40 @@ alter function app.reminder_holds(uuid, uuid, text) owner to <app>_owner;
 revoke execute on function app.reminder_holds(uuid, uuid, text) from public;
 grant execute on function app.reminder_holds(uuid, uuid, text) to <app>_job;
 
--- Why a delivery is not to be sent any more; null: it is. Asked when it is claimed, however long ago it was planned.
-create function app.delivery_obstacle(p_delivery app.notification_deliveries) returns text
-  language plpgsql stable set search_path = '' as $$
+-- Why deliveries are not to be sent any more (null: they are), and until when quiet hours hold them back. Asked when they are
+-- claimed, however long ago they were planned.
+create function app.delivery_obstacles(p_deliveries uuid[]) returns table (delivery uuid, obstacle text, quiet_until timestamptz)
+  language plpgsql stable rows 256 set search_path = '' as $$
 begin
-  return (select case
-    when p_delivery.expires_at <= now() then 'it came too late'
-    when u.status <> 'active' then 'the account is closed'
-    when p_delivery.channel = 'push' and d.status is distinct from 'active' then 'the device is signed out'
-    when p_delivery.channel = 'email' and n.type <> 'security'
-      and exists (select from app.mail_suppressions s where s.email = u.email) then 'mail to this address comes back'
-    when not p_delivery.required and not coalesce((app.chosen(u.id, n.type, p_delivery.channel)).enabled, true) then 'the member does not want it any more'
-    when n.type = 'event_reminder' and not app.reminder_holds(n.event_id, n.user_id, n.dedupe_key) then 'the event or the ticket is another by now'
-  end
-  from app.notifications n
+  return query
+  select x.id,
+    case
+      when x.expires_at <= now() then 'it came too late'
+      when u.status <> 'active' then 'the account is closed'
+      when x.channel = 'push' and d.status is distinct from 'active' then 'the device is signed out'
+      when x.channel = 'email' and n.type <> 'security'
+        and exists (select from app.mail_suppressions s where s.email = u.email) then 'mail to this address comes back'
+      when not x.required and not coalesce(chosen.enabled, true) then 'the member does not want it any more'
+      when n.type = 'event_reminder' and not app.reminder_holds(n.event_id, n.user_id, n.dedupe_key) then 'the event or the ticket is another by now'
+    end,
+    case when not x.urgent then app.quiet_until(now(), u.timezone, chosen.quiet_hours) end
+  from app.notification_deliveries x
+  join app.notifications n on n.id = x.notification_id
   join app.users u on u.id = n.user_id
-  left join app.devices d on d.id = p_delivery.device_id
-  where n.id = p_delivery.notification_id);
+  left join app.devices d on d.id = x.device_id
+  cross join lateral (
+    -- As app.choices has it, of each delivery's own type.
+    select (array_agg(p.enabled order by p.channel = 'all', p.type = 'all'))[1] as enabled,
+           (array_agg(p.quiet_hours order by p.channel = 'all', p.type = 'all') filter (where p.quiet_hours is not null))[1] as quiet_hours
+    from app.notification_preferences p
+    where p.user_id = u.id and p.status = 'active' and p.channel in (x.channel, 'all') and p.type in (n.type, 'all')
+  ) chosen
+  where x.id = any(p_deliveries);
 end
 $$;
-alter function app.delivery_obstacle(app.notification_deliveries) owner to <app>_owner;
-revoke execute on function app.delivery_obstacle(app.notification_deliveries) from public;
-grant execute on function app.delivery_obstacle(app.notification_deliveries) to <app>_job;
+alter function app.delivery_obstacles(uuid[]) owner to <app>_owner;
+revoke execute on function app.delivery_obstacles(uuid[]) from public;
+grant execute on function app.delivery_obstacles(uuid[]) to <app>_job;
 
 -- Takes deliveries that are due, for whoever sends them now; those whose sender is believed dead are due again. What is not to
 -- be sent any more is dropped, what falls into quiet hours waits. Two who claim at once get different ones.
@@ -161,26 +180,33 @@ begin
     select d.id from app.notification_deliveries d
     where d.channel = p_channel and d.carrier_id is null and d.state = 'pending' and d.next_attempt_at <= now()
     order by d.next_attempt_at limit p_most - cardinality(v_due) for update skip locked);
-  update app.notification_deliveries d set state = 'dropped', error = o.obstacle, settled_at = now(), lease_until = null
-  from (select x.id, app.delivery_obstacle(x) as obstacle from app.notification_deliveries x
-        where x.id = any(v_due) and not exists (select from app.notification_deliveries i where i.carrier_id = x.id)) o
-  where d.id = o.id and o.obstacle is not null;
-  -- A mail that takes others along goes without those that nobody wants any more.
+  -- A mail that takes others along goes, without those that nobody wants any more.
   update app.notification_deliveries d set state = 'dropped', error = o.obstacle, settled_at = now()
-  from (select x.id, app.delivery_obstacle(x) as obstacle from app.notification_deliveries x
-        where x.carrier_id = any(v_due) and x.state = 'pending') o
-  where d.id = o.id and o.obstacle is not null;
-  update app.notification_deliveries d set next_attempt_at = q.until, state = 'pending', lease_until = null
-  from (select x.id, app.quiet_until(now(), u.timezone, (app.chosen(u.id, n.type, x.channel)).quiet_hours) as until
-        from app.notification_deliveries x
-        join app.notifications n on n.id = x.notification_id join app.users u on u.id = x.user_id
-        where x.id = any(v_due) and not x.urgent and x.state in ('pending', 'sending')) q
-  where d.id = q.id and q.until > now();
+  from app.delivery_obstacles(array(
+    select x.id from app.notification_deliveries x where x.carrier_id = any(v_due) and x.state = 'pending')) o
+  where d.id = o.delivery and o.obstacle is not null;
   return query
+  with changed as (
     update app.notification_deliveries d
-    set state = 'sending', attempts = d.attempts + 1, lease_until = now() + p_lease
-    where d.id = any(v_due) and d.state in ('pending', 'sending') and (d.state = 'sending' or d.next_attempt_at <= now())
-    returning d.id;
+    set state = o.state,
+        attempts = d.attempts + (o.state = 'sending')::int,
+        lease_until = case o.state when 'sending' then now() + p_lease end,
+        next_attempt_at = case o.state when 'pending' then o.quiet_until else d.next_attempt_at end,
+        error = case o.state when 'dropped' then o.obstacle else d.error end,
+        settled_at = case o.state when 'dropped' then now() end
+    from (
+      select o.*,
+             case
+               when o.obstacle is not null and not exists (select from app.notification_deliveries i where i.carrier_id = o.delivery) then 'dropped'
+               when o.quiet_until > now() then 'pending'
+               else 'sending'
+             end as state
+      from app.delivery_obstacles(v_due) o
+    ) o
+    where d.id = o.delivery
+    returning d.id, d.state
+  )
+  select c.id from changed c where c.state = 'sending';
 end
 $$;
 alter function app.claim_deliveries(text, int, interval) owner to <app>_owner;

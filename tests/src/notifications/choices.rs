@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use reqwest::Method;
 use serde_json::json;
 use sha2::Sha256;
-use sqlx::Row;
+use uuid::Uuid;
 
 /// `None`: there is no such preference.
 type Choices = [Option<bool>; 4];
@@ -25,6 +25,20 @@ async fn no2_of_all_combinations_of_choices_the_nearest_one_counts() {
     let guests = Guests::new().await;
     let member = guests.server.member("nora_chooses").await;
     let mut conn = guests.server.superuser().await;
+    let delivery: Uuid = sqlx::query_scalar(
+        "with told as (
+           insert into app.notifications (user_id, type, title, message, data, dedupe_key, in_app)
+           values ($1, 'lead', 'Work', 'There is some.', '{}', 'lead:1', true) returning id
+         ), device as (
+           insert into app.devices (user_id, platform, push_token) values ($1, 'ios', 'token-of-nora') returning id
+         )
+         insert into app.notification_deliveries (notification_id, user_id, channel, device_id)
+         select t.id, $1, 'push', d.id from told t, device d returning id",
+    )
+    .bind(member.id)
+    .fetch_one(&mut conn)
+    .await
+    .expect("a delivery that waits");
     let options = [None, Some(true), Some(false)];
     let mut tried = 0;
     for n in 0..3_usize.pow(4) {
@@ -46,21 +60,31 @@ async fn no2_of_all_combinations_of_choices_the_nearest_one_counts() {
                 .expect("a choice");
         }
         let expected = choices.into_iter().flatten().next();
-        let found = sqlx::query("select enabled from app.chosen($1, 'lead', 'push')")
-            .bind(member.id)
-            .fetch_one(&mut conn)
-            .await
-            .expect("an answer")
-            .get::<Option<bool>, _>(0);
-        assert_eq!(found, expected, "{choices:?}");
-        // Choices about others change nothing.
-        let other: Option<bool> =
-            sqlx::query_scalar("select enabled from app.chosen($1, 'quote', 'email')")
+        let chosen = "select enabled from app.choices(array[$1::uuid], $2) where channel = $3";
+        for (ty, channel, expected) in [
+            ("lead", "push", expected),
+            // Choices about others change nothing.
+            ("quote", "email", choices[3]),
+        ] {
+            let found: Option<bool> = sqlx::query_scalar(chosen)
                 .bind(member.id)
+                .bind(ty)
+                .bind(channel)
+                .fetch_optional(&mut conn)
+                .await
+                .expect("an answer");
+            assert_eq!(found, expected, "{choices:?} {ty}");
+        }
+        // What was planned before is asked again when it is claimed.
+        let obstacle: Option<String> =
+            sqlx::query_scalar("select obstacle from app.delivery_obstacles(array[$1])")
+                .bind(delivery)
                 .fetch_one(&mut conn)
                 .await
                 .expect("an answer");
-        assert_eq!(other, choices[3], "{choices:?}");
+        let unwanted = Some("the member does not want it any more");
+        let expected = unwanted.filter(|_| expected == Some(false));
+        assert_eq!(obstacle.as_deref(), expected, "{choices:?}");
         tried += 1;
     }
     assert_eq!(tried, 81);

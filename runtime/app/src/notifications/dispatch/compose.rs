@@ -110,8 +110,12 @@ async fn mails(cx: &mut Cx, claimed: &[Uuid]) -> Result<Vec<Parcel>> {
     let rows = sqlx::query(
         "with parts as (
            select d.id, coalesce(d.carrier_id, d.id) as carrier, n.title, coalesce(d.wording, n.message) as message
-           from app.notification_deliveries d join app.notifications n on n.id = d.notification_id
-           where (d.id = any($1) or d.carrier_id = any($1) and d.state = 'pending') and app.delivery_obstacle(d) is null
+           from app.delivery_obstacles(array(
+             select x.id from app.notification_deliveries x
+             where x.id = any($1) or x.carrier_id = any($1) and x.state = 'pending')) o
+           join app.notification_deliveries d on d.id = o.delivery
+           join app.notifications n on n.id = d.notification_id
+           where o.obstacle is null
          ), mails as (
            select p.carrier, array_agg(p.title order by p.id) as titles, array_agg(p.message order by p.id) as messages
            from parts p group by p.carrier
