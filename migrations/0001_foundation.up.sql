@@ -27529,7 +27529,7 @@ revoke execute on function app.quiet_until(timestamptz, text, jsonb) from public
 grant execute on function app.quiet_until(timestamptz, text, jsonb) to culturepass_job;
 
 create function app.notify(p_type text, p_channels text[], p_always text[], p_urgent boolean, p_digest interval, p_key text, p_data jsonb, p_event uuid, p_expires timestamptz, p_users uuid[], p_texts int[], p_titles text[], p_messages text[], p_pushes text[], p_emails text[]) returns bigint
-  language plpgsql set search_path = '' set plan_cache_mode = 'force_custom_plan' as $$
+  language plpgsql set search_path = '' as $$
 declare
   v_told bigint;
 begin
@@ -27537,45 +27537,48 @@ begin
     -- Of two who tell the same member something, the second one sees the window that the first one opened.
     perform pg_advisory_xact_lock(hashtextextended('notifications:digest', 0));
   end if;
-  with choices as (
-    select c.* from app.choices(p_users, p_type) c
-  ), told as (
-    insert into app.notifications (user_id, type, title, message, data, dedupe_key, event_id, named_id, in_app)
-    select u.id, p_type, p_titles[r.text], p_messages[r.text], p_data, p_key, p_event, (p_data ->> 'user')::uuid,
-           'in_app' = any(p_always) or coalesce(chosen.enabled, 'in_app' = any(p_channels))
-    from unnest(p_users, p_texts) r(id, text)
-    join app.users u on u.id = r.id and u.status = 'active'
-    left join choices chosen on chosen.user_id = u.id and chosen.channel = 'in_app'
-    on conflict do nothing
-    returning id, user_id
-  ), ways as (
-    select t.id, t.user_id, 'email' as channel, null::uuid as device_id from told t
-    union all
-    select t.id, t.user_id, 'push', d.id from told t join app.devices d on d.user_id = t.user_id and d.status = 'active'
-  ), wanted as (
-    select w.id, w.user_id, w.channel, w.device_id, w.channel = any(p_always) as required, u.timezone, chosen.quiet_hours,
-           p_digest is not null and w.channel = 'email' as digest,
-           case w.channel when 'email' then p_emails[r.text] else p_pushes[r.text] end as wording
-    from ways w join app.users u on u.id = w.user_id
-    join unnest(p_users, p_texts) r(id, text) on r.id = w.user_id
-    left join choices chosen on chosen.user_id = w.user_id and chosen.channel = w.channel
-    where w.channel = any(p_always) or coalesce(chosen.enabled, w.channel = any(p_channels))
-  ), delivered as (
-    insert into app.notification_deliveries
-      (notification_id, user_id, channel, device_id, urgent, required, digest, carrier_id, expires_at, wording, next_attempt_at)
-    select w.id, w.user_id, w.channel, w.device_id, p_urgent, w.required, w.digest, carrier.id, p_expires, w.wording,
-           case when p_urgent then due.at else coalesce(app.quiet_until(due.at, w.timezone, w.quiet_hours), due.at) end
-    from wanted w
-    left join lateral (
-      select d.id from app.notification_deliveries d
-      where w.digest and d.user_id = w.user_id and d.channel = 'email' and d.state = 'pending' and d.digest and d.carrier_id is null
-        and d.attempts = 0
-      order by d.id limit 1 for update
-    ) carrier on true
-    cross join lateral (select now() + case when w.digest then p_digest else interval '0' end as at) due
-    returning notification_id
-  )
-  select count(*) into v_told from told;
+  execute $statement$
+    with choices as (
+      select c.* from app.choices($10, $1) c
+    ), told as (
+      insert into app.notifications (user_id, type, title, message, data, dedupe_key, event_id, named_id, in_app)
+      select u.id, $1, $12[r.text], $13[r.text], $7, $6, $8, ($7 ->> 'user')::uuid,
+             'in_app' = any($3) or coalesce(chosen.enabled, 'in_app' = any($2))
+      from unnest($10, $11) r(id, text)
+      join app.users u on u.id = r.id and u.status = 'active'
+      left join choices chosen on chosen.user_id = u.id and chosen.channel = 'in_app'
+      on conflict do nothing
+      returning id, user_id
+    ), ways as (
+      select t.id, t.user_id, 'email' as channel, null::uuid as device_id from told t
+      union all
+      select t.id, t.user_id, 'push', d.id from told t join app.devices d on d.user_id = t.user_id and d.status = 'active'
+    ), wanted as (
+      select w.id, w.user_id, w.channel, w.device_id, w.channel = any($3) as required, u.timezone, chosen.quiet_hours,
+             $5 is not null and w.channel = 'email' as digest,
+             case w.channel when 'email' then $15[r.text] else $14[r.text] end as wording
+      from ways w join app.users u on u.id = w.user_id
+      join unnest($10, $11) r(id, text) on r.id = w.user_id
+      left join choices chosen on chosen.user_id = w.user_id and chosen.channel = w.channel
+      where w.channel = any($3) or coalesce(chosen.enabled, w.channel = any($2))
+    ), delivered as (
+      insert into app.notification_deliveries
+        (notification_id, user_id, channel, device_id, urgent, required, digest, carrier_id, expires_at, wording, next_attempt_at)
+      select w.id, w.user_id, w.channel, w.device_id, $4, w.required, w.digest, carrier.id, $9, w.wording,
+             case when $4 then due.at else coalesce(app.quiet_until(due.at, w.timezone, w.quiet_hours), due.at) end
+      from wanted w
+      left join lateral (
+        select d.id from app.notification_deliveries d
+        where w.digest and d.user_id = w.user_id and d.channel = 'email' and d.state = 'pending' and d.digest and d.carrier_id is null
+          and d.attempts = 0
+        order by d.id limit 1 for update
+      ) carrier on true
+      cross join lateral (select now() + case when w.digest then $5 else interval '0' end as at) due
+      returning notification_id
+    )
+    select count(*) from told
+  $statement$ into v_told
+  using p_type, p_channels, p_always, p_urgent, p_digest, p_key, p_data, p_event, p_expires, p_users, p_texts, p_titles, p_messages, p_pushes, p_emails;
   return v_told;
 end
 $$;
@@ -28511,12 +28514,11 @@ create function app.feed(p_before uuid, p_limit int) returns setof uuid
   language plpgsql stable security definer rows 20 set search_path = '' as $$
 declare
   v_many constant int := 500;
-  v_newest constant int := 20000;
   v_page uuid[];
 begin
   if (select count(*) from (select from app.follows f where f.follower_id = sec.uid() and f.status = 'active' limit v_many) f) = v_many then
     v_page := array(
-      select n.id from (select * from app.events e where e.id < p_before order by e.id desc limit v_newest) n
+      select n.id from (select * from app.events e where e.id < p_before order by e.id desc limit 20000) n
       where n.status = 'active' and n.state = 'published' and n.visibility <> 'unlisted' and n.ends_at > now()
         and (n.host_id in (select f.entity_id from app.follows f where f.follower_id = sec.uid() and f.status = 'active')
           or n.venue_id in (select f.entity_id from app.follows f where f.follower_id = sec.uid() and f.status = 'active'))

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "beed8aa9736b90587038ebba5ed0a8354dee866edd12df7afefff068c2a68d2f53dbf3b0615bb30bf2f8ed2b17b570e1",
+        checksum: "5944fcf565a9af775d9666fc31a47d4774ade42533484c796b84522d25356ad026feac3aad65af30a87defe56c3cee8c",
     },
 ];

@@ -69,12 +69,11 @@ create function app.feed(p_before uuid, p_limit int) returns setof uuid
   language plpgsql stable security definer rows 20 set search_path = '' as $$
 declare
   v_many constant int := 500;
-  v_newest constant int := 20000;
   v_page uuid[];
 begin
   if (select count(*) from (select from app.follows f where f.follower_id = sec.uid() and f.status = 'active' limit v_many) f) = v_many then
     v_page := array(
-      select n.id from (select * from app.events e where e.id < p_before order by e.id desc limit v_newest) n
+      select n.id from (select * from app.events e where e.id < p_before order by e.id desc limit 20000) n
       where n.status = 'active' and n.state = 'published' and n.visibility <> 'unlisted' and n.ends_at > now()
         and (n.host_id in (select f.entity_id from app.follows f where f.follower_id = sec.uid() and f.status = 'active')
           or n.venue_id in (select f.entity_id from app.follows f where f.follower_id = sec.uid() and f.status = 'active'))

@@ -171,15 +171,19 @@ async fn sg6_who_follows_many_is_shown_the_same() {
     let shown = async || walk(&mira.client, "/me/feed?limit=4", async || {}).await;
     let merged = shown().await;
     assert!(merged.len() > 15, "{merged:?}");
-    let constants = |many: u32, newest: u32| {
-        format!("v_many constant int := {many};\n  v_newest constant int := {newest};")
-    };
-    let mut before = constants(500, 20_000);
-    for (many, newest) in [(1, 20_000), (1, 17), (1, 5), (1, 1)] {
-        let now = constants(many, newest);
-        changed(&stage, &before, &now).await;
-        assert_eq!(shown().await, merged, "{many} {newest}");
-        before = now;
+    let (mut many, mut newest) = (
+        "v_many constant int := 500".to_owned(),
+        "desc limit 20000".to_owned(),
+    );
+    for length in [20_000, 17, 5, 1] {
+        let (to_many, to_newest) = (
+            "v_many constant int := 1".to_owned(),
+            format!("desc limit {length}"),
+        );
+        changed(&stage, &many, &to_many).await;
+        changed(&stage, &newest, &to_newest).await;
+        assert_eq!(shown().await, merged, "{length}");
+        (many, newest) = (to_many, to_newest);
     }
     // Without the second way, a walk that ends too early would be all there is.
     changed(&stage, "cardinality(v_page) = p_limit", "true").await;

@@ -85,7 +85,9 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     let mut objects = keys(model, id);
     for Reference { relation, target } in of(model, entity) {
         objects.extend(foreign_keys(model, entity, relation, target));
-        if !is_covered(entity, &column(relation, &model.entities[target])) {
+        let column = column(relation, &model.entities[target]);
+        // Nobody pages internal rows by a reference, so another index that begins with it will do: each costs every write.
+        if !(entity.internal && uniques::is_led_by(model, id, &column)) {
             objects.push(by_reference(model, entity, relation, target));
         }
     }
@@ -175,18 +177,6 @@ fn foreign_keys(
         ));
     }
     found
-}
-
-/// Nobody pages internal rows by a reference, so another index that begins with it will do: each costs every write.
-fn is_covered(entity: &Entity, column: &str) -> bool {
-    let begins = |columns: &Vec<String>| columns.first().is_some_and(|first| first == column);
-    // Among rows that can be archived only the live ones are unique.
-    let has_all = |set: &Vec<String>| {
-        entity.lifecycle != Lifecycle::SoftDelete && entity.unique_where(set).is_none()
-    };
-    let mut uniques = uniques::unique_sets(entity).into_iter();
-    entity.internal
-        && (entity.index.iter().any(begins) || uniques.any(|set| begins(&set) && has_all(&set)))
 }
 
 /// By reference and id, as nested lists page. Archiving a parent looks through it too.

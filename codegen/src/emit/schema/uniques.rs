@@ -62,6 +62,16 @@ pub fn unique_sets(entity: &Entity) -> Vec<Vec<String>> {
     sets
 }
 
+/// Whether an index over all rows begins with the column: one that the spec names, or a unique one without a condition.
+pub fn is_led_by(model: &Model, id: EntityId, column: &str) -> bool {
+    let entity = &model.entities[id];
+    let begins = |columns: &[String]| columns.first().is_some_and(|first| first == column);
+    let mut uniques = unique_sets(entity).into_iter();
+    entity.index.iter().any(|columns| begins(columns))
+        || uniques
+            .any(|set| begins(&address_first(entity, &set)) && rows(model, id, &set).is_empty())
+}
+
 /// What keeps an archived row from coming back: a live row that has its place.
 pub struct Clash {
     /// The column to blame.

@@ -42,12 +42,15 @@ impl Payments {
             move |cx| {
                 Box::pin(async move {
                     administers(cx, business).await?;
+                    let plan = body.plan_id;
+                    let command = begin(cx, business, plan, user, is_repeated).await?;
                     let card = match body.payment_method_id {
-                        Some(card) => Some(super::command::saved(cx, card).await?),
-                        None => None,
+                        Some(card) if command.known.is_none() => {
+                            Some(super::command::saved(cx, card).await?)
+                        }
+                        _ => None,
                     };
-                    let command = begin(cx, business, body.plan_id, user, is_repeated);
-                    Ok((command.await?, card))
+                    Ok((command, card))
                 })
             }
         });

@@ -62,6 +62,9 @@ pub async fn begin(
     user: Uuid,
     is_repeated: bool,
 ) -> Result<Command> {
+    if is_repeated && let Some(begun) = begun(cx, business, plan, user).await? {
+        return Ok(begun);
+    }
     offered(cx, plan).await?;
     let id = Uuid::now_v7();
     let inserted: Option<DateTime<Utc>> = sqlx::query_scalar(
@@ -83,7 +86,7 @@ pub async fn begin(
         let begun = command(cx, id).await?;
         return begun.ok_or_else(|| Error::internal("a subscription that was just begun"));
     }
-    // There is one. If it is the same, and waits for its first payment or was begun by this very request, that goes on.
+    // There is one. If it waits for its first payment, and is the same, that goes on.
     let live: Option<(Uuid, Uuid, String)> = sqlx::query_as(
         "select id, plan_id, state from app.subscriptions where business_id = $1 and state <> 'canceled'",
     )
@@ -91,12 +94,28 @@ pub async fn begin(
     .fetch_optional(cx.conn())
     .await?;
     match live {
-        Some((live, of, state)) if of == plan && (state == "incomplete" || is_repeated) => {
+        Some((live, of, state)) if of == plan && state == "incomplete" => {
             let begun = command(cx, live).await?;
             begun.ok_or_else(|| Error::internal("a subscription that is there"))
         }
         _ => Err(Error::new(&kernel::problems::STATE)
             .detail("The business has a subscription; change its plan instead.")),
+    }
+}
+
+/// What this member has begun for the business, if it has the plan that is asked for.
+async fn begun(cx: &mut Cx, business: Uuid, plan: Uuid, user: Uuid) -> Result<Option<Command>> {
+    let found: Option<Uuid> = sqlx::query_scalar(
+        "select id from app.subscriptions where business_id = $1 and plan_id = $2 and user_id = $3 and state <> 'canceled'",
+    )
+    .bind(business)
+    .bind(plan)
+    .bind(user)
+    .fetch_optional(cx.conn())
+    .await?;
+    match found {
+        Some(subscription) => command(cx, subscription).await,
+        None => Ok(None),
     }
 }
 
