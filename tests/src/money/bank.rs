@@ -17,6 +17,9 @@ const ACCOUNTS: usize = 10;
 const WRITERS: usize = 16;
 const EACH_CENTS: i64 = 10_000;
 
+/// On a slow machine it goes on until enough has happened, but no longer than this.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 struct Run {
     totals: Vec<i64>,
     least: i64,
@@ -32,17 +35,19 @@ async fn run(
     time: Duration,
     seed: u64,
 ) -> Run {
-    let (moved, refused) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let [moved, refused, looks] = [(); 3].map(|()| Arc::new(AtomicUsize::new(0)));
     let over = Arc::new(AtomicBool::new(false));
     let mut writers = Vec::new();
     for writer in 0..WRITERS {
         let (job, accounts) = (job.clone(), accounts.clone());
-        let (moved, refused) = (moved.clone(), refused.clone());
-        let until = Instant::now() + time;
+        let (moved, refused, looks) = (moved.clone(), refused.clone(), looks.clone());
+        let earliest = Instant::now() + time;
         writers.push(tokio::spawn(async move {
             let mut random = Rng::with_seed(seed + writer as u64);
             for n in 0.. {
-                if Instant::now() > until {
+                let now = Instant::now();
+                let are_enough = || are_enough(of(&moved), of(&refused), of(&looks));
+                if now > earliest + PATIENCE || now > earliest && are_enough() {
                     break;
                 }
                 let from = random.usize(0..accounts.len());
@@ -63,7 +68,7 @@ async fn run(
         }));
     }
     let reader = {
-        let over = over.clone();
+        let (over, looks) = (over.clone(), looks.clone());
         tokio::spawn(async move {
             let (mut totals, mut least) = (Vec::new(), i64::MAX);
             while !over.load(Ordering::Relaxed) {
@@ -75,6 +80,7 @@ async fn run(
                 .await
                 .expect("a total");
                 totals.push(total);
+                looks.fetch_add(1, Ordering::Relaxed);
                 least = least.min(smallest);
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
@@ -89,9 +95,17 @@ async fn run(
     Run {
         totals,
         least,
-        moved: moved.load(Ordering::Relaxed),
-        refused: refused.load(Ordering::Relaxed),
+        moved: of(&moved),
+        refused: of(&refused),
     }
+}
+
+fn of(count: &AtomicUsize) -> usize {
+    count.load(Ordering::Relaxed)
+}
+
+fn are_enough(moved: usize, refused: usize, looks: usize) -> bool {
+    moved > 50 && refused > 5 && looks > 10
 }
 
 async fn check(database: &Database, run: &Run) {
@@ -102,9 +116,11 @@ async fn check(database: &Database, run: &Run) {
         run.totals
     );
     assert!(run.least >= 0, "{}", run.least);
-    assert!(run.moved > 50, "{}", run.moved);
-    assert!(run.refused > 5, "{}", run.refused);
-    assert!(run.totals.len() > 10, "{}", run.totals.len());
+    let (moved, refused, looks) = (run.moved, run.refused, run.totals.len());
+    assert!(
+        are_enough(moved, refused, looks),
+        "{moved} moved, {refused} refused, {looks} looks"
+    );
     let mut conn = database.superuser().await;
     assert_eq!(faults(&mut conn).await, Vec::<String>::new());
 }

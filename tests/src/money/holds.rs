@@ -4,6 +4,7 @@ use super::{
     all_faults,
     stage::{Stage, keyed},
 };
+use crate::support::Member;
 use app::tickets::settle::Settled;
 use fastrand::Rng;
 use serde_json::json;
@@ -14,6 +15,55 @@ use std::{
     },
     time::{Duration, Instant},
 };
+use uuid::Uuid;
+
+/// What has happened so far.
+#[derive(Default)]
+struct Counts {
+    paid: AtomicUsize,
+    late: AtomicUsize,
+    owed: AtomicUsize,
+    given_back: AtomicUsize,
+    samples: AtomicUsize,
+}
+
+/// It goes on for some seconds, longer in a soak, and on a slow machine until everything has happened some times.
+struct End {
+    earliest: Instant,
+    latest: Instant,
+}
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+impl End {
+    fn after(seconds: u64) -> Self {
+        let earliest = Instant::now() + Duration::from_secs(seconds);
+        Self {
+            earliest,
+            latest: earliest + PATIENCE,
+        }
+    }
+
+    fn is_come(&self, counts: &Counts) -> bool {
+        let now = Instant::now();
+        now > self.latest || now > self.earliest && counts.are_enough()
+    }
+}
+
+impl Counts {
+    fn are_enough(&self) -> bool {
+        let happened = [&self.paid, &self.late, &self.given_back].map(of);
+        happened.iter().all(|times| *times > 0) && of(&self.samples) > 3
+    }
+}
+
+fn of(count: &AtomicUsize) -> usize {
+    count.load(Ordering::Relaxed)
+}
+
+fn add(count: &AtomicUsize) {
+    count.fetch_add(1, Ordering::Relaxed);
+}
 
 fn seconds() -> u64 {
     let soak = std::env::var("SOAK_SECONDS").ok();
@@ -27,92 +77,85 @@ async fn t3_stock_is_right_at_every_moment() {
         stage.tickets("One", 2_500, 12).await,
         stage.tickets("Two", 1_000, 8).await,
     ];
-    let over = Arc::new(AtomicBool::new(false));
-    let [paid, late, owed, back] = [(); 4].map(|()| Arc::new(AtomicUsize::new(0)));
-    let until = Instant::now() + Duration::from_secs(seconds());
-    let mut tasks = Vec::new();
+    let (counts, end) = (Arc::new(Counts::default()), Arc::new(End::after(seconds())));
+    let mut buyers = Vec::new();
     for buyer in 0..4_u64 {
         let member = stage.server.member(&format!("chaos_{buyer}")).await;
-        let (stage, paid, late, owed, back) = (
-            stage.clone(),
-            paid.clone(),
-            late.clone(),
-            owed.clone(),
-            back.clone(),
-        );
-        tasks.push(tokio::spawn(async move {
+        let (stage, counts, end) = (stage.clone(), counts.clone(), end.clone());
+        buyers.push(tokio::spawn(async move {
             let mut random = Rng::with_seed(buyer);
-            while Instant::now() < until {
-                let items: Vec<_> = match random.u8(0..3) {
-                    0 => vec![(kinds[0], random.i32(1..4))],
-                    1 => vec![(kinds[1], random.i32(1..3))],
-                    _ => vec![(kinds[1], 1), (kinds[0], 1)],
-                };
-                let order = stage.order(&member, &items, false).await;
-                if order.status != 201 {
-                    assert_eq!(order.status, 409, "{}", order.text);
-                    continue;
-                }
-                let order = order.id();
-                let is_late = random.bool();
-                if is_late {
-                    stage.run_out(&order).await;
-                    if random.bool() {
-                        stage
-                            .server
-                            .built
-                            .app
-                            .modules
-                            .tickets
-                            .expire()
-                            .await
-                            .expect("swept");
-                    }
-                }
-                match stage.paid(&order).await {
-                    Settled::Paid if is_late => late.fetch_add(1, Ordering::Relaxed),
-                    Settled::Paid => paid.fetch_add(1, Ordering::Relaxed),
-                    Settled::Owed(_) => owed.fetch_add(1, Ordering::Relaxed),
-                    Settled::Before => 0,
-                };
-                assert_eq!(stage.paid(&order).await, Settled::Before);
-                if random.u8(0..4) > 0 {
-                    let given = keyed(
-                        &stage.olga,
-                        &format!("/orders/{order}/refunds"),
-                        json!({"to": "wallet"}),
-                    )
-                    .await;
-                    back.fetch_add(usize::from(given.status == 201), Ordering::Relaxed);
-                }
+            while !end.is_come(&counts) {
+                buy(&stage, &member, &kinds, &mut random, &counts).await;
             }
         }));
     }
+    let over = Arc::new(AtomicBool::new(false));
     let sampler = {
-        let (stage, over) = (stage.clone(), over.clone());
+        let (stage, counts, over) = (stage.clone(), counts.clone(), over.clone());
         tokio::spawn(async move {
             let mut conn = stage.server.superuser().await;
-            let mut samples = 0;
             while !over.load(Ordering::Relaxed) {
                 assert_eq!(all_faults(&mut conn).await, Vec::<String>::new());
-                samples += 1;
+                add(&counts.samples);
             }
-            samples
         })
     };
-    for task in tasks {
-        task.await.expect("a buyer");
+    for buyer in buyers {
+        buyer.await.expect("a buyer");
     }
     over.store(true, Ordering::Relaxed);
-    let samples = sampler.await.expect("a sampler");
-    let of = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+    sampler.await.expect("a sampler");
     println!(
-        "paid {}, late {}, owed {}, given back {}, samples {samples}",
-        of(&paid),
-        of(&late),
-        of(&owed),
-        of(&back)
+        "paid {}, late {}, owed {}, given back {}, samples {}",
+        of(&counts.paid),
+        of(&counts.late),
+        of(&counts.owed),
+        of(&counts.given_back),
+        of(&counts.samples)
     );
-    assert!(of(&paid) > 0 && of(&late) > 0 && of(&back) > 0 && samples > 3);
+    assert!(counts.are_enough());
     stage.sound().await;
+}
+
+/// One order: paid in time or late, told twice, and mostly given back.
+async fn buy(
+    stage: &Stage,
+    member: &Member,
+    kinds: &[Uuid; 2],
+    random: &mut Rng,
+    counts: &Counts,
+) {
+    let items: Vec<_> = match random.u8(0..3) {
+        0 => vec![(kinds[0], random.i32(1..4))],
+        1 => vec![(kinds[1], random.i32(1..3))],
+        _ => vec![(kinds[1], 1), (kinds[0], 1)],
+    };
+    let order = stage.order(member, &items, false).await;
+    if order.status != 201 {
+        assert_eq!(order.status, 409, "{}", order.text);
+        return;
+    }
+    let order = order.id();
+    let is_late = random.bool();
+    if is_late {
+        stage.run_out(&order).await;
+        if random.bool() {
+            let tickets = &stage.server.built.app.modules.tickets;
+            tickets.expire().await.expect("swept");
+        }
+    }
+    match stage.paid(&order).await {
+        Settled::Paid if is_late => add(&counts.late),
+        Settled::Paid => add(&counts.paid),
+        Settled::Owed(_) => add(&counts.owed),
+        Settled::Before => {}
+    }
+    assert_eq!(stage.paid(&order).await, Settled::Before);
+    if random.u8(0..4) > 0 {
+        let path = format!("/orders/{order}/refunds");
+        let given = keyed(&stage.olga, &path, json!({"to": "wallet"})).await;
+        if given.status == 201 {
+            add(&counts.given_back);
+        }
+    }
 }
