@@ -54,7 +54,7 @@ grant execute on function app.quiet_until(timestamptz, text, jsonb) to <app>_job
 -- key already is not told again. How many were told.
 --
 -- The statement is planned anew each time: how many members there are shows only in the values. A plan for ten of them
--- compares each member with each text, which takes two minutes for 100,000. By `execute`, and not by a setting of the
+-- compares each member with each text. By `execute`, and not by a setting of the
 -- function, in which each foreign key of each row would be planned anew as well.
 create function app.notify(p_type text, p_channels text[], p_always text[], p_urgent boolean, p_digest interval, p_key text, p_data jsonb, p_event uuid, p_expires timestamptz, p_users uuid[], p_texts int[], p_titles text[], p_messages text[], p_pushes text[], p_emails text[]) returns bigint
   language plpgsql set search_path = '' as $$

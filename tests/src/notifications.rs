@@ -5,6 +5,7 @@ mod choices;
 mod deliveries;
 mod kills;
 mod lists;
+mod parts;
 mod quiet;
 mod reminders;
 pub mod stage;

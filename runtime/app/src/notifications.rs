@@ -36,6 +36,7 @@ use kernel::{
 use reminders::LateTickets;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use stream::{Positions, Relay};
+use tell::{TELL_PART, Told};
 use tokio::sync::Mutex;
 use unsubscribe::Unsubscribing;
 use url::Url;
@@ -102,12 +103,15 @@ impl Module for Notifications {
     }
 
     fn jobs(&self) -> Vec<Job> {
-        let (tells, reminds, lapses, purges) =
-            (self.clone(), self.clone(), self.clone(), self.clone());
+        let [tells, parts, reminds, lapses, purges] = [(); 5].map(|()| self.clone());
         let mut jobs = vec![
             Job::new(TELL, move |run| {
                 let notifications = tells.clone();
                 async move { notifications.tell_of(run).await }
+            }),
+            Job::new(TELL_PART, move |run| {
+                let notifications = parts.clone();
+                async move { notifications.tell_part(run).await }
             }),
             Job::new(REMIND, move |_| {
                 let notifications = reminds.clone();
@@ -166,6 +170,18 @@ impl Notifications {
         }
         if event.event == broadcasts::DUE {
             causes::hosts::told(&mut cx, event.entity_id, count).await?;
+        }
+        Ok(run.commit(cx).await?)
+    }
+
+    async fn tell_part(&self, run: Arc<Run>) -> Outcome {
+        let part: Told = run.payload()?;
+        let mut cx = run.begin().await?;
+        let broadcast = part.data["broadcast"].as_str().map(str::parse::<Uuid>);
+        let window = self.settings.notifications_digest_minutes;
+        let count = tell::tell_part(&mut cx, window, part).await?;
+        if let Some(Ok(broadcast)) = broadcast {
+            causes::hosts::told(&mut cx, broadcast, count).await?;
         }
         Ok(run.commit(cx).await?)
     }

@@ -118,13 +118,7 @@ async fn t3_stock_is_right_at_every_moment() {
 }
 
 /// One order: paid in time or late, told twice, and mostly given back.
-async fn buy(
-    stage: &Stage,
-    member: &Member,
-    kinds: &[Uuid; 2],
-    random: &mut Rng,
-    counts: &Counts,
-) {
+async fn buy(stage: &Stage, member: &Member, kinds: &[Uuid; 2], random: &mut Rng, counts: &Counts) {
     let items: Vec<_> = match random.u8(0..3) {
         0 => vec![(kinds[0], random.i32(1..4))],
         1 => vec![(kinds[1], random.i32(1..3))],

@@ -76,11 +76,12 @@ impl Cause {
         let key: Option<String> = row.try_get("key")?;
         let expires_at: Option<DateTime<Utc>> = row.try_get("expires_at")?;
         Ok((!members.is_empty()).then(|| Told {
-            message: self.message,
+            message: self.message.into(),
             key: key.unwrap_or_else(|| format!("{}:{}", self.message, event.event_id)),
             values,
             data,
             event: row.try_get("event_id").unwrap_or_default(),
+            revision: None,
             expires_at,
             members,
         }))
@@ -105,11 +106,12 @@ pub(super) async fn lapsing(cx: &mut Cx) -> Result<Vec<Told>> {
         let Json(data) = row.try_get("data")?;
         let id: Uuid = row.try_get("id")?;
         Ok(Told {
-            message: "credits_lapse",
+            message: "credits_lapse".into(),
             key: format!("credits_lapse:{id}"),
             values,
             data,
             event: None,
+            revision: None,
             expires_at: row.try_get("expires_at")?,
             members: vec![row.try_get("user_id")?],
         })

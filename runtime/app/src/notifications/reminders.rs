@@ -11,6 +11,7 @@ use super::{
 };
 use crate::module::Module;
 use chrono::{DateTime, Utc};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use kernel::{Cx, Result};
 use serde_json::Value;
 use sqlx::{Row, types::Json};
@@ -18,6 +19,9 @@ use uuid::Uuid;
 
 /// Events of one look, each in a transaction of its own. The next look is soon.
 const EVENTS_AT_ONCE: i32 = 200;
+
+/// Of these as many at the same time, on a connection each.
+const EVENTS_AT_A_TIME: usize = 2;
 
 impl Notifications {
     /// Tells the guests of every event whose time has come. How many were told.
@@ -42,11 +46,11 @@ impl Notifications {
                 Ok(due)
             })
         });
-        let mut told = 0;
-        for event in due.await? {
-            told += self.remind_of(event).await?;
-        }
-        Ok(told)
+        stream::iter(due.await?)
+            .map(|event| self.remind_of(event))
+            .buffer_unordered(EVENTS_AT_A_TIME)
+            .try_fold(0, |sum, told| async move { Ok(sum + told) })
+            .await
     }
 
     async fn remind_of(&self, event: Uuid) -> Result<i64> {
@@ -138,11 +142,12 @@ async fn reminder(
     let Json(data): Json<Value> = row.try_get("data")?;
     let starts_at: DateTime<Utc> = row.try_get("starts_at")?;
     Ok(Some(Told {
-        message: "event_soon",
+        message: "event_soon".into(),
         key: format!("event_soon:{event}:{revision}"),
         values,
         data,
         event: Some(event),
+        revision: Some(revision),
         expires_at: Some(starts_at),
         members: row.try_get("members")?,
     }))

@@ -1,5 +1,5 @@
 //! A message to members → a notification each, and deliveries on the channels that they want it on, in the caller's
-//! transaction. Nothing leaves here: that is [`super::dispatch`].
+//! transaction; many members are told part by part, by jobs. Nothing leaves here: that is [`super::dispatch`].
 
 use super::{
     dispatch,
@@ -11,41 +11,67 @@ use kernel::{
     jobs::NewJob,
     messages::{Channel, Message, Type},
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::{Row, types::Json};
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 use uuid::Uuid;
 
-/// Members that one statement tells.
-const AT_ONCE: usize = 10_000;
+/// Tells a part of many members: its payload is [`Told`].
+pub const TELL_PART: &str = "notifications.tell_part";
+
+/// Members that one transaction tells: their ids fit into the payload of a job. Of more each thousand is a job, so that a
+/// job ends long before its time is over however many there are, several workers share them, and the first messages leave
+/// while the last ones are being made.
+const AT_ONCE: usize = 1_000;
+
+/// Behind jobs that concern few: who buys a ticket does not wait until a hundred thousand followers have been told.
+const PART_PRIORITY: i32 = 1;
 
 /// What is to be told, and to whom.
+#[derive(Clone, Deserialize, Serialize)]
 pub struct Told {
-    pub message: &'static str,
+    pub message: Cow<'static, str>,
     /// Members with the same key are told once.
     pub key: String,
     pub values: Value,
     /// Ids for the app, which opens the right page with them.
     pub data: Value,
     pub event: Option<Uuid>,
+    /// Of the event's schedule. Where the event has another by the time of telling, nobody is told.
+    pub revision: Option<i32>,
     /// Nobody is helped by it after that.
     pub expires_at: Option<DateTime<Utc>>,
     pub members: Vec<Uuid>,
 }
 
-/// How many had not been told under this key before.
+/// How many have been told who had not been under this key. Of more than [`AT_ONCE`] none yet, but jobs are going to.
 pub async fn tell(cx: &mut Cx, digest_minutes: u32, mut told: Told) -> Result<i64> {
-    let message = texts::message(told.message)?;
-    let ty = kind(message)?;
     told.members.sort_unstable();
     told.members.dedup();
-    told.data["message"] = json!(message.name);
-    let mut all = 0;
-    for members in told.members.chunks(AT_ONCE) {
-        let readers = readers(cx, message, &told.values, members).await?;
-        all += insert(cx, ty, digest_minutes, &told, readers).await?;
+    if told.members.len() <= AT_ONCE {
+        return tell_part(cx, digest_minutes, told).await;
     }
-    if all > 0 {
+    let members = std::mem::take(&mut told.members);
+    for part in members.chunks(AT_ONCE) {
+        told.members = part.to_vec();
+        let job = NewJob::new(TELL_PART, &told)?.priority(PART_PRIORITY);
+        job.put(cx).await?;
+    }
+    Ok(0)
+}
+
+/// At most [`AT_ONCE`] members. How many had not been told under this key.
+pub async fn tell_part(cx: &mut Cx, digest_minutes: u32, mut told: Told) -> Result<i64> {
+    let message = texts::message(&told.message)?;
+    let ty = kind(message)?;
+    told.data["message"] = json!(message.name);
+    if !is_current(cx, &told).await? {
+        return Ok(0);
+    }
+    let readers = readers(cx, message, &told.values, &told.members).await?;
+    let count = insert(cx, ty, digest_minutes, &told, readers).await?;
+    if count > 0 {
         for job in [dispatch::PUSH, dispatch::MAIL] {
             NewJob::new(job, json!({}))?
                 .unless_waiting(job)
@@ -53,7 +79,19 @@ pub async fn tell(cx: &mut Cx, digest_minutes: u32, mut told: Told) -> Result<i6
                 .await?;
         }
     }
-    Ok(all)
+    Ok(count)
+}
+
+/// Whoever moves the event waits until this transaction is over, and then takes back what it made.
+async fn is_current(cx: &mut Cx, told: &Told) -> Result<bool> {
+    let (Some(event), Some(revision)) = (told.event, told.revision) else {
+        return Ok(true);
+    };
+    let current = sqlx::query(
+        "select from app.event_schedules where event_id = $1 and revision = $2 for share",
+    );
+    let current = current.bind(event).bind(revision);
+    Ok(current.fetch_optional(cx.conn()).await?.is_some())
 }
 
 fn kind(message: &Message) -> Result<&'static Type> {

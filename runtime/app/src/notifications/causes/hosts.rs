@@ -17,15 +17,15 @@ pub(super) const CAUSES: &[Cause] = &[Cause {
           where b.id = $1 and b.state = 'sending' and b.status = 'active'",
 }];
 
-/// A broadcast has been told, to so many: in the transaction that tells it.
+/// A broadcast has been told, to so many, or so many more: in the transaction that tells it.
 pub(in crate::notifications) async fn told(
     cx: &mut kernel::Cx,
     broadcast: uuid::Uuid,
     recipients: i64,
 ) -> kernel::Result<()> {
     sqlx::query(
-        "update app.broadcasts set state = 'sent', sent_at = now(), recipient_count = $2::int8::int4
-         where id = $1 and state = 'sending'",
+        "update app.broadcasts set state = 'sent', sent_at = now(), recipient_count = recipient_count + $2::int8::int4
+         where id = $1 and (state = 'sending' or $2 > 0)",
     )
     .bind(broadcast)
     .bind(recipients)

@@ -1,0 +1,118 @@
+//! Many members are told part by part, each part in a transaction of its own.
+
+use super::stage::Guests;
+use chrono::{Duration, Utc};
+use serde_json::json;
+
+/// Two whole parts and some.
+const CROWD: i64 = 2_300;
+
+impl Guests {
+    /// So many have a ticket to the event.
+    async fn crowd(&self) {
+        let (event, kind) = (self.event, self.kind);
+        self.run(&format!(
+            "set session_replication_role = replica;
+             insert into app.users (id, handle, display_name, email)
+               select ('d1000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'crowd_' || n, 'Crowd', 'crowd' || n || '@example.org'
+               from generate_series(1, {CROWD}) n;
+             insert into app.tickets (order_id, ticket_type_id, event_id, holder_id, buyer_id, code, position, currency)
+               select gen_random_uuid(), '{kind}', '{event}', u.id, u.id, 'crowd-' || u.id, 1, 'AUD'
+               from app.users u where u.handle like 'crowd\\_%';
+             analyze app.users, app.tickets"
+        ))
+        .await;
+    }
+
+    /// How many the crowd was told, in how many transactions, and how many in one of them at most.
+    async fn parts(&self, message: &str) -> (i64, i64, i64) {
+        let parts = format!(
+            "from (select count(*) as told from app.notifications n join app.users u on u.id = n.user_id
+                   where u.handle like 'crowd\\_%' and n.data ->> 'message' = '{message}' group by n.changed_in) part"
+        );
+        (
+            self.count(&format!("select coalesce(sum(told), 0)::int8 {parts}"))
+                .await,
+            self.count(&format!("select count(*) {parts}")).await,
+            self.count(&format!("select coalesce(max(told), 0) {parts}"))
+                .await,
+        )
+    }
+}
+
+/// One transaction for all of them would be too long for a job at some number of followers, and then nobody is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no13_a_crowd_is_told_part_by_part_and_each_once() {
+    let guests = Guests::new().await;
+    guests.crowd().await;
+    guests
+        .change(json!({"starts_at": "2041-05-01T18:15:00Z"}))
+        .await;
+    assert_eq!(guests.parts("event_moved").await, (CROWD, 3, 1_000));
+    let told_twice = "select count(*) from (select from app.notifications group by user_id, data ->> 'message' having count(*) > 1) twice";
+    assert_eq!(guests.count(told_twice).await, 0);
+    let unsent =
+        "select count(*) from app.notification_deliveries where state not in ('pending', 'sent')";
+    assert_eq!(guests.count(unsent).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn od5_a_broadcast_to_a_crowd_counts_every_part() {
+    let guests = Guests::new().await;
+    guests.crowd().await;
+    let body = json!({"event_id": guests.event, "title": "Bring a coat", "message": "It is cold in there."});
+    let olga = &guests.olga.client;
+    let id = olga.post("/broadcasts", body).await.expect(201).id();
+    olga.act(&format!("/broadcasts/{id}/schedule"))
+        .await
+        .expect(200);
+    let broadcasts = &guests.server.built.app.modules.broadcasts;
+    assert_eq!(broadcasts.hand_over().await.expect("handed over"), 1);
+    guests.server.settled().await;
+    let after = olga.get(&format!("/broadcasts/{id}")).await.expect(200);
+    let after = &after.json;
+    assert_eq!(
+        (&after["state"], &after["recipient_count"]),
+        (&json!("sent"), &json!(CROWD)),
+        "{after}"
+    );
+    assert_eq!(guests.parts("host_wrote").await, (CROWD, 3, 1_000));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rm2_a_crowd_is_reminded_once_however_often_one_looks() {
+    let guests = Guests::new().await;
+    guests.crowd().await;
+    guests.begins_in(23 * 60).await;
+    for _ in 0..2 {
+        guests.module().remind().await.expect("reminded");
+        guests.server.settled().await;
+        assert_eq!(guests.parts("event_soon").await, (CROWD, 3, 1_000));
+    }
+}
+
+/// A part waits for its turn, and meanwhile the event is moved: what it would say is not true any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rm4_a_part_of_an_older_schedule_reminds_nobody() {
+    let guests = Guests::new().await;
+    guests.crowd().await;
+    let later = Utc::now() + Duration::hours(47);
+    let end = later + Duration::hours(2);
+    guests
+        .change(json!({"starts_at": later.to_rfc3339(), "ends_at": end.to_rfc3339()}))
+        .await;
+    let event = guests.event;
+    for (revision, told) in [(1, 0), (2, 10)] {
+        guests
+            .run(&format!(
+                "select jobs.put('notifications.tell_part', jsonb_build_object('message', 'event_soon', 'key', 'event_soon:{event}:{revision}',
+                   'values', jsonb_build_object('event', 'Night', 'starts', jsonb_build_object('at', now(), 'zone', 'UTC'), 'place', 'Here'),
+                   'data', jsonb_build_object('event', '{event}'), 'event', '{event}', 'revision', {revision}, 'expires_at', null,
+                   'members', (select jsonb_agg(id) from (select id from app.users where handle like 'crowd\\_%' limit 10) few)),
+                 null, null, 'keep', null, null, 1, null)"
+            ))
+            .await;
+        guests.server.settled().await;
+        assert_eq!(guests.parts("event_soon").await.0, told, "{revision}");
+    }
+}
