@@ -798,12 +798,14 @@ create table app.calendar_feeds (
   id uuid default sec.uuid_v7() not null,
   user_id uuid not null,
   secret_hash text not null,
+  ended_at timestamptz,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   constraint calendar_feeds_pkey primary key (id)
 );
 comment on table app.calendar_feeds is 'The secret address at which a member''s calendar programs read their own events. Only its SHA-256 is kept.';
+comment on column app.calendar_feeds.ended_at is 'When something ended it that ends what was issued before, such as a new password.';
 alter table app.calendar_feeds owner to culturepass_owner;
 alter table app.calendar_feeds enable row level security;
 alter table app.calendar_feeds force row level security;
@@ -3006,6 +3008,9 @@ alter table app.businesses add constraint businesses_id_city_id_key
 
 alter table app.calendar_feeds add constraint calendar_feeds_secret_hash_length
   check (sec.is_text(secret_hash, 43, 64));
+
+alter table app.calendar_feeds add constraint calendar_feeds_ended_at_range
+  check (ended_at >= '1900-01-01 00:00:00+00'::timestamptz and ended_at < '2201-01-01 00:00:00+00'::timestamptz);
 
 alter table app.check_ins add constraint check_ins_result_choice
   check (result = any ('{ok,already_used,wrong_event,refunded,transferred,void,forged}'::text[]));
@@ -8070,6 +8075,33 @@ $$;
 alter function audit.record_businesses() owner to culturepass_audit;
 revoke execute on function audit.record_businesses() from public;
 
+create function app.calendar_feeds_module_update() returns trigger
+  language plpgsql set search_path = '' as $$
+-- Holds each module to the columns that it says it writes.
+begin
+  if sec.job() = 'sessions'
+      and (new.user_id is distinct from old.user_id or new.secret_hash is distinct from old.secret_hash) then
+    raise exception 'not written by the module sessions' using errcode = '42501';
+  end if;
+  return new;
+end
+$$;
+alter function app.calendar_feeds_module_update() owner to culturepass_owner;
+
+create function app.calendar_feeds_begin_on_user_id() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Nothing begins on what has ended.
+begin
+  perform from app.users p where p.id = new.user_id and p.status = 'active' for share;
+  if not found then
+    raise exception 'account_suspended' using errcode = '28000';
+  end if;
+  return null;
+end
+$$;
+alter function app.calendar_feeds_begin_on_user_id() owner to culturepass_counter;
+revoke execute on function app.calendar_feeds_begin_on_user_id() from public;
+
 create function audit.record_calendar_feeds() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- A change by its columns, each with what it was and what it is.
@@ -8079,7 +8111,8 @@ begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
       'user_id', case when new.user_id is not null then jsonb_build_array(null, new.user_id) end,
-      'secret_hash', case when new.secret_hash is not null then jsonb_build_array(null, case when new.secret_hash is not null then '•' end) end
+      'secret_hash', case when new.secret_hash is not null then jsonb_build_array(null, case when new.secret_hash is not null then '•' end) end,
+      'ended_at', case when new.ended_at is not null then jsonb_build_array(null, new.ended_at) end
     ));
   else
     v_changed := '{}';
@@ -8088,6 +8121,9 @@ begin
     end if;
     if new.secret_hash is distinct from old.secret_hash then
       v_changed := v_changed || jsonb_build_object('secret_hash', jsonb_build_array(case when old.secret_hash is not null then '•' end, case when new.secret_hash is not null then '•' end));
+    end if;
+    if new.ended_at is distinct from old.ended_at then
+      v_changed := v_changed || jsonb_build_object('ended_at', jsonb_build_array(old.ended_at, new.ended_at));
     end if;
     if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
       return null;
@@ -22190,6 +22226,7 @@ create function app.users_end_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What is good only while a row is active ends with it.
 begin
+  update app.calendar_feeds set ended_at = now() where user_id = new.id and ended_at is null;
   update app.credentials set valid_from = now() where user_id = new.id;
   update app.email_tokens set used_at = now() where user_id = new.id and used_at is null;
   update app.sessions set revoked_at = now() where user_id = new.id and revoked_at is null;
@@ -30338,12 +30375,27 @@ create trigger businesses_emit_reject
   execute function jobs.emit('business', 'reject');
 
 create trigger calendar_feeds_stamp
-  before update of user_id, secret_hash on app.calendar_feeds
-  for each row when ((new.user_id is distinct from old.user_id or new.secret_hash is distinct from old.secret_hash))
+  before update of user_id, secret_hash, ended_at on app.calendar_feeds
+  for each row when ((new.user_id is distinct from old.user_id or new.secret_hash is distinct from old.secret_hash or new.ended_at is distinct from old.ended_at))
   execute function sec.stamp();
 
+create trigger calendar_feeds_module_update
+  before update of user_id, secret_hash, ended_at on app.calendar_feeds
+  for each row when (current_user = 'culturepass_job')
+  execute function app.calendar_feeds_module_update();
+
+create trigger calendar_feeds_begin_on_user_id_insert
+  after insert on app.calendar_feeds
+  for each row when (new.user_id is not null)
+  execute function app.calendar_feeds_begin_on_user_id();
+
+create trigger calendar_feeds_begin_on_user_id_update
+  after update of user_id on app.calendar_feeds
+  for each row when (new.user_id is not null and new.user_id is distinct from old.user_id)
+  execute function app.calendar_feeds_begin_on_user_id();
+
 create trigger calendar_feeds_audit
-  after insert or update of user_id, secret_hash or delete on app.calendar_feeds
+  after insert or update of user_id, secret_hash, ended_at or delete on app.calendar_feeds
   for each row execute function audit.record_calendar_feeds();
 
 create trigger check_ins_audit
@@ -32287,7 +32339,7 @@ create policy businesses_job_update on app.businesses for update to culturepass_
 
 create policy calendar_feeds_job_select on app.calendar_feeds for select to culturepass_job
   using (
-    (select sec.job() in ('calendars'))
+    (select sec.job() in ('sessions', 'calendars'))
   );
 
 create policy calendar_feeds_job_insert on app.calendar_feeds for insert to culturepass_job
@@ -32297,10 +32349,10 @@ create policy calendar_feeds_job_insert on app.calendar_feeds for insert to cult
 
 create policy calendar_feeds_job_update on app.calendar_feeds for update to culturepass_job
   using (
-    (select sec.job() in ('calendars'))
+    (select sec.job() in ('sessions', 'calendars'))
   )
   with check (
-    (select sec.job() in ('calendars'))
+    (select sec.job() in ('sessions', 'calendars'))
   );
 
 create policy calendar_feeds_job_delete on app.calendar_feeds for delete to culturepass_job
@@ -34919,7 +34971,7 @@ create policy service_requests_job_select on app.service_requests for select to 
 
 create policy sessions_job_select on app.sessions for select to culturepass_job
   using (
-    (select sec.job() in ('sessions', 'notifications', 'trending', 'fraud'))
+    (select sec.job() in ('sessions', 'notifications', 'trending', 'calendars', 'fraud'))
   );
 
 create policy sessions_job_insert on app.sessions for insert to culturepass_job
@@ -35619,13 +35671,14 @@ grant select on app.businesses to culturepass_counter;
 grant update (status, archived_from) on app.businesses to culturepass_counter;
 
 grant select on app.calendar_feeds to culturepass_job;
-grant insert (id, user_id, secret_hash) on app.calendar_feeds to culturepass_job;
-grant update (user_id, secret_hash) on app.calendar_feeds to culturepass_job;
+grant insert (id, user_id, secret_hash, ended_at) on app.calendar_feeds to culturepass_job;
+grant update (user_id, secret_hash, ended_at) on app.calendar_feeds to culturepass_job;
 grant delete on app.calendar_feeds to culturepass_job;
 
 grant select on app.calendar_feeds to culturepass_authz;
 
 grant select on app.calendar_feeds to culturepass_counter;
+grant update (ended_at) on app.calendar_feeds to culturepass_counter;
 
 grant select (id, ticket_id, event_id, scanned_by_id, result, nonce, device, gate, is_offline, at, created_at) on app.check_ins to culturepass_app;
 

@@ -1353,6 +1353,12 @@ drop trigger check_ins_audit on app.check_ins;
 
 drop trigger calendar_feeds_audit on app.calendar_feeds;
 
+drop trigger calendar_feeds_begin_on_user_id_update on app.calendar_feeds;
+
+drop trigger calendar_feeds_begin_on_user_id_insert on app.calendar_feeds;
+
+drop trigger calendar_feeds_module_update on app.calendar_feeds;
+
 drop trigger calendar_feeds_stamp on app.calendar_feeds;
 
 drop trigger businesses_emit_reject on app.businesses;
@@ -2624,6 +2630,10 @@ drop function audit.record_check_ins();
 drop function sec.may_check_in(uuid,text);
 
 drop function audit.record_calendar_feeds();
+
+drop function app.calendar_feeds_begin_on_user_id();
+
+drop function app.calendar_feeds_module_update();
 
 drop function audit.record_businesses();
 

@@ -9,6 +9,8 @@ use macros::Entity;
 pub struct CalendarFeed {
     pub id: Uuid,
     pub secret_hash: String,
+    /// When something ended it that ends what was issued before, such as a new password.
+    pub ended_at: Option<DateTime<Utc>>,
     pub user_id: Uuid,
     pub version: i64,
     pub created_at: DateTime<Utc>,

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "5944fcf565a9af775d9666fc31a47d4774ade42533484c796b84522d25356ad026feac3aad65af30a87defe56c3cee8c",
+        checksum: "76f15c72bc5e80915351efc063f4309e07a449590c33bca8ed13fc54331aadb72a0b8c385c9b604bd03af6891f7da097",
     },
 ];

@@ -16,6 +16,10 @@ pub struct DbConfig {
     pub search_connections: u32,
     /// A search that takes longer is ended, and answered 503.
     pub search_timeout: Duration,
+    /// For figures that members ask for, by the job role.
+    pub figure_connections: u32,
+    /// Of a statement on these.
+    pub figure_timeout: Duration,
     /// A caller waits this long for a connection, then gets 503.
     pub acquire_timeout: Duration,
     /// Per connection; at least the number of generated statements.
@@ -33,6 +37,8 @@ impl DbConfig {
             job_connections: 4,
             search_connections: 4,
             search_timeout: Duration::from_secs(2),
+            figure_connections: 4,
+            figure_timeout: Duration::from_secs(10),
             acquire_timeout: Duration::from_secs(2),
             statement_cache: 2400,
             ping_after_idle: Duration::from_secs(30),

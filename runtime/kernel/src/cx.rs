@@ -49,9 +49,12 @@ struct Pools {
     /// For searches, which may take long and wait for each other.
     search: PgPool,
     job: Option<PgPool>,
-    /// Shares of each caller in the two for requests.
+    /// As `job`, for figures that members ask for, which may take long.
+    figure: Option<PgPool>,
+    /// Shares of each caller in those for requests.
     lists: Arc<Lane>,
     searches: Arc<Lane>,
+    figures: Arc<Lane>,
 }
 
 /// Figures for `/metrics`.
@@ -73,20 +76,23 @@ impl Db {
             config.search_connections,
             Some(config.search_timeout),
         )?;
-        let job = match &config.job_url {
-            Some(url) => {
-                let url = url.expose_secret();
-                Some(pool(config, url, "job", config.job_connections, None)?)
-            }
-            None => None,
-        };
+        let job_url = config.job_url.as_ref().map(|url| url.expose_secret());
+        let job = job_url
+            .map(|url| pool(config, url, "job", config.job_connections, None))
+            .transpose()?;
+        let (figures, timeout) = (config.figure_connections, Some(config.figure_timeout));
+        let figure = job_url
+            .map(|url| pool(config, url, "figure", figures, timeout))
+            .transpose()?;
         Ok(Self {
             pools: Arc::new(Pools {
                 request,
                 search,
                 job,
+                figure,
                 lists: Lane::of(config.connections, config.acquire_timeout),
                 searches: Lane::of(config.search_connections, config.acquire_timeout),
+                figures: Lane::of(config.figure_connections, config.acquire_timeout),
             }),
             context: true,
         })
@@ -102,11 +108,14 @@ impl Db {
         }
     }
 
-    /// For reading as this caller, by several statements. Anonymous callers need no context and get no
-    /// transaction.
+    /// For reading as this caller, by several statements, in the caller's share of the connections as for lists. Anonymous
+    /// callers need no context and get no transaction.
     pub async fn begin_read(&self, caller: &Caller) -> Result<Cx> {
+        let seat = self.pools.lists.enter(caller).await?;
         let connection = self.pools.request.acquire().await?;
-        self.begin_read_on(connection, caller, "read").await
+        let mut cx = self.begin_read_on(connection, caller, "read").await?;
+        cx.seat = Some(seat);
+        Ok(cx)
     }
 
     /// For reading as somebody who is not there with a token but with a secret of theirs: the database is asked whether the
@@ -186,7 +195,9 @@ impl Db {
         self.enter_job(name, actor, request).await
     }
 
-    /// For a module that shows a member figures: every statement sees what there was at the first one, and none writes.
+    /// For a module that shows a member figures: every statement sees what there was at the first one, and none writes. They
+    /// may be about very many rows, so they have connections of their own, of which each caller has a share: who signs in or
+    /// buys never waits for them.
     pub(crate) async fn snapshot_of(
         &self,
         name: &'static str,
@@ -194,22 +205,28 @@ impl Db {
         request: Uuid,
     ) -> Result<Cx> {
         let begin = "begin isolation level repeatable read read only";
-        self.enter_job_by(begin, name, member.caller().actor, request)
-            .await
+        let seat = self.pools.figures.enter(member.caller()).await?;
+        let pool = self.pools.figure.as_ref();
+        let actor = member.caller().actor;
+        let mut cx = self.enter_job_by(begin, pool, name, actor, request).await?;
+        cx.seat = Some(seat);
+        Ok(cx)
     }
 
     async fn enter_job(&self, name: &'static str, actor: Actor, request: Uuid) -> Result<Cx> {
-        self.enter_job_by("begin", name, actor, request).await
+        let pool = self.pools.job.as_ref();
+        self.enter_job_by("begin", pool, name, actor, request).await
     }
 
     async fn enter_job_by(
         &self,
         begin: &'static str,
+        pool: Option<&PgPool>,
         name: &'static str,
         actor: Actor,
         request: Uuid,
     ) -> Result<Cx> {
-        let Some(pool) = &self.pools.job else {
+        let Some(pool) = pool else {
             return Err(Error::internal("no login for the job role is configured"));
         };
         if !is_name(name) {
@@ -259,8 +276,8 @@ impl Db {
     pub async fn close(&self) {
         self.pools.request.close().await;
         self.pools.search.close().await;
-        if let Some(job) = &self.pools.job {
-            job.close().await;
+        for pool in [&self.pools.job, &self.pools.figure].into_iter().flatten() {
+            pool.close().await;
         }
     }
 }
@@ -312,7 +329,7 @@ pub struct Cx {
     module: Option<&'static str>,
     /// Jobs wait for this transaction to end.
     enqueued: bool,
-    /// Of a search. Given back after the connection.
+    /// A share of what may take long. Given back after the connection.
     seat: Option<Seat>,
 }
 

@@ -35,7 +35,7 @@ impl Member {
         self.id
     }
 
-    /// None for tokens of other issuers: their sessions are not ours.
+    /// The session of the token; for tokens of other issuers the one that stands for them here.
     pub fn session(&self) -> Option<Uuid> {
         self.caller.actor.session()
     }

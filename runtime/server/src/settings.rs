@@ -75,6 +75,12 @@ pub struct Roles {
     /// A search that takes longer is answered 503.
     #[arg(long, env = "DB_SEARCH_TIMEOUT_MS", default_value_t = 2000)]
     pub db_search_timeout_ms: u64,
+    /// Connections for dashboards and other figures, of which one caller has half at most.
+    #[arg(long, env = "DB_FIGURE_CONNECTIONS", default_value_t = 4)]
+    pub db_figure_connections: u32,
+    /// Figures that take longer are answered 503.
+    #[arg(long, env = "DB_FIGURE_TIMEOUT_MS", default_value_t = 10_000)]
+    pub db_figure_timeout_ms: u64,
     /// A request that gets no connection within this time is answered 503.
     #[arg(long, env = "DB_ACQUIRE_TIMEOUT_MS", default_value_t = 2000)]
     pub db_acquire_timeout_ms: u64,

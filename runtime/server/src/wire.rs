@@ -204,6 +204,8 @@ pub fn db_config(roles: &Roles) -> Result<DbConfig> {
     config.job_connections = roles.db_job_connections.max(1);
     config.search_connections = roles.db_search_connections.max(1);
     config.search_timeout = Duration::from_millis(roles.db_search_timeout_ms.max(1));
+    config.figure_connections = roles.db_figure_connections.max(1);
+    config.figure_timeout = Duration::from_millis(roles.db_figure_timeout_ms.max(1));
     config.acquire_timeout = Duration::from_millis(roles.db_acquire_timeout_ms);
     Ok(config)
 }

@@ -16,22 +16,22 @@ use uuid::Uuid;
 /// A and B: Ana's sessions; she acts in A, and in B her refresh token is stolen. `access`, `refresh`, `device` are of
 /// one of them. `issued`: a token of her account at an issuer, issued before the event; `issuer`: one of after it.
 /// `reset`, `change`: links in mails. `wish`: a sign-up that waits, for the address that she is changing to.
-/// `password`: signing in with the one that she has in the end.
+/// `password`: signing in with the one that she has in the end. `calendar`: the secret address of her own calendar.
 const TABLE: &str = "
-                  accessA refreshA deviceA accessB refreshB deviceB issued issuer reset change wish password
-nothing              +       +        +       +       +        +      +      +      +     +     +      +
-signed_out           -       -        -       +       +        +      +      +      +     -     +      +
-ended_from_b         -       -        -       +       +        +      +      +      +     -     +      +
-everywhere           -       -        -       -       -        -      -      +      -     -     +      +
-password_changed     +       +        +       -       -        -      -      +      -     -     +      +
-password_reset       -       -        -       -       -        -      -      +      -     -     +      +
-address_changed      +       +        +       -       -        -      -      -      -     -     -      +
-unlinked             +       +        +       +       +        +      -      +      +     +     +      +
-token_reused         +       +        +       -       -        -      -      +      -     -     +      +
-suspended            -       -        -       -       -        -      -      -      -     -     +      -
-unsuspended          -       -        -       -       -        -      -      +      -     -     +      +
-archived             -       -        -       -       -        -      -      -      -     -     +      -
-restored             -       -        -       -       -        -      -      +      -     -     +      +
+                  accessA refreshA deviceA accessB refreshB deviceB issued issuer reset change wish password calendar
+nothing              +       +        +       +       +        +      +      +      +     +     +      +        +
+signed_out           -       -        -       +       +        +      +      +      +     -     +      +        +
+ended_from_b         -       -        -       +       +        +      +      +      +     -     +      +        +
+everywhere           -       -        -       -       -        -      -      +      -     -     +      +        -
+password_changed     +       +        +       -       -        -      -      +      -     -     +      +        -
+password_reset       -       -        -       -       -        -      -      +      -     -     +      +        -
+address_changed      +       +        +       -       -        -      -      -      -     -     -      +        -
+unlinked             +       +        +       +       +        +      -      +      +     +     +      +        +
+token_reused         +       +        +       -       -        -      -      +      -     -     +      +        -
+suspended            -       -        -       -       -        -      -      -      -     -     +      -        -
+unsuspended          -       -        -       -       -        -      -      +      -     -     +      +        -
+archived             -       -        -       -       -        -      -      -      -     -     +      -        -
+restored             -       -        -       -       -        -      -      +      -     -     +      +        -
 ";
 
 const NEW_ADDRESS: &str = "ana@elsewhere.org";
@@ -91,6 +91,7 @@ struct Ana {
     reset_too: String,
     change: String,
     wish: String,
+    calendar: String,
     email: String,
     password: &'static str,
 }
@@ -129,7 +130,12 @@ impl Ana {
         let wish = json!({"email": NEW_ADDRESS, "handle": "stranger", "display_name": "Somebody"});
         server.client.post("/auth/sign-up", wish).await.expect(202);
         let wish = mailed_token(&server, NEW_ADDRESS, before).await;
+        let calendar = a.client.act("/me/calendar-feed").await.expect(201);
+        let calendar = calendar.json["url"].as_str().expect("an address");
+        let (_, secret) = calendar.split_once("/calendar-feeds/").expect("a path");
+        let calendar = format!("/calendar-feeds/{secret}");
         Self {
+            calendar,
             id: me.id().parse().expect("an id"),
             email: address("ana"),
             password: PASSWORD,
@@ -255,6 +261,13 @@ impl Ana {
         let credentials = json!({"email": self.email, "password": self.password});
         let signed = self.server.client.post("/auth/sign-in", credentials).await;
         good.push(("password", signed.status == 200));
+        let calendar = self.server.client.get(&self.calendar).await;
+        assert!(
+            matches!(calendar.status.as_u16(), 200 | 404),
+            "{}",
+            calendar.text
+        );
+        good.push(("calendar", calendar.status == 200));
         // The wish would take the address that the change of it leads to.
         if link == "reset" {
             let body = json!({"token": self.wish, "password": "nine lazy tortoises"});

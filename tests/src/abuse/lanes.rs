@@ -1,6 +1,10 @@
-//! Searches that take long stand in the way of each other, not of those who read and write.
+//! Searches and figures that take long stand in the way of each other, not of those who read and write.
 
-use crate::support::{Client, TestServer, database::Content};
+use crate::support::{
+    Client, TestServer,
+    database::Content,
+    people::{self, PASSWORD, sign_in},
+};
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::time::Duration;
 
@@ -44,11 +48,16 @@ async fn run(conn: &mut PgConnection, text: &str) {
 
 /// So many searches are on the way, and as many as there is room for have come to the database.
 async fn wait_for(conn: &mut PgConnection, waiting: i64) {
+    wait_for_locks(conn, "advisory", waiting).await;
+}
+
+async fn wait_for_locks(conn: &mut PgConnection, kind: &str, waiting: i64) {
     for _ in 0..600 {
         let now: i64 = sqlx::query_scalar(
             "select count(*) from pg_locks l join pg_database d on d.oid = l.database
-             where locktype = 'advisory' and not granted and d.datname = current_database()",
+             where locktype = $1 and not granted and d.datname = current_database()",
         )
+        .bind(kind)
         .fetch_one(&mut *conn)
         .await
         .expect("locks");
@@ -57,7 +66,7 @@ async fn wait_for(conn: &mut PgConnection, waiting: i64) {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("never {waiting} searches");
+    panic!("never {waiting} of them");
 }
 
 fn search(client: &Client) -> tokio::task::JoinHandle<u16> {
@@ -128,4 +137,55 @@ async fn abuse_39_a_slow_search_ends_and_a_long_queue_is_refused() {
         "{answers:?}"
     );
     server.client.get("/events?limit=1").await.expect(200);
+}
+
+/// Claim: with as many slow dashboards as one member can have on the way, everybody signs in, refreshes and orders, and
+/// another member sees theirs.
+#[tokio::test]
+async fn abuse_39_slow_figures_of_one_member_hold_nobody_else() {
+    let server = TestServer::start_with(Content::Demo, |parts| {
+        parts.db.job_connections = 4;
+        parts.db.figure_connections = 4;
+        parts.db.acquire_timeout = Duration::from_secs(60);
+        parts.http.handler_timeout = Duration::from_secs(120);
+    })
+    .await;
+    people::sign_up(&server, "ana").await;
+    let [one, other] = [
+        server.member("one_who_looks").await,
+        server.member("other_one").await,
+    ];
+    let mut conn = server.superuser().await;
+    // The job role waits ten seconds for a lock, which a slow machine may need for what follows.
+    run(
+        &mut conn,
+        "do $$ begin execute format('alter role culturepass_job in database %I set lock_timeout = %L', current_database(), '100s'); end $$",
+    )
+    .await;
+    run(
+        &mut conn,
+        "begin; lock table app.tickets in access exclusive mode",
+    )
+    .await;
+    let look = |client: &Client| {
+        let client = client.clone();
+        tokio::spawn(async move { client.get("/me/home").await.status.as_u16() })
+    };
+    let slow: Vec<_> = (0..12).map(|_| look(&one.client)).collect();
+    wait_for_locks(&mut conn, "relation", 2).await;
+    let everything = async {
+        let signed = sign_in(&server.client, "ana", PASSWORD).await.expect(200);
+        let token = signed.json["refresh_token"].as_str().expect("a token");
+        people::refresh(&server.client, token).await.expect(200);
+        one.client.get("/me/sessions").await.expect(200);
+    };
+    tokio::time::timeout(Duration::from_secs(60), everything)
+        .await
+        .expect("nobody waits for figures");
+    let others: Vec<_> = (0..3).map(|_| look(&other.client)).collect();
+    wait_for_locks(&mut conn, "relation", 4).await;
+    run(&mut conn, "rollback").await;
+    for look in slow.into_iter().chain(others) {
+        assert_eq!(look.await.expect("an answer"), 200);
+    }
 }

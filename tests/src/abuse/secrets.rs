@@ -1,6 +1,6 @@
 //! Secrets in settings, in documents and on the public listener. What the program says is in its own tests.
 
-use crate::support::{TestServer, database::Content, program::Program};
+use crate::support::{TestServer, database::Content, model, program::Program};
 
 /// What the operator looks at is not for clients, and holds no secrets either.
 #[tokio::test]
@@ -42,4 +42,38 @@ async fn abuse_59_the_document_holds_no_secret() {
     ] {
         assert!(!document.contains(secret), "{secret}");
     }
+}
+
+/// Whatever is kept of a secret that opens something of a member's has a column in the table of `credentials.rs`: the database ends it with the
+/// account (`on end`), and here somebody has thought of the other events.
+#[test]
+fn every_secret_of_a_member_stands_in_the_table() {
+    let known = [
+        "calendar_feed",
+        "credential",
+        "email_token",
+        // With its session.
+        "refresh_token",
+    ];
+    let mut found = Vec::new();
+    for entity in &model().entities {
+        let secret = |name: &str| name.ends_with("_hash") && name != "content_hash";
+        let has_secret = entity.fields.iter().any(|field| secret(&field.name));
+        let owners: Vec<_> = entity
+            .belongs
+            .iter()
+            .filter(|relation| ["user", "session"].contains(&relation.name.as_str()))
+            .collect();
+        if !has_secret || owners.is_empty() {
+            continue;
+        }
+        found.push(entity.name.to_string());
+        let ends = owners.iter().any(|relation| relation.on_end.is_some());
+        assert!(
+            ends || entity.name == "refresh_token",
+            "{}: `on end` is missing",
+            entity.name
+        );
+    }
+    assert_eq!(found, known);
 }

@@ -19,6 +19,7 @@ use kernel::{
     Cx, Error, Member, Result, Visitor,
     config::RateLimit,
     http::{ConfigError, client, limits::Limiter},
+    problems,
 };
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -78,7 +79,7 @@ pub async fn show(State(calendars): State<Calendars>, caller: Member) -> Result<
         move |cx| {
             Box::pin(async move {
                 let since: Option<DateTime<Utc>> = sqlx::query_scalar(
-                    "select updated_at from app.calendar_feeds where user_id = $1",
+                    "select updated_at from app.calendar_feeds where user_id = $1 and ended_at is null",
                 )
                 .bind(me)
                 .fetch_optional(cx.conn())
@@ -94,7 +95,7 @@ pub async fn show(State(calendars): State<Calendars>, caller: Member) -> Result<
 
 /// `POST /me/calendar-feed`: a new address. The one before, if there was one, ends.
 pub async fn renew(State(calendars): State<Calendars>, caller: Member) -> Result<Response> {
-    let me = caller.id();
+    let (me, session) = (caller.id(), caller.session());
     let secret = random();
     let hash = digest(secret.expose_secret());
     let run = calendars.db.run(
@@ -106,12 +107,22 @@ pub async fn renew(State(calendars): State<Calendars>, caller: Member) -> Result
             Box::pin(async move {
                 let since: DateTime<Utc> = sqlx::query_scalar(
                     "insert into app.calendar_feeds as f (user_id, secret_hash) values ($1, $2)
-                     on conflict (user_id) do update set secret_hash = excluded.secret_hash returning f.updated_at",
+                     on conflict (user_id) do update set secret_hash = excluded.secret_hash, ended_at = null returning f.updated_at",
                 )
                 .bind(me)
                 .bind(hash)
                 .fetch_one(cx.conn())
                 .await?;
+                // This has waited for whoever was ending what the account has, and the session may be among it.
+                let is_signed_in: bool = sqlx::query_scalar(
+                    "select exists (select from app.sessions where id = $1 and revoked_at is null)",
+                )
+                .bind(session)
+                .fetch_one(cx.conn())
+                .await?;
+                if !is_signed_in {
+                    return Err(Error::new(&problems::SESSION_REVOKED));
+                }
                 Ok(since)
             })
         },
@@ -197,7 +208,7 @@ impl Calendars {
                     let owner = sqlx::query_as(
                         "select u.id, u.display_name from app.calendar_feeds f
                          join app.users u on u.id = f.user_id and u.status = 'active'
-                         where f.secret_hash = $1",
+                         where f.secret_hash = $1 and f.ended_at is null",
                     )
                     .bind(hash)
                     .fetch_optional(cx.conn())

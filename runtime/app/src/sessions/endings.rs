@@ -31,7 +31,8 @@ enum Which {
 
 struct Ends {
     sessions: Which,
-    /// Links in mails that wait to be opened, and tokens of issuers that were issued before.
+    /// Links in mails that wait to be opened, tokens of issuers that were issued before, and the secret address of the
+    /// calendar: whoever was in the account may have made it.
     issued_before: bool,
     /// Links to accounts at issuers: whoever still has the address proves it by signing in there again.
     identities: bool,
@@ -162,6 +163,13 @@ impl Sessions {
         .await?;
         sqlx::query(
             "update app.email_tokens set used_at = $2 where user_id = $1 and used_at is null",
+        )
+        .bind(user)
+        .bind(now)
+        .execute(cx.conn())
+        .await?;
+        sqlx::query(
+            "update app.calendar_feeds set ended_at = $2 where user_id = $1 and ended_at is null",
         )
         .bind(user)
         .bind(now)

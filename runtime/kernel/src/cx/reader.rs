@@ -25,7 +25,7 @@ pub(crate) struct Reader {
     /// What is read for: shows archived rows to those who may restore them, or not.
     action: &'static str,
     /// Given back after the connection.
-    _seat: Option<Seat>,
+    seat: Option<Seat>,
 }
 
 /// What a caller's share of connections depends on.
@@ -74,7 +74,7 @@ impl Db {
             connection: pool.acquire().await?,
             caller: *caller,
             action,
-            _seat: seat,
+            seat,
         })
     }
 }
@@ -106,9 +106,12 @@ impl Reader {
 
     /// A transaction on the same connection.
     pub async fn begin(self) -> Result<Cx> {
-        self.db
+        let mut cx = self
+            .db
             .begin_read_on(self.connection, &self.caller, self.action)
-            .await
+            .await?;
+        cx.seat = self.seat;
+        Ok(cx)
     }
 }
 
