@@ -87,6 +87,31 @@ async fn o8_a_ticket_changes_hands_with_its_code() {
     stage.sound().await;
 }
 
+/// Each is a message to somebody who did not ask for it.
+#[tokio::test]
+async fn o8_a_ticket_is_offered_so_often_in_a_day() {
+    let stage = Stage::without_provider().await;
+    let vera = stage.server.member("vera_the_pestered").await;
+    let (_, tickets) = bought(&stage, 0, 2).await;
+    for _ in 0..10 {
+        let offered = offer(&stage.mira, &tickets[0], &vera).await.expect(201);
+        act(&stage.mira, &offered.id(), "withdraw")
+            .await
+            .expect(200);
+    }
+    let refused = offer(&stage.mira, &tickets[0], &vera).await.expect(429);
+    let wait = refused.header("retry-after").expect("when to come again");
+    let wait: u64 = wait.parse().expect("seconds");
+    assert!((80_000..=86_400).contains(&wait), "{wait}");
+    offer(&stage.mira, &tickets[1], &vera).await.expect(201);
+    run(
+        &stage,
+        "set session_replication_role = replica; update app.ticket_transfers set created_at = created_at - interval '1 day'".to_owned(),
+    )
+    .await;
+    offer(&stage.mira, &tickets[0], &vera).await.expect(201);
+}
+
 #[tokio::test]
 async fn o8_offers_are_for_members_whom_one_may_see() {
     let stage = Stage::without_provider().await;

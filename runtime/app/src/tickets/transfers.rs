@@ -26,6 +26,9 @@ use uuid::Uuid;
 /// Offers that end in one transaction.
 const AT_ONCE: i32 = 500;
 
+/// Of one ticket.
+const OFFERS_A_DAY: i64 = 10;
+
 /// To whom a ticket is offered: by id or by handle.
 #[derive(Input, Clone, Debug)]
 #[input(body, example = r#"{"to_handle": "priya"}"#)]
@@ -268,6 +271,7 @@ async fn insert(cx: &mut Cx, ticket: &Ticket, to: Uuid, hours: i32) -> Result<Of
             "It is offered to somebody already: withdraw that first.",
         ));
     }
+    limit(cx, ticket.id).await?;
     let id = Uuid::now_v7();
     sqlx::query(
         "insert into app.ticket_transfers (id, ticket_id, from_id, to_id, expires_at)
@@ -284,6 +288,26 @@ async fn insert(cx: &mut Cx, ticket: &Ticket, to: Uuid, hours: i32) -> Result<Of
     let about = ("ticket_transfer", id);
     jobs::tell(cx, "tickets.transfer_offered", about, json!({})).await?;
     shown(cx, id).await
+}
+
+/// Each offer is told to its recipient, so offering and withdrawing in turn would be a way to pester people.
+async fn limit(cx: &mut Cx, ticket: Uuid) -> Result<()> {
+    let wait: Option<i64> = sqlx::query_scalar(
+        "select ceil(extract(epoch from created_at + interval '1 day' - now()))::int8 from app.ticket_transfers
+         where ticket_id = $1 and created_at > now() - interval '1 day' order by created_at desc offset $2 limit 1",
+    )
+    .bind(ticket)
+    .bind(OFFERS_A_DAY - 1)
+    .fetch_optional(cx.conn())
+    .await?;
+    match wait {
+        Some(seconds) => Err(Error::new(&problems::QUOTA)
+            .detail(format!(
+                "A ticket is offered at most {OFFERS_A_DAY} times in 24 hours."
+            ))
+            .retry_after(seconds.max(1).unsigned_abs())),
+        None => Ok(()),
+    }
 }
 
 struct Offer {
