@@ -58,8 +58,7 @@ impl Module for Wallet {
     }
 
     fn jobs(&self) -> Vec<Job> {
-        let [lapse, reconcile, reward, revoke] =
-            [self.clone(), self.clone(), self.clone(), self.clone()];
+        let [lapse, reconcile, reward, revoke, lose] = [(); 5].map(|()| self.clone());
         vec![
             Job::new("wallet.lapse", move |_| {
                 let wallet = lapse.clone();
@@ -85,6 +84,14 @@ impl Module for Wallet {
                     Ok(done.await.map(drop)?)
                 }
             }),
+            Job::new("wallet.lose_reward", move |run| {
+                let wallet = lose.clone();
+                async move {
+                    let event: Event = run.payload()?;
+                    let done = wallet.lose_reward(event.entity_id, run.request_id);
+                    Ok(done.await.map(drop)?)
+                }
+            }),
         ]
     }
 
@@ -101,6 +108,7 @@ impl Module for Wallet {
         [
             ("tickets.paid", "wallet.reward_referral"),
             ("tickets.refund_owed", "wallet.revoke_reward"),
+            ("tickets.charged_back", "wallet.lose_reward"),
         ]
         .map(|(event, job)| Consumer { event, job })
         .into()

@@ -166,3 +166,37 @@ async fn w5_what_is_spent_of_a_reward_is_not_taken_from_anything_else() {
     assert_eq!(stage.wallet(&stage.mira).await, (0, 0));
     stage.sound().await;
 }
+
+#[tokio::test]
+async fn abuse_52_a_reward_goes_back_with_a_purchase_that_the_bank_takes_back() {
+    let stage = Stage::new().await;
+    let kind = stage.tickets("Seat", 4500, 50).await;
+    budget(&stage, 10_000).await;
+    let before = stage.wallet(&stage.mira).await.0;
+    for won in [true, false] {
+        let friend = newcomer(&stage, if won { "honest" } else { "deceived" }).await;
+        let referral = referred(&stage, &friend).await;
+        let order = bought(&stage, &friend, kind, 1).await;
+        let had = stage.wallet(&stage.mira).await.0;
+        assert_eq!(state(&stage, &referral).await, "rewarded");
+        let fake = &stage.stripe.fake;
+        let payment = stage.payment_of(&order).await;
+        let dispute = fake.dispute(&payment, "fraudulent", false);
+        let dispute = dispute.expect("a dispute")["id"].clone();
+        stage.stripe.deliver(&stage.server).await;
+        // Nobody knows who is right.
+        assert_eq!(state(&stage, &referral).await, "rewarded");
+        fake.close_dispute(dispute.as_str().expect("an id"), won)
+            .expect("decided");
+        stage.stripe.deliver(&stage.server).await;
+        let (expected, left) = if won {
+            ("rewarded", had)
+        } else {
+            ("revoked", had - REWARD)
+        };
+        assert_eq!(state(&stage, &referral).await, expected);
+        assert_eq!(stage.wallet(&stage.mira).await.0, left);
+    }
+    assert_eq!(stage.wallet(&stage.mira).await.0, before + REWARD);
+    stage.sound().await;
+}

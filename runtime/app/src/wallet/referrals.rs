@@ -1,5 +1,5 @@
 //! Thanks for bringing somebody: credits out of the budget, once the one who came has bought something by card for the
-//! first time, and taken back where that purchase goes back as a whole.
+//! first time, and taken back where that purchase goes back as a whole or the bank has taken it back.
 
 use super::{
     Wallet,
@@ -72,6 +72,26 @@ impl Wallet {
         });
         run.await
     }
+
+    /// The buyer's bank has taken back what paid this order: it was no purchase, and the reward for it goes back likewise.
+    /// True: taken back now.
+    pub async fn lose_reward(&self, order: Uuid, request: Uuid) -> Result<bool> {
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            Box::pin(async move {
+                let is_lost: bool = sqlx::query_scalar(
+                    "select exists (select from app.orders where id = $1 and state = 'charged_back')",
+                )
+                .bind(order)
+                .fetch_one(cx.conn())
+                .await?;
+                match is_lost {
+                    true => revoke(cx, order).await,
+                    false => Ok(false),
+                }
+            })
+        });
+        run.await
+    }
 }
 
 fn reference(order: Uuid) -> String {
@@ -99,7 +119,7 @@ async fn earned(cx: &mut Cx, order: Uuid) -> Result<Option<Earned>> {
            and not exists (
              select from app.orders b
              where b.user_id = o.user_id and b.card_cents > 0 and b.paid_at < o.paid_at
-               and b.state in ('paid', 'part_refunded', 'refund_pending', 'refunded'))
+               and b.state in ('paid', 'part_refunded', 'refund_pending', 'refunded', 'charged_back'))
          for update of f",
     )
     .bind(order)
@@ -118,6 +138,13 @@ async fn earned(cx: &mut Cx, order: Uuid) -> Result<Option<Earned>> {
 }
 
 async fn revoke(cx: &mut Cx, order: Uuid) -> Result<bool> {
+    // By itself: a reward that is being given at this moment is seen once it is there.
+    sqlx::query(
+        "select from app.referrals f where f.referee_id = (select o.user_id from app.orders o where o.id = $1) for update",
+    )
+    .bind(order)
+    .execute(cx.conn())
+    .await?;
     let row = sqlx::query(
         "select f.id, j.id as journal, g.wallet_id as granted_to, g.amount_cents, b.wallet_id as budget
          from app.wallet_journals j

@@ -1,7 +1,8 @@
 //! Orders that end without anybody asking for their money: the event was cancelled, or the bank has taken the payment back.
 
 use super::{super::bodies::Target, Order, Why, done, lock, write_down};
-use kernel::{Cx, Error, Result};
+use kernel::{Cx, Error, Result, jobs};
+use serde_json::json;
 use uuid::Uuid;
 
 /// The event does not take place: all that is left of the order goes back where it came from, and nobody comes in with it.
@@ -89,6 +90,7 @@ pub async fn charge_back(cx: &mut Cx, order: Uuid) -> Result<bool> {
         .bind(order)
         .execute(cx.conn())
         .await?;
+    jobs::tell(cx, "tickets.charged_back", ("order", order), json!({})).await?;
     // The busiest rows last.
     sqlx::query("select app.void_tickets($1, 'disputed')")
         .bind(order)
