@@ -5,7 +5,6 @@
 use super::{
     Payments,
     command::Of,
-    fees,
     left::{self, left, part},
     transfers::New,
 };
@@ -89,11 +88,27 @@ async fn learn(cx: &mut Cx, told: &Dispute) -> Result<bool> {
             ("needs_response" | "under_review" | "lost", Of::Promotion(promotion)) => {
                 promotions::disputed(cx, promotion).await?;
             }
-            ("lost", Of::Quote(quote)) => fees::charge_back(cx, quote).await?,
             _ => {}
+        }
+        if state == "lost" {
+            give_up_refunds(cx, disputed.of).await?;
         }
     }
     Ok(true)
+}
+
+/// The bank has given it back: a refund that the provider has not taken on is not made any more, whatever was paid. Of an
+/// order the tickets module says so, with all that it ends.
+async fn give_up_refunds(cx: &mut Cx, of: Of) -> Result<()> {
+    sqlx::query(
+        "update app.refunds set state = 'failed', failure_code = 'dispute_lost', settled_at = now()
+         where (promotion_id = $1 or quote_id = $2) and state = 'pending' and stripe_refund_id is null",
+    )
+    .bind(of.promotion())
+    .bind(of.quote())
+    .execute(cx.conn())
+    .await?;
+    Ok(())
 }
 
 async fn find(cx: &mut Cx, told: &Dispute) -> Result<Option<Disputed>> {

@@ -1,5 +1,4 @@
-//! Fees for services: what has to be so for one to be paid, how the platform gives one back, and what is left of it after a
-//! lost dispute. What the fee is, the marketplace has decided and frozen with its quote; all of it is the platform's, who
+//! Fees for services: what has to be so for one to be paid, and how the platform gives one back. What the fee is, the marketplace has decided and frozen with its quote; all of it is the platform's, who
 //! shares it with the city.
 
 use super::{Payments, bodies::FeeRefund, command::Terms};
@@ -63,18 +62,6 @@ pub async fn paid(cx: &mut Cx, quote: Uuid) -> Result<()> {
         .bind(quote)
         .execute(cx.conn())
         .await?;
-    Ok(())
-}
-
-/// The bank has given it back: a refund that the provider has not taken on is not made any more.
-pub async fn charge_back(cx: &mut Cx, quote: Uuid) -> Result<()> {
-    sqlx::query(
-        "update app.refunds set state = 'failed', failure_code = 'dispute_lost', settled_at = now()
-         where quote_id = $1 and state = 'pending' and stripe_refund_id is null",
-    )
-    .bind(quote)
-    .execute(cx.conn())
-    .await?;
     Ok(())
 }
 
