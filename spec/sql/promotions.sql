@@ -76,12 +76,46 @@ $$;
 alter function app.plan_days_left(text, uuid) owner to <app>_counter;
 revoke execute on function app.plan_days_left(text, uuid) from public;
 
+-- What a card can be charged, as `card` of the crate `money` has it and a test compares: the step that divides every amount
+-- of a purchase, and the smallest charge.
+create function app.card_step(p_currency text) returns bigint
+  language sql immutable set search_path = '' as $$
+  select case
+    when p_currency = 'MGA' then 100
+    when p_currency in ('BHD', 'IQD', 'JOD', 'KWD', 'LYD', 'OMR', 'TND') then 10
+    else 1
+  end::bigint
+$$;
+alter function app.card_step(text) owner to <app>_owner;
+revoke execute on function app.card_step(text) from public;
+grant execute on function app.card_step(text) to <app>_counter, <app>_job;
+
+create function app.card_minimum(p_currency text) returns bigint
+  language sql immutable set search_path = '' as $$
+  select case
+    when p_currency in ('USD', 'ARS', 'AUD', 'BRL', 'CAD', 'CHF', 'COP', 'EUR', 'IDR', 'ILS', 'INR', 'JPY', 'KRW', 'NZD', 'PHP',
+      'RUB', 'SGD', 'ZAR') then 50
+    when p_currency = 'GBP' then 30
+    when p_currency in ('AED', 'MYR', 'PLN', 'RON') then 200
+    when p_currency = 'DKK' then 250
+    when p_currency in ('NOK', 'SEK') then 300
+    when p_currency = 'HKD' then 400
+    when p_currency in ('MXN', 'THB') then 1000
+    when p_currency = 'CZK' then 1500
+    when p_currency = 'HUF' then 17500
+    else app.card_step(p_currency)
+  end::bigint
+$$;
+alter function app.card_minimum(text) owner to <app>_owner;
+revoke execute on function app.card_minimum(text) from public;
+grant execute on function app.card_minimum(text) to <app>_counter;
+
 -- What the city gets of a price: the nearest rule for featured places, from the event up to the platform. All of the price
--- is the platform's commission; without a rule the city gets nothing of it.
+-- is the platform's commission; without a rule the city gets nothing of it. In whole steps, and half a step is the platform's.
 create function app.city_share_of_place(p_target_type text, p_target uuid, p_city uuid, p_currency text, p_amount bigint) returns bigint
   language sql stable security definer set search_path = '' as $$
   select coalesce((
-    select (p_amount * r.city_share_basis_points + 5000) / 10000
+    select (p_amount / app.card_step(p_currency) * r.city_share_basis_points + 4999) / 10000 * app.card_step(p_currency)
     from app.commission_rules r
     left join app.events e on p_target_type = 'event' and e.id = p_target
     left join app.venues v on p_target_type = 'venue' and v.id = p_target
@@ -142,6 +176,11 @@ begin
   end if;
   if v_price.days > v_price.max_days then
     raise exception 'longer than can be booked' using errcode = '23514', constraint = 'promotions_max_days';
+  end if;
+  if v_price.amount_cents > 0 and (v_price.amount_cents % app.card_step(v_price.currency) <> 0
+    or v_price.amount_cents < app.card_minimum(v_price.currency))
+  then
+    raise exception 'no card can be charged for it' using errcode = '23514', constraint = 'promotions_card';
   end if;
   new.currency := v_price.currency;
   new.days := v_price.days;

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::support::Answer;
 use chrono::TimeDelta;
+use fake_stripe::fault::{Fault, Kind};
 use futures_util::future::join_all;
 use serde_json::json;
 use server::seed::demo::PEOPLE;
@@ -365,4 +366,124 @@ async fn f1_what_cannot_be_booked_is_refused_with_the_reason() {
     market.carlo.client.patch(&path, "*", off).await.expect(200);
     let refused = market.book(event, 7).await.expect(409);
     assert_eq!(refused.problem(), "place-not-offered");
+}
+
+/// The bank was faster than the refund: it is not made any more, and does not wait for ever.
+#[tokio::test]
+async fn f3_a_refund_on_its_way_ends_with_a_dispute_that_is_lost() {
+    let market = Market::new(1).await;
+    let id = market.booked(7).await;
+    let payment = market.pay(&id, "4242424242424242").await;
+    let fake = &market.stage.stripe.fake;
+    fake.add_fault(Fault::new(Kind::Away));
+    let rejected = market.decide(&id, "reject", Some("Not for this page"));
+    rejected.await.expect(200);
+    fake.clear_faults();
+    let dispute = fake.dispute(&payment, "fraudulent", false);
+    let dispute = dispute.expect("a dispute")["id"].clone();
+    market.deliver().await;
+    let refunds = async |what: &str| {
+        let text = format!(
+            "select count(*) from app.refunds where promotion_id = '{id}' and wallet_cents = 0 and {what}"
+        );
+        market.stage.number(&text).await
+    };
+    let look = async || {
+        market.stage.age().await;
+        let payments = market.stage.payments();
+        payments
+            .reconcile_all(Uuid::now_v7())
+            .await
+            .expect("a look");
+        market.deliver().await;
+    };
+    look().await;
+    assert_eq!(refunds("state = 'pending'").await, 1, "it waits");
+    fake.close_dispute(dispute.as_str().expect("an id"), false)
+        .expect("lost");
+    market.deliver().await;
+    let lost = "state = 'failed' and failure_code = 'dispute_lost'";
+    assert_eq!(refunds(lost).await, 1);
+    look().await;
+    assert_eq!(refunds(lost).await, 1);
+    market.sound().await;
+}
+
+/// The database refuses what no card can be charged, and by the same list as whoever answers with words.
+#[tokio::test]
+async fn f1_what_no_card_can_be_charged_is_not_booked() {
+    let market = Market::new(3).await;
+    let mut conn = market.stage.server.superuser().await;
+    for currency in ::money::Currency::all() {
+        let known: (i64, i64) = sqlx::query_as("select app.card_step($1), app.card_minimum($1)")
+            .bind(currency.code())
+            .fetch_one(&mut conn)
+            .await
+            .expect("a step and a minimum");
+        let step = ::money::card::quantum(currency).cast_signed();
+        let minimum = ::money::card::minimum(currency).amount();
+        assert_eq!(known, (step, minimum), "{currency}");
+    }
+    let client = &market.stage.olga.client;
+    for (price, currency, days, pointer) in [
+        (1_005, "KWD", 1, "/slot"),
+        (1_050, "MGA", 1, "/slot"),
+        (20, "AUD", 2, "/ends_at"),
+        (900, "XAU", 2, "/slot"),
+    ] {
+        market
+            .stage
+            .run(format!(
+                "update app.featured_places set day_price_cents = {price}, currency = '{currency}'
+                 where city_id = '{}' and slot = 'home'",
+                market.city
+            ))
+            .await;
+        let body = market.body("event", market.stage.event, days);
+        for path in ["/promotions/price", "/promotions"] {
+            let refused = client.post(path, body.clone()).await.expect(422);
+            let errors = &refused.json["errors"];
+            assert_eq!(errors[0]["pointer"], pointer, "{path} {price} {currency}");
+        }
+    }
+    // Three days of 0.20 are enough for a card.
+    market
+        .stage
+        .run(format!(
+            "update app.featured_places set day_price_cents = 20, currency = 'AUD' where city_id = '{}' and slot = 'home'",
+            market.city
+        ))
+        .await;
+    let booked = market.book(market.stage.event, 3).await.expect(201).id();
+    assert_eq!(market.seen(&booked).await["amount_cents"], 60);
+}
+
+/// What goes back is of the same steps as what was paid, and of half a step the city gives back nothing.
+#[tokio::test]
+async fn f2_parts_are_rounded_to_steps_and_half_a_step_is_the_platforms() {
+    let market = Market::new(3).await;
+    // 30 % of 15.15 are 4.545.
+    let share = "select app.city_share_of_place('event', '{event}', c.id, 'AUD', 1515) from app.cities c where c.slug = 'melbourne'";
+    assert_eq!(market.stage.number(share).await, 454);
+    // Five days of seven in dinars, of which a plan has paid two.
+    let id = market.booked(7).await;
+    market
+        .stage
+        .run(format!(
+            "set session_replication_role = replica;
+             update app.promotions set currency = 'KWD', amount_cents = 7550, city_share_cents = 2260, plan_days = 2, state = 'active',
+               paid_at = now(), starts_at = now() - interval '30 hours', ends_at = now() + interval '138 hours'
+             where id = '{id}'"
+        ))
+        .await;
+    let ended = market.decide(&id, "finish", Some("The show is off")).await;
+    ended.expect(200);
+    let back: (i64, i64, i64) = sqlx::query_as(
+        "select amount_cents, city_share_cents, platform_fee_cents from app.refunds where promotion_id = $1::text::uuid",
+    )
+    .bind(&id)
+    .fetch_one(&mut market.stage.server.superuser().await)
+    .await
+    .expect("a refund");
+    assert_eq!(back, (5_390, 1_610, 3_780));
 }

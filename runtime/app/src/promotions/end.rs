@@ -155,22 +155,27 @@ async fn end_in(cx: &mut Cx, promotion: Uuid, state: &str) -> Result<()> {
     }
 }
 
-/// What goes back, once: all of it where it was never shown, else whole days that are left of it. Nothing of what a bank
-/// takes back by itself.
+/// What goes back, once: all of it where it was never shown, else whole days that are left of it, in steps that cards take.
+/// Half a step of the city's part is the platform's, as of other refunds. Nothing of what a bank takes back by itself.
 async fn owe(cx: &mut Cx, promotion: Uuid, reason: &str) -> Result<()> {
     let refund: Option<Uuid> = sqlx::query_scalar(
         "insert into app.refunds (promotion_id, amount_cents, card_cents, platform_fee_cents, city_share_cents, currency, reason,
            stripe_idempotency_key)
          select x.id, x.amount, x.amount, x.amount - x.share, x.share, x.currency, $2, 'refund:promotion:' || x.id
          from (
-           select d.id, d.currency, d.amount, (d.city_share_cents * d.amount + d.amount_cents / 2) / d.amount_cents as share
+           select d.id, d.currency, d.amount, case
+               when d.amount = d.amount_cents then d.city_share_cents
+               else (d.city_share_cents / d.step * d.amount + (d.amount_cents - 1) / 2) / d.amount_cents * d.step
+             end as share
            from (
-             select p.*, case
+             select p.*, s.step, case
                  when p.state in ('active', 'ended') then
                    p.amount_cents * least(greatest(floor(extract(epoch from p.ends_at - greatest(now(), p.starts_at)) / 86400), 0)::int8, p.days) / p.days
+                     / s.step * s.step
                  else p.amount_cents
                end as amount
-             from app.promotions p where p.id = $1 and p.paid_at is not null and p.amount_cents > 0
+             from app.promotions p, app.card_step(p.currency) as s(step)
+             where p.id = $1 and p.paid_at is not null and p.amount_cents > 0
            ) d
          ) x
          where x.amount > 0

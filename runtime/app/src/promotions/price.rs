@@ -9,6 +9,7 @@ use crate::{module::Module, problems};
 use chrono::Utc;
 use generated::promotion::CreatePromotion;
 use kernel::{Cx, Error, Member, Result, input::Choice, problem::Item};
+use money::{Currency, card};
 use sqlx::Row;
 
 impl From<&CreatePromotion> for AskedPlace {
@@ -34,6 +35,7 @@ impl Promotions {
                 Box::pin(async move {
                     let price = find(cx, &asked).await?;
                     price.in_time(&asked)?;
+                    price.by_card()?;
                     Ok(price.shown)
                 })
             });
@@ -55,6 +57,7 @@ pub async fn refuse(cx: &mut Cx, asked: &AskedPlace) -> Result<()> {
     }
     let price = find(cx, asked).await?;
     price.in_time(asked)?;
+    price.by_card()?;
     match price.shown.room {
         1.. => Ok(()),
         _ => Err(Error::new(&problems::PLACE_TAKEN).item(Item::body(
@@ -72,10 +75,7 @@ struct Price {
 
 impl Price {
     fn in_time(&self, asked: &AskedPlace) -> Result<()> {
-        let invalid = |pointer, detail: String| {
-            let error = Error::new(&kernel::problems::INVALID);
-            Err(error.item(Item::body(pointer, "invalid", detail)))
-        };
+        let invalid = |pointer, detail: String| Err(Error::field(pointer, "invalid", detail));
         if asked.ends_at <= asked.starts_at {
             return invalid("/ends_at", "must be after `starts_at`".to_owned());
         }
@@ -88,6 +88,32 @@ impl Price {
                 self.max_days, self.shown.days
             );
             return invalid("/ends_at", detail);
+        }
+        Ok(())
+    }
+
+    /// Cards take neither every small amount nor every fine one: a booking that nobody could pay is none.
+    fn by_card(&self) -> Result<()> {
+        let amount = self.shown.amount_cents;
+        if amount == 0 {
+            return Ok(());
+        }
+        let set_anew = "the city has to set another price of a day";
+        let Ok(currency) = Currency::parse(&self.shown.currency) else {
+            let detail = format!("nobody pays in {}: {set_anew}", self.shown.currency);
+            return Err(Error::field("/slot", "currency", detail));
+        };
+        let step = card::quantum(currency).cast_signed();
+        if amount % step != 0 {
+            let detail =
+                format!("costs {amount}, and cards take multiples of {step} alone: {set_anew}");
+            return Err(Error::field("/slot", "multiple_of", detail));
+        }
+        let minimum = card::minimum(currency);
+        if amount < minimum.amount() {
+            let detail =
+                format!("costs less than {minimum}, and cards take no less: book more days");
+            return Err(Error::field("/ends_at", "range", detail));
         }
         Ok(())
     }
