@@ -72,6 +72,8 @@ pub struct Subscription {
     /// Of its one item, which also has the period.
     pub item: String,
     pub price: String,
+    /// What [`NewPrice::metadata`] said when the price was made.
+    pub price_metadata: Metadata,
     pub current_period_start: DateTime<Utc>,
     pub current_period_end: DateTime<Utc>,
     pub cancel_at_period_end: bool,

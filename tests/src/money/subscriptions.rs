@@ -2,7 +2,9 @@
 
 use super::stage::{Stage, keyed};
 use crate::support::Member;
+use chrono::{DateTime, TimeDelta, Utc};
 use fake_stripe::fault::{Fault, Kind};
+use gateway::{ChangePlan, Key, Proration};
 use serde_json::{Value, json};
 use server::seed::demo::PEOPLE;
 use uuid::Uuid;
@@ -63,6 +65,23 @@ impl Shop {
         self.binh.client.get(&path).await.expect(200).json
     }
 
+    /// The service's id of it.
+    async fn at_stripe(&self, id: &str) -> String {
+        sqlx::query_scalar(
+            "select stripe_subscription_id from app.subscriptions where id = $1::text::uuid",
+        )
+        .bind(id)
+        .fetch_one(&mut self.stage.server.superuser().await)
+        .await
+        .expect("a subscription")
+    }
+
+    /// The member takes away the card that pays.
+    async fn forget(&self, card: &str) {
+        let path = format!("/payment-methods/{card}");
+        self.binh.client.delete(&path).await.expect(204);
+    }
+
     async fn movements(&self) -> i64 {
         let mut conn = self.stage.server.superuser().await;
         sqlx::query_scalar("select count(*) from app.transactions where type = 'subscription' and stripe_idempotency_key like 'invoice:%'")
@@ -70,6 +89,11 @@ impl Shop {
             .await
             .expect("a count")
     }
+}
+
+fn time(shown: &Value, field: &str) -> DateTime<Utc> {
+    let text = shown[field].as_str().expect("a time");
+    text.parse().expect("a time")
 }
 
 #[tokio::test]
@@ -196,4 +220,163 @@ async fn s4_a_subscription_whose_answer_is_lost_is_begun_once() {
         shop.stage.stripe.deliver(&shop.stage.server).await;
         assert_eq!(shop.shown(&id).await["state"], "canceled", "{fault:?}");
     }
+}
+
+/// The service begins the next period before it is paid.
+#[tokio::test]
+async fn s2_a_renewal_that_nobody_pays_gives_days_of_grace_and_no_period() {
+    let shop = Shop::new().await;
+    let card = shop.stage.saved(&shop.binh, "4242424242424242").await;
+    let id = shop.subscribe(shop.plans[0], &card).await.expect(200).id();
+    shop.stage.stripe.deliver(&shop.stage.server).await;
+    let paid = shop.shown(&id).await;
+    let end = time(&paid, "current_period_end");
+    assert_eq!(time(&paid, "entitled_until"), end + TimeDelta::days(7));
+    let before = shop.movements().await;
+
+    shop.forget(&card).await;
+    shop.stage.stripe.fake.advance(33 * DAY);
+    shop.stage.stripe.deliver(&shop.stage.server).await;
+    let due = shop.shown(&id).await;
+    assert_eq!(due["state"], "past_due");
+    assert_eq!(time(&due, "current_period_start"), end);
+    assert_eq!(time(&due, "entitled_until"), end + TimeDelta::days(7));
+    assert_eq!(shop.movements().await, before);
+
+    // The service tries again for a while, and gives up.
+    shop.stage.stripe.fake.advance(16 * DAY);
+    shop.stage.stripe.deliver(&shop.stage.server).await;
+    let over = shop.shown(&id).await;
+    assert_eq!(
+        (&over["state"], &over["is_entitled"]),
+        (&json!("canceled"), &json!(false))
+    );
+}
+
+/// The period is paid, and what is not is the difference: the days of grace begin with the change.
+#[tokio::test]
+async fn s2_a_change_that_nobody_pays_gives_days_of_grace_from_then_on() {
+    let shop = Shop::new().await;
+    let card = shop.stage.saved(&shop.binh, "4242424242424242").await;
+    let id = shop.subscribe(shop.plans[0], &card).await.expect(200).id();
+    shop.stage.stripe.deliver(&shop.stage.server).await;
+    shop.forget(&card).await;
+    shop.stage.stripe.fake.advance(10 * DAY);
+    let path = format!("/subscriptions/{id}/plan");
+    keyed(&shop.binh, &path, json!({"plan_id": shop.plans[1]}))
+        .await
+        .expect(200);
+    shop.stage.stripe.deliver(&shop.stage.server).await;
+    let due = shop.shown(&id).await;
+    assert_eq!(due["state"], "past_due");
+    let begun = time(&due, "current_period_start");
+    let more = time(&due, "entitled_until") - (begun + TimeDelta::days(17));
+    assert!(more.abs() < TimeDelta::hours(1), "{more}");
+}
+
+/// The plan is the one that is billed, whoever has changed it and whoever died before it was written down.
+#[tokio::test]
+async fn s1_s4_the_plan_is_the_one_that_is_billed() {
+    let shop = Shop::new().await;
+    let card = shop.stage.saved(&shop.binh, "4242424242424242").await;
+    let id = shop.subscribe(shop.plans[0], &card).await.expect(200).id();
+    shop.stage.stripe.deliver(&shop.stage.server).await;
+    assert_eq!(shop.shown(&id).await["plan_id"], json!(shop.plans[0]));
+    let fake = &shop.stage.stripe.fake;
+    let known = shop.at_stripe(&id).await;
+    let billed = fake.object(&known).expect("a subscription")["items"]["data"][0].clone();
+
+    // Done there, and nobody here has seen the answer.
+    fake.add_fault(Fault::new(Kind::DropAfter).on("POST", "/v1/subscriptions/"));
+    let path = format!("/subscriptions/{id}/plan");
+    keyed(&shop.binh, &path, json!({"plan_id": shop.plans[1]}))
+        .await
+        .expect(503);
+    fake.clear_faults();
+    assert_eq!(shop.shown(&id).await["plan_id"], json!(shop.plans[0]));
+    shop.stage.stripe.deliver(&shop.stage.server).await;
+    assert_eq!(shop.shown(&id).await["plan_id"], json!(shop.plans[1]));
+
+    // By hand, at the service.
+    let change = ChangePlan {
+        subscription: known,
+        item: billed["id"].as_str().expect("an id").to_owned(),
+        price: billed["price"]["id"].as_str().expect("an id").to_owned(),
+        proration: Proration::None,
+    };
+    let gateway = shop.stage.stripe.gateway();
+    let key = Key::new("by-hand").expect("a key");
+    gateway.change_plan(&key, &change).await.expect("changed");
+    shop.stage.stripe.deliver(&shop.stage.server).await;
+    assert_eq!(shop.shown(&id).await["plan_id"], json!(shop.plans[0]));
+}
+
+/// Nobody administers it any more, so nobody could end what it is billed for.
+#[tokio::test]
+async fn s4_the_plan_of_a_business_that_is_archived_is_cancelled() {
+    let shop = Shop::new().await;
+    let card = shop.stage.saved(&shop.binh, "4242424242424242").await;
+    let id = shop.subscribe(shop.plans[0], &card).await.expect(200).id();
+    shop.stage.stripe.deliver(&shop.stage.server).await;
+    let known = shop.at_stripe(&id).await;
+    let fake = &shop.stage.stripe.fake;
+    let look = async || {
+        let payments = shop.stage.payments();
+        payments
+            .cancel_abandoned(Uuid::now_v7())
+            .await
+            .expect("a look");
+        let status = fake.object(&known).expect("a subscription")["status"].clone();
+        let here: String =
+            sqlx::query_scalar("select state from app.subscriptions where id = $1::text::uuid")
+                .bind(&id)
+                .fetch_one(&mut shop.stage.server.superuser().await)
+                .await
+                .expect("a state");
+        (status, here)
+    };
+    let both = |state: &str| (json!(state), state.to_owned());
+    assert_eq!(look().await, both("active"));
+    shop.stage
+        .run(format!(
+            "set session_replication_role = replica; update app.businesses set status = 'archived' where id = '{}'",
+            shop.business
+        ))
+        .await;
+    // Done, and the answer is lost: the next look reads what has become of it.
+    fake.add_fault(Fault::new(Kind::DropAfter).on("DELETE", "/v1/subscriptions/"));
+    assert_eq!(look().await, (json!("canceled"), "active".to_owned()));
+    fake.clear_faults();
+    assert_eq!(look().await, both("canceled"));
+    let before = shop.movements().await;
+    fake.advance(33 * DAY);
+    shop.stage.stripe.deliver(&shop.stage.server).await;
+    assert_eq!(shop.movements().await, before);
+}
+
+/// Who looks after it a minute later does not know the card: what was made is found, not made once more with other words.
+#[tokio::test]
+async fn s4_a_subscription_that_was_made_is_found_before_anybody_tells() {
+    let shop = Shop::new().await;
+    let card = shop.stage.saved(&shop.binh, "4242424242424242").await;
+    let fake = &shop.stage.stripe.fake;
+    let before = fake.all("subscriptions").len();
+    fake.add_fault(Fault::new(Kind::DropAfter).on("POST", "/v1/subscriptions"));
+    shop.subscribe(shop.plans[0], &card).await.expect(503);
+    fake.clear_faults();
+    shop.stage
+        .run("update jobs.queue set run_at = now() where state = 'queued' and run_at > now()")
+        .await;
+    shop.stage.server.settled().await;
+    let live: Vec<(String, bool)> = sqlx::query_as(
+        "select state, stripe_subscription_id is not null from app.subscriptions
+         where business_id = $1 and stripe_idempotency_key = 'subscription:' || id and failure_code is null
+           and state <> 'canceled'",
+    )
+    .bind(shop.business)
+    .fetch_all(&mut shop.stage.server.superuser().await)
+    .await
+    .expect("subscriptions");
+    assert_eq!(live, [("active".to_owned(), true)]);
+    assert_eq!(fake.all("subscriptions").len() - before, 1);
 }

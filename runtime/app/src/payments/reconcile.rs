@@ -1,4 +1,4 @@
-//! What nobody told: payments of what is over are cancelled, and whatever has not come to an end for a while is read from
+//! What nobody told: payments of what is over are cancelled, subscriptions of archived businesses as well, and whatever has not come to an end for a while is read from
 //! the provider. It goes the same ways as events do.
 
 use super::{Payments, call};
@@ -40,6 +40,28 @@ impl Payments {
         for transaction in found.await? {
             if let Err(error) = self.cancel_one(transaction, request).await {
                 tracing::warn!(%transaction, %error, "a payment could not be cancelled yet");
+            }
+        }
+        self.cancel_subscriptions(request).await
+    }
+
+    /// Of businesses that were archived, whichever way. Those that the provider has not answered yet are known once their
+    /// own job has looked.
+    async fn cancel_subscriptions(&self, request: Uuid) -> Result<()> {
+        if self.provider.is_none() {
+            return Ok(());
+        }
+        let found: Vec<String> = self
+            .ids(
+                request,
+                "select s.stripe_subscription_id from app.subscriptions s join app.businesses b on b.id = s.business_id
+             where b.status = 'archived' and s.state <> 'canceled' and s.stripe_subscription_id is not null
+             order by s.synced_at nulls first limit $1",
+            )
+            .await?;
+        for subscription in found {
+            if let Err(error) = self.cancel_subscription(&subscription, request).await {
+                tracing::warn!(%error, "a subscription could not be cancelled yet");
             }
         }
         Ok(())

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 pub use rows::Change;
-use rows::{Command, Plan, Resume, administers, begin, book, changeable, command};
+use rows::{Command, Plan, Resume, administers, begin, book, changeable, command, learn};
 
 impl Payments {
     /// `is_repeated`: the answer to the same request may have been lost.
@@ -211,10 +211,6 @@ impl Payments {
             _ => gateway.cancel_at_period_end(&key, &id).await,
         };
         let told = told.map_err(|failure| call::told(&failure))?;
-        if let (Change::Plan(plan), true) = (change, told.status != SubscriptionStatus::Incomplete)
-        {
-            self.plan_of(subscription, plan, caller.request_id).await?;
-        }
         let state = self
             .learn_subscription(&told, began, caller.request_id)
             .await?;
@@ -225,69 +221,73 @@ impl Payments {
         })
     }
 
-    async fn plan_of(&self, subscription: Uuid, plan: Uuid, request: Uuid) -> Result<()> {
-        let run = self.db.run(Self::NAME, None, request, move |cx| {
-            Box::pin(async move {
-                sqlx::query(
-                    "update app.subscriptions set plan_id = $2 where id = $1 and plan_id <> $2",
-                )
-                .bind(subscription)
-                .bind(plan)
-                .execute(cx.conn())
-                .await?;
-                Ok(())
-            })
-        });
-        run.await
-    }
-
-    /// What the provider says of a subscription becomes what we say. Read later wins: a read that began earlier changes
-    /// nothing. Returns the state; of one that is not ours `canceled`.
+    /// What the provider says of a subscription becomes what we say, the plan by the price that is billed. Read later wins:
+    /// a read that began earlier changes nothing. Returns the state; of one that is not ours `canceled`.
     pub(super) async fn learn_subscription(
         &self,
         told: &Subscription,
         began: DateTime<Utc>,
         request: Uuid,
     ) -> Result<&'static str> {
-        let grace = TimeDelta::days(self.settings.subscription_grace_days.into());
-        let state = state(told.status);
-        let entitled = match told.status {
-            SubscriptionStatus::Active
-            | SubscriptionStatus::Trialing
-            | SubscriptionStatus::PastDue => Some(told.current_period_end + grace),
-            _ => None,
-        };
-        let ours = told.metadata.get("subscription_id");
-        let ours = ours.and_then(|id| Uuid::try_parse(id).ok());
+        let entitled = self.entitled_until(told).await?;
         let run = self.db.run(Self::NAME, None, request, {
             let told = told.clone();
             move |cx| {
                 let told = told.clone();
-                Box::pin(async move {
-                    sqlx::query(
-                        "update app.subscriptions set stripe_subscription_id = $2, stripe_item_id = $3, state = $4,
-                           current_period_start = $5, current_period_end = $6, cancel_at_period_end = $7, entitled_until = $8,
-                           synced_at = $9
-                         where id = $1 and coalesce(stripe_subscription_id, $2) = $2 and state <> 'canceled'
-                           and (synced_at is null or synced_at <= $9)",
-                    )
-                    .bind(ours)
-                    .bind(&told.id)
-                    .bind(&told.item)
-                    .bind(state)
-                    .bind(told.current_period_start)
-                    .bind(told.current_period_end)
-                    .bind(told.cancel_at_period_end)
-                    .bind(entitled)
-                    .bind(began)
-                    .execute(cx.conn())
-                    .await?;
-                    Ok(())
-                })
+                Box::pin(async move { learn(cx, &told, state(told.status), entitled, began).await })
             }
         });
         run.await?;
-        Ok(state)
+        Ok(state(told.status))
+    }
+
+    /// Until when the business has what the plan gives. Of one that is past due the provider has begun the next period
+    /// already, and nobody has paid it: the days of grace begin with it.
+    async fn entitled_until(&self, told: &Subscription) -> Result<Option<DateTime<Utc>>> {
+        let grace = TimeDelta::days(self.settings.subscription_grace_days.into());
+        Ok(match told.status {
+            SubscriptionStatus::Active | SubscriptionStatus::Trialing => {
+                Some(told.current_period_end + grace)
+            }
+            SubscriptionStatus::PastDue => Some(self.due_since(told).await? + grace),
+            _ => None,
+        })
+    }
+
+    /// Since when it is past due: the period's beginning, or a change of the plan in a period that was paid.
+    async fn due_since(&self, told: &Subscription) -> Result<DateTime<Utc>> {
+        let start = told.current_period_start;
+        let Some(invoice) = &told.latest_invoice else {
+            return Ok(start);
+        };
+        let invoice = self.gateway()?.invoice(invoice).await;
+        let invoice = invoice.map_err(|failure| call::told(&failure))?;
+        let is_of_a_change = invoice.billing_reason.as_deref() == Some("subscription_update")
+            && invoice.status != InvoiceStatus::Paid;
+        Ok(match is_of_a_change {
+            true => invoice.created.max(start),
+            false => start,
+        })
+    }
+
+    /// Of a business that is archived: nobody administers it any more, so nobody could end what it is billed for. At once,
+    /// since there is nothing to be had for the rest of the period.
+    pub(super) async fn cancel_subscription(&self, id: &str, request: Uuid) -> Result<()> {
+        // With a key of this look's own: to cancel twice changes nothing, and an error that the provider keeps under an
+        // older key would be in the way for a day.
+        let key = call::key(call::digest("end", &format!("{id}:{request}")))?;
+        let began = self.now(request).await?;
+        match self.gateway()?.cancel_subscription_now(&key, id).await {
+            Ok(told) => self
+                .learn_subscription(&told, began, request)
+                .await
+                .map(drop),
+            // What has ended can't be ended: read, it says so.
+            Err(failure) if failure.refusal().is_some() => {
+                self.follow_subscription(id, request).await.map(drop)
+            }
+            Err(failure) => Err(call::told(&failure)),
+        }
     }
 
     /// Reads it and applies what it is. False: it is none of ours.
@@ -340,6 +340,18 @@ impl Payments {
         run.await
     }
 
+    /// What the provider has made of a command whose answer nobody has seen. It may have been made with a card, which is not
+    /// known any more: the same key with other words would be refused, and what is billed taken for what was never made.
+    async fn begun(&self, command: &Command, request: Uuid) -> Result<Option<Subscription>> {
+        match (&command.known, command.user) {
+            (None, Some(user)) => {
+                let customer = self.customer(user, request).await?;
+                find(self.gateway()?, &customer, command.id).await
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// What was begun and not ended.
     pub(super) async fn resume_subscription(&self, run: Arc<Run>) -> Outcome {
         let Resume { subscription } = run.payload()?;
@@ -348,9 +360,13 @@ impl Payments {
         });
         if let Some(command) = found.await? {
             let began = self.now(run.request_id).await?;
-            let told = self
-                .begin_subscription(&command, None, run.request_id)
-                .await?;
+            let told = match self.begun(&command, run.request_id).await? {
+                Some(begun) => begun,
+                None => {
+                    self.begin_subscription(&command, None, run.request_id)
+                        .await?
+                }
+            };
             self.learn_subscription(&told, began, run.request_id)
                 .await?;
         }

@@ -58,6 +58,7 @@ pub fn subscription(from: shared::Subscription) -> Converted<Subscription> {
         customer: id(&from.customer),
         item: item.id.to_string(),
         price: item.price.id.to_string(),
+        price_metadata: metadata(item.price.metadata.clone()),
         current_period_start: time(item.current_period_start)?,
         current_period_end: time(item.current_period_end)?,
         canceled_at: from.canceled_at.map(time).transpose()?,

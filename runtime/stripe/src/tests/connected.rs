@@ -270,6 +270,8 @@ async fn subscriptions() {
         (active.status, active.item.as_str()),
         (SubscriptionStatus::Active, "si_1")
     );
+    assert_eq!(active.price, "price_1");
+    assert_eq!(active.price_metadata["plan_id"], "p1");
     assert_eq!(active.current_period_start, created());
     assert_eq!(active.current_period_end, created() + TimeDelta::days(30));
     let body = sent(&script, 1).2;

@@ -114,7 +114,7 @@ pub fn account(id: &str, owner: &str) -> Value {
 pub fn price() -> Value {
     json!({
         "id": "price_1", "object": "price", "active": true, "billing_scheme": "per_unit", "created": CREATED,
-        "currency": "aud", "livemode": false, "lookup_key": "pro_month", "metadata": {}, "product": "prod_1",
+        "currency": "aud", "livemode": false, "lookup_key": "pro_month", "metadata": {"plan_id": "p1"}, "product": "prod_1",
         "recurring": {"interval": "month", "interval_count": 1, "usage_type": "licensed"}, "type": "recurring",
         "unit_amount": 4900,
     })

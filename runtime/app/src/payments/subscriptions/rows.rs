@@ -1,7 +1,7 @@
 //! Subscriptions as they are written down: begun, found again, and what may be changed of them.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use gateway::Invoice;
+use gateway::{Invoice, Metadata, Subscription};
 use generated::{business::BUSINESS, plan::PLAN};
 use kernel::{Cx, Error, Result, jobs::NewJob};
 use serde::{Deserialize, Serialize};
@@ -215,6 +215,49 @@ pub async fn changeable(
     Ok((command, to))
 }
 
+/// The plan is the one that the price was made for, which is billed; a price that is nobody's leaves the plan as it was.
+/// Who is past due for longer is not entitled for longer, whatever periods begin meanwhile.
+pub async fn learn(
+    cx: &mut Cx,
+    told: &Subscription,
+    state: &str,
+    entitled: Option<DateTime<Utc>>,
+    began: DateTime<Utc>,
+) -> Result<()> {
+    let id = |metadata: &Metadata, name: &str| {
+        let id = metadata.get(name);
+        id.and_then(|id| Uuid::try_parse(id).ok())
+    };
+    sqlx::query(
+        "update app.subscriptions s set stripe_subscription_id = $2, stripe_item_id = $3, state = $4,
+           current_period_start = $5, current_period_end = $6, cancel_at_period_end = $7,
+           entitled_until = case when $4 = 'past_due' and s.state = 'past_due' then least(s.entitled_until, $8) else $8 end,
+           synced_at = $9,
+           plan_id = coalesce(
+             (select p.id from app.plans p where p.id = $10),
+             (select p.id from app.plans p where p.stripe_price_id = $11 order by p.id limit 1),
+             s.plan_id)
+         where s.id = $1 and coalesce(s.stripe_subscription_id, $2) = $2 and s.state <> 'canceled'
+           and (s.synced_at is null or s.synced_at <= $9)",
+    )
+    .bind(id(&told.metadata, "subscription_id"))
+    .bind(&told.id)
+    .bind(&told.item)
+    .bind(state)
+    .bind(told.current_period_start)
+    .bind(told.current_period_end)
+    .bind(told.cancel_at_period_end)
+    .bind(entitled)
+    .bind(began)
+    .bind(id(&told.price_metadata, "plan_id"))
+    .bind(&told.price)
+    .execute(cx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Whoever has subscribed is known for good: `user_id` is null of rows only that nobody has subscribed by this module, and
+/// then there is nobody in whose history the payment could stand.
 pub async fn book(cx: &mut Cx, invoice: &Invoice, subscription: &str) -> Result<()> {
     sqlx::query(
         "insert into app.transactions (user_id, city_id, subscription_id, type, amount_cents, currency, stripe_payment_intent_id,
