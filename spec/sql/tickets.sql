@@ -99,6 +99,56 @@ alter function app.wait_for_event(uuid) owner to <app>_owner;
 revoke execute on function app.wait_for_event(uuid) from public;
 grant execute on function app.wait_for_event(uuid) to <app>_job;
 
+-- Orders of one buyer for one event are placed one after the other: two at once would each count what the buyer has before
+-- the other is there.
+create function app.wait_for_buyer(p_order uuid) returns void
+  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+begin
+  perform pg_advisory_xact_lock(hashtextextended('order:' || o.user_id::text || o.event_id::text, 0))
+  from app.orders o where o.id = p_order;
+end
+$$;
+alter function app.wait_for_buyer(uuid) owner to <app>_owner;
+revoke execute on function app.wait_for_buyer(uuid) from public;
+grant execute on function app.wait_for_buyer(uuid) to <app>_job;
+
+-- Refuses an order with which its buyer would have more than one person may: of a ticket type, or of its promo code. For
+-- one that has let go of what it had; where it is placed, the cart says so first.
+create function app.keep_limits(p_order uuid) returns void
+  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+declare
+  v_order record;
+begin
+  select o.user_id, o.promo_code_id into v_order from app.orders o where o.id = p_order;
+  if exists (
+    select from app.order_items i join app.ticket_types t on t.id = i.ticket_type_id
+    where i.order_id = p_order
+      and i.quantity + (
+        select count(*) from app.tickets k
+        where k.ticket_type_id = t.id and k.buyer_id = v_order.user_id and k.state in ('valid', 'checked_in')
+      ) + (
+        select coalesce(sum(x.quantity), 0) from app.order_items x join app.orders o on o.id = x.order_id
+        where x.ticket_type_id = t.id and o.user_id = v_order.user_id and o.state = 'pending' and o.id <> p_order
+      ) > t.per_user_limit
+  ) then
+    raise exception 'more than one person may have' using errcode = '23514', constraint = 'ticket_types_per_user_limit';
+  end if;
+  if exists (
+    select from app.promo_codes p
+    where p.id = v_order.promo_code_id and p.per_user_limit <= (
+      select count(*) from app.orders o
+      where o.promo_code_id = p.id and o.user_id = v_order.user_id and o.id <> p_order
+        and o.state in ('pending', 'paid', 'part_refunded')
+    )
+  ) then
+    raise exception 'used as often as one person may' using errcode = '23514', constraint = 'promo_codes_per_user_limit';
+  end if;
+end
+$$;
+alter function app.keep_limits(uuid) owner to <app>_owner;
+revoke execute on function app.keep_limits(uuid) from public;
+grant execute on function app.keep_limits(uuid) to <app>_job;
+
 -- Holds tickets back for an order, or none at all: refused with the types of which there are fewer left, or with the room
 -- that the event has left. Who waited before has what is free first; a place that is offered to the buyer is used up.
 create function app.hold_tickets(p_order uuid) returns void

@@ -18,6 +18,7 @@ mod holds;
 mod hosts;
 mod invariants;
 mod kills;
+mod late;
 mod ledger;
 mod lost;
 mod market;

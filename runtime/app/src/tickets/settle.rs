@@ -1,8 +1,9 @@
 //! An order whose money is there: it gets its tickets, or its money goes back. There is no third way.
 //!
 //! Called in the transaction that learns of the payment, as often as it is told. An order whose time is over has let go
-//! of its tickets: it takes what is left, and where that is not enough, a refund is written down, which the payments
-//! module carries out. So is it where the event does not take place any more, whenever the money comes.
+//! of its tickets, its credits and the use of its promo code: it takes them again, and where they are gone or the buyer has
+//! as much as one person may have, a refund is written down, which the payments module carries out. So is it where the event
+//! does not take place any more, whenever the money comes.
 
 use super::code::{Claims, Keys};
 use crate::wallet::ledger::{self, Entry};
@@ -17,7 +18,7 @@ pub enum Settled {
     Paid,
     /// It was before; nothing happened now.
     Before,
-    /// There were not enough tickets left, or there is no event any more: this refund is to be carried out.
+    /// Something of it could not be had again, or there is no event any more: this refund is to be carried out.
     Owed(Uuid),
 }
 
@@ -40,12 +41,59 @@ struct Order {
     hold: Option<Uuid>,
 }
 
+/// What could not be had again for an order whose payment came late.
+#[derive(Clone, Copy, Debug)]
+enum Lacking {
+    Event,
+    /// Or the buyer's credits.
+    Tickets,
+    PromoCode,
+    /// The buyer has as many tickets, or has used the promo code as often, as one person may.
+    Limit,
+}
+
+impl Lacking {
+    /// What the database has refused. None: something that has nothing to do with being late.
+    fn of(error: &sqlx::Error) -> Option<Self> {
+        match violated(error)? {
+            "ticket_types_sold_out" | "events_sold_out" => Some(Self::Tickets),
+            "promo_codes_redeemed_within_check" => Some(Self::PromoCode),
+            "ticket_types_per_user_limit" | "promo_codes_per_user_limit" => Some(Self::Limit),
+            _ => None,
+        }
+    }
+
+    /// A value of `refund.reason`.
+    fn reason(self, order: &Order) -> &'static str {
+        match self {
+            Self::Event if order.is_off => "event_cancelled",
+            Self::Tickets => "sold_out_meanwhile",
+            Self::Event | Self::PromoCode | Self::Limit => "other",
+        }
+    }
+
+    /// For the buyer, where the reason does not say it.
+    fn note(self) -> Option<&'static str> {
+        match self {
+            Self::Event | Self::Tickets => None,
+            Self::PromoCode => Some(
+                "The payment came late, and the promo code had been used as often as it may be by then.",
+            ),
+            Self::Limit => Some(
+                "The payment came late, and you had bought as much as one person may by then.",
+            ),
+        }
+    }
+}
+
 pub async fn settle(cx: &mut Cx, keys: &Keys, order: Uuid) -> Result<Settled> {
     let order = lock(cx, order).await?;
     let late = match order.state.as_str() {
         "pending" if !order.is_over && !order.is_off => false,
         "pending" => {
-            // Nothing has swept it up yet; it is over all the same. Whoever takes tickets waits for the event first.
+            // Nothing has swept it up yet; it is over all the same. Whoever takes tickets waits for the buyer's other orders
+            // and for the event first.
+            wait_for_buyer(cx, order.id).await?;
             sqlx::query("select app.wait_for_event($1)")
                 .bind(order.event)
                 .execute(cx.conn())
@@ -54,22 +102,25 @@ pub async fn settle(cx: &mut Cx, keys: &Keys, order: Uuid) -> Result<Settled> {
             let_go(cx, &order, state).await?;
             true
         }
-        "expired" | "cancelled" => true,
+        "expired" | "cancelled" => {
+            wait_for_buyer(cx, order.id).await?;
+            true
+        }
         _ => return Ok(Settled::Before),
     };
     // Late, it is as if it were ordered now.
-    if late && !(order.is_on && take_again(cx, &order).await?) {
-        return owe(cx, &order).await;
+    let lacking = match (late, order.is_on) {
+        (false, _) => None,
+        (true, true) => take_again(cx, &order).await?,
+        (true, false) => Some(Lacking::Event),
+    };
+    if let Some(lacking) = lacking {
+        return owe(cx, &order, lacking).await;
     }
     take_credits(cx, &order, late).await?;
-    sqlx::query(
-        "update app.orders o set state = 'paid', paid_at = now(),
-           ticket_count = (select sum(i.quantity) from app.order_items i where i.order_id = o.id)
-         where o.id = $1",
-    )
-    .bind(order.id)
-    .execute(cx.conn())
-    .await?;
+    if !late {
+        mark_paid(cx, order.id).await?;
+    }
     issue(cx, keys, &order).await?;
     // The busiest rows last.
     sqlx::query("select app.sell_held_tickets($1)")
@@ -136,34 +187,64 @@ async fn let_go(cx: &mut Cx, order: &Order, state: &str) -> Result<()> {
     Ok(())
 }
 
-/// Tickets and credits once more, as if it were ordered now: all of them or none.
-async fn take_again(cx: &mut Cx, order: &Order) -> Result<bool> {
-    sqlx::query("savepoint again").execute(cx.conn()).await?;
-    let taken = sqlx::query("select app.hold_tickets($1)")
-        .bind(order.id)
+/// The buyer's orders for one event are placed one after the other, and so is this.
+async fn wait_for_buyer(cx: &mut Cx, order: Uuid) -> Result<()> {
+    sqlx::query("select app.wait_for_buyer($1)")
+        .bind(order)
         .execute(cx.conn())
-        .await;
-    let lacking = match taken {
-        Ok(_) if order.wallet == 0 => return Ok(true),
-        Ok(_) => {
+        .await?;
+    Ok(())
+}
+
+/// Everything that the order had let go of once more, as if it were ordered now: all of it or nothing. What is lacking;
+/// then nothing is taken.
+async fn take_again(cx: &mut Cx, order: &Order) -> Result<Option<Lacking>> {
+    sqlx::query("savepoint again").execute(cx.conn()).await?;
+    let lacking = match hold_again(cx, order.id).await {
+        Ok(()) if order.wallet == 0 => return Ok(None),
+        Ok(()) => {
             let wallet = ledger::of_member(cx, order.user, &order.currency).await?;
             if ledger::available(cx, wallet).await? >= order.wallet {
-                return Ok(true);
+                return Ok(None);
             }
-            None
+            Lacking::Tickets
         }
-        Err(error) => Some(error),
+        Err(error) => match Lacking::of(&error) {
+            Some(lacking) => lacking,
+            None => return Err(error.into()),
+        },
     };
     sqlx::query("rollback to savepoint again")
         .execute(cx.conn())
         .await?;
-    match lacking {
-        Some(error) => match violated(&error) {
-            Some("ticket_types_sold_out" | "events_sold_out") => Ok(false),
-            _ => Err(error.into()),
-        },
-        None => Ok(false),
-    }
+    Ok(Some(lacking))
+}
+
+/// The promo code counts an order that is paid, so it is marked in here: the database may refuse that as well. In the order
+/// in which an order is placed, the busiest rows last.
+async fn hold_again(cx: &mut Cx, order: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query("select app.keep_limits($1)")
+        .bind(order)
+        .execute(cx.conn())
+        .await?;
+    mark_paid(cx, order).await?;
+    sqlx::query("select app.hold_tickets($1)")
+        .bind(order)
+        .execute(cx.conn())
+        .await?;
+    Ok(())
+}
+
+async fn mark_paid(cx: &mut Cx, order: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update app.orders o set state = 'paid', paid_at = now(),
+           ticket_count = (select sum(i.quantity) from app.order_items i where i.order_id = o.id)
+         where o.id = $1",
+    )
+    .bind(order)
+    .execute(cx.conn())
+    .await?;
+    Ok(())
 }
 
 /// What was set aside is spent; of an order that came late it is not set aside any more.
@@ -254,7 +335,7 @@ fn shares(order: &Order, items: &[(Uuid, i32, i64)]) -> Result<Vec<i64>> {
 }
 
 /// Paid, and nothing to be had for it: all of the card's payment goes back.
-async fn owe(cx: &mut Cx, order: &Order) -> Result<Settled> {
+async fn owe(cx: &mut Cx, order: &Order, lacking: Lacking) -> Result<Settled> {
     if order.card == 0 {
         // Nothing was paid: its credits were only set aside.
         return Ok(Settled::Before);
@@ -268,19 +349,16 @@ async fn owe(cx: &mut Cx, order: &Order) -> Result<Settled> {
     // The card's payment was divided at Stripe; the city has no share of what was never sold.
     sqlx::query(
         "insert into app.refunds (id, order_id, amount_cents, card_cents, organizer_cents, platform_fee_cents, currency, reason,
-           stripe_idempotency_key)
-         values ($1, $2, $3, $3, $3::int8 - $4::int8, $4, $5, $6, $7)",
+           note, stripe_idempotency_key)
+         values ($1, $2, $3, $3, $3::int8 - $4::int8, $4, $5, $6, $7, $8)",
     )
     .bind(refund)
     .bind(order.id)
     .bind(order.card)
     .bind(order.application_fee)
     .bind(&order.currency)
-    .bind(match (order.is_off, order.is_on) {
-        (true, _) => "event_cancelled",
-        (false, true) => "sold_out_meanwhile",
-        (false, false) => "other",
-    })
+    .bind(lacking.reason(order))
+    .bind(lacking.note())
     .bind(format!("refund:{refund}"))
     .execute(cx.conn())
     .await?;

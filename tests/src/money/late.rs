@@ -1,0 +1,133 @@
+//! O3, O4, I-O2: a payment that comes late buys what could be ordered now, and goes back where that is not so, whichever
+//! bound is in the way: the tickets, the promo code, what one person may have.
+
+use super::stage::{Stage, keyed};
+use crate::support::Member;
+use app::tickets::settle::Settled;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+impl Stage {
+    async fn promo_code(&self, code: &str, bounds: Value) {
+        let mut body = json!({"event_id": self.event, "code": code, "basis_points": 1_000});
+        let bounds = bounds.as_object().expect("an object").clone();
+        body.as_object_mut().expect("an object").extend(bounds);
+        let made = self.olga.client.post("/promo-codes", body).await;
+        made.expect(201);
+    }
+
+    async fn with_code(&self, by: &Member, kind: Uuid, code: &str) -> String {
+        let mut cart = self.cart(&[(kind, 1)], false);
+        cart["promo_code"] = json!(code);
+        keyed(by, "/orders", cart).await.expect(201).id()
+    }
+
+    /// Its time is over, and everything that it held is free again.
+    async fn expired(&self, order: &str) {
+        self.run_out(order).await;
+        let tickets = &self.server.built.app.modules.tickets;
+        tickets.expire().await.expect("swept");
+        assert_eq!(self.state(order).await, "expired");
+    }
+
+    /// The payment comes, buys nothing, and goes back with a word why.
+    async fn goes_back(&self, order: &str) {
+        let Settled::Owed(refund) = self.paid(order).await else {
+            panic!("it bought tickets");
+        };
+        assert_eq!(self.state(order).await, "refund_pending");
+        let shown = self.mira.client.get(&format!("/refunds/{refund}")).await;
+        let shown = shown.expect(200).json;
+        assert_eq!(shown["reason"], "other");
+        assert!(
+            shown["note"]
+                .as_str()
+                .is_some_and(|note| note.contains("late"))
+        );
+        let order = self.mira.client.get(&format!("/orders/{order}")).await;
+        assert_eq!(shown["card_cents"], order.expect(200).json["card_cents"]);
+        self.sound().await;
+    }
+
+    async fn redemptions(&self, code: &str) -> i64 {
+        let text =
+            format!("select redemption_count::int8 from app.promo_codes where code = '{code}'");
+        self.number(&text).await
+    }
+}
+
+#[tokio::test]
+async fn o3_a_late_payment_takes_its_promo_code_again_or_goes_back() {
+    let stage = Stage::without_provider().await;
+    let seat = stage.tickets("Seat", 2_500, 10).await;
+    stage
+        .promo_code("LASTONE", json!({"max_redemptions": 1}))
+        .await;
+    let order = stage.with_code(&stage.mira, seat, "LASTONE").await;
+    stage.expired(&order).await;
+    assert_eq!(stage.redemptions("LASTONE").await, 0);
+    let other = stage.with_code(&stage.olga, seat, "LASTONE").await;
+    assert_eq!(stage.paid(&other).await, Settled::Paid);
+    stage.goes_back(&order).await;
+    // There were tickets enough; not one of them is held or sold for it.
+    assert_eq!(stage.stock(seat).await, (0, 1));
+    assert_eq!(stage.redemptions("LASTONE").await, 1);
+    assert_eq!(stage.paid(&order).await, Settled::Before);
+
+    // Nobody else has used this one, so it counts again.
+    stage
+        .promo_code("STILLFREE", json!({"max_redemptions": 1}))
+        .await;
+    let order = stage.with_code(&stage.mira, seat, "STILLFREE").await;
+    stage.expired(&order).await;
+    assert_eq!(stage.paid(&order).await, Settled::Paid);
+    assert_eq!(stage.redemptions("STILLFREE").await, 1);
+    assert_eq!(stage.stock(seat).await, (0, 2));
+    stage.sound().await;
+}
+
+#[tokio::test]
+async fn o4_nobody_has_more_than_one_person_may_by_paying_late() {
+    let stage = Stage::without_provider().await;
+    let few = json!({"per_user_limit": 2});
+    let seat = stage.tickets_with("Seat", 2_500, 10, few).await;
+    let two = [(seat, 2)];
+    let mut orders = Vec::new();
+    for _ in 0..2 {
+        let order = stage.order(&stage.mira, &two, false).await.expect(201);
+        stage.expired(&order.id()).await;
+        orders.push(order.id());
+    }
+    // What has run out does not count, so the first of them may have its tickets.
+    assert_eq!(stage.paid(&orders[0]).await, Settled::Paid);
+    stage.goes_back(&orders[1]).await;
+    assert_eq!(stage.stock(seat).await, (0, 2));
+
+    // Nor beside one that waits for its payment.
+    let kind = stage
+        .tickets_with("Box", 2_500, 10, json!({"per_user_limit": 1}))
+        .await;
+    let late = stage.order(&stage.mira, &[(kind, 1)], false).await;
+    let late = late.expect(201).id();
+    stage.expired(&late).await;
+    let waiting = stage.order(&stage.mira, &[(kind, 1)], false).await;
+    let waiting = waiting.expect(201).id();
+    stage.goes_back(&late).await;
+    assert_eq!(stage.paid(&waiting).await, Settled::Paid);
+    assert_eq!(stage.stock(kind).await, (0, 1));
+    stage.sound().await;
+}
+
+#[tokio::test]
+async fn o4_nobody_uses_a_promo_code_more_often_by_paying_late() {
+    let stage = Stage::without_provider().await;
+    let seat = stage.tickets("Seat", 2_500, 10).await;
+    stage.promo_code("ONCE", json!({"per_user_limit": 1})).await;
+    let late = stage.with_code(&stage.mira, seat, "ONCE").await;
+    stage.expired(&late).await;
+    let second = stage.with_code(&stage.mira, seat, "ONCE").await;
+    assert_eq!(stage.paid(&second).await, Settled::Paid);
+    stage.goes_back(&late).await;
+    assert_eq!(stage.stock(seat).await, (0, 1));
+    stage.sound().await;
+}
