@@ -145,6 +145,11 @@ impl Fake {
         Ok(visible(world.object(account)))
     }
 
+    /// From now on a refund that the balance does not cover is refused, or is not.
+    pub fn refunds_need_balance(&self, need: bool) {
+        self.world().config.refunds_need_balance = need;
+    }
+
     pub fn deauthorize(&self, account: &str) -> Answer<()> {
         Ok(account::deauthorize(&mut self.world(), account)?)
     }

@@ -34,6 +34,9 @@ pub struct Config {
     pub country: String,
     /// How long a pending refund takes to settle, and a failing one to fail.
     pub refund_seconds: i64,
+    /// Whether a refund that the balance does not cover is refused. Otherwise the balance goes below nothing, as it does
+    /// where Stripe takes the rest from the bank.
+    pub refunds_need_balance: bool,
 }
 
 impl Default for Config {
@@ -47,6 +50,7 @@ impl Default for Config {
             fee_fixed: 0,
             country: "US".to_owned(),
             refund_seconds: 10,
+            refunds_need_balance: false,
         }
     }
 }

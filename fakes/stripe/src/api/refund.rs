@@ -30,6 +30,9 @@ pub fn create(world: &mut World, call: &Call) -> Result<Value> {
     let refund_fee = params.flag("refund_application_fee")?.unwrap_or_default();
     let charge = charge_of(world, call)?;
     let amount = refundable(world, &charge, given)?;
+    if world.config.refunds_need_balance {
+        transfer::enough(world, &holder(&charge), charge.str("currency"), amount)?;
+    }
     let parts = Parts::of(world, &charge, amount, reverse, refund_fee)?;
     let mut metadata = json!({});
     params.metadata(&mut metadata)?;
