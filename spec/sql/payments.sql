@@ -108,10 +108,40 @@ create view app.payment_faults with (security_invoker = true) as
   select 'more than one payment', 'order', t.order_id
   from app.transactions t where t.order_id is not null and t.status <> 'cancelled' group by t.order_id having count(*) > 1
   union all
+  select 'the host has kept its part of a refund', 'order', o.id
+  from app.orders o
+  join (
+    select r.order_id, sum(r.organizer_cents) as organizer from app.refunds r
+    where r.order_id is not null and r.state = 'succeeded' and r.cash_cents = 0 and r.settled_at < now() - interval '10 minutes'
+    group by 1
+  ) b on b.order_id = o.id
+  where (
+      select coalesce(sum(t.amount_cents - t.application_fee_cents), 0) from app.transactions t
+      where t.order_id = o.id and t.status in ('succeeded', 'part_refunded', 'refunded') and t.stripe_account_id is not null
+    ) + (
+      select coalesce(sum(case when x.kind in ('top_up', 'dispute_return') then x.amount_cents else -x.amount_cents end), 0)
+      from app.transfers x where x.order_id = o.id and x.state <> 'failed'
+    ) > greatest(o.organizer_cents - b.organizer, 0)
+  union all
   select 'credits that nobody sends to the host', 'order', o.id
   from app.orders o
-  where o.state = 'paid' and not o.sold_at_door and o.top_up_cents > 0 and o.paid_at < now() - interval '10 minutes'
-    and not exists (select from app.transfers x where x.order_id = o.id and x.kind = 'top_up')
+  where o.state in ('paid', 'part_refunded', 'charged_back') and not o.sold_at_door and o.paid_at < now() - interval '10 minutes'
+    and o.top_up_cents > (
+      select coalesce(sum(r.organizer_cents - coalesce(
+          (select sum(x.amount_cents) from app.transfers x where x.refund_id = r.id and x.state <> 'failed'), 0)), 0)
+      from app.refunds r where r.order_id = o.id and r.state <> 'failed'
+    )
+    and not exists (
+      select from app.transfers x where x.order_id = o.id and x.kind = 'top_up' and x.state <> 'failed'
+    )
+  union all
+  select 'won, and not sent to the host again', 'dispute', d.id
+  from app.disputes d
+  join (
+    select x.dispute_id, sum(case x.kind when 'dispute_reversal' then x.amount_cents else -x.amount_cents end) as missing
+    from app.transfers x where x.dispute_id is not null and x.state <> 'failed' group by 1
+  ) s on s.dispute_id = d.id
+  where d.state = 'won' and d.closed_at < now() - interval '10 minutes' and s.missing > 0
   union all
   select 'more refunded than paid', 'transaction', t.id from app.transactions t where t.refunded_cents > t.amount_cents
   union all

@@ -5,9 +5,10 @@
 //! [`gateway::Gateway`]; what a payment buys is the modules' of tickets and promotions.
 //!
 //! `pay` charges an order or a featured place, which `command` has written down before; `sync` applies what is known of a
-//! payment; `refunds` and `transfers` carry out what goes back and to hosts (`left` knows what they have); `subscriptions` are
-//! plans of businesses; `cards`, `connect` and `disputes` keep what the provider says of them; `inbox` takes in its events,
-//! and `reconcile` looks after what nobody told. `shares` adds up what cities earn, `cities` sends it to them.
+//! payment; `refunds` and `transfers` carry out what goes back and to hosts (`left` knows what they have, `top_up` sends
+//! what credits have paid); `subscriptions` are plans of businesses; `cards`, `connect` and `disputes` keep what the provider
+//! says of them; `inbox` takes in its events, and `reconcile` looks after what nobody told. `shares` adds up what cities earn,
+//! `cities` sends it to them.
 
 mod bodies;
 mod call;
@@ -29,6 +30,7 @@ mod shares;
 mod subscription_routes;
 mod subscriptions;
 mod sync;
+mod top_up;
 mod transfers;
 
 use crate::{

@@ -108,6 +108,12 @@ pub fn refused(failure: &Failure) -> Option<&Refusal> {
     failure.refusal().filter(|refusal| !refusal.is_of_our_key())
 }
 
+/// The platform's balance does not cover it: charges of the last days are not in it yet. The same call is taken later.
+pub fn is_for_now(refusal: &Refusal) -> bool {
+    let code = refusal.code.as_deref().unwrap_or_default();
+    ["balance_insufficient", "insufficient_funds"].contains(&code)
+}
+
 /// The code to keep: the bank's, else the provider's.
 pub fn code(refusal: &Refusal) -> String {
     let code = refusal.decline_code.as_ref().or(refusal.code.as_ref());

@@ -14,8 +14,9 @@ use crate::{
     tickets::{Tickets, refund as ticket_refund},
 };
 use gateway::{Dispute, DisputeStatus};
-use kernel::{Cx, Error, Result};
+use kernel::{Cx, Error, Result, jobs};
 use money::{Currency, Money, Parts, refund};
+use serde_json::json;
 use sqlx::Row;
 use uuid::Uuid;
 
@@ -90,24 +91,27 @@ async fn learn(cx: &mut Cx, told: &Dispute) -> Result<bool> {
             }
             _ => {}
         }
-        if state == "lost" {
-            give_up_refunds(cx, disputed.of).await?;
+        if ["won", "lost"].contains(&state) {
+            wake_refunds(cx, disputed.of).await?;
         }
     }
     Ok(true)
 }
 
-/// The bank has given it back: a refund that the provider has not taken on is not made any more, whatever was paid. Of an
-/// order the tickets module says so, with all that it ends.
-async fn give_up_refunds(cx: &mut Cx, of: Of) -> Result<()> {
-    sqlx::query(
-        "update app.refunds set state = 'failed', failure_code = 'dispute_lost', settled_at = now()
-         where (promotion_id = $1 or quote_id = $2) and state = 'pending' and stripe_refund_id is null",
+/// Refunds that waited for the bank go on, or come to their end.
+async fn wake_refunds(cx: &mut Cx, of: Of) -> Result<()> {
+    let waiting: Vec<Uuid> = sqlx::query_scalar(
+        "select id from app.refunds
+         where state = 'pending' and card_cents > 0 and (order_id = $1 or promotion_id = $2 or quote_id = $3) order by id",
     )
+    .bind(of.order())
     .bind(of.promotion())
     .bind(of.quote())
-    .execute(cx.conn())
+    .fetch_all(cx.conn())
     .await?;
+    for refund in waiting {
+        jobs::tell(cx, "payments.refund_owed", ("refund", refund), json!({})).await?;
+    }
     Ok(())
 }
 

@@ -1,5 +1,5 @@
-//! Fees for services: what has to be so for one to be paid, and how the platform gives one back. What the fee is, the marketplace has decided and frozen with its quote; all of it is the platform's, who
-//! shares it with the city.
+//! Fees for services: what has to be so for one to be paid, and how the platform gives one back. What the fee is, the
+//! marketplace has decided and frozen with its quote; all of it is the platform's, who shares it with the city.
 
 use super::{Payments, bodies::FeeRefund, command::Terms};
 use crate::{

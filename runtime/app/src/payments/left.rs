@@ -99,28 +99,27 @@ pub async fn left(cx: &mut Cx, order: Uuid) -> Result<Left> {
     })
 }
 
-/// The host's part of a refund, first out of what went with the payment. Once for a refund.
-pub async fn reverse_for_refund(cx: &mut Cx, refund: Uuid) -> Result<()> {
-    let row: Option<(Uuid, i64)> = sqlx::query_as(
-        "select order_id, organizer_cents from app.refunds
+/// The host's part of a refund, first out of what went with the payment. As often as somebody looks: only what was not
+/// written down before. False: nothing is to be taken back, or there is nothing that it could be taken of. Then
+/// `top_up` sends so much less.
+pub async fn reverse_for_refund(cx: &mut Cx, refund: Uuid) -> Result<bool> {
+    let order: Option<Uuid> = sqlx::query_scalar(
+        "select order_id from app.refunds
          where id = $1 and order_id is not null and cash_cents = 0 and organizer_cents > 0 and state <> 'failed'",
     )
     .bind(refund)
     .fetch_optional(cx.conn())
     .await?;
-    let Some((order, organizer)) = row else {
-        return Ok(());
+    let Some(order) = order else {
+        return Ok(false);
     };
     let left = left(cx, order).await?;
-    let written: bool =
-        sqlx::query_scalar("select exists (select from app.transfers where refund_id = $1)")
-            .bind(refund)
-            .fetch_one(cx.conn())
-            .await?;
-    let Some(account) = left.account.as_deref().filter(|_| !written) else {
-        return Ok(());
+    let owed = owed_by_host(cx, refund).await?;
+    let parts = left.parts(owed, Of::All);
+    let Some(account) = left.account.as_deref().filter(|_| !parts.is_empty()) else {
+        return Ok(false);
     };
-    for (source, amount) in left.parts(organizer, Of::All) {
+    for (source, amount) in parts {
         let new = New {
             kind: "refund_reversal",
             amount,
@@ -131,11 +130,37 @@ pub async fn reverse_for_refund(cx: &mut Cx, refund: Uuid) -> Result<()> {
             dispute: None,
             city: None,
             source,
-            key: format!("reversal:{refund}:{}", part(source)),
+            key: key(cx, refund, source).await?,
         };
         new.put(cx).await?;
     }
-    Ok(())
+    Ok(true)
+}
+
+/// What of the host's part of a refund is neither on its way back nor withheld. The order's row is locked.
+pub async fn owed_by_host(cx: &mut Cx, refund: Uuid) -> Result<i64> {
+    let owed = sqlx::query_scalar(
+        "select (r.organizer_cents - r.withheld_cents - coalesce((select sum(x.amount_cents) from app.transfers x
+             where x.refund_id = r.id and x.state <> 'failed'), 0))::int8
+         from app.refunds r where r.id = $1",
+    );
+    Ok(owed.bind(refund).fetch_one(cx.conn()).await?)
+}
+
+/// What was refused for good, or could not be had at once, has used its key up.
+async fn key(cx: &mut Cx, refund: Uuid, source: Option<Uuid>) -> Result<String> {
+    let before: i64 = sqlx::query_scalar(
+        "select count(*) from app.transfers where refund_id = $1 and source_id is not distinct from $2",
+    )
+    .bind(refund)
+    .bind(source)
+    .fetch_one(cx.conn())
+    .await?;
+    let key = format!("reversal:{refund}:{}", part(source));
+    Ok(match before {
+        0 => key,
+        _ => format!("{key}:{before}"),
+    })
 }
 
 /// A source as a part of a key.

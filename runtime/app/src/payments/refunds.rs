@@ -19,6 +19,9 @@ use uuid::Uuid;
 /// Banks take weeks; the reconciler looks as well.
 const WHILE_DISPUTED: Duration = Duration::from_secs(6 * 3600);
 
+/// Until the platform's balance covers it.
+const UNTIL_COVERED: Duration = Duration::from_secs(3600);
+
 /// What is to go back to a card.
 struct Owed {
     payment: String,
@@ -71,20 +74,27 @@ impl Payments {
         request: Uuid,
     ) -> Outcome {
         let is_disputed = |refusal: &Refusal| refusal.code.as_deref() == Some("charge_disputed");
-        if call::refused(failure).is_some_and(is_disputed) {
-            // Nobody's credits: the bank may be giving the buyer the same money. Won, it goes to the card; lost, not at all.
-            // The provider keeps the refusal under its key.
+        let left = payment.amount_received - payment.amount_refunded.unwrap_or(0);
+        let refusal = call::refused(failure);
+        if refusal.is_some_and(call::is_for_now) {
+            // It says nothing about the card. The provider keeps the refusal under its key.
             self.take_another_key(refund, request).await?;
-            let error = Error::new(&crate::problems::PROVIDER_AWAY).because(failure.to_string());
-            return Err(jobs::Failure::retry_in(error, WHILE_DISPUTED));
+            return Err(later(failure, UNTIL_COVERED));
+        }
+        if refusal.is_some_and(is_disputed) {
+            if left >= owed.card && self.disputed(refund, request).await? {
+                return Ok(());
+            }
+            // Nobody's credits: the bank may be giving the buyer the same money. Won, it goes to the card; lost, not at all.
+            self.take_another_key(refund, request).await?;
+            return Err(later(failure, WHILE_DISPUTED));
         }
         if call::is_stuck(failure) {
             self.take_another_key(refund, request).await?;
         }
-        let Some(refusal) = call::refused(failure).filter(|_| owed.known.is_none()) else {
+        let Some(refusal) = refusal.filter(|_| owed.known.is_none()) else {
             return Err(call::again(failure));
         };
-        let left = payment.amount_received - payment.amount_refunded.unwrap_or(0);
         if left < owed.card {
             tracing::error!(%refund, %refusal, left, "a refund was refused, and the payment has less left than it is for");
             return Err(call::again(failure));
@@ -122,6 +132,7 @@ impl Payments {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             let (id, reason) = (id.clone(), reason.clone());
             Box::pin(async move {
+                lock(cx, refund).await?;
                 let known = sqlx::query(
                     "update app.refunds set stripe_refund_id = $2 where id = $1 and coalesce(stripe_refund_id, $2) = $2",
                 )
@@ -140,8 +151,10 @@ impl Payments {
                         let reason = reason.unwrap_or_else(|| status.as_str().to_owned());
                         in_tickets(cx, refund, Some(&reason)).await?;
                     }
-                    RefundStatus::Pending | RefundStatus::RequiresAction => {}
+                    RefundStatus::Pending | RefundStatus::RequiresAction => return Ok(true),
                 }
+                // There may have been less to take back when it began.
+                left::reverse_for_refund(cx, refund).await?;
                 Ok(true)
             })
         });
@@ -151,15 +164,32 @@ impl Payments {
     async fn to_wallet(&self, refund: Uuid, code: String, request: Uuid) -> Result<()> {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             let code = code.clone();
-            Box::pin(async move { in_tickets(cx, refund, Some(&code)).await })
+            Box::pin(async move {
+                lock(cx, refund).await?;
+                in_tickets(cx, refund, Some(&code)).await
+            })
         });
         run.await
     }
 
-    /// The host's part comes back from its account: written down once for a refund.
+    /// Whether the dispute that stands in its way was lost, and the refund so has come to its end.
+    async fn disputed(&self, refund: Uuid, request: Uuid) -> Result<bool> {
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            Box::pin(async move {
+                lock(cx, refund).await?;
+                let before = cx.work_as(crate::tickets::Tickets::NAME).await?;
+                let is_over = refund::disputed(cx, refund).await?;
+                cx.work_as(before).await?;
+                Ok(is_over)
+            })
+        });
+        run.await
+    }
+
+    /// The host's part comes back from its account: what was not written down before.
     async fn give_back_shares(&self, refund: Uuid, request: Uuid) -> Result<()> {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
-            Box::pin(async move { left::reverse_for_refund(cx, refund).await })
+            Box::pin(async move { left::reverse_for_refund(cx, refund).await.map(drop) })
         });
         run.await
     }
@@ -194,6 +224,29 @@ async fn find(gateway: &dyn Gateway, refund: Uuid, owed: &Owed) -> Result<Option
     let id = refund.to_string();
     let ours = |found: &Refund| found.metadata.get("refund_id") == Some(&id);
     Ok(all.into_iter().find(ours))
+}
+
+fn later(failure: &Failure, after: Duration) -> jobs::Failure {
+    let error = Error::new(&crate::problems::PROVIDER_AWAY).because(failure.to_string());
+    jobs::Failure::retry_in(error, after)
+}
+
+/// The rows of its payment and its order, in the order in which whoever learns of a payment or a dispute takes them: what
+/// is decided about the refund is decided beside neither.
+async fn lock(cx: &mut Cx, refund: Uuid) -> Result<()> {
+    sqlx::query(
+        "select from app.transactions t
+         join app.refunds r on (t.order_id = r.order_id or t.promotion_id = r.promotion_id or t.quote_id = r.quote_id)
+         where r.id = $1 and t.status in ('succeeded', 'part_refunded', 'refunded') for update of t",
+    )
+    .bind(refund)
+    .execute(cx.conn())
+    .await?;
+    sqlx::query("select from app.orders o join app.refunds r on r.order_id = o.id where r.id = $1 for update of o")
+        .bind(refund)
+        .execute(cx.conn())
+        .await?;
+    Ok(())
 }
 
 /// Orders and refunds are the tickets module's: done, or turned into credits because it failed.

@@ -47,6 +47,7 @@ pub fn router(payments: Payments) -> Router {
         .route("/businesses/{id}/onboarding", post(onboard_business))
         .route("/cities/{id}/onboarding", post(onboard_city))
         .route("/stripe-events/{id}/retry", post(retry_event))
+        .route("/transfers/{id}/retry", post(retry_transfer))
         .route(inbox::PLATFORM, post(platform_event))
         .route(inbox::CONNECT, post(connect_event))
         .with_state(payments)
@@ -78,6 +79,7 @@ static OBJECTS: Objects = Objects(&[
         onboard_business,
         onboard_city,
         retry_event,
+        retry_transfer,
         platform_event,
         connect_event
     ),
@@ -311,6 +313,33 @@ async fn retry_event(
         Some(false) => {
             Err(Error::new(&problems::STATE).detail("Only an event that is parked is tried again."))
         }
+        None => Err(Error::not_found()),
+    }
+}
+
+/// Send a refused transfer again
+///
+/// Only for platform administrators. `GET /transfers?state=failed` lists what the payment provider has refused for good, and
+/// why. As much as is still owed is sent, or taken back, by another transfer. A city's share is not: its months go into the
+/// next one by themselves.
+#[utoipa::path(post, path = "/transfers/{id}/retry", operation_id = "retryTransfer", tag = "Transfers", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "Of the transfer")),
+    responses(
+        (status = 202, description = "Another one is on its way"),
+        (status = 403, description = "The caller is no platform administrator"),
+        (status = 404, description = "There is no such transfer"),
+        (status = 409, description = "It was not refused, nothing of it is owed any more, or the host can't be paid")))]
+async fn retry_transfer(
+    State(payments): State<Payments>,
+    caller: Member,
+    Path(path): Path<String>,
+) -> Result<StatusCode> {
+    administrator(&caller)?;
+    let again = payments.retry_transfer(id(&path)?, caller.request_id);
+    match again.await? {
+        Some(true) => Ok(StatusCode::ACCEPTED),
+        Some(false) => Err(Error::new(&problems::STATE)
+            .detail("Only what was refused for good and is still owed is sent again.")),
         None => Err(Error::not_found()),
     }
 }

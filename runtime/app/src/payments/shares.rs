@@ -1,6 +1,7 @@
 //! What cities earn of the commission: for each city, currency and month (UTC) what orders, featured places and fees for
 //! services have brought, less what refunds and disputes lost in that month have taken. A month is closed some days after
-//! its end and never changes then; a refund that comes later counts in its own month, which may so be negative. Of sales for
+//! its end and never changes then; a refund that comes later counts in its own month, which may so be negative. One that has
+//! settled counts in that month whatever its card has sent back since: the buyer gets the money another way. Of sales for
 //! cash the platform collects no commission, so there is nothing to share.
 
 use super::Payments;
@@ -49,13 +50,14 @@ impl Payments {
                        left join app.promotions p on p.id = r.promotion_id
                        left join app.quotes q on q.id = r.quote_id left join app.leads l on l.id = q.lead_id
                        left join app.service_requests s on s.id = l.service_request_id
-                       where r.state = 'succeeded' and r.cash_cents = 0
+                       where (r.state = 'succeeded' or (r.state = 'pending' and r.settled_at is not null)) and r.cash_cents = 0
                          and r.settled_at >= date_trunc('month', now() at time zone 'UTC') at time zone 'UTC' - interval '1 month'
                        union all
                        select coalesce(e.city_id, p.city_id, s.city_id), d.currency,
                          date_trunc('month', d.closed_at at time zone 'UTC')::date,
                          (select coalesce(sum(r.city_share_cents), 0) from app.refunds r
-                            where (r.order_id = o.id or r.promotion_id = p.id or r.quote_id = q.id) and r.state = 'succeeded')
+                            where (r.order_id = o.id or r.promotion_id = p.id or r.quote_id = q.id)
+                              and (r.state = 'succeeded' or (r.state = 'pending' and r.settled_at is not null)))
                            - coalesce(o.city_share_cents, p.city_share_cents, q.fee_city_share_cents)
                        from app.disputes d
                        left join app.orders o on o.id = d.order_id left join app.events e on e.id = o.event_id

@@ -1,5 +1,6 @@
 //! Money that goes to a host's account besides the payment itself, and money that comes back from it: what credits have
-//! paid for, the host's part of refunds and disputes, the city's share.
+//! paid for, the host's part of refunds and disputes, the city's share. What is due, `top_up`, `left`, `disputes` and
+//! `cities` say.
 //!
 //! Each is a row with its key before it is a call. A refusal for the time being, as for want of balance, is kept by the
 //! provider under its key, so the next attempt has another one.
@@ -7,12 +8,10 @@
 use super::{Payments, call};
 use crate::module::Module;
 use chrono::{DateTime, Utc};
-use gateway::{
-    Currency, Failure, Gateway, Key, Metadata, NewReversal, NewTransfer, Refusal, Transfer,
-};
+use gateway::{Currency, Failure, Gateway, Key, Metadata, NewReversal, NewTransfer, Transfer};
 use kernel::{
     Cx, Error, Result, failpoint,
-    jobs::{self, Event, NewJob, Outcome, Run},
+    jobs::{self, NewJob, Outcome, Run},
 };
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
@@ -91,16 +90,6 @@ impl New<'_> {
 }
 
 impl Payments {
-    /// An order is paid: what credits have paid of it is sent to the host.
-    pub(super) async fn top_up(&self, run: Arc<Run>) -> Outcome {
-        let event: Event = run.payload()?;
-        let order = event.entity_id;
-        let run = self.db.run(Self::NAME, None, run.request_id, move |cx| {
-            Box::pin(async move { top_up(cx, order).await })
-        });
-        Ok(run.await?)
-    }
-
     pub(super) async fn transfer(&self, run: Arc<Run>) -> Outcome {
         let Send { transfer } = run.payload()?;
         self.send_transfer(transfer, run.request_id).await
@@ -124,7 +113,7 @@ impl Payments {
             Err(failure) => failure,
         };
         match call::refused(&failure) {
-            Some(refusal) if is_for_now(refusal) => {
+            Some(refusal) if call::is_for_now(refusal) => {
                 self.next_attempt(transfer, request).await?;
                 let error =
                     Error::new(&crate::problems::PROVIDER_AWAY).because(refusal.to_string());
@@ -154,6 +143,13 @@ impl Payments {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             let (object, failure) = (object.clone(), failure.clone());
             Box::pin(async move {
+                // Whoever writes down what comes back of it comes before this, or sees what has become of it.
+                sqlx::query(
+                    "select from app.orders where id = (select x.order_id from app.transfers x where x.id = $1) for update",
+                )
+                .bind(transfer)
+                .execute(cx.conn())
+                .await?;
                 sqlx::query(
                     "update app.transfers set state = case when $2::text is null then 'failed' else 'succeeded' end,
                        stripe_object_id = $2, failure_code = $3, settled_at = now()
@@ -162,6 +158,15 @@ impl Payments {
                 .bind(transfer)
                 .bind(object)
                 .bind(failure)
+                .execute(cx.conn())
+                .await?;
+                // Of what was never sent nothing comes back.
+                sqlx::query(
+                    "update app.transfers y set state = 'failed', failure_code = 'never_sent', settled_at = now()
+                     from app.transfers x
+                     where x.id = $1 and x.state = 'failed' and y.source_id = x.id and y.state = 'pending'",
+                )
+                .bind(transfer)
                 .execute(cx.conn())
                 .await?;
                 super::cities::settled(cx, transfer).await
@@ -255,12 +260,6 @@ async fn take_back(gateway: &dyn Gateway, command: &Command) -> Result<String, F
     }
 }
 
-/// Charges of the last days are not in the balance yet.
-fn is_for_now(refusal: &Refusal) -> bool {
-    let code = refusal.code.as_deref().unwrap_or_default();
-    ["balance_insufficient", "insufficient_funds"].contains(&code)
-}
-
 async fn load(cx: &mut Cx, transfer: Uuid) -> Result<Option<Command>> {
     let row = sqlx::query(
         "select x.kind, x.amount_cents, x.currency, x.stripe_account_id, x.stripe_idempotency_key, x.updated_at, x.source_id,
@@ -294,36 +293,4 @@ async fn load(cx: &mut Cx, transfer: Uuid) -> Result<Option<Command>> {
         since: row.try_get("updated_at")?,
         reversed: row.try_get("reversed")?,
     }))
-}
-
-async fn top_up(cx: &mut Cx, order: Uuid) -> Result<()> {
-    let row = sqlx::query(
-        "select o.top_up_cents, o.currency, e.host_type, e.host_id from app.orders o join app.events e on e.id = o.event_id
-         where o.id = $1 and o.top_up_cents > 0",
-    )
-    .bind(order)
-    .fetch_optional(cx.conn())
-    .await?;
-    let Some(row) = row else {
-        return Ok(());
-    };
-    let ready =
-        super::connect::ready(cx, row.try_get("host_type")?, row.try_get("host_id")?).await?;
-    let Some(ready) = ready else {
-        // The job comes again: the account may be good again by then.
-        return Err(Error::new(&crate::problems::HOST_UNPAYABLE));
-    };
-    let new = New {
-        kind: "top_up",
-        amount: row.try_get("top_up_cents")?,
-        currency: row.try_get("currency")?,
-        account: &ready.account,
-        order: Some(order),
-        refund: None,
-        dispute: None,
-        city: None,
-        source: None,
-        key: format!("top_up:{order}"),
-    };
-    new.put(cx).await.map(drop)
 }

@@ -5,8 +5,10 @@
 
 mod asked;
 mod ends;
+mod outcome;
 
 pub use ends::{called_off, charge_back};
+pub use outcome::{disputed, settled, to_wallet, withhold};
 
 use super::bodies::{AskedRefund, Target};
 use crate::{
@@ -65,7 +67,7 @@ async fn lock(cx: &mut Cx, order: Uuid) -> Result<Order> {
     let money = |column: &str| -> Result<Money> { Ok(Money::new(row.try_get(column)?, currency)) };
     match row.try_get::<&str, _>("state")? {
         // What the bank may take back is not given back beside it.
-        "paid" | "part_refunded" if row.try_get("is_disputed")? => return Err(disputed()),
+        "paid" | "part_refunded" if row.try_get("is_disputed")? => return Err(under_dispute()),
         "paid" | "part_refunded" => {}
         "charged_back" => {
             let detail =
@@ -95,7 +97,7 @@ async fn lock(cx: &mut Cx, order: Uuid) -> Result<Order> {
     })
 }
 
-fn disputed() -> Error {
+fn under_dispute() -> Error {
     Error::new(&kernel::problems::STATE).detail(
         "The buyer's bank is deciding about this payment. Answer the dispute, or accept it; refund once it is won.",
     )
@@ -255,73 +257,6 @@ async fn void(cx: &mut Cx, order: &Order, tickets: &[Uuid], refund: Uuid) -> Res
         .execute(cx.conn())
         .await?;
     Ok(())
-}
-
-/// All of the refund's money is back where it came from. Told again, it changes nothing.
-pub async fn settled(cx: &mut Cx, refund: Uuid) -> Result<bool> {
-    let order: Option<Option<Uuid>> = sqlx::query_scalar(
-        "update app.refunds set state = 'succeeded', settled_at = now() where id = $1 and state <> 'succeeded' returning order_id",
-    )
-    .bind(refund)
-    .fetch_optional(cx.conn())
-    .await?;
-    if let Some(Some(order)) = order {
-        done(cx, order).await?;
-    }
-    Ok(order.is_some())
-}
-
-/// The card does not take its money back: the buyer gets credits for it, at once. Also after it had succeeded, when the
-/// bank has sent the money back. Told again, it changes nothing.
-pub async fn to_wallet(cx: &mut Cx, refund: Uuid, code: &str) -> Result<bool> {
-    let row = sqlx::query(
-        "update app.refunds r set state = 'succeeded', card_cents = 0, wallet_cents = r.wallet_cents + r.card_cents,
-           failure_code = left($2, 100), settled_at = now()
-         from app.refunds before
-         where r.id = $1 and before.id = r.id and r.card_cents > 0
-         returning before.card_cents, r.order_id, r.promotion_id, r.quote_id, r.currency",
-    )
-    .bind(refund)
-    .bind(code)
-    .fetch_optional(cx.conn())
-    .await?;
-    let Some(row) = row else {
-        return Ok(false);
-    };
-    let order: Option<Uuid> = row.try_get("order_id")?;
-    let promotion: Option<Uuid> = row.try_get("promotion_id")?;
-    let quote: Option<Uuid> = row.try_get("quote_id")?;
-    let currency: String = row.try_get("currency")?;
-    let buyer: Uuid = sqlx::query_scalar(
-        "select o.user_id from app.orders o where o.id = $1
-         union all
-         select t.user_id from app.transactions t
-         where (t.promotion_id = $2 or t.quote_id = $3) and t.status in ('succeeded', 'part_refunded', 'refunded')",
-    )
-    .bind(order)
-    .bind(promotion)
-    .bind(quote)
-    .fetch_one(cx.conn())
-    .await?;
-    let to = ledger::of_member(cx, buyer, &currency).await?;
-    let from = ledger::of_platform(cx, "platform_cash", &currency).await?;
-    let reference = order.map(|order| format!("order:{order}"));
-    let reference = reference.or(promotion.map(|promotion| format!("promotion:{promotion}")));
-    let reference = reference.or(quote.map(|quote| format!("quote:{quote}")));
-    let grant = Grant {
-        kind: "refund_credit",
-        key: &format!("refund:{refund}:card"),
-        reference: reference.as_deref(),
-        from,
-        to,
-        amount_cents: row.try_get("card_cents")?,
-        expires_at: None,
-    };
-    grant.post(cx).await?;
-    if let Some(order) = order {
-        done(cx, order).await?;
-    }
-    Ok(true)
 }
 
 /// The order's state and sums are those of its refunds and tickets.

@@ -79,9 +79,9 @@ impl Lacking {
             Self::PromoCode => Some(
                 "The payment came late, and the promo code had been used as often as it may be by then.",
             ),
-            Self::Limit => Some(
-                "The payment came late, and you had bought as much as one person may by then.",
-            ),
+            Self::Limit => {
+                Some("The payment came late, and you had bought as much as one person may by then.")
+            }
         }
     }
 }

@@ -65,8 +65,9 @@ async fn forget_failure(cx: &mut Cx, order: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// A dispute is lost: the bank has given the buyer the money back. Tickets that nobody has come in with are void; a refund
-/// that the provider has not taken on is not made any more. Told again, it changes nothing.
+/// A dispute is lost: the bank has given the buyer the money back. Tickets that nobody has come in with are void. What
+/// becomes of a refund that was on its way, the provider says: it may have been made without our having heard so. Told
+/// again, it changes nothing.
 pub async fn charge_back(cx: &mut Cx, order: Uuid) -> Result<bool> {
     let state: Option<String> =
         sqlx::query_scalar("select state from app.orders where id = $1 for update")
@@ -79,13 +80,6 @@ pub async fn charge_back(cx: &mut Cx, order: Uuid) -> Result<bool> {
     ) {
         return Ok(false);
     }
-    sqlx::query(
-        "update app.refunds set state = 'failed', failure_code = 'dispute_lost', settled_at = now()
-         where order_id = $1 and state = 'pending' and stripe_refund_id is null",
-    )
-    .bind(order)
-    .execute(cx.conn())
-    .await?;
     sqlx::query("update app.orders set state = 'charged_back' where id = $1")
         .bind(order)
         .execute(cx.conn())

@@ -1,0 +1,200 @@
+//! What credits have paid of an order is sent to its host, less what had gone back to the buyer before it could be sent; and
+//! what the provider has refused for good is sent again, once somebody has seen to the reason.
+//!
+//! Money of a refund that can't be taken back, since it was never sent, is withheld: written down with the refund, under the
+//! lock of the order's row, so that a refund finds either the top-up or that it was reckoned with.
+
+use super::{
+    Payments, connect,
+    left::{owed_by_host, reverse_for_refund},
+    transfers::New,
+};
+use crate::{
+    module::Module,
+    problems,
+    tickets::{Tickets, refund as ticket_refund},
+};
+use kernel::{
+    Cx, Error, Result,
+    jobs::{Event, Outcome, Run},
+};
+use sqlx::Row;
+use std::sync::Arc;
+use uuid::Uuid;
+
+impl Payments {
+    /// An order is paid: what credits have paid of it is sent to the host.
+    pub(super) async fn top_up(&self, run: Arc<Run>) -> Outcome {
+        let event: Event = run.payload()?;
+        let order = event.entity_id;
+        let run = self.db.run(Self::NAME, None, run.request_id, move |cx| {
+            Box::pin(async move { top_up(cx, order).await.map(drop) })
+        });
+        Ok(run.await?)
+    }
+
+    /// Sends once more what the provider has refused for good, or takes it back once more: as much as is still owed. False:
+    /// nothing is. None: there is no such transfer.
+    pub(super) async fn retry_transfer(
+        &self,
+        transfer: Uuid,
+        request: Uuid,
+    ) -> Result<Option<bool>> {
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            Box::pin(async move { retry(cx, transfer).await })
+        });
+        run.await
+    }
+}
+
+/// False: nothing is to be sent, or it was written down before.
+async fn top_up(cx: &mut Cx, order: Uuid) -> Result<bool> {
+    // By itself: a statement that waits for the row goes on with the refunds and transfers that it saw before.
+    sqlx::query("select from app.orders where id = $1 for update")
+        .bind(order)
+        .execute(cx.conn())
+        .await?;
+    let row = sqlx::query(
+        "select o.top_up_cents, o.currency, e.host_type, e.host_id,
+           (select count(*) from app.transfers x where x.order_id = o.id and x.kind = 'top_up') as refused
+         from app.orders o join app.events e on e.id = o.event_id
+         where o.id = $1 and o.top_up_cents > 0 and o.paid_at is not null
+           and not exists (select from app.transfers x where x.order_id = o.id and x.kind = 'top_up' and x.state <> 'failed')",
+    )
+    .bind(order)
+    .fetch_optional(cx.conn())
+    .await?;
+    let Some(row) = row else {
+        return Ok(false);
+    };
+    let whole: i64 = row.try_get("top_up_cents")?;
+    let amount = whole - withheld(cx, order, whole).await?;
+    if amount == 0 {
+        return Ok(false);
+    }
+    let ready = connect::ready(cx, row.try_get("host_type")?, row.try_get("host_id")?).await?;
+    let Some(ready) = ready else {
+        // The job comes again: the account may be good again by then.
+        return Err(Error::new(&problems::HOST_UNPAYABLE));
+    };
+    let key = match row.try_get::<i64, _>("refused")? {
+        0 => format!("top_up:{order}"),
+        refused => format!("top_up:{order}:{refused}"),
+    };
+    let new = New {
+        kind: "top_up",
+        amount,
+        currency: row.try_get("currency")?,
+        account: &ready.account,
+        order: Some(order),
+        refund: None,
+        dispute: None,
+        city: None,
+        source: None,
+        key,
+    };
+    Ok(new.put(cx).await?.is_some())
+}
+
+/// What of the top-up is not to be sent, because the buyer has it back: of refunds that have settled, the host's part that
+/// can't be taken of what went with the payment. Refunds that come later are taken back of the top-up.
+async fn withheld(cx: &mut Cx, order: Uuid, whole: i64) -> Result<i64> {
+    let mut withheld: i64 = sqlx::query_scalar(
+        "select coalesce(sum(withheld_cents), 0)::int8 from app.refunds where order_id = $1 and state <> 'failed'",
+    )
+    .bind(order)
+    .fetch_one(cx.conn())
+    .await?;
+    for refund in settled_refunds(cx, order).await? {
+        reverse_for_refund(cx, refund).await?;
+        let part = owed_by_host(cx, refund).await?.min(whole - withheld);
+        if part > 0 {
+            let before = cx.work_as(Tickets::NAME).await?;
+            ticket_refund::withhold(cx, refund, part).await?;
+            cx.work_as(before).await?;
+            withheld += part;
+        }
+    }
+    Ok(withheld)
+}
+
+async fn settled_refunds(cx: &mut Cx, order: Uuid) -> Result<Vec<Uuid>> {
+    let found = sqlx::query_scalar(
+        "select id from app.refunds
+         where order_id = $1 and state = 'succeeded' and cash_cents = 0 and organizer_cents > 0 order by id",
+    );
+    Ok(found.bind(order).fetch_all(cx.conn()).await?)
+}
+
+async fn retry(cx: &mut Cx, transfer: Uuid) -> Result<Option<bool>> {
+    let row =
+        sqlx::query("select kind, state, order_id, refund_id from app.transfers where id = $1")
+            .bind(transfer)
+            .fetch_optional(cx.conn())
+            .await?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    if row.try_get::<&str, _>("state")? != "failed" {
+        return Ok(Some(false));
+    }
+    let order: Option<Uuid> = row.try_get("order_id")?;
+    let refund: Option<Uuid> = row.try_get("refund_id")?;
+    let again = match (row.try_get::<&str, _>("kind")?, order, refund) {
+        ("top_up", Some(order), _) => top_up(cx, order).await?,
+        ("refund_reversal", _, Some(refund)) => reverse_for_refund(cx, refund).await?,
+        ("dispute_return" | "dispute_reversal", Some(order), _) => {
+            of_dispute(cx, transfer, order).await?
+        }
+        // The months of a city go into its next transfer.
+        _ => false,
+    };
+    Ok(Some(again))
+}
+
+/// The same once more, and once: its key is made of the one that was refused.
+async fn of_dispute(cx: &mut Cx, transfer: Uuid, order: Uuid) -> Result<bool> {
+    sqlx::query("select from app.orders where id = $1 for update")
+        .bind(order)
+        .execute(cx.conn())
+        .await?;
+    let row = sqlx::query(
+        "select x.kind, x.amount_cents, x.currency, x.stripe_account_id, x.dispute_id, x.source_id, e.host_type, e.host_id
+         from app.transfers x join app.orders o on o.id = x.order_id join app.events e on e.id = o.event_id
+         where x.id = $1",
+    )
+    .bind(transfer)
+    .fetch_one(cx.conn())
+    .await?;
+    let is_sent = row.try_get::<&str, _>("kind")? == "dispute_return";
+    let ready = connect::ready(cx, row.try_get("host_type")?, row.try_get("host_id")?).await?;
+    let account: String = match ready.filter(|_| is_sent) {
+        // The host may have another account by now.
+        Some(ready) => ready.account,
+        None => row.try_get("stripe_account_id")?,
+    };
+    let new = New {
+        kind: if is_sent {
+            "dispute_return"
+        } else {
+            "dispute_reversal"
+        },
+        amount: row.try_get("amount_cents")?,
+        currency: row.try_get("currency")?,
+        account: &account,
+        order: Some(order),
+        refund: None,
+        dispute: row.try_get("dispute_id")?,
+        city: None,
+        source: row.try_get("source_id")?,
+        key: format!("transfer:{transfer}:again"),
+    };
+    let is_new = new.put(cx).await?.is_some();
+    if is_new && is_sent {
+        // What was refunded meanwhile could not be taken of it.
+        for refund in settled_refunds(cx, order).await? {
+            reverse_for_refund(cx, refund).await?;
+        }
+    }
+    Ok(is_new)
+}
