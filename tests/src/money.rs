@@ -11,6 +11,7 @@ mod buyers;
 mod cancelled;
 mod cities;
 mod controls;
+mod crossing;
 mod disputes;
 mod door;
 mod fees;

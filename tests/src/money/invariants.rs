@@ -155,8 +155,24 @@ const FAULTS: &[(&str, &str)] = &[
          update app.transactions set order_id = PAID",
     ),
     (
+        "the host has kept its part of a refund",
+        "update app.transactions set stripe_account_id = 'acct_wrong' where order_id = BACK;
+         delete from app.transfers where order_id = BACK;
+         update app.refunds set settled_at = now() - interval '11 minutes' where order_id = BACK",
+    ),
+    (
+        "won, and not sent to the host again",
+        "insert into app.disputes (state, amount_cents, currency, reason, stripe_dispute_id, order_id, transaction_id, closed_at)
+         select 'won', 1, currency, 'fraudulent', 'dp_wrong', order_id, id, now() - interval '11 minutes'
+         from app.transactions where order_id = PAID;
+         insert into app.transfers (kind, amount_cents, currency, stripe_account_id, order_id, dispute_id, stripe_idempotency_key)
+         select 'dispute_reversal', 1, currency, 'acct_wrong', order_id, id, 'wrongly so: a dispute'
+         from app.disputes where stripe_dispute_id = 'dp_wrong'",
+    ),
+    (
         "credits that nobody sends to the host",
-        "delete from app.transfers;
+        // Refused for good is as good as never sent.
+        "update app.transfers set state = 'failed' where kind = 'top_up';
          update app.orders set paid_at = now() - interval '11 minutes' where id = PAID",
     ),
     (
