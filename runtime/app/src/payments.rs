@@ -140,6 +140,7 @@ impl Module for Payments {
             "payments.resume_subscription": resume_subscription,
             "payments.event": event,
             "payments.refund": refund,
+            "payments.refund_again": refund_again,
             "payments.top_up": top_up,
             "payments.transfer": transfer,
             "payments.cancel": cancel,

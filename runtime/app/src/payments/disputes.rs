@@ -6,6 +6,7 @@ use super::{
     Payments,
     command::Of,
     left::{self, left, part},
+    refunds::Again,
     transfers::New,
 };
 use crate::{
@@ -14,9 +15,8 @@ use crate::{
     tickets::{Tickets, refund as ticket_refund},
 };
 use gateway::{Dispute, DisputeStatus};
-use kernel::{Cx, Error, Result, jobs};
+use kernel::{Cx, Error, Result};
 use money::{Currency, Money, Parts, refund};
-use serde_json::json;
 use sqlx::Row;
 use uuid::Uuid;
 
@@ -110,7 +110,7 @@ async fn wake_refunds(cx: &mut Cx, of: Of) -> Result<()> {
     .fetch_all(cx.conn())
     .await?;
     for refund in waiting {
-        jobs::tell(cx, "payments.refund_owed", ("refund", refund), json!({})).await?;
+        Again { refund }.put(cx).await?;
     }
     Ok(())
 }

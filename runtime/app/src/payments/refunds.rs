@@ -10,8 +10,9 @@ use chrono::{DateTime, Utc};
 use gateway::{Failure, Gateway, Key, Metadata, NewRefund, Payment, Refund, RefundStatus, Refusal};
 use kernel::{
     Cx, Error, Result, failpoint,
-    jobs::{self, Event, Outcome, Run},
+    jobs::{self, Event, NewJob, Outcome, Run},
 };
+use serde::{Deserialize, Serialize};
 use sqlx::Row;
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
@@ -21,6 +22,20 @@ const WHILE_DISPUTED: Duration = Duration::from_secs(6 * 3600);
 
 /// Until the platform's balance covers it.
 const UNTIL_COVERED: Duration = Duration::from_secs(3600);
+
+/// A refund that is to be looked at now, while its own job waits for hours.
+#[derive(Serialize, Deserialize)]
+pub struct Again {
+    pub refund: Uuid,
+}
+
+impl Again {
+    pub async fn put(self, cx: &mut Cx) -> Result<()> {
+        let key = format!("refund:{}", self.refund);
+        let job = NewJob::new("payments.refund_again", self)?.unless_waiting(key);
+        job.put(cx).await.map(drop)
+    }
+}
 
 /// What is to go back to a card.
 struct Owed {
@@ -35,6 +50,15 @@ impl Payments {
     pub(super) async fn refund(&self, run: Arc<Run>) -> Outcome {
         let event: Event = run.payload()?;
         self.carry_out(event.entity_id, run.request_id).await
+    }
+
+    /// Where it does not come to an end, its own job and the reconciler go on.
+    pub(super) async fn refund_again(&self, run: Arc<Run>) -> Outcome {
+        let Again { refund } = run.payload()?;
+        if self.carry_out(refund, run.request_id).await.is_err() {
+            tracing::warn!(%refund, "a refund could not be settled yet");
+        }
+        Ok(())
     }
 
     /// As often as it is asked for.
