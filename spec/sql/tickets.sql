@@ -326,7 +326,12 @@ begin
     select o.wallet_hold_id from app.orders o join app.wallet_holds h on h.id = o.wallet_hold_id
     where o.id = any (v_orders) order by h.wallet_id, h.id
   loop
-    perform app.release_hold(v_hold, 'voided');
+    begin
+      perform app.release_hold(v_hold, 'voided');
+    exception when check_violation then
+      -- Its account has less set aside than its holds say. The tickets are free, and so are those of the others.
+      null;
+    end;
   end loop;
   for v_type in
     select i.ticket_type_id, sum(i.quantity)::int as quantity from app.order_items i

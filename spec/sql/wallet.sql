@@ -174,7 +174,9 @@ alter function app.grant_credits(text,text,text,uuid,uuid,bigint,timestamptz) ow
 revoke execute on function app.grant_credits(text,text,text,uuid,uuid,bigint,timestamptz) from public;
 grant execute on function app.grant_credits(text,text,text,uuid,uuid,bigint,timestamptz) to <app>_job;
 
--- Takes back what is left of credits whose time is over; what is set aside for a purchase waits for that. How many.
+-- Takes back what is left of credits whose time is over; what is set aside for a purchase waits for that, and so do credits
+-- of an account that is frozen. An account whose books are not right keeps nobody else's credits: it is left as it is, and
+-- the comparison of the books finds it. How many.
 create function app.expire_credits(p_limit int) returns int
   language plpgsql set search_path = '' set app.job = 'wallet' as $$
 declare
@@ -183,23 +185,27 @@ declare
   v_done int := 0;
 begin
   for v_credit in
-    select c.id, c.wallet_id, c.currency from app.wallet_credits c
-    where c.remaining_cents > 0 and c.expires_at <= now()
+    select c.id, c.wallet_id, c.currency from app.wallet_credits c join app.wallet_accounts a on a.id = c.wallet_id
+    where c.remaining_cents > 0 and c.expires_at <= now() and a.frozen_at is null and a.balance_cents > a.held_cents
     order by c.wallet_id, c.expires_at, c.id limit p_limit
   loop
-    -- First the account, as whoever spends has it: then nobody changes the credit.
-    perform from app.wallet_accounts w where w.id = v_credit.wallet_id for update;
-    select least(c.remaining_cents, w.balance_cents - w.held_cents) into v_amount
-    from app.wallet_credits c join app.wallet_accounts w on w.id = c.wallet_id
-    where c.id = v_credit.id for update of c;
-    continue when coalesce(v_amount, 0) <= 0;
-    perform app.post_journal('expiry', 'expiry:' || v_credit.id || ':' || (
-        select w.last_seq from app.wallet_accounts w where w.id = v_credit.wallet_id),
-      'lapsed', null, null, jsonb_build_array(
-        jsonb_build_object('wallet_id', v_credit.wallet_id, 'amount_cents', -v_amount),
-        jsonb_build_object('wallet_id', app.system_wallet('platform_cash', null, null, v_credit.currency), 'amount_cents', v_amount)));
-    update app.wallet_credits c set remaining_cents = c.remaining_cents - v_amount where c.id = v_credit.id;
-    v_done := v_done + 1;
+    begin
+      -- First the account, as whoever spends has it: then nobody changes the credit.
+      perform from app.wallet_accounts w where w.id = v_credit.wallet_id for update;
+      select least(c.remaining_cents, w.balance_cents - w.held_cents) into v_amount
+      from app.wallet_credits c join app.wallet_accounts w on w.id = c.wallet_id
+      where c.id = v_credit.id and w.frozen_at is null for update of c;
+      continue when coalesce(v_amount, 0) <= 0;
+      perform app.post_journal('expiry', 'expiry:' || v_credit.id || ':' || (
+          select w.last_seq from app.wallet_accounts w where w.id = v_credit.wallet_id),
+        'lapsed', null, null, jsonb_build_array(
+          jsonb_build_object('wallet_id', v_credit.wallet_id, 'amount_cents', -v_amount),
+          jsonb_build_object('wallet_id', app.system_wallet('platform_cash', null, null, v_credit.currency), 'amount_cents', v_amount)));
+      update app.wallet_credits c set remaining_cents = c.remaining_cents - v_amount where c.id = v_credit.id;
+      v_done := v_done + 1;
+    exception when check_violation then
+      null;
+    end;
   end loop;
   return v_done;
 end
@@ -261,7 +267,8 @@ grant execute on function app.release_hold(uuid,text) to <app>_job;
 
 create function app.expire_holds(p_limit int) returns int
   language plpgsql set search_path = '' set app.job = 'wallet' as $$
--- Holds whose time is over, some at a time; those that somebody has in hand are left to them. How many.
+-- Holds whose time is over, some at a time; those that somebody has in hand are left to them, and so is one of an account
+-- that has less set aside than its holds say. How many.
 declare
   v_hold uuid;
   v_done int := 0;
@@ -270,7 +277,11 @@ begin
     select h.id from app.wallet_holds h where h.state = 'pending' and h.expires_at <= now()
     order by h.wallet_id, h.id limit p_limit for update skip locked
   loop
-    v_done := v_done + app.release_hold(v_hold, 'expired')::int;
+    begin
+      v_done := v_done + app.release_hold(v_hold, 'expired')::int;
+    exception when check_violation then
+      null;
+    end;
   end loop;
   return v_done;
 end

@@ -20,6 +20,7 @@ mod hosts;
 mod invariants;
 mod kills;
 mod late;
+mod lapses;
 mod ledger;
 mod lost;
 mod market;
