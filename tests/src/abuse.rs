@@ -4,6 +4,7 @@ mod administrators;
 mod archived;
 mod bodies;
 mod canaries;
+mod cards;
 mod connections;
 mod consent;
 mod credentials;

@@ -4,6 +4,7 @@
 mod address;
 mod bind;
 mod body;
+mod card;
 mod check;
 mod choice;
 mod codes;
@@ -22,6 +23,7 @@ mod tags;
 
 pub use bind::{bind, bind_patch};
 pub use body::Body;
+pub(crate) use card::refuse as refuse_cards;
 pub use check::Check;
 pub use choice::{Choice, choice};
 pub use codes::{COUNTRIES, CURRENCIES};
@@ -75,7 +77,7 @@ pub enum Invalid {
 pub struct FieldError {
     /// JSON pointer: `/social_links/website`
     pub pointer: String,
-    /// `required`, `unknown`, `type`, `length`, `range`, `format`, `choice`, `null`
+    /// `required`, `unknown`, `type`, `length`, `range`, `format`, `choice`, `null`, `card_number`
     pub code: &'static str,
     /// A sentence that says what to send instead.
     pub detail: String,

@@ -158,6 +158,10 @@ pub static CODES: &[(&str, &str)] = &[
     ("invalid", "a rule of the object does not hold"),
     ("read_only", "only the server changes it"),
     ("reserved", "the name is kept for the platform"),
+    (
+        "card_number",
+        "it holds the number of a payment card, which is never to be sent",
+    ),
     ("weak", "the password is guessed at once"),
     ("forbidden", "the caller may not set it"),
     (

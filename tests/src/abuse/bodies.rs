@@ -5,14 +5,14 @@ use crate::support::{Client, TestServer, document, documented::types};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-struct Route {
-    method: Method,
-    path: String,
-    fields: Map<String, Value>,
+pub(super) struct Route {
+    pub method: Method,
+    pub path: String,
+    pub fields: Map<String, Value>,
 }
 
 /// Every operation that takes the body of an entity, with its fields' schemas.
-fn routes(document: &Value) -> Vec<Route> {
+pub(super) fn routes(document: &Value) -> Vec<Route> {
     let mut routes = Vec::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
         for method in ["post", "put", "patch"] {

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Result},
-    input::{Body as Sending, Mode, Posted},
+    input::{Body as Sending, Mode, Posted, refuse_cards},
     problems,
 };
 use axum::{
@@ -30,6 +30,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
     async fn from_request(request: Request, _: &S) -> Result<Self> {
         let (parts, body) = request.into_parts();
         let text = read_json(&parts.headers, body, Mode::Create).await?;
+        refuse_cards(&text)?;
         match serde_json::from_slice(&text) {
             Ok(value) => Ok(Self(value)),
             Err(error) if error.is_data() => {

@@ -3,7 +3,7 @@
 //! The methods with a type parameter are thin; what they share is not generic, because a body of every
 //! entity comes through here.
 
-use super::{Check, FieldError, FromJson, Invalid, Mode, Node, Parts, Patch, Place};
+use super::{Check, FieldError, FromJson, Invalid, Mode, Node, Parts, Patch, Place, card};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -24,19 +24,24 @@ enum Sent {
 
 impl Body {
     pub fn parse(bytes: &[u8], mode: Mode) -> Result<Body, Invalid> {
-        match Node::parse(bytes) {
-            Ok(Node::Object(entries)) => Ok(Body {
+        let node = Node::parse(bytes).map_err(|why| {
+            Invalid::Syntax(format!("the body is not JSON that can be read: {why}"))
+        })?;
+        let cards = card::find(&node);
+        if !cards.is_empty() {
+            // Before anything else looks at the values, or names them.
+            return Err(Invalid::Fields(cards));
+        }
+        match node {
+            Node::Object(entries) => Ok(Body {
                 entries,
                 errors: Vec::new(),
                 path: String::new(),
                 mode,
             }),
-            Ok(other) => Err(Invalid::Syntax(format!(
+            other => Err(Invalid::Syntax(format!(
                 "the body must be an object, not {}",
                 other.kind()
-            ))),
-            Err(why) => Err(Invalid::Syntax(format!(
-                "the body is not JSON that can be read: {why}"
             ))),
         }
     }
@@ -370,6 +375,14 @@ mod tests {
             codes(body.finish(Some(())).unwrap_err()),
             [("/host_type".to_owned(), "required")]
         );
+    }
+
+    #[test]
+    fn the_number_of_a_card_is_refused_whatever_the_field() {
+        let text = r#"{"title":"4242 4242 4242 4242","more":{"count":5555555555554444},"x":1}"#;
+        let found = codes(Body::parse(text.as_bytes(), Mode::Create).err().unwrap());
+        let expected = ["/title", "/more/count"].map(|at| (at.to_owned(), "card_number"));
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::{
     error::{Error, Result},
     etag::Precondition,
     http::body,
-    input::Mode,
+    input::{Mode, refuse_cards},
     list::query,
     problem::{Item, Problem},
     problems,
@@ -196,6 +196,7 @@ impl Act<'_> {
 
 /// `{"reason": "…"}` and nothing else.
 fn read_reason(text: &[u8]) -> Result<String> {
+    refuse_cards(text)?;
     let mut object: Map<String, Value> = serde_json::from_slice(text)
         .map_err(|error| Error::new(&problems::SYNTAX).detail(error.to_string()))?;
     let mut problem = Problem::new(&problems::INVALID);
