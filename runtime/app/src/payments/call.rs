@@ -8,6 +8,7 @@ use crate::{
 use chrono::{DateTime, Utc};
 use gateway::{Currency, Failure, Gateway, Key, Refusal};
 use kernel::{Error, Result, jobs};
+use std::future::Future;
 use uuid::Uuid;
 
 /// A key is forgotten by the provider after a day. What was begun before this many hours is looked for, not repeated.
@@ -36,6 +37,41 @@ impl Payments {
 
 pub fn key(text: impl Into<String>) -> Result<Key> {
     Key::new(text).map_err(Error::internal)
+}
+
+/// The keys of a call that is made once for one thing: the one that is always the same, and another one of this request.
+pub struct Keys {
+    fixed: Key,
+    other: Key,
+}
+
+pub fn keys(text: &str, request: Uuid) -> Result<Keys> {
+    Ok(Keys {
+        fixed: key(text)?,
+        other: key(format!("{text}:{request}"))?,
+    })
+}
+
+impl Keys {
+    /// Calls with the key that is always the same. Where the provider has kept an error of its own under it, `look` tells
+    /// whether the call has had its effect all the same; if not, it is made with the other key. Nothing else would help
+    /// before the provider forgets the key, which takes a day.
+    pub async fn once<T, S>(
+        self,
+        send: impl Fn(Key) -> S,
+        look: impl Future<Output = Result<Option<T>, Failure>>,
+    ) -> Result<T, Failure>
+    where
+        S: Future<Output = Result<T, Failure>>,
+    {
+        match send(self.fixed).await {
+            Err(failure) if is_stuck(&failure) => match look.await? {
+                Some(there) => Ok(there),
+                None => send(self.other).await,
+            },
+            answer => answer,
+        }
+    }
 }
 
 /// A key for something that somebody asked for with a key of theirs: the same for the same, and of the length we may use.

@@ -3,9 +3,10 @@
 
 use super::{Payments, bodies::CardSetup, call};
 use crate::module::Module;
-use gateway::{Card, Metadata, NewCustomer, NewSetup, Setup, SetupStatus};
+use gateway::{Card, Failure, Gateway, Key, Metadata, NewCustomer, NewSetup, Setup, SetupStatus};
 use generated::payment_method::PAYMENT_METHOD;
 use kernel::{Cx, Error, Member, Result};
+use std::future::ready;
 use uuid::Uuid;
 
 impl Payments {
@@ -21,13 +22,15 @@ impl Payments {
             metadata: Metadata::from([("user_id".to_owned(), user.to_string())]),
             ..NewCustomer::default()
         };
-        let key = call::key(format!("customer:{user}"))?;
-        let made = self.gateway()?.create_customer(&key, &new).await;
+        let (gateway, new) = (self.gateway()?, &new);
+        let keys = call::keys(&format!("customer:{user}"), request)?;
+        let send = move |key: Key| async move { gateway.create_customer(&key, new).await };
+        let made = keys.once(send, ready(Ok(None))).await;
         let made = made.map_err(|failure| call::told(&failure))?;
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             let id = made.id.clone();
             Box::pin(async move {
-                // A second one, made when the key was forgotten, is left alone.
+                // A second one, made when the key was forgotten or of no use, is left alone.
                 sqlx::query("update app.users set stripe_customer_id = $2 where id = $1 and stripe_customer_id is null")
                     .bind(user)
                     .bind(&id)
@@ -46,8 +49,12 @@ impl Payments {
             customer,
             metadata: Metadata::from([("user_id".to_owned(), member.id().to_string())]),
         };
-        let key = call::key(call::digest("setup", &format!("{}:{key}", member.id())))?;
-        let setup = self.gateway()?.create_setup(&key, &new).await;
+        let (gateway, new) = (self.gateway()?, &new);
+        let of = call::digest("setup", &format!("{}:{key}", member.id()));
+        let keys = call::keys(&of, member.request_id)?;
+        let send = move |key: Key| async move { gateway.create_setup(&key, new).await };
+        // One that nobody gives a card for is nothing.
+        let setup = keys.once(send, ready(Ok(None))).await;
         let setup = setup.map_err(|failure| call::told(&failure))?;
         let secret = setup.client_secret.map(|secret| secret.expose().to_owned());
         let page = self.settings.card_page_url.as_deref();
@@ -65,15 +72,22 @@ impl Payments {
                 Box::pin(async move { own(cx, card).await })
             });
         let id = run.await?;
-        let key = call::key(format!("detach:{card}"))?;
-        match self.gateway()?.detach_card(&key, &id).await {
-            Ok(_) => {}
+        let (gateway, known) = (self.gateway()?, id.as_str());
+        let keys = call::keys(&format!("detach:{card}"), member.request_id)?;
+        let send = move |key: Key| async move {
+            let detached = gateway.detach_card(&key, known).await;
+            detached.map(drop)
+        };
+        let look = async move {
+            let is_gone = is_gone(gateway, known).await?;
+            Ok::<_, Failure>(is_gone.then_some(()))
+        };
+        if let Err(failure) = keys.once(send, look).await {
             // Perhaps it is gone already; reading it tells.
-            Err(failure) => match self.gateway()?.card(&id).await {
-                Ok(card) if card.customer.is_none() => {}
-                Err(reading) if reading.is_missing() => {}
-                _ => return Err(call::told(&failure)),
-            },
+            let is_gone = is_gone(gateway, known).await;
+            if !is_gone.unwrap_or(false) {
+                return Err(call::told(&failure));
+            }
         }
         self.forget(&id, member.request_id).await
     }
@@ -142,6 +156,15 @@ impl Payments {
             })
         });
         run.await
+    }
+}
+
+/// The provider has no such card of anybody's.
+async fn is_gone(gateway: &dyn Gateway, id: &str) -> Result<bool, Failure> {
+    match gateway.card(id).await {
+        Ok(card) => Ok(card.customer.is_none()),
+        Err(failure) if failure.is_missing() => Ok(true),
+        Err(failure) => Err(failure),
     }
 }
 

@@ -8,7 +8,9 @@ use super::{
 };
 use crate::{module::Module, problems};
 use chrono::{DateTime, Utc};
-use gateway::{Account, FindAccounts, Metadata, NewAccount, NewAccountLink, region};
+use gateway::{
+    Account, Failure, FindAccounts, Gateway, Key, Metadata, NewAccount, NewAccountLink, region,
+};
 use kernel::{Cx, Error, Member, Result, resource::Resource};
 use sqlx::Row;
 use uuid::Uuid;
@@ -87,50 +89,56 @@ impl Payments {
 
     async fn make_account(&self, begun: &Begun, owner: Owner, request: Uuid) -> Result<String> {
         let gateway = self.gateway()?;
-        let found = match call::is_old(begun.created_at) {
-            true => {
-                let query = FindAccounts {
-                    owner: owner.id.to_string(),
-                    created_since: begun.created_at - chrono::TimeDelta::minutes(10),
-                };
-                let found = gateway.find_accounts(&query).await;
-                let found = found.map_err(|failure| call::told(&failure))?;
-                found.into_iter().next()
-            }
-            false => None,
+        let query = &FindAccounts {
+            owner: owner.id.to_string(),
+            created_since: begun.created_at - chrono::TimeDelta::minutes(10),
         };
-        let account = match found {
+        let found = match call::is_old(begun.created_at) {
+            true => made_before(gateway, query).await,
+            false => Ok(None),
+        };
+        let account = match found.map_err(|failure| call::told(&failure))? {
             Some(account) => account,
             None => {
-                let new = NewAccount {
+                let new = &NewAccount {
                     owner: owner.id.to_string(),
                     country: begun.country.clone(),
                     email: None,
                     metadata: Metadata::from([("owner_type".to_owned(), owner.kind.to_owned())]),
                 };
-                let key = call::key(format!("account:{}:{}", begun.id, begun.attempt))?;
-                let made = gateway.create_account(&key, &new).await;
-                made.map_err(|failure| call::told(&failure))?
+                let of = format!("account:{}:{}", begun.id, begun.attempt);
+                let send = move |key: Key| async move { gateway.create_account(&key, new).await };
+                let made = call::keys(&of, request)?.once(send, made_before(gateway, query));
+                made.await.map_err(|failure| call::told(&failure))?
             }
         };
-        let id = account.id.clone();
-        let (row, known) = (begun.id, id.clone());
+        let id = self.name_account(begun.id, account.id, request).await?;
+        self.learn_account(&id, request).await?;
+        Ok(id)
+    }
+
+    /// The account that the row has from now on: this one, unless somebody was faster.
+    async fn name_account(&self, row: Uuid, id: String, request: Uuid) -> Result<String> {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
-            let known = known.clone();
+            let id = id.clone();
             Box::pin(async move {
                 sqlx::query(
                     "update app.connected_accounts set stripe_account_id = $2 where id = $1 and stripe_account_id is null",
                 )
                 .bind(row)
-                .bind(known)
+                .bind(&id)
                 .execute(cx.conn())
                 .await?;
-                Ok(())
+                let known: Option<String> = sqlx::query_scalar(
+                    "select stripe_account_id from app.connected_accounts where id = $1",
+                )
+                .bind(row)
+                .fetch_one(cx.conn())
+                .await?;
+                Ok(known.unwrap_or(id))
             })
         });
-        run.await?;
-        self.learn_account(&id, request).await?;
-        Ok(id)
+        run.await
     }
 
     /// Reads the account and keeps what it can do. Nothing that was read before takes the place of what was read later.
@@ -174,6 +182,15 @@ impl Payments {
         });
         run.await
     }
+}
+
+/// The newest account of an owner.
+async fn made_before(
+    gateway: &dyn Gateway,
+    query: &FindAccounts,
+) -> Result<Option<Account>, Failure> {
+    let found = gateway.find_accounts(query).await?;
+    Ok(found.into_iter().next())
 }
 
 /// An account that money can be sent to.

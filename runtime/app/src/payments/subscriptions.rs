@@ -14,8 +14,8 @@ use super::{
 use crate::module::Module;
 use chrono::{DateTime, TimeDelta, Utc};
 use gateway::{
-    ChangePlan, Gateway, Interval, Invoice, InvoiceStatus, Metadata, NewPrice, Price, Proration,
-    Subscription, SubscriptionStatus,
+    ChangePlan, Failure, Gateway, Interval, Invoice, InvoiceStatus, Key, Metadata, NewPrice, Price,
+    Proration, Subscription, SubscriptionStatus,
 };
 use kernel::{
     Error, Member, Result,
@@ -150,8 +150,10 @@ impl Payments {
                     },
                     metadata: Metadata::from([("plan_id".to_owned(), plan.id.to_string())]),
                 };
-                let key = call::key(format!("price:{lookup}"))?;
-                let made = gateway.create_price(&key, &new).await;
+                let (new, lookup) = (&new, lookup.as_str());
+                let keys = call::keys(&format!("price:{lookup}"), request)?;
+                let send = move |key: Key| async move { gateway.create_price(&key, new).await };
+                let made = keys.once(send, gateway.find_price(lookup)).await;
                 made.map_err(|failure| call::told(&failure))?
             }
         };
@@ -192,24 +194,21 @@ impl Payments {
             return Err(Error::new(&kernel::problems::STATE)
                 .detail("The subscription has not begun yet; look again in a minute."));
         };
-        let key = call::key(call::digest(
-            "subscription",
-            &format!("{subscription}:{key}"),
-        ))?;
-        let began = self.now(caller.request_id).await?;
-        let told = match (change, plan) {
-            (Change::Plan(_), Some(plan)) => {
-                let change = ChangePlan {
-                    subscription: id,
-                    item,
-                    price: self.price(&plan, caller.request_id).await?,
-                    proration: Proration::InvoiceNow,
-                };
-                gateway.change_plan(&key, &change).await
-            }
-            (Change::Keep, _) => gateway.keep_subscription(&key, &id).await,
-            _ => gateway.cancel_at_period_end(&key, &id).await,
+        let of = call::digest("subscription", &format!("{subscription}:{key}"));
+        let keys = call::keys(&of, caller.request_id)?;
+        let price = match &plan {
+            Some(plan) => Some(self.price(plan, caller.request_id).await?),
+            None => None,
         };
+        let began = self.now(caller.request_id).await?;
+        let wanted = &Wanted {
+            change,
+            subscription: id,
+            item,
+            price,
+        };
+        let send = move |key: Key| async move { wanted.send(gateway, &key).await };
+        let told = keys.once(send, wanted.look(gateway)).await;
         let told = told.map_err(|failure| call::told(&failure))?;
         let state = self
             .learn_subscription(&told, began, caller.request_id)
@@ -371,6 +370,44 @@ impl Payments {
                 .await?;
         }
         Ok(())
+    }
+}
+
+/// A change of a subscription, as the provider is asked for it.
+struct Wanted {
+    change: Change,
+    subscription: String,
+    item: String,
+    /// That it is changed to.
+    price: Option<String>,
+}
+
+impl Wanted {
+    async fn send(&self, gateway: &dyn Gateway, key: &Key) -> Result<Subscription, Failure> {
+        match (self.change, &self.price) {
+            (Change::Plan(_), Some(price)) => {
+                let change = ChangePlan {
+                    subscription: self.subscription.clone(),
+                    item: self.item.clone(),
+                    price: price.clone(),
+                    proration: Proration::InvoiceNow,
+                };
+                gateway.change_plan(key, &change).await
+            }
+            (Change::Keep, _) => gateway.keep_subscription(key, &self.subscription).await,
+            _ => gateway.cancel_at_period_end(key, &self.subscription).await,
+        }
+    }
+
+    /// The subscription, if it is as it is wanted.
+    async fn look(&self, gateway: &dyn Gateway) -> Result<Option<Subscription>, Failure> {
+        let now = gateway.subscription(&self.subscription).await?;
+        let is_done = match self.change {
+            Change::Plan(_) => self.price.as_ref() == Some(&now.price),
+            Change::Cancel => now.cancel_at_period_end,
+            Change::Keep => !now.cancel_at_period_end,
+        };
+        Ok(is_done.then_some(now))
     }
 }
 
