@@ -31,6 +31,29 @@ revoke execute on function app.forbid_payment_going_back() from public;
 create trigger status_goes_on before update of status on app.transactions
   for each row when (old.status is distinct from new.status) execute function app.forbid_payment_going_back();
 
+-- What was read from Stripe earlier never takes the place of what was read later, whoever comes last. That less is refunded
+-- than before (a bank has sent a refund back) is believed of a later reading only.
+create function app.forbid_older_news() returns trigger
+  language plpgsql set search_path = '' as $$
+begin
+  raise exception 'what was read later stays' using errcode = '23514', constraint = tg_table_name || '_read_later';
+end
+$$;
+alter function app.forbid_older_news() owner to <app>_owner;
+revoke execute on function app.forbid_older_news() from public;
+
+create trigger read_later before update of synced_at, refunded_cents on app.transactions
+  for each row when (
+    new.synced_at < old.synced_at
+    or (new.refunded_cents < old.refunded_cents and new.synced_at is not distinct from old.synced_at)
+  ) execute function app.forbid_older_news();
+create trigger read_later before update of synced_at on app.disputes
+  for each row when (new.synced_at < old.synced_at) execute function app.forbid_older_news();
+create trigger read_later before update of synced_at on app.connected_accounts
+  for each row when (new.synced_at < old.synced_at) execute function app.forbid_older_news();
+create trigger read_later before update of synced_at on app.subscriptions
+  for each row when (new.synced_at < old.synced_at) execute function app.forbid_older_news();
+
 -- What must be empty, at any moment.
 create view app.payment_faults with (security_invoker = true) as
   select 'paid by card without a payment' as fault, 'order' as entity_type, o.id as entity_id

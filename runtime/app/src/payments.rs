@@ -7,7 +7,7 @@
 //! `pay` charges an order or a featured place, which `command` has written down before; `sync` applies what is known of a
 //! payment; `refunds` and `transfers` carry out what goes back and to hosts (`left` knows what they have, `top_up` sends
 //! what credits have paid); `subscriptions` are plans of businesses; `cards`, `connect` and `disputes` keep what the provider
-//! says of them; `inbox` takes in its events, and `reconcile` looks after what nobody told. `shares` adds up what cities earn,
+//! says of them; `inbox` takes in its events, and `reconcile` looks after what nobody told, in turn (`looks`). `shares` adds up what cities earn,
 //! `cities` sends it to them.
 
 mod bodies;
@@ -21,6 +21,7 @@ mod fee_routes;
 mod fees;
 mod inbox;
 mod left;
+mod looks;
 mod pay;
 mod reconcile;
 mod refunds;

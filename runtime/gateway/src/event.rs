@@ -70,6 +70,8 @@ pub struct Unreadable(String);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FindEvents {
     pub created_since: DateTime<Utc>,
+    /// Up to and not with this time; without one up to now.
+    pub created_until: Option<DateTime<Utc>>,
     /// Only those which some endpoint has not taken yet.
     pub undelivered: bool,
     /// Up to 20; empty: all.

@@ -51,6 +51,9 @@ pub enum Ambiguity {
 }
 
 impl Failure {
+    /// The code of a list that was not read to its end.
+    pub const TOO_MANY: &str = "too_many";
+
     /// Refused before anything was sent.
     pub fn unsent(code: &str, message: impl Into<String>) -> Self {
         Self::Definite(Box::new(Refusal {
@@ -75,6 +78,12 @@ impl Failure {
             Self::Definite(refusal) => Some(refusal),
             _ => None,
         }
+    }
+
+    /// More objects match than a list gives; to be asked of a shorter time.
+    pub fn is_too_much(&self) -> bool {
+        self.refusal()
+            .is_some_and(|refusal| refusal.code.as_deref() == Some(Self::TOO_MANY))
     }
 
     /// The object that was asked for does not exist.

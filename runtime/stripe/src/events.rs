@@ -13,7 +13,7 @@ pub async fn find(client: &Client, query: &FindEvents) -> Result<Vec<Envelope>, 
     let created = RangeQueryTs::Bounds(RangeBoundsTs {
         gt: None,
         gte: Some(query.created_since.timestamp()),
-        lt: None,
+        lt: query.created_until.map(|until| until.timestamp()),
         lte: None,
     });
     let page = |after: Option<String>| {

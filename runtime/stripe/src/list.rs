@@ -43,7 +43,7 @@ where
         after = Some(head.id);
     }
     Err(Failure::unsent(
-        "too_many",
+        Failure::TOO_MANY,
         "too many objects match; ask for a shorter time",
     ))
 }

@@ -300,6 +300,7 @@ async fn abuse_10_deliveries_are_there_for_nobody() {
         "mail_suppressions",
         "delivery_pauses",
         "event_schedules",
+        "payment_looks",
     ] {
         let text = format!("select 1 from app.{table}");
         let mut request = server.database.request_role().await;

@@ -33,9 +33,7 @@ async fn w6_a_frozen_account_keeps_nobody_elses_credits_from_lapsing() {
     for member in [&stage.mira, &stage.olga] {
         stage.credits(member, 500).await;
     }
-    stage
-        .change_account(&stage.mira, "frozen_at = now()")
-        .await;
+    stage.change_account(&stage.mira, "frozen_at = now()").await;
     stage
         .run("update app.wallet_credits set expires_at = now() - interval '1 minute' where currency = 'AUD'")
         .await;
@@ -44,9 +42,7 @@ async fn w6_a_frozen_account_keeps_nobody_elses_credits_from_lapsing() {
     assert_eq!(stage.wallet(&stage.mira).await, (500, 0));
     stage.sound().await;
     // Once the account is good again, its credits lapse like others.
-    stage
-        .change_account(&stage.mira, "frozen_at = null")
-        .await;
+    stage.change_account(&stage.mira, "frozen_at = null").await;
     assert_eq!(stage.lapsed().await, 1);
     assert_eq!(stage.wallet(&stage.mira).await, (0, 0));
     stage.sound().await;
@@ -67,7 +63,9 @@ async fn w6_an_account_that_is_not_right_keeps_nobody_elses_holds() {
         }
         stage.change_account(&stage.mira, "held_cents = 0").await;
         let over = "expires_at = now() - interval '1 second' where state = 'pending'";
-        stage.run(format!("update app.wallet_holds set {over}")).await;
+        stage
+            .run(format!("update app.wallet_holds set {over}"))
+            .await;
         if swept_by == "orders" {
             stage.run(format!("update app.orders set {over}")).await;
             let tickets = &stage.server.built.app.modules.tickets;

@@ -11,7 +11,7 @@ use gateway::Gateway;
 use server::wire::Parts;
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -19,6 +19,7 @@ use std::{
 use stripe_gateway::{
     Exchange, Exchanged, Reply, Request, Settings, StripeGateway, TransportFailure,
 };
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 pub const SECRET: &str = "whsec_tests";
@@ -28,6 +29,25 @@ pub const CONNECT_SECRET: &str = "whsec_tests_of_accounts";
 pub struct Stripe {
     pub fake: Arc<Fake>,
     forgets_keys: Arc<AtomicBool>,
+    late: Arc<Mutex<Option<Arc<Late>>>>,
+}
+
+/// An answer that is on its way until it is let go.
+pub struct Late {
+    path: String,
+    given: Semaphore,
+    wanted: Semaphore,
+}
+
+impl Late {
+    /// Until the service has answered; what it said stays as it is.
+    pub async fn given(&self) {
+        self.given.acquire().await.expect("open").forget();
+    }
+
+    pub fn let_go(&self) {
+        self.wanted.add_permits(1);
+    }
 }
 
 /// Seconds that a client waits for an answer.
@@ -60,7 +80,26 @@ impl Stripe {
         Self {
             fake: Arc::new(fake),
             forgets_keys: Arc::default(),
+            late: Arc::default(),
         }
+    }
+
+    /// The next answer to a reading of what begins so (`/v1/payment_intents/pi_1`) is late.
+    pub fn delay_reading(&self, path: &str) -> Arc<Late> {
+        let late = Arc::new(Late {
+            path: path.to_owned(),
+            given: Semaphore::new(0),
+            wanted: Semaphore::new(0),
+        });
+        *self.late.lock().expect("no panic") = Some(late.clone());
+        late
+    }
+
+    fn late_for(&self, request: &Request) -> Option<Arc<Late>> {
+        let mut late = self.late.lock().expect("no panic");
+        late.take_if(|late| {
+            request.method.as_str() == "GET" && request.path_and_query.starts_with(&late.path)
+        })
     }
 
     /// From now on every call goes out with a key of its own, as clients do that make keys when they call.
@@ -158,7 +197,14 @@ impl Exchange for InProcess {
             Outcome::Stall(_) => Err(TransportFailure::TimedOut),
             Outcome::DroppedBefore | Outcome::DroppedAfter => Err(TransportFailure::Broken),
         };
-        Box::pin(std::future::ready(answer))
+        let late = self.0.late_for(request);
+        Box::pin(async move {
+            if let Some(late) = late {
+                late.given.add_permits(1);
+                late.wanted.acquire().await.expect("open").forget();
+            }
+            answer
+        })
     }
 }
 

@@ -110,6 +110,8 @@ pub struct Command {
     /// Once the provider has answered.
     pub payment: Option<String>,
     pub created_at: DateTime<Utc>,
+    /// When it was loaded, by the database's clock: what is read of it at the provider is from later.
+    pub loaded_at: DateTime<Utc>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -343,7 +345,7 @@ async fn live(cx: &mut Cx, of: Of) -> Result<Option<Command>> {
 pub async fn load(cx: &mut Cx, transaction: Uuid) -> Result<Option<Command>> {
     let row = sqlx::query(
         "select id, order_id, promotion_id, quote_id, user_id, amount_cents, application_fee_cents, currency, stripe_account_id, on_behalf_of_host,
-           stripe_idempotency_key, stripe_payment_intent_id, created_at
+           stripe_idempotency_key, stripe_payment_intent_id, created_at, clock_timestamp() as loaded_at
          from app.transactions where id = $1 and status <> 'cancelled' and subscription_id is null",
     )
     .bind(transaction)
@@ -367,5 +369,6 @@ pub async fn load(cx: &mut Cx, transaction: Uuid) -> Result<Option<Command>> {
         key: row.try_get("stripe_idempotency_key")?,
         payment: row.try_get("stripe_payment_intent_id")?,
         created_at: row.try_get("created_at")?,
+        loaded_at: row.try_get("loaded_at")?,
     }))
 }

@@ -14,6 +14,7 @@ use crate::{
     promotions,
     tickets::{Tickets, refund as ticket_refund},
 };
+use chrono::{DateTime, Utc};
 use gateway::{Dispute, DisputeStatus};
 use kernel::{Cx, Error, Result};
 use money::{Currency, Money, Parts, refund};
@@ -31,32 +32,40 @@ struct Disputed {
 
 impl Payments {
     /// False: it is about no payment of ours.
-    pub(super) async fn learn_dispute(&self, dispute: &Dispute, request: Uuid) -> Result<bool> {
+    /// `began`: before the provider was asked, by the database's clock.
+    pub(super) async fn learn_dispute(
+        &self,
+        dispute: &Dispute,
+        began: DateTime<Utc>,
+        request: Uuid,
+    ) -> Result<bool> {
         let run = self.db.run(Self::NAME, None, request, {
             let dispute = dispute.clone();
             move |cx| {
                 let dispute = dispute.clone();
-                Box::pin(async move { learn(cx, &dispute).await })
+                Box::pin(async move { learn(cx, &dispute, began).await })
             }
         });
         run.await
     }
 }
 
-async fn learn(cx: &mut Cx, told: &Dispute) -> Result<bool> {
+async fn learn(cx: &mut Cx, told: &Dispute, began: DateTime<Utc>) -> Result<bool> {
     let Some(disputed) = find(cx, told).await? else {
         return Ok(false);
     };
     let state = state(told.status);
-    // An end stays an end, whatever older news say.
+    // An end stays an end, and is one whenever it was read; otherwise what was read later stays.
     let id: Option<Uuid> = sqlx::query_scalar(
         "insert into app.disputes as d (state, amount_cents, currency, reason, evidence_due_by, stripe_dispute_id, order_id,
-           promotion_id, quote_id, transaction_id, closed_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, case when $11 then now() end)
+           promotion_id, quote_id, transaction_id, closed_at, synced_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, case when $11 then now() end, $12)
          on conflict (stripe_dispute_id) do update set state = excluded.state, amount_cents = excluded.amount_cents,
-           evidence_due_by = excluded.evidence_due_by, closed_at = excluded.closed_at
-         where d.state not in ('won', 'lost', 'closed') and (d.state, d.amount_cents, d.evidence_due_by)
-           is distinct from (excluded.state, excluded.amount_cents, excluded.evidence_due_by)
+           evidence_due_by = excluded.evidence_due_by, closed_at = excluded.closed_at,
+           synced_at = greatest(d.synced_at, excluded.synced_at)
+         where d.state not in ('won', 'lost', 'closed') and ($11 or d.synced_at is null or d.synced_at <= excluded.synced_at)
+           and (d.state, d.amount_cents, d.evidence_due_by)
+             is distinct from (excluded.state, excluded.amount_cents, excluded.evidence_due_by)
          returning d.id",
     )
     .bind(state)
@@ -70,6 +79,7 @@ async fn learn(cx: &mut Cx, told: &Dispute) -> Result<bool> {
     .bind(disputed.of.quote())
     .bind(disputed.transaction)
     .bind(["won", "lost", "closed"].contains(&state))
+    .bind(began)
     .fetch_optional(cx.conn())
     .await?;
     if let Some(id) = id {

@@ -163,8 +163,9 @@ impl Payments {
                 }
             }
             "dispute" => {
+                let began = self.now(request).await?;
                 let dispute = gateway.dispute(id).await.map_err(lost)?;
-                Ok(done(self.learn_dispute(&dispute, request).await?))
+                Ok(done(self.learn_dispute(&dispute, began, request).await?))
             }
             "setup_intent" => {
                 let setup = gateway.setup(id).await.map_err(lost)?;
@@ -202,8 +203,9 @@ impl Payments {
     }
 
     async fn follow_payment(&self, id: &str, request: Uuid) -> Result<Settled> {
+        let began = self.now(request).await?;
         let payment = self.gateway()?.payment(id).await.map_err(lost)?;
-        Ok(match self.apply(request, &payment).await? {
+        Ok(match self.apply(request, &payment, began).await? {
             Applied::Known => Settled::Done,
             Applied::Unknown => Settled::Ignored,
             Applied::Differs(why) => Settled::Parked(why),

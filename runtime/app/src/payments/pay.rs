@@ -10,10 +10,10 @@ use super::{
     bodies::{Payment as Shown, PaymentRequest},
     call,
     command::{self, Command, Of, Resume},
-    sync::Applied,
+    sync::{Applied, answered},
 };
 use crate::{module::Module, problems};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use gateway::{Confirmation, Failure, FindPayments, Metadata, Payment, PaymentStatus};
 use kernel::{
     Error, Member, Result, failpoint,
@@ -107,12 +107,12 @@ impl Payments {
                 Err(failure) if call::is_stuck(&failure) => {
                     self.find_or_give_up(command, request).await?
                 }
-                asked => asked,
+                asked => asked.map(answered),
             },
         };
         match asked {
             Ok(payment) => {
-                self.learn(request, &payment).await?;
+                self.learn(request, &payment, command.loaded_at).await?;
                 Ok(payment)
             }
             Err(failure) => {
@@ -183,13 +183,15 @@ impl Payments {
             // Of the buyer's key, so that the same request confirms once; of the payment, as they may use it for others.
             let of = format!("{}:{key}:{attempt}", command.transaction);
             let key = call::key(call::digest("confirm", &of))?;
+            let began = self.now(request).await?;
             let confirmed = gateway
                 .confirm_payment(&key, &payment.id, confirmation)
                 .await;
             failpoint::reach("payment.confirmed");
             let failure = match confirmed {
                 Ok(payment) => {
-                    self.learn(request, &payment).await?;
+                    let payment = answered(payment);
+                    self.learn(request, &payment, began).await?;
                     return Ok(payment);
                 }
                 Err(failure) => failure,
@@ -198,10 +200,11 @@ impl Payments {
                 stuck if call::is_stuck(stuck) => gateway.payment(&payment.id).await.ok(),
                 _ => failure
                     .refusal()
-                    .and_then(|refusal| refusal.payment.as_deref().cloned()),
+                    .and_then(|refusal| refusal.payment.as_deref().cloned())
+                    .map(answered),
             };
             if let Some(after) = after {
-                self.learn(request, &after).await?;
+                self.learn(request, &after, began).await?;
                 // Confirmed after all, or paid by somebody else meanwhile.
                 let is_done =
                     after.status.is_paid() || call::is_stuck(&failure) && !is_open(after.status);
@@ -216,9 +219,14 @@ impl Payments {
         Err(Error::new(&problems::PROVIDER_AWAY))
     }
 
-    /// Applies what the provider says of a payment of ours; what does not fit is an alarm.
-    pub(super) async fn learn(&self, request: Uuid, payment: &Payment) -> Result<()> {
-        match self.apply(request, payment).await? {
+    /// Applies what the provider says of a payment of ours; what does not fit is an alarm. `began`: before it was asked.
+    pub(super) async fn learn(
+        &self,
+        request: Uuid,
+        payment: &Payment,
+        began: DateTime<Utc>,
+    ) -> Result<()> {
+        match self.apply(request, payment, began).await? {
             Applied::Known | Applied::Unknown => Ok(()),
             Applied::Differs(why) => Err(Error::internal(format!("{}: {why}", payment.id))),
         }

@@ -1,10 +1,10 @@
 //! What nobody told: payments of what is over are cancelled, subscriptions of archived businesses as well, and whatever has not come to an end for a while is read from
 //! the provider. It goes the same ways as events do.
 
-use super::{Payments, call};
+use super::{Payments, call, looks::in_turn, sync::answered};
 use crate::module::Module;
-use chrono::TimeDelta;
-use gateway::FindEvents;
+use chrono::{DateTime, TimeDelta, Utc};
+use gateway::{Failure, FindEvents, Key, PaymentStatus};
 use kernel::{
     Result, failpoint,
     jobs::{Outcome, Run},
@@ -12,11 +12,17 @@ use kernel::{
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Looked at in one run; the rest comes with the next.
-const AT_ONCE: i64 = 200;
-
-/// How far back events are looked for that no endpoint has taken.
+/// How far back events that no endpoint has taken are looked for in any case: so long they are brought again and again.
 const LOOK_BACK: TimeDelta = TimeDelta::days(3);
+
+/// And how far at most: so long the provider lists them.
+const LISTED: TimeDelta = TimeDelta::days(30);
+
+/// More than the clock of a server is wrong by.
+const CLOCKS: TimeDelta = TimeDelta::hours(1);
+
+/// Events of a shorter time are not asked for.
+const SHORTEST: TimeDelta = TimeDelta::minutes(10);
 
 impl Payments {
     /// The order lets go of its tickets, the promotion is over or the quote archived, so nobody is to pay for it any more.
@@ -27,15 +33,16 @@ impl Payments {
 
     /// The same at once.
     pub async fn cancel_abandoned(&self, request: Uuid) -> Result<()> {
-        let found = self.ids(
+        let found = self.in_turn::<Uuid>(
             request,
-            "select t.id from app.transactions t
-             left join app.orders o on o.id = t.order_id left join app.promotions p on p.id = t.promotion_id
-             left join app.quotes q on q.id = t.quote_id
-             where t.status in ('created', 'requires_action', 'processing', 'failed')
-               and (o.state in ('expired', 'cancelled') or p.state in ('rejected', 'ended', 'cancelled') or p.status = 'archived'
-                 or q.status = 'archived')
-             order by t.created_at limit $1",
+            in_turn!(
+                "select t.id, t.id as name, t.created_at from app.transactions t
+                 left join app.orders o on o.id = t.order_id left join app.promotions p on p.id = t.promotion_id
+                 left join app.quotes q on q.id = t.quote_id
+                 where t.status in ('created', 'requires_action', 'processing', 'failed')
+                   and (o.state in ('expired', 'cancelled') or p.state in ('rejected', 'ended', 'cancelled')
+                     or p.status = 'archived' or q.status = 'archived')"
+            ),
         );
         for transaction in found.await? {
             if let Err(error) = self.cancel_one(transaction, request).await {
@@ -75,15 +82,25 @@ impl Payments {
         if payment.status.is_paid() {
             return Ok(());
         }
-        let key = call::key(format!("cancel:{}", payment.id))?;
-        let cancelled = self.gateway()?.cancel_payment(&key, &payment.id).await;
+        // A refusal is of the status that it had then, and is kept under the key like an error.
+        let of = format!("cancel:{}:{}", payment.id, payment.status.as_str());
+        let keys = call::keys(&of, request)?;
+        let (gateway, id) = (self.gateway()?, payment.id.as_str());
+        let began = self.now(request).await?;
+        let send = move |key: Key| async move { gateway.cancel_payment(&key, id).await };
+        let look = async move {
+            let now = gateway.payment(id).await?;
+            let is_over = now.status.is_paid() || now.status == PaymentStatus::Canceled;
+            Ok::<_, Failure>(is_over.then_some(now))
+        };
+        let cancelled = keys.once(send, look).await;
         failpoint::reach("payment.cancelled");
         match cancelled {
-            Ok(cancelled) => self.learn(request, &cancelled).await,
+            Ok(cancelled) => self.learn(request, &answered(cancelled), began).await,
             Err(failure) if failure.refusal().is_some() => {
-                let now = self.gateway()?.payment(&payment.id).await;
-                self.learn(request, &now.map_err(|failure| call::told(&failure))?)
-                    .await
+                let now = gateway.payment(id).await;
+                let now = now.map_err(|failure| call::told(&failure))?;
+                self.learn(request, &now, began).await
             }
             Err(failure) => Err(call::told(&failure)),
         }
@@ -98,32 +115,30 @@ impl Payments {
         if self.provider.is_none() {
             return Ok(());
         }
-        self.events_nobody_took(request).await?;
-        let payments = self.ids(
-            request,
-            "select t.id from app.transactions t
-             where t.status in ('created', 'requires_action', 'processing', 'failed') and t.subscription_id is null
-               and t.created_at < now() - interval '15 minutes' order by t.created_at limit $1",
-        );
-        for transaction in payments.await? {
-            if let Err(error) = self.ask_about(transaction, request).await {
-                tracing::warn!(%transaction, %error, "a payment could not be settled yet");
-            }
+        // What comes of the rest does not depend on them.
+        let events = self.events_nobody_took(request).await;
+        if let Err(error) = &events {
+            tracing::warn!(%error, "events that no endpoint has taken could not be read");
         }
-        let refunds = self.ids(
+        self.payments(request).await?;
+        let refunds = self.in_turn::<Uuid>(
             request,
-            "select id from app.refunds where state = 'pending' and card_cents > 0 and created_at < now() - interval '15 minutes'
-             order by created_at limit $1",
+            in_turn!(
+                "select id, id as name, created_at from app.refunds
+                 where state = 'pending' and card_cents > 0 and created_at < now() - interval '15 minutes'"
+            ),
         );
         for refund in refunds.await? {
             if self.carry_out(refund, request).await.is_err() {
                 tracing::warn!(%refund, "a refund could not be settled yet");
             }
         }
-        let transfers = self.ids(
+        let transfers = self.in_turn::<Uuid>(
             request,
-            "select id from app.transfers where state = 'pending' and updated_at < now() - interval '15 minutes'
-             order by created_at limit $1",
+            in_turn!(
+                "select id, id as name, created_at from app.transfers
+                 where state = 'pending' and updated_at < now() - interval '15 minutes'"
+            ),
         );
         for transfer in transfers.await? {
             if self.send_transfer(transfer, request).await.is_err() {
@@ -132,23 +147,60 @@ impl Payments {
         }
         self.accounts(request).await?;
         self.subscriptions(request).await?;
+        self.forget_looks(request).await?;
+        events
+    }
+
+    /// Those that wait for somebody, and those of which something else went back than our refunds say: perhaps a refund that
+    /// had succeeded has failed at the bank, and nobody has told.
+    async fn payments(&self, request: Uuid) -> Result<()> {
+        let waiting = self.in_turn::<Uuid>(
+            request,
+            in_turn!(
+                "select t.id, t.id as name, t.created_at from app.transactions t
+                 where t.status in ('created', 'requires_action', 'processing', 'failed') and t.subscription_id is null
+                   and t.created_at < now() - interval '15 minutes'"
+            ),
+        );
+        let differing = self.in_turn::<Uuid>(
+            request,
+            in_turn!(
+                "select t.id, t.id as name, t.created_at
+                 from (
+                   select distinct r.order_id, r.promotion_id, r.quote_id from app.refunds r
+                   where r.settled_at between now() - interval '35 days' and now() - interval '15 minutes'
+                 ) r
+                 join app.transactions t on (t.order_id = r.order_id or t.promotion_id = r.promotion_id or t.quote_id = r.quote_id)
+                   and t.status in ('succeeded', 'part_refunded', 'refunded')
+                 where (t.synced_at is null or t.synced_at < now() - interval '1 hour')
+                   and t.refunded_cents <> (
+                     select coalesce(sum(x.card_cents), 0) from app.refunds x
+                     where (x.order_id = t.order_id or x.promotion_id = t.promotion_id or x.quote_id = t.quote_id)
+                       and x.state = 'succeeded'
+                   )"
+            ),
+        );
+        for transaction in waiting.await?.into_iter().chain(differing.await?) {
+            if let Err(error) = self.ask_about(transaction, request).await {
+                tracing::warn!(%transaction, %error, "a payment could not be settled yet");
+            }
+        }
         Ok(())
     }
 
     /// Accounts that cannot be paid yet, and those that nobody has looked at for a day.
     async fn accounts(&self, request: Uuid) -> Result<()> {
-        let found: Vec<String> = self
-            .ids(
-                request,
-                "select stripe_account_id from app.connected_accounts
-             where stripe_account_id is not null and deauthorized_at is null
-               and (synced_at is null or synced_at < now() - interval '1 day'
-                 or (not (charges_enabled and payouts_enabled and transfers_active)
-                   and synced_at < now() - interval '15 minutes'))
-             order by synced_at nulls first limit $1",
-            )
-            .await?;
-        for account in found {
+        let found = self.in_turn::<String>(
+            request,
+            in_turn!(
+                "select id, stripe_account_id as name, created_at from app.connected_accounts
+                 where stripe_account_id is not null and deauthorized_at is null
+                   and (synced_at is null or synced_at < now() - interval '1 day'
+                     or (not (charges_enabled and payouts_enabled and transfers_active)
+                       and synced_at < now() - interval '15 minutes'))"
+            ),
+        );
+        for account in found.await? {
             if let Err(error) = self.learn_account(&account, request).await {
                 tracing::warn!(%error, "an account could not be read");
             }
@@ -158,18 +210,17 @@ impl Payments {
 
     /// Those whose period is over, or that nobody has looked at for a day.
     async fn subscriptions(&self, request: Uuid) -> Result<()> {
-        let found: Vec<String> = self
-            .ids(
-                request,
-                "select stripe_subscription_id from app.subscriptions
-             where stripe_subscription_id is not null and state <> 'canceled'
-               and (synced_at < now() - interval '1 day'
-                 or (current_period_end < now() and synced_at < now() - interval '15 minutes')
-                 or (state = 'incomplete' and synced_at < now() - interval '15 minutes'))
-             order by synced_at limit $1",
-            )
-            .await?;
-        for subscription in found {
+        let found = self.in_turn::<String>(
+            request,
+            in_turn!(
+                "select id, stripe_subscription_id as name, created_at from app.subscriptions
+                 where stripe_subscription_id is not null and state <> 'canceled'
+                   and (synced_at < now() - interval '1 day'
+                     or (current_period_end < now() and synced_at < now() - interval '15 minutes')
+                     or (state = 'incomplete' and synced_at < now() - interval '15 minutes'))"
+            ),
+        );
+        for subscription in found.await? {
             if let Err(error) = self.follow_subscription(&subscription, request).await {
                 tracing::warn!(%error, "a subscription could not be read");
             }
@@ -177,31 +228,64 @@ impl Payments {
         Ok(())
     }
 
+    /// One piece of time after the other, so that what was taken in of a long time stays so when the rest fails.
     async fn events_nobody_took(&self, request: Uuid) -> Result<()> {
-        let query = FindEvents {
-            created_since: self.clock.now() - LOOK_BACK,
-            undelivered: true,
-            kinds: Vec::new(),
-            account: None,
-        };
-        let found = self.gateway()?.find_events(&query).await;
-        for event in found.map_err(|failure| call::told(&failure))? {
-            self.keep_event(event, request).await?;
+        let gateway = self.gateway()?;
+        let now = self.clock.now();
+        let mut since = not_taken_since(self.events_until(request).await?, now);
+        let mut piece = LOOK_BACK;
+        loop {
+            let until = Some(since + piece).filter(|until| *until < now);
+            let query = FindEvents {
+                created_since: since,
+                created_until: until,
+                undelivered: true,
+                kinds: Vec::new(),
+                account: None,
+            };
+            let found = match gateway.find_events(&query).await {
+                Err(failure) if failure.is_too_much() && piece > SHORTEST => {
+                    piece = piece / 2;
+                    continue;
+                }
+                found => found.map_err(|failure| call::told(&failure))?,
+            };
+            for event in found {
+                self.keep_event(event, request).await?;
+            }
+            self.took_events_until(until.unwrap_or(now), request)
+                .await?;
+            match until {
+                Some(until) => since = until,
+                None => return Ok(()),
+            }
         }
-        Ok(())
     }
+}
 
-    /// Ours or the provider's, as the query says; `$1` is how many.
-    async fn ids<T>(&self, request: Uuid, query: &'static str) -> Result<Vec<T>>
-    where
-        T: Send + Unpin + sqlx::Type<sqlx::Postgres> + for<'r> sqlx::Decode<'r, sqlx::Postgres>,
-    {
-        let run = self.db.run(Self::NAME, None, request, move |cx| {
-            Box::pin(async move {
-                let found = sqlx::query_scalar(query).bind(AT_ONCE);
-                Ok(found.fetch_all(cx.conn()).await?)
-            })
-        });
-        run.await
+/// From the last time on that all of them could be read, however long ago that was, as long as they are listed.
+fn not_taken_since(taken_until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
+    let earliest = now - LISTED;
+    match taken_until {
+        Some(until) => (until - CLOCKS).min(now - LOOK_BACK).max(earliest),
+        None => earliest,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_looked_for_since_they_were_last_read() {
+        let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
+        let days = |days| now - TimeDelta::days(days);
+        assert_eq!(not_taken_since(None, now), days(30));
+        assert_eq!(not_taken_since(Some(now), now), days(3));
+        // Another server's clock is ahead.
+        let ahead = now + TimeDelta::minutes(10);
+        assert_eq!(not_taken_since(Some(ahead), now), days(3));
+        assert_eq!(not_taken_since(Some(days(9)), now), days(9) - CLOCKS);
+        assert_eq!(not_taken_since(Some(days(90)), now), days(30));
     }
 }

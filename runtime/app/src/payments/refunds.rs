@@ -70,6 +70,7 @@ impl Payments {
             let gateway = self.gateway()?;
             let sent = send(gateway, refund, &owed).await;
             failpoint::reach("refund.sent");
+            let began = self.now(request).await?;
             let payment = gateway.payment(&owed.payment).await;
             let payment = payment.map_err(|failure| call::again(&failure))?;
             match sent {
@@ -81,7 +82,7 @@ impl Payments {
                         .await?;
                 }
             }
-            self.learn(request, &payment).await?;
+            self.learn(request, &payment, began).await?;
         }
         self.give_back_shares(refund, request).await?;
         Ok(())

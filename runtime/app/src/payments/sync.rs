@@ -1,8 +1,10 @@
 //! What the provider says of a payment becomes what our books say, in one transaction, however late, often and out of
-//! order it is told: a status never goes back, and money that came in settles its order once.
+//! order it is told: a status never goes back, what was read earlier never takes the place of what was read later, and
+//! money that came in settles its order once.
 
 use super::{Payments, command::Of, fees};
 use crate::{module::Module, promotions, tickets::settle::Settled};
+use chrono::{DateTime, Utc};
 use gateway::{Payment, PaymentStatus};
 use kernel::{Cx, Result};
 use sqlx::Row;
@@ -30,22 +32,33 @@ struct Ours {
     on_behalf: bool,
     status: String,
     refunded: i64,
+    synced_at: Option<DateTime<Utc>>,
 }
 
 impl Payments {
-    pub(super) async fn apply(&self, request: Uuid, payment: &Payment) -> Result<Applied> {
+    /// `began`: before the provider was asked, by the database's clock.
+    pub(super) async fn apply(
+        &self,
+        request: Uuid,
+        payment: &Payment,
+        began: DateTime<Utc>,
+    ) -> Result<Applied> {
         let run = self.db.run(Self::NAME, None, request, {
             let (payments, payment) = (self.clone(), payment.clone());
             move |cx| {
                 let (payments, payment) = (payments.clone(), payment.clone());
-                Box::pin(async move { payments.apply_in(cx, &payment).await })
+                Box::pin(async move { payments.apply_in(cx, &payment, began).await })
             }
         });
         run.await
     }
 
-    /// In the transaction of whoever has learnt of it.
-    pub(super) async fn apply_in(&self, cx: &mut Cx, payment: &Payment) -> Result<Applied> {
+    async fn apply_in(
+        &self,
+        cx: &mut Cx,
+        payment: &Payment,
+        began: DateTime<Utc>,
+    ) -> Result<Applied> {
         let Some(ours) = find(cx, payment).await? else {
             return Ok(Applied::Unknown);
         };
@@ -58,7 +71,7 @@ impl Payments {
             return Ok(Applied::Differs(why));
         }
         let was_paid = is_paid(&ours.status);
-        write(cx, &ours, payment).await?;
+        write(cx, &ours, payment, began).await?;
         match ours.of {
             Some(Of::Order(order)) if payment.status.is_paid() && !was_paid => {
                 let settled = self.tickets.paid(cx, order).await?;
@@ -114,7 +127,7 @@ async fn find(cx: &mut Cx, payment: &Payment) -> Result<Option<Ours>> {
     let ours = ours.and_then(|id| Uuid::try_parse(id).ok());
     let row = sqlx::query(
         "select id, order_id, promotion_id, quote_id, amount_cents, application_fee_cents, currency, stripe_account_id, on_behalf_of_host,
-           status, refunded_cents
+           status, refunded_cents, synced_at
          from app.transactions
          where stripe_payment_intent_id = $1 or (id = $2 and stripe_payment_intent_id is null) for update",
     )
@@ -135,10 +148,15 @@ async fn find(cx: &mut Cx, payment: &Payment) -> Result<Option<Ours>> {
         on_behalf: row.try_get("on_behalf_of_host")?,
         status: row.try_get("status")?,
         refunded: row.try_get("refunded_cents")?,
+        synced_at: row.try_get("synced_at")?,
     }))
 }
 
-async fn write(cx: &mut Cx, ours: &Ours, payment: &Payment) -> Result<()> {
+async fn write(cx: &mut Cx, ours: &Ours, payment: &Payment, began: DateTime<Utc>) -> Result<()> {
+    let is_fresh = ours.synced_at.is_none_or(|known| known <= began);
+    if !is_fresh && !is_end(ours, payment.status) {
+        return Ok(());
+    }
     let refunded = payment.amount_refunded.unwrap_or(ours.refunded);
     let told = match payment.status {
         paid if paid.is_paid() => match refunded {
@@ -150,22 +168,41 @@ async fn write(cx: &mut Cx, ours: &Ours, payment: &Payment) -> Result<()> {
     };
     // Once paid or cancelled it stays so, whatever older news say.
     let is_news = !is_paid(&ours.status) && ours.status != "cancelled" || is_paid(told);
-    let told = if is_news { told } else { ours.status.as_str() };
+    let (told, refunded) = match is_news {
+        true => (told, if is_paid(told) { refunded } else { 0 }),
+        false => (ours.status.as_str(), ours.refunded),
+    };
     sqlx::query(
-        "update app.transactions set stripe_payment_intent_id = $2, status = $3, refunded_cents = $4, failure_code = $5,
-           livemode = $6
-         where id = $1
-           and (stripe_payment_intent_id, status, refunded_cents, failure_code, livemode) is distinct from ($2, $3, $4, $5, $6)",
+        "update app.transactions set stripe_payment_intent_id = $2, status = $3, refunded_cents = $4,
+           failure_code = case when $5 then $6 else failure_code end, livemode = $7, synced_at = greatest(synced_at, $8)
+         where id = $1",
     )
     .bind(ours.id)
     .bind(&payment.id)
     .bind(told)
-    .bind(if is_paid(told) { refunded } else { 0 })
+    .bind(refunded)
+    .bind(is_news)
     .bind(failure(payment))
     .bind(payment.livemode)
+    .bind(began)
     .execute(cx.conn())
     .await?;
     Ok(())
+}
+
+/// Ends that we don't know of are so whenever they were read: nothing leads back from them.
+fn is_end(ours: &Ours, told: PaymentStatus) -> bool {
+    let is_cancelled = told == PaymentStatus::Canceled && ours.status != "cancelled";
+    !is_paid(&ours.status) && (told.is_paid() || is_cancelled)
+}
+
+/// A payment as the answer to a call has it that changes something. The provider keeps such an answer under the key of the
+/// call, so it may be from before a refund: what was refunded, reading says alone.
+pub fn answered(payment: Payment) -> Payment {
+    Payment {
+        amount_refunded: None,
+        ..payment
+    }
 }
 
 fn failure(payment: &Payment) -> Option<&str> {

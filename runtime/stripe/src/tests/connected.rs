@@ -355,6 +355,7 @@ async fn events_are_listed_oldest_first_and_none_hides_another() {
     let gateway = script.gateway();
     let query = FindEvents {
         created_since: created(),
+        created_until: Some(created() + TimeDelta::hours(1)),
         undelivered: true,
         kinds: vec!["refund.created".into(), "charge.succeeded".into()],
         account: Some("acct_1".into()),
@@ -364,6 +365,7 @@ async fn events_are_listed_oldest_first_and_none_hides_another() {
     assert_eq!(ids, ["evt_1", "evt_2", "evt_3"]);
     let expected = [
         "created[gte]=1790000000",
+        "created[lt]=1790003600",
         "delivery_success=false",
         "limit=100",
         "types[0]=refund.created",

@@ -1,0 +1,109 @@
+//! H8: what nobody told of is found, however long ago it was and however much else never comes to an end.
+
+use super::stage::Stage;
+use app::clock::Clock;
+use chrono::{TimeDelta, Utc};
+use fake_stripe::{
+    Intent,
+    fault::{Fault, Kind},
+};
+use serde_json::json;
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering::Relaxed},
+};
+use uuid::Uuid;
+
+/// More than the reconciler looks at in one run.
+const NEVER_ENDING: i64 = 250;
+
+impl Stage {
+    /// An order that is paid at the service, which has not been told of here.
+    async fn paid_unheard(&self) -> String {
+        let kind = self.tickets("Seat", 4_500, 10).await;
+        let order = self.order(&self.mira, &[(kind, 1)], false).await;
+        let order = order.expect(201).id();
+        self.pay(&self.mira, &order, json!({})).await.expect(200);
+        self.stripe.deliver(&self.server).await;
+        let payment = self.payment_of(&order).await;
+        let paid = self
+            .stripe
+            .fake
+            .pay_as_buyer(Intent::Payment, &payment, "4242424242424242");
+        paid.expect("paid");
+        order
+    }
+
+    async fn reconciled(&self) -> kernel::Result<()> {
+        let done = self.payments().reconcile_all(Uuid::now_v7()).await;
+        self.server.settled().await;
+        done
+    }
+}
+
+#[tokio::test]
+async fn t7_events_are_looked_for_since_the_last_look_that_worked() {
+    let days = Arc::new(AtomicI64::new(0));
+    let ahead = days.clone();
+    let stage = Stage::changed(true, |parts| {
+        parts.clock = Clock::new(move || Utc::now() + TimeDelta::days(ahead.load(Relaxed)));
+    })
+    .await;
+    stage.reconciled().await.expect("a run");
+    let order = stage.paid_unheard().await;
+    // For a week the service does not answer: these looks are none.
+    stage.stripe.fake.add_fault(Fault::new(Kind::Away));
+    for day in [2, 4, 7] {
+        days.store(day, Relaxed);
+        assert!(stage.reconciled().await.is_err(), "day {day}");
+    }
+    stage.stripe.fake.clear_faults();
+    assert_eq!(stage.state(&order).await, "pending");
+    days.store(8, Relaxed);
+    stage.reconciled().await.expect("a run");
+    assert_eq!(stage.state(&order).await, "paid");
+    stage.books_agree().await;
+}
+
+/// Before the first look all that the service lists may have been missed.
+#[tokio::test]
+async fn t7_the_first_look_is_at_all_that_is_listed() {
+    let days = Arc::new(AtomicI64::new(0));
+    let ahead = days.clone();
+    let stage = Stage::changed(true, |parts| {
+        parts.clock = Clock::new(move || Utc::now() + TimeDelta::days(ahead.load(Relaxed)));
+    })
+    .await;
+    let order = stage.paid_unheard().await;
+    days.store(29, Relaxed);
+    stage.reconciled().await.expect("a run");
+    assert_eq!(stage.state(&order).await, "paid");
+    stage.books_agree().await;
+}
+
+#[tokio::test]
+async fn h8_what_never_ends_keeps_nothing_else_from_being_looked_at() {
+    let stage = Stage::new().await;
+    let order = stage.paid_unheard().await;
+    // As if the events had come, and had been lost here.
+    for post in stage.stripe.fake.due_webhooks() {
+        stage.stripe.fake.webhook_answered(post.delivery, Some(200));
+    }
+    stage.age().await;
+    let mira = stage.mira.id;
+    stage
+        .run(format!(
+            "insert into app.transactions (user_id, type, amount_cents, currency, status, stripe_idempotency_key, created_at)
+             select '{mira}', 'service_fee', 100, 'AUD', 'failed', 'never:' || n, now() - interval '1 day'
+             from generate_series(1, {NEVER_ENDING}) n"
+        ))
+        .await;
+    stage.reconciled().await.expect("a run");
+    stage.reconciled().await.expect("a run");
+    assert_eq!(stage.state(&order).await, "paid");
+    let looked_at =
+        "select count(*) from app.transactions t join app.payment_looks l on l.subject = t.id::text
+      where t.stripe_idempotency_key like 'never:%'";
+    assert_eq!(stage.number(looked_at).await, NEVER_ENDING);
+    stage.books_agree().await;
+}

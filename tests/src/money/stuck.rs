@@ -1,0 +1,170 @@
+//! P2: the service keeps its own errors under the key of a call for a day. Whatever has a key that is always the same is
+//! done all the same when it is asked for again, and done once where twice would do harm.
+
+use super::{
+    stage::{Stage, keyed},
+    subscriptions::Shop,
+};
+use crate::support::{Answer, Member};
+use axum::http::Method;
+use fake_stripe::fault::{Fault, Kind};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+const CARD: &str = "4242424242424242";
+
+/// Before anything was done, and afterwards.
+const ERRORS: [Kind; 2] = [Kind::ErrorBefore, Kind::ErrorAfter];
+
+/// What is asked of us, and the call at the service that has the key.
+struct Request<'a> {
+    by: &'a Member,
+    method: Method,
+    path: String,
+    body: Option<Value>,
+    call: &'static str,
+    status: u16,
+}
+
+impl<'a> Request<'a> {
+    fn post(by: &'a Member, path: String, body: Value, call: &'static str) -> Self {
+        Self {
+            by,
+            method: Method::POST,
+            path,
+            body: Some(body),
+            call,
+            status: 200,
+        }
+    }
+
+    async fn ask(&self, key: &str) -> Answer {
+        let headers = [("idempotency-key", key)];
+        let (method, body) = (self.method.clone(), self.body.clone());
+        let client = &self.by.client;
+        client.send(method, &self.path, body, &headers).await
+    }
+
+    /// The service fails, and keeps that; the same request again has its effect.
+    async fn again(&self, stage: &Stage, kind: Kind) -> Answer {
+        let key = Uuid::now_v7().to_string();
+        let mut script = Fault::new(kind).on("POST", self.call);
+        script.times = Some(40);
+        stage.stripe.fake.add_fault(script);
+        let first = self.ask(&key).await;
+        stage.stripe.fake.clear_faults();
+        let place = format!("{kind:?} {} {}", self.call, self.path);
+        if first.status == self.status {
+            return first;
+        }
+        assert_eq!(first.status, 503, "{place}: {}", first.text);
+        let again = self.ask(&key).await;
+        assert_eq!(again.status, self.status, "{place}: {}", again.text);
+        again
+    }
+}
+
+#[tokio::test]
+async fn p2_an_error_that_is_kept_under_a_key_is_got_around() {
+    for kind in ERRORS {
+        let shop = Shop::new().await;
+        let (stage, binh) = (&shop.stage, &shop.binh);
+        let vera = stage.server.member("vera_who_pays").await;
+        let setups = || "/payment-methods/setups".to_owned();
+        for call in ["/v1/customers", "/v1/setup_intents"] {
+            let request = Request::post(&vera, setups(), json!({}), call);
+            request.again(stage, kind).await;
+        }
+        let links = json!({"return_url": "https://example.org/done", "refresh_url": "https://example.org/again"});
+        let path = format!("/businesses/{}/onboarding", shop.business);
+        let before = stage.stripe.fake.all("accounts").len();
+        let request = Request::post(binh, path, links, "/v1/accounts");
+        request.again(stage, kind).await;
+        let after = stage.stripe.fake.all("accounts").len();
+        assert_eq!(after, before + 1, "{kind:?}: one account");
+        subscriptions(&shop, kind).await;
+        forgotten(stage, binh, kind).await;
+    }
+}
+
+/// A plan is put up for sale once, and changed as it is wanted.
+async fn subscriptions(shop: &Shop, kind: Kind) {
+    let (stage, binh) = (&shop.stage, &shop.binh);
+    let card = stage.saved(binh, CARD).await;
+    let path = format!("/businesses/{}/subscription", shop.business);
+    let body = json!({"plan_id": shop.plans[0], "payment_method_id": card});
+    let prices = stage.stripe.fake.all("prices").len();
+    let request = Request::post(binh, path, body, "/v1/prices");
+    let begun = request.again(stage, kind).await;
+    let after = stage.stripe.fake.all("prices").len();
+    assert_eq!(after, prices + 1, "{kind:?}: one price");
+    for (change, body) in [
+        ("plan", json!({"plan_id": shop.plans[1]})),
+        ("cancel", json!({})),
+        ("keep", json!({})),
+    ] {
+        let path = format!("/subscriptions/{}/{change}", begun.id());
+        let request = Request::post(binh, path, body, "/v1/subscriptions/");
+        request.again(stage, kind).await;
+    }
+    let all = stage.stripe.fake.all("subscriptions");
+    assert_eq!(all.len(), 1, "{kind:?}");
+    assert_eq!(all[0]["cancel_at_period_end"], false, "{kind:?}");
+    let shown = format!("/subscriptions/{}", begun.id());
+    let shown = binh.client.get(&shown).await.expect(200);
+    assert_eq!(shown.json["plan_id"], json!(shop.plans[1]), "{kind:?}");
+}
+
+/// A card is forgotten there before it is here.
+async fn forgotten(stage: &Stage, by: &Member, kind: Kind) {
+    let card = stage.saved(by, "5555555555554444").await;
+    let path = format!("/payment-methods/{card}");
+    let request = Request {
+        by,
+        method: Method::DELETE,
+        path: path.clone(),
+        body: None,
+        call: "/v1/payment_methods/",
+        status: 204,
+    };
+    request.again(stage, kind).await;
+    by.client.get(&path).await.expect(404);
+}
+
+/// Nobody asks for it: the job that cancels what is over comes again.
+#[tokio::test]
+async fn p2_a_payment_is_cancelled_after_an_error_that_is_kept() {
+    let stage = Stage::new().await;
+    let kind = stage.tickets("Seat", 4_500, 10).await;
+    for error in ERRORS {
+        let order = stage
+            .order(&stage.mira, &[(kind, 1)], false)
+            .await
+            .expect(201)
+            .id();
+        stage.pay(&stage.mira, &order, json!({})).await.expect(200);
+        let payment = stage.payment_of(&order).await;
+        keyed(&stage.mira, &format!("/orders/{order}/cancel"), json!({}))
+            .await
+            .expect(200);
+        let call = format!("/v1/payment_intents/{payment}/cancel");
+        let mut script = Fault::new(error).on("POST", &call);
+        script.times = Some(40);
+        stage.stripe.fake.add_fault(script);
+        let cancelled = async || {
+            let payments = stage.payments();
+            let done = payments.cancel_abandoned(Uuid::now_v7()).await;
+            done.expect("a run");
+        };
+        cancelled().await;
+        stage.stripe.fake.clear_faults();
+        cancelled().await;
+        let there = stage.stripe.fake.object(&payment).expect("a payment");
+        assert_eq!(there["status"], "canceled", "{error:?}");
+        let open = format!(
+            "select count(*) from app.transactions where order_id = '{order}' and status <> 'cancelled'"
+        );
+        assert_eq!(stage.number(&open).await, 0, "{error:?}");
+    }
+    stage.books_agree().await;
+}
