@@ -1101,6 +1101,7 @@ create table app.disputes (
   reason text not null,
   evidence_due_by timestamptz,
   closed_at timestamptz,
+  synced_at timestamptz,
   stripe_dispute_id text not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1111,6 +1112,7 @@ comment on table app.disputes is 'A buyer''s bank takes a payment back, and Stri
 comment on column app.disputes.quote_id is 'Whose fee it is about.';
 comment on column app.disputes.state is 'It is `closed` if it ended before any money moved.';
 comment on column app.disputes.closed_at is 'When the bank''s decision was learnt.';
+comment on column app.disputes.synced_at is 'When it was read from Stripe as it is here. What was read earlier changes nothing any more.';
 alter table app.disputes owner to culturepass_owner;
 alter table app.disputes enable row level security;
 alter table app.disputes force row level security;
@@ -1807,6 +1809,21 @@ comment on table counters.organizations is 'Counters of app.organizations, which
 alter table counters.organizations owner to culturepass_owner;
 alter table counters.organizations set (fillfactor = 75);
 
+create table app.payment_looks (
+  id uuid default sec.uuid_v7() not null,
+  subject text not null,
+  looked_at timestamptz not null,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  constraint payment_looks_pkey primary key (id)
+);
+comment on table app.payment_looks is 'When the payments module has last looked after something that does not come to an end, so that what was not looked at for longest is next. `events` stands for the provider''s list of events, up to which time everything in it was taken in.';
+comment on column app.payment_looks.subject is 'The id of a row, or `events`.';
+alter table app.payment_looks owner to culturepass_owner;
+alter table app.payment_looks enable row level security;
+alter table app.payment_looks force row level security;
+
 create table app.payment_methods (
   id uuid default sec.uuid_v7() not null,
   status text default 'active' not null,
@@ -2130,6 +2147,7 @@ create table app.refunds (
   organizer_cents bigint default 0 not null,
   platform_fee_cents bigint default 0 not null,
   city_share_cents bigint default 0 not null,
+  withheld_cents bigint default 0 not null,
   currency text not null,
   reason text default 'requested' not null,
   note text,
@@ -2150,6 +2168,7 @@ comment on column app.refunds.cash_cents is 'At the door.';
 comment on column app.refunds.organizer_cents is 'What the host gives back of it.';
 comment on column app.refunds.platform_fee_cents is 'What the platform gives back of its commission.';
 comment on column app.refunds.city_share_cents is 'What the city gives back of its share.';
+comment on column app.refunds.withheld_cents is 'What the host need not give back, as credits had paid it and it was not sent to the host yet.';
 comment on column app.refunds.stripe_idempotency_key is 'Stored before the call, so that a repeated call refunds once.';
 alter table app.refunds owner to culturepass_owner;
 alter table app.refunds enable row level security;
@@ -2502,6 +2521,7 @@ create table app.transactions (
   attempt integer default 1 not null,
   stripe_idempotency_key text not null,
   livemode boolean default false not null,
+  synced_at timestamptz,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -2518,6 +2538,7 @@ comment on column app.transactions.status is 'After `failed`, a declined card, a
 comment on column app.transactions.attempt is 'Counts the tries to pay one thing.';
 comment on column app.transactions.stripe_idempotency_key is 'Stored before the call, so that a repeated call charges once.';
 comment on column app.transactions.livemode is 'Real money.';
+comment on column app.transactions.synced_at is 'When it was last read from Stripe. What was read earlier changes nothing any more.';
 alter table app.transactions owner to culturepass_owner;
 alter table app.transactions enable row level security;
 alter table app.transactions force row level security;
@@ -3237,6 +3258,9 @@ alter table app.disputes add constraint disputes_evidence_due_by_range
 alter table app.disputes add constraint disputes_closed_at_range
   check (closed_at >= '1900-01-01 00:00:00+00'::timestamptz and closed_at < '2201-01-01 00:00:00+00'::timestamptz);
 
+alter table app.disputes add constraint disputes_synced_at_range
+  check (synced_at >= '1900-01-01 00:00:00+00'::timestamptz and synced_at < '2201-01-01 00:00:00+00'::timestamptz);
+
 alter table app.disputes add constraint disputes_stripe_dispute_id_length
   check (sec.is_text(stripe_dispute_id, 1, 255));
 
@@ -3779,6 +3803,12 @@ alter table app.organizations add constraint organizations_id_live_key_key
 alter table app.organizations add constraint organizations_id_city_id_key
   unique (id, city_id);
 
+alter table app.payment_looks add constraint payment_looks_subject_length
+  check (sec.is_text(subject, 1, 100));
+
+alter table app.payment_looks add constraint payment_looks_looked_at_range
+  check (looked_at >= '1900-01-01 00:00:00+00'::timestamptz and looked_at < '2201-01-01 00:00:00+00'::timestamptz);
+
 alter table app.payment_methods add constraint payment_methods_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
 
@@ -4044,6 +4074,9 @@ alter table app.refunds add constraint refunds_platform_fee_cents_range
 alter table app.refunds add constraint refunds_city_share_cents_range
   check (city_share_cents >= 0);
 
+alter table app.refunds add constraint refunds_withheld_cents_range
+  check (withheld_cents >= 0);
+
 alter table app.refunds add constraint refunds_currency_format
   check (sec.is_currency(currency));
 
@@ -4075,6 +4108,9 @@ alter table app.refunds add constraint refunds_funded_check
 
 alter table app.refunds add constraint refunds_shared_out_check
   check (((organizer_cents + platform_fee_cents) + city_share_cents) = amount_cents);
+
+alter table app.refunds add constraint refunds_withheld_check
+  check (withheld_cents <= organizer_cents);
 
 alter table app.revenue_shares add constraint revenue_shares_period_start_range
   check (period_start between '1900-01-01'::date and '2200-12-31'::date);
@@ -4383,6 +4419,9 @@ alter table app.transactions add constraint transactions_attempt_range
 
 alter table app.transactions add constraint transactions_stripe_idempotency_key_length
   check (sec.is_text(stripe_idempotency_key, 1, 255));
+
+alter table app.transactions add constraint transactions_synced_at_range
+  check (synced_at >= '1900-01-01 00:00:00+00'::timestamptz and synced_at < '2201-01-01 00:00:00+00'::timestamptz);
 
 alter table app.transactions add constraint transactions_refund_within_check
   check (refunded_cents <= amount_cents);
@@ -5267,6 +5306,12 @@ create index organizations_follower_count_id_idx
 
 create index organizations_rating_count_id_idx
   on counters.organizations (rating_count, id);
+
+create unique index payment_looks_subject_key
+  on app.payment_looks (subject);
+
+create index payment_looks_looked_at_idx
+  on app.payment_looks (looked_at);
 
 create unique index payment_methods_stripe_payment_method_id_key
   on app.payment_methods (stripe_payment_method_id) where status <> 'archived';
@@ -11089,13 +11134,14 @@ $$;
 alter function audit.record_devices() owner to culturepass_audit;
 revoke execute on function audit.record_devices() from public;
 
-create function app.dispute_private(p_id uuid) returns table(stripe_dispute_id text, _seen bigint)
+create function app.dispute_private(p_id uuid) returns table(synced_at timestamptz, stripe_dispute_id text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
 begin
   return query select
+    case when may.r0 then t.synced_at end,
     case when may.r0 then t.stripe_dispute_id end,
-    case when may.r0 then 1::bigint else 0 end
+    case when may.r0 then 3::bigint else 0 end
   from app.disputes t, lateral (
     select
       (sec.is_platform_admin()) as r0
@@ -11177,6 +11223,7 @@ begin
       'reason', case when new.reason is not null then jsonb_build_array(null, new.reason) end,
       'evidence_due_by', case when new.evidence_due_by is not null then jsonb_build_array(null, new.evidence_due_by) end,
       'closed_at', case when new.closed_at is not null then jsonb_build_array(null, new.closed_at) end,
+      'synced_at', case when new.synced_at is not null then jsonb_build_array(null, case when new.synced_at is not null then '•' end) end,
       'stripe_dispute_id', case when new.stripe_dispute_id is not null then jsonb_build_array(null, case when new.stripe_dispute_id is not null then '•' end) end
     ));
   else
@@ -11210,6 +11257,9 @@ begin
     end if;
     if new.closed_at is distinct from old.closed_at then
       v_changed := v_changed || jsonb_build_object('closed_at', jsonb_build_array(old.closed_at, new.closed_at));
+    end if;
+    if new.synced_at is distinct from old.synced_at then
+      v_changed := v_changed || jsonb_build_object('synced_at', jsonb_build_array(case when old.synced_at is not null then '•' end, case when new.synced_at is not null then '•' end));
     end if;
     if new.stripe_dispute_id is distinct from old.stripe_dispute_id then
       v_changed := v_changed || jsonb_build_object('stripe_dispute_id', jsonb_build_array(case when old.stripe_dispute_id is not null then '•' end, case when new.stripe_dispute_id is not null then '•' end));
@@ -18601,7 +18651,7 @@ $$;
 alter function audit.record_referrals() owner to culturepass_audit;
 revoke execute on function audit.record_referrals() from public;
 
-create function app.refund_private(p_id uuid) returns table(organizer_cents bigint, platform_fee_cents bigint, city_share_cents bigint, stripe_refund_id text, stripe_idempotency_key text, _seen bigint)
+create function app.refund_private(p_id uuid) returns table(organizer_cents bigint, platform_fee_cents bigint, city_share_cents bigint, withheld_cents bigint, stripe_refund_id text, stripe_idempotency_key text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
 begin
@@ -18609,9 +18659,10 @@ begin
     case when may.r0 then t.organizer_cents end,
     case when may.r0 then t.platform_fee_cents end,
     case when may.r0 then t.city_share_cents end,
+    case when may.r0 then t.withheld_cents end,
     case when may.r1 then t.stripe_refund_id end,
     case when may.r1 then t.stripe_idempotency_key end,
-    case when may.r0 then 7::bigint else 0 end + case when may.r1 then 24::bigint else 0 end
+    case when may.r0 then 15::bigint else 0 end + case when may.r1 then 48::bigint else 0 end
   from app.refunds t, lateral (
     select
       (sec.seen_order_host(t.order_id) or sec.seen_promotion_city_admin(t.promotion_id)) as r0,
@@ -18706,6 +18757,7 @@ begin
         or new.wallet_cents <> 0
         or new.cash_cents <> 0
         or new.organizer_cents <> 0
+        or new.withheld_cents <> 0
         or new.failure_code is not null
         or new.stripe_refund_id is not null
         or new.settled_at is not null
@@ -18720,6 +18772,7 @@ begin
         or new.wallet_cents <> 0
         or new.cash_cents <> 0
         or new.organizer_cents <> 0
+        or new.withheld_cents <> 0
         or new.note is not null
         or new.failure_code is not null
         or new.stripe_refund_id is not null
@@ -18749,6 +18802,7 @@ begin
         or new.organizer_cents is distinct from old.organizer_cents
         or new.platform_fee_cents is distinct from old.platform_fee_cents
         or new.city_share_cents is distinct from old.city_share_cents
+        or new.withheld_cents is distinct from old.withheld_cents
         or new.currency is distinct from old.currency
         or new.reason is distinct from old.reason
         or new.note is distinct from old.note
@@ -18769,6 +18823,7 @@ begin
         or new.organizer_cents is distinct from old.organizer_cents
         or new.platform_fee_cents is distinct from old.platform_fee_cents
         or new.city_share_cents is distinct from old.city_share_cents
+        or new.withheld_cents is distinct from old.withheld_cents
         or new.currency is distinct from old.currency
         or new.reason is distinct from old.reason
         or new.note is distinct from old.note
@@ -18804,6 +18859,7 @@ begin
       'organizer_cents', case when new.organizer_cents is not null then jsonb_build_array(null, case when new.organizer_cents is not null then '•' end) end,
       'platform_fee_cents', case when new.platform_fee_cents is not null then jsonb_build_array(null, case when new.platform_fee_cents is not null then '•' end) end,
       'city_share_cents', case when new.city_share_cents is not null then jsonb_build_array(null, case when new.city_share_cents is not null then '•' end) end,
+      'withheld_cents', case when new.withheld_cents is not null then jsonb_build_array(null, case when new.withheld_cents is not null then '•' end) end,
       'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
       'reason', case when new.reason is not null then jsonb_build_array(null, new.reason) end,
       'note', case when new.note is not null then jsonb_build_array(null, new.note) end,
@@ -18849,6 +18905,9 @@ begin
     end if;
     if new.city_share_cents is distinct from old.city_share_cents then
       v_changed := v_changed || jsonb_build_object('city_share_cents', jsonb_build_array(case when old.city_share_cents is not null then '•' end, case when new.city_share_cents is not null then '•' end));
+    end if;
+    if new.withheld_cents is distinct from old.withheld_cents then
+      v_changed := v_changed || jsonb_build_object('withheld_cents', jsonb_build_array(case when old.withheld_cents is not null then '•' end, case when new.withheld_cents is not null then '•' end));
     end if;
     if new.currency is distinct from old.currency then
       v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
@@ -18908,6 +18967,7 @@ begin
       case when new.organizer_cents is distinct from old.organizer_cents then 'organizer_cents' end,
       case when new.platform_fee_cents is distinct from old.platform_fee_cents then 'platform_fee_cents' end,
       case when new.city_share_cents is distinct from old.city_share_cents then 'city_share_cents' end,
+      case when new.withheld_cents is distinct from old.withheld_cents then 'withheld_cents' end,
       case when new.currency is distinct from old.currency then 'currency' end,
       case when new.reason is distinct from old.reason then 'reason' end,
       case when new.note is distinct from old.note then 'note' end,
@@ -21284,7 +21344,7 @@ $$;
 alter function audit.record_ticket_types() owner to culturepass_audit;
 revoke execute on function audit.record_ticket_types() from public;
 
-create function app.transaction_private(p_id uuid) returns table(application_fee_cents bigint, stripe_account_id text, on_behalf_of_host boolean, stripe_idempotency_key text, _seen bigint)
+create function app.transaction_private(p_id uuid) returns table(application_fee_cents bigint, stripe_account_id text, on_behalf_of_host boolean, stripe_idempotency_key text, synced_at timestamptz, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
 begin
@@ -21293,7 +21353,8 @@ begin
     case when may.r0 then t.stripe_account_id end,
     case when may.r0 then t.on_behalf_of_host end,
     case when may.r0 then t.stripe_idempotency_key end,
-    case when may.r0 then 15::bigint else 0 end
+    case when may.r0 then t.synced_at end,
+    case when may.r0 then 31::bigint else 0 end
   from app.transactions t, lateral (
     select
       (sec.is_platform_admin()) as r0
@@ -21389,7 +21450,8 @@ begin
       'failure_code', case when new.failure_code is not null then jsonb_build_array(null, new.failure_code) end,
       'attempt', case when new.attempt is not null then jsonb_build_array(null, new.attempt) end,
       'stripe_idempotency_key', case when new.stripe_idempotency_key is not null then jsonb_build_array(null, case when new.stripe_idempotency_key is not null then '•' end) end,
-      'livemode', case when new.livemode is not null then jsonb_build_array(null, new.livemode) end
+      'livemode', case when new.livemode is not null then jsonb_build_array(null, new.livemode) end,
+      'synced_at', case when new.synced_at is not null then jsonb_build_array(null, case when new.synced_at is not null then '•' end) end
     ));
   else
     v_changed := '{}';
@@ -21449,6 +21511,9 @@ begin
     end if;
     if new.livemode is distinct from old.livemode then
       v_changed := v_changed || jsonb_build_object('livemode', jsonb_build_array(old.livemode, new.livemode));
+    end if;
+    if new.synced_at is distinct from old.synced_at then
+      v_changed := v_changed || jsonb_build_object('synced_at', jsonb_build_array(case when old.synced_at is not null then '•' end, case when new.synced_at is not null then '•' end));
     end if;
     if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
       return null;
@@ -27881,6 +27946,15 @@ $$;
 alter function app.forbid_payment_going_back() owner to culturepass_owner;
 revoke execute on function app.forbid_payment_going_back() from public;
 
+create function app.forbid_older_news() returns trigger
+  language plpgsql set search_path = '' as $$
+begin
+  raise exception 'what was read later stays' using errcode = '23514', constraint = tg_table_name || '_read_later';
+end
+$$;
+alter function app.forbid_older_news() owner to culturepass_owner;
+revoke execute on function app.forbid_older_news() from public;
+
 create function app.erase_member(p_user uuid) returns boolean
   language plpgsql security definer set search_path = '' as $$
 declare
@@ -28001,10 +28075,42 @@ $$;
 alter function app.plan_days_left(text, uuid) owner to culturepass_counter;
 revoke execute on function app.plan_days_left(text, uuid) from public;
 
+create function app.card_step(p_currency text) returns bigint
+  language sql immutable set search_path = '' as $$
+  select case
+    when p_currency = 'MGA' then 100
+    when p_currency in ('BHD', 'IQD', 'JOD', 'KWD', 'LYD', 'OMR', 'TND') then 10
+    else 1
+  end::bigint
+$$;
+alter function app.card_step(text) owner to culturepass_owner;
+revoke execute on function app.card_step(text) from public;
+grant execute on function app.card_step(text) to culturepass_counter, culturepass_job;
+
+create function app.card_minimum(p_currency text) returns bigint
+  language sql immutable set search_path = '' as $$
+  select case
+    when p_currency in ('USD', 'ARS', 'AUD', 'BRL', 'CAD', 'CHF', 'COP', 'EUR', 'IDR', 'ILS', 'INR', 'JPY', 'KRW', 'NZD', 'PHP',
+      'RUB', 'SGD', 'ZAR') then 50
+    when p_currency = 'GBP' then 30
+    when p_currency in ('AED', 'MYR', 'PLN', 'RON') then 200
+    when p_currency = 'DKK' then 250
+    when p_currency in ('NOK', 'SEK') then 300
+    when p_currency = 'HKD' then 400
+    when p_currency in ('MXN', 'THB') then 1000
+    when p_currency = 'CZK' then 1500
+    when p_currency = 'HUF' then 17500
+    else app.card_step(p_currency)
+  end::bigint
+$$;
+alter function app.card_minimum(text) owner to culturepass_owner;
+revoke execute on function app.card_minimum(text) from public;
+grant execute on function app.card_minimum(text) to culturepass_counter;
+
 create function app.city_share_of_place(p_target_type text, p_target uuid, p_city uuid, p_currency text, p_amount bigint) returns bigint
   language sql stable security definer set search_path = '' as $$
   select coalesce((
-    select (p_amount * r.city_share_basis_points + 5000) / 10000
+    select (p_amount / app.card_step(p_currency) * r.city_share_basis_points + 4999) / 10000 * app.card_step(p_currency)
     from app.commission_rules r
     left join app.events e on p_target_type = 'event' and e.id = p_target
     left join app.venues v on p_target_type = 'venue' and v.id = p_target
@@ -28061,6 +28167,11 @@ begin
   end if;
   if v_price.days > v_price.max_days then
     raise exception 'longer than can be booked' using errcode = '23514', constraint = 'promotions_max_days';
+  end if;
+  if v_price.amount_cents > 0 and (v_price.amount_cents % app.card_step(v_price.currency) <> 0
+    or v_price.amount_cents < app.card_minimum(v_price.currency))
+  then
+    raise exception 'no card can be charged for it' using errcode = '23514', constraint = 'promotions_card';
   end if;
   new.currency := v_price.currency;
   new.days := v_price.days;
@@ -28302,6 +28413,52 @@ alter function app.wait_for_event(uuid) owner to culturepass_owner;
 revoke execute on function app.wait_for_event(uuid) from public;
 grant execute on function app.wait_for_event(uuid) to culturepass_job;
 
+create function app.wait_for_buyer(p_order uuid) returns void
+  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+begin
+  perform pg_advisory_xact_lock(hashtextextended('order:' || o.user_id::text || o.event_id::text, 0))
+  from app.orders o where o.id = p_order;
+end
+$$;
+alter function app.wait_for_buyer(uuid) owner to culturepass_owner;
+revoke execute on function app.wait_for_buyer(uuid) from public;
+grant execute on function app.wait_for_buyer(uuid) to culturepass_job;
+
+create function app.keep_limits(p_order uuid) returns void
+  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+declare
+  v_order record;
+begin
+  select o.user_id, o.promo_code_id into v_order from app.orders o where o.id = p_order;
+  if exists (
+    select from app.order_items i join app.ticket_types t on t.id = i.ticket_type_id
+    where i.order_id = p_order
+      and i.quantity + (
+        select count(*) from app.tickets k
+        where k.ticket_type_id = t.id and k.buyer_id = v_order.user_id and k.state in ('valid', 'checked_in')
+      ) + (
+        select coalesce(sum(x.quantity), 0) from app.order_items x join app.orders o on o.id = x.order_id
+        where x.ticket_type_id = t.id and o.user_id = v_order.user_id and o.state = 'pending' and o.id <> p_order
+      ) > t.per_user_limit
+  ) then
+    raise exception 'more than one person may have' using errcode = '23514', constraint = 'ticket_types_per_user_limit';
+  end if;
+  if exists (
+    select from app.promo_codes p
+    where p.id = v_order.promo_code_id and p.per_user_limit <= (
+      select count(*) from app.orders o
+      where o.promo_code_id = p.id and o.user_id = v_order.user_id and o.id <> p_order
+        and o.state in ('pending', 'paid', 'part_refunded')
+    )
+  ) then
+    raise exception 'used as often as one person may' using errcode = '23514', constraint = 'promo_codes_per_user_limit';
+  end if;
+end
+$$;
+alter function app.keep_limits(uuid) owner to culturepass_owner;
+revoke execute on function app.keep_limits(uuid) from public;
+grant execute on function app.keep_limits(uuid) to culturepass_job;
+
 create function app.hold_tickets(p_order uuid) returns void
   language plpgsql set search_path = '' set app.job = 'tickets' as $$
 declare
@@ -28469,7 +28626,12 @@ begin
     select o.wallet_hold_id from app.orders o join app.wallet_holds h on h.id = o.wallet_hold_id
     where o.id = any (v_orders) order by h.wallet_id, h.id
   loop
-    perform app.release_hold(v_hold, 'voided');
+    begin
+      perform app.release_hold(v_hold, 'voided');
+    exception when check_violation then
+      -- Its account has less set aside than its holds say. The tickets are free, and so are those of the others.
+      null;
+    end;
   end loop;
   for v_type in
     select i.ticket_type_id, sum(i.quantity)::int as quantity from app.order_items i
@@ -29304,23 +29466,27 @@ declare
   v_done int := 0;
 begin
   for v_credit in
-    select c.id, c.wallet_id, c.currency from app.wallet_credits c
-    where c.remaining_cents > 0 and c.expires_at <= now()
+    select c.id, c.wallet_id, c.currency from app.wallet_credits c join app.wallet_accounts a on a.id = c.wallet_id
+    where c.remaining_cents > 0 and c.expires_at <= now() and a.frozen_at is null and a.balance_cents > a.held_cents
     order by c.wallet_id, c.expires_at, c.id limit p_limit
   loop
-    -- First the account, as whoever spends has it: then nobody changes the credit.
-    perform from app.wallet_accounts w where w.id = v_credit.wallet_id for update;
-    select least(c.remaining_cents, w.balance_cents - w.held_cents) into v_amount
-    from app.wallet_credits c join app.wallet_accounts w on w.id = c.wallet_id
-    where c.id = v_credit.id for update of c;
-    continue when coalesce(v_amount, 0) <= 0;
-    perform app.post_journal('expiry', 'expiry:' || v_credit.id || ':' || (
-        select w.last_seq from app.wallet_accounts w where w.id = v_credit.wallet_id),
-      'lapsed', null, null, jsonb_build_array(
-        jsonb_build_object('wallet_id', v_credit.wallet_id, 'amount_cents', -v_amount),
-        jsonb_build_object('wallet_id', app.system_wallet('platform_cash', null, null, v_credit.currency), 'amount_cents', v_amount)));
-    update app.wallet_credits c set remaining_cents = c.remaining_cents - v_amount where c.id = v_credit.id;
-    v_done := v_done + 1;
+    begin
+      -- First the account, as whoever spends has it: then nobody changes the credit.
+      perform from app.wallet_accounts w where w.id = v_credit.wallet_id for update;
+      select least(c.remaining_cents, w.balance_cents - w.held_cents) into v_amount
+      from app.wallet_credits c join app.wallet_accounts w on w.id = c.wallet_id
+      where c.id = v_credit.id and w.frozen_at is null for update of c;
+      continue when coalesce(v_amount, 0) <= 0;
+      perform app.post_journal('expiry', 'expiry:' || v_credit.id || ':' || (
+          select w.last_seq from app.wallet_accounts w where w.id = v_credit.wallet_id),
+        'lapsed', null, null, jsonb_build_array(
+          jsonb_build_object('wallet_id', v_credit.wallet_id, 'amount_cents', -v_amount),
+          jsonb_build_object('wallet_id', app.system_wallet('platform_cash', null, null, v_credit.currency), 'amount_cents', v_amount)));
+      update app.wallet_credits c set remaining_cents = c.remaining_cents - v_amount where c.id = v_credit.id;
+      v_done := v_done + 1;
+    exception when check_violation then
+      null;
+    end;
   end loop;
   return v_done;
 end
@@ -29379,7 +29545,8 @@ grant execute on function app.release_hold(uuid,text) to culturepass_job;
 
 create function app.expire_holds(p_limit int) returns int
   language plpgsql set search_path = '' set app.job = 'wallet' as $$
--- Holds whose time is over, some at a time; those that somebody has in hand are left to them. How many.
+-- Holds whose time is over, some at a time; those that somebody has in hand are left to them, and so is one of an account
+-- that has less set aside than its holds say. How many.
 declare
   v_hold uuid;
   v_done int := 0;
@@ -29388,7 +29555,11 @@ begin
     select h.id from app.wallet_holds h where h.state = 'pending' and h.expires_at <= now()
     order by h.wallet_id, h.id limit p_limit for update skip locked
   loop
-    v_done := v_done + app.release_hold(v_hold, 'expired')::int;
+    begin
+      v_done := v_done + app.release_hold(v_hold, 'expired')::int;
+    exception when check_violation then
+      null;
+    end;
   end loop;
   return v_done;
 end
@@ -30034,10 +30205,40 @@ create view app.payment_faults with (security_invoker = true) as
   select 'more than one payment', 'order', t.order_id
   from app.transactions t where t.order_id is not null and t.status <> 'cancelled' group by t.order_id having count(*) > 1
   union all
+  select 'the host has kept its part of a refund', 'order', o.id
+  from app.orders o
+  join (
+    select r.order_id, sum(r.organizer_cents) as organizer from app.refunds r
+    where r.order_id is not null and r.state = 'succeeded' and r.cash_cents = 0 and r.settled_at < now() - interval '10 minutes'
+    group by 1
+  ) b on b.order_id = o.id
+  where (
+      select coalesce(sum(t.amount_cents - t.application_fee_cents), 0) from app.transactions t
+      where t.order_id = o.id and t.status in ('succeeded', 'part_refunded', 'refunded') and t.stripe_account_id is not null
+    ) + (
+      select coalesce(sum(case when x.kind in ('top_up', 'dispute_return') then x.amount_cents else -x.amount_cents end), 0)
+      from app.transfers x where x.order_id = o.id and x.state <> 'failed'
+    ) > greatest(o.organizer_cents - b.organizer, 0)
+  union all
   select 'credits that nobody sends to the host', 'order', o.id
   from app.orders o
-  where o.state = 'paid' and not o.sold_at_door and o.top_up_cents > 0 and o.paid_at < now() - interval '10 minutes'
-    and not exists (select from app.transfers x where x.order_id = o.id and x.kind = 'top_up')
+  where o.state in ('paid', 'part_refunded', 'charged_back') and not o.sold_at_door and o.paid_at < now() - interval '10 minutes'
+    and o.top_up_cents > (
+      select coalesce(sum(r.organizer_cents - coalesce(
+          (select sum(x.amount_cents) from app.transfers x where x.refund_id = r.id and x.state <> 'failed'), 0)), 0)
+      from app.refunds r where r.order_id = o.id and r.state <> 'failed'
+    )
+    and not exists (
+      select from app.transfers x where x.order_id = o.id and x.kind = 'top_up' and x.state <> 'failed'
+    )
+  union all
+  select 'won, and not sent to the host again', 'dispute', d.id
+  from app.disputes d
+  join (
+    select x.dispute_id, sum(case x.kind when 'dispute_reversal' then x.amount_cents else -x.amount_cents end) as missing
+    from app.transfers x where x.dispute_id is not null and x.state <> 'failed' group by 1
+  ) s on s.dispute_id = d.id
+  where d.state = 'won' and d.closed_at < now() - interval '10 minutes' and s.missing > 0
   union all
   select 'more refunded than paid', 'transaction', t.id from app.transactions t where t.refunded_cents > t.amount_cents
   union all
@@ -30712,12 +30913,12 @@ create trigger devices_audit
   for each row execute function audit.record_devices();
 
 create trigger disputes_stamp
-  before update of order_id, promotion_id, quote_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, closed_at, stripe_dispute_id on app.disputes
-  for each row when ((new.order_id is distinct from old.order_id or new.promotion_id is distinct from old.promotion_id or new.quote_id is distinct from old.quote_id or new.transaction_id is distinct from old.transaction_id or new.state is distinct from old.state or new.amount_cents is distinct from old.amount_cents or new.currency is distinct from old.currency or new.reason is distinct from old.reason or new.evidence_due_by is distinct from old.evidence_due_by or new.closed_at is distinct from old.closed_at or new.stripe_dispute_id is distinct from old.stripe_dispute_id))
+  before update of order_id, promotion_id, quote_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, closed_at, synced_at, stripe_dispute_id on app.disputes
+  for each row when ((new.order_id is distinct from old.order_id or new.promotion_id is distinct from old.promotion_id or new.quote_id is distinct from old.quote_id or new.transaction_id is distinct from old.transaction_id or new.state is distinct from old.state or new.amount_cents is distinct from old.amount_cents or new.currency is distinct from old.currency or new.reason is distinct from old.reason or new.evidence_due_by is distinct from old.evidence_due_by or new.closed_at is distinct from old.closed_at or new.synced_at is distinct from old.synced_at or new.stripe_dispute_id is distinct from old.stripe_dispute_id))
   execute function sec.stamp();
 
 create trigger disputes_audit
-  after insert or update of order_id, promotion_id, quote_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, closed_at, stripe_dispute_id on app.disputes
+  after insert or update of order_id, promotion_id, quote_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, closed_at, synced_at, stripe_dispute_id on app.disputes
   for each row execute function audit.record_disputes();
 
 create trigger email_tokens_stamp
@@ -31311,6 +31512,11 @@ create trigger organizations_emit_reject
   when (old.state in ('pending', 'approved') and new.state = 'rejected')
   execute function jobs.emit('organization', 'reject');
 
+create trigger payment_looks_stamp
+  before update of subject, looked_at on app.payment_looks
+  for each row when ((new.subject is distinct from old.subject or new.looked_at is distinct from old.looked_at))
+  execute function sec.stamp();
+
 create trigger payment_methods_archived
   before update of status on app.payment_methods
   for each row execute function sec.keep_status('along');
@@ -31513,8 +31719,8 @@ create trigger refresh_tokens_stamp
   execute function sec.stamp();
 
 create trigger refunds_stamp
-  before update of order_id, promotion_id, quote_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at on app.refunds
-  for each row when ((new.order_id is distinct from old.order_id or new.promotion_id is distinct from old.promotion_id or new.quote_id is distinct from old.quote_id or new.requested_by_id is distinct from old.requested_by_id or new.state is distinct from old.state or new.amount_cents is distinct from old.amount_cents or new.card_cents is distinct from old.card_cents or new.wallet_cents is distinct from old.wallet_cents or new.cash_cents is distinct from old.cash_cents or new.organizer_cents is distinct from old.organizer_cents or new.platform_fee_cents is distinct from old.platform_fee_cents or new.city_share_cents is distinct from old.city_share_cents or new.currency is distinct from old.currency or new.reason is distinct from old.reason or new.note is distinct from old.note or new.failure_code is distinct from old.failure_code or new.stripe_refund_id is distinct from old.stripe_refund_id or new.stripe_idempotency_key is distinct from old.stripe_idempotency_key or new.settled_at is distinct from old.settled_at))
+  before update of order_id, promotion_id, quote_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, withheld_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at on app.refunds
+  for each row when ((new.order_id is distinct from old.order_id or new.promotion_id is distinct from old.promotion_id or new.quote_id is distinct from old.quote_id or new.requested_by_id is distinct from old.requested_by_id or new.state is distinct from old.state or new.amount_cents is distinct from old.amount_cents or new.card_cents is distinct from old.card_cents or new.wallet_cents is distinct from old.wallet_cents or new.cash_cents is distinct from old.cash_cents or new.organizer_cents is distinct from old.organizer_cents or new.platform_fee_cents is distinct from old.platform_fee_cents or new.city_share_cents is distinct from old.city_share_cents or new.withheld_cents is distinct from old.withheld_cents or new.currency is distinct from old.currency or new.reason is distinct from old.reason or new.note is distinct from old.note or new.failure_code is distinct from old.failure_code or new.stripe_refund_id is distinct from old.stripe_refund_id or new.stripe_idempotency_key is distinct from old.stripe_idempotency_key or new.settled_at is distinct from old.settled_at))
   execute function sec.stamp();
 
 create trigger refunds_module_insert
@@ -31523,18 +31729,18 @@ create trigger refunds_module_insert
   execute function app.refunds_module_insert();
 
 create trigger refunds_module_update
-  before update of order_id, promotion_id, quote_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at on app.refunds
+  before update of order_id, promotion_id, quote_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, withheld_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at on app.refunds
   for each row when (current_user = 'culturepass_job')
   execute function app.refunds_module_update();
 
 create trigger refunds_audit
-  after insert or update of order_id, promotion_id, quote_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at on app.refunds
+  after insert or update of order_id, promotion_id, quote_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, withheld_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at on app.refunds
   for each row execute function audit.record_refunds();
 
 create trigger refunds_emit_update
-  after update of order_id, promotion_id, quote_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at on app.refunds
+  after update of order_id, promotion_id, quote_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, withheld_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at on app.refunds
   for each row
-  when ((new.order_id is distinct from old.order_id or new.promotion_id is distinct from old.promotion_id or new.quote_id is distinct from old.quote_id or new.requested_by_id is distinct from old.requested_by_id or new.state is distinct from old.state or new.amount_cents is distinct from old.amount_cents or new.card_cents is distinct from old.card_cents or new.wallet_cents is distinct from old.wallet_cents or new.cash_cents is distinct from old.cash_cents or new.organizer_cents is distinct from old.organizer_cents or new.platform_fee_cents is distinct from old.platform_fee_cents or new.city_share_cents is distinct from old.city_share_cents or new.currency is distinct from old.currency or new.reason is distinct from old.reason or new.note is distinct from old.note or new.failure_code is distinct from old.failure_code or new.stripe_refund_id is distinct from old.stripe_refund_id or new.stripe_idempotency_key is distinct from old.stripe_idempotency_key or new.settled_at is distinct from old.settled_at))
+  when ((new.order_id is distinct from old.order_id or new.promotion_id is distinct from old.promotion_id or new.quote_id is distinct from old.quote_id or new.requested_by_id is distinct from old.requested_by_id or new.state is distinct from old.state or new.amount_cents is distinct from old.amount_cents or new.card_cents is distinct from old.card_cents or new.wallet_cents is distinct from old.wallet_cents or new.cash_cents is distinct from old.cash_cents or new.organizer_cents is distinct from old.organizer_cents or new.platform_fee_cents is distinct from old.platform_fee_cents or new.city_share_cents is distinct from old.city_share_cents or new.withheld_cents is distinct from old.withheld_cents or new.currency is distinct from old.currency or new.reason is distinct from old.reason or new.note is distinct from old.note or new.failure_code is distinct from old.failure_code or new.stripe_refund_id is distinct from old.stripe_refund_id or new.stripe_idempotency_key is distinct from old.stripe_idempotency_key or new.settled_at is distinct from old.settled_at))
   execute function jobs.emit_refunds_update();
 
 create trigger revenue_shares_stamp
@@ -31829,12 +32035,12 @@ create trigger ticket_types_audit
   for each row execute function audit.record_ticket_types();
 
 create trigger transactions_stamp
-  before update of user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, on_behalf_of_host, status, failure_code, attempt, stripe_idempotency_key, livemode on app.transactions
-  for each row when ((new.user_id is distinct from old.user_id or new.city_id is distinct from old.city_id or new.order_id is distinct from old.order_id or new.subscription_id is distinct from old.subscription_id or new.promotion_id is distinct from old.promotion_id or new.quote_id is distinct from old.quote_id or new.type is distinct from old.type or new.amount_cents is distinct from old.amount_cents or new.refunded_cents is distinct from old.refunded_cents or new.application_fee_cents is distinct from old.application_fee_cents or new.currency is distinct from old.currency or new.stripe_payment_intent_id is distinct from old.stripe_payment_intent_id or new.stripe_account_id is distinct from old.stripe_account_id or new.on_behalf_of_host is distinct from old.on_behalf_of_host or new.status is distinct from old.status or new.failure_code is distinct from old.failure_code or new.attempt is distinct from old.attempt or new.stripe_idempotency_key is distinct from old.stripe_idempotency_key or new.livemode is distinct from old.livemode))
+  before update of user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, on_behalf_of_host, status, failure_code, attempt, stripe_idempotency_key, livemode, synced_at on app.transactions
+  for each row when ((new.user_id is distinct from old.user_id or new.city_id is distinct from old.city_id or new.order_id is distinct from old.order_id or new.subscription_id is distinct from old.subscription_id or new.promotion_id is distinct from old.promotion_id or new.quote_id is distinct from old.quote_id or new.type is distinct from old.type or new.amount_cents is distinct from old.amount_cents or new.refunded_cents is distinct from old.refunded_cents or new.application_fee_cents is distinct from old.application_fee_cents or new.currency is distinct from old.currency or new.stripe_payment_intent_id is distinct from old.stripe_payment_intent_id or new.stripe_account_id is distinct from old.stripe_account_id or new.on_behalf_of_host is distinct from old.on_behalf_of_host or new.status is distinct from old.status or new.failure_code is distinct from old.failure_code or new.attempt is distinct from old.attempt or new.stripe_idempotency_key is distinct from old.stripe_idempotency_key or new.livemode is distinct from old.livemode or new.synced_at is distinct from old.synced_at))
   execute function sec.stamp();
 
 create trigger transactions_audit
-  after insert or update of user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, on_behalf_of_host, status, failure_code, attempt, stripe_idempotency_key, livemode on app.transactions
+  after insert or update of user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, on_behalf_of_host, status, failure_code, attempt, stripe_idempotency_key, livemode, synced_at on app.transactions
   for each row execute function audit.record_transactions();
 
 create trigger transfers_stamp
@@ -32079,6 +32285,18 @@ create trigger notifications_mark
 
 create trigger status_goes_on before update of status on app.transactions
   for each row when (old.status is distinct from new.status) execute function app.forbid_payment_going_back();
+
+create trigger read_later before update of synced_at, refunded_cents on app.transactions
+  for each row when (
+    new.synced_at < old.synced_at
+    or (new.refunded_cents < old.refunded_cents and new.synced_at is not distinct from old.synced_at)
+  ) execute function app.forbid_older_news();
+create trigger read_later before update of synced_at on app.disputes
+  for each row when (new.synced_at < old.synced_at) execute function app.forbid_older_news();
+create trigger read_later before update of synced_at on app.connected_accounts
+  for each row when (new.synced_at < old.synced_at) execute function app.forbid_older_news();
+create trigger read_later before update of synced_at on app.subscriptions
+  for each row when (new.synced_at < old.synced_at) execute function app.forbid_older_news();
 
 create trigger book_place before insert on app.promotions
   for each row when (current_user = 'culturepass_app') execute function app.book_place();
@@ -34013,6 +34231,29 @@ create policy organizations_job_update on app.organizations for update to cultur
     (select sec.job() in ('payments'))
   );
 
+create policy payment_looks_job_select on app.payment_looks for select to culturepass_job
+  using (
+    (select sec.job() in ('payments'))
+  );
+
+create policy payment_looks_job_insert on app.payment_looks for insert to culturepass_job
+  with check (
+    (select sec.job() in ('payments'))
+  );
+
+create policy payment_looks_job_update on app.payment_looks for update to culturepass_job
+  using (
+    (select sec.job() in ('payments'))
+  )
+  with check (
+    (select sec.job() in ('payments'))
+  );
+
+create policy payment_looks_job_delete on app.payment_looks for delete to culturepass_job
+  using (
+    (select sec.job() in ('payments'))
+  );
+
 create policy payment_methods_select on app.payment_methods for select to culturepass_app
   using (
     payment_methods.status = 'active' and payment_methods.user_id = (select sec.uid())
@@ -35798,8 +36039,8 @@ grant update (status, archived_from, archived_with, session_id) on app.devices t
 grant select (id, order_id, promotion_id, quote_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, closed_at, version, created_at, updated_at) on app.disputes to culturepass_app;
 
 grant select on app.disputes to culturepass_job;
-grant insert (id, order_id, promotion_id, quote_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, closed_at, stripe_dispute_id) on app.disputes to culturepass_job;
-grant update (order_id, promotion_id, quote_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, closed_at, stripe_dispute_id) on app.disputes to culturepass_job;
+grant insert (id, order_id, promotion_id, quote_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, closed_at, synced_at, stripe_dispute_id) on app.disputes to culturepass_job;
+grant update (order_id, promotion_id, quote_id, transaction_id, state, amount_cents, currency, reason, evidence_due_by, closed_at, synced_at, stripe_dispute_id) on app.disputes to culturepass_job;
 
 grant select on app.disputes to culturepass_authz;
 
@@ -36067,6 +36308,15 @@ grant select on app.organizations to culturepass_authz;
 grant select on app.organizations to culturepass_counter;
 grant update (status, archived_from) on app.organizations to culturepass_counter;
 
+grant select on app.payment_looks to culturepass_job;
+grant insert (id, subject, looked_at) on app.payment_looks to culturepass_job;
+grant update (subject, looked_at) on app.payment_looks to culturepass_job;
+grant delete on app.payment_looks to culturepass_job;
+
+grant select on app.payment_looks to culturepass_authz;
+
+grant select on app.payment_looks to culturepass_counter;
+
 grant select (id, status, user_id, stripe_payment_method_id, brand, last4, exp_month, exp_year, is_default, version, created_at, updated_at) on app.payment_methods to culturepass_app;
 
 grant select on app.payment_methods to culturepass_job;
@@ -36200,8 +36450,8 @@ grant select on app.refresh_tokens to culturepass_counter;
 grant select (id, order_id, promotion_id, quote_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, currency, reason, note, failure_code, settled_at, version, created_at, updated_at) on app.refunds to culturepass_app;
 
 grant select on app.refunds to culturepass_job;
-grant insert (id, order_id, promotion_id, quote_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at) on app.refunds to culturepass_job;
-grant update (order_id, promotion_id, quote_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at) on app.refunds to culturepass_job;
+grant insert (id, order_id, promotion_id, quote_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, withheld_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at) on app.refunds to culturepass_job;
+grant update (order_id, promotion_id, quote_id, requested_by_id, state, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents, platform_fee_cents, city_share_cents, withheld_cents, currency, reason, note, failure_code, stripe_refund_id, stripe_idempotency_key, settled_at) on app.refunds to culturepass_job;
 
 grant select on app.refunds to culturepass_authz;
 
@@ -36348,8 +36598,8 @@ grant update (status, archived_from, archived_with) on app.ticket_types to cultu
 grant select (id, user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, currency, stripe_payment_intent_id, status, failure_code, attempt, livemode, version, created_at, updated_at) on app.transactions to culturepass_app;
 
 grant select on app.transactions to culturepass_job;
-grant insert (id, user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, on_behalf_of_host, status, failure_code, attempt, stripe_idempotency_key, livemode) on app.transactions to culturepass_job;
-grant update (user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, on_behalf_of_host, status, failure_code, attempt, stripe_idempotency_key, livemode) on app.transactions to culturepass_job;
+grant insert (id, user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, on_behalf_of_host, status, failure_code, attempt, stripe_idempotency_key, livemode, synced_at) on app.transactions to culturepass_job;
+grant update (user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, on_behalf_of_host, status, failure_code, attempt, stripe_idempotency_key, livemode, synced_at) on app.transactions to culturepass_job;
 
 grant select on app.transactions to culturepass_authz;
 

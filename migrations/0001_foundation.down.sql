@@ -301,6 +301,14 @@ drop policy payment_methods_job_select on app.payment_methods;
 
 drop policy payment_methods_select on app.payment_methods;
 
+drop policy payment_looks_job_delete on app.payment_looks;
+
+drop policy payment_looks_job_update on app.payment_looks;
+
+drop policy payment_looks_job_insert on app.payment_looks;
+
+drop policy payment_looks_job_select on app.payment_looks;
+
 drop policy organizations_job_update on app.organizations;
 
 drop policy organizations_job_select on app.organizations;
@@ -643,6 +651,8 @@ drop trigger take_place_again on app.promotions;
 
 drop trigger book_place on app.promotions;
 
+drop trigger read_later on app.transactions;
+
 drop trigger status_goes_on on app.transactions;
 
 drop trigger notifications_mark on app.notifications;
@@ -964,6 +974,8 @@ drop trigger payment_methods_audit on app.payment_methods;
 drop trigger payment_methods_stamp on app.payment_methods;
 
 drop trigger payment_methods_archived on app.payment_methods;
+
+drop trigger payment_looks_stamp on app.payment_looks;
 
 drop trigger organizations_emit_reject on app.organizations;
 
@@ -1571,6 +1583,10 @@ drop function app.sell_held_tickets(uuid);
 
 drop function app.hold_tickets(uuid);
 
+drop function app.keep_limits(uuid);
+
+drop function app.wait_for_buyer(uuid);
+
 drop function app.wait_for_event(uuid);
 
 drop function app.room_of_event(uuid);
@@ -1597,6 +1613,10 @@ drop function app.price_of_place(text,uuid,uuid,text,timestamptz,timestamptz);
 
 drop function app.city_share_of_place(text,uuid,uuid,text,bigint);
 
+drop function app.card_minimum(text);
+
+drop function app.card_step(text);
+
 drop function app.plan_days_left(text,uuid);
 
 drop function app.room_of_place(uuid,text,timestamptz,timestamptz,uuid);
@@ -1604,6 +1624,8 @@ drop function app.room_of_place(uuid,text,timestamptz,timestamptz,uuid);
 drop function app.keeps_place(app.promotions);
 
 drop function app.erase_member(uuid);
+
+drop function app.forbid_older_news();
 
 drop function app.forbid_payment_going_back();
 
@@ -3360,6 +3382,8 @@ drop table app.promo_codes;
 drop table app.plans;
 
 drop table app.payment_methods;
+
+drop table app.payment_looks;
 
 drop table counters.organizations;
 

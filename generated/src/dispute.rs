@@ -20,6 +20,9 @@ pub struct Dispute {
     pub evidence_due_by: Option<DateTime<Utc>>,
     /// When the bank's decision was learnt.
     pub closed_at: Option<DateTime<Utc>>,
+    /// When it was read from Stripe as it is here. What was read earlier changes nothing any more.
+    #[entity(private)]
+    pub synced_at: Option<DateTime<Utc>>,
     #[entity(private)]
     pub stripe_dispute_id: Option<String>,
     pub order_id: Option<Uuid>,
@@ -40,8 +43,9 @@ pub mod constraint {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.state, t.amount_cents, t.currency, t.reason, t.evidence_due_by, t.closed_at, p.stripe_dispute_id,
-    t.order_id, t.promotion_id, t.quote_id, t.transaction_id, t.version, t.created_at, t.updated_at, p._seen"
+    "t.id, t.state, t.amount_cents, t.currency, t.reason, t.evidence_due_by, t.closed_at, p.synced_at,
+    p.stripe_dispute_id, t.order_id, t.promotion_id, t.quote_id, t.transaction_id, t.version, t.created_at,
+    t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip] pub static IS_PLATFORM: Rule = Holds("platformAdmin");

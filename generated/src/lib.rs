@@ -44,6 +44,7 @@ pub mod objects;
 pub mod order;
 pub mod order_item;
 pub mod organization;
+pub mod payment_look;
 pub mod payment_method;
 pub mod plan;
 pub mod promo_code;

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "76f15c72bc5e80915351efc063f4309e07a449590c33bca8ed13fc54331aadb72a0b8c385c9b604bd03af6891f7da097",
+        checksum: "d2e076b88cc1866417d432cd41110dd324418cfd0d77ba61122dd98175efb682e5cea1cca47ccd31956afe2d01efd374",
     },
 ];

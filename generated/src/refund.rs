@@ -33,6 +33,9 @@ pub struct Refund {
     /// What the city gives back of its share.
     #[entity(private)]
     pub city_share_cents: Option<i64>,
+    /// What the host need not give back, as credits had paid it and it was not sent to the host yet.
+    #[entity(private)]
+    pub withheld_cents: Option<i64>,
     pub currency: String,
     pub reason: RefundReason,
     pub note: Option<String>,
@@ -65,9 +68,9 @@ pub mod constraint {
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.state, t.amount_cents, t.card_cents, t.wallet_cents, t.cash_cents, p.organizer_cents,
-    p.platform_fee_cents, p.city_share_cents, t.currency, t.reason, t.note, t.failure_code, p.stripe_refund_id,
-    p.stripe_idempotency_key, t.settled_at, t.order_id, t.promotion_id, t.quote_id, t.requested_by_id, t.version,
-    t.created_at, t.updated_at, p._seen"
+    p.platform_fee_cents, p.city_share_cents, p.withheld_cents, t.currency, t.reason, t.note, t.failure_code,
+    p.stripe_refund_id, p.stripe_idempotency_key, t.settled_at, t.order_id, t.promotion_id, t.quote_id,
+    t.requested_by_id, t.version, t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip] pub static IS_PLATFORM: Rule = Holds("platformAdmin");

@@ -42,6 +42,9 @@ pub struct Transaction {
     pub stripe_idempotency_key: Option<String>,
     /// Real money.
     pub livemode: bool,
+    /// When it was last read from Stripe. What was read earlier changes nothing any more.
+    #[entity(private)]
+    pub synced_at: Option<DateTime<Utc>>,
     pub user_id: Uuid,
     /// Whose administrators see it.
     pub city_id: Option<Uuid>,
@@ -68,8 +71,8 @@ pub mod constraint {
 macro_rules! columns { () => {
     "t.id, t.type, t.amount_cents, t.refunded_cents, p.application_fee_cents, t.currency, t.stripe_payment_intent_id,
     p.stripe_account_id, p.on_behalf_of_host, t.status, t.failure_code, t.attempt, p.stripe_idempotency_key,
-    t.livemode, t.user_id, t.city_id, t.order_id, t.subscription_id, t.promotion_id, t.quote_id, t.version,
-    t.created_at, t.updated_at, p._seen"
+    t.livemode, p.synced_at, t.user_id, t.city_id, t.order_id, t.subscription_id, t.promotion_id, t.quote_id,
+    t.version, t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip] pub static IS_PLATFORM: Rule = Holds("platformAdmin");

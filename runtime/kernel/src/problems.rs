@@ -153,6 +153,7 @@ pub static CODES: &[(&str, &str)] = &[
     ("null", "it can't be empty"),
     ("length", "it is too short or too long"),
     ("range", "it is too small or too large"),
+    ("multiple_of", "it is no multiple of what it is counted in"),
     ("format", "it is not written as it has to be"),
     ("choice", "it is none of the values that there are"),
     ("invalid", "a rule of the object does not hold"),

@@ -339,7 +339,7 @@ async fn s4_the_plan_of_a_business_that_is_archived_is_cancelled() {
     assert_eq!(look().await, both("active"));
     shop.stage
         .run(format!(
-            "set session_replication_role = replica; update app.businesses set status = 'archived' where id = '{}'",
+            "set session_replication_role = replica; update app.businesses set status = 'archived', live_key = null where id = '{}'",
             shop.business
         ))
         .await;

@@ -1,8 +1,7 @@
-//! What nobody told: payments of what is over are cancelled, subscriptions of archived businesses as well, and whatever has not come to an end for a while is read from
-//! the provider. It goes the same ways as events do.
+//! What nobody told: payments of what is over are cancelled, subscriptions of archived businesses as well, and whatever has
+//! not come to an end for a while is read from the provider. It goes the same ways as events do.
 
 use super::{Payments, call, looks::in_turn, sync::answered};
-use crate::module::Module;
 use chrono::{DateTime, TimeDelta, Utc};
 use gateway::{Failure, FindEvents, Key, PaymentStatus};
 use kernel::{
@@ -59,11 +58,13 @@ impl Payments {
             return Ok(());
         }
         let found: Vec<String> = self
-            .ids(
+            .in_turn(
                 request,
-                "select s.stripe_subscription_id from app.subscriptions s join app.businesses b on b.id = s.business_id
-             where b.status = 'archived' and s.state <> 'canceled' and s.stripe_subscription_id is not null
-             order by s.synced_at nulls first limit $1",
+                in_turn!(
+                    "select s.id, s.stripe_subscription_id as name, s.created_at from app.subscriptions s
+                     join app.businesses b on b.id = s.business_id
+                     where b.status = 'archived' and s.state <> 'canceled' and s.stripe_subscription_id is not null"
+                ),
             )
             .await?;
         for subscription in found {

@@ -113,7 +113,7 @@ impl Price {
         if amount < minimum.amount() {
             let detail =
                 format!("costs less than {minimum}, and cards take no less: book more days");
-            return Err(Error::field("/ends_at", "range", detail));
+            return Err(Error::field("/ends_at", "multiple_of", detail));
         }
         Ok(())
     }
