@@ -651,7 +651,13 @@ drop trigger take_place_again on app.promotions;
 
 drop trigger book_place on app.promotions;
 
-drop trigger read_later on app.transactions;
+drop trigger subscriptions_read_later on app.subscriptions;
+
+drop trigger connected_accounts_read_later on app.connected_accounts;
+
+drop trigger disputes_read_later on app.disputes;
+
+drop trigger transactions_read_later on app.transactions;
 
 drop trigger status_goes_on on app.transactions;
 

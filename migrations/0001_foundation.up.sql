@@ -32265,16 +32265,19 @@ create trigger notifications_mark
 create trigger status_goes_on before update of status on app.transactions
   for each row when (old.status is distinct from new.status) execute function app.forbid_payment_going_back();
 
-create trigger read_later before update of synced_at, refunded_cents on app.transactions
+create trigger transactions_read_later before update of synced_at, refunded_cents on app.transactions
   for each row when (
     new.synced_at < old.synced_at
     or (new.refunded_cents < old.refunded_cents and new.synced_at is not distinct from old.synced_at)
   ) execute function app.forbid_older_news();
-create trigger read_later before update of synced_at on app.disputes
+
+create trigger disputes_read_later before update of synced_at on app.disputes
   for each row when (new.synced_at < old.synced_at) execute function app.forbid_older_news();
-create trigger read_later before update of synced_at on app.connected_accounts
+
+create trigger connected_accounts_read_later before update of synced_at on app.connected_accounts
   for each row when (new.synced_at < old.synced_at) execute function app.forbid_older_news();
-create trigger read_later before update of synced_at on app.subscriptions
+
+create trigger subscriptions_read_later before update of synced_at on app.subscriptions
   for each row when (new.synced_at < old.synced_at) execute function app.forbid_older_news();
 
 create trigger book_place before insert on app.promotions

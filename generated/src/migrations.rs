@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "d2e076b88cc1866417d432cd41110dd324418cfd0d77ba61122dd98175efb682e5cea1cca47ccd31956afe2d01efd374",
+        checksum: "ad107f88fc56ee8c1bdc07e81cdb145ad3d2033c741559530da33b69e0cc741214f03e13aa247941c7636c8123356c62",
     },
 ];

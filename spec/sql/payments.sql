@@ -42,16 +42,19 @@ $$;
 alter function app.forbid_older_news() owner to <app>_owner;
 revoke execute on function app.forbid_older_news() from public;
 
-create trigger read_later before update of synced_at, refunded_cents on app.transactions
+create trigger transactions_read_later before update of synced_at, refunded_cents on app.transactions
   for each row when (
     new.synced_at < old.synced_at
     or (new.refunded_cents < old.refunded_cents and new.synced_at is not distinct from old.synced_at)
   ) execute function app.forbid_older_news();
-create trigger read_later before update of synced_at on app.disputes
+
+create trigger disputes_read_later before update of synced_at on app.disputes
   for each row when (new.synced_at < old.synced_at) execute function app.forbid_older_news();
-create trigger read_later before update of synced_at on app.connected_accounts
+
+create trigger connected_accounts_read_later before update of synced_at on app.connected_accounts
   for each row when (new.synced_at < old.synced_at) execute function app.forbid_older_news();
-create trigger read_later before update of synced_at on app.subscriptions
+
+create trigger subscriptions_read_later before update of synced_at on app.subscriptions
   for each row when (new.synced_at < old.synced_at) execute function app.forbid_older_news();
 
 -- What must be empty, at any moment.

@@ -56,6 +56,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "generated",
             "kernel",
             "library",
+            "money",
             "server",
             "storage",
             "stripe-gateway",

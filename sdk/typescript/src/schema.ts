@@ -1777,6 +1777,28 @@ export type paths = {
         patch?: never;
         trace?: never;
     };
+    "/transfers/{id}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a refused transfer again
+         * @description Only for platform administrators. `GET /transfers?state=failed` lists what the payment provider has refused for good, and
+         *     why. As much as is still owed is sent, or taken back, by another transfer. A city's share is not: its months go into the
+         *     next one by themselves.
+         */
+        post: operations["retryTransfer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/waitlist-entries/{id}/place": {
         parameters: {
             query?: never;
@@ -14763,6 +14785,7 @@ export type components = {
          *       "organizer_cents": 0,
          *       "platform_fee_cents": 0,
          *       "city_share_cents": 0,
+         *       "withheld_cents": 0,
          *       "currency": "CHF",
          *       "reason": "requested",
          *       "note": "Note of the refund",
@@ -14823,6 +14846,11 @@ export type components = {
              * @description What the city gives back of its share. In minor units (cents) of `currency`. Shown only if `host`, with `host`: `host` of the `order` or `city_admin` of the `promotion`; `host of an order`: `admin` of the `event` or the caller holds `platformAdmin`; `admin of an event`: the caller holds `orgAdmin` of the `host`; `city_admin of a promotion`: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`.
              */
             readonly city_share_cents?: number;
+            /**
+             * Format: int64
+             * @description What the host need not give back, as credits had paid it and it was not sent to the host yet. In minor units (cents) of `currency`. Shown only if `host`, with `host`: `host` of the `order` or `city_admin` of the `promotion`; `host of an order`: `admin` of the `event` or the caller holds `platformAdmin`; `admin of an event`: the caller holds `orgAdmin` of the `host`; `city_admin of a promotion`: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`.
+             */
+            readonly withheld_cents?: number;
             readonly currency: components["schemas"]["CurrencyCode"];
             readonly reason: components["schemas"]["RefundReason"];
             readonly note: string | null;
@@ -15646,6 +15674,7 @@ export type components = {
          *       "attempt": 1,
          *       "stripe_idempotency_key": "Stripe idempotency key of the transaction",
          *       "livemode": false,
+         *       "synced_at": "2026-06-12T18:00:00Z",
          *       "user_id": "019caddd-0f20-704f-a899-6da763b7a969",
          *       "city_id": "019caddd-0f20-711a-a62c-23412b77477a",
          *       "order_id": "019caddd-0f20-73ee-ab7e-96e59ce40f9c",
@@ -15703,6 +15732,11 @@ export type components = {
             readonly stripe_idempotency_key?: string;
             /** @description Real money. */
             readonly livemode: boolean;
+            /**
+             * Format: date-time
+             * @description When it was last read from Stripe. What was read earlier changes nothing any more. Shown only if `platform`, with `platform`: the caller holds `platformAdmin`.
+             */
+            readonly synced_at?: string | null;
             /**
              * Format: uuid
              * @description Id of a user.
@@ -15777,6 +15811,7 @@ export type components = {
          *       "reason": "Reason of the dispute",
          *       "evidence_due_by": "2026-06-12T18:00:00Z",
          *       "closed_at": "2026-06-13T18:00:00Z",
+         *       "synced_at": "2026-06-14T18:00:00Z",
          *       "stripe_dispute_id": "Stripe dispute id of the dispute",
          *       "order_id": "019caddd-0f20-73ee-ab7e-96e59ce40f9c",
          *       "promotion_id": "019caddd-0f20-7adb-a845-7527ddcdc802",
@@ -15811,6 +15846,11 @@ export type components = {
              * @description When the bank's decision was learnt.
              */
             readonly closed_at: string | null;
+            /**
+             * Format: date-time
+             * @description When it was read from Stripe as it is here. What was read earlier changes nothing any more. Shown only if `platform`, with `platform`: the caller holds `platformAdmin`.
+             */
+            readonly synced_at?: string | null;
             /** @description Unique among disputes. Shown only if `platform`, with `platform`: the caller holds `platformAdmin`. */
             readonly stripe_dispute_id?: string;
             /**
@@ -20671,11 +20711,13 @@ export type components = {
          *     - `null`: it can't be empty
          *     - `length`: it is too short or too long
          *     - `range`: it is too small or too large
+         *     - `multiple_of`: it is no multiple of what it is counted in
          *     - `format`: it is not written as it has to be
          *     - `choice`: it is none of the values that there are
          *     - `invalid`: a rule of the object does not hold
          *     - `read_only`: only the server changes it
          *     - `reserved`: the name is kept for the platform
+         *     - `card_number`: it holds the number of a payment card, which is never to be sent
          *     - `weak`: the password is guessed at once
          *     - `forbidden`: the caller may not set it
          *     - `reference`: the object it names is missing, archived or hidden
@@ -20687,7 +20729,7 @@ export type components = {
          *     - `currency`: it is not in the currency of the rest
          * @enum {string}
          */
-        ProblemCode: "required" | "unknown" | "repeated" | "type" | "null" | "length" | "range" | "format" | "choice" | "invalid" | "read_only" | "reserved" | "weak" | "forbidden" | "reference" | "conflict" | "blocked" | "sold_out" | "limit" | "not_on_sale" | "currency";
+        ProblemCode: "required" | "unknown" | "repeated" | "type" | "null" | "length" | "range" | "multiple_of" | "format" | "choice" | "invalid" | "read_only" | "reserved" | "card_number" | "weak" | "forbidden" | "reference" | "conflict" | "blocked" | "sold_out" | "limit" | "not_on_sale" | "currency";
     };
     responses: {
         /** @description The request could not be read: malformed JSON, a key given twice, a bad header or cursor. */
@@ -28391,6 +28433,34 @@ export interface operations {
             409: components["responses"]["Conflict"];
             /** @description A value is wrong, or the caller can't name such a member */
             422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    retryTransfer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Of the transfer */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Another one is on its way */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The caller is no platform administrator */
+            403: components["responses"]["Forbidden"];
+            /** @description There is no such transfer */
+            404: components["responses"]["NotFound"];
+            /** @description It was not refused, nothing of it is owed any more, or the host can't be paid */
+            409: components["responses"]["Conflict"];
             default: components["responses"]["OtherProblem"];
         };
     };

@@ -52,8 +52,11 @@ async fn p6_the_number_of_a_card_is_refused_wherever_money_moves() {
         "/organizations/{id}/onboarding",
     ];
     paths.extend(more.map(str::to_owned));
+    // Hand-written routes are in the document that is served alone.
+    let whole = stage.server.client.get("/openapi.json").await.expect(200);
+    let whole = whole.json;
     let takes_body =
-        |path: &&String| document()["paths"][path.as_str()]["post"]["requestBody"].is_object();
+        |path: &&String| whole["paths"][path.as_str()]["post"]["requestBody"].is_object();
     let mut refused = 0;
     for path in paths.iter().filter(takes_body) {
         let asked = path

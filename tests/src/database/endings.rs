@@ -61,8 +61,18 @@ async fn cases(world: &World) -> Vec<Case> {
         Case {
             name: "email_token.user",
             begin: token("null"),
-            end: suspend,
+            end: suspend.clone(),
             left: of_user("email_tokens", "used_at is null"),
+            refused: "28000 account_suspended",
+        },
+        Case {
+            name: "calendar_feed.user",
+            begin: format!(
+                "insert into app.calendar_feeds (user_id, secret_hash) values ('{}', repeat('h', 43))",
+                world.ana
+            ),
+            end: suspend,
+            left: of_user("calendar_feeds", "ended_at is null"),
             refused: "28000 account_suspended",
         },
         Case {

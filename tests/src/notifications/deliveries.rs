@@ -228,6 +228,45 @@ async fn no9_a_device_that_is_gone_is_forgotten_once() {
     );
 }
 
+/// A service that wants a pause has said nothing about the message, and gets no other one before the pause is over.
+#[tokio::test]
+async fn no9_a_pause_is_no_attempt_and_ends_the_round() {
+    let mailer = Arc::new(Moody::default());
+    let guests = Guests::with(|parts| {
+        parts.mailer = mailer.clone();
+        parts.modules.notifications.notifications_sends_at_once = 1;
+    })
+    .await;
+    keep_workers_away(&guests).await;
+    let members = [
+        guests.guest("ute_hears").await,
+        guests.guest("uwe_hears").await,
+    ];
+    let due = "delete from app.delivery_pauses; update app.notification_deliveries set next_attempt_at = now()";
+    // More often than a message is tried.
+    for _ in 0..12 {
+        guests.run(due).await;
+        let paused = Undelivered::Paused {
+            reason: "slow down".to_owned(),
+            wait: Duration::from_secs(600),
+        };
+        mailer.answers.lock().expect("answers").push(Err(paused));
+        let sent = guests.module().dispatch(Channel::Email).await;
+        assert_eq!(sent.expect("none"), 0);
+    }
+    for member in &members {
+        assert_eq!(
+            guests.deliveries(member, "order_paid").await,
+            [state("email", "pending")]
+        );
+    }
+    let attempts = "select max(attempts)::int8 from app.notification_deliveries";
+    assert_eq!(guests.count(attempts).await, 0);
+    guests.run(due).await;
+    let sent = guests.module().dispatch(Channel::Email).await;
+    assert_eq!(sent.expect("sent"), 2);
+}
+
 /// A push is what the app needs to show it and to open the right page; its id is that of its delivery.
 #[tokio::test]
 async fn no9_a_push_says_what_the_app_needs() {

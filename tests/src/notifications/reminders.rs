@@ -97,6 +97,45 @@ async fn rm4_another_time_takes_back_what_waits_and_is_reminded_of_anew() {
     );
 }
 
+/// Whoever has found it due waits for who moves it, and looks again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rm4_an_event_that_is_moved_while_one_looks_is_reminded_of_at_its_new_time() {
+    let guests = Guests::new().await;
+    let member = guests.guest("rhea_goes").await;
+    guests.begins_in(23 * 60).await;
+    let mut conn = guests.server.superuser().await;
+    let moved = format!(
+        "begin; set local session_replication_role = replica;
+         update app.events set starts_at = starts_at + interval '30 days', ends_at = ends_at + interval '30 days' where id = '{0}';
+         insert into app.event_schedules as s (event_id, revision) values ('{0}', 2)
+         on conflict (event_id) do update set revision = s.revision + 1",
+        guests.event
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(moved))
+        .execute(&mut conn)
+        .await
+        .expect("moved");
+    let module = guests.module().clone();
+    let looking = tokio::spawn(async move { module.remind().await });
+    let waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    for _ in 0..1000 {
+        if guests.count(waiting).await > 0 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert!(guests.count(waiting).await > 0);
+    sqlx::raw_sql("commit")
+        .execute(&mut conn)
+        .await
+        .expect("committed");
+    assert_eq!(looking.await.expect("a look").expect("nobody"), 0);
+    guests.server.settled().await;
+    assert_eq!(guests.names(&member).await, ["order_paid"]);
+    guests.begins_in(23 * 60).await;
+    assert_eq!(guests.remind().await, 1);
+}
+
 /// Between the reminder and its leaving much can happen; each of these is asked when it leaves.
 #[tokio::test]
 async fn rm4_who_does_not_go_any_more_is_not_reminded() {

@@ -145,7 +145,10 @@ fn default_of<'a>(world: &'a World, customer: &str) -> Option<&'a str> {
 /// The card that pays for it: its own, or its customer's.
 pub fn method_of(world: &World, id: &str) -> Option<String> {
     let subscription = world.object(id);
-    let own = subscription.maybe("default_payment_method");
+    // One that was detached is no default any more.
+    let own = subscription
+        .maybe("default_payment_method")
+        .filter(|method| world.object(method)["customer"] == subscription["customer"]);
     own.or_else(|| default_of(world, subscription.str("customer")))
         .map(str::to_owned)
 }

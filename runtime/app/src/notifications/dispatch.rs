@@ -20,7 +20,10 @@ use kernel::{
     jobs::{Job, Outcome},
     messages::Channel,
 };
-use std::time::{Duration, Instant};
+use std::{
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 use uuid::Uuid;
 
 pub const PUSH: &str = "notifications.push";
@@ -85,9 +88,17 @@ impl Notifications {
             return Ok(None);
         }
         failpoint::reach("delivery.claimed");
+        // Once the service says that it wants a pause, it gets nothing more of this claim.
+        let pause: &OnceLock<(String, Duration)> = &OnceLock::new();
         let fates: Vec<(Parcel, Fate)> = stream::iter(parcels)
             .map(|parcel| async move {
-                let fate = self.hand_over(&parcel).await;
+                let fate = match pause.get() {
+                    Some((reason, wait)) => Fate::Paused(reason.clone(), *wait),
+                    None => self.hand_over(&parcel).await,
+                };
+                if let Fate::Paused(reason, wait) = &fate {
+                    let _ = pause.set((reason.clone(), *wait));
+                }
                 failpoint::reach("delivery.sent");
                 (parcel, fate)
             })
@@ -189,6 +200,8 @@ struct Marks {
     /// The attempt that this is about: of an older one nothing is written, somebody else has the delivery by now.
     attempts: Vec<i32>,
     states: Vec<&'static str>,
+    /// Of those that count: a service that wants a pause has said nothing about the message.
+    counted: Vec<bool>,
     waits: Vec<f64>,
     names: Vec<Option<String>>,
     errors: Vec<Option<String>>,
@@ -215,7 +228,7 @@ impl Marks {
                 ),
                 Fate::Never(why) => ("failed", 0.0, None, Some(why.clone())),
                 Fate::NotNow(why) => (again, backoff(attempt), None, Some(why.clone())),
-                Fate::Paused(why, wait) => (again, wait.as_secs_f64(), None, Some(why.clone())),
+                Fate::Paused(why, wait) => ("pending", wait.as_secs_f64(), None, Some(why.clone())),
             };
             if let (Fate::Gone, Parcel::Push { device, .. }) = (fate, parcel) {
                 marks.gone.push(*device);
@@ -223,6 +236,7 @@ impl Marks {
             marks.ids.push(id);
             marks.attempts.push(attempt);
             marks.states.push(state);
+            marks.counted.push(!matches!(fate, Fate::Paused(..)));
             marks.waits.push(wait);
             marks.names.push(name);
             marks
@@ -236,10 +250,12 @@ impl Marks {
         // With a mail go those that it took along.
         sqlx::query(
             "with marks as (
-               select * from unnest($1::uuid[], $2::int[], $3::text[], $4::float8[], $5::text[], $6::text[]) m(id, attempt, state, wait, name, error)
+               select * from unnest($1::uuid[], $2::int[], $3::text[], $4::float8[], $5::text[], $6::text[], $7::bool[])
+                 m(id, attempt, state, wait, name, error, counted)
              ), marked as (
                update app.notification_deliveries d
                set state = m.state, next_attempt_at = now() + make_interval(secs => m.wait), lease_until = null, error = m.error,
+                 attempts = case when m.counted then d.attempts else d.attempts - 1 end,
                  provider_id = coalesce(m.name, d.provider_id), settled_at = case when m.state <> 'pending' then now() end
                from marks m where d.id = m.id and d.state = 'sending' and d.attempts = m.attempt
                returning d.id, d.state, d.provider_id, d.error
@@ -253,6 +269,7 @@ impl Marks {
         .bind(&self.waits)
         .bind(&self.names)
         .bind(&self.errors)
+        .bind(&self.counted)
         .execute(cx.conn())
         .await?;
         if !self.gone.is_empty() {

@@ -55,6 +55,7 @@ impl Notifications {
 
     async fn remind_of(&self, event: Uuid) -> Result<i64> {
         let (least, window) = (self.least(), self.settings.notifications_digest_minutes);
+        let wall = self.settings.notifications_reminder == Reminder::WallClock;
         self.db
             .run(Self::NAME, None, Uuid::now_v7(), move |cx| {
                 Box::pin(async move {
@@ -70,6 +71,11 @@ impl Notifications {
                     let Some(revision) = revision else {
                         return Ok(0);
                     };
+                    // It may have been moved since it was found. From here on whoever moves it waits.
+                    if !is_due(cx, event, wall).await? {
+                        forget(cx, event).await?;
+                        return Ok(0);
+                    }
                     match reminder(cx, event, revision, least, None).await? {
                         Some(told) => tell::tell(cx, window, told).await,
                         None => Ok(0),
@@ -110,6 +116,22 @@ impl Notifications {
     fn least(&self) -> i32 {
         i32::try_from(self.settings.notifications_reminder_least_minutes).unwrap_or(i32::MAX)
     }
+}
+
+async fn is_due(cx: &mut Cx, event: Uuid, wall: bool) -> Result<bool> {
+    let due = sqlx::query_scalar(
+        "select exists (select from app.events where id = $1 and app.reminder_due(starts_at, timezone, $2) <= now())",
+    );
+    Ok(due.bind(event).bind(wall).fetch_one(cx.conn()).await?)
+}
+
+/// Its guests have not been told of this revision after all: they will be when its time has come.
+async fn forget(cx: &mut Cx, event: Uuid) -> Result<()> {
+    sqlx::query("update app.event_schedules set reminded_revision = 0 where event_id = $1")
+        .bind(event)
+        .execute(cx.conn())
+        .await?;
+    Ok(())
 }
 
 /// Tickets of an order, or one that was handed on.

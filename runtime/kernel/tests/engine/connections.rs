@@ -87,11 +87,12 @@ async fn a_used_up_pool_answers_soon_and_recovers() {
         config.acquire_timeout = Duration::from_millis(1500);
     };
     let world = world_with(configure).await;
-    let held = world
-        .db
-        .begin_read(&Caller::anonymous(Uuid::now_v7()))
-        .await
-        .unwrap();
+    // Somebody else: who asks for more than their own share is told so with 429.
+    let other = Caller {
+        ip: Some([192, 0, 2, 7].into()),
+        ..Caller::anonymous(Uuid::now_v7())
+    };
+    let held = world.db.begin_read(&other).await.unwrap();
     let answer = world.get("/things").send().await;
     assert_eq!(
         (
