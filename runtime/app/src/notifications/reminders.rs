@@ -18,10 +18,10 @@ use sqlx::{Row, types::Json};
 use uuid::Uuid;
 
 /// Events of one look, each in a transaction of its own. The next look is soon.
-const EVENTS_AT_ONCE: i32 = 200;
+const EVENTS_PER_LOOK: i32 = 200;
 
-/// Of these as many at the same time, on a connection each.
-const EVENTS_AT_A_TIME: usize = 2;
+/// How many of them are worked on at the same time, on a connection each.
+const EVENTS_AT_ONCE: usize = 2;
 
 impl Notifications {
     /// Tells the guests of every event whose time has come. How many were told.
@@ -40,7 +40,7 @@ impl Notifications {
                 )
                 .bind(least)
                 .bind(wall)
-                .bind(EVENTS_AT_ONCE)
+                .bind(EVENTS_PER_LOOK)
                 .fetch_all(cx.conn())
                 .await?;
                 Ok(due)
@@ -48,7 +48,7 @@ impl Notifications {
         });
         stream::iter(due.await?)
             .map(|event| self.remind_of(event))
-            .buffer_unordered(EVENTS_AT_A_TIME)
+            .buffer_unordered(EVENTS_AT_ONCE)
             .try_fold(0, |sum, told| async move { Ok(sum + told) })
             .await
     }

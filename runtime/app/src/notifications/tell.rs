@@ -22,7 +22,8 @@ pub const TELL_PART: &str = "notifications.tell_part";
 
 /// Members that one transaction tells: their ids fit into the payload of a job. Of more each thousand is a job, so that a
 /// job ends long before its time is over however many there are, several workers share them, and the first messages leave
-/// while the last ones are being made.
+/// while the last ones are being made. Where mails are put together, the parts wait for each other in `app.notify`: a
+/// member's window is opened by one of them.
 const AT_ONCE: usize = 1_000;
 
 /// Behind jobs that concern few: who buys a ticket does not wait until a hundred thousand followers have been told.

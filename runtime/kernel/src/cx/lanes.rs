@@ -1,8 +1,8 @@
 //! Who may have how many connections: what may take long has some of its own, and nobody has all of any kind.
 //!
 //! Searches, maps and counts run on their own pool, where statements end earlier: they wait for each other, reads by
-//! id and writes never wait for them. So do figures, such as dashboards, by the job role. Within a lane each caller has a share; who asks for more at once waits a while,
-//! and then is told so.
+//! id and writes never wait for them. So do figures, such as dashboards, on a pool of the job role. Within a lane each
+//! caller has a share; who asks for more at once waits a while, and then is told so.
 
 use crate::{
     actor::Actor,
