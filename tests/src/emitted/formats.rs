@@ -223,20 +223,38 @@ async fn what_is_seen_is_the_same_on_both_sides() {
         }
     }
     assert!(refused > 4000, "{refused}");
-    for text in [
-        "a\u{200c}\u{200d}b",
-        "a\u{200c}b\u{200d}c",
-        "\u{200c}a",
-        "",
-        "\n",
-        "a\nb",
-        "a \u{200d} b",
+    for (text, is_one) in [
+        ("a\u{200c}\u{200d}b", false),
+        ("a\u{200c}b\u{200d}c", true),
+        ("\u{200c}a", false),
+        ("", true),
+        ("\n", false),
+        ("a\nb", false),
+        ("a \u{200d} b", true),
+        // A second `VIP` of a unique field.
+        ("VIP\u{3164}", false),
+        ("VIP\u{2800}", false),
+        ("V\u{34f}IP", false),
+        ("V\u{115f}\u{1160}IP", false),
+        ("VIP\u{17b4}", false),
+        ("VIP\u{180b}", false),
+        ("VIP\u{ffa0}", false),
+        ("VIP\u{e0000}", false),
+        ("VIP\u{e0fff}", false),
+        // Emoji and flags are made of what shows nothing by itself.
+        ("👁\u{fe0f}\u{200d}🗨\u{fe0f}", true),
+        ("🏴\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}", true),
     ] {
         let theirs: bool = sqlx::query_scalar("select sec.is_line($1)")
             .bind(text)
             .fetch_one(&mut conn)
             .await
             .expect("an answer");
-        assert_eq!(is_line(text), theirs, "{}", text.escape_unicode());
+        assert_eq!(
+            (is_line(text), theirs),
+            (is_one, is_one),
+            "{}",
+            text.escape_unicode()
+        );
     }
 }

@@ -8,20 +8,32 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 /// Texts of at most so many characters are one line: names, titles, codes. Longer ones have paragraphs.
 pub const LINE_MAX: u32 = 300;
 
-/// Not in a line: control characters, line ends, zero-width characters, and what changes the direction of writing.
+/// Not in a line: control characters, line ends, what changes the direction of writing, and all that shows nothing where it
+/// stands. With it two names that look the same would be two, and a unique one would be there twice. Blanks are seen
+/// between words. What people write with stays: joiners, what chooses the look of an emoji, the letters of a flag.
 const HIDDEN: &[(char, char)] = &[
     ('\u{0}', '\u{1f}'),
     ('\u{7f}', '\u{9f}'),
     ('\u{ad}', '\u{ad}'),
+    ('\u{34f}', '\u{34f}'),
     ('\u{61c}', '\u{61c}'),
-    ('\u{180e}', '\u{180e}'),
+    ('\u{115f}', '\u{1160}'),
+    ('\u{17b4}', '\u{17b5}'),
+    ('\u{180b}', '\u{180f}'),
     ('\u{200b}', '\u{200b}'),
     ('\u{200e}', '\u{200f}'),
     ('\u{2028}', '\u{202e}'),
     ('\u{2060}', '\u{206f}'),
+    ('\u{2800}', '\u{2800}'),
+    ('\u{3164}', '\u{3164}'),
     ('\u{feff}', '\u{feff}'),
-    ('\u{fff9}', '\u{fffb}'),
-    ('\u{e0001}', '\u{e0001}'),
+    ('\u{ffa0}', '\u{ffa0}'),
+    ('\u{fff0}', '\u{fffb}'),
+    ('\u{1bca0}', '\u{1bca3}'),
+    ('\u{1d173}', '\u{1d17a}'),
+    ('\u{e0000}', '\u{e001f}'),
+    ('\u{e0080}', '\u{e00ff}'),
+    ('\u{e01f0}', '\u{e0fff}'),
 ];
 
 /// Leaves nothing on the screen by itself: the hidden ones, blanks, fillers, joiners, marks without a letter.
@@ -139,10 +151,35 @@ mod tests {
             " Ana",
             "Ana\u{3000}",
             "e\u{301}",
+            "VIP\u{3164}",
+            "V\u{34f}IP",
+            "VIP\u{e0100}\u{e01f0}",
         ] {
             assert!(!is_line(text), "{text:?}");
         }
         assert!(is_seen("a\nb") && !is_seen("\n\t \u{2060}"));
+    }
+
+    /// What shows nothing by itself shows nothing beside a letter either, but for what people write with.
+    #[test]
+    fn nothing_that_is_not_seen_hides_among_letters() {
+        const WRITTEN_WITH: &[(char, char)] = &[
+            ('\u{300}', '\u{34e}'),
+            ('\u{350}', '\u{36f}'),
+            ('\u{200c}', '\u{200d}'),
+            ('\u{fe00}', '\u{fe0f}'),
+            ('\u{e0020}', '\u{e007f}'),
+            ('\u{e0100}', '\u{e01ef}'),
+        ];
+        let all = '\u{0}'..=char::MAX;
+        let unseen = all.filter(|c| is_in(*c, UNSEEN) && !is_in(*c, WRITTEN_WITH));
+        let blank = |c: &char| c.is_whitespace() && !c.is_control();
+        for c in unseen.filter(|c| !blank(c) || matches!(*c, '\u{2028}' | '\u{2029}')) {
+            assert!(!is_line(&format!("a{c}b")), "{}", c.escape_unicode());
+        }
+        for (first, last) in WRITTEN_WITH {
+            assert!(is_line(&format!("b{first}q")) && is_line(&format!("b{last}q")));
+        }
     }
 
     #[test]
