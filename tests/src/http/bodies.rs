@@ -13,7 +13,8 @@ pub fn body(operation: &Operation, row: &Row) -> Option<Value> {
         Kind::Create => Some(create(operation.resource, row)),
         Kind::Replace => Some(of(operation.resource, "Replace", row)),
         Kind::Merge => Some(json!({})),
-        _ if operation.wants_reason() => Some(json!({"reason": "because"})),
+        // Copied with the blanks around it.
+        _ if operation.wants_reason() => Some(json!({"reason": " because\n"})),
         _ => None,
     }
 }

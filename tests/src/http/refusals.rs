@@ -12,6 +12,7 @@ use kernel::{
 };
 use reqwest::Method;
 use serde_json::json;
+use server::seed::demo::PEOPLE;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -99,6 +100,59 @@ async fn abuse_40_a_role_that_never_can_learns_nothing_of_objects_and_bodies() {
         refused += 1;
     }
     assert!(refused > 50, "only {refused}");
+}
+
+/// A reason is read like every other body: one line that shows what it holds, and no key twice.
+#[tokio::test]
+async fn a_reason_is_one_line_that_can_be_seen() {
+    let server = TestServer::demo().await;
+    let mut people = Vec::new();
+    for person in &PEOPLE {
+        people.push(server.sign_in(person.id).await.client);
+    }
+    let nowhere = Uuid::now_v7().to_string();
+    let long = "x".repeat(501);
+    let mut tried = 0;
+    for operation in operations::all() {
+        if !operation.wants_reason() {
+            continue;
+        }
+        let (path, title) = (operation.path(&nowhere), operation.title());
+        let ask = async |client: &Client, text: &str| {
+            let body = Some((text, "application/json"));
+            client.send_text(Method::POST, &path, body, &[]).await
+        };
+        // Somebody whose roles let them do it at all: others are refused before the body is looked at.
+        let mut who = None;
+        for client in &people {
+            if ask(client, "{}").await.status != 403 {
+                who = Some(client);
+                break;
+            }
+        }
+        let Some(who) = who else { continue };
+        for reason in [
+            "",
+            " \u{a0}",
+            "\u{200b}",
+            "ill\u{3164}",
+            "\u{202e}lli",
+            "i\u{7}ll",
+            "i\u{0}ll",
+            "i\nll",
+            long.as_str(),
+        ] {
+            let answer = ask(who, &json!({"reason": reason}).to_string()).await;
+            assert_eq!(answer.status, 422, "{title} {reason:?}: {}", answer.text);
+            assert_eq!(answer.pointers(), ["/reason"], "{title} {reason:?}");
+        }
+        let twice = ask(who, r#"{"reason": "ill", "reason": "well"}"#).await;
+        assert_eq!(twice.problem(), "invalid-syntax", "{title}");
+        let right = ask(who, r#"{"reason": " ill "}"#).await;
+        assert_eq!(right.status, 404, "{title}: {}", right.text);
+        tried += 1;
+    }
+    assert!(tried > 2, "{tried}");
 }
 
 async fn send(client: &Client, operation: &Operation, body: &str, id: &str) -> u16 {

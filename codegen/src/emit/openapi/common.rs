@@ -64,7 +64,7 @@ pub fn own_schemas() -> Map<String, Value> {
         "Reason".to_owned(),
         json!({
             "type": "object",
-            "description": "Why this is done. It goes to the audit log.",
+            "description": "Why this is done, in one line. It goes to the audit log.",
             "required": ["reason"],
             "properties": {"reason": {"type": "string", "minLength": 1, "maxLength": 500}},
             "additionalProperties": false,

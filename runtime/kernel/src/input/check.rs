@@ -11,6 +11,8 @@ use super::{
 pub enum Check {
     /// Characters of a text that people read: see [`line`](super::line).
     Length(u32, u32),
+    /// Characters of one line, also of more than [`LINE_MAX`].
+    Line(u32, u32),
     /// Characters of a text that nobody reads, such as a password.
     Opaque(u32, u32),
     /// Either end may be open.
@@ -37,6 +39,9 @@ pub fn text(value: &str, checks: &[Check]) -> Option<Fault> {
         Check::Length(min, max) => {
             length(value.chars().count(), *min, *max).or_else(|| shown(value, *min, *max))
         }
+        Check::Line(min, max) => {
+            length(value.chars().count(), *min, *max).or_else(|| one_line(value))
+        }
         Check::Opaque(min, max) => length(value.chars().count(), *min, *max),
         Check::Format(format) => {
             (!format.accepts(value)).then(|| ("format", format.wants().into()))
@@ -50,6 +55,7 @@ pub fn normal(text: String, checks: &[Check]) -> String {
     checks.iter().fold(text, |text, check| match check {
         Check::Format(format) => format.normal(&text),
         Check::Length(_, max) if *max <= LINE_MAX => line::normal_line(&text).into_owned(),
+        Check::Line(..) => line::normal_line(&text).into_owned(),
         _ => text,
     })
 }
@@ -123,16 +129,21 @@ fn length(count: usize, min: u32, max: u32) -> Option<Fault> {
 }
 
 fn shown(value: &str, min: u32, max: u32) -> Option<Fault> {
-    if max <= LINE_MAX && !line::is_line(value) {
+    if max <= LINE_MAX {
+        return one_line(value);
+    }
+    (min > 0 && !is_seen(value)).then(|| ("format", "must hold something that can be seen".into()))
+}
+
+fn one_line(value: &str) -> Option<Fault> {
+    (!line::is_line(value)).then(|| {
         let wants = if is_seen(value) {
-            "must be one line, without zero-width characters and such that change the direction of writing"
+            "must be one line, without characters that show nothing and such that change the direction of writing"
         } else {
             "must hold something that can be seen"
         };
-        return Some(("format", wants.into()));
-    }
-    (max > LINE_MAX && min > 0 && !is_seen(value))
-        .then(|| ("format", "must hold something that can be seen".into()))
+        ("format", wants.into())
+    })
 }
 
 fn range(value: i64, min: Option<i64>, max: Option<i64>) -> Option<Fault> {
@@ -171,6 +182,9 @@ mod tests {
         assert!(text("line\nline", &[Check::Length(0, 300)]).is_some());
         assert!(text("\n \n", &[Check::Length(1, 301)]).is_some());
         assert_eq!(text("\n \n", &[Check::Length(0, 301)]), None);
+        assert!(text("line\nline", &[Check::Line(0, 500)]).is_some());
+        assert_eq!(text(&"l".repeat(500), &[Check::Line(1, 500)]), None);
+        assert_eq!(text(&"l".repeat(501), &[Check::Line(1, 500)]).unwrap().0, "length");
         assert_eq!(text(" \u{200b}", &[Check::Opaque(1, 300)]), None);
     }
 
@@ -179,6 +193,7 @@ mod tests {
         let code = [Check::Length(3, 40), Check::Format(Format::Code)];
         assert_eq!(normal(" summer 25 ".into(), &code), "SUMMER25");
         assert_eq!(normal(" Ana ".into(), &[Check::Length(1, 80)]), "Ana");
+        assert_eq!(normal(" Ana ".into(), &[Check::Line(1, 500)]), "Ana");
         assert_eq!(normal(" Ana ".into(), &[Check::Opaque(1, 80)]), " Ana ");
     }
 

@@ -66,7 +66,7 @@ impl Described {
 
 fn add(schema: &mut Value, check: Check) {
     match check {
-        Check::Length(min, max) | Check::Opaque(min, max) => {
+        Check::Length(min, max) | Check::Line(min, max) | Check::Opaque(min, max) => {
             schema["minLength"] = min.into();
             schema["maxLength"] = max.into();
         }

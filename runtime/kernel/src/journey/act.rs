@@ -14,17 +14,15 @@ use crate::{
     error::{Error, Result},
     etag::Precondition,
     http::body,
-    input::{Mode, refuse_cards},
+    input::{Body, Check, Mode},
     list::query,
-    problem::{Item, Problem},
     problems,
 };
 use axum::{http::StatusCode, response::Response};
-use serde_json::{Map, Value};
 use sqlx::{Arguments, postgres::PgArguments};
 use uuid::Uuid;
 
-const REASON_MAX: usize = 500;
+const REASON_MAX: u32 = 500;
 
 struct Act<'a> {
     endpoint: &'a Endpoint,
@@ -194,46 +192,11 @@ impl Act<'_> {
     }
 }
 
-/// `{"reason": "…"}` and nothing else.
+/// `{"reason": "…"}` and nothing else, read like every other body: it is one line of the audit log.
 fn read_reason(text: &[u8]) -> Result<String> {
-    refuse_cards(text)?;
-    let mut object: Map<String, Value> = serde_json::from_slice(text)
-        .map_err(|error| Error::new(&problems::SYNTAX).detail(error.to_string()))?;
-    let mut problem = Problem::new(&problems::INVALID);
-    let reason = match object.shift_remove("reason") {
-        Some(Value::String(reason)) => reason,
-        Some(_) => {
-            problem
-                .errors
-                .push(Item::body("/reason", "type", "Use a text."));
-            String::new()
-        }
-        None => {
-            problem
-                .errors
-                .push(Item::body("/reason", "required", "Say why."));
-            String::new()
-        }
-    };
-    let length = reason.trim().chars().count();
-    if problem.errors.is_empty() && (!(1..=REASON_MAX).contains(&length) || reason.contains('\0')) {
-        problem.errors.push(Item::body(
-            "/reason",
-            "length",
-            format!("Use 1 to {REASON_MAX} characters."),
-        ));
-    }
-    for name in object.keys() {
-        let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-        problem
-            .errors
-            .push(Item::body(pointer, "unknown", "There is no such field."));
-    }
-    if problem.errors.is_empty() {
-        Ok(reason)
-    } else {
-        Err(problem.into())
-    }
+    let mut sent = Body::parse(text, Mode::Create)?;
+    let reason = sent.required("reason", &[Check::Line(1, REASON_MAX)]);
+    Ok(sent.finish(reason)?)
 }
 
 #[cfg(test)]
@@ -242,17 +205,37 @@ mod tests {
 
     #[test]
     fn a_reason_is_a_short_text_and_nothing_else() {
-        assert_eq!(read_reason(br#"{"reason": "ill"}"#).unwrap(), "ill");
-        assert_eq!(read_reason(b"").unwrap_err().status(), 400);
-        for (bad, code) in [
-            (r#"{}"#, "required"),
-            (r#"{"reason": 1}"#, "type"),
-            (r#"{"reason": "  "}"#, "length"),
-            (r#"{"reason": "ill", "x": 1}"#, "unknown"),
+        for sent in [r#"{"reason": "ill"}"#, r#"{"reason": " ill\n"}"#] {
+            assert_eq!(read_reason(sent.as_bytes()).unwrap(), "ill");
+        }
+        let composed = read_reason(r#"{"reason": "cafe\u0301 closed"}"#.as_bytes());
+        assert_eq!(composed.unwrap(), "café closed");
+        let longest = format!(r#"{{"reason": "{} "}}"#, "é".repeat(500));
+        assert!(read_reason(longest.as_bytes()).is_ok());
+        for unread in ["", "[]", r#"{"reason": "ill", "reason": "well"}"#] {
+            assert_eq!(read_reason(unread.as_bytes()).unwrap_err().status(), 400);
+        }
+        let long = format!(r#"{{"reason": "{}"}}"#, "x".repeat(501));
+        for (bad, pointer, code) in [
+            (r#"{}"#, "/reason", "required"),
+            (r#"{"reason": null}"#, "/reason", "null"),
+            (r#"{"reason": 1}"#, "/reason", "type"),
+            (r#"{"reason": "  "}"#, "/reason", "length"),
+            (long.as_str(), "/reason", "length"),
+            (r#"{"reason": "i\u0000ll"}"#, "/reason", "format"),
+            (r#"{"reason": "i\u0007ll"}"#, "/reason", "format"),
+            (r#"{"reason": "i\nll"}"#, "/reason", "format"),
+            (r#"{"reason": "\u202elli"}"#, "/reason", "format"),
+            (r#"{"reason": "\u200b"}"#, "/reason", "format"),
+            (r#"{"reason": "ill\u3164"}"#, "/reason", "format"),
+            (r#"{"reason": "ill", "x": 1}"#, "/x", "unknown"),
         ] {
+            let error = read_reason(bad.as_bytes()).unwrap_err();
+            let found = &error.problem().errors[0];
             assert_eq!(
-                read_reason(bad.as_bytes()).unwrap_err().problem().errors[0].code,
-                code
+                (error.status().as_u16(), found.pointer.as_deref(), found.code),
+                (422, Some(pointer), code),
+                "{bad}"
             );
         }
     }
