@@ -165,17 +165,8 @@ const UNSEEN: [&str; 8] = [
     "\u{2066}\u{2069}",
 ];
 const TURNED: [&str; 11] = [
-    "\u{202e}",
-    "\u{2067}",
-    "\u{200f}",
-    "\u{200b}",
-    "\u{feff}",
-    "\n",
-    "\u{2028}",
-    "\u{34f}",
-    "\u{2800}",
-    "\u{3164}",
-    "\u{ffa0}",
+    "\u{202e}", "\u{2067}", "\u{200f}", "\u{200b}", "\u{feff}", "\n", "\u{2028}", "\u{34f}",
+    "\u{2800}", "\u{3164}", "\u{ffa0}",
 ];
 
 /// Every text that a body may hold, of every entity.

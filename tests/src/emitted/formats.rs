@@ -243,7 +243,10 @@ async fn what_is_seen_is_the_same_on_both_sides() {
         ("VIP\u{e0fff}", false),
         // Emoji and flags are made of what shows nothing by itself.
         ("👁\u{fe0f}\u{200d}🗨\u{fe0f}", true),
-        ("🏴\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}", true),
+        (
+            "🏴\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}",
+            true,
+        ),
     ] {
         let theirs: bool = sqlx::query_scalar("select sec.is_line($1)")
             .bind(text)

@@ -184,7 +184,10 @@ mod tests {
         assert_eq!(text("\n \n", &[Check::Length(0, 301)]), None);
         assert!(text("line\nline", &[Check::Line(0, 500)]).is_some());
         assert_eq!(text(&"l".repeat(500), &[Check::Line(1, 500)]), None);
-        assert_eq!(text(&"l".repeat(501), &[Check::Line(1, 500)]).unwrap().0, "length");
+        assert_eq!(
+            text(&"l".repeat(501), &[Check::Line(1, 500)]).unwrap().0,
+            "length"
+        );
         assert_eq!(text(" \u{200b}", &[Check::Opaque(1, 300)]), None);
     }
 

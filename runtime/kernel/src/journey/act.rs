@@ -233,7 +233,7 @@ mod tests {
             let error = read_reason(bad.as_bytes()).unwrap_err();
             let found = &error.problem().errors[0];
             assert_eq!(
-                (error.status().as_u16(), found.pointer.as_deref(), found.code),
+                (error.status(), found.pointer.as_deref(), found.code),
                 (422, Some(pointer), code),
                 "{bad}"
             );
