@@ -58,7 +58,7 @@ async fn o8_a_ticket_changes_hands_with_its_code() {
     // Nobody but its holder offers it, and nobody but who it is offered to accepts.
     offer(&vera, ticket, &stage.mira).await.expect(404);
     let path = format!("/tickets/{ticket}/transfers");
-    let body = json!({"to_handle": "Vera_Who_Goes"});
+    let body = json!({"to_handle": " @Vera_Who_Goes"});
     let offered = stage.mira.client.post(&path, body).await.expect(201);
     assert_eq!(offered.json["state"], "offered");
     assert_eq!(offered.json["to_id"], json!(vera.id));

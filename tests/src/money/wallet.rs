@@ -109,6 +109,26 @@ async fn w2_w5_credits_come_out_of_a_budget_and_once() {
 }
 
 #[tokio::test]
+async fn w4_budgets_are_of_currencies_that_exist_however_they_are_typed() {
+    let stage = Stage::new().await;
+    let body = json!({"amount_cents": 5, "reference": "Spring"});
+    for (typed, status) in [
+        ("SEK", 201),
+        ("sek", 201),
+        ("%20Sek%20", 201),
+        ("E", 404),
+        ("%20", 404),
+        ("SEK%20SGD", 404),
+        ("ABC", 404),
+    ] {
+        let key = Uuid::now_v7().to_string();
+        let path = format!("/wallet/budgets/{typed}/fundings");
+        let answer = stage.post(&stage.paula, &path, &key, body.clone()).await;
+        assert_eq!(answer.status, status, "{typed}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
 async fn t17_w4_nobody_else_gives_sees_or_takes_credits() {
     let stage = Stage::new().await;
     stage.fund(1_000).await;

@@ -1,9 +1,7 @@
 //! What clients send and get here. What stands on a field checks it and is its part of the API document.
 
-use super::{
-    handles::{is_handle, is_reserved},
-    password::weakness,
-};
+use super::{handles::is_reserved, password::weakness};
+use crate::handle::Handle;
 use chrono::{DateTime, Utc};
 use kernel::{Result, input::Invalid};
 use macros::{Entity, Input};
@@ -15,12 +13,8 @@ use uuid::Uuid;
 /// What is wrong with a value: a code and the end of a sentence.
 type Fault = Option<(&'static str, String)>;
 
-fn handle(text: &str) -> Fault {
-    if !is_handle(text) {
-        let wants = "must be lower-case letters, digits and _, beginning with a letter";
-        return Some(("format", wants.to_owned()));
-    }
-    is_reserved(text).then(|| ("reserved", "is reserved; choose another".to_owned()))
+fn handle(handle: &Handle) -> Fault {
+    is_reserved(handle.as_str()).then(|| ("reserved", "is reserved; choose another".to_owned()))
 }
 
 fn chosen(password: &SecretString) -> Fault {
@@ -47,7 +41,7 @@ pub struct SignUp {
     pub email: String,
     /// Lower-case letters, digits and `_`, beginning with a letter. Names that speak for the platform are reserved.
     #[input(length(3, 30), check = handle)]
-    pub handle: String,
+    pub handle: Handle,
     #[input(length(1, 80))]
     pub display_name: String,
     #[input(format = "locale")]
@@ -71,7 +65,7 @@ pub struct VerifyEmail {
     pub password: SecretString,
     /// Another than the one that was asked for.
     #[input(length(3, 30), check = handle)]
-    pub handle: Option<String>,
+    pub handle: Option<Handle>,
     /// Another than the one that was asked for.
     #[input(length(1, 80))]
     pub display_name: Option<String>,

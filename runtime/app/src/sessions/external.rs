@@ -3,10 +3,8 @@
 //! The issuer is trusted by the operator's setting; an address counts only if it says that it checked it.
 //! An issuer's tokens work in a session here, like our own: what ends the session ends them, at the next request.
 
-use super::{
-    Sessions,
-    handles::{is_handle, is_reserved},
-};
+use super::{Sessions, handles::is_reserved};
+use crate::handle::is_handle;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use generated::user::constraint;

@@ -1,4 +1,4 @@
-//! Handles: what they look like, and which ones nobody gets.
+//! Handles that nobody gets.
 //!
 //! `reserved_handles.txt` holds names that speak for the platform or are words of its addresses. What only looks like
 //! one of them is refused as well.
@@ -19,13 +19,6 @@ static RESERVED: LazyLock<[HashSet<String>; 2]> = LazyLock::new(|| {
         handles.map(skeleton).collect()
     })
 });
-
-pub fn is_handle(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-}
 
 /// Is it, or does it pass for, a name that nobody gets? `admin_7`, `the_support`, `cu1turepass` do; `ticketmaster` has
 /// one in it and is somebody's name.
@@ -84,6 +77,7 @@ fn skeleton(handle: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::handle::is_handle;
 
     #[test]
     fn names_that_speak_for_the_platform_are_nobodys() {

@@ -11,7 +11,7 @@ use super::{
     Tickets,
     code::{Claims, Keys},
 };
-use crate::module::Module;
+use crate::{handle::Handle, module::Module};
 use chrono::{DateTime, Utc};
 use generated::{ticket::TICKET, ticket_transfer::TICKET_TRANSFER, user::USER};
 use kernel::{Cx, Error, Member, Result, jobs, problems};
@@ -34,8 +34,9 @@ const OFFERS_A_DAY: i64 = 10;
 #[input(body, example = r#"{"to_handle": "priya"}"#)]
 pub struct OfferTicket {
     pub to_id: Option<Uuid>,
+    /// With or without `@`.
     #[input(length(3, 30))]
-    pub to_handle: Option<String>,
+    pub to_handle: Option<Handle>,
 }
 
 /// An offer as it stands.
@@ -199,10 +200,10 @@ async fn recipient(cx: &mut Cx, holder: &Member, body: &OfferTicket) -> Result<U
         }
     };
     let found: Option<Uuid> = sqlx::query_scalar(
-        "select id from app.users where (id = $1 or handle = lower($2)) and status = 'active'",
+        "select id from app.users where (id = $1 or handle = $2) and status = 'active'",
     )
     .bind(body.to_id)
-    .bind(&body.to_handle)
+    .bind(body.to_handle.as_ref().map(Handle::as_str))
     .fetch_optional(cx.conn())
     .await?;
     match found {

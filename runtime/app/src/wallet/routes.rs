@@ -19,6 +19,7 @@ use kernel::{
     Error, Member, Result,
     http::Sent,
     idempotency::{self, required},
+    input::Format,
     openapi::Objects,
 };
 use sqlx::Row;
@@ -87,9 +88,8 @@ async fn fund(
     Sent(body): Sent<Funding>,
 ) -> Result<Response> {
     administrator(&caller)?;
-    if !kernel::input::CURRENCIES.contains(currency.as_str()) {
-        return Err(Error::not_found());
-    }
+    let currency = Format::Currency.read(&currency);
+    let currency = currency.ok_or_else(Error::not_found)?;
     let key = key("funding", &caller, &headers)?;
     let work = wallet
         .db

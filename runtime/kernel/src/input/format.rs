@@ -88,6 +88,12 @@ impl Format {
         valid && self.normal(text) == text
     }
 
+    /// What was typed outside of a body, such as in a path, in the form that is stored; nothing if it is wrong.
+    pub fn read(self, text: &str) -> Option<String> {
+        let normal = self.normal(text);
+        self.accepts(&normal).then_some(normal)
+    }
+
     /// Ends a sentence that begins with the field's name.
     pub fn wants(self) -> &'static str {
         match self {
@@ -277,6 +283,14 @@ mod tests {
         ] {
             assert_eq!(format.normal(sent), stored, "{format:?} {sent:?}");
             assert!(format.accepts(stored), "{format:?} {stored:?}");
+        }
+        for (sent, read) in [
+            (" eur ", Some("EUR")),
+            ("E", None),
+            ("", None),
+            ("AED AFN", None),
+        ] {
+            assert_eq!(Currency.read(sent).as_deref(), read, "{sent:?}");
         }
         no(LocalTime, &["99:99", "24:00", "8", "8:3", "08:60", ""]);
         no(Format::INSTAGRAM, &["@foo", "https://example.org/foo"]);
