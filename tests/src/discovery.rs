@@ -4,8 +4,22 @@ mod boxes;
 mod search;
 mod upcoming;
 
-use crate::trending::stage::Stage;
+use crate::{support::Client, trending::stage::Stage};
 use uuid::Uuid;
+
+/// All that is wrong with a query string, by name: `q required`.
+async fn told(client: &Client, path: &str) -> Vec<String> {
+    let refused = client.get(path).await.expect(422);
+    let errors = refused.json["errors"].as_array().expect("errors").iter();
+    let mut told: Vec<String> = errors
+        .map(|error| {
+            let text = |name: &str| error[name].as_str().expect("a text").to_owned();
+            format!("{} {}", text("parameter"), text("code"))
+        })
+        .collect();
+    told.sort_unstable();
+    told
+}
 
 /// A venue of the stage's host; `more` sets columns after the usual ones.
 async fn venue(stage: &Stage, name: &str, more: &str) -> Uuid {

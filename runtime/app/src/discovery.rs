@@ -11,7 +11,7 @@ mod upcoming;
 
 use crate::module::{Module, NoSettings, Parts};
 use axum::{Router, routing::get};
-use kernel::{Db, Error, cursor::CursorKey, http::ConfigError, problem::Item, problems};
+use kernel::{Db, cursor::CursorKey, http::ConfigError, own::Asked};
 use serde_json::Value;
 use std::sync::Arc;
 use utoipa::{OpenApi, openapi};
@@ -65,47 +65,16 @@ impl Module for Discovery {
 #[openapi(tags((name = "Search", description = "Finding things of every kind: by words, on a map, by what people ask for at once.")))]
 struct Document;
 
-/// Which of these kinds are asked for: all that stand in `text`, by commas.
-fn kinds(
-    text: Option<&str>,
-    known: &'static [&'static str],
-    usual: &[&'static str],
-) -> Result<Vec<&'static str>, Error> {
-    let Some(text) = text else {
-        return Ok(usual.to_vec());
+/// Which kinds are asked for in `types`, each once.
+fn kinds(asked: &Asked, usual: &[&str]) -> Vec<String> {
+    let Some(text) = asked.text("types") else {
+        return usual.iter().map(|kind| (*kind).to_owned()).collect();
     };
-    let mut found = Vec::new();
-    for name in text.split(',') {
-        match known.iter().find(|kind| **kind == name) {
-            Some(kind) if found.contains(kind) => {}
-            Some(kind) => found.push(*kind),
-            None => {
-                let detail = format!("Use some of: {}.", known.join(", "));
-                return Err(wrong("types", "choice", detail));
-            }
+    let mut found: Vec<String> = Vec::new();
+    for kind in text.split(',') {
+        if !found.iter().any(|known| known == kind) {
+            found.push(kind.to_owned());
         }
     }
-    Ok(found)
-}
-
-/// 422 for a parameter.
-fn wrong(parameter: &str, code: &'static str, detail: impl Into<String>) -> Error {
-    let item = Item::query(parameter.to_owned(), code, detail.into());
-    Error::new(&problems::INVALID).item(item)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn se3_kinds_are_told_apart() {
-        const KNOWN: &[&str] = &["event", "venue", "member"];
-        let read = |text| kinds(text, KNOWN, &["event"]).map_err(|error| error.status());
-        assert_eq!(read(None), Ok(vec!["event"]));
-        assert_eq!(read(Some("venue,event,venue")), Ok(vec!["venue", "event"]));
-        for text in ["", "events", "event,", "event, venue", "*"] {
-            assert_eq!(read(Some(text)), Err(422), "{text}");
-        }
-    }
+    found
 }

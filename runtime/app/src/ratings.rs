@@ -16,13 +16,11 @@ use axum::{
     routing::get,
 };
 use kernel::{
-    Db, Error, Result,
+    Db, Result,
     cursor::CursorKey,
     http::ConfigError,
     jobs::{CatchUp, Job, Periodic, Schedule},
     own::{List, parameter},
-    problem::Item,
-    problems,
     resource::Kind,
 };
 use serde_json::{Value, json};
@@ -132,11 +130,9 @@ async fn top(
     request: Request,
 ) -> Result<Response> {
     let (caller, uri) = listed::asked(request);
-    let asked = LIST.read_as(uri.query(), &lists.module.cursors, &caller)?;
-    let Some(city) = asked.id("city_id") else {
-        let item = Item::query("city_id".to_owned(), "required", "Which city?");
-        return Err(Error::new(&problems::INVALID).item(item));
-    };
+    let mut asked = LIST.look(uri.query(), &lists.module.cursors, &caller);
+    let city = asked.required_id("city_id", "Which city?");
+    let asked = asked.sound()?;
     let mut after: Option<(String, Uuid)> = asked.after()?;
     let mut shown = Vec::new();
     let mut more = false;

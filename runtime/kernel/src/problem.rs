@@ -2,7 +2,11 @@
 //!
 //! Holds only what the client may know. Knows no database.
 
-use crate::{input::FieldError, problems::Kind};
+use crate::{
+    error::Result,
+    input::FieldError,
+    problems::{self, Kind},
+};
 use axum::{body::Body, http::header, response::Response};
 use serde::Serialize;
 use std::borrow::Cow;
@@ -37,6 +41,16 @@ pub struct Item {
 pub struct Named {
     pub r#type: &'static str,
     pub id: Uuid,
+}
+
+/// 422 that tells all that is wrong; nothing if nothing is.
+pub fn refuse(wrong: Vec<Item>) -> Result<()> {
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let mut problem = Problem::new(&problems::INVALID);
+    problem.errors = wrong;
+    Err(problem.into())
 }
 
 impl Problem {
@@ -149,7 +163,6 @@ impl From<FieldError> for Item {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::problems;
 
     #[test]
     fn a_problem_is_a_document_of_rfc_9457() {

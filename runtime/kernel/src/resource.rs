@@ -191,6 +191,8 @@ pub enum Kind {
     Formatted(Format),
     /// Closed set; the values are in the API document.
     Enum(&'static [&'static str]),
+    /// Some of a closed set, in one parameter by commas or in several: of lists written by hand.
+    Set(&'static [&'static str]),
     Int,
     Bigint,
     Decimal,

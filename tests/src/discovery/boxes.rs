@@ -1,6 +1,6 @@
 //! Boxes on the map: what is inside of them, over the date line and anywhere else, one by one or in clusters.
 
-use super::{event, set, venue};
+use super::{event, set, told, venue};
 use crate::{support::Client, trending::stage::Stage};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -190,6 +190,10 @@ async fn se2_the_map_shows_what_everybody_may_see() {
     );
     assert_eq!(found("&types=event").await, set_of(&[there, here]));
     assert_eq!(
+        found("&types=business&types=institution").await,
+        found("&types=business,institution").await
+    );
+    assert_eq!(
         found("&types=business,institution").await,
         set_of(&[business])
     );
@@ -245,4 +249,16 @@ async fn se2_boxes_that_are_none_are_refused() {
             .expect(422);
         assert_eq!(refused.json["errors"][0]["parameter"], parameter, "{query}");
     }
+    let wrong = "/map?cells=1&types=event&types=member&limit=5&cursor=x&from=soon";
+    assert_eq!(
+        told(&stage.server.client, wrong).await,
+        [
+            "bbox required",
+            "cells range",
+            "cursor unknown",
+            "from format",
+            "limit unknown",
+            "types choice",
+        ]
+    );
 }

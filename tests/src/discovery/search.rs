@@ -1,6 +1,6 @@
 //! Words over everything: what is found, by whom, in which order.
 
-use super::{event, venue};
+use super::{event, told, venue};
 use crate::{
     support::{Client, TestServer},
     trending::stage::Stage,
@@ -97,6 +97,8 @@ async fn se3_words_find_things_of_every_kind_without_accents_and_half_typed() {
     );
     // Only some kinds.
     let some = hits(client, "q=zurich&types=member,venue").await;
+    let again = hits(client, "q=zurich&types=member&types=venue").await;
+    assert_eq!(again, some);
     assert_eq!(some, [expected[1].clone(), expected[6].clone()]);
 
     let shown = client.get("/search?q=zurich").await.expect(200).json;
@@ -244,6 +246,18 @@ async fn se3_whatever_is_typed_is_an_answer_or_a_refusal_that_says_why() {
         let refused = client.get(&format!("/search?{query}")).await.expect(422);
         assert_eq!(refused.json["errors"][0]["parameter"], parameter, "{query}");
     }
+    let wrong = "/search?types=event,shops&limit=21&city_id=1&cursor=x&near=1,1";
+    assert_eq!(
+        told(client, wrong).await,
+        [
+            "city_id format",
+            "cursor unknown",
+            "limit range",
+            "near unknown",
+            "q required",
+            "types choice",
+        ]
+    );
 }
 
 #[tokio::test]

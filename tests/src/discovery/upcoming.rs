@@ -1,6 +1,6 @@
 //! All that people ask for at once: of the generated list, and of events that can still be had.
 
-use super::{event, venue};
+use super::{event, told, venue};
 use crate::{
     support::Client,
     trending::stage::{Stage, ids, walk},
@@ -134,6 +134,10 @@ async fn se4_prices_and_places_that_are_left() {
         [free, cheap, scarce]
     );
     assert_eq!(
+        found("max_price_cents=2000&currency=%20aud&open_seats=2").await,
+        [free, cheap, scarce]
+    );
+    assert_eq!(
         found("max_price_cents=5000&currency=EUR").await,
         [] as [Uuid; 0]
     );
@@ -149,6 +153,8 @@ async fn se4_prices_and_places_that_are_left() {
         ("max_price_cents=-1", "max_price_cents"),
         ("max_price_cents=100", "currency"),
         ("max_price_cents=x", "max_price_cents"),
+        ("max_price_cents=100&currency=ABC", "currency"),
+        ("max_price_cents=100&currency=AUDX", "currency"),
         ("open_seats=0", "open_seats"),
         ("open_seats=1001", "open_seats"),
         ("category=nothing", "category"),
@@ -161,6 +167,24 @@ async fn se4_prices_and_places_that_are_left() {
             .expect(422);
         assert_eq!(refused.json["errors"][0]["parameter"], parameter, "{query}");
     }
+    // All of it at once: what is no number, what does not go together, what there is not.
+    let wrong = "category=nothing&max_price_cents=-1&currency=&open_seats=0&from=soon&sort=title&x=1&cursor=nonsense";
+    assert_eq!(
+        told(client, &format!("/events/upcoming?{wrong}")).await,
+        [
+            "category format",
+            "currency format",
+            "from format",
+            "max_price_cents range",
+            "open_seats range",
+            "sort choice",
+            "x unknown",
+        ]
+    );
+    assert_eq!(
+        told(client, "/events/upcoming?max_price_cents=5&open_seats=1001").await,
+        ["currency required", "open_seats range"]
+    );
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! `GET /map`: what is inside of a box, each object while there are few, otherwise how many there are where.
 
-use super::{Routes, kinds, wrong};
+use super::{Routes, kinds};
 use crate::listed;
 use axum::{
     Json,
@@ -12,7 +12,7 @@ use generated::event::EventCategory;
 use kernel::{
     Result,
     input::Choice,
-    own::{List, is_half, parameter},
+    own::{Asked, List, is_half, parameter},
     resource::Kind,
 };
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ static LIST: List = List::new(
     1,
     &[
         parameter("bbox", Kind::Point),
-        parameter("types", Kind::Text),
+        parameter("types", Kind::Set(KINDS)),
         parameter("cells", Kind::Int),
         parameter("q", Kind::Search),
         parameter("city_id", Kind::Uuid),
@@ -50,26 +50,10 @@ static LIST: List = List::new(
 
 pub(super) async fn map(State(routes): State<Routes>, request: Request) -> Result<Response> {
     let (caller, uri) = listed::asked(request);
-    let asked = LIST.read_as(uri.query(), &routes.module.cursors, &caller)?;
-    if asked.rows() != 2 || asked.after::<String>()?.is_some() {
-        return Err(wrong("limit", "unknown", "A map has no pages."));
-    }
-    let Some(sides) = asked.sides() else {
-        let detail =
-            "Which box? West, south, east, north in degrees such as 8.44,47.32,8.62,47.43.";
-        return Err(wrong("bbox", "required", detail));
-    };
-    let cells = match asked.text("cells") {
-        None => CELLS,
-        Some(text) => match text.parse() {
-            Ok(cells @ CELLS_MIN..=CELLS_MAX) => cells,
-            _ => {
-                let detail = format!("Use a whole number from {CELLS_MIN} to {CELLS_MAX}.");
-                return Err(wrong("cells", "range", detail));
-            }
-        },
-    };
-    let kinds = kinds(asked.text("types").as_deref(), KINDS, USUAL)?;
+    let mut asked = LIST.look(uri.query(), &routes.module.cursors, &caller);
+    let (sides, cells) = wanted(&mut asked);
+    let asked = asked.sound()?;
+    let kinds = kinds(&asked, USUAL);
     let words = asked.text("q");
     let [west, south, east, north] = sides;
     let mut cx = routes.module.db.begin_search(&caller).await?;
@@ -107,6 +91,29 @@ pub(super) async fn map(State(routes): State<Routes>, request: Request) -> Resul
         Json(json!({"object": "map", "count": total, "objects": objects, "clusters": clusters}))
             .into_response(),
     )
+}
+
+/// The box, and into how many cells it is cut. What is wrong with them is told with the rest.
+fn wanted(asked: &mut Asked) -> ([f64; 4], i32) {
+    if asked.rows() != 2 {
+        asked.refuse("limit", "unknown", "A map has no pages.");
+    }
+    if asked.goes_on() {
+        asked.refuse("cursor", "unknown", "A map has no pages.");
+    }
+    let sides = asked.sides();
+    if sides.is_none() {
+        let detail =
+            "Which box? West, south, east, north in degrees such as 8.44,47.32,8.62,47.43.";
+        asked.refuse("bbox", "required", detail);
+    }
+    let cells = asked.text("cells").map_or(Ok(CELLS), |text| text.parse());
+    let cells = cells.unwrap_or_default();
+    if !(CELLS_MIN..=CELLS_MAX).contains(&cells) {
+        let detail = format!("Use a whole number from {CELLS_MIN} to {CELLS_MAX}.");
+        asked.refuse("cells", "range", detail);
+    }
+    (sides.unwrap_or_default(), cells)
 }
 
 /// How wide a cell is, in degrees: the world halved as often as leaves no more than so many over the box. So the grid lies

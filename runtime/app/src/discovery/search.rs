@@ -1,6 +1,6 @@
 //! `GET /search`: what there is for some words, of all kinds at once.
 
-use super::{Routes, kinds, wrong};
+use super::{Routes, kinds};
 use crate::listed;
 use axum::{
     Json,
@@ -37,25 +37,27 @@ static LIST: List = List::new(
     &[
         parameter("q", Kind::Search),
         parameter("city_id", Kind::Uuid),
-        parameter("types", Kind::Text),
+        parameter("types", Kind::Set(KINDS)),
     ],
 );
 
 pub(super) async fn search(State(routes): State<Routes>, request: Request) -> Result<Response> {
     let (caller, uri) = listed::asked(request);
-    let asked = LIST.read_as(uri.query(), &routes.module.cursors, &caller)?;
-    if asked.after::<String>()?.is_some() {
-        return Err(wrong("cursor", "unknown", "This list has one page."));
+    let mut asked = LIST.look(uri.query(), &routes.module.cursors, &caller);
+    if asked.goes_on() {
+        asked.refuse("cursor", "unknown", "This list has one page.");
     }
     let most = asked.rows() - 1;
     if most > HITS_MAX {
         let detail = format!("Use a whole number from 1 to {HITS_MAX}.");
-        return Err(wrong("limit", "range", detail));
+        asked.refuse("limit", "range", detail);
     }
-    let Some(words) = asked.text("q") else {
-        return Err(wrong("q", "required", "Which words?"));
-    };
-    let kinds = kinds(asked.text("types").as_deref(), KINDS, KINDS)?;
+    let words = asked.text("q").unwrap_or_default();
+    if words.is_empty() {
+        asked.refuse("q", "required", "Which words?");
+    }
+    let asked = asked.sound()?;
+    let kinds = kinds(&asked, KINDS);
     let mut cx = routes.module.db.begin_search(&caller).await?;
     let rows = sqlx::query("select * from app.search_hits($1, $2, $3, $4, $5::int8::int4)")
         .bind(&kinds)

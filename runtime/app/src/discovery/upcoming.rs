@@ -1,7 +1,7 @@
 //! `GET /events/upcoming`: events by all that people ask for at once, also what the generated list does not know: what a
 //! ticket costs and whether there are any left.
 
-use super::{Routes, wrong};
+use super::Routes;
 use crate::listed;
 use axum::{
     Json,
@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use generated::event::EventCategory;
 use kernel::{
     Caller, Result,
-    input::Choice,
+    input::{Choice, Format},
     own::{Asked, List, is_half, parameter},
     resource::Kind,
 };
@@ -32,7 +32,7 @@ static LIST: List = List::new(
         parameter("bbox", Kind::Point),
         parameter("q", Kind::Search),
         parameter("max_price_cents", Kind::Bigint),
-        parameter("currency", Kind::Text),
+        parameter("currency", Kind::Formatted(Format::Currency)),
         parameter("open_seats", Kind::Int),
     ],
 );
@@ -60,29 +60,23 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn read(asked: Asked) -> Result<Self> {
+    fn read(mut asked: Asked) -> Result<Self> {
         let price: Option<i64> = asked
             .text("max_price_cents")
             .and_then(|text| text.parse().ok());
         if price.is_some_and(|price| price < 0) {
-            return Err(wrong("max_price_cents", "range", "Use 0 or more."));
+            asked.refuse("max_price_cents", "range", "Use 0 or more.");
         }
         let currency = asked.text("currency");
         if price.is_some_and(|price| price > 0) && currency.is_none() {
-            return Err(wrong(
-                "currency",
-                "required",
-                "In which currency, such as AUD?",
-            ));
+            asked.refuse("currency", "required", "In which currency, such as AUD?");
         }
         let seats: Option<i32> = asked.text("open_seats").and_then(|text| text.parse().ok());
         if seats.is_some_and(|seats| !(1..=1_000).contains(&seats)) {
-            return Err(wrong(
-                "open_seats",
-                "range",
-                "Use a whole number from 1 to 1000.",
-            ));
+            let detail = "Use a whole number from 1 to 1000.";
+            asked.refuse("open_seats", "range", detail);
         }
+        let asked = asked.sound()?;
         Ok(Self {
             after: asked.after()?,
             price,
@@ -96,7 +90,7 @@ impl Wanted {
 
 pub(super) async fn list(State(routes): State<Routes>, request: Request) -> Result<Response> {
     let (caller, uri) = listed::asked(request);
-    let asked = LIST.read_as(uri.query(), &routes.module.cursors, &caller)?;
+    let asked = LIST.look(uri.query(), &routes.module.cursors, &caller);
     let mut wanted = Wanted::read(asked)?;
     let most = wanted.asked.rows();
     let mut shown = Vec::new();

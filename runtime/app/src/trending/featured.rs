@@ -11,10 +11,8 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use kernel::{
-    Error, Result,
+    Result,
     own::{List, parameter},
-    problem::Item,
-    problems,
     resource::Kind,
 };
 use serde_json::{Value, json};
@@ -31,11 +29,9 @@ static LIST: List = List::new(
 
 pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result<Response> {
     let (caller, uri) = listed::asked(request);
-    let asked = LIST.read_as(uri.query(), &lists.module.cursors, &caller)?;
-    let Some(city) = asked.id("city_id") else {
-        let item = Item::query("city_id".to_owned(), "required", "Which city?");
-        return Err(Error::new(&problems::INVALID).item(item));
-    };
+    let mut asked = LIST.look(uri.query(), &lists.module.cursors, &caller);
+    let city = asked.required_id("city_id", "Which city?");
+    let asked = asked.sound()?;
     let slot = asked.text("slot").map(|slot| format!("&slot={slot}"));
     let cursor: Option<(String, Uuid)> = asked.after()?;
     let mut next = cursor.map(|(cursor, _)| cursor);

@@ -12,10 +12,8 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use kernel::{
-    Caller, Error, Result,
+    Caller, Result,
     own::{List, parameter},
-    problem::Item,
-    problems,
     resource::Kind,
 };
 use serde_json::json;
@@ -68,11 +66,9 @@ struct Wanted {
 pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result<Response> {
     let (caller, uri) = listed::asked(request);
     let module = &lists.module;
-    let asked = LIST.read_as(uri.query(), &module.cursors, &caller)?;
-    let Some(city) = asked.id("city_id") else {
-        let item = Item::query("city_id".to_owned(), "required", "Which city?");
-        return Err(Error::new(&problems::INVALID).item(item));
-    };
+    let mut asked = LIST.look(uri.query(), &module.cursors, &caller);
+    let city = asked.required_id("city_id", "Which city?");
+    let asked = asked.sound()?;
     let mut wanted = Wanted {
         city,
         spread: asked.text("variant").as_deref() == Some("scaled"),

@@ -14,13 +14,14 @@ use crate::{
     caller::Caller,
     error::{Error, Result},
     member::Member,
-    problem::{Item, Problem},
+    problem::{Item, refuse},
     problems,
     resource::{Filter, Kind, Lifecycle, Resource, Rules, Sql},
     rule::Rule,
 };
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
+use std::borrow::Cow;
 use uuid::Uuid;
 
 /// What a list takes beside `limit` and `cursor`. One `static` per route.
@@ -89,52 +90,13 @@ impl List {
         cursors: &CursorKey,
         reader: &Caller,
     ) -> Result<Asked> {
-        let query = Query::read(&self.0, text.unwrap_or_default())?;
-        let (mut values, mut days, mut sides) = (Vec::new(), Vec::new(), None);
-        let mut wrong: Vec<&str> = Vec::new();
-        if !matches!(query.order, Order::Id(Direction::Descending)) {
-            wrong.push("sort");
-        }
-        if query.count {
-            wrong.push("count");
-        }
-        for condition in query.conditions {
-            match condition {
-                Condition::Compare {
-                    sql,
-                    op: "=",
-                    value,
-                } => values.push((sql, value)),
-                Condition::Search { function, text } => values.push((function, Value::Text(text))),
-                Condition::On {
-                    sql,
-                    day,
-                    is_on: true,
-                } => days.push((sql, day)),
-                Condition::Within {
-                    west,
-                    south,
-                    east,
-                    north,
-                    ..
-                } => sides = Some([west, south, east, north]),
-                Condition::Compare { sql, .. }
-                | Condition::In { sql, .. }
-                | Condition::Not { sql, .. }
-                | Condition::Null { sql, .. }
-                | Condition::On { sql, .. } => wrong.push(sql),
-                Condition::Near(_) => wrong.push("near"),
-            }
-        }
-        if !wrong.is_empty() {
-            let mut problem = Problem::new(&problems::INVALID);
-            let item = |name: &str| {
-                let detail = "This list only compares its parameters for equality.";
-                Item::query(name.to_owned(), "unknown", detail)
-            };
-            problem.errors = wrong.into_iter().map(item).collect();
-            return Err(problem.into());
-        }
+        self.look(text, cursors, reader).sound()
+    }
+
+    /// As far as it can be read. For lists that have more to say of their parameters: [`Asked::refuse`], and
+    /// [`Asked::sound`] tells all of it at once.
+    pub fn look(&'static self, text: Option<&str>, cursors: &CursorKey, reader: &Caller) -> Asked {
+        let (query, wrong) = Query::look(&self.0, text.unwrap_or_default());
         // A cursor belongs to its list, its filters and its reader.
         let scope = || {
             let mut scope = cursors.scope();
@@ -146,18 +108,38 @@ impl List {
             }
             scope
         };
-        let after = match &query.cursor {
-            None => None,
-            Some(cursor) => Some(scope().open(cursor)?),
-        };
-        Ok(Asked {
+        let mut asked = Asked {
             limit: query.limit as usize,
-            after,
-            values,
-            days,
-            sides,
+            after: query.cursor.as_deref().map(|cursor| scope().open(cursor)),
+            values: Vec::new(),
+            days: Vec::new(),
+            sides: None,
             scope: scope(),
-        })
+            wrong,
+        };
+        if !matches!(query.order, Order::Id(Direction::Descending)) {
+            asked.not_compared("sort");
+        }
+        if query.count {
+            asked.not_compared("count");
+        }
+        for condition in query.conditions {
+            asked.take(condition);
+        }
+        self.refuse_formats(&mut asked);
+        asked
+    }
+
+    /// What no row can have gives no empty list: somebody has made a mistake.
+    fn refuse_formats(&self, asked: &mut Asked) {
+        for filter in self.0.filters {
+            if let Kind::Formatted(format) = filter.kind
+                && let Some(text) = asked.text(filter.param)
+                && !format.accepts(&text)
+            {
+                asked.refuse(filter.param, "format", format!("It {}.", format.wants()));
+            }
+        }
     }
 }
 
@@ -168,11 +150,12 @@ fn nothing(_: &PgRow, _: &mut Vec<u8>) -> Result<(), sqlx::Error> {
 /// A query string that was read.
 pub struct Asked {
     limit: usize,
-    after: Option<(Option<String>, Uuid)>,
+    after: Option<Result<(Option<String>, Uuid)>>,
     values: Vec<(&'static str, Value)>,
     days: Vec<(&'static str, Day)>,
     sides: Option<[f64; 4]>,
     scope: super::cursor::Scope,
+    wrong: Vec<Item>,
 }
 
 /// One page, as it is answered.
@@ -183,6 +166,78 @@ pub struct Page<T> {
 }
 
 impl Asked {
+    fn take(&mut self, condition: Condition) {
+        match condition {
+            Condition::Compare {
+                sql,
+                op: "=",
+                value,
+            } => self.values.push((sql, value)),
+            Condition::Search { function, text } => {
+                self.values.push((function, Value::Text(text)));
+            }
+            Condition::On {
+                sql,
+                day,
+                is_on: true,
+            } => self.days.push((sql, day)),
+            Condition::Within {
+                west,
+                south,
+                east,
+                north,
+                ..
+            } => self.sides = Some([west, south, east, north]),
+            Condition::Compare { sql, .. }
+            | Condition::In { sql, .. }
+            | Condition::Not { sql, .. }
+            | Condition::Null { sql, .. }
+            | Condition::On { sql, .. } => self.not_compared(sql),
+            Condition::Near(_) => self.not_compared("near"),
+        }
+    }
+
+    fn not_compared(&mut self, parameter: &'static str) {
+        let detail = "This list only compares its parameters for equality.";
+        self.wrong.push(Item::query(parameter, "unknown", detail));
+    }
+
+    /// One more thing that is wrong, unless something is wrong with this parameter already.
+    pub fn refuse(
+        &mut self,
+        parameter: &'static str,
+        code: &'static str,
+        detail: impl Into<Cow<'static, str>>,
+    ) {
+        let known = |item: &Item| item.parameter.as_deref() == Some(parameter);
+        if !self.wrong.iter().any(known) {
+            self.wrong.push(Item::query(parameter, code, detail));
+        }
+    }
+
+    /// The id in a parameter that must be there. Without one it is nil, and [`Asked::sound`] refuses.
+    pub fn required_id(&mut self, parameter: &'static str, detail: &'static str) -> Uuid {
+        let id = self.id(parameter);
+        if id.is_none() {
+            self.refuse(parameter, "required", detail);
+        }
+        id.unwrap_or_default()
+    }
+
+    /// 422 with all that was found to be wrong. A cursor that opens nothing is told when the rest is right.
+    pub fn sound(mut self) -> Result<Self> {
+        refuse(std::mem::take(&mut self.wrong))?;
+        match self.after {
+            Some(Err(refusal)) => Err(refusal),
+            _ => Ok(self),
+        }
+    }
+
+    /// Whether a page is asked for that follows another, for what has one page.
+    pub fn goes_on(&self) -> bool {
+        self.after.is_some()
+    }
+
     /// How many rows to ask for: one more than the page has, which says whether there is another.
     pub fn rows(&self) -> i64 {
         self.limit as i64 + 1
@@ -236,7 +291,8 @@ impl Asked {
 
     /// The key of the row that the page before ended with, as [`Asked::page`] was given it.
     pub fn after<K: std::str::FromStr>(&self) -> Result<Option<(K, Uuid)>> {
-        let Some((key, id)) = &self.after else {
+        // What opens nothing was refused before.
+        let Some(Ok((key, id))) = &self.after else {
             return Ok(None);
         };
         let key = key.as_deref().and_then(|key| key.parse().ok());

@@ -5,8 +5,7 @@ pub use super::condition::{Condition, Near, Places};
 use super::{cursor, place, time::Day, value::Value, values};
 use crate::{
     error::Result,
-    problem::{Item, Problem},
-    problems,
+    problem::{Item, refuse},
     resource::{Expand, Filter, Kind, Resource, Sort},
 };
 use std::borrow::Cow;
@@ -70,6 +69,13 @@ impl Order {
 
 impl Query {
     pub fn read(resource: &'static Resource, text: &str) -> Result<Self> {
+        let (query, wrong) = Self::look(resource, text);
+        refuse(wrong)?;
+        Ok(query)
+    }
+
+    /// As far as it can be read, and what is wrong with the rest: for whoever has more to find.
+    pub fn look(resource: &'static Resource, text: &str) -> (Self, Vec<Item>) {
         let mut reader = Reader::new(resource, text);
         let mut query = Self::all(resource);
         let pairs = std::mem::take(&mut reader.pairs);
@@ -100,7 +106,7 @@ impl Query {
         if let Some(order) = sort.or(nearest) {
             query.order = order;
         }
-        reader.finish(query)
+        (query, reader.errors)
     }
 
     /// The query string of a list without filters and orders.
@@ -153,20 +159,17 @@ pub fn refuse_any(text: Option<&str>) -> Result<()> {
     let Some(text) = text.filter(|text| !text.is_empty()) else {
         return Ok(());
     };
-    let mut problem = Problem::new(&problems::INVALID);
-    for (name, _) in url::form_urlencoded::parse(text.as_bytes()) {
-        problem.errors.push(Item::query(
-            name.into_owned(),
-            "unknown",
-            "This route has no such parameter.",
-        ));
-    }
-    Err(problem.into())
+    let unknown = url::form_urlencoded::parse(text.as_bytes()).map(|(name, _)| {
+        let detail = "This route has no such parameter.";
+        Item::query(name.into_owned(), "unknown", detail)
+    });
+    refuse(unknown.collect())
 }
 
 /// Given again, these go on: `x.in=a&x.in=b` is `x.in=a,b`.
-fn is_list(name: &str) -> bool {
-    name == "expand" || name.ends_with(".in")
+fn is_list(resource: &Resource, name: &str) -> bool {
+    let is_set = |filter: &Filter| filter.param == name && matches!(filter.kind, Kind::Set(_));
+    name == "expand" || name.ends_with(".in") || resource.filters.iter().any(is_set)
 }
 
 pub(super) struct Reader<'a> {
@@ -185,7 +188,9 @@ impl<'a> Reader<'a> {
         for (name, value) in url::form_urlencoded::parse(text.as_bytes()) {
             match reader.pairs.iter_mut().find(|(known, _)| *known == name) {
                 None => reader.pairs.push((name, value)),
-                Some((_, known)) if is_list(&name) => values::join(known.to_mut(), &value),
+                Some((_, known)) if is_list(resource, &name) => {
+                    values::join(known.to_mut(), &value)
+                }
                 Some(_) => reader.error(&name, "repeated", "Give each parameter once."),
             }
         }
@@ -193,12 +198,8 @@ impl<'a> Reader<'a> {
     }
 
     fn finish<T>(self, value: T) -> Result<T> {
-        if self.errors.is_empty() {
-            return Ok(value);
-        }
-        let mut problem = Problem::new(&problems::INVALID);
-        problem.errors = self.errors;
-        Err(problem.into())
+        refuse(self.errors)?;
+        Ok(value)
     }
 
     pub(super) fn error(
@@ -408,8 +409,12 @@ impl<'a> Reader<'a> {
     }
 
     fn value(&mut self, kind: Kind, name: &str, text: &str) -> Option<Value> {
+        let code = match kind {
+            Kind::Set(_) => "choice",
+            _ => "format",
+        };
         Value::read(kind, text)
-            .map_err(|detail| self.error(name, "format", detail))
+            .map_err(|detail| self.error(name, code, detail))
             .ok()
     }
 

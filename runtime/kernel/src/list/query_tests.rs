@@ -34,6 +34,7 @@ static THING: Resource = Resource {
         Filter::new("city_id", "t.city_id", Kind::Uuid).nullable("t.city_id"),
         Filter::new("name", "t.name", Kind::Text),
         Filter::new("state", "t.state", Kind::Enum(&["draft", "published"])),
+        Filter::new("kinds", "t.kind", Kind::Set(&["event", "venue", "member"])),
         Filter::new("starts_at", "t.starts_at", Kind::Time),
         Filter::new("free", "t.free", Kind::Bool),
         Filter::new("q", "app.things_search", Kind::Search),
@@ -352,4 +353,33 @@ fn one_object_knows_only_expand() {
         [("a".to_owned(), "unknown")]
     );
     assert!(refuse_any(Some("")).is_ok() && refuse_any(None).is_ok());
+}
+
+/// Of a closed set, by commas or given again; anything else is no kind.
+#[test]
+fn several_of_a_set_are_asked_for_in_one_parameter_or_in_more() {
+    let kinds = |text: &str| -> Result<String, Vec<(String, &'static str)>> {
+        let query = read(text).map_err(errors)?;
+        match &query.conditions[..] {
+            [Condition::Compare { op: "=", value, .. }] => Ok(value.text()),
+            other => panic!("{other:?}"),
+        }
+    };
+    for text in [
+        "kinds=venue,event",
+        "kinds=venue&kinds=event",
+        "kinds=venue%2Cevent",
+    ] {
+        assert_eq!(kinds(text), Ok("venue,event".to_owned()), "{text}");
+    }
+    for text in [
+        "kinds=",
+        "kinds=events",
+        "kinds=event,",
+        "kinds=event,%20venue",
+        "kinds=event&kinds=*",
+    ] {
+        let refused = vec![("kinds".to_owned(), "choice")];
+        assert_eq!(kinds(text), Err(refused), "{text}");
+    }
 }

@@ -50,6 +50,10 @@ impl Value {
                 Err(_) => None,
             },
             Kind::Enum(values) => values.contains(&text).then(|| Self::Text(text.to_owned())),
+            Kind::Set(values) => {
+                let known = text.split(',').all(|one| values.contains(&one));
+                known.then(|| Self::Text(text.to_owned()))
+            }
             Kind::Int => text.parse().ok().map(Self::Int),
             Kind::Bigint => text.parse().ok().map(Self::Bigint),
             Kind::Decimal => is_decimal(text).then(|| Self::Decimal(text.to_owned())),
@@ -109,9 +113,12 @@ impl Value {
                     .unwrap_or(0.0)
                     .to_string(),
             ),
-            Kind::Text | Kind::Formatted(_) | Kind::Enum(_) | Kind::Search | Kind::Point => {
-                Self::Text(row.try_get(column)?)
-            }
+            Kind::Text
+            | Kind::Formatted(_)
+            | Kind::Enum(_)
+            | Kind::Set(_)
+            | Kind::Search
+            | Kind::Point => Self::Text(row.try_get(column)?),
         })
     }
 }
@@ -140,6 +147,7 @@ fn expected(kind: Kind, text: &str) -> String {
             format!("Use 1 to {TEXT_MAX} characters.")
         }
         Kind::Enum(values) => format!("Use one of: {}.", values.join(", ")),
+        Kind::Set(values) => format!("Use some of: {}.", values.join(", ")),
         Kind::Int => format!("Use a whole number from {} to {}.", i32::MIN, i32::MAX),
         Kind::Bigint => "Use a whole number of at most 64 bits.".to_owned(),
         Kind::Decimal => "Use a number such as 4.5.".to_owned(),
