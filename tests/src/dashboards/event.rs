@@ -207,6 +207,10 @@ async fn od1_an_events_dashboard_is_for_its_host_and_the_platform() {
     ] {
         olga.get(&format!("{path}?{wrong}")).await.expect(422);
     }
+    let wrong = format!("{path}?bucket=week&from=2025-01-01&to=2026-01-02&city_id=x");
+    let refused = olga.get(&wrong).await.expect(422);
+    let told = refused.json["errors"].as_array().map(Vec::len);
+    assert_eq!(told, Some(3), "{}", refused.text);
     // A private member's words are for nobody but themselves; they count.
     world
         .run(

@@ -230,6 +230,10 @@ async fn od1_the_calendar_is_what_the_member_goes_to_or_follows() {
             .await
             .expect(422);
     }
+    let wrong = "/me/calendar?from=2030-01-01&to=2030-04-03&limit=0&q=x";
+    let refused = mira.client.get(wrong).await.expect(422);
+    let told = refused.json["errors"].as_array().map(Vec::len);
+    assert_eq!(told, Some(3), "{}", refused.text);
     mira.client
         .get("/me/calendar?from=2030-01-01&to=2030-04-02")
         .await

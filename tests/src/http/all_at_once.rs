@@ -1,8 +1,10 @@
 //! Everything that is wrong with a request is told at once, of whatever kind: values, rules between them, references,
 //! parameters, fields that only others may set, and the objects that were to be made along.
 
-use super::operations::body_keys;
-use crate::support::{Answer, Member, TestServer, database::Content, resources, rows};
+use super::operations::{body_keys, documented};
+use crate::support::{
+    Answer, Member, TestServer, database::Content, documented::resolved, resources, rows,
+};
 use kernel::resource::{Answer as Refusal, Resource};
 use serde_json::{Map, Value, json};
 use server::seed::demo::PEOPLE;
@@ -57,6 +59,35 @@ impl Stage {
             .extend(changes.as_object().expect("an object").clone());
         self.olga.client.post(path, body).await
     }
+}
+
+/// Whoever forgets one parameter and misspells another hears of both, on routes written by hand too.
+#[tokio::test]
+async fn of_parameters_that_a_route_cannot_do_without() {
+    let server = TestServer::demo().await;
+    let document = server.client.get("/openapi.json").await.expect(200).json;
+    let mut tried = 0;
+    for (title, operation) in documented(&document) {
+        let Some(path) = title.strip_prefix("GET ") else {
+            continue;
+        };
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let needed = parameters
+            .map(|parameter| resolved(&document, parameter))
+            .filter(|parameter| parameter["in"] == "query" && parameter["required"] == true)
+            .filter_map(|parameter| parameter["name"].as_str());
+        let mut all: BTreeSet<String> = needed.map(|name| format!("?{name} required")).collect();
+        // Pages for people have no list of errors.
+        if all.is_empty() || operation["responses"].get("422").is_none() {
+            continue;
+        }
+        all.insert("?zzz unknown".to_owned());
+        let path = format!("{path}?zzz=1");
+        let answer = server.client.get(&path).await.expect(422);
+        assert_eq!(found(&answer), all, "{title}");
+        tried += 1;
+    }
+    assert!(tried > 6, "{tried}");
 }
 
 #[tokio::test]

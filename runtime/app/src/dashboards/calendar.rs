@@ -92,8 +92,9 @@ pub fn document() -> openapi::OpenApi {
         (status = 200, description = "A page", body = Calendar),
         (status = 422, description = "The period is too long or not one")))]
 async fn calendar(State(lists): State<Lists>, caller: Member, uri: Uri) -> Result<Response> {
-    let asked = LIST.read(uri.query(), &lists.module.cursors, &caller)?;
-    let period = Period::of(asked.text("from"), asked.text("to"))?;
+    let mut asked = LIST.look(uri.query(), &lists.module.cursors, caller.caller());
+    let period = Period::of(&mut asked, PERIOD);
+    let asked = asked.sound()?;
     let after: Option<(i64, Uuid)> = asked.after()?;
     let (me, rows) = (caller.id(), asked.rows());
     let look = lists
@@ -142,7 +143,7 @@ async fn find(
     .bind(me)
     .fetch_one(cx.conn())
     .await?;
-    let between = period.between(today, PERIOD)?;
+    let between = period.between(today)?;
     let found = sqlx::query(
         "with mine as (
            select k.event_id as id, true as has_ticket, false as was_there, false as follows from app.tickets k

@@ -2,7 +2,7 @@
 
 use super::{
     Dashboards, part,
-    period::{Between, Days, Period},
+    period::{Between, Days, Period, Takes},
     shared::ShownPeriod,
     shown,
 };
@@ -187,7 +187,7 @@ async fn dashboard(
     uri: Uri,
 ) -> Result<Response> {
     let city = id(&path)?;
-    let period = Period::read(&uri, &["from", "to"])?;
+    let period = Period::read(&uri, &Takes::days(PERIOD))?;
     let look = dashboards
         .db
         .snapshot(Dashboards::NAME, &caller, move |cx| {
@@ -209,7 +209,7 @@ async fn figures(cx: &mut Cx, city: Uuid, period: &Period) -> Result<CityDashboa
     .bind(city)
     .fetch_one(cx.conn())
     .await?;
-    let between = period.between(today, PERIOD)?;
+    let between = period.between(today)?;
     Ok(CityDashboard {
         city_id: city,
         approvals: approvals(cx, city).await?,

@@ -2,7 +2,7 @@
 
 use super::{
     Dashboards, part,
-    period::{Between, Days, Period},
+    period::{Between, Days, Period, Takes},
     shared::{self, Reviews, ShownPeriod},
     shown,
 };
@@ -33,6 +33,10 @@ const BY_HOUR: Days = Days {
     most: 14,
     usual: 2,
     ahead: false,
+};
+const TAKES: Takes = Takes {
+    parameters: &["bucket", "from", "to"],
+    buckets: [("day", BY_DAY), ("hour", BY_HOUR)],
 };
 
 /// How an event sells and who comes.
@@ -158,8 +162,7 @@ async fn dashboard(
     uri: Uri,
 ) -> Result<Response> {
     let event = id(&path)?;
-    let period = Period::read(&uri, &["bucket", "from", "to"])?;
-    let bucket = period.bucket(["day", "hour"])?;
+    let period = Period::read(&uri, &TAKES)?;
     let is_platform = caller.holds("platformAdmin");
     let look = dashboards
         .db
@@ -169,26 +172,21 @@ async fn dashboard(
                 if !is_platform && !cx.holds(&EVENT, "admin", event).await? {
                     return Err(Error::forbidden());
                 }
-                figures(cx, event, &period, bucket).await
+                figures(cx, event, &period).await
             })
         });
     Ok(shown(look.await?))
 }
 
-async fn figures(
-    cx: &mut Cx,
-    event: Uuid,
-    period: &Period,
-    bucket: &'static str,
-) -> Result<EventDashboard> {
+async fn figures(cx: &mut Cx, event: Uuid, period: &Period) -> Result<EventDashboard> {
     let (timezone, today, host, host_type): (String, NaiveDate, Uuid, String) = sqlx::query_as(
         "select e.timezone, (now() at time zone e.timezone)::date, e.host_id, e.host_type from app.events e where e.id = $1",
     )
     .bind(event)
     .fetch_one(cx.conn())
     .await?;
-    let days = if bucket == "hour" { BY_HOUR } else { BY_DAY };
-    let between = period.between(today, days)?;
+    let bucket = period.bucket();
+    let between = period.between(today)?;
     let reviews = match host_type == "institution" {
         true => None,
         false => Some(shared::reviews(cx, host).await?),

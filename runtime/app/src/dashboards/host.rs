@@ -5,7 +5,7 @@ use super::{
     Dashboards,
     money::{self, EventRevenue, MonthRevenue},
     part,
-    period::{Days, Period},
+    period::{Days, Period, Takes},
     services::{self, Services},
     shared::{self, Pictures, Reviews, ShownPeriod},
     shown,
@@ -160,7 +160,7 @@ async fn dashboard(
     uri: &Uri,
 ) -> Result<Response> {
     let host = id(path)?;
-    let period = Period::read(uri, &["from", "to"])?;
+    let period = Period::read(uri, &Takes::days(PERIOD))?;
     let is_platform = caller.holds("platformAdmin");
     let look = dashboards.db.snapshot(Dashboards::NAME, caller, move |cx| {
         Box::pin(async move {
@@ -190,7 +190,7 @@ async fn figures(
     .bind(host)
     .fetch_one(cx.conn())
     .await?;
-    let between = period.between(today, PERIOD)?;
+    let between = period.between(today)?;
     let reviews = match host_type {
         "institution" => None,
         _ => Some(shared::reviews(cx, host).await?),

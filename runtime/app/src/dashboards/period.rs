@@ -1,16 +1,17 @@
 //! The query string of a dashboard: from which day to which, in buckets of what length.
 
 use axum::{extract::Query as Pairs, http::Uri};
-use chrono::{NaiveDate, TimeDelta};
+use chrono::{NaiveDate, TimeDelta, Utc};
 use kernel::{
     Error, Result,
-    problem::{Item, Problem},
+    own::Asked,
+    problem::{Item, refuse},
     problems,
 };
 use uuid::Uuid;
 
 /// How long a period may be, and how long it is unless somebody says otherwise.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Days {
     pub most: i64,
     pub usual: i64,
@@ -18,12 +19,31 @@ pub struct Days {
     pub ahead: bool,
 }
 
+/// What a route can be asked for.
+pub struct Takes {
+    /// Names of its parameters.
+    pub parameters: &'static [&'static str],
+    /// How long its buckets can be and a period of such. The first unless another is asked for.
+    pub buckets: [(&'static str, Days); 2],
+}
+
+impl Takes {
+    /// A route without buckets: from when to when.
+    pub const fn days(days: Days) -> Self {
+        Self {
+            parameters: &["from", "to"],
+            buckets: [("day", days), ("day", days)],
+        }
+    }
+}
+
 /// What was asked for; nothing is taken for granted yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Period {
     from: Option<NaiveDate>,
     to: Option<NaiveDate>,
-    bucket: Option<String>,
+    bucket: &'static str,
+    days: Days,
     country: Option<Uuid>,
     city: Option<Uuid>,
 }
@@ -35,18 +55,28 @@ pub struct Between {
     pub to: NaiveDate,
 }
 
+/// Code and sentence.
+type Fault = (&'static str, &'static str);
+
 impl Period {
-    /// All that is wrong with it at once. `known` are the parameters that the route has.
-    pub fn read(uri: &Uri, known: &[&str]) -> Result<Self> {
+    /// All that is wrong with it at once.
+    pub fn read(uri: &Uri, takes: &Takes) -> Result<Self> {
+        Self::read_on(uri, takes, earliest_today())
+    }
+
+    fn read_on(uri: &Uri, takes: &Takes, earliest: NaiveDate) -> Result<Self> {
         let Pairs(pairs) = Pairs::<Vec<(String, String)>>::try_from_uri(uri)
             .map_err(|_| Error::new(&problems::BAD_REQUEST))?;
-        let mut period = Self::default();
+        let mut period = Self::new(takes.buckets[0]);
         let mut wrong = Vec::new();
         let mut seen: Vec<String> = Vec::new();
         for (name, value) in pairs {
             let outcome = match name.as_str() {
                 _ if seen.contains(&name) => Err(("repeated", "Give each parameter once.")),
-                known_name if known.contains(&known_name) => period.set(&name, &value),
+                "bucket" if takes.parameters.contains(&"bucket") => {
+                    period.set_bucket(&value, takes)
+                }
+                known if takes.parameters.contains(&known) => period.set(&name, &value),
                 _ => Err(("unknown", "This route has no such parameter.")),
             };
             if let Err((code, detail)) = outcome {
@@ -54,27 +84,46 @@ impl Period {
             }
             seen.push(name);
         }
-        refused(wrong)?;
+        // How long it is says nothing as long as one of its ends is not known.
+        let is_end = |item: &Item| matches!(item.parameter.as_deref(), Some("from" | "to"));
+        if !wrong.iter().any(is_end) {
+            wrong.extend(period.misfit(earliest));
+        }
+        refuse(wrong)?;
         Ok(period)
     }
 
-    /// Of a list, which has read its own query string.
-    pub fn of(from: Option<String>, to: Option<String>) -> Result<Self> {
-        let mut period = Self::default();
-        let mut wrong = Vec::new();
-        for (name, value) in [("from", from), ("to", to)] {
-            if let Some(value) = value
+    /// Of a list, whose query string is read by its own rules. What is wrong is told with the rest of that.
+    pub fn of(asked: &mut Asked, days: Days) -> Self {
+        let mut period = Self::new(("day", days));
+        let mut is_known = true;
+        for name in ["from", "to"] {
+            if let Some(value) = asked.text(name)
                 && let Err((code, detail)) = period.set(name, &value)
             {
-                wrong.push(Item::query(name.to_owned(), code, detail));
+                asked.refuse(name, code, detail);
+                is_known = false;
             }
         }
-        refused(wrong)?;
-        Ok(period)
+        if is_known && let Some(item) = period.misfit(earliest_today()) {
+            asked.refuse("to", item.code, item.detail);
+        }
+        period
     }
 
-    fn set(&mut self, name: &str, value: &str) -> Result<(), (&'static str, &'static str)> {
-        const DAY: (&str, &str) = ("format", "Use a day, like `2030-06-01`.");
+    fn new((bucket, days): (&'static str, Days)) -> Self {
+        Self {
+            from: None,
+            to: None,
+            bucket,
+            days,
+            country: None,
+            city: None,
+        }
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<(), Fault> {
+        const DAY: Fault = ("format", "Use a day, like `2030-06-01`.");
         let day = || {
             let day: NaiveDate = value.parse().ok().filter(|_| value.len() == 10)?;
             // Far enough from the ends of what the database counts in.
@@ -86,27 +135,23 @@ impl Period {
         match name {
             "from" => self.from = Some(day().ok_or(DAY)?),
             "to" => self.to = Some(day().ok_or(DAY)?),
-            "bucket" if ["day", "hour", "month"].contains(&value) => {
-                self.bucket = Some(value.to_owned());
-            }
-            "bucket" => return Err(("choice", "Use one of the lengths that the document names.")),
             "country_id" => self.country = Some(uuid().ok_or(("format", "Use a UUID."))?),
             _ => self.city = Some(uuid().ok_or(("format", "Use a UUID."))?),
         }
         Ok(())
     }
 
-    /// One of these lengths, the first unless another was asked for.
-    pub fn bucket(&self, of: [&'static str; 2]) -> Result<&'static str> {
-        let Some(bucket) = &self.bucket else {
-            return Ok(of[0]);
-        };
-        let found = of.into_iter().find(|name| name == bucket);
-        found.ok_or_else(|| {
-            let detail = "Use one of the lengths that the document names.";
-            let item = Item::query("bucket".to_owned(), "choice", detail);
-            Error::new(&problems::INVALID).item(item)
-        })
+    fn set_bucket(&mut self, value: &str, takes: &Takes) -> Result<(), Fault> {
+        let mut known = takes.buckets.into_iter();
+        let found = known.find(|(name, _)| *name == value);
+        (self.bucket, self.days) =
+            found.ok_or(("choice", "Use one of the lengths that the document names."))?;
+        Ok(())
+    }
+
+    /// How long its buckets are.
+    pub fn bucket(&self) -> &'static str {
+        self.bucket
     }
 
     pub fn country(&self) -> Option<Uuid> {
@@ -118,36 +163,41 @@ impl Period {
     }
 
     /// The days that are asked for, where it is `today` now.
-    pub fn between(&self, today: NaiveDate, days: Days) -> Result<Between> {
-        let usual = TimeDelta::days(days.usual - 1);
+    pub fn between(&self, today: NaiveDate) -> Result<Between> {
+        refuse(self.misfit(today).into_iter().collect())?;
+        Ok(self.ends(today))
+    }
+
+    fn ends(&self, today: NaiveDate) -> Between {
+        let usual = TimeDelta::days(self.days.usual - 1);
         let (from, to) = match (self.from, self.to) {
             (Some(from), Some(to)) => (from, to),
-            (Some(from), None) if days.ahead => (from, from + usual),
+            (Some(from), None) if self.days.ahead => (from, from + usual),
             (Some(from), None) => (from, today.max(from)),
             (None, Some(to)) => (to - usual, to),
-            (None, None) if days.ahead => (today, today + usual),
+            (None, None) if self.days.ahead => (today, today + usual),
             (None, None) => (today - usual, today),
         };
-        let length = (to - from).num_days() + 1;
-        if length < 1 {
-            let detail = "It begins before it ends.";
-            refused(vec![Item::query("to".to_owned(), "range", detail)])?;
-        }
-        if length > days.most {
-            let detail = format!("At most {} days, both included.", days.most);
-            refused(vec![Item::query("to".to_owned(), "range", detail)])?;
-        }
-        Ok(Between { from, to })
+        Between { from, to }
+    }
+
+    /// Why it is no period, or one that is too long.
+    fn misfit(&self, today: NaiveDate) -> Option<Item> {
+        let Between { from, to } = self.ends(today);
+        let most = self.days.most;
+        let detail = match (to - from).num_days() + 1 {
+            ..1 => "It begins before it ends.".to_owned(),
+            length if length > most => format!("At most {most} days, both included."),
+            _ => return None,
+        };
+        Some(Item::query("to", "range", detail))
     }
 }
 
-fn refused(wrong: Vec<Item>) -> Result<()> {
-    if wrong.is_empty() {
-        return Ok(());
-    }
-    let mut problem = Problem::new(&problems::INVALID);
-    problem.errors = wrong;
-    Err(problem.into())
+/// Nowhere is it an earlier day, so what is too long by it is too long by every clock. Whose clock counts is known only
+/// to who may look.
+fn earliest_today() -> NaiveDate {
+    Utc::now().date_naive() - TimeDelta::days(1)
 }
 
 #[cfg(test)]
@@ -163,7 +213,7 @@ mod tests {
     fn read(text: &str) -> Result<Between> {
         let uri = format!("/x?{text}").parse().expect("a URI");
         let today = NaiveDate::from_ymd_opt(2030, 6, 15).expect("a day");
-        Period::read(&uri, &["from", "to"])?.between(today, DAYS)
+        Period::read_on(&uri, &Takes::days(DAYS), today)?.between(today)
     }
 
     #[test]
@@ -193,6 +243,42 @@ mod tests {
             "city_id=0",
         ] {
             assert_eq!(read(wrong).expect_err(wrong).status(), 422, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        const HOURS: Days = Days { most: 2, ..DAYS };
+        const TAKES: Takes = Takes {
+            parameters: &["bucket", "from", "to", "city_id"],
+            buckets: [("day", DAYS), ("hour", HOURS)],
+        };
+        let told = |text: &str| -> Vec<String> {
+            let uri = format!("/x?{text}").parse().expect("a URI");
+            let refused = Period::read(&uri, &TAKES).expect_err(text);
+            let items = refused.problem().errors.iter();
+            items
+                .map(|item| format!("{} {}", item.parameter.as_deref().expect("one"), item.code))
+                .collect()
+        };
+        for (text, all) in [
+            (
+                "bucket=week&from=2030-01-01&to=2030-02-01&city_id=1&x=1",
+                &["bucket choice", "city_id format", "x unknown", "to range"][..],
+            ),
+            (
+                "from=2030-01-02&to=2030-01-01&bucket=hour&bucket=day",
+                &["bucket repeated", "to range"],
+            ),
+            (
+                "from=2030-01-01&to=2030-01-03&bucket=hour&x=1",
+                &["x unknown", "to range"],
+            ),
+            // Up to today, whatever day that is.
+            ("from=2000-01-01&x=1", &["x unknown", "to range"]),
+            ("from=soon&to=2030-01-03", &["from format"]),
+        ] {
+            assert_eq!(told(text), all, "{text}");
         }
     }
 }

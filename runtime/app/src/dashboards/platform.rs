@@ -8,7 +8,7 @@ mod watch;
 
 use super::{
     Dashboards,
-    period::{Days, Period},
+    period::{Days, Period, Takes},
     shared::ShownPeriod,
     shown,
 };
@@ -26,6 +26,10 @@ const PERIOD: Days = Days {
     most: 366,
     usual: 30,
     ahead: false,
+};
+const TAKES: Takes = Takes {
+    parameters: &["bucket", "from", "to", "country_id", "city_id"],
+    buckets: [("day", PERIOD), ("month", PERIOD)],
 };
 
 /// What platform administrators look at first.
@@ -84,18 +88,17 @@ async fn dashboard(
     uri: Uri,
 ) -> Result<Response> {
     administrator(&caller)?;
-    let asked = Period::read(&uri, &["bucket", "from", "to", "country_id", "city_id"])?;
-    let bucket = asked.bucket(["day", "month"])?;
+    let asked = Period::read(&uri, &TAKES)?;
     let look = dashboards
         .db
         .snapshot(Dashboards::NAME, &caller, move |cx| {
             Box::pin(async move {
                 let today = Utc::now().date_naive();
-                let between = asked.between(today, PERIOD)?;
+                let between = asked.between(today)?;
                 let scope = Scope {
                     from: between.from,
                     to: between.to,
-                    bucket,
+                    bucket: asked.bucket(),
                     country: asked.country(),
                     city: asked.city(),
                 };
