@@ -3,6 +3,7 @@
 //! The document is put together on the first request, from the generated one and from what the
 //! application says about its hand-written routes. Knows no entity.
 
+mod answers;
 mod groups;
 mod lists;
 mod merge;
@@ -82,11 +83,9 @@ pub fn router(
 /// Fails only if the generated text is not a document, which no released build can have.
 pub fn document(generated: &str, hand_written: HandWritten) -> serde_json::Result<Value> {
     let mut document: Value = serde_json::from_str(generated)?;
-    merge::add(
-        &mut document,
-        serde_json::to_value(hand_written())?,
-        merge::Place::First,
-    );
+    let mut hand_written = serde_json::to_value(hand_written())?;
+    answers::require(&document, &mut hand_written);
+    merge::add(&mut document, hand_written, merge::Place::First);
     merge::add(&mut document, own::document(), merge::Place::Last);
     lists::add(&mut document);
     // Whose document it is, and what may be done with it: with this program, so its licence.

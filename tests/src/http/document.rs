@@ -176,6 +176,47 @@ async fn what_hooks_refuse_is_told() {
     assert!(hooks > 0);
 }
 
+/// Nobody has to guess whether what is missing is null. Generated objects leave out what the caller may not see, so of
+/// them the spec decides; what a body may leave out, it may also lack when it is answered.
+#[tokio::test]
+async fn what_is_only_answered_has_all_of_its_properties() {
+    let document = served().await;
+    let generated: Value =
+        serde_json::from_str(include_str!("../../../generated/openapi.json")).expect("JSON");
+    let mut sent = Map::new();
+    for (_, operation) in documented(&document) {
+        collect(&document, &operation["requestBody"], &mut sent);
+        collect(&document, &operation["parameters"], &mut sent);
+    }
+    let (mut faults, mut seen) = (Vec::new(), 0);
+    for (name, schema) in document["components"]["schemas"]
+        .as_object()
+        .expect("schemas")
+    {
+        let is_generated = generated["components"]["schemas"].get(name).is_some();
+        if is_generated || sent.contains_key(name) {
+            continue;
+        }
+        seen += 1;
+        optional(schema, name, &mut faults);
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(seen > 80, "only {seen} schemas");
+}
+
+fn optional(schema: &Value, place: &str, faults: &mut Vec<String>) {
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        // Whoever keeps old answers is not wrong.
+        let is_kind = name == "object" && property["readOnly"] == true;
+        if !is_kind && !list(&schema["required"]).any(|one| one == name) {
+            faults.push(format!("{place}: {name} may be missing"));
+        }
+    }
+    each(schema, place, &mut |place, inner| {
+        optional(inner, place, faults)
+    });
+}
+
 /// What any client has to load before it can show anything.
 #[tokio::test]
 async fn the_document_stays_small() {

@@ -173,13 +173,19 @@ impl Client {
         {
             panic!("{untold}: {text}");
         }
+        let json = serde_json::from_str(&text).unwrap_or(Value::Null);
+        if self.is_documented
+            && let Some(lacking) = documented::lacking(&method, path, status.as_u16(), &json)
+        {
+            panic!("{lacking}: {text}");
+        }
         if let Some(code) = documented::unlisted(&text) {
             panic!("{code:?} is not in `problems::CODES`: {text}");
         }
         Ok(Answer {
             status,
             headers,
-            json: serde_json::from_str(&text).unwrap_or(Value::Null),
+            json,
             text,
         })
     }

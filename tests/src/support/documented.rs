@@ -11,20 +11,44 @@ struct Operation {
     statuses: Vec<u16>,
     /// What any request may be answered with is told once.
     others: bool,
+    /// Schemas of the objects that are answered.
+    objects: Vec<(u16, Value)>,
 }
 
 /// The statuses that `default` stands for.
 const OTHERS: [u16; 11] = [400, 401, 403, 408, 413, 415, 422, 429, 431, 500, 503];
 
 /// The whole document, hand-written routes included; a process reads it once.
-static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     let document = kernel::openapi::document(app::api::document(), app::api::hand_written);
-    operations(&document.expect("JSON"))
+    document.expect("JSON")
 });
+
+static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| operations(&DOCUMENT));
 
 /// What the document does not tell of this answer, or `None` if it does. A path or method without operation is
 /// nothing it could tell of.
 pub fn untold(method: &Method, target: &str, status: u16) -> Option<String> {
+    let operation = operation(method, target)?;
+    let told =
+        operation.statuses.contains(&status) || (operation.others && OTHERS.contains(&status));
+    (!told).then(|| {
+        format!(
+            "{method} {target} answers {status}, documented: {:?}",
+            operation.statuses
+        )
+    })
+}
+
+/// A property that the document requires of this answer and that is not there.
+pub fn lacking(method: &Method, target: &str, status: u16, answer: &Value) -> Option<String> {
+    let mut objects = operation(method, target)?.objects.iter();
+    let (_, schema) = objects.find(|(of, _)| *of == status)?;
+    let place = missing(schema, answer, "")?;
+    Some(format!("{method} {target} answers without {place}"))
+}
+
+fn operation(method: &Method, target: &str) -> Option<&'static Operation> {
     let path = target.split(['?', '#']).next().unwrap_or_default();
     let segments: Vec<&str> = path.split('/').collect();
     // `/users/me` is meant before `/users/{id}`, as in the router: the path decides, then the method.
@@ -35,15 +59,43 @@ pub fn untold(method: &Method, target: &str, status: u16) -> Option<String> {
             .filter(|one| matches(&one.path, &segments))
     };
     let most = fits().map(words).max()?;
-    let operation = fits().find(|one| words(one) == most && one.method == *method)?;
-    let told =
-        operation.statuses.contains(&status) || (operation.others && OTHERS.contains(&status));
-    (!told).then(|| {
-        format!(
-            "{method} {path} answers {status}, documented: {:?}",
-            operation.statuses
-        )
-    })
+    fits().find(|one| words(one) == most && one.method == *method)
+}
+
+/// Where a required property is missing, anywhere inside.
+fn missing(schema: &Value, value: &Value, place: &str) -> Option<String> {
+    let schema = resolved(&DOCUMENT, schema);
+    let several = |key: &str| schema[key].as_array().into_iter().flatten();
+    if let Some(found) = several("allOf").find_map(|part| missing(part, value, place)) {
+        return Some(found);
+    }
+    // Of several kinds it has to be one.
+    let kinds = several("oneOf").chain(several("anyOf"));
+    let mut faults = kinds
+        .filter(|kind| kind["type"] != "null")
+        .map(|kind| missing(kind, value, place));
+    if let Some(first) = faults.next()
+        && first.is_some()
+        && faults.all(|fault| fault.is_some())
+    {
+        return first;
+    }
+    match value {
+        Value::Object(object) => {
+            let mut required = several("required").filter_map(Value::as_str);
+            if let Some(name) = required.find(|name| !object.contains_key(*name)) {
+                return Some(format!("{place}/{name}"));
+            }
+            object.iter().find_map(|(name, inner)| {
+                let known = schema["properties"].get(name);
+                let known = known.unwrap_or(&schema["additionalProperties"]);
+                missing(known, inner, &format!("{place}/{name}"))
+            })
+        }
+        Value::Array(items) => (items.iter().enumerate())
+            .find_map(|(at, item)| missing(&schema["items"], item, &format!("{place}/{at}"))),
+        _ => None,
+    }
 }
 
 /// A code of an error that the document does not list.
@@ -112,8 +164,14 @@ fn operations(document: &Value) -> Vec<Operation> {
             .collect();
         let methods = item.as_object().expect("operations");
         methods.iter().filter_map(move |(method, said)| {
-            let statuses = said["responses"].as_object()?.keys();
+            let answers = said["responses"].as_object()?;
+            let statuses = answers.keys();
+            let objects = answers.iter().filter_map(|(status, answer)| {
+                let content = &resolved(document, answer)["content"]["application/json"];
+                Some((status.parse().ok()?, content.get("schema")?.clone()))
+            });
             Some(Operation {
+                objects: objects.collect(),
                 method: Method::from_bytes(method.to_uppercase().as_bytes()).ok()?,
                 path: path.clone(),
                 others: said["responses"].get("default").is_some(),

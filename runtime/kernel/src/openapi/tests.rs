@@ -113,6 +113,67 @@ fn components_are_there_once_and_generated_ones_win() {
     assert!(merged["components"]["securitySchemes"]["bearer"].is_object());
 }
 
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "described, never made")]
+struct Wish {
+    text: String,
+    note: Option<String>,
+    of: Option<Person>,
+}
+
+/// Sent and answered.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "described, never made")]
+struct Person {
+    name: String,
+    town: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "described, never made")]
+struct Granted {
+    text: String,
+    note: Option<String>,
+    to: Option<Person>,
+    places: Vec<Seat>,
+}
+
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "described, never made")]
+struct Seat {
+    row: Option<i32>,
+}
+
+#[utoipa::path(
+    post, path = "/wishes", tag = "Wishes", request_body = Wish,
+    responses((status = 200, description = "Granted.", body = Granted))
+)]
+#[allow(dead_code, reason = "described, never called")]
+fn wish() {}
+
+#[derive(OpenApi)]
+#[openapi(paths(wish))]
+struct Wishes;
+
+#[test]
+fn what_is_only_answered_has_all_of_its_properties() {
+    let merged = document(GENERATED, Wishes::openapi).expect("a document");
+    let required = |name: &str| {
+        let names = merged["components"]["schemas"][name]["required"].as_array();
+        let mut names: Vec<&str> = (names.into_iter().flatten())
+            .filter_map(Value::as_str)
+            .collect();
+        names.sort_unstable();
+        names
+    };
+    assert_eq!(required("Granted"), ["note", "places", "text", "to"]);
+    assert_eq!(required("Seat"), ["row"]);
+    assert_eq!(required("Wish"), ["text"]);
+    assert_eq!(required("Person"), ["name"]);
+    let note = &merged["components"]["schemas"]["Granted"]["properties"]["note"];
+    assert_eq!(note["type"], json!(["string", "null"]), "null as before");
+}
+
 #[test]
 fn problem_answers_take_the_shared_form() {
     let responses = &merged()["paths"]["/sessions"]["post"]["responses"];
