@@ -107,8 +107,8 @@ fn wanted(asked: &mut Asked) -> ([f64; 4], i32) {
             "Which box? West, south, east, north in degrees such as 8.44,47.32,8.62,47.43.";
         asked.refuse("bbox", "required", detail);
     }
-    let cells = asked.text("cells").map_or(Ok(CELLS), |text| text.parse());
-    let cells = cells.unwrap_or_default();
+    let cells = asked.text("cells");
+    let cells: i32 = cells.map_or(CELLS, |text| text.parse().unwrap_or_default());
     if !(CELLS_MIN..=CELLS_MAX).contains(&cells) {
         let detail = format!("Use a whole number from {CELLS_MIN} to {CELLS_MAX}.");
         asked.refuse("cells", "range", detail);
