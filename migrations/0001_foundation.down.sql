@@ -1679,6 +1679,10 @@ drop function app.first_id(timestamptz);
 
 drop function app.upcoming_events(uuid,text,timestamptz,timestamptz,float8,float8,float8,float8,text,boolean,bigint,text,int,timestamptz,uuid,int);
 
+drop function app.events_in_box(float8,float8,float8,float8,int);
+
+drop function app.is_in_box(public.geography,float8,float8,float8,float8);
+
 drop function app.has_offer(uuid,int,bigint,bigint,text,int);
 
 drop function app.map(text[],float8,float8,float8,float8,text,boolean,uuid,text,timestamptz,timestamptz,float8,int,int);

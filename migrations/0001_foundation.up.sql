@@ -182,13 +182,13 @@ alter function sec.is_seen(text) owner to culturepass_owner;
 
 create function sec.is_line(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
--- Empty, or one line that shows what it holds: no line ends, no zero-width characters, nothing that turns the
--- direction of writing. Joiners stand between other characters, as Persian and emoji have them. No blanks at its ends,
--- and in form NFC: what looks the same is the same, and unique.
+-- Empty, or one line that shows what it holds: no line ends, nothing that shows nothing where it stands, nothing that
+-- turns the direction of writing. Joiners stand between other characters, as Persian and emoji have them. No blanks at
+-- its ends, and in form NFC: what looks the same is the same, and unique.
 begin
   return p_text = '' or (sec.is_seen(p_text) and p_text is nfc normalized
     and p_text !~ '^[\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]|[\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]$'
-    and p_text !~ '[\u0001-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0001]|^[\u200c\u200d]|[\u200c\u200d]([\u200c\u200d]|$)');
+    and p_text !~ '[\u0001-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f-\u1160\u17b4-\u17b5\u180b-\u180f\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e001f\U000e0080-\U000e00ff\U000e01f0-\U000e0fff]|^[\u200c\u200d]|[\u200c\u200d]([\u200c\u200d]|$)');
 end
 $$;
 alter function sec.is_line(text) owner to culturepass_owner;
@@ -27379,6 +27379,48 @@ alter function app.has_offer(uuid, int, bigint, bigint, text, int) owner to cult
 revoke execute on function app.has_offer(uuid, int, bigint, bigint, text, int) from public;
 grant execute on function app.has_offer(uuid, int, bigint, bigint, text, int) to culturepass_authz;
 
+create function app.is_in_box(p_place public.geography, p_west float8, p_south float8, p_east float8, p_north float8) returns boolean
+  language plpgsql immutable set search_path = '' as $$
+declare
+  v_x constant float8 := public.st_x(p_place::public.geometry);
+  v_y constant float8 := public.st_y(p_place::public.geometry);
+begin
+  return v_y between p_south and p_north
+    and case when p_west <= p_east then v_x between p_west and p_east else v_x >= p_west or v_x <= p_east end;
+end
+$$;
+alter function app.is_in_box(public.geography, float8, float8, float8, float8) owner to culturepass_owner;
+revoke execute on function app.is_in_box(public.geography, float8, float8, float8, float8) from public;
+grant execute on function app.is_in_box(public.geography, float8, float8, float8, float8) to culturepass_authz;
+
+create function app.events_in_box(p_west float8, p_south float8, p_east float8, p_north float8, p_most int) returns uuid[]
+  language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_ids uuid[];
+begin
+  v_ids := array(
+    select e.id
+    from app.map_boxes(p_west, p_south, p_east, p_north) b
+    join app.events e on e.location operator(public.&&) b.area
+    where e.status = 'active' and app.is_in_box(e.location, p_west, p_south, p_east, p_north)
+    limit p_most + 1
+  );
+  if cardinality(v_ids) <= p_most then
+    v_ids := v_ids || array(
+      select e.id
+      from app.map_boxes(p_west, p_south, p_east, p_north) b
+      join app.venues_public v on v.location operator(public.&&) b.area
+      join app.events e on e.venue_id = v.id
+      where e.status = 'active' and e.location is null and app.is_in_box(v.location, p_west, p_south, p_east, p_north)
+      limit p_most + 1
+    );
+  end if;
+  return case when cardinality(v_ids) <= p_most then v_ids end;
+end
+$$;
+alter function app.events_in_box(float8, float8, float8, float8, int) owner to culturepass_authz;
+revoke execute on function app.events_in_box(float8, float8, float8, float8, int) from public;
+
 create function app.upcoming_events(p_city uuid, p_category text, p_from timestamptz, p_to timestamptz, p_west float8, p_south float8, p_east float8, p_north float8, p_text text, p_half boolean, p_cents bigint, p_currency text, p_seats int, p_after timestamptz, p_after_id uuid, p_most int) returns table (event_id uuid, starts_at timestamptz)
   language plpgsql stable security definer rows 20 set search_path = '' as $$
 declare
@@ -27386,20 +27428,14 @@ declare
   v_words constant int := 2000;
   v_places constant int := 5000;
   v_ids uuid[];
-  v_there uuid[];
 begin
   if p_text is not null then
     v_ids := array(
       select app.events_search(p_text, p_half, v_within, null, v_words)
       union select app.events_search_own(p_text, p_half, v_within, null, v_words)
     );
-  end if;
-  if p_west is not null then
-    v_there := array(
-      select m.id
-      from app.map_points(array['event'], p_west, p_south, p_east, p_north, null, false, p_city, p_category, p_from, p_to, v_places) m
-    );
-    v_ids := case when v_ids is null then v_there else array(select unnest(v_ids) intersect select unnest(v_there)) end;
+  elsif p_west is not null then
+    v_ids := app.events_in_box(p_west, p_south, p_east, p_north, v_places);
   end if;
   if v_ids is not null then
     return query
@@ -27407,6 +27443,8 @@ begin
     where e.id = any(v_ids) and (p_city is null or e.city_id = p_city) and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted'
       and e.starts_at >= p_from and (p_to is null or e.starts_at < p_to) and (p_category is null or e.category = p_category)
       and (p_after is null or (e.starts_at, e.id) > (p_after, p_after_id))
+      and (p_west is null or app.is_in_box(
+        coalesce(e.location, (select v.location from app.venues_public v where v.id = e.venue_id)), p_west, p_south, p_east, p_north))
       and app.has_offer(e.id, e.capacity, e.ticket_count, p_cents, p_currency, p_seats)
     order by e.starts_at, e.id limit p_most;
   elsif p_city is not null then
@@ -27415,6 +27453,8 @@ begin
     where e.city_id = p_city and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted'
       and e.starts_at >= p_from and (p_to is null or e.starts_at < p_to) and (p_category is null or e.category = p_category)
       and (p_after is null or (e.starts_at, e.id) > (p_after, p_after_id))
+      and (p_west is null or app.is_in_box(
+        coalesce(e.location, (select v.location from app.venues_public v where v.id = e.venue_id)), p_west, p_south, p_east, p_north))
       and app.has_offer(e.id, e.capacity, e.ticket_count, p_cents, p_currency, p_seats)
     order by e.starts_at, e.id limit p_most;
   else
@@ -27423,6 +27463,8 @@ begin
     where e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted'
       and e.starts_at >= p_from and (p_to is null or e.starts_at < p_to) and (p_category is null or e.category = p_category)
       and (p_after is null or (e.starts_at, e.id) > (p_after, p_after_id))
+      and (p_west is null or app.is_in_box(
+        coalesce(e.location, (select v.location from app.venues_public v where v.id = e.venue_id)), p_west, p_south, p_east, p_north))
       and app.has_offer(e.id, e.capacity, e.ticket_count, p_cents, p_currency, p_seats)
     order by e.starts_at, e.id limit p_most;
   end if;

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "ad107f88fc56ee8c1bdc07e81cdb145ad3d2033c741559530da33b69e0cc741214f03e13aa247941c7636c8123356c62",
+        checksum: "dd8fabe257a8736c556156201ef76a178734d6646d6282b0b98e3d52472080ff41d2957d41c69dd4aa3eae92f4a76aa5",
     },
 ];

@@ -292,9 +292,55 @@ alter function app.has_offer(uuid, int, bigint, bigint, text, int) owner to <app
 revoke execute on function app.has_offer(uuid, int, bigint, bigint, text, int) from public;
 grant execute on function app.has_offer(uuid, int, bigint, bigint, text, int) to <app>_authz;
 
--- Events that are to come, the next ones first, by all that people ask for at once. Who asks still asks the rules. Words and
--- boxes say which events come into question, the newest two thousand and five thousand of them; otherwise an index is
--- walked in the order of the list.
+-- Whether a place is inside of a box, its border included. One that is further east in the west than in the east is over the
+-- date line.
+create function app.is_in_box(p_place public.geography, p_west float8, p_south float8, p_east float8, p_north float8) returns boolean
+  language plpgsql immutable set search_path = '' as $$
+declare
+  v_x constant float8 := public.st_x(p_place::public.geometry);
+  v_y constant float8 := public.st_y(p_place::public.geometry);
+begin
+  return v_y between p_south and p_north
+    and case when p_west <= p_east then v_x between p_west and p_east else v_x >= p_west or v_x <= p_east end;
+end
+$$;
+alter function app.is_in_box(public.geography, float8, float8, float8, float8) owner to <app>_owner;
+revoke execute on function app.is_in_box(public.geography, float8, float8, float8, float8) from public;
+grant execute on function app.is_in_box(public.geography, float8, float8, float8, float8) to <app>_authz;
+
+-- The events of a box, of whatever time, state and visibility, where they are or at a venue that everybody may see. `null`
+-- if there are more than so many.
+create function app.events_in_box(p_west float8, p_south float8, p_east float8, p_north float8, p_most int) returns uuid[]
+  language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_ids uuid[];
+begin
+  v_ids := array(
+    select e.id
+    from app.map_boxes(p_west, p_south, p_east, p_north) b
+    join app.events e on e.location operator(public.&&) b.area
+    where e.status = 'active' and app.is_in_box(e.location, p_west, p_south, p_east, p_north)
+    limit p_most + 1
+  );
+  if cardinality(v_ids) <= p_most then
+    v_ids := v_ids || array(
+      select e.id
+      from app.map_boxes(p_west, p_south, p_east, p_north) b
+      join app.venues_public v on v.location operator(public.&&) b.area
+      join app.events e on e.venue_id = v.id
+      where e.status = 'active' and e.location is null and app.is_in_box(v.location, p_west, p_south, p_east, p_north)
+      limit p_most + 1
+    );
+  end if;
+  return case when cardinality(v_ids) <= p_most then v_ids end;
+end
+$$;
+alter function app.events_in_box(float8, float8, float8, float8, int) owner to <app>_authz;
+revoke execute on function app.events_in_box(float8, float8, float8, float8, int) from public;
+
+-- Events that are to come, the next ones first, by all that people ask for at once. Who asks still asks the rules. Words say
+-- which events come into question, the newest two thousand of them, and so does a box in which there are few; otherwise an
+-- index is walked in the order of the list, and of a box in which there are many the next ones are soon found there.
 create function app.upcoming_events(p_city uuid, p_category text, p_from timestamptz, p_to timestamptz, p_west float8, p_south float8, p_east float8, p_north float8, p_text text, p_half boolean, p_cents bigint, p_currency text, p_seats int, p_after timestamptz, p_after_id uuid, p_most int) returns table (event_id uuid, starts_at timestamptz)
   language plpgsql stable security definer rows 20 set search_path = '' as $$
 declare
@@ -302,20 +348,14 @@ declare
   v_words constant int := 2000;
   v_places constant int := 5000;
   v_ids uuid[];
-  v_there uuid[];
 begin
   if p_text is not null then
     v_ids := array(
       select app.events_search(p_text, p_half, v_within, null, v_words)
       union select app.events_search_own(p_text, p_half, v_within, null, v_words)
     );
-  end if;
-  if p_west is not null then
-    v_there := array(
-      select m.id
-      from app.map_points(array['event'], p_west, p_south, p_east, p_north, null, false, p_city, p_category, p_from, p_to, v_places) m
-    );
-    v_ids := case when v_ids is null then v_there else array(select unnest(v_ids) intersect select unnest(v_there)) end;
+  elsif p_west is not null then
+    v_ids := app.events_in_box(p_west, p_south, p_east, p_north, v_places);
   end if;
   if v_ids is not null then
     return query
@@ -323,6 +363,8 @@ begin
     where e.id = any(v_ids) and (p_city is null or e.city_id = p_city) and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted'
       and e.starts_at >= p_from and (p_to is null or e.starts_at < p_to) and (p_category is null or e.category = p_category)
       and (p_after is null or (e.starts_at, e.id) > (p_after, p_after_id))
+      and (p_west is null or app.is_in_box(
+        coalesce(e.location, (select v.location from app.venues_public v where v.id = e.venue_id)), p_west, p_south, p_east, p_north))
       and app.has_offer(e.id, e.capacity, e.ticket_count, p_cents, p_currency, p_seats)
     order by e.starts_at, e.id limit p_most;
   elsif p_city is not null then
@@ -331,6 +373,8 @@ begin
     where e.city_id = p_city and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted'
       and e.starts_at >= p_from and (p_to is null or e.starts_at < p_to) and (p_category is null or e.category = p_category)
       and (p_after is null or (e.starts_at, e.id) > (p_after, p_after_id))
+      and (p_west is null or app.is_in_box(
+        coalesce(e.location, (select v.location from app.venues_public v where v.id = e.venue_id)), p_west, p_south, p_east, p_north))
       and app.has_offer(e.id, e.capacity, e.ticket_count, p_cents, p_currency, p_seats)
     order by e.starts_at, e.id limit p_most;
   else
@@ -339,6 +383,8 @@ begin
     where e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted'
       and e.starts_at >= p_from and (p_to is null or e.starts_at < p_to) and (p_category is null or e.category = p_category)
       and (p_after is null or (e.starts_at, e.id) > (p_after, p_after_id))
+      and (p_west is null or app.is_in_box(
+        coalesce(e.location, (select v.location from app.venues_public v where v.id = e.venue_id)), p_west, p_south, p_east, p_north))
       and app.has_offer(e.id, e.capacity, e.ticket_count, p_cents, p_currency, p_seats)
     order by e.starts_at, e.id limit p_most;
   end if;

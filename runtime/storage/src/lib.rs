@@ -65,6 +65,7 @@ pub struct Listed {
     /// The second part of its path, if it is an id as in every key of ours.
     pub id: Option<Uuid>,
     pub modified: SystemTime,
+    pub bytes: u64,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -181,6 +182,12 @@ impl Storage {
         Ok(())
     }
 
+    /// Takes the place of an upload with an empty file, so that its address, which is good for a while yet, takes nothing
+    /// more: files are put only where there is none.
+    pub async fn seal(&self, key: &Key) -> Result<()> {
+        self.put(key, Vec::new(), "application/octet-stream").await
+    }
+
     /// What is not there is deleted already.
     pub async fn delete(&self, key: &Key) -> Result<()> {
         self.delete_at(&key.path()).await
@@ -211,6 +218,7 @@ impl Storage {
             Listed {
                 id: id.and_then(|id| Uuid::try_parse(id).ok()),
                 modified: one.last_modified.into(),
+                bytes: one.size,
                 path,
             }
         })))

@@ -182,13 +182,13 @@ alter function sec.is_seen(text) owner to library_owner;
 
 create function sec.is_line(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
--- Empty, or one line that shows what it holds: no line ends, no zero-width characters, nothing that turns the
--- direction of writing. Joiners stand between other characters, as Persian and emoji have them. No blanks at its ends,
--- and in form NFC: what looks the same is the same, and unique.
+-- Empty, or one line that shows what it holds: no line ends, nothing that shows nothing where it stands, nothing that
+-- turns the direction of writing. Joiners stand between other characters, as Persian and emoji have them. No blanks at
+-- its ends, and in form NFC: what looks the same is the same, and unique.
 begin
   return p_text = '' or (sec.is_seen(p_text) and p_text is nfc normalized
     and p_text !~ '^[\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]|[\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]$'
-    and p_text !~ '[\u0001-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0001]|^[\u200c\u200d]|[\u200c\u200d]([\u200c\u200d]|$)');
+    and p_text !~ '[\u0001-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f-\u1160\u17b4-\u17b5\u180b-\u180f\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e001f\U000e0080-\U000e00ff\U000e01f0-\U000e0fff]|^[\u200c\u200d]|[\u200c\u200d]([\u200c\u200d]|$)');
 end
 $$;
 alter function sec.is_line(text) owner to library_owner;

@@ -213,6 +213,14 @@ async fn se4_pages_go_on_where_they_ended_and_hold_what_the_reader_may_see() {
             stage.city
         ))
         .await;
+    // Half of them say where they are, the others are at a hall.
+    let hall = venue(&stage, "Hall", "").await;
+    stage
+        .sql(format!(
+            "update app.events set location = 'SRID=4326;POINT(145 -37.9)' where community_id = '{community}' and title < 'Song 2';
+             update app.events set venue_id = '{hall}' where community_id = '{community}' and title >= 'Song 2'"
+        ).replace("community_id", "host_community_id"))
+        .await;
     let public: Vec<Uuid> = all.iter().step_by(2).copied().collect();
     for at_once in all.chunks_mut(4) {
         at_once.sort_unstable();
@@ -224,6 +232,8 @@ async fn se4_pages_go_on_where_they_ended_and_hold_what_the_reader_may_see() {
         String::new(),
         format!("city_id={}&", stage.city),
         "q=song&".to_owned(),
+        "bbox=144,-38,146,-37&".to_owned(),
+        "bbox=144,-38,146,-37&q=song&".to_owned(),
     ] {
         let path = format!("/events/upcoming?{query}limit=4");
         let strangers = walk(&stage.server.client, &path, async || {}).await;
@@ -237,4 +247,44 @@ async fn se4_pages_go_on_where_they_ended_and_hold_what_the_reader_may_see() {
     mira.client.get(&other).await.expect(400);
     let theirs = format!("/events/upcoming?limit=4&cursor={cursor}");
     stage.server.client.get(&theirs).await.expect(400);
+}
+
+/// Of a box with more events than are sorted at once, the next ones come first all the same, and none is left out.
+#[tokio::test]
+async fn se4_a_crowded_box_is_walked_in_order_of_time() {
+    let stage = Stage::new().await;
+    let client = &stage.server.client;
+    let hall = venue(&stage, "Hall", "").await;
+    stage
+        .sql(format!(
+            "insert into app.events (city_id, host_type, host_id, title, starts_at, ends_at, timezone, state, location)
+             select '{}', 'organization', '{}', 'Crowd ' || n, now() + interval '30 days' + n * interval '1 minute', now() + interval '60 days',
+                    'UTC', 'published', 'SRID=4326;POINT(145 -37.9)'
+             from generate_series(1, 5001) n",
+            stage.city, stage.host
+        ))
+        .await;
+    let at_hall = format!("{}, venue_id = '{hall}'", at(9));
+    let mut soon = vec![event(&stage, "At the hall", &at_hall).await];
+    for day in 10..14 {
+        let there = format!("{}, location = 'SRID=4326;POINT(145.1 -37.8)'", at(day));
+        soon.push(event(&stage, "There", &there).await);
+        event(&stage, "Elsewhere", &at(day)).await;
+    }
+    let city = stage.city;
+    for query in [
+        "bbox=144,-38,146,-37".to_owned(),
+        format!("bbox=144,-38,146,-37&city_id={city}"),
+        "bbox=144,-38,-170,-37".to_owned(),
+    ] {
+        let path = format!("/events/upcoming?{query}&limit=6");
+        let page = client.get(&path).await.expect(200).json;
+        let first = ids(&page);
+        assert_eq!(first[..5], soon, "{query}");
+        let title = &page["data"][5]["title"];
+        assert_eq!(title, "Crowd 1", "{query}");
+    }
+    let last = "/events/upcoming?bbox=144,-38,146,-37&limit=100";
+    let all = walk(client, last, async || {}).await;
+    assert_eq!(all.len(), 5006);
 }

@@ -65,6 +65,112 @@ async fn md1_a_picture_is_announced_sent_and_completed() {
     assert_eq!((audit.files, audit.orphans.len()), (3, 0), "{audit:?}");
 }
 
+/// An address is good for a quarter of an hour, an upload may be over after a second: nothing that comes in between stays.
+#[tokio::test]
+async fn md1_an_upload_that_is_over_takes_no_other_file() {
+    let stage = Stage::new().await;
+    let (server, client) = (&stage.server, &stage.owner.client);
+    let media = &server.built.app.modules.media;
+    let good = jpeg(60, 40, 1);
+    let bad = good[..good.len() / 2].to_vec();
+    for (bytes, status) in [(good, 200), (bad, 422)] {
+        let upload = announce(client, "event", &stage.event, &bytes).await;
+        send(server, &upload, &bytes).await.expect(204);
+        complete(client, &upload).await.expect(status);
+        server.settled().await;
+        assert_eq!(send(server, &upload, &bytes).await.status.as_u16(), 412);
+        // Its place is free once the address is over.
+        let place = server.media_folder().join("incoming");
+        let place = place.join(upload["id"].as_str().expect("an id"));
+        assert_eq!(std::fs::metadata(&place).expect("sealed").len(), 0);
+        let mut conn = server.superuser().await;
+        let moved = sqlx::raw_sql(
+            "update jobs.queue set run_at = now() where name = 'media.clear' and run_at > now()",
+        )
+        .execute(&mut conn)
+        .await
+        .expect("later");
+        assert_eq!(moved.rows_affected(), 1);
+        server.settled().await;
+        assert!(!place.exists());
+        // The control: nothing else refuses it.
+        send(server, &upload, &bytes).await.expect(204);
+        let old = std::time::SystemTime::now() - std::time::Duration::from_secs(90_000);
+        let file = std::fs::File::options().write(true).open(&place);
+        file.expect("sent").set_modified(old).expect("old");
+        media.sweep().await.expect("swept");
+        assert!(!place.exists(), "files of no upload are swept");
+    }
+}
+
+/// Somebody completes it between the moment at which another one finds it pending and the one at which they look at its file,
+/// which is gone or empty by then.
+#[tokio::test]
+async fn md8_who_comes_too_late_to_complete_gets_the_picture() {
+    let stage = Stage::new().await;
+    let (server, client) = (&stage.server, &stage.owner.client);
+    let bytes = jpeg(60, 40, 1);
+    let picture = uploaded(server, &stage.owner, "event", &stage.event, &bytes).await["id"].clone();
+    let (mut first, mut watch) = (server.superuser().await, server.superuser().await);
+    for is_gone in [true, false] {
+        let upload = announce(client, "event", &stage.event, &bytes).await;
+        send(server, &upload, &bytes).await.expect(204);
+        let id = upload["id"].as_str().expect("an id").to_owned();
+        // The late one has found it pending, and is kept from going on.
+        run(
+            &mut first,
+            "begin; lock table app.events in access exclusive mode",
+        )
+        .await;
+        let late = tokio::spawn({
+            let (client, upload) = (client.clone(), upload.clone());
+            async move { complete(&client, &upload).await }
+        });
+        waiting(&mut watch, 1).await;
+        // The other one comes next to the row that the late one holds.
+        let mut other = server.superuser().await;
+        let done = format!(
+            "set session_replication_role = replica; delete from app.media_uploads where media_id is not null;
+             update app.media_uploads set state = 'complete', media_id = {picture}, settled_at = now() where id = '{id}'"
+        )
+        .replace('"', "'");
+        let done = tokio::spawn(async move { run(&mut other, &done).await });
+        waiting(&mut watch, 2).await;
+        let file = server.media_folder().join("incoming").join(&id);
+        match is_gone {
+            true => std::fs::remove_file(file).expect("there"),
+            false => std::fs::write(file, "").expect("there"),
+        }
+        run(&mut first, "rollback").await;
+        done.await.expect("completed");
+        let answer = late.await.expect("answered").expect(200);
+        assert_eq!(answer.json["id"], picture, "gone: {is_gone}");
+    }
+}
+
+async fn run(conn: &mut sqlx::PgConnection, sql: &str) {
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))
+        .execute(conn)
+        .await
+        .expect("done");
+}
+
+/// Until so many sessions of this database wait for a lock.
+async fn waiting(conn: &mut sqlx::PgConnection, sessions: i64) {
+    let count = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    for _ in 0..500 {
+        let found: i64 = sqlx::query_scalar(count)
+            .fetch_one(&mut *conn)
+            .await
+            .expect("counted");
+        if found >= sessions {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("fewer than {sessions} wait");
+}
+
 /// Two that complete at the same moment make one picture.
 #[tokio::test]
 async fn md1_completing_twice_at_once_makes_one_picture() {

@@ -22,6 +22,7 @@ const AT_ONCE: usize = 500;
 /// What was found.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Audit {
+    /// Without the empty ones that keep the place of uploads that are over.
     pub files: usize,
     /// Files that belong to nothing.
     pub orphans: Vec<String>,
@@ -44,7 +45,7 @@ impl Media {
                     Ok(None) => break,
                     Err(error) => return Err(away(error.1)),
                 };
-                audit.files += batch.len();
+                audit.files += batch.iter().filter(|one| one.bytes > 0).count();
                 if folder == Key::PICTURES {
                     for id in batch.iter().filter_map(|one| one.id) {
                         *served.entry(id).or_default() += 1;
@@ -54,7 +55,10 @@ impl Media {
                     .into_iter()
                     .filter(|one| one.modified < young)
                     .collect();
-                audit.orphans.extend(self.without_row(folder, old).await?);
+                let orphans = self.without_row(folder, old).await?;
+                audit
+                    .orphans
+                    .extend(orphans.into_iter().map(|one| one.path));
             }
         }
         audit.missing = self.without_files(&served).await?;
@@ -69,7 +73,12 @@ impl Media {
         Ok(audit)
     }
 
-    async fn without_row(&self, folder: &'static str, listed: Vec<Listed>) -> Result<Vec<String>> {
+    /// Those that belong to no row of a picture or of an upload that may become one.
+    pub(super) async fn without_row(
+        &self,
+        folder: &'static str,
+        listed: Vec<Listed>,
+    ) -> Result<Vec<Listed>> {
         let ids: Vec<Uuid> = listed.iter().filter_map(|one| one.id).collect();
         let is_incoming = folder == Key::INCOMING;
         let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
@@ -90,9 +99,8 @@ impl Media {
             })
         });
         let known = run.await?;
-        let orphans = (listed.into_iter())
-            .filter(|one| one.id.is_none_or(|id| !known.contains(&id)))
-            .map(|one| one.path);
+        let orphans =
+            (listed.into_iter()).filter(|one| one.id.is_none_or(|id| !known.contains(&id)));
         Ok(orphans.collect())
     }
 

@@ -5,6 +5,7 @@
 use super::{Media, PARTS, away, keep, target};
 use crate::{module::Module, problems};
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use generated::media::MediaEntityType;
 use images::{Kind, Prepared, Refused};
 use kernel::{Cx, Error, Member, Result, input::Choice};
@@ -23,6 +24,8 @@ struct Upload {
     bytes: u64,
     sha256: String,
     storage_key: Uuid,
+    /// Until then its address takes a file.
+    expires_at: DateTime<Utc>,
 }
 
 enum Found {
@@ -38,12 +41,22 @@ impl Media {
             Found::Complete(media) => return Ok(media),
             Found::Pending(upload) => upload,
         };
-        let prepared = match self.look(&upload).await? {
-            Ok(prepared) => prepared,
-            Err(why) => {
-                self.refuse(caller, &upload).await?;
+        let prepared = match self.look(&upload).await {
+            Ok(Ok(prepared)) => prepared,
+            Ok(Err(why)) => {
+                if let Some(media) = self.refuse(caller, &upload).await? {
+                    return Ok(media);
+                }
                 return Err(Error::new(&problems::PICTURE_REFUSED).detail(why));
             }
+            // Somebody else may have completed it since it was looked up, and its file is gone for that.
+            Err(missing) if missing.kind().slug == problems::UPLOAD_MISSING.slug => {
+                return match self.pending(caller, id).await? {
+                    Found::Complete(media) => Ok(media),
+                    Found::Pending(_) => Err(missing),
+                };
+            }
+            Err(away) => return Err(away),
         };
         for (part, size) in PARTS.into_iter().zip(&prepared.sizes) {
             let key = Key::picture(upload.storage_key, part);
@@ -100,16 +113,22 @@ impl Media {
         }))
     }
 
-    async fn refuse(&self, caller: &Member, upload: &Upload) -> Result<()> {
-        let (id, storage_key) = (upload.id, upload.storage_key);
+    /// The picture, if somebody else has completed it since it was looked up: what was looked at was not the file then.
+    async fn refuse(&self, caller: &Member, upload: &Upload) -> Result<Option<Uuid>> {
+        let (member, upload) = (caller.id(), upload.clone());
         let run = self
             .db
             .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
+                let upload = upload.clone();
                 Box::pin(async move {
-                    settle(cx, id, "refused", None).await?;
-                    keep::Files::of_upload(id, Some(storage_key))
-                        .forget(cx)
-                        .await
+                    if let Found::Complete(media) = hold(cx, member, upload.id).await? {
+                        return Ok(Some(media));
+                    }
+                    settle(cx, upload.id, "refused", None).await?;
+                    keep::Files::of_upload(upload.id, Some(upload.storage_key))
+                        .forget_sealed(cx, upload.expires_at)
+                        .await?;
+                    Ok(None)
                 })
             });
         run.await
@@ -185,7 +204,9 @@ impl Shown {
         .fetch_one(cx.conn())
         .await?;
         settle(cx, upload.id, "complete", Some(media)).await?;
-        keep::Files::of_upload(upload.id, None).forget(cx).await?;
+        keep::Files::of_upload(upload.id, None)
+            .forget_sealed(cx, upload.expires_at)
+            .await?;
         Ok(media)
     }
 }
@@ -194,7 +215,7 @@ impl Shown {
 /// no further.
 async fn hold(cx: &mut Cx, member: Uuid, id: Uuid) -> Result<Found> {
     let row = sqlx::query(
-        "select u.entity_type, u.entity_id, u.content_type, u.bytes, u.sha256, u.storage_key, u.state, u.media_id
+        "select u.entity_type, u.entity_id, u.content_type, u.bytes, u.sha256, u.storage_key, u.expires_at, u.state, u.media_id
          from app.media_uploads u where u.id = $1 and u.uploaded_by_id = $2 for update",
     )
     .bind(id)
@@ -227,6 +248,7 @@ fn read(id: Uuid, row: &PgRow) -> Result<Upload> {
         bytes: row.try_get::<i64, _>("bytes")?.unsigned_abs(),
         sha256: row.try_get("sha256")?,
         storage_key: row.try_get("storage_key")?,
+        expires_at: row.try_get("expires_at")?,
     })
 }
 

@@ -20,6 +20,9 @@ const ABANDONED_HOURS: i64 = 24;
 /// How long an upload that is over answers to those who ask again.
 const SETTLED_DAYS: i64 = 30;
 
+/// Who began to send a file before its address was over may finish within this time.
+const SENDING_MINUTES: i64 = 15;
+
 /// In one transaction.
 const AT_ONCE: i64 = 100;
 
@@ -28,6 +31,9 @@ const AT_ONCE: i64 = 100;
 pub struct Files {
     /// What was sent, by the id of the upload.
     incoming: Option<Uuid>,
+    /// What was sent is emptied and stays: its address takes another file otherwise.
+    #[serde(default)]
+    is_sealed: bool,
     /// All sizes of a picture, by its storage key.
     picture: Option<Uuid>,
 }
@@ -36,8 +42,26 @@ impl Files {
     pub fn of_upload(id: Uuid, picture: Option<Uuid>) -> Self {
         Self {
             incoming: Some(id),
+            is_sealed: false,
             picture,
         }
+    }
+
+    /// Of an upload whose address is good until `expires_at`: what was sent goes at once, its name when nobody can send
+    /// anything there any more.
+    pub async fn forget_sealed(self, cx: &mut Cx, expires_at: DateTime<Utc>) -> Result<()> {
+        let sealed = Self {
+            is_sealed: true,
+            ..self
+        };
+        sealed.forget(cx).await?;
+        let name = Self {
+            picture: None,
+            ..self
+        };
+        let over = expires_at + TimeDelta::minutes(SENDING_MINUTES);
+        NewJob::new("media.clear", name)?.at(over).put(cx).await?;
+        Ok(())
     }
 
     /// Once this transaction is committed.
@@ -51,7 +75,11 @@ impl Media {
     pub async fn clear(&self, files: &Files) -> Result<()> {
         if let Some(id) = files.incoming {
             let key = Key::incoming(id);
-            self.storage.delete(&key).await.map_err(away)?;
+            let cleared = match files.is_sealed {
+                true => self.storage.seal(&key).await,
+                false => self.storage.delete(&key).await,
+            };
+            cleared.map_err(away)?;
         }
         if let Some(id) = files.picture {
             for part in PARTS {
@@ -133,19 +161,28 @@ impl Media {
         }
     }
 
-    /// Halves of files that a process has left behind when it died. Whole ones are abandoned with their rows.
+    /// Halves of files that a process has left behind when it died, and files that came to an upload that was over. Those
+    /// of the others are abandoned with their rows.
     async fn stale(&self, now: DateTime<Utc>) -> Result<usize> {
         let before = SystemTime::from(now - TimeDelta::hours(ABANDONED_HOURS));
         let listed = self.storage.list(Key::INCOMING).map_err(away)?;
-        let halves = listed.try_filter(|one| {
-            let is_half = one.path.contains('.') && one.modified < before;
-            std::future::ready(is_half)
-        });
-        let halves: Vec<_> = halves.try_collect().await.map_err(away)?;
-        for half in &halves {
-            self.storage.delete_listed(half).await.map_err(away)?;
+        let old = listed.try_filter(|one| std::future::ready(one.modified < before));
+        let mut batches = old.try_chunks(AT_ONCE as usize);
+        let mut deleted = 0;
+        loop {
+            let batch = match batches.try_next().await {
+                Ok(Some(batch)) => batch,
+                Ok(None) => return Ok(deleted),
+                Err(error) => return Err(away(error.1)),
+            };
+            let (mut stale, whole): (Vec<_>, Vec<_>) =
+                batch.into_iter().partition(|one| one.path.contains('.'));
+            stale.extend(self.without_row(Key::INCOMING, whole).await?);
+            for one in &stale {
+                self.storage.delete_listed(one).await.map_err(away)?;
+            }
+            deleted += stale.len();
         }
-        Ok(halves.len())
     }
 }
 
@@ -184,6 +221,7 @@ async fn purge(cx: &mut Cx, before: DateTime<Utc>) -> Result<usize> {
     for key in &gone {
         let files = Files {
             incoming: None,
+            is_sealed: false,
             picture: Some(*key),
         };
         files.forget(cx).await?;

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "258d8478bd36f8ecb6126dc4b4755d50be9b817ad136efeca90edb6641fba0df55b77955afaa89ea6488d07ab607b2b8",
+        checksum: "51c0e3d9e2ce0c492dfa20595fec4bc070e200e5ace735478ea7320de7e8b4955315039a7b11d4af8cae5074d9f684e3",
     },
 ];
