@@ -1986,6 +1986,7 @@ create table app.rank_actions (
   weight numeric(20,6) not null,
   counts boolean default true not null,
   network text,
+  cohort timestamptz,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -1994,6 +1995,7 @@ create table app.rank_actions (
 comment on table app.rank_actions is 'What somebody did with an event, as it counts in its rank. One of each kind per member and event, with the weight and the time of the first.';
 comment on column app.rank_actions.counts is 'Off while it is taken back, or whoever did it is suspended or gone.';
 comment on column app.rank_actions.network is 'From where the member had signed in; forgotten after a day.';
+comment on column app.rank_actions.cohort is 'The hour in which the account was made; forgotten after a day, too.';
 alter table app.rank_actions owner to culturepass_owner;
 alter table app.rank_actions enable row level security;
 alter table app.rank_actions force row level security;
@@ -3973,6 +3975,9 @@ alter table app.rank_actions add constraint rank_actions_at_range
 alter table app.rank_actions add constraint rank_actions_network_length
   check (sec.is_text(network, 1, 64));
 
+alter table app.rank_actions add constraint rank_actions_cohort_range
+  check (cohort >= '1900-01-01 00:00:00+00'::timestamptz and cohort < '2201-01-01 00:00:00+00'::timestamptz);
+
 alter table app.rank_notes add constraint rank_notes_kind_choice
   check (kind = any ('{view,like,follow,ticket,share,check_in,actor,event,all}'::text[]));
 
@@ -5371,6 +5376,9 @@ create unique index rank_actions_actor_id_event_id_kind_key
 
 create index rank_actions_event_id_network_at_idx
   on app.rank_actions (event_id, network, at);
+
+create index rank_actions_event_id_cohort_at_idx
+  on app.rank_actions (event_id, cohort, at);
 
 create index rank_pasts_event_id_until_idx
   on app.rank_pasts (event_id, until);
@@ -26918,7 +26926,7 @@ grant select, update (state) on app.broadcasts to culturepass_counter;
 
 create function app.schedule_revision(p_event uuid) returns int
   language sql stable security definer set search_path = '' as $$
-  select coalesce((select s.revision from app.event_schedules s where s.event_id = p_event), 0)
+  select coalesce((select s.revision from app.event_schedules s where s.event_id = p_event), 1)
 $$;
 alter function app.schedule_revision(uuid) owner to culturepass_authz;
 revoke execute on function app.schedule_revision(uuid) from public;
@@ -28309,11 +28317,13 @@ begin
   select r.city_id, r.target_type, sum(r.stars)::numeric / sum(r.votes) from app.ratings r
   group by 1, 2 having sum(r.votes) > 0 order by 1, 2
   on conflict (city_id, target_type) do update set mean = excluded.mean where m.mean <> excluded.mean;
-  with scored as (
-    select r.id, app.rating_score(r.stars, r.votes, m.mean)::numeric(20, 9) as score
-    from app.ratings r left join app.rating_means m on m.city_id = r.city_id and m.target_type = r.target_type
-  ), changed as (
-    update app.ratings r set score = s.score from scored s where s.id = r.id and r.score <> s.score returning 1
+  -- By the columns of the row that is updated: a review that is committed meanwhile counts.
+  with changed as (
+    update app.ratings r set score = app.rating_score(r.stars, r.votes, m.mean)
+    from app.rating_means m
+    where m.city_id = r.city_id and m.target_type = r.target_type
+      and r.score <> app.rating_score(r.stars, r.votes, m.mean)::numeric(20, 9)
+    returning 1
   )
   select count(*) into v_changed from changed;
   return v_changed;
@@ -29090,7 +29100,7 @@ begin
     left join app.rank_actions a on a.actor_id = t.actor_id and a.event_id = t.event_id and a.kind = t.kind
   ), fresh as (
     -- Times to come help nobody.
-    select k.*, least(k.fact, p_now) as at, n.network
+    select k.*, least(k.fact, p_now) as at, n.network, date_bin('1 hour', k.joined_at, 'epoch') as cohort
     from known k
     left join lateral (
       select app.network_of(s.ip_address) as network from app.sessions s
@@ -29099,16 +29109,28 @@ begin
     where k.action_id is null and k.fact is not null
   ), numbered as (
     select f.*,
+      -- Looks are counted apart, so that who looked at much may still do something about it.
       (
         select count(*) from app.rank_actions a
-        where a.actor_id = f.actor_id and a.at >= date_bin('1 day', f.at, 'epoch') and a.at < date_bin('1 day', f.at, 'epoch') + interval '1 day'
-      ) + row_number() over (partition by f.actor_id, date_bin('1 day', f.at, 'epoch') order by f.at, f.event_id, f.kind) as of_day,
+        where a.actor_id = f.actor_id and (a.kind = 'view') = (f.kind = 'view')
+          and a.at >= date_bin('1 day', f.at, 'epoch') and a.at < date_bin('1 day', f.at, 'epoch') + interval '1 day'
+      ) + row_number() over (
+        partition by f.actor_id, f.kind = 'view', date_bin('1 day', f.at, 'epoch') order by f.at, f.event_id, f.kind
+      ) as of_day,
       (
         select count(*) from app.rank_actions a
-        where a.event_id = f.event_id and a.network = f.network
+        where a.event_id = f.event_id and a.network = f.network and (a.kind = 'view') = (f.kind = 'view')
           and a.at >= date_bin('1 hour', f.at, 'epoch') and a.at < date_bin('1 hour', f.at, 'epoch') + interval '1 hour'
-      ) + row_number() over (partition by f.event_id, f.network, date_bin('1 hour', f.at, 'epoch') order by f.at, f.actor_id, f.kind)
-        as of_network,
+      ) + row_number() over (
+        partition by f.event_id, f.network, f.kind = 'view', date_bin('1 hour', f.at, 'epoch') order by f.at, f.actor_id, f.kind
+      ) as of_network,
+      (
+        select count(*) from app.rank_actions a
+        where a.event_id = f.event_id and a.cohort = f.cohort and (a.kind = 'view') = (f.kind = 'view')
+          and a.at >= date_bin('1 hour', f.at, 'epoch') and a.at < date_bin('1 hour', f.at, 'epoch') + interval '1 hour'
+      ) + row_number() over (
+        partition by f.event_id, f.cohort, f.kind = 'view', date_bin('1 hour', f.at, 'epoch') order by f.at, f.actor_id, f.kind
+      ) as of_cohort,
       exists (
         select from app.role_assignments r
         where r.user_id = f.actor_id and r.scope_id = f.host_id and r.state = 'accepted' and r.status = 'active'
@@ -29118,16 +29140,17 @@ begin
       ) as is_staff
     from fresh f
   ), inserted as (
-    insert into app.rank_actions (actor_id, event_id, kind, at, weight, counts, network)
+    insert into app.rank_actions (actor_id, event_id, kind, at, weight, counts, network, cohort)
     select n.actor_id, n.event_id, n.kind, n.at,
       case
         when n.is_staff or n.of_day > (p_settings ->> 'actions_a_day')::int then 0
         when n.network is not null and n.of_network > (p_settings ->> 'network_an_hour')::int then 0
+        when n.of_cohort > (p_settings ->> 'cohort_an_hour')::int then 0
         when n.joined_at > n.at - make_interval(days => (p_settings ->> 'new_account_days')::int)
           then (p_settings -> 'weights' ->> n.kind)::numeric * (p_settings ->> 'new_account_percent')::numeric / 100
         else (p_settings -> 'weights' ->> n.kind)::numeric
       end,
-      n.is_so, n.network
+      n.is_so, n.network, n.cohort
     from numbered n order by n.event_id, n.actor_id, n.kind
     returning event_id, weight, at, counts
   ), turned as (
@@ -31702,8 +31725,8 @@ create trigger quotes_emit_decline
   execute function jobs.emit('quote', 'decline');
 
 create trigger rank_actions_stamp
-  before update of actor_id, event_id, kind, at, weight, counts, network on app.rank_actions
-  for each row when ((new.actor_id is distinct from old.actor_id or new.event_id is distinct from old.event_id or new.kind is distinct from old.kind or new.at is distinct from old.at or new.weight is distinct from old.weight or new.counts is distinct from old.counts or new.network is distinct from old.network))
+  before update of actor_id, event_id, kind, at, weight, counts, network, cohort on app.rank_actions
+  for each row when ((new.actor_id is distinct from old.actor_id or new.event_id is distinct from old.event_id or new.kind is distinct from old.kind or new.at is distinct from old.at or new.weight is distinct from old.weight or new.counts is distinct from old.counts or new.network is distinct from old.network or new.cohort is distinct from old.cohort))
   execute function sec.stamp();
 
 create trigger rank_states_stamp
@@ -36396,8 +36419,8 @@ grant select on app.quotes to culturepass_counter;
 grant update (status, archived_from, archived_with, accepted_by_id) on app.quotes to culturepass_counter;
 
 grant select on app.rank_actions to culturepass_job;
-grant insert (id, actor_id, event_id, kind, at, weight, counts, network) on app.rank_actions to culturepass_job;
-grant update (actor_id, event_id, kind, at, weight, counts, network) on app.rank_actions to culturepass_job;
+grant insert (id, actor_id, event_id, kind, at, weight, counts, network, cohort) on app.rank_actions to culturepass_job;
+grant update (actor_id, event_id, kind, at, weight, counts, network, cohort) on app.rank_actions to culturepass_job;
 grant delete on app.rank_actions to culturepass_job;
 
 grant select on app.rank_actions to culturepass_authz;

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "dd8fabe257a8736c556156201ef76a178734d6646d6282b0b98e3d52472080ff41d2957d41c69dd4aa3eae92f4a76aa5",
+        checksum: "8faff2cfc8a0379e6b36b25efab9f637a739dfe414649b011fa1e67f202f9268681b83d87c9ec1a5dc95907d05698f1c",
     },
 ];

@@ -21,6 +21,8 @@ pub struct RankAction {
     pub counts: bool,
     /// From where the member had signed in; forgotten after a day.
     pub network: Option<String>,
+    /// The hour in which the account was made; forgotten after a day, too.
+    pub cohort: Option<DateTime<Utc>>,
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,

@@ -1,9 +1,9 @@
 -- What the module `calendars` reads of events, as whoever asks: which ones belong to a calendar, and what it says of them.
 
--- How often the time of an event was changed. Who reads the event sees its times; that they were others is no secret.
+-- Which of the times that an event had this is, from 1. There is a row once it was moved, or its guests were reminded. Who reads the event sees its times; that they were others is no secret.
 create function app.schedule_revision(p_event uuid) returns int
   language sql stable security definer set search_path = '' as $$
-  select coalesce((select s.revision from app.event_schedules s where s.event_id = p_event), 0)
+  select coalesce((select s.revision from app.event_schedules s where s.event_id = p_event), 1)
 $$;
 alter function app.schedule_revision(uuid) owner to <app>_authz;
 revoke execute on function app.schedule_revision(uuid) from public;

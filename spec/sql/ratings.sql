@@ -91,11 +91,13 @@ begin
   select r.city_id, r.target_type, sum(r.stars)::numeric / sum(r.votes) from app.ratings r
   group by 1, 2 having sum(r.votes) > 0 order by 1, 2
   on conflict (city_id, target_type) do update set mean = excluded.mean where m.mean <> excluded.mean;
-  with scored as (
-    select r.id, app.rating_score(r.stars, r.votes, m.mean)::numeric(20, 9) as score
-    from app.ratings r left join app.rating_means m on m.city_id = r.city_id and m.target_type = r.target_type
-  ), changed as (
-    update app.ratings r set score = s.score from scored s where s.id = r.id and r.score <> s.score returning 1
+  -- By the columns of the row that is updated: a review that is committed meanwhile counts.
+  with changed as (
+    update app.ratings r set score = app.rating_score(r.stars, r.votes, m.mean)
+    from app.rating_means m
+    where m.city_id = r.city_id and m.target_type = r.target_type
+      and r.score <> app.rating_score(r.stars, r.votes, m.mean)::numeric(20, 9)
+    returning 1
   )
   select count(*) into v_changed from changed;
   return v_changed;

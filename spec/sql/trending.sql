@@ -146,7 +146,7 @@ begin
     left join app.rank_actions a on a.actor_id = t.actor_id and a.event_id = t.event_id and a.kind = t.kind
   ), fresh as (
     -- Times to come help nobody.
-    select k.*, least(k.fact, p_now) as at, n.network
+    select k.*, least(k.fact, p_now) as at, n.network, date_bin('1 hour', k.joined_at, 'epoch') as cohort
     from known k
     left join lateral (
       select app.network_of(s.ip_address) as network from app.sessions s
@@ -155,16 +155,28 @@ begin
     where k.action_id is null and k.fact is not null
   ), numbered as (
     select f.*,
+      -- Looks are counted apart, so that who looked at much may still do something about it.
       (
         select count(*) from app.rank_actions a
-        where a.actor_id = f.actor_id and a.at >= date_bin('1 day', f.at, 'epoch') and a.at < date_bin('1 day', f.at, 'epoch') + interval '1 day'
-      ) + row_number() over (partition by f.actor_id, date_bin('1 day', f.at, 'epoch') order by f.at, f.event_id, f.kind) as of_day,
+        where a.actor_id = f.actor_id and (a.kind = 'view') = (f.kind = 'view')
+          and a.at >= date_bin('1 day', f.at, 'epoch') and a.at < date_bin('1 day', f.at, 'epoch') + interval '1 day'
+      ) + row_number() over (
+        partition by f.actor_id, f.kind = 'view', date_bin('1 day', f.at, 'epoch') order by f.at, f.event_id, f.kind
+      ) as of_day,
       (
         select count(*) from app.rank_actions a
-        where a.event_id = f.event_id and a.network = f.network
+        where a.event_id = f.event_id and a.network = f.network and (a.kind = 'view') = (f.kind = 'view')
           and a.at >= date_bin('1 hour', f.at, 'epoch') and a.at < date_bin('1 hour', f.at, 'epoch') + interval '1 hour'
-      ) + row_number() over (partition by f.event_id, f.network, date_bin('1 hour', f.at, 'epoch') order by f.at, f.actor_id, f.kind)
-        as of_network,
+      ) + row_number() over (
+        partition by f.event_id, f.network, f.kind = 'view', date_bin('1 hour', f.at, 'epoch') order by f.at, f.actor_id, f.kind
+      ) as of_network,
+      (
+        select count(*) from app.rank_actions a
+        where a.event_id = f.event_id and a.cohort = f.cohort and (a.kind = 'view') = (f.kind = 'view')
+          and a.at >= date_bin('1 hour', f.at, 'epoch') and a.at < date_bin('1 hour', f.at, 'epoch') + interval '1 hour'
+      ) + row_number() over (
+        partition by f.event_id, f.cohort, f.kind = 'view', date_bin('1 hour', f.at, 'epoch') order by f.at, f.actor_id, f.kind
+      ) as of_cohort,
       exists (
         select from app.role_assignments r
         where r.user_id = f.actor_id and r.scope_id = f.host_id and r.state = 'accepted' and r.status = 'active'
@@ -174,16 +186,17 @@ begin
       ) as is_staff
     from fresh f
   ), inserted as (
-    insert into app.rank_actions (actor_id, event_id, kind, at, weight, counts, network)
+    insert into app.rank_actions (actor_id, event_id, kind, at, weight, counts, network, cohort)
     select n.actor_id, n.event_id, n.kind, n.at,
       case
         when n.is_staff or n.of_day > (p_settings ->> 'actions_a_day')::int then 0
         when n.network is not null and n.of_network > (p_settings ->> 'network_an_hour')::int then 0
+        when n.of_cohort > (p_settings ->> 'cohort_an_hour')::int then 0
         when n.joined_at > n.at - make_interval(days => (p_settings ->> 'new_account_days')::int)
           then (p_settings -> 'weights' ->> n.kind)::numeric * (p_settings ->> 'new_account_percent')::numeric / 100
         else (p_settings -> 'weights' ->> n.kind)::numeric
       end,
-      n.is_so, n.network
+      n.is_so, n.network, n.cohort
     from numbered n order by n.event_id, n.actor_id, n.kind
     returning event_id, weight, at, counts
   ), turned as (

@@ -226,7 +226,7 @@ pub struct Mail {
     #[arg(long, env = "SMTP_TIMEOUT_SECONDS", default_value_t = 20)]
     pub smtp_timeout_seconds: u64,
     /// Connections to it.
-    #[arg(long, env = "SMTP_CONNECTIONS", default_value_t = 4)]
+    #[arg(long, env = "SMTP_CONNECTIONS", default_value_t = 8)]
     pub smtp_connections: u32,
     /// Who mail comes from: `CulturePass <no-reply@example.org>`.
     #[arg(long, env = "MAIL_FROM")]

@@ -65,7 +65,7 @@ async fn se5_another_program_reads_the_calendar_of_an_event() {
         ("dtstart", json!("2027-03-01T09:30:00Z")),
         ("dtend", json!("2027-03-01T12:00:00Z")),
         ("status", json!("CONFIRMED")),
-        ("sequence", json!(0)),
+        ("sequence", json!(1)),
         ("categories", json!(["CONCERT"])),
         (
             "location",

@@ -363,6 +363,54 @@ async fn no6_what_comes_within_a_window_is_one_mail() {
     assert_eq!(subjects, ["New: Number 3", "New: Number 4"]);
 }
 
+/// NO4: a mail of several types turns off all of them by one click.
+#[tokio::test]
+async fn no4_one_click_stops_all_that_a_digest_holds() {
+    let guests = Guests::with(|parts| {
+        parts.modules.notifications.notifications_digest_minutes = 30;
+    })
+    .await;
+    let member = guests.follower("dina_follows").await;
+    // Of followers there is mail for those who want it.
+    guests
+        .run(&format!(
+            "insert into app.notification_preferences (user_id, channel, type, enabled) values ('{}', 'email', 'follow', true)",
+            member.id
+        ))
+        .await;
+    let fan = guests.server.member("dina_s_fan").await;
+    published(&guests, "A night").await;
+    let follow = json!({"entity_type": "user", "entity_id": member.id});
+    fan.client.post("/follows", follow).await.expect(201);
+    guests.server.settled().await;
+    guests
+        .run("update app.notification_deliveries set next_attempt_at = now() where state = 'pending' and carrier_id is null")
+        .await;
+    guests.dispatch().await;
+    let mails = guests.server.mailer.all_to("dina_follows@example.org");
+    assert_eq!(mails.len(), 1);
+    assert_eq!(mails[0].subject, "2 news from CulturePass");
+    let url = mails[0].unsubscribe.clone().expect("a way out");
+    let path = format!("{}?{}", url.path(), url.query().expect("a token"));
+    let client = &guests.server.client;
+    let page = client.get(&path).await.expect(200).text;
+    assert!(page.contains("follow, new event"), "{page}");
+    for _ in 0..2 {
+        client.act(&path).await.expect(200);
+    }
+    let off = format!(
+        "select count(*) from app.notification_preferences where user_id = '{}' and not enabled and channel = 'email'",
+        member.id
+    );
+    assert_eq!(guests.count(&off).await, 2);
+    published(&guests, "Another night").await;
+    let waits = format!(
+        "select count(*) from app.notification_deliveries where user_id = '{}' and channel = 'email' and state = 'pending'",
+        member.id
+    );
+    assert_eq!(guests.count(&waits).await, 0);
+}
+
 /// Many at once tell the same member something: still one window, and nothing is lost.
 #[tokio::test]
 async fn no6_many_who_tell_at_once_open_one_window() {

@@ -28,6 +28,32 @@ async fn rm1_whoever_looks_late_or_seldom_finds_what_is_due() {
     assert_eq!(guests.count(seeds).await, 0);
 }
 
+/// Calendars take a higher number for another time.
+#[tokio::test]
+async fn se5_a_reminder_changes_nothing_in_calendars() {
+    let guests = Guests::new().await;
+    guests.guest("rita_reads").await;
+    guests.begins_in(23 * 60).await;
+    let path = format!("/events/{}/calendar.ics", guests.event);
+    let shown = async || {
+        let answer = guests.server.client.get(&path).await.expect(200);
+        let sequence = answer
+            .text
+            .lines()
+            .find(|line| line.starts_with("SEQUENCE"));
+        sequence.expect("a number").to_owned()
+    };
+    let before = shown().await;
+    assert_eq!(guests.remind().await, 1);
+    assert_eq!(shown().await, before);
+    let later = (Utc::now() + chrono::Duration::hours(47)).to_rfc3339();
+    let end = (Utc::now() + chrono::Duration::hours(49)).to_rfc3339();
+    guests
+        .change(json!({"starts_at": later, "ends_at": end}))
+        .await;
+    assert_ne!(shown().await, before, "the control");
+}
+
 #[tokio::test]
 async fn rm2_eight_who_look_at_once_remind_once() {
     let guests = Guests::new().await;

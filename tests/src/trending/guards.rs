@@ -48,6 +48,24 @@ async fn tr8_one_of_each_kind_per_member_and_event_and_so_many_a_day() {
         ))
         .await;
     assert_eq!(counted, 3.0);
+    // Looks are no reason why what follows from them does not count.
+    let third = stage.people(1).await[0];
+    for event in &events {
+        stage
+            .sql(format!(
+                "insert into app.visits (user_id, event_id, kind) values ('{third}', '{event}', 'view')"
+            ))
+            .await;
+    }
+    stage.rank().await;
+    stage.like(third, events[0]).await;
+    stage.rank().await;
+    let counted: Vec<String> = stage
+        .all(format!(
+            "select kind || ' ' || count(*) filter (where weight > 0) from app.rank_actions where actor_id = '{third}' group by kind order by kind"
+        ))
+        .await;
+    assert_eq!(counted, ["like 1", "view 3"]);
     assert_eq!(stage.compare().await, 0);
 }
 
@@ -121,19 +139,45 @@ async fn flood(stage: &Stage) -> usize {
         stage.likes(&fans, *event).await;
     }
     let pushed = stage.events(stage.host, 1).await[0];
-    let cohort = array(&stage.people(1_000).await);
+    let crowd = array(&stage.people(1_000).await);
     stage
         .sql(format!(
             "insert into app.sessions (user_id, expires_at, ip_address, created_at)
              select u, now() + interval '1 day', case n % 2 when 0 then '2001:db8:1:2::' || to_hex(n) else '2001:db8:1:2:9::' || to_hex(n) end,
-               now() - interval '1 hour' from unnest({cohort}) with ordinality x(u, n);
-             insert into app.likes (user_id, event_id) select u, '{pushed}' from unnest({cohort}) u"
+               now() - interval '1 hour' from unnest({crowd}) with ordinality x(u, n);
+             insert into app.likes (user_id, event_id) select u, '{pushed}' from unnest({crowd}) u"
         ))
         .await;
     stage.rank().await;
+    on_the_first_page(stage, pushed).await
+}
+
+async fn on_the_first_page(stage: &Stage, event: Uuid) -> usize {
     let page = stage.trending("").await;
     assert_eq!(page.len(), 20);
-    page.iter().filter(|event| **event == pushed).count()
+    page.iter().filter(|one| **one == event).count()
+}
+
+/// A thousand accounts that a program made a year ago, each with an address of its own, against the same.
+async fn awakened(stage: &Stage) -> usize {
+    let events = stage.events(stage.host, 20).await;
+    let fans = stage.people(12).await;
+    for event in &events {
+        stage.likes(&fans, *event).await;
+    }
+    let pushed = stage.events(stage.host, 1).await[0];
+    stage.likes(&stage.cohort(1_000, 365).await, pushed).await;
+    stage.rank().await;
+    on_the_first_page(stage, pushed).await
+}
+
+#[tokio::test]
+async fn tr8_a_thousand_accounts_of_one_hour_do_not_make_the_first_page() {
+    assert_eq!(awakened(&Stage::new().await).await, 0);
+    // The negative control: without the bound they do.
+    let open =
+        Stage::changed(|parts| parts.modules.trending.trending_cohort_an_hour = u16::MAX).await;
+    assert_eq!(awakened(&open).await, 1);
 }
 
 #[tokio::test]
@@ -147,7 +191,11 @@ async fn tr8_a_thousand_likes_from_one_network_do_not_make_the_first_page() {
     open.sql("update app.rank_actions set at = at - interval '2 days'")
         .await;
     let trending = &open.server.built.app.modules.trending;
-    assert_eq!(trending.forget().await.expect("forgotten"), 1_000);
+    let located =
+        "select count(*) from app.rank_actions where network is not null or cohort is not null";
+    assert_eq!(open.one::<i64>(located).await, 1_240);
+    assert_eq!(trending.forget().await.expect("forgotten"), 1_240);
+    assert_eq!(open.one::<i64>(located).await, 0);
 }
 
 #[tokio::test]

@@ -151,6 +151,37 @@ async fn rate(stage: &Stage, host: Uuid, fives: usize, fours: usize) {
         .await;
 }
 
+/// A review that is committed while the scores are added up anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rt3_a_review_of_the_same_moment_is_not_lost() {
+    let stage = Stage::new().await;
+    let (one, other) = (stage.host("One").await, stage.host("Other").await);
+    rate(&stage, one, 1, 2).await;
+    rate(&stage, other, 2, 0).await;
+    let (person, mut conn) = (stage.people(1).await[0], stage.server.superuser().await);
+    run(&mut conn, "begin".to_owned()).await;
+    run(&mut conn, format!(
+        "insert into app.reviews (reviewer_id, entity_type, entity_id, rating) values ('{person}', 'organization', '{one}', 1)"
+    ))
+    .await;
+    let ratings = stage.server.built.app.modules.ratings.clone();
+    let refresh = tokio::spawn(async move { ratings.refresh().await.expect("refreshed") });
+    let waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    while stage.one::<i64>(waiting).await == 0 {
+        assert!(!refresh.is_finished(), "it has to wait for the review");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    run(&mut conn, "commit".to_owned()).await;
+    refresh.await.expect("ended");
+    let wrong: i64 = stage
+        .one("select count(*) from app.ratings r join app.rating_means m on m.city_id = r.city_id and m.target_type = r.target_type
+              where abs(r.score - (10 * m.mean + r.stars) / (10 + r.votes)) > 0.000001")
+        .await;
+    assert_eq!(wrong, 0);
+    let votes = format!("select votes from app.ratings where target_id = '{one}'");
+    assert_eq!(stage.one::<i32>(votes).await, 4);
+}
+
 #[tokio::test]
 async fn rt3_one_review_of_five_stars_comes_after_two_hundred_of_four_point_seven() {
     let stage = Stage::new().await;

@@ -82,11 +82,22 @@ impl Stage {
         self.joined(count, 400).await
     }
 
+    /// One an hour, the last one so many days ago.
     pub async fn joined(&self, count: usize, days_ago: i32) -> Vec<Uuid> {
+        self.accounts(count, days_ago, 60).await
+    }
+
+    /// All of them in the same hour.
+    pub async fn cohort(&self, count: usize, days_ago: i32) -> Vec<Uuid> {
+        self.accounts(count, days_ago, 0).await
+    }
+
+    async fn accounts(&self, count: usize, days_ago: i32, minutes_apart: i32) -> Vec<Uuid> {
         let prefix = Uuid::new_v4().simple().to_string();
         self.all(format!(
             "insert into app.users (handle, display_name, email, created_at)
-             select 'p_' || left('{prefix}', 12) || n, 'P', 'p_' || left('{prefix}', 12) || n || '@example.org', now() - interval '{days_ago} days'
+             select 'p_' || left('{prefix}', 12) || n, 'P', 'p_' || left('{prefix}', 12) || n || '@example.org', 
+               now() - interval '{days_ago} days' - (n - 1) * interval '{minutes_apart} minutes'
              from generate_series(1, {count}) n returning id"
         ))
         .await

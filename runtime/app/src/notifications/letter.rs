@@ -47,9 +47,9 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
 impl Notifications {
     /// The same for the same letter, so that a service can tell that it is sent again.
     pub(super) fn mail_of(&self, letter: &Letter) -> Result<Mail> {
-        let stop = match letter.required {
-            true => None,
-            false => Some(self.unsubscribing.url(letter.member, &letter.ty)?),
+        let stop = match letter.optional_types.as_slice() {
+            [] => None,
+            types => Some(self.unsubscribing.url(letter.member, types)),
         };
         let language = letter.locale.split('-').next().unwrap_or_default();
         let known = LAYOUTS.iter().find(|layout| layout.language == language);

@@ -1,6 +1,6 @@
-//! One click to get no more mail of a type (RFC 8058): a link in the mail that needs no session and never ends.
+//! One click to get no more mail of what is in this one (RFC 8058): a link in the mail that needs no session and never ends.
 //!
-//! The token in it names the member and the type, and is signed. A POST turns the mail off, however often; a GET only shows
+//! The token in it names the member and the types, which are several in a digest, and is signed. A POST turns the mail off, however often; a GET only shows
 //! a page that asks, because mail programs and scanners open links by themselves.
 
 use super::Notifications;
@@ -19,6 +19,9 @@ use sha2::Sha256;
 use std::sync::Arc;
 use url::Url;
 use uuid::Uuid;
+
+/// Between types, whose names are words.
+const AND: &str = ",";
 
 /// Of the signature, so much stands in the link.
 const SIGNATURE_BYTES: usize = 16;
@@ -44,27 +47,28 @@ impl Unsubscribing {
         Ok(Self(Arc::new(Inner { key, page })))
     }
 
-    pub(super) fn url(&self, member: Uuid, ty: &str) -> Result<Url> {
+    pub(super) fn url(&self, member: Uuid, types: &[String]) -> Url {
         let mut bytes = member.as_bytes().to_vec();
-        bytes.extend(ty.as_bytes());
+        bytes.extend(types.join(AND).as_bytes());
         let signature = self.mac(&bytes).finalize().into_bytes();
         bytes.extend(&signature[..SIGNATURE_BYTES]);
         let mut url = self.0.page.clone();
         url.query_pairs_mut()
             .append_pair("token", &URL_SAFE_NO_PAD.encode(bytes));
-        Ok(url)
+        url
     }
 
-    /// Whose, and which type; `None`: nobody here made this token.
-    fn read(&self, token: &str) -> Option<(Uuid, String)> {
+    /// Whose, and which types; `None`: nobody here made this token.
+    fn read(&self, token: &str) -> Option<(Uuid, Vec<String>)> {
         let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
         let (said, signature) =
             bytes.split_at_checked(bytes.len().checked_sub(SIGNATURE_BYTES)?)?;
         self.mac(said).verify_truncated_left(signature).ok()?;
-        let (member, ty) = said.split_at_checked(16)?;
+        let (member, types) = said.split_at_checked(16)?;
+        let types = std::str::from_utf8(types).ok()?.split(AND);
         Some((
             Uuid::from_slice(member).ok()?,
-            String::from_utf8(ty.to_vec()).ok()?,
+            types.map(str::to_owned).collect(),
         ))
     }
 
@@ -92,19 +96,20 @@ pub(super) async fn show(
     _: Visitor,
     Query(link): Query<Link>,
 ) -> Result<Response> {
-    let (_, ty) = notifications
+    let (_, types) = notifications
         .unsubscribing
         .read(&link.token)
         .ok_or_else(Error::not_found)?;
     Ok(page(&format!(
         "<p>No more mail of this kind: {}</p><form method=\"post\"><button>Unsubscribe</button></form>",
-        ty.replace('_', " ")
+        types.join(", ").replace('_', " ")
     )))
 }
 
-/// Get no more mail of a type
+/// Get no more mail of what is in this one
 ///
-/// For mail programs (RFC 8058): no session, no confirmation, and the body is not read.
+/// For mail programs (RFC 8058): no session, no confirmation, and the body is not read. A mail that puts several messages
+/// together turns off all of their types, but those which members can't do without.
 #[utoipa::path(post, path = "/notifications/unsubscribe", operation_id = "unsubscribe", tag = "Notifications", security(()),
     params(("token" = String, Query, description = "As in the link")),
     responses(
@@ -115,46 +120,49 @@ pub(super) async fn stop(
     _: Visitor,
     Query(link): Query<Link>,
 ) -> Result<Response> {
-    let (member, ty) = notifications
+    let (member, types) = notifications
         .unsubscribing
         .read(&link.token)
         .ok_or_else(Error::not_found)?;
-    notifications.turn_off(member, ty).await?;
+    notifications.turn_off(member, types).await?;
     Ok(page(
         "<p>Done. There is no more mail of this kind. Your settings bring it back.</p>",
     ))
 }
 
 impl Notifications {
-    /// Mail of a type, for a member.
-    pub(super) async fn turn_off(&self, member: Uuid, ty: String) -> Result<()> {
-        let ty = Arc::new(ty);
+    /// Mail of these types, for a member.
+    pub(super) async fn turn_off(&self, member: Uuid, types: Vec<String>) -> Result<()> {
+        let types = Arc::new(types);
         self.db
             .run(Self::NAME, None, Uuid::now_v7(), move |cx| {
-                let ty = ty.clone();
+                let types = types.clone();
                 Box::pin(async move {
-                    let changed = sqlx::query(
+                    sqlx::query(
                         "update app.notification_preferences set enabled = false
-                         where user_id = $1 and channel = $2 and type = $3 and status = 'active'",
+                         where user_id = $1 and channel = $2 and type = any($3) and status = 'active'",
                     )
                     .bind(member)
                     .bind(Channel::Email.name())
-                    .bind(&*ty)
+                    .bind(&*types)
                     .execute(cx.conn())
                     .await?;
-                    if changed.rows_affected() == 0 {
-                        // Of two clicks at once one makes it. Nothing is made for an account that is gone.
-                        sqlx::query(
-                            "insert into app.notification_preferences (user_id, channel, type, enabled)
-                             select u.id, $2, $3, false from app.users u where u.id = $1 and u.status = 'active'
-                             on conflict do nothing",
-                        )
-                        .bind(member)
-                        .bind(Channel::Email.name())
-                        .bind(&*ty)
-                        .execute(cx.conn())
-                        .await?;
-                    }
+                    // Of two clicks at once one makes it. Nothing is made for an account that is gone.
+                    sqlx::query(
+                        "insert into app.notification_preferences (user_id, channel, type, enabled)
+                         select u.id, $2, t.type, false from app.users u cross join unnest($3) t(type)
+                         where u.id = $1 and u.status = 'active' and not exists (
+                           select from app.notification_preferences p
+                           where p.user_id = u.id and p.channel = $2 and p.type = t.type and p.status = 'active'
+                         )
+                         order by t.type
+                         on conflict do nothing",
+                    )
+                    .bind(member)
+                    .bind(Channel::Email.name())
+                    .bind(&*types)
+                    .execute(cx.conn())
+                    .await?;
                     Ok(())
                 })
             })
@@ -186,19 +194,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no4_a_token_is_good_for_one_member_and_one_type() {
+    fn no4_a_token_is_good_for_one_member_and_the_types_of_its_mail() {
         let url = "https://api.test".parse().unwrap();
         let ours = Unsubscribing::new("key".to_owned().into(), &url).unwrap();
         let others = Unsubscribing::new("other".to_owned().into(), &url).unwrap();
         let member = Uuid::now_v7();
+        let types = ["new_event", "new_follower"].map(str::to_owned);
         let token = |from: &Unsubscribing| {
-            let url = from.url(member, "new_event").unwrap();
+            let url = from.url(member, &types);
             url.query_pairs().next().unwrap().1.into_owned()
         };
-        assert_eq!(
-            ours.read(&token(&ours)),
-            Some((member, "new_event".to_owned()))
-        );
+        assert_eq!(ours.read(&token(&ours)), Some((member, types.to_vec())));
         assert_eq!(ours.read(&token(&others)), None);
         let bytes = URL_SAFE_NO_PAD.decode(token(&ours)).unwrap();
         for at in 0..bytes.len() {

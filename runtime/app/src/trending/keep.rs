@@ -57,7 +57,7 @@ impl Trending {
     }
 
     /// Events that ended a month ago have no rank any more, who looked at them is forgotten, and after a day nobody needs to know from where something was
-    /// done. How many rows.
+    /// done, and by an account of when. How many rows.
     pub async fn forget(&self) -> Result<u64> {
         let mut all = unlocated(&self.db).await?;
         loop {
@@ -74,7 +74,8 @@ async fn unlocated(db: &Db) -> Result<u64> {
     db.run(Trending::NAME, None, Uuid::now_v7(), |cx| {
         Box::pin(async move {
             let done = sqlx::query(
-                "update app.rank_actions set network = null where network is not null and at < now() - interval '1 day'",
+                "update app.rank_actions set network = null, cohort = null
+                 where (network is not null or cohort is not null) and at < now() - interval '1 day'",
             )
             .execute(cx.conn())
             .await?;

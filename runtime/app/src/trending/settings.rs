@@ -18,12 +18,17 @@ pub struct Settings {
     /// How many events of one host come before the best of others, with `variant=scaled`.
     #[arg(long, env = "TRENDING_PER_HOST", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=20))]
     pub trending_per_host: u8,
-    /// How many things that one member does in a day (UTC) count.
+    /// How many things that one member does in a day (UTC) count; so many looks (`view`) do besides.
     #[arg(long, env = "TRENDING_ACTIONS_A_DAY", default_value_t = 100)]
     pub trending_actions_a_day: u16,
-    /// How many things count for one event in an hour that are done from one address, or one IPv6 network of a customer.
+    /// How many things count for one event in an hour that are done from one address, or one IPv6 network of a customer, and
+    /// how many looks besides.
     #[arg(long, env = "TRENDING_NETWORK_AN_HOUR", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
     pub trending_network_an_hour: u16,
+    /// The same of what is done by members whose accounts were made within the same hour: by as many accounts as a program
+    /// makes, wherever each of them signs in from.
+    #[arg(long, env = "TRENDING_COHORT_AN_HOUR", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    pub trending_cohort_an_hour: u16,
     /// For how many days an account is new.
     #[arg(long, env = "TRENDING_NEW_ACCOUNT_DAYS", default_value_t = 3, value_parser = clap::value_parser!(u16).range(0..=365))]
     pub trending_new_account_days: u16,
@@ -119,6 +124,7 @@ pub struct Given {
     per_host: u8,
     actions_a_day: u16,
     network_an_hour: u16,
+    cohort_an_hour: u16,
     new_account_days: u16,
     new_account_percent: u8,
 }
@@ -131,6 +137,7 @@ impl From<&Settings> for Given {
             per_host: settings.trending_per_host,
             actions_a_day: settings.trending_actions_a_day,
             network_an_hour: settings.trending_network_an_hour,
+            cohort_an_hour: settings.trending_cohort_an_hour,
             new_account_days: settings.trending_new_account_days,
             new_account_percent: settings.trending_new_account_percent,
         }

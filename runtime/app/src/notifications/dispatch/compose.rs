@@ -33,10 +33,8 @@ pub struct Letter {
     pub member: Uuid,
     pub to: String,
     pub locale: String,
-    /// Of the first item: what can be unsubscribed from.
-    pub ty: String,
-    /// Whether members can say that they do not want it.
-    pub required: bool,
+    /// The types of its items which members can do without, by name: what can be unsubscribed from.
+    pub optional_types: Vec<String>,
     /// Title and text, oldest first; more than one in a digest.
     pub items: Vec<(String, String)>,
 }
@@ -109,7 +107,8 @@ fn texts(data: &Value) -> impl Iterator<Item = (String, String)> {
 async fn mails(cx: &mut Cx, claimed: &[Uuid]) -> Result<Vec<Parcel>> {
     let rows = sqlx::query(
         "with parts as (
-           select d.id, coalesce(d.carrier_id, d.id) as carrier, n.title, coalesce(d.wording, n.message) as message
+           select d.id, coalesce(d.carrier_id, d.id) as carrier, n.title, coalesce(d.wording, n.message) as message,
+             case when not d.required then n.type end as optional_type
            from app.delivery_obstacles(array(
              select x.id from app.notification_deliveries x
              where x.id = any($1) or x.carrier_id = any($1) and x.state = 'pending')) o
@@ -117,14 +116,14 @@ async fn mails(cx: &mut Cx, claimed: &[Uuid]) -> Result<Vec<Parcel>> {
            join app.notifications n on n.id = d.notification_id
            where o.obstacle is null
          ), mails as (
-           select p.carrier, array_agg(p.title order by p.id) as titles, array_agg(p.message order by p.id) as messages
+           select p.carrier, array_agg(p.title order by p.id) as titles, array_agg(p.message order by p.id) as messages,
+             array_agg(distinct p.optional_type order by p.optional_type) filter (where p.optional_type is not null) as optional_types
            from parts p group by p.carrier
          )
-         select c.id, c.attempts, c.required, c.user_id, u.email::text as email, u.locale, n.type,
-           coalesce(m.titles, '{}') as titles, coalesce(m.messages, '{}') as messages
+         select c.id, c.attempts, c.user_id, u.email::text as email, u.locale,
+           coalesce(m.titles, '{}') as titles, coalesce(m.messages, '{}') as messages, coalesce(m.optional_types, '{}') as optional_types
          from app.notification_deliveries c
          join app.users u on u.id = c.user_id
-         join app.notifications n on n.id = c.notification_id
          left join mails m on m.carrier = c.id
          where c.id = any($1)",
     )
@@ -149,8 +148,7 @@ fn mail(row: &PgRow) -> Result<Parcel, sqlx::Error> {
             member: row.try_get("user_id")?,
             to: row.try_get("email")?,
             locale: row.try_get("locale")?,
-            ty: row.try_get("type")?,
-            required: row.try_get("required")?,
+            optional_types: row.try_get("optional_types")?,
             items: titles.into_iter().zip(messages).collect(),
         },
     })
