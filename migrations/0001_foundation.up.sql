@@ -1237,6 +1237,7 @@ create table app.event_schedules (
   event_id uuid not null,
   revision integer default 1 not null,
   reminded_revision integer default 0 not null,
+  unreminded integer default 0 not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -1245,6 +1246,7 @@ create table app.event_schedules (
 comment on table app.event_schedules is 'How often the time of an event was changed, and for which of these times its guests have been reminded.';
 comment on column app.event_schedules.revision is 'Counts up with each change of the time.';
 comment on column app.event_schedules.reminded_revision is 'Those who held a ticket when the reminder of this revision was due have been told.';
+comment on column app.event_schedules.unreminded is 'Guests who were not, because no worker ran from when it was due until it was too late.';
 alter table app.event_schedules owner to culturepass_owner;
 alter table app.event_schedules enable row level security;
 alter table app.event_schedules force row level security;
@@ -3347,6 +3349,9 @@ alter table app.event_schedules add constraint event_schedules_revision_range
 
 alter table app.event_schedules add constraint event_schedules_reminded_revision_range
   check (reminded_revision >= 0);
+
+alter table app.event_schedules add constraint event_schedules_unreminded_range
+  check (unreminded >= 0);
 
 alter table app.external_identities add constraint external_identities_issuer_length
   check (sec.is_text(issuer, 1, 300));
@@ -31099,8 +31104,8 @@ create trigger event_ranks_stamp
   execute function sec.stamp();
 
 create trigger event_schedules_stamp
-  before update of event_id, revision, reminded_revision on app.event_schedules
-  for each row when ((new.event_id is distinct from old.event_id or new.revision is distinct from old.revision or new.reminded_revision is distinct from old.reminded_revision))
+  before update of event_id, revision, reminded_revision, unreminded on app.event_schedules
+  for each row when ((new.event_id is distinct from old.event_id or new.revision is distinct from old.revision or new.reminded_revision is distinct from old.reminded_revision or new.unreminded is distinct from old.unreminded))
   execute function sec.stamp();
 
 create trigger external_identities_stamp
@@ -36141,8 +36146,8 @@ grant select on app.event_ranks to culturepass_authz;
 grant select on app.event_ranks to culturepass_counter;
 
 grant select on app.event_schedules to culturepass_job;
-grant insert (id, event_id, revision, reminded_revision) on app.event_schedules to culturepass_job;
-grant update (event_id, revision, reminded_revision) on app.event_schedules to culturepass_job;
+grant insert (id, event_id, revision, reminded_revision, unreminded) on app.event_schedules to culturepass_job;
+grant update (event_id, revision, reminded_revision, unreminded) on app.event_schedules to culturepass_job;
 grant delete on app.event_schedules to culturepass_job;
 
 grant select on app.event_schedules to culturepass_authz;

@@ -12,6 +12,8 @@ pub struct EventSchedule {
     pub revision: i32,
     /// Those who held a ticket when the reminder of this revision was due have been told.
     pub reminded_revision: i32,
+    /// Guests who were not, because no worker ran from when it was due until it was too late.
+    pub unreminded: i32,
     pub event_id: Uuid,
     pub version: i64,
     pub created_at: DateTime<Utc>,

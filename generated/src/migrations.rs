@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "8faff2cfc8a0379e6b36b25efab9f637a739dfe414649b011fa1e67f202f9268681b83d87c9ec1a5dc95907d05698f1c",
+        checksum: "6d86d86f0558edcb95ee67145ccc1c22bbc9d8688328390fa848e1d3b14d3b94e83ce5b455dc493a5ace38fbf33b73e4",
     },
 ];

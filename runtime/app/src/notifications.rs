@@ -9,6 +9,7 @@ mod causes;
 mod dispatch;
 mod feedback;
 mod letter;
+mod missed;
 mod reminders;
 mod routes;
 mod settings;
@@ -115,7 +116,10 @@ impl Module for Notifications {
             }),
             Job::new(REMIND, move |_| {
                 let notifications = reminds.clone();
-                async move { Ok(notifications.remind().await.map(drop)?) }
+                async move {
+                    notifications.remind().await?;
+                    Ok(notifications.give_up_reminders().await.map(drop)?)
+                }
             }),
             Job::new(LAPSE, move |_| {
                 let notifications = lapses.clone();

@@ -17,10 +17,9 @@ const MADE_ON_THE_WAY: [&str; 7] = [
 ];
 
 /// Empty until the worker has run for the first time.
-const MADE_BY_JOBS: [&str; 10] = [
+const MADE_BY_JOBS: [&str; 9] = [
     "delivery_pause",
     "event_rank",
-    "event_schedule",
     "mail_suppression",
     "payment_look",
     "rank_action",

@@ -270,6 +270,50 @@ async fn rm6_after_hours_of_nobody_working_what_is_still_useful_is_sent_once() {
     assert_eq!(guests.count(why).await, 1);
 }
 
+/// What began while nobody worked is counted, once; what no reminder could have been sent for is not.
+#[tokio::test]
+async fn rm6_guests_of_what_began_meanwhile_are_counted() {
+    let guests = Guests::new().await;
+    guests.guest("rio_goes").await;
+    guests.guest("ravi_goes").await;
+    let event = guests.event;
+    let give_up = async || {
+        let module = guests.module();
+        module.give_up_reminders().await.expect("counted")
+    };
+    // Events of the demonstration, whose reminders this stage has forgotten.
+    assert!(give_up().await > 0);
+    let counted = format!("select unreminded::bigint from app.event_schedules where event_id = '{event}'");
+    // They bought their tickets when it was too late.
+    guests.begins_in(-10).await;
+    assert_eq!(give_up().await, 0);
+    guests
+        .run(&format!(
+            "set session_replication_role = replica; update app.tickets set created_at = now() - interval '3 days' where event_id = '{event}';
+             update app.events set created_at = now() - interval '9 days' where id = '{event}'"
+        ))
+        .await;
+    // Moved when it was too late.
+    guests
+        .run(&format!(
+            "insert into app.event_schedules (event_id, revision) values ('{event}', 2)"
+        ))
+        .await;
+    assert_eq!(give_up().await, 0);
+    guests
+        .run("set session_replication_role = replica; update app.event_schedules set updated_at = now() - interval '2 days'")
+        .await;
+    // A day ahead there is time yet; a reminder is due and no miss.
+    guests.begins_in(5 * 60).await;
+    assert_eq!(give_up().await, 0);
+    guests.begins_in(-10).await;
+    assert_eq!(guests.remind().await, 0);
+    let at_once = join_all((0..4).map(|_| give_up())).await;
+    assert_eq!(at_once.iter().sum::<i64>(), 2);
+    assert_eq!(guests.count(&counted).await, 2);
+    assert_eq!(guests.remind().await + give_up().await, 0);
+}
+
 /// RM7: 86,400 seconds, or the same time of the day before.
 #[tokio::test]
 async fn rm7_a_day_is_24_hours_or_what_the_clocks_say() {

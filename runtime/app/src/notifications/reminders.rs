@@ -113,7 +113,8 @@ impl Notifications {
         .await
     }
 
-    fn least(&self) -> i32 {
+    /// Minutes before an event after which nobody is reminded any more.
+    pub(super) fn least(&self) -> i32 {
         i32::try_from(self.settings.notifications_reminder_least_minutes).unwrap_or(i32::MAX)
     }
 }

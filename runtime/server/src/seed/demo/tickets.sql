@@ -82,3 +82,9 @@ insert into app.attendances (id, user_id, event_id, created_at)
 select pg_temp.demo_id('attendance', n), user_id, event_id, starts_at + interval '5 minutes'
   from pg_temp.demo_order
  where state = 'completed' and pg_temp.chance('came' || n) % 5 <> 0;
+
+-- Guests of what has begun, or soon will, were reminded.
+insert into app.event_schedules (id, event_id, reminded_revision)
+select pg_temp.demo_id('schedule', row_number() over (order by id)), id, 1
+  from app.events
+ where starts_at < now() + interval '2 hours' and state in ('published', 'completed');
