@@ -1,6 +1,8 @@
 //! Places, maps and combined questions: `bench discovery`. A million venues, half a million events with tickets, asked over
 //! HTTP one request after the other, each at another place; the nearest venues and the map of the database alone besides.
 
+mod questions;
+
 use crate::{
     limit,
     search::{self, percentiles},
@@ -8,6 +10,7 @@ use crate::{
     world::{self, Aim, Line, World},
 };
 use anyhow::{Context, Result, ensure};
+use questions::{EVENTS, PLACES, Question};
 use serde_json::Value;
 use std::{fmt::Write, fs, time::Instant};
 
@@ -52,153 +55,6 @@ const TICKETS: &str = "
     select e.id, 'Everybody', floor(random() * 5000), 'AUD', 100, least(floor(random() * 125), 100)
     from app.events e where e.host_type = 'organization';
   reset session_replication_role";
-
-/// A question: what it is, the path, and the aim of nineteen of twenty answers. `WEST,SOUTH,EAST,NORTH` is a box of so many
-/// degrees somewhere, `LAT,LNG` a point; CITY one of the cities.
-struct Question {
-    what: &'static str,
-    path: &'static str,
-    degrees: f64,
-    aim: Aim,
-    /// How many rows an answer has at least, so that it is known what was asked for.
-    rows: usize,
-}
-
-const fn question(
-    what: &'static str,
-    path: &'static str,
-    degrees: f64,
-    rows: usize,
-    aim: Aim,
-) -> Question {
-    Question {
-        what,
-        path,
-        degrees,
-        aim,
-        rows,
-    }
-}
-
-/// Of venues. A box of so many degrees holds two hundred of a million, or twenty thousand.
-const PLACES: [Question; 6] = [
-    question(
-        "the 20 nearest of the venues within 5 km",
-        "/venues?near=LAT,LNG&radius_m=5000&limit=20",
-        0.0,
-        20,
-        Aim::AtMost(10.0),
-    ),
-    question(
-        "the 20 nearest within 100 km",
-        "/venues?near=LAT,LNG&radius_m=100000&limit=20",
-        0.0,
-        20,
-        Aim::AtMost(10.0),
-    ),
-    question(
-        "a page of 100 from a box that holds 200",
-        "/venues?bbox=WEST,SOUTH,EAST,NORTH&limit=100",
-        0.0775,
-        100,
-        Aim::AtMost(10.0),
-    ),
-    question(
-        "map of a box that holds 80, each by itself",
-        "/map?types=venue&bbox=WEST,SOUTH,EAST,NORTH",
-        0.049,
-        20,
-        Aim::AtMost(10.0),
-    ),
-    question(
-        "map of a box that holds 200, in clusters",
-        "/map?types=venue&bbox=WEST,SOUTH,EAST,NORTH",
-        0.0775,
-        1,
-        Aim::AtMost(10.0),
-    ),
-    question(
-        "map of a box that holds 20,000, in clusters",
-        "/map?types=venue&bbox=WEST,SOUTH,EAST,NORTH",
-        0.775,
-        1,
-        Aim::AtMost(150.0),
-    ),
-];
-
-/// Of events, which lie between 8 and 8.8 degrees east, 47 and 47.8 north.
-const EVENTS: [Question; 10] = [
-    question(
-        "events of a city with a word of every second",
-        "/events?q=concert&city_id=CITY",
-        0.0,
-        20,
-        Aim::AtMost(9.8),
-    ),
-    question(
-        "events of a city with a word of every hundredth",
-        "/events?q=marimba&city_id=CITY",
-        0.0,
-        1,
-        Aim::AtMost(9.8),
-    ),
-    question(
-        "`/search` for a word of every second event",
-        "/search?q=concert",
-        0.0,
-        5,
-        Aim::None,
-    ),
-    question(
-        "`/search` for a word of every hundredth",
-        "/search?q=marimba",
-        0.0,
-        5,
-        Aim::None,
-    ),
-    question(
-        "`/search` for half a word, in a city",
-        "/search?q=conc&city_id=CITY",
-        0.0,
-        5,
-        Aim::None,
-    ),
-    question(
-        "`/search` for no such word",
-        "/search?q=nowheretobefound",
-        0.0,
-        0,
-        Aim::None,
-    ),
-    question(
-        "upcoming: city, dates, category",
-        "/events/upcoming?city_id=CITY&category=concert&FROM",
-        0.0,
-        20,
-        Aim::AtMost(100.0),
-    ),
-    question(
-        "upcoming: city, dates, category, price, 10 open seats",
-        "/events/upcoming?city_id=CITY&category=concert&max_price_cents=2500&currency=AUD&open_seats=10&FROM",
-        0.0,
-        20,
-        Aim::AtMost(100.0),
-    ),
-    question(
-        "upcoming: dates, price, 10 open seats, everywhere",
-        "/events/upcoming?max_price_cents=500&currency=AUD&open_seats=10&FROM",
-        0.0,
-        20,
-        Aim::AtMost(100.0),
-    ),
-    question(
-        "upcoming: all of it, in a box and with a word",
-        "/events/upcoming?city_id=CITY&category=concert&max_price_cents=2500&currency=AUD&open_seats=10&bbox=8,47,8.8,47.8&q=concert",
-        0.0,
-        0,
-        Aim::AtMost(100.0),
-    ),
-];
 
 pub async fn run(options: Options) -> Result<String> {
     let world = World::make(&options.database_url, 100).await?;
@@ -330,9 +186,18 @@ impl Discovery<'_> {
                 "WEST,SOUTH,EAST,NORTH",
                 &format!("{west:.5},{south:.5},{east:.5},{north:.5}"),
             )
+            .replace("NORTHERN", &self.northern(question.degrees))
             .replace("LAT,LNG", &format!("{lat:.5},{lng:.5}"))
             .replace("CITY", city)
             .replace("FROM", &from))
+    }
+
+    /// A box where the events lie.
+    fn northern(&self, degrees: f64) -> String {
+        let west = 8.0 + self.chance(0.3) * (0.8 - degrees);
+        let south = 47.0 + self.chance(0.7) * (0.8 - degrees);
+        let (east, north) = (west + degrees, south + degrees);
+        format!("{west:.5},{south:.5},{east:.5},{north:.5}")
     }
 
     /// Milliseconds, and the answer.

@@ -3,6 +3,7 @@
 //! `bench run` prepares, measures, prints and writes; all other commands measure and print;
 //! `bench server NAME` is one of the servers. See `docs/benchmarks.md`.
 
+mod attack;
 mod dashboards;
 mod discovery;
 mod gates;

@@ -1,21 +1,17 @@
 //! Searches over many events, and what they do to everybody else: `bench search`.
 //!
-//! PostgreSQL does the work here, so latencies are taken one request at a time, and the attack by several at once.
+//! PostgreSQL does the work here, so latencies are taken one request at a time. What the searches of one do to the others is
+//! in `attack`.
 
 use crate::{
+    attack::Attacked,
     prepare,
     rounds::{Tokens, first},
     servers::{GENERATED_SECURED, Keys, Server},
 };
 use anyhow::{Context, Result, ensure};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
-    },
-    time::{Duration, Instant},
-};
+use std::time::Instant;
 
 /// What is asked, and what it is.
 const QUESTIONS: [(&str, &str); 14] = [
@@ -34,15 +30,6 @@ const QUESTIONS: [(&str, &str); 14] = [
     ("a map of everything", "bbox=-180,-90,180,90"),
     ("counted", "count=exact"),
 ];
-
-/// What the attacker asks, as fast as the answers come: the dearest ones.
-const ATTACK: [&str; 4] = [
-    "q=concert&sort=starts_at&count=exact",
-    "q=co&sort=-title&count=exact",
-    "near=47.4,8.4&radius_m=100000&sort=title&count=exact",
-    "bbox=-180,-90,180,90&count=exact",
-];
-const ATTACKERS: usize = 24;
 
 /// So many words each, of twenty thousand, some far more frequent than others.
 const EVENTS: &str = "
@@ -100,18 +87,15 @@ pub async fn run(
             "| {what} | `{query}` | {p50:.1} | {p95:.1} | {p99:.1} |\n"
         ));
     }
-    let read = format!("{base}/events/{id}");
-    let token = Some(first(&tokens.of_none));
-    let idle = latencies(&client, &read, token, requests * 10).await?;
-    let attack = Attack::start(&base);
-    let attacked = latencies(&client, &read, token, requests * 10).await?;
-    let answers = attack.stop().await;
-    text.push_str(&format!(
-        "\n| read by id by somebody else | p50 ms | p95 ms | p99 ms |\n|---|--:|--:|--:|\n\
-         | idle | {:.1} | {:.1} | {:.1} |\n| {ATTACKERS} connections of one caller search | {:.1} | {:.1} | {:.1} |\n\n\
-         p99 under attack / idle: {:.1}; {answers} answers to the attacker.\n",
-        idle[0], idle[1], idle[2], attacked[0], attacked[1], attacked[2], attacked[2] / idle[2],
-    ));
+    let attacked = Attacked {
+        base: &base,
+        client: &client,
+        read: format!("{base}/events/{id}"),
+        reader: first(&tokens.of_none),
+        attacker: first(&tokens.of_one),
+        requests: requests * 10,
+    };
+    text.push_str(&format!("\n{}", attacked.measure(&city).await?));
     Ok(text)
 }
 
@@ -177,49 +161,4 @@ pub fn percentiles(mut all: Vec<f64>) -> [f64; 3] {
     all.sort_by(f64::total_cmp);
     let at = |part: f64| all[((all.len() as f64 * part) as usize).min(all.len() - 1)];
     [at(0.5), at(0.95), at(0.99)]
-}
-
-/// One caller without a token on many connections.
-struct Attack {
-    stop: Arc<AtomicBool>,
-    answers: Arc<AtomicU64>,
-    tasks: Vec<tokio::task::JoinHandle<()>>,
-}
-
-impl Attack {
-    fn start(base: &str) -> Self {
-        let (stop, answers) = (
-            Arc::new(AtomicBool::new(false)),
-            Arc::new(AtomicU64::new(0)),
-        );
-        let tasks = (0..ATTACKERS)
-            .map(|number| {
-                let path = format!("{base}/events?{}", ATTACK[number % ATTACK.len()]);
-                let (stop, answers) = (stop.clone(), answers.clone());
-                tokio::spawn(async move {
-                    let client = reqwest::Client::new();
-                    while !stop.load(Relaxed) {
-                        match client.get(&path).send().await {
-                            Ok(answer) => drop(answer.bytes().await),
-                            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-                        }
-                        answers.fetch_add(1, Relaxed);
-                    }
-                })
-            })
-            .collect();
-        Self {
-            stop,
-            answers,
-            tasks,
-        }
-    }
-
-    async fn stop(self) -> u64 {
-        self.stop.store(true, Relaxed);
-        for task in self.tasks {
-            let _ = task.await;
-        }
-        self.answers.load(Relaxed)
-    }
 }

@@ -1,0 +1,171 @@
+//! What `bench discovery` asks for, and how soon it should be answered.
+
+use crate::world::Aim;
+
+/// A question: what it is, the path, and the aim of nineteen of twenty answers. `WEST,SOUTH,EAST,NORTH` is a box of so many
+/// degrees somewhere, `NORTHERN` one where the events are, `LAT,LNG` a point; CITY one of the cities.
+pub struct Question {
+    pub what: &'static str,
+    pub path: &'static str,
+    pub degrees: f64,
+    pub aim: Aim,
+    /// How many rows an answer has at least, so that it is known what was asked for.
+    pub rows: usize,
+}
+
+const fn question(
+    what: &'static str,
+    path: &'static str,
+    degrees: f64,
+    rows: usize,
+    aim: Aim,
+) -> Question {
+    Question {
+        what,
+        path,
+        degrees,
+        aim,
+        rows,
+    }
+}
+
+/// Of venues. A box of so many degrees holds two hundred of a million, or twenty thousand.
+pub const PLACES: [Question; 6] = [
+    question(
+        "the 20 nearest of the venues within 5 km",
+        "/venues?near=LAT,LNG&radius_m=5000&limit=20",
+        0.0,
+        20,
+        Aim::AtMost(10.0),
+    ),
+    question(
+        "the 20 nearest within 100 km",
+        "/venues?near=LAT,LNG&radius_m=100000&limit=20",
+        0.0,
+        20,
+        Aim::AtMost(10.0),
+    ),
+    question(
+        "a page of 100 from a box that holds 200",
+        "/venues?bbox=WEST,SOUTH,EAST,NORTH&limit=100",
+        0.0775,
+        100,
+        Aim::AtMost(10.0),
+    ),
+    question(
+        "map of a box that holds 80, each by itself",
+        "/map?types=venue&bbox=WEST,SOUTH,EAST,NORTH",
+        0.049,
+        20,
+        Aim::AtMost(10.0),
+    ),
+    question(
+        "map of a box that holds 200, in clusters",
+        "/map?types=venue&bbox=WEST,SOUTH,EAST,NORTH",
+        0.0775,
+        1,
+        Aim::AtMost(10.0),
+    ),
+    question(
+        "map of a box that holds 20,000, in clusters",
+        "/map?types=venue&bbox=WEST,SOUTH,EAST,NORTH",
+        0.775,
+        1,
+        Aim::AtMost(150.0),
+    ),
+];
+
+/// Of events, which lie between 8 and 8.8 degrees east, 47 and 47.8 north.
+pub const EVENTS: [Question; 13] = [
+    question(
+        "events of a city with a word of every second",
+        "/events?q=concert&city_id=CITY",
+        0.0,
+        20,
+        Aim::AtMost(9.8),
+    ),
+    question(
+        "events of a city with a word of every hundredth",
+        "/events?q=marimba&city_id=CITY",
+        0.0,
+        1,
+        Aim::AtMost(9.8),
+    ),
+    question(
+        "`/search` for a word of every second event",
+        "/search?q=concert",
+        0.0,
+        5,
+        Aim::None,
+    ),
+    question(
+        "`/search` for a word of every hundredth",
+        "/search?q=marimba",
+        0.0,
+        5,
+        Aim::None,
+    ),
+    question(
+        "`/search` for half a word, in a city",
+        "/search?q=conc&city_id=CITY",
+        0.0,
+        5,
+        Aim::None,
+    ),
+    question(
+        "`/search` for no such word",
+        "/search?q=nowheretobefound",
+        0.0,
+        0,
+        Aim::None,
+    ),
+    question(
+        "upcoming: city, dates, category",
+        "/events/upcoming?city_id=CITY&category=concert&FROM",
+        0.0,
+        20,
+        Aim::AtMost(100.0),
+    ),
+    question(
+        "upcoming: city, dates, category, price, 10 open seats",
+        "/events/upcoming?city_id=CITY&category=concert&max_price_cents=2500&currency=AUD&open_seats=10&FROM",
+        0.0,
+        20,
+        Aim::AtMost(100.0),
+    ),
+    question(
+        "upcoming: dates, price, 10 open seats, everywhere",
+        "/events/upcoming?max_price_cents=500&currency=AUD&open_seats=10&FROM",
+        0.0,
+        20,
+        Aim::AtMost(100.0),
+    ),
+    question(
+        "upcoming: all of it, in a box and with a word",
+        "/events/upcoming?city_id=CITY&category=concert&max_price_cents=2500&currency=AUD&open_seats=10&bbox=8,47,8.8,47.8&q=concert",
+        0.0,
+        0,
+        Aim::AtMost(100.0),
+    ),
+    question(
+        "upcoming: dates, in a box that holds 800 events",
+        "/events/upcoming?bbox=NORTHERN&FROM",
+        0.032,
+        1,
+        Aim::AtMost(100.0),
+    ),
+    question(
+        "upcoming: dates, in a box that holds 20,000",
+        "/events/upcoming?bbox=NORTHERN&FROM",
+        0.16,
+        20,
+        Aim::AtMost(100.0),
+    ),
+    question(
+        "upcoming: category, price, 10 open seats, in a box that holds all",
+        "/events/upcoming?bbox=-180,-90,180,90&category=concert&max_price_cents=500&currency=AUD&open_seats=10",
+        0.0,
+        20,
+        Aim::AtMost(100.0),
+    ),
+];
