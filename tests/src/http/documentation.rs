@@ -1,7 +1,7 @@
 //! The pages and documents that people and generators of clients read: complete, described, and in parts that stand alone.
 
-use crate::support::TestServer;
-use serde_json::Value;
+use crate::support::{TestServer, database::Content};
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// Every `$ref` inside.
@@ -56,6 +56,33 @@ async fn the_parts_of_the_document_stand_alone_and_are_the_whole_together() {
         }
     }
     assert_eq!(met, operations(&whole));
+}
+
+/// A client that is generated from the document asks the server that served it; in production by the address that everybody
+/// knows, whatever name a proxy asked it by.
+#[tokio::test]
+async fn clients_find_the_server_in_the_document() {
+    for (production, expected) in [
+        (true, json!([{"url": "https://api.example.org"}])),
+        (
+            false,
+            json!([{"url": "/"}, {"url": "https://api.example.org"}]),
+        ),
+    ] {
+        let server = TestServer::start_with(Content::Reference, |parts| {
+            parts.production = production;
+            parts.public_url = "https://api.example.org/".parse().expect("a URL");
+        })
+        .await;
+        let client = &server.client;
+        let whole = client.get("/openapi.json").await.expect(200).json;
+        assert_eq!(whole["servers"], expected);
+        let group = &whole["x-tagGroups"][0]["name"];
+        let group = group.as_str().expect("a name").to_lowercase();
+        let path = format!("/openapi/{}.json", group.replace(' ', "-"));
+        let part = client.get(&path).await.expect(200).json;
+        assert_eq!(part["servers"], expected);
+    }
 }
 
 #[tokio::test]
