@@ -3,6 +3,7 @@
 mod dead;
 mod events;
 mod periodic;
+mod pooler;
 mod queue;
 mod rights;
 mod worker;

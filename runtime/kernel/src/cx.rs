@@ -442,16 +442,8 @@ fn pool(
     let options = PgConnectOptions::from_str(url)?
         .statement_cache_capacity(config.statement_cache)
         .application_name(name)
-        // Policies make plans large: planning one takes longer than running it, so each is made once per
-        // connection. Compiling them pays off even less.
-        .options([("plan_cache_mode", "force_generic_plan"), ("jit", "off")])
-        // Notices are about what callers write, and there may be one for each row.
-        .options([("client_min_messages", "warning")])
         .disable_statement_logging();
-    let options = match timeout {
-        Some(timeout) => options.options([("statement_timeout", timeout.as_millis().to_string())]),
-        None => options,
-    };
+    let settings: Arc<str> = session_settings(timeout).into();
     let ping_after = config.ping_after_idle;
     Ok(PgPoolOptions::new()
         // Those with a timeout of their own are for what is asked now and then.
@@ -459,7 +451,15 @@ fn pool(
         .max_connections(connections)
         .acquire_timeout(config.acquire_timeout)
         .test_before_acquire(false)
-        .after_connect(|connection, _| Box::pin(learn_types(connection)))
+        .after_connect(move |connection, _| {
+            let settings = settings.clone();
+            Box::pin(async move {
+                sqlx::raw_sql(sqlx::AssertSqlSafe(settings.as_ref()))
+                    .execute(&mut *connection)
+                    .await?;
+                learn_types(connection).await
+            })
+        })
         .before_acquire(move |connection, state| {
             Box::pin(async move {
                 if state.idle_for > ping_after {
@@ -469,6 +469,22 @@ fn pool(
             })
         })
         .connect_lazy_with(options))
+}
+
+/// Set once connected and not as parameters of the connection, which poolers refuse or drop.
+fn session_settings(statement_timeout: Option<Duration>) -> String {
+    // Policies make plans large: planning one takes longer than running it, so each is made once per connection.
+    // Compiling them pays off even less. Notices are about what callers write, and there may be one for each row.
+    let mut text =
+        "set plan_cache_mode = force_generic_plan; set jit = off; set client_min_messages = warning"
+            .to_owned();
+    if let Some(timeout) = statement_timeout {
+        text.push_str(&format!(
+            "; set statement_timeout = {}",
+            timeout.as_millis()
+        ));
+    }
+    text
 }
 
 /// The driver asks for unknown types between preparing an unnamed statement and running it, which loses

@@ -2,7 +2,7 @@
 //!
 //! The queue is tables and functions of the database (`jobs.queue`), so a job is enqueued in the transaction that
 //! wants it: rolled back, there is none. A worker leases jobs, runs them, tries again what failed, and keeps as dead
-//! what failed too often. Nothing is notified and nothing listens: the worker asks, so it works behind any pooler.
+//! what failed too often. Nothing is notified and nothing listens: the worker asks, so it works behind a pooler.
 //!
 //! Knows names and payloads of jobs, not what they do.
 

@@ -34,18 +34,21 @@ pub async fn drop_unfinished_indexes(conn: &mut PgConnection) -> Result<()> {
 }
 
 async fn connect(database: &PgConnectOptions, limits: &Limits) -> Result<PgConnection> {
-    let millis = |time: Duration| time.as_millis().to_string();
     let options = database
         .clone()
         .application_name("migrate")
-        .disable_statement_logging()
-        .options([
-            ("lock_timeout", millis(limits.lock_timeout)),
-            ("statement_timeout", millis(limits.statement_timeout)),
-            ("idle_in_transaction_session_timeout", "0".to_owned()),
-            ("search_path", "public".to_owned()),
-        ]);
-    Ok(options.connect().await?)
+        .disable_statement_logging();
+    let mut conn = options.connect().await?;
+    // Not as parameters of the connection, which poolers refuse or drop.
+    let settings = format!(
+        "set lock_timeout = {}; set statement_timeout = {}; set idle_in_transaction_session_timeout = 0; set search_path = public",
+        limits.lock_timeout.as_millis(),
+        limits.statement_timeout.as_millis()
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(settings))
+        .execute(&mut conn)
+        .await?;
+    Ok(conn)
 }
 
 async fn may_migrate(conn: &mut PgConnection) -> Result<()> {

@@ -1,0 +1,107 @@
+//! JB8: server and worker behind a real pooler of sessions: `script/pooler`, which refuses parameters of connections as
+//! PgBouncer does.
+
+use super::world::{says, what, world};
+use crate::support::{TestServer, database::Content, root};
+use kernel::{Caller, Db, config::DbConfig};
+use serde_json::json;
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+use uuid::Uuid;
+
+/// Ends with the test.
+struct Pooler {
+    port: String,
+    child: Child,
+}
+
+impl Pooler {
+    /// In front of the PostgreSQL of this URL.
+    fn start(url: &str) -> Self {
+        let upstream: url::Url = url.parse().expect("a URL");
+        let mut child = Command::new(root().join("script/pooler"))
+            .arg(upstream.port().unwrap_or(5432).to_string())
+            .args(["culturepass_app", "culturepass_job"])
+            .env("PGPASSWORD", upstream.password().expect("a password"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("script/pooler starts");
+        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let port = lines.map_while(Result::ok).next();
+        let port = port.expect("a port: see what script/pooler said");
+        Self { port, child }
+    }
+
+    fn url(&self, direct: &str) -> String {
+        let mut url: url::Url = direct.parse().expect("a URL");
+        let port = self.port.parse().expect("a port");
+        url.set_port(Some(port)).expect("it has a host");
+        url.into()
+    }
+}
+
+impl Drop for Pooler {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn jb8_a_worker_behind_a_pooler_does_what_it_is_told() {
+    let mut world = world().await;
+    let pooler = Pooler::start(&world.database.url("culturepass_job"));
+    let mut config = DbConfig::new(pooler.url(&world.database.url("culturepass_app")).into());
+    config.job_url = Some(pooler.url(&world.database.url("culturepass_job")).into());
+    (config.connections, config.job_connections) = (4, 8);
+    world.db = Db::connect(&config).expect("URLs");
+    let worker = world.start(vec![says("tests.say")]);
+    for n in 0..20 {
+        world.enqueue("tests.say", what(n)).await;
+    }
+    let mut done = world.until_done(20).await;
+    done.sort_unstable();
+    done.dedup();
+    assert_eq!(done.len(), 20);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_behind_a_pooler_keeps_its_limits() {
+    let mut pooler = None;
+    let server = TestServer::start_with(Content::Demo, |parts| {
+        use secrecy::ExposeSecret;
+        let between = Pooler::start(parts.db.url.expose_secret());
+        parts.db.url = between.url(parts.db.url.expose_secret()).into();
+        let job_url = parts.db.job_url.as_ref().expect("there is one");
+        parts.db.job_url = Some(between.url(job_url.expose_secret()).into());
+        pooler = Some(between);
+    })
+    .await;
+    let member = server.member("petra_pools").await;
+    let city = server.city("melbourne").await;
+    let body = json!({"name": "The pool", "city_id": city});
+    let made = member.client.post("/communities", body).await.expect(201);
+    let path = format!("/communities/{}", made.id());
+    member.client.get(&path).await.expect(200);
+    member.client.get("/events?q=jazz").await.expect(200);
+    member.client.get("/search?q=jazz").await.expect(200);
+    // What ends statements that take too long, and what keeps plans.
+    let caller = Caller::anonymous(Uuid::now_v7());
+    let mut cx = server.built.db.begin_search(&caller).await.expect("one");
+    for (setting, expected) in [
+        ("statement_timeout", "2s"),
+        ("plan_cache_mode", "force_generic_plan"),
+        ("jit", "off"),
+    ] {
+        let found: String = sqlx::query_scalar("select current_setting($1)")
+            .bind(setting)
+            .fetch_one(cx.conn())
+            .await
+            .expect("a setting");
+        assert_eq!(found, expected, "{setting}");
+    }
+}
