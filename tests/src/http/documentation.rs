@@ -71,6 +71,9 @@ async fn clients_find_the_server_in_the_document() {
     ] {
         let server = TestServer::start_with(Content::Reference, |parts| {
             parts.production = production;
+            // What production demands.
+            let sessions = &mut parts.modules.sessions;
+            (sessions.hash_memory_kib, sessions.hash_passes) = (19_456, 2);
             parts.public_url = "https://api.example.org/".parse().expect("a URL");
         })
         .await;

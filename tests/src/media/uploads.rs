@@ -155,9 +155,10 @@ async fn run(conn: &mut sqlx::PgConnection, sql: &str) {
         .expect("done");
 }
 
-/// Until so many sessions of this database wait for a lock.
+/// Until so many sessions that use uploads wait for a lock.
 async fn waiting(conn: &mut sqlx::PgConnection, sessions: i64) {
-    let count = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    let count = "select count(distinct l.pid) from pg_locks l join pg_stat_activity a on a.pid = l.pid
+        where l.relation = 'app.media_uploads'::regclass and a.datname = current_database() and a.wait_event_type = 'Lock'";
     for _ in 0..500 {
         let found: i64 = sqlx::query_scalar(count)
             .fetch_one(&mut *conn)

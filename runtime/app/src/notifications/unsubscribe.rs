@@ -150,7 +150,7 @@ impl Notifications {
                     // Of two clicks at once one makes it. Nothing is made for an account that is gone.
                     sqlx::query(
                         "insert into app.notification_preferences (user_id, channel, type, enabled)
-                         select u.id, $2, t.type, false from app.users u cross join unnest($3) t(type)
+                         select u.id, $2, t.type, false from app.users u cross join unnest($3::text[]) t(type)
                          where u.id = $1 and u.status = 'active' and not exists (
                            select from app.notification_preferences p
                            where p.user_id = u.id and p.channel = $2 and p.type = t.type and p.status = 'active'
