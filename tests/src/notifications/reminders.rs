@@ -283,7 +283,8 @@ async fn rm6_guests_of_what_began_meanwhile_are_counted() {
     };
     // Events of the demonstration, whose reminders this stage has forgotten.
     assert!(give_up().await > 0);
-    let counted = format!("select unreminded::bigint from app.event_schedules where event_id = '{event}'");
+    let counted =
+        format!("select unreminded::bigint from app.event_schedules where event_id = '{event}'");
     // They bought their tickets when it was too late.
     guests.begins_in(-10).await;
     assert_eq!(give_up().await, 0);
