@@ -1158,8 +1158,9 @@ export type paths = {
         get: operations["showUnsubscribing"];
         put?: never;
         /**
-         * Get no more mail of a type
-         * @description For mail programs (RFC 8058): no session, no confirmation, and the body is not read.
+         * Get no more mail of what is in this one
+         * @description For mail programs (RFC 8058): no session, no confirmation, and the body is not read. A mail that puts several messages
+         *     together turns off all of their types, but those which members can't do without.
          */
         post: operations["unsubscribe"];
         delete?: never;
@@ -10924,7 +10925,7 @@ export type components = {
          */
         CountIsExact: boolean;
         /**
-         * @description Why this is done. It goes to the audit log.
+         * @description Why this is done, in one line. It goes to the audit log.
          * @example {
          *       "reason": "The speaker has fallen ill."
          *     }
@@ -18534,7 +18535,7 @@ export type components = {
         AdmissionList: {
             data: components["schemas"]["Admission"][];
             /** @description Null: there is no more. */
-            next_cursor?: string | null;
+            next_cursor: string | null;
             /**
              * Format: date-time
              * @description `changed_since` of the next time. A ticket may come again then; nothing is left out.
@@ -18667,20 +18668,20 @@ export type components = {
             /** Format: uuid */
             holder_id: string;
             /** @description Null: the holder's profile is private. */
-            handle?: string | null;
-            display_name?: string | null;
+            handle: string | null;
+            display_name: string | null;
             /** Format: date-time */
             bought_at: string;
             /** Format: date-time */
-            checked_in_at?: string | null;
-            gate?: string | null;
+            checked_in_at: string | null;
+            gate: string | null;
             /** @enum {string} */
             readonly object?: "attendee";
         };
         AttendeeList: {
             data: components["schemas"]["Attendee"][];
             /** @description Null: there is no more. */
-            next_cursor?: string | null;
+            next_cursor: string | null;
         };
         /**
          * @description One change of one object.
@@ -18716,15 +18717,15 @@ export type components = {
              * Format: uuid
              * @description Null: a module did it by itself.
              */
-            performed_by?: string | null;
+            performed_by: string | null;
             /** @description The role that it was done with. */
             performed_role: string;
             /**
              * Format: uuid
              * @description The `X-Request-Id` of the answer to the request that did it.
              */
-            request_id?: string | null;
-            reason?: string | null;
+            request_id: string | null;
+            reason: string | null;
             /** @description Name of a field to its value before and after; `"•"` stands for one that the log does not keep. */
             changed: Record<string, never>;
             /** Format: date-time */
@@ -18735,7 +18736,7 @@ export type components = {
         AuditLogList: {
             data: components["schemas"]["AuditLog"][];
             /** @description Null: there is no more. */
-            next_cursor?: string | null;
+            next_cursor: string | null;
         };
         /** @description What a member has in one currency. */
         Balance: {
@@ -18881,7 +18882,7 @@ export type components = {
              * Format: double
              * @description Of these reviews; null without any.
              */
-            average_rating?: number | null;
+            average_rating: number | null;
         };
         /** @description Figures about a business. */
         BusinessReport: {
@@ -18898,7 +18899,7 @@ export type components = {
             /** @description By their beginning. A page may be shorter than asked for and yet not the last. */
             data: components["schemas"]["CalendarEntry"][];
             /** @description Null: there is no more. */
-            next_cursor?: string | null;
+            next_cursor: string | null;
         };
         /** @description An event, and why it is in the calendar. */
         CalendarEntry: {
@@ -19008,7 +19009,7 @@ export type components = {
              * Format: int32
              * @description Of the event; null: only its ticket types have one.
              */
-            capacity?: number | null;
+            capacity: number | null;
             /**
              * Format: int64
              * @description Of its ticket types together.
@@ -19029,9 +19030,9 @@ export type components = {
         /** @description A card that is being saved. */
         CardSetup: {
             /** @description For the provider's library in the client. Not to be kept or logged. */
-            client_secret?: string | null;
+            client_secret: string | null;
             /** @description A page where the card can be given, if the platform has one. */
-            page_url?: string | null;
+            page_url: string | null;
             /** @enum {string} */
             readonly object?: "card_setup";
         };
@@ -19216,10 +19217,10 @@ export type components = {
             price_cents: number;
             currency: string;
             /** Format: date-time */
-            current_period_end?: string | null;
+            current_period_end: string | null;
             cancel_at_period_end: boolean;
             /** Format: date-time */
-            entitled_until?: string | null;
+            entitled_until: string | null;
         };
         /**
          * @description A job that failed too often. It is kept for 30 days.
@@ -19250,26 +19251,26 @@ export type components = {
              * Format: uuid
              * @description The member for whom it should have been done.
              */
-            on_behalf_of?: string | null;
+            on_behalf_of: string | null;
             /**
              * Format: uuid
              * @description The `X-Request-Id` of the answer to the request that wanted it.
              */
-            request_id?: string | null;
+            request_id: string | null;
             /** Format: int32 */
             attempts: number;
-            last_error?: string | null;
+            last_error: string | null;
             /** Format: date-time */
             created_at: string;
             /** Format: date-time */
-            ended_at?: string | null;
+            ended_at: string | null;
             /** @enum {string} */
             readonly object?: "dead_job";
         };
         DeadJobList: {
             data: components["schemas"]["DeadJob"][];
             /** @description Null: there is no more. */
-            next_cursor?: string | null;
+            next_cursor: string | null;
         };
         /**
          * @description It only looks like it.
@@ -19318,7 +19319,7 @@ export type components = {
             likes: number;
             /** Format: int64 */
             attendances: number;
-            reviews?: components["schemas"]["Reviews"] | null;
+            reviews: components["schemas"]["Reviews"] | null;
             /** @description A hundred at most, the newest first. */
             promo_codes: components["schemas"]["PromoCodeUse"][];
             /** @enum {string} */
@@ -19343,7 +19344,7 @@ export type components = {
              * Format: email
              * @description The address by which it was linked.
              */
-            email?: string | null;
+            email: string | null;
             /** Format: date-time */
             linked_at: string;
             /** Format: date-time */
@@ -19531,10 +19532,10 @@ export type components = {
             /** @description The same by event, those with most orders first, a hundred at most. */
             revenue_by_event: components["schemas"]["EventRevenue"][];
             services: components["schemas"]["Services"];
-            reviews?: components["schemas"]["Reviews"] | null;
+            reviews: components["schemas"]["Reviews"] | null;
             followers: components["schemas"]["Followers"];
             pictures: components["schemas"]["Pictures"];
-            trade?: components["schemas"]["Trade"] | null;
+            trade: components["schemas"]["Trade"] | null;
             /** @enum {string} */
             readonly object?: "host_dashboard";
         };
@@ -19592,13 +19593,13 @@ export type components = {
             /** @description As at `POST /check-ins`; `nonce_used`: the nonce belongs to a scan at another event, and nothing was kept. */
             result: string;
             /** Format: uuid */
-            ticket_id?: string | null;
+            ticket_id: string | null;
             /**
              * Format: date-time
              * @description Of `already_used`: when and where it was let in.
              */
-            first_at?: string | null;
-            first_gate?: string | null;
+            first_at: string | null;
+            first_gate: string | null;
             /** @enum {string} */
             readonly object?: "late_scan_result";
         };
@@ -19611,8 +19612,8 @@ export type components = {
             review_id: string;
             /** Format: int32 */
             rating: number;
-            comment?: string | null;
-            reply?: string | null;
+            comment: string | null;
+            reply: string | null;
             /** Format: date-time */
             created_at: string;
         };
@@ -19645,6 +19646,7 @@ export type components = {
         OfferTicket: {
             /** Format: uuid */
             to_id?: string | null;
+            /** @description With or without `@`. */
             to_handle?: string | null;
         };
         /**
@@ -19710,10 +19712,10 @@ export type components = {
             /** @description `new` or `viewed` */
             state: string;
             /** Format: int64 */
-            budget_cents?: number | null;
-            currency?: string | null;
+            budget_cents: number | null;
+            currency: string | null;
             /** Format: date-time */
-            needed_at?: string | null;
+            needed_at: string | null;
             /** Format: date-time */
             created_at: string;
             /** @description Whether a quote was sent. */
@@ -19725,9 +19727,9 @@ export type components = {
             title: string;
             category: string;
             /** Format: uuid */
-            event_id?: string | null;
+            event_id: string | null;
             /** Format: date-time */
-            needed_at?: string | null;
+            needed_at: string | null;
             /** Format: date-time */
             created_at: string;
             /**
@@ -19782,32 +19784,32 @@ export type components = {
              * Format: uuid
              * @description What it pays, if that is an order.
              */
-            order_id?: string | null;
+            order_id: string | null;
             /** @description `paid` once the money is there; the order then has its tickets. */
-            order_state?: string | null;
+            order_state: string | null;
             /**
              * Format: uuid
              * @description What it pays, if that is a featured place.
              */
-            promotion_id?: string | null;
+            promotion_id: string | null;
             /** @description Paid or not, it is `requested` until the city has decided: `paid_at` of the promotion says whether the money is there. */
-            promotion_state?: string | null;
+            promotion_state: string | null;
             /**
              * Format: uuid
              * @description What it pays, if that is the fee of a quote: `fee_paid_at` of the quote says whether the money is there.
              */
-            quote_id?: string | null;
+            quote_id: string | null;
             /** @description `created` and `failed` wait for a card, `requires_action` for the buyer's bank. */
             status: string;
             /** Format: int64 */
             amount_cents: number;
             currency: string;
             /** @description For the provider's library in the buyer's client. Not to be kept or logged. */
-            client_secret?: string | null;
+            client_secret: string | null;
             /** @description Where the buyer has to go to satisfy their bank. */
-            next_action_url?: string | null;
+            next_action_url: string | null;
             /** @description A page where the payment can be confirmed, if the platform has one. */
-            page_url?: string | null;
+            page_url: string | null;
             /** @enum {string} */
             readonly object?: "payment";
         };
@@ -19834,7 +19836,7 @@ export type components = {
             /** Format: uuid */
             media_id: string;
             small_url: string;
-            alt_text?: string | null;
+            alt_text: string | null;
             /** Format: int32 */
             position: number;
         };
@@ -19887,9 +19889,9 @@ export type components = {
              * Format: uuid
              * @description Of which type a place is kept: an order for it that comes in time gets it.
              */
-            offered_type_id?: string | null;
+            offered_type_id: string | null;
             /** Format: date-time */
-            offer_expires_at?: string | null;
+            offer_expires_at: string | null;
             /** @enum {string} */
             readonly object?: "place_in_line";
         };
@@ -19952,7 +19954,7 @@ export type components = {
              * Format: date-time
              * @description Its tickets go back on sale then, unless it is paid.
              */
-            expires_at?: string | null;
+            expires_at: string | null;
             /** @description Of an order that is paid. */
             ticket_ids: string[];
             /** @enum {string} */
@@ -20022,13 +20024,13 @@ export type components = {
             promo_code_id: string;
             code: string;
             /** Format: int32 */
-            max_redemptions?: number | null;
+            max_redemptions: number | null;
             /**
              * Format: int64
              * @description Orders that have got their tickets.
              */
             orders: number;
-            currency?: string | null;
+            currency: string | null;
             /** Format: int64 */
             discount_cents: number;
         };
@@ -20045,7 +20047,7 @@ export type components = {
             /** @description A moment after the quote was accepted it is decided for good. Before, this is what it would be now. */
             is_decided: boolean;
             /** Format: date-time */
-            paid_at?: string | null;
+            paid_at: string | null;
             /** @enum {string} */
             readonly object?: "quote_fee";
         };
@@ -20208,7 +20210,7 @@ export type components = {
              * Format: double
              * @description Null without any.
              */
-            rating_avg?: number | null;
+            rating_avg: number | null;
             /** Format: int64 */
             unanswered: number;
             /** @description Five at most, of members whose profile everybody may see. */
@@ -20233,7 +20235,7 @@ export type components = {
         RevokedCodeList: {
             data: components["schemas"]["RevokedCode"][];
             /** @description Null: there is no more. */
-            next_cursor?: string | null;
+            next_cursor: string | null;
             /**
              * Format: date-time
              * @description `changed_since` of the next time. A ticket may come again then; nothing is left out.
@@ -20245,9 +20247,9 @@ export type components = {
             commission_rule_id: string;
             type: string;
             /** @description Null: the platform's. */
-            scope_type?: string | null;
+            scope_type: string | null;
             /** Format: uuid */
-            scope_id?: string | null;
+            scope_id: string | null;
             currency: string;
             /** Format: int32 */
             basis_points: number;
@@ -20256,7 +20258,7 @@ export type components = {
             /** Format: int32 */
             city_share_basis_points: number;
             /** Format: date-time */
-            valid_to?: string | null;
+            valid_to: string | null;
         };
         /** @description What an event has sold. */
         Sales: {
@@ -20336,13 +20338,13 @@ export type components = {
             /** @description `ok`: let in. Else why not: `already_used`, `wrong_event`, `refunded`, `transferred`, `void`, `forged`. */
             result: string;
             /** Format: uuid */
-            ticket_id?: string | null;
+            ticket_id: string | null;
             /**
              * Format: date-time
              * @description Of `already_used`: when and where it was let in.
              */
-            first_at?: string | null;
-            first_gate?: string | null;
+            first_at: string | null;
+            first_gate: string | null;
             /** @enum {string} */
             readonly object?: "scan_result";
         };
@@ -20366,13 +20368,13 @@ export type components = {
             last_used_at: string;
             /** Format: date-time */
             expires_at: string;
-            ip_address?: string | null;
-            user_agent?: string | null;
+            ip_address: string | null;
+            user_agent: string | null;
             /**
              * Format: uuid
              * @description The identity whose tokens it stands for, as in `GET /me/identities`.
              */
-            identity_id?: string | null;
+            identity_id: string | null;
             /** @description The session of this very request. */
             current: boolean;
             /** @enum {string} */
@@ -20382,7 +20384,7 @@ export type components = {
         SessionList: {
             data: components["schemas"]["Session"][];
             /** @description Null: there is no more. */
-            next_cursor?: string | null;
+            next_cursor: string | null;
         };
         /** @description The city's share of the platform's commission. */
         ShareOfMonth: {
@@ -20492,7 +20494,7 @@ export type components = {
             /** @description `incomplete` until the first period is paid. */
             state: string;
             /** @description For the provider's library, to pay the first period. Not to be kept or logged. */
-            client_secret?: string | null;
+            client_secret: string | null;
             /** @enum {string} */
             readonly object?: "subscribed";
         };
@@ -20593,7 +20595,7 @@ export type components = {
             /** @description Those that wait for an answer, the latest twenty. */
             open_leads: components["schemas"]["OpenLead"][];
             quotes: components["schemas"]["QuotesByState"];
-            subscription?: components["schemas"]["CurrentSubscription"] | null;
+            subscription: components["schemas"]["CurrentSubscription"] | null;
         };
         /**
          * @description How many notifications the caller has not read.
@@ -20640,7 +20642,7 @@ export type components = {
             /** Format: uuid */
             event_id: string;
             /** Format: uuid */
-            ticket_type_id?: string | null;
+            ticket_type_id: string | null;
             /** Format: date-time */
             offer_expires_at: string;
         };
