@@ -38,7 +38,7 @@ const EVENTS: &str = "
     set session_replication_role = replica;
     insert into app.events (id, city_id, host_type, host_id, title, slug, starts_at, ends_at, timezone, state, location, category, description)
       select i.id, o.city_id, 'organization', o.id,
-        case when n % 3 = 0 then 'Zürcher Jazz ' else 'Evening ' end || n, 'event-' || n,
+        case when n % 3 = 0 then 'Zürcher Jazz ' else 'Evening ' end || n, 'searched-' || n,
         now() + n * interval '1 minute', now() + (n + 60) * interval '1 minute', 'UTC', 'published',
         st_setsrid(st_makepoint(8 + random() * 0.8, 47 + random() * 0.8), 4326)::geography,
         (array['concert', 'festival', 'theatre', 'dance', 'film', 'exhibition', 'talk', 'workshop', 'food', 'market'])[n / 50 % 10 + 1],
