@@ -4,6 +4,7 @@
 //! statement to the rules of that actor.
 
 mod ask;
+mod connect;
 mod enter;
 mod lanes;
 mod reader;
@@ -20,17 +21,16 @@ use crate::{
     error::{Error, Result},
     member::Member,
 };
+use connect::pool;
 use enter::{enter, is_name, push_uuid};
 use lanes::{Lane, Seat};
 use secrecy::ExposeSecret;
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool, Postgres, SqlSafeStr,
-    pool::PoolConnection,
-    postgres::{PgConnectOptions, PgPoolOptions, PgTransactionManager},
-    types::Json,
+    AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, SqlSafeStr, pool::PoolConnection,
+    postgres::PgTransactionManager, types::Json,
 };
 use sqlx_core::transaction::TransactionManager;
-use std::{fmt::Write, str::FromStr, sync::Arc, time::Duration};
+use std::{fmt::Write, sync::Arc};
 use uuid::Uuid;
 
 /// Times a transaction is run in all when the database asks to try again.
@@ -429,75 +429,4 @@ impl Drop for Entering {
             connection.close_on_drop();
         }
     }
-}
-
-/// `timeout` for its statements, if another one than the role's.
-fn pool(
-    config: &DbConfig,
-    url: &str,
-    name: &str,
-    connections: u32,
-    timeout: Option<Duration>,
-) -> Result<PgPool, sqlx::Error> {
-    let options = PgConnectOptions::from_str(url)?
-        .statement_cache_capacity(config.statement_cache)
-        .application_name(name)
-        .disable_statement_logging();
-    let settings: Arc<str> = session_settings(timeout).into();
-    let ping_after = config.ping_after_idle;
-    Ok(PgPoolOptions::new()
-        // Those with a timeout of their own are for what is asked now and then.
-        .min_connections(if timeout.is_some() { 0 } else { connections })
-        .max_connections(connections)
-        .acquire_timeout(config.acquire_timeout)
-        .test_before_acquire(false)
-        .after_connect(move |connection, _| {
-            let settings = settings.clone();
-            Box::pin(async move {
-                sqlx::raw_sql(sqlx::AssertSqlSafe(settings.as_ref()))
-                    .execute(&mut *connection)
-                    .await?;
-                learn_types(connection).await
-            })
-        })
-        .before_acquire(move |connection, state| {
-            Box::pin(async move {
-                if state.idle_for > ping_after {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-        .connect_lazy_with(options))
-}
-
-/// Set once connected and not as parameters of the connection, which poolers refuse or drop.
-fn session_settings(statement_timeout: Option<Duration>) -> String {
-    // Policies make plans large: planning one takes longer than running it, so each is made once per connection.
-    // Compiling them pays off even less. Notices are about what callers write, and there may be one for each row.
-    let mut text =
-        "set plan_cache_mode = force_generic_plan; set jit = off; set client_min_messages = warning"
-            .to_owned();
-    if let Some(timeout) = statement_timeout {
-        text.push_str(&format!(
-            "; set statement_timeout = {}",
-            timeout.as_millis()
-        ));
-    }
-    text
-}
-
-/// The driver asks for unknown types between preparing an unnamed statement and running it, which loses
-/// the statement (SQLSTATE 26000). So it gets to know the one such type that is selected beforehand.
-async fn learn_types(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    let question = "select to_regtype('public.geography') is not null";
-    if sqlx::query_scalar(question)
-        .fetch_one(&mut *connection)
-        .await?
-    {
-        sqlx::query("select null::public.geography")
-            .execute(connection)
-            .await?;
-    }
-    Ok(())
 }
