@@ -49,9 +49,11 @@ async fn rm3_who_is_killed_at_any_step_has_every_reminder_sent_once() {
         assert!(next.is_ready().await, "it ended:\n{}", next.text());
         world.until_sent().await;
         drop(next);
-        let (mail, push) = (world.fake.fake.mail(), world.fake.fake.push());
+        // The program's own clock may tell others something meanwhile, such as that a promotion begins without approval.
+        let (mut mail, push) = (world.fake.fake.mail(), world.fake.fake.push());
+        mail.retain(|one| one.fields["to"].to_string().contains("rm3_"));
         for (sent, what) in [(&mail, "mail"), (&push, "push")] {
-            assert_eq!(sent.len() as i64, GUESTS, "{point}: {what}");
+            assert_eq!(sent.len() as i64, GUESTS, "{point}: {what}: {sent:?}");
             let mut to: Vec<String> = sent
                 .iter()
                 .map(|one| one.fields["to"].to_string() + &one.fields["token"].to_string())
