@@ -2,11 +2,13 @@
 
 pub mod catalogue;
 pub mod client;
+pub mod companion;
 pub mod database;
 pub mod documented;
 pub mod edits;
 pub mod events;
 pub mod fragile;
+pub mod locks;
 pub mod mail;
 pub mod pages;
 pub mod people;

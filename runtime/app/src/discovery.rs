@@ -65,16 +65,11 @@ impl Module for Discovery {
 #[openapi(tags((name = "Search", description = "Finding things of every kind: by words, on a map, by what people ask for at once.")))]
 struct Document;
 
-/// Which kinds are asked for in `types`, each once.
+/// Which kinds are asked for in `types`; one that is named twice is asked for once, by `= any`.
 fn kinds(asked: &Asked, usual: &[&str]) -> Vec<String> {
-    let Some(text) = asked.text("types") else {
-        return usual.iter().map(|kind| (*kind).to_owned()).collect();
-    };
-    let mut found: Vec<String> = Vec::new();
-    for kind in text.split(',') {
-        if !found.iter().any(|known| known == kind) {
-            found.push(kind.to_owned());
-        }
+    let owned = |kind: &str| kind.to_owned();
+    match asked.text("types") {
+        Some(text) => text.split(',').map(owned).collect(),
+        None => usual.iter().copied().map(owned).collect(),
     }
-    found
 }

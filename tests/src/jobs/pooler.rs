@@ -2,51 +2,28 @@
 //! PgBouncer does.
 
 use super::world::{says, what, world};
-use crate::support::{TestServer, database::Content, root};
+use crate::support::{TestServer, companion::Companion, database::Content};
 use kernel::{Caller, Db, config::DbConfig};
 use serde_json::json;
-use std::{
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
-};
 use uuid::Uuid;
 
-/// Ends with the test.
-struct Pooler {
-    port: String,
-    child: Child,
-}
+struct Pooler(Companion);
 
 impl Pooler {
     /// In front of the PostgreSQL of this URL.
     fn start(url: &str) -> Self {
         let upstream: url::Url = url.parse().expect("a URL");
-        let mut child = Command::new(root().join("script/pooler"))
-            .arg(upstream.port().unwrap_or(5432).to_string())
-            .args(["culturepass_app", "culturepass_job"])
-            .env("PGPASSWORD", upstream.password().expect("a password"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("script/pooler starts");
-        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let port = lines.map_while(Result::ok).next();
-        let port = port.expect("a port: see what script/pooler said");
-        Self { port, child }
+        let port = upstream.port().unwrap_or(5432).to_string();
+        let password = upstream.password().expect("a password");
+        let arguments = [&port, "culturepass_app", "culturepass_job"];
+        let variables = [("PGPASSWORD", password)];
+        Self(Companion::start("pooler", &arguments, &variables))
     }
 
     fn url(&self, direct: &str) -> String {
         let mut url: url::Url = direct.parse().expect("a URL");
-        let port = self.port.parse().expect("a port");
-        url.set_port(Some(port)).expect("it has a host");
+        url.set_port(Some(self.0.port)).expect("it has a host");
         url.into()
-    }
-}
-
-impl Drop for Pooler {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
     }
 }
 

@@ -3,40 +3,23 @@
 use super::Stage;
 use crate::support::{
     TestServer,
+    companion::Companion,
     database::Content,
     pictures::{announce, complete, jpeg},
-    root,
 };
 use image::ImageFormat;
 use reqwest::{Client, Method};
 use serde_json::Value;
-use std::{
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
-};
 
-/// Ends with the test.
-struct Store {
-    port: u16,
-    child: Child,
-}
+struct Store(Companion);
 
 impl Store {
     fn start() -> Self {
-        let mut child = Command::new(root().join("script/s3-server"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("script/s3-server starts");
-        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let port = lines.map_while(Result::ok).next();
-        let port = port.expect("a port: see what script/s3-server said");
-        let port = port.parse().expect("a port");
-        Self { port, child }
+        Self(Companion::start("s3-server", &[], &[]))
     }
 
     async fn server(&self) -> TestServer {
-        let endpoint = format!("http://127.0.0.1:{}", self.port);
+        let endpoint = format!("http://127.0.0.1:{}", self.0.port);
         TestServer::start_with(Content::Demo, |parts| {
             let media = &mut parts.modules.media;
             media.media_s3_bucket = Some("pictures".to_owned());
@@ -48,15 +31,7 @@ impl Store {
     }
 
     fn url(&self, key: &str) -> String {
-        format!("http://127.0.0.1:{}/pictures/{key}", self.port)
-    }
-}
-
-impl Drop for Store {
-    fn drop(&mut self) {
-        // It ends when nobody writes to it any more, and takes what it has stored with it.
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
+        format!("http://127.0.0.1:{}/pictures/{key}", self.0.port)
     }
 }
 

@@ -1,8 +1,12 @@
 //! From a file to a picture.
 
 use super::Stage;
-use crate::support::pictures::{
-    announce, announcement, complete, encoded, file, jpeg, send, sha256, uploaded,
+use crate::{
+    support::{
+        locks::until_waiting,
+        pictures::{announce, announcement, complete, encoded, file, jpeg, send, sha256, uploaded},
+    },
+    trending::stage::run,
 };
 use exif::{Field, In, Rational, Tag, Value as Exif, experimental::Writer};
 use image::{ImageEncoder, ImageFormat, codecs::jpeg::JpegEncoder};
@@ -119,14 +123,14 @@ async fn md8_who_comes_too_late_to_complete_gets_the_picture() {
         // The late one has found it pending, and is kept from going on.
         run(
             &mut first,
-            "begin; lock table app.events in access exclusive mode",
+            "begin; lock table app.events in access exclusive mode".to_owned(),
         )
         .await;
         let late = tokio::spawn({
             let (client, upload) = (client.clone(), upload.clone());
             async move { complete(&client, &upload).await }
         });
-        waiting(&mut watch, 1).await;
+        until_waiting(&mut watch, "app.media_uploads", 1).await;
         // The other one comes next to the row that the late one holds.
         let mut other = server.superuser().await;
         let done = format!(
@@ -134,42 +138,18 @@ async fn md8_who_comes_too_late_to_complete_gets_the_picture() {
              update app.media_uploads set state = 'complete', media_id = {picture}, settled_at = now() where id = '{id}'"
         )
         .replace('"', "'");
-        let done = tokio::spawn(async move { run(&mut other, &done).await });
-        waiting(&mut watch, 2).await;
+        let done = tokio::spawn(async move { run(&mut other, done).await });
+        until_waiting(&mut watch, "app.media_uploads", 2).await;
         let file = server.media_folder().join("incoming").join(&id);
         match is_gone {
             true => std::fs::remove_file(file).expect("there"),
             false => std::fs::write(file, "").expect("there"),
         }
-        run(&mut first, "rollback").await;
+        run(&mut first, "rollback".to_owned()).await;
         done.await.expect("completed");
         let answer = late.await.expect("answered").expect(200);
         assert_eq!(answer.json["id"], picture, "gone: {is_gone}");
     }
-}
-
-async fn run(conn: &mut sqlx::PgConnection, sql: &str) {
-    sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))
-        .execute(conn)
-        .await
-        .expect("done");
-}
-
-/// Until so many sessions that use uploads wait for a lock.
-async fn waiting(conn: &mut sqlx::PgConnection, sessions: i64) {
-    let count = "select count(distinct l.pid) from pg_locks l join pg_stat_activity a on a.pid = l.pid
-        where l.relation = 'app.media_uploads'::regclass and a.datname = current_database() and a.wait_event_type = 'Lock'";
-    for _ in 0..500 {
-        let found: i64 = sqlx::query_scalar(count)
-            .fetch_one(&mut *conn)
-            .await
-            .expect("counted");
-        if found >= sessions {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    panic!("fewer than {sessions} wait");
 }
 
 /// Two that complete at the same moment make one picture.

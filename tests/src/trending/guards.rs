@@ -131,14 +131,19 @@ async fn tr8_hosts_new_accounts_and_suspended_ones_weigh_less_or_nothing() {
     assert_eq!(stage.compare().await, 0);
 }
 
-/// A thousand accounts from one address, all at once, against twenty events that a dozen people each like.
-async fn flood(stage: &Stage) -> usize {
+/// An event that nobody likes yet, beside twenty that a dozen people each like.
+async fn beside_twenty(stage: &Stage) -> Uuid {
     let events = stage.events(stage.host, 20).await;
     let fans = stage.people(12).await;
     for event in &events {
         stage.likes(&fans, *event).await;
     }
-    let pushed = stage.events(stage.host, 1).await[0];
+    stage.events(stage.host, 1).await[0]
+}
+
+/// A thousand accounts from one address, all at once.
+async fn flood(stage: &Stage) -> usize {
+    let pushed = beside_twenty(stage).await;
     let crowd = array(&stage.people(1_000).await);
     stage
         .sql(format!(
@@ -158,14 +163,9 @@ async fn on_the_first_page(stage: &Stage, event: Uuid) -> usize {
     page.iter().filter(|one| **one == event).count()
 }
 
-/// A thousand accounts that a program made a year ago, each with an address of its own, against the same.
+/// A thousand accounts that a program made a year ago, each with an address of its own.
 async fn awakened(stage: &Stage) -> usize {
-    let events = stage.events(stage.host, 20).await;
-    let fans = stage.people(12).await;
-    for event in &events {
-        stage.likes(&fans, *event).await;
-    }
-    let pushed = stage.events(stage.host, 1).await[0];
+    let pushed = beside_twenty(stage).await;
     stage.likes(&stage.cohort(1_000, 365).await, pushed).await;
     stage.rank().await;
     on_the_first_page(stage, pushed).await

@@ -1,6 +1,7 @@
 //! Ratings: one of each member, and what is shown of them. More of it is in `http::ratings` and `database::counters`.
 
 use super::stage::{Stage, array, ids, run, walk};
+use crate::support::locks::until_waiting;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -166,11 +167,7 @@ async fn rt3_a_review_of_the_same_moment_is_not_lost() {
     .await;
     let ratings = stage.server.built.app.modules.ratings.clone();
     let refresh = tokio::spawn(async move { ratings.refresh().await.expect("refreshed") });
-    let waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-    while stage.one::<i64>(waiting).await == 0 {
-        assert!(!refresh.is_finished(), "it has to wait for the review");
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    until_waiting(&mut stage.server.superuser().await, "app.ratings", 1).await;
     run(&mut conn, "commit".to_owned()).await;
     refresh.await.expect("ended");
     let wrong: i64 = stage

@@ -26,6 +26,10 @@ const PERIOD: Days = Days {
     usual: 365,
     ahead: false,
 };
+const TAKES: Takes = Takes {
+    parameters: &["from", "to"],
+    buckets: &[("day", PERIOD)],
+};
 
 /// What the administrators of a city look at first.
 #[derive(Serialize, ToSchema)]
@@ -187,7 +191,7 @@ async fn dashboard(
     uri: Uri,
 ) -> Result<Response> {
     let city = id(&path)?;
-    let period = Period::read(&uri, &Takes::days(PERIOD))?;
+    let period = Period::read(&uri, &TAKES)?;
     let look = dashboards
         .db
         .snapshot(Dashboards::NAME, &caller, move |cx| {

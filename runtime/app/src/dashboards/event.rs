@@ -36,7 +36,7 @@ const BY_HOUR: Days = Days {
 };
 const TAKES: Takes = Takes {
     parameters: &["bucket", "from", "to"],
-    buckets: [("day", BY_DAY), ("hour", BY_HOUR)],
+    buckets: &[("day", BY_DAY), ("hour", BY_HOUR)],
 };
 
 /// How an event sells and who comes.

@@ -33,6 +33,10 @@ const PERIOD: Days = Days {
     usual: 365,
     ahead: false,
 };
+const TAKES: Takes = Takes {
+    parameters: &["from", "to"],
+    buckets: &[("day", PERIOD)],
+};
 
 /// What a host looks at first.
 #[derive(Serialize, ToSchema)]
@@ -160,7 +164,7 @@ async fn dashboard(
     uri: &Uri,
 ) -> Result<Response> {
     let host = id(path)?;
-    let period = Period::read(uri, &Takes::days(PERIOD))?;
+    let period = Period::read(uri, &TAKES)?;
     let is_platform = caller.holds("platformAdmin");
     let look = dashboards.db.snapshot(Dashboards::NAME, caller, move |cx| {
         Box::pin(async move {

@@ -24,17 +24,7 @@ pub struct Takes {
     /// Names of its parameters.
     pub parameters: &'static [&'static str],
     /// How long its buckets can be and a period of such. The first unless another is asked for.
-    pub buckets: [(&'static str, Days); 2],
-}
-
-impl Takes {
-    /// A route without buckets: from when to when.
-    pub const fn days(days: Days) -> Self {
-        Self {
-            parameters: &["from", "to"],
-            buckets: [("day", days), ("day", days)],
-        }
-    }
+    pub buckets: &'static [(&'static str, Days)],
 }
 
 /// What was asked for; nothing is taken for granted yet.
@@ -142,7 +132,7 @@ impl Period {
     }
 
     fn set_bucket(&mut self, value: &str, takes: &Takes) -> Result<(), Fault> {
-        let mut known = takes.buckets.into_iter();
+        let mut known = takes.buckets.iter().copied();
         let found = known.find(|(name, _)| *name == value);
         (self.bucket, self.days) =
             found.ok_or(("choice", "Use one of the lengths that the document names."))?;
@@ -210,10 +200,15 @@ mod tests {
         ahead: false,
     };
 
+    const TAKES: Takes = Takes {
+        parameters: &["from", "to"],
+        buckets: &[("day", DAYS)],
+    };
+
     fn read(text: &str) -> Result<Between> {
         let uri = format!("/x?{text}").parse().expect("a URI");
         let today = NaiveDate::from_ymd_opt(2030, 6, 15).expect("a day");
-        Period::read_on(&uri, &Takes::days(DAYS), today)?.between(today)
+        Period::read_on(&uri, &TAKES, today)?.between(today)
     }
 
     #[test]
@@ -251,7 +246,7 @@ mod tests {
         const HOURS: Days = Days { most: 2, ..DAYS };
         const TAKES: Takes = Takes {
             parameters: &["bucket", "from", "to", "city_id"],
-            buckets: [("day", DAYS), ("hour", HOURS)],
+            buckets: &[("day", DAYS), ("hour", HOURS)],
         };
         let told = |text: &str| -> Vec<String> {
             let uri = format!("/x?{text}").parse().expect("a URI");

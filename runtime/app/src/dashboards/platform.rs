@@ -29,7 +29,7 @@ const PERIOD: Days = Days {
 };
 const TAKES: Takes = Takes {
     parameters: &["bucket", "from", "to", "country_id", "city_id"],
-    buckets: [("day", PERIOD), ("month", PERIOD)],
+    buckets: &[("day", PERIOD), ("month", PERIOD)],
 };
 
 /// What platform administrators look at first.
