@@ -29,6 +29,13 @@ pub(crate) struct Sales {
     currencies: Vec<CurrencySales>,
 }
 
+impl Sales {
+    /// Tickets of all types that somebody came in with.
+    pub(crate) fn checked_in(&self) -> i64 {
+        self.ticket_types.iter().map(|kind| kind.checked_in).sum()
+    }
+}
+
 /// Tickets of one type.
 #[derive(Serialize, ToSchema)]
 struct TicketTypeSales {
