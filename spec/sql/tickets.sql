@@ -379,6 +379,18 @@ create trigger tickets_end_transfers
   for each row when (new.state <> 'valid' or new.refund_id is not null or new.holder_id <> old.holder_id)
   execute function app.end_transfers();
 
+-- Up to when changes of tickets have all been told: what is at work now has begun later, and whoever asks for what has
+-- changed since then hears of it when it has ended. Sessions of other roles are not seen; changes by those are told again
+-- for so long.
+create function app.changes_told_until(p_overlap interval) returns timestamptz
+  language sql set search_path = '' as $$
+  select least(now() - p_overlap, min(a.xact_start)) from pg_catalog.pg_stat_activity a
+  where a.datname = current_database() and a.usename = current_user
+$$;
+alter function app.changes_told_until(interval) owner to <app>_owner;
+revoke execute on function app.changes_told_until(interval) from public;
+grant execute on function app.changes_told_until(interval) to <app>_job;
+
 -- A ticket is let in once: whoever scans it first, whatever the scanners think.
 create view app.ticket_faults with (security_invoker = true) as
   select 'held is not what pending orders and offers are for' as fault, 'ticket_type' as entity_type, t.id as entity_id

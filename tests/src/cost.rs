@@ -1,5 +1,6 @@
 //! What requests cost, in figures that are the same on every machine: trips, statements, shapes of plans.
 
+mod changes;
 mod plans;
 mod proxy;
 mod refused;

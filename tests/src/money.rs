@@ -9,6 +9,7 @@ mod bad_days;
 mod bank;
 mod buyers;
 mod cancelled;
+mod changes;
 mod cities;
 mod controls;
 mod crossing;

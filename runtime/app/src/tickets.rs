@@ -8,6 +8,7 @@ mod attendees;
 mod bodies;
 mod cancelled;
 mod cart;
+mod changes;
 pub mod code;
 pub mod commission;
 mod door;

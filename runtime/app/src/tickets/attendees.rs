@@ -1,4 +1,5 @@
-//! Who comes: the tickets of an event with their holders, for those who run it, as pages and as one CSV file.
+//! Who comes: the tickets of an event with their holders, for those who run it, as pages, as what has changed since, and as
+//! one CSV file.
 //!
 //! The file is put together page by page, each in a transaction of its own that asks again who may: it takes no more memory
 //! for a large event, and no transaction is open while the client reads. Members whose profile is private are listed
@@ -6,7 +7,11 @@
 
 pub mod routes;
 
-use super::{Tickets, offline::staff};
+use super::{
+    Tickets,
+    changes::{CHANGED_SINCE, Mark, Walk},
+    offline::staff,
+};
 use crate::module::Module;
 use chrono::{DateTime, Utc};
 use futures_util::{Stream, stream};
@@ -41,6 +46,8 @@ pub struct Attendee {
     pub bought_at: DateTime<Utc>,
     pub checked_in_at: Option<DateTime<Utc>>,
     pub gate: Option<String>,
+    /// When the ticket was bought, checked in, handed on, given back or made void last.
+    pub changed_at: DateTime<Utc>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -48,12 +55,15 @@ pub struct AttendeeList {
     pub data: Vec<Attendee>,
     /// Null: there is no more.
     pub next_cursor: Option<String>,
+    /// `changed_since` of the next time. A ticket may come again then; nothing is left out.
+    pub as_of: DateTime<Utc>,
 }
 
 static LIST: List = List::new(
     "attendees",
     50,
     &[
+        CHANGED_SINCE,
         parameter("name", Kind::Text),
         parameter("ticket_type_id", Kind::Uuid),
         parameter(
@@ -64,13 +74,12 @@ static LIST: List = List::new(
 );
 
 /// Which tickets of an event.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Wanted {
     name: Option<String>,
     ticket_type: Option<Uuid>,
     state: Option<String>,
-    after: Option<Uuid>,
-    rows: i64,
+    walk: Walk,
 }
 
 impl Tickets {
@@ -81,25 +90,45 @@ impl Tickets {
         query: Option<&str>,
     ) -> Result<AttendeeList> {
         let asked = LIST.read(query, &self.cursors, caller)?;
-        let after: Option<(String, Uuid)> = asked.after()?;
         let wanted = Wanted {
             name: asked.text("name"),
             ticket_type: asked.id("ticket_type_id"),
             state: asked.text("state"),
-            after: after.map(|(_, id)| id),
-            rows: asked.rows(),
+            walk: Walk::of(&asked)?,
         };
-        let rows = self.read_attendees(caller, event, wanted).await?;
-        let Page { data, next_cursor } = asked.page(rows, |row| (String::new(), row.ticket_id));
-        Ok(AttendeeList { data, next_cursor })
+        let run = self
+            .db
+            .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
+                let wanted = wanted.clone();
+                Box::pin(async move {
+                    staff(cx, event).await?;
+                    let as_of = wanted.walk.as_of(cx).await?;
+                    Ok((read(cx, event, &wanted).await?, as_of))
+                })
+            });
+        let (rows, as_of) = run.await?;
+        let Page { data, next_cursor } = asked.page(rows, |row| {
+            let mark = Mark {
+                as_of,
+                changed_at: row.changed_at,
+            };
+            (mark.to_string(), row.ticket_id)
+        });
+        Ok(AttendeeList {
+            data,
+            next_cursor,
+            as_of,
+        })
     }
 
-    async fn read_attendees(
+    /// A piece of the file.
+    async fn read_all_behind(
         &self,
         caller: &Member,
         event: Uuid,
-        wanted: Wanted,
+        after: Option<Uuid>,
     ) -> Result<Vec<Attendee>> {
+        let wanted = Wanted::all_behind(after);
         let run = self
             .db
             .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
@@ -119,9 +148,7 @@ impl Tickets {
         caller: Member,
         event: Uuid,
     ) -> Result<impl Stream<Item = Result<Vec<u8>>> + Send + 'static> {
-        let first = self
-            .read_attendees(&caller, event, Wanted::rows_after(None))
-            .await?;
+        let first = self.read_all_behind(&caller, event, None).await?;
         let tickets = self.clone();
         let rest = stream::try_unfold(Some(first), move |rows| {
             let (tickets, caller) = (tickets.clone(), caller.clone());
@@ -131,8 +158,8 @@ impl Tickets {
                 };
                 let next = match rows.last() {
                     Some(last) if rows.len() as i64 == AT_ONCE => {
-                        let wanted = Wanted::rows_after(Some(last.ticket_id));
-                        Some(tickets.read_attendees(&caller, event, wanted).await?)
+                        let after = Some(last.ticket_id);
+                        Some(tickets.read_all_behind(&caller, event, after).await?)
                     }
                     _ => None,
                 };
@@ -145,37 +172,57 @@ impl Tickets {
 }
 
 impl Wanted {
-    fn rows_after(after: Option<Uuid>) -> Self {
+    fn all_behind(after: Option<Uuid>) -> Self {
         Self {
-            after,
-            rows: AT_ONCE,
-            ..Self::default()
+            name: None,
+            ticket_type: None,
+            state: None,
+            walk: Walk::behind(after, AT_ONCE),
         }
     }
 }
 
 async fn read(cx: &mut Cx, event: Uuid, wanted: &Wanted) -> Result<Vec<Attendee>> {
-    let rows = sqlx::query(
-        "select k.id, k.order_id, k.ticket_type_id, t.name, k.state, k.holder_id, u.handle, u.display_name,
-           k.created_at, c.at, c.gate
-         from app.tickets k
-         join app.ticket_types t on t.id = k.ticket_type_id
-         left join app.users u on u.id = k.holder_id and u.is_public and u.status = 'active'
-         left join app.check_ins c on c.ticket_id = k.id and c.result = 'ok'
-         where k.event_id = $1
-           and ($2::text is null or position(lower($2) in lower(u.display_name)) > 0 or position(lower(nullif(ltrim($2, '@'), '')) in u.handle) > 0)
-           and ($3::uuid is null or k.ticket_type_id = $3) and ($4::text is null or k.state = $4)
-           and ($5::uuid is null or k.id > $5)
-         order by k.id limit $6",
-    )
-    .bind(event)
-    .bind(&wanted.name)
-    .bind(wanted.ticket_type)
-    .bind(&wanted.state)
-    .bind(wanted.after)
-    .bind(wanted.rows)
-    .fetch_all(cx.conn())
-    .await?;
+    let text = match wanted.walk.changed() {
+        None => {
+            "select k.id, k.order_id, k.ticket_type_id, t.name, k.state, k.holder_id, u.handle, u.display_name,
+               k.created_at, k.updated_at, c.at, c.gate
+             from app.tickets k
+             join app.ticket_types t on t.id = k.ticket_type_id
+             left join app.users u on u.id = k.holder_id and u.is_public and u.status = 'active'
+             left join app.check_ins c on c.ticket_id = k.id and c.result = 'ok'
+             where k.event_id = $1
+               and ($2::text is null or position(lower($2) in lower(u.display_name)) > 0 or position(lower(nullif(ltrim($2, '@'), '')) in u.handle) > 0)
+               and ($3::uuid is null or k.ticket_type_id = $3) and ($4::text is null or k.state = $4)
+               and k.id > $5
+             order by k.id limit $6"
+        }
+        Some(_) => {
+            "select k.id, k.order_id, k.ticket_type_id, t.name, k.state, k.holder_id, u.handle, u.display_name,
+               k.created_at, k.updated_at, c.at, c.gate
+             from app.tickets k
+             join app.ticket_types t on t.id = k.ticket_type_id
+             left join app.users u on u.id = k.holder_id and u.is_public and u.status = 'active'
+             left join app.check_ins c on c.ticket_id = k.id and c.result = 'ok'
+             where k.event_id = $1
+               and ($2::text is null or position(lower($2) in lower(u.display_name)) > 0 or position(lower(nullif(ltrim($2, '@'), '')) in u.handle) > 0)
+               and ($3::uuid is null or k.ticket_type_id = $3) and ($4::text is null or k.state = $4)
+               and (k.updated_at, k.id) > ($7, $5)
+             order by k.updated_at, k.id limit $6"
+        }
+    };
+    let page = sqlx::query(text)
+        .bind(event)
+        .bind(&wanted.name)
+        .bind(wanted.ticket_type)
+        .bind(&wanted.state)
+        .bind(wanted.walk.after())
+        .bind(wanted.walk.rows);
+    let page = match wanted.walk.changed() {
+        None => page,
+        Some(at) => page.bind(at),
+    };
+    let rows = page.fetch_all(cx.conn()).await?;
     rows.iter().map(attendee).collect()
 }
 
@@ -192,6 +239,7 @@ fn attendee(row: &PgRow) -> Result<Attendee> {
         bought_at: row.try_get("created_at")?,
         checked_in_at: row.try_get("at")?,
         gate: row.try_get("gate")?,
+        changed_at: row.try_get("updated_at")?,
     })
 }
 

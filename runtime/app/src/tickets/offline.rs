@@ -1,13 +1,14 @@
 //! Doors without a connection: what a scanner needs to decide by itself, and what it brings back later.
 //!
 //! It loads the tickets of an event and the codes that are worth nothing any more, each with its secret version, and asks
-//! for what has changed since. What it scanned comes in many at a time; every scan is judged and kept as if it came alone.
+//! for what has changed since ([`super::changes`]). What it scanned comes in many at a time; every scan is judged and kept as if it came alone.
 
 pub mod routes;
 
 use super::{
     Tickets,
     bodies::{Scan, ScanResult},
+    changes::{CHANGED_SINCE, Mark, Walk},
     door::{self, Before},
 };
 use crate::module::Module;
@@ -16,17 +17,13 @@ use generated::event::EVENT;
 use kernel::{
     Cx, Error, Member, Result,
     input::Objects,
-    own::{Asked, List, Page, parameter},
-    resource::Kind,
+    own::{List, Page},
 };
 use macros::Input;
 use serde::Serialize;
-use sqlx::Row;
+use sqlx::{Row, postgres::PgRow};
 use utoipa::ToSchema;
 use uuid::Uuid;
-
-/// Changes are told again for so long: the transaction that made one may end after another that began later.
-const TOLD_AGAIN: &str = "2 minutes";
 
 /// A scan that waited for a connection.
 #[derive(Input, Clone, Debug)]
@@ -121,16 +118,8 @@ pub struct RevokedCodeList {
     pub as_of: DateTime<Utc>,
 }
 
-static ADMISSIONS: List = List::new(
-    "check-in-list",
-    100,
-    &[parameter("changed_since", Kind::Time)],
-);
-static REVOKED: List = List::new(
-    "revoked-codes",
-    100,
-    &[parameter("changed_since", Kind::Time)],
-);
+static ADMISSIONS: List = List::new("check-in-list", 100, &[CHANGED_SINCE]);
+static REVOKED: List = List::new("revoked-codes", 100, &[CHANGED_SINCE]);
 
 impl Tickets {
     pub async fn scan_batch(
@@ -209,25 +198,26 @@ impl Tickets {
         query: Option<&str>,
     ) -> Result<AdmissionList> {
         let asked = ADMISSIONS.read(query, &self.cursors, caller)?;
-        let wanted = Wanted::of(&asked)?;
+        let walk = Walk::of(&asked)?;
         let run = self
             .db
             .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
-                let wanted = wanted.clone();
                 Box::pin(async move {
                     staff(cx, event).await?;
-                    let as_of = wanted.as_of(cx).await?;
-                    let rows = sqlx::query(
-                        "select k.id, k.ticket_type_id, k.state, k.secret_version, k.updated_at from app.tickets k
-                         where k.event_id = $1 and ($2::text is null or k.updated_at >= $2::timestamptz) and ($3::uuid is null or k.id > $3)
-                         order by k.id limit $4",
-                    )
-                    .bind(event)
-                    .bind(&wanted.changed_since)
-                    .bind(wanted.after)
-                    .bind(wanted.rows)
-                    .fetch_all(cx.conn())
-                    .await?;
+                    let as_of = walk.as_of(cx).await?;
+                    let text = match walk.changed() {
+                        None => {
+                            "select k.id, k.ticket_type_id, k.state, k.secret_version, k.updated_at from app.tickets k
+                             where k.event_id = $1 and k.id > $2
+                             order by k.id limit $3"
+                        }
+                        Some(_) => {
+                            "select k.id, k.ticket_type_id, k.state, k.secret_version, k.updated_at from app.tickets k
+                             where k.event_id = $1 and (k.updated_at, k.id) > ($4, $2)
+                             order by k.updated_at, k.id limit $3"
+                        }
+                    };
+                    let rows = rows(cx, text, event, &walk).await?;
                     let data: Result<Vec<Admission>> = rows
                         .iter()
                         .map(|row| {
@@ -244,8 +234,13 @@ impl Tickets {
                 })
             });
         let (rows, as_of) = run.await?;
-        let Page { data, next_cursor } =
-            asked.page(rows, |row| (as_of.to_rfc3339(), row.ticket_id));
+        let Page { data, next_cursor } = asked.page(rows, |row| {
+            let mark = Mark {
+                as_of,
+                changed_at: row.changed_at,
+            };
+            (mark.to_string(), row.ticket_id)
+        });
         Ok(AdmissionList {
             data,
             next_cursor,
@@ -260,29 +255,33 @@ impl Tickets {
         query: Option<&str>,
     ) -> Result<RevokedCodeList> {
         let asked = REVOKED.read(query, &self.cursors, caller)?;
-        let wanted = Wanted::of(&asked)?;
+        let walk = Walk::of(&asked)?;
         let run = self
             .db
             .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
-                let wanted = wanted.clone();
                 Box::pin(async move {
                     staff(cx, event).await?;
-                    let as_of = wanted.as_of(cx).await?;
-                    let rows = sqlx::query(
-                        "select k.id, k.updated_at,
-                           case when k.state in ('valid', 'checked_in') then k.secret_version - 1 else k.secret_version end as up_to,
-                           case when k.state in ('valid', 'checked_in') then 'transferred' else k.state end as reason
-                         from app.tickets k
-                         where k.event_id = $1 and (k.state not in ('valid', 'checked_in') or k.secret_version > 1)
-                           and ($2::text is null or k.updated_at >= $2::timestamptz) and ($3::uuid is null or k.id > $3)
-                         order by k.id limit $4",
-                    )
-                    .bind(event)
-                    .bind(&wanted.changed_since)
-                    .bind(wanted.after)
-                    .bind(wanted.rows)
-                    .fetch_all(cx.conn())
-                    .await?;
+                    let as_of = walk.as_of(cx).await?;
+                    let text = match walk.changed() {
+                        None => {
+                            "select k.id, k.updated_at,
+                               case when k.state in ('valid', 'checked_in') then k.secret_version - 1 else k.secret_version end as up_to,
+                               case when k.state in ('valid', 'checked_in') then 'transferred' else k.state end as reason
+                             from app.tickets k
+                             where k.event_id = $1 and (k.state not in ('valid', 'checked_in') or k.secret_version > 1) and k.id > $2
+                             order by k.id limit $3"
+                        }
+                        Some(_) => {
+                            "select k.id, k.updated_at,
+                               case when k.state in ('valid', 'checked_in') then k.secret_version - 1 else k.secret_version end as up_to,
+                               case when k.state in ('valid', 'checked_in') then 'transferred' else k.state end as reason
+                             from app.tickets k
+                             where k.event_id = $1 and (k.state not in ('valid', 'checked_in') or k.secret_version > 1)
+                               and (k.updated_at, k.id) > ($4, $2)
+                             order by k.updated_at, k.id limit $3"
+                        }
+                    };
+                    let rows = rows(cx, text, event, &walk).await?;
                     let data: Result<Vec<RevokedCode>> = rows
                         .iter()
                         .map(|row| {
@@ -298,8 +297,13 @@ impl Tickets {
                 })
             });
         let (rows, as_of) = run.await?;
-        let Page { data, next_cursor } =
-            asked.page(rows, |row| (as_of.to_rfc3339(), row.ticket_id));
+        let Page { data, next_cursor } = asked.page(rows, |row| {
+            let mark = Mark {
+                as_of,
+                changed_at: row.changed_at,
+            };
+            (mark.to_string(), row.ticket_id)
+        });
         Ok(RevokedCodeList {
             data,
             next_cursor,
@@ -326,31 +330,15 @@ fn elsewhere() -> ScanResult {
     }
 }
 
-/// A page that is asked for. All pages of one time are as of the first one: what changes meanwhile comes the next time.
-#[derive(Clone)]
-struct Wanted {
-    changed_since: Option<String>,
-    first_as_of: Option<DateTime<Utc>>,
-    after: Option<Uuid>,
-    rows: i64,
-}
-
-impl Wanted {
-    fn of(asked: &Asked) -> Result<Self> {
-        let (first_as_of, after) = asked.after()?.unzip();
-        Ok(Self {
-            changed_since: asked.text("changed_since"),
-            first_as_of,
-            after,
-            rows: asked.rows(),
-        })
-    }
-
-    async fn as_of(&self, cx: &mut Cx) -> Result<DateTime<Utc>> {
-        if let Some(as_of) = self.first_as_of {
-            return Ok(as_of);
-        }
-        let as_of = sqlx::query_scalar("select now() - $1::text::interval").bind(TOLD_AGAIN);
-        Ok(as_of.fetch_one(cx.conn()).await?)
-    }
+/// A page of one of these lists: both orders have the same parameters, and that of the changes one more.
+async fn rows(cx: &mut Cx, text: &'static str, event: Uuid, walk: &Walk) -> Result<Vec<PgRow>> {
+    let page = sqlx::query(text)
+        .bind(event)
+        .bind(walk.after())
+        .bind(walk.rows);
+    let page = match walk.changed() {
+        None => page,
+        Some(at) => page.bind(at),
+    };
+    Ok(page.fetch_all(cx.conn()).await?)
 }

@@ -39,13 +39,16 @@ pub fn document() -> openapi::OpenApi {
 
 /// List who comes
 ///
-/// Tickets of the event with their holders, for the host's staff. Members whose profile is private have no name here.
+/// Tickets of the event with their holders, for the host's staff. Members whose profile is private have no name here. With
+/// `changed_since` those that were bought, checked in, handed on, given back or made void since, in the order of these
+/// changes; a ticket that no longer has the `state` that is asked for is not among them.
 #[utoipa::path(get, path = "/events/{id}/attendees", operation_id = "listAttendees", tag = "Tickets",
     security(("bearer" = [])), params(
         ("id" = Uuid, Path, description = "Of the event"),
         ("name" = Option<String>, Query, description = "Part of the name or of the handle", min_length = 1, max_length = 200),
         ("ticket_type_id" = Option<Uuid>, Query, description = "Tickets of this type"),
         ("state" = Option<String>, Query, description = "Tickets in this state", example = "checked_in"),
+        ("changed_since" = Option<DateTime<Utc>>, Query, description = "`as_of` of the time before"),
         ("limit" = Option<i32>, Query, description = "Tickets on a page (50)", minimum = 1, maximum = 100),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before", min_length = 1, max_length = 1000)),
     responses(
