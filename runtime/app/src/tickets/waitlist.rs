@@ -1,4 +1,4 @@
-//! The waiting list: what comes free is held for those who wait, first come first served.
+//! The waiting list: what comes free is held for those who wait, by priority, of equal ones first come first served.
 //!
 //! `app.offer_places` (`spec/sql/tickets.sql`) does it, in the transaction that frees stock and in that of whoever wants to
 //! take some, so nobody slips in between. The job looks after what happens without either: a place that nobody has taken
@@ -28,7 +28,7 @@ pub struct PlaceInLine {
     pub entry_id: Uuid,
     /// `waiting`, `offered`, `taken` or `expired`
     pub state: String,
-    /// How many are to be served before; 0 once a place is offered.
+    /// How many are to be served before, those of a higher priority included; 0 once a place is offered.
     pub ahead: i64,
     /// Of which type a place is kept: an order for it that comes in time gets it.
     pub offered_type_id: Option<Uuid>,
@@ -126,7 +126,7 @@ async fn place(cx: &mut Cx, entry: Uuid) -> Result<PlaceInLine> {
            case when m.state = 'waiting' then (
              select count(*) from app.waitlist_entries w
              where w.event_id = m.event_id and w.state = 'waiting' and w.status = 'active'
-               and (w.position, w.id) < (m.position, m.id)
+               and (w.turn, w.id) < (m.turn, m.id)
                and (w.ticket_type_id is null or m.ticket_type_id is null or w.ticket_type_id = m.ticket_type_id)
            ) else 0 end as ahead
          from app.waitlist_entries m where m.id = $1",
