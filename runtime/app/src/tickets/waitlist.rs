@@ -4,6 +4,7 @@
 //! take some, so nobody slips in between. The job looks after what happens without either: a place that nobody has taken
 //! in time, a capacity that was raised, an event that has begun.
 
+pub mod leave;
 pub mod routes;
 
 use super::Tickets;
@@ -56,25 +57,30 @@ impl Tickets {
         });
         let mut all = 0;
         for kind in run.await? {
-            let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
-                Box::pin(async move {
-                    // As buyers do, before any row of a type is locked.
-                    sqlx::query(
-                        "select app.wait_for_event(event_id) from app.ticket_types where id = $1",
-                    )
-                    .bind(kind)
-                    .execute(cx.conn())
-                    .await?;
-                    let offered: i32 = sqlx::query_scalar("select app.offer_places($1)")
-                        .bind(kind)
-                        .fetch_one(cx.conn())
-                        .await?;
-                    Ok(i64::from(offered))
-                })
-            });
-            all += run.await?;
+            all += self.offer_places(kind).await?;
         }
         Ok(all)
+    }
+
+    /// Of one type. How many.
+    async fn offer_places(&self, kind: Uuid) -> Result<i64> {
+        let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
+            Box::pin(async move {
+                // As buyers do, before any row of a type is locked.
+                sqlx::query(
+                    "select app.wait_for_event(event_id) from app.ticket_types where id = $1",
+                )
+                .bind(kind)
+                .execute(cx.conn())
+                .await?;
+                let offered: i32 = sqlx::query_scalar("select app.offer_places($1)")
+                    .bind(kind)
+                    .fetch_one(cx.conn())
+                    .await?;
+                Ok(i64::from(offered))
+            })
+        });
+        run.await
     }
 
     /// Nobody waits for an event that is over or cancelled.
