@@ -131,3 +131,24 @@ $$;
 alter function app.stars_of(uuid) owner to <app>_authz;
 revoke execute on function app.stars_of(uuid) from public;
 grant execute on function app.stars_of(uuid) to <app>_app, <app>_job;
+
+-- Whether who asks was there: let in to an event of this host or at this venue, or with a ticket to one that has begun and
+-- that nothing was given back for; or, of a business, with an offer of it that they have accepted.
+create function app.was_there(p_type text, p_target uuid) returns boolean
+  language sql stable security definer set search_path = '' as $$
+  select exists (
+    select from app.attendances a join app.events e on e.id = a.event_id
+    where a.user_id = sec.uid() and p_target = case p_type when 'venue' then e.venue_id else e.host_id end
+  ) or exists (
+    select from app.tickets t join app.events e on e.id = t.event_id
+    where t.holder_id = sec.uid() and t.state in ('valid', 'checked_in') and t.refund_id is null
+      and e.starts_at <= now() and e.state in ('published', 'completed')
+      and p_target = case p_type when 'venue' then e.venue_id else e.host_id end
+  ) or p_type = 'business' and exists (
+    select from app.quotes q join app.leads l on l.id = q.lead_id
+    where q.accepted_by_id = sec.uid() and q.state = 'accepted' and l.business_id = p_target
+  )
+$$;
+alter function app.was_there(text, uuid) owner to <app>_authz;
+revoke execute on function app.was_there(text, uuid) from public;
+grant execute on function app.was_there(text, uuid) to <app>_app;

@@ -1,8 +1,8 @@
 -- Stock: how many tickets of a type are held back for orders that are not paid, and how many are sold. The rows of
 -- ticket types are the busiest of all, so they are changed last in a transaction, and in the order of their ids.
 
--- Offers what is free of a type to those who wait for it, first come first served: a place is held for each of them, for
--- as long as the type says, and they take it by ordering. Offers that are over are let go of first. Called by whoever
+-- Offers what is free of a type to those who wait for it, by priority, of equal ones first come first served: a place is held
+-- for each of them, for as long as the type says, and they take it by ordering. Offers that are over are let go of first. Called by whoever
 -- frees stock, in the same transaction, by whoever is about to take some, and by a job. How many were offered.
 create function app.offer_places(p_type uuid) returns int
   language plpgsql set search_path = '' set app.job = 'tickets' as $$
@@ -46,7 +46,7 @@ begin
       join app.events e on e.id = w.event_id and e.state = 'published' and e.status = 'active' and e.starts_at > now()
       where w.event_id = v_type.event_id and w.state = 'waiting' and w.status = 'active'
         and (w.ticket_type_id is null or w.ticket_type_id = p_type)
-      order by w.position, w.id limit v_free for no key update of w skip locked
+      order by w.turn, w.id limit v_free for no key update of w skip locked
     ), offered as (
       update app.waitlist_entries w set state = 'offered', offered_type_id = p_type,
         offer_expires_at = least(now() + make_interval(mins => v_type.waitlist_minutes), v_type.sales_end, next.starts_at)
@@ -362,6 +362,22 @@ revoke execute on function app.waitlist_position() from public;
 create trigger waitlist_entries_position
   before insert on app.waitlist_entries
   for each row when (new.position is null) execute function app.waitlist_position();
+
+-- Priority and position in one number, so that an index has the order in which places are offered.
+create function app.waitlist_turn() returns trigger
+  language plpgsql set search_path = '' as $$
+begin
+  new.turn := new.position - new.priority * 1000000000000;
+  return new;
+end
+$$;
+alter function app.waitlist_turn() owner to <app>_owner;
+revoke execute on function app.waitlist_turn() from public;
+
+-- After the one that gives the position: triggers run in the order of their names.
+create trigger waitlist_entries_turn
+  before insert or update of position, priority on app.waitlist_entries
+  for each row execute function app.waitlist_turn();
 
 -- A ticket that is used, given back or somebody else's is not offered any more, whoever has made it so.
 create function app.end_transfers() returns trigger

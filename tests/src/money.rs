@@ -45,6 +45,7 @@ mod stuck;
 mod subscriptions;
 mod transfers;
 mod waitlist;
+mod waitlist_priority;
 mod wallet;
 
 use crate::support::{Database, database::Content};

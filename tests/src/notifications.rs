@@ -4,6 +4,7 @@ mod causes;
 mod choices;
 mod deliveries;
 mod kills;
+mod leave;
 mod lists;
 mod parts;
 mod quiet;

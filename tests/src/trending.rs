@@ -4,6 +4,7 @@ mod featured;
 mod feed;
 mod graph;
 mod guards;
+mod guests;
 mod lists;
 mod ranks;
 mod ratings;

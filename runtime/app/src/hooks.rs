@@ -1,13 +1,13 @@
 //! What generated routes ask before they write. Runs in the caller's transaction, under the caller's rules.
 
 use crate::{App, problems as own, promotions};
-use generated::{hooks::AppHooks, promotion::CreatePromotion};
+use generated::{hooks::AppHooks, promotion::CreatePromotion, review::CreateReview};
 use kernel::{Cx, Error, Result, prelude::BoxFuture, problem::Item, problems};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// What the hooks refuse, by operation. A test finds every hook here.
-const REFUSED: [(&str, &str, &str); 4] = [
+const REFUSED: [(&str, &str, &str); 5] = [
     (
         "/promotions",
         "post",
@@ -23,6 +23,11 @@ const REFUSED: [(&str, &str, &str); 4] = [
         "/broadcasts/{id}/schedule",
         "post",
         "409 while the host is too new, and for more than five in a day about one event.",
+    ),
+    (
+        "/reviews",
+        "post",
+        "403 (`guests-only`) for members who were not there, where the platform takes reviews of guests alone.",
     ),
     (
         "/quotes/{id}/accept",
@@ -93,6 +98,15 @@ impl AppHooks for App {
         input: &'a mut CreatePromotion,
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move { promotions::refuse(cx, &(&*input).into()).await })
+    }
+
+    /// Reviews of whoever was there, where those alone are taken.
+    fn review_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut CreateReview,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { self.modules.ratings.refuse(cx, input).await })
     }
 
     /// One quote of a request at a time: of two that are accepted at once the second one sees what the first has decided.

@@ -29,6 +29,7 @@ pub mod problems;
 pub mod promotions;
 pub mod ratings;
 pub mod sessions;
+mod signed;
 pub mod tickets;
 pub mod trending;
 pub mod wallet;

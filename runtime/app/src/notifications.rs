@@ -24,6 +24,7 @@ use crate::{
     broadcasts,
     clock::Clock,
     module::{Module, Parts},
+    tickets::waitlist::leave::Leaving,
 };
 use axum::Router;
 use chrono::{TimeDelta, Utc};
@@ -62,6 +63,8 @@ pub struct Notifications {
     mailer: Arc<dyn Mailer>,
     pusher: Arc<dyn Pusher>,
     unsubscribing: Unsubscribing,
+    /// For mails to those who wait for a place.
+    leaving: Leaving,
     webhooks: webhooks::Keys,
     clock: Clock,
     /// Where the app is, for links in mail.
@@ -83,7 +86,8 @@ impl Module for Notifications {
             pusher: parts.pusher.clone(),
             webhooks: parts.mail_webhooks.clone(),
             clock: parts.clock.clone(),
-            unsubscribing: Unsubscribing::new(parts.secret("unsubscribe"), &parts.public_url)?,
+            unsubscribing: Unsubscribing::new(parts)?,
+            leaving: Leaving::new(parts)?,
             link: parts
                 .app_url
                 .clone()

@@ -29,6 +29,8 @@ kernel::problem_kinds! {
         "The organisation or business that hosts this has no account at the payment provider that takes payments. Nothing was held back or charged. Tell the host.";
     PLAN_REQUIRED = 403, "plan-required", "The plan does not include this",
         "The business has no plan now, or one without this. `GET /plans` says what each of them includes.";
+    GUESTS_ONLY = 403, "guests-only", "Reviews are for those who were there",
+        "The platform takes reviews of guests alone: of whoever was let in to an event of the host or at the venue, or holds a ticket to one that has begun, or has accepted an offer of the business.";
     HOST_UNKNOWN = 409, "host-not-known-yet", "The host is too new to write to guests",
         "An organisation or business has to be approved by its city first; a community has to be verified, or two weeks old.";
     BROADCAST_LIMIT = 409, "too-many-broadcasts", "The guests have heard enough for a day",
@@ -58,6 +60,7 @@ static OWN: Own = Own {
         ("limit", "it is more than one person may have"),
         ("not_on_sale", "it can't be bought now"),
         ("currency", "it is not in the currency of the rest"),
+        ("not_a_guest", "the caller was not there"),
     ],
 };
 

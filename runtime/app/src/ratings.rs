@@ -1,13 +1,17 @@
 //! Ratings: how many stars a profile has, and the best of a city.
 //!
-//! Sums are kept by the statement that writes a review (`spec/sql/ratings.sql`); this module reads them, and compares cities
-//! every night. Profiles are shown as the generated routes show them to the caller.
+//! Sums are kept by the statement that writes a review (`spec/sql/ratings.sql`); this module reads them, compares cities
+//! every night, and says whose are taken ([`reviewers`]). Profiles are shown as the generated routes show them to the caller.
 
 mod document;
+mod reviewers;
+mod settings;
+
+pub use settings::{ReviewsFrom, Settings};
 
 use crate::{
     listed::{self, Asking},
-    module::{Module, NoSettings, Parts, id},
+    module::{Module, Parts, id},
 };
 use axum::{
     Json, Router,
@@ -40,6 +44,7 @@ const RATED: [(&str, &str); 4] = [
 pub struct Ratings {
     db: Db,
     cursors: Arc<CursorKey>,
+    settings: Settings,
 }
 
 /// What the routes are made of.
@@ -51,12 +56,13 @@ struct Lists {
 
 impl Module for Ratings {
     const NAME: &'static str = "ratings";
-    type Settings = NoSettings;
+    type Settings = Settings;
 
-    fn new(parts: &Parts, _: NoSettings) -> Result<Self, ConfigError> {
+    fn new(parts: &Parts, settings: Settings) -> Result<Self, ConfigError> {
         Ok(Self {
             db: parts.db.clone(),
             cursors: Arc::new(CursorKey::new(&parts.secret("cursors"))),
+            settings,
         })
     }
 

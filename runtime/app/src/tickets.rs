@@ -21,7 +21,7 @@ pub(crate) mod sales;
 mod settings;
 pub mod settle;
 pub(crate) mod transfers;
-mod waitlist;
+pub(crate) mod waitlist;
 
 pub use bodies::AskedRefund;
 
@@ -42,6 +42,7 @@ use settle::Settled;
 use std::{sync::Arc, time::Duration};
 use utoipa::openapi::OpenApi;
 use uuid::Uuid;
+use waitlist::leave::Leaving;
 
 /// Orders that are let go of in one transaction.
 const AT_ONCE: i32 = 100;
@@ -53,6 +54,7 @@ pub struct Tickets {
     keyed: Keyed,
     pub keys: Keys,
     cursors: Arc<CursorKey>,
+    leaving: Leaving,
     settings: Settings,
 }
 
@@ -75,6 +77,7 @@ impl Module for Tickets {
             keyed: parts.keyed.clone(),
             keys,
             cursors: Arc::new(CursorKey::new(&parts.secret("cursors"))),
+            leaving: Leaving::new(parts)?,
             settings,
         };
         Ok(parts.tickets.get_or_init(|| tickets).clone())

@@ -14,17 +14,17 @@ use std::sync::{
 };
 use uuid::Uuid;
 
-async fn join(stage: &Stage, member: &Member, kind: Option<Uuid>) -> Answer {
+pub(super) async fn join(stage: &Stage, member: &Member, kind: Option<Uuid>) -> Answer {
     let body = json!({"event_id": stage.event, "ticket_type_id": kind});
     member.client.post("/waitlist-entries", body).await
 }
 
-async fn place(member: &Member, entry: &str) -> Value {
+pub(super) async fn place(member: &Member, entry: &str) -> Value {
     let path = format!("/waitlist-entries/{entry}/place");
     member.client.get(&path).await.expect(200).json
 }
 
-async fn people(stage: &Stage, name: &str, count: usize) -> Vec<Member> {
+pub(super) async fn people(stage: &Stage, name: &str, count: usize) -> Vec<Member> {
     let mut people = Vec::with_capacity(count);
     for n in 0..count {
         people.push(stage.server.member(&format!("{name}_{n}")).await);
@@ -32,12 +32,12 @@ async fn people(stage: &Stage, name: &str, count: usize) -> Vec<Member> {
     people
 }
 
-async fn serve(stage: &Stage) -> i64 {
+pub(super) async fn serve(stage: &Stage) -> i64 {
     let tickets = &stage.server.built.app.modules.tickets;
     tickets.serve_waitlist().await.expect("served")
 }
 
-async fn run(stage: &Stage, text: String) {
+pub(super) async fn run(stage: &Stage, text: String) {
     let mut conn = stage.server.superuser().await;
     sqlx::raw_sql(AssertSqlSafe(text))
         .execute(&mut conn)
@@ -53,11 +53,11 @@ async fn run_out(stage: &Stage, entry: &str) {
     run(stage, text).await;
 }
 
-async fn buy(stage: &Stage, member: &Member, kind: Uuid) -> Answer {
+pub(super) async fn buy(stage: &Stage, member: &Member, kind: Uuid) -> Answer {
     stage.order(member, &[(kind, 1)], false).await
 }
 
-async fn raise(stage: &Stage, kind: Uuid, capacity: i32) {
+pub(super) async fn raise(stage: &Stage, kind: Uuid, capacity: i32) {
     let path = format!("/ticket-types/{kind}");
     let etag = stage.olga.client.get(&path).await.expect(200).etag();
     let body = json!({"capacity": capacity});

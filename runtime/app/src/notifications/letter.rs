@@ -12,6 +12,7 @@ struct Layout {
     /// Of several in one mail; `{}` is how many.
     subject: &'static str,
     open: &'static str,
+    leave: &'static str,
     stop: &'static str,
 }
 
@@ -20,12 +21,14 @@ const LAYOUTS: &[Layout] = &[
         language: "en",
         subject: "{} news from CulturePass",
         open: "Open CulturePass",
+        leave: "Leave the waiting list",
         stop: "No more mail like this",
     },
     Layout {
         language: "de",
         subject: "{} Neuigkeiten von CulturePass",
         open: "CulturePass öffnen",
+        leave: "Die Warteliste verlassen",
         stop: "Keine solchen Mails mehr",
     },
 ];
@@ -55,19 +58,23 @@ impl Notifications {
         let known = LAYOUTS.iter().find(|layout| layout.language == language);
         let layout = known.unwrap_or(&LAYOUTS[0]);
         let subject = match letter.items.as_slice() {
-            [(title, _)] => title.clone(),
+            [item] => item.title.clone(),
             items => layout.subject.replace("{}", &items.len().to_string()),
         };
         let items: Vec<_> = letter
             .items
             .iter()
-            .map(|(title, text)| context! { title, text })
+            .map(|item| {
+                let leave_link = item.entry.map(|entry| self.leaving.url(entry).to_string());
+                context! { title => item.title.as_str(), text => item.text.as_str(), leave_link }
+            })
             .collect();
         let values = context! {
             items,
             subject => subject.as_str(),
             language => layout.language,
             open => layout.open,
+            leave => layout.leave,
             link => self.link.as_str(),
             stop => layout.stop,
             stop_link => stop.as_ref().map(|url| url.as_str()),

@@ -4,18 +4,16 @@
 //! a page that asks, because mail programs and scanners open links by themselves.
 
 use super::Notifications;
-use crate::module::Module;
+use crate::{
+    module::{Module, Parts},
+    signed::{self, Links},
+};
 use axum::{
     extract::{Query, State},
-    http::{HeaderValue, StatusCode, header},
-    response::{Html, IntoResponse, Response},
+    response::Response,
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use hmac::{Hmac, KeyInit, Mac};
 use kernel::{Error, Result, Visitor, http::ConfigError, messages::Channel};
-use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use sha2::Sha256;
 use std::sync::Arc;
 use url::Url;
 use uuid::Uuid;
@@ -23,60 +21,30 @@ use uuid::Uuid;
 /// Between types, whose names are words.
 const AND: &str = ",";
 
-/// Of the signature, so much stands in the link.
-const SIGNATURE_BYTES: usize = 16;
-
 #[derive(Clone)]
-pub(super) struct Unsubscribing(Arc<Inner>);
-
-struct Inner {
-    key: SecretString,
-    page: Url,
-}
+pub(super) struct Unsubscribing(Links);
 
 impl Unsubscribing {
-    pub(super) fn new(key: SecretString, public_url: &Url) -> Result<Self, ConfigError> {
-        let text = format!(
-            "{}/notifications/unsubscribe",
-            public_url.as_str().trim_end_matches('/')
-        );
-        let page = text.parse().map_err(|error: url::ParseError| ConfigError {
-            setting: "PUBLIC_URL",
-            reason: error.to_string(),
-        })?;
-        Ok(Self(Arc::new(Inner { key, page })))
+    pub(super) fn new(parts: &Parts) -> Result<Self, ConfigError> {
+        let links = Links::new(parts, "unsubscribe", "/notifications/unsubscribe")?;
+        Ok(Self(links))
     }
 
     pub(super) fn url(&self, member: Uuid, types: &[String]) -> Url {
-        let mut bytes = member.as_bytes().to_vec();
-        bytes.extend(types.join(AND).as_bytes());
-        let signature = self.mac(&bytes).finalize().into_bytes();
-        bytes.extend(&signature[..SIGNATURE_BYTES]);
-        let mut url = self.0.page.clone();
-        url.query_pairs_mut()
-            .append_pair("token", &URL_SAFE_NO_PAD.encode(bytes));
-        url
+        let mut said = member.as_bytes().to_vec();
+        said.extend(types.join(AND).as_bytes());
+        self.0.url(&said)
     }
 
     /// Whose, and which types; `None`: nobody here made this token.
     fn read(&self, token: &str) -> Option<(Uuid, Vec<String>)> {
-        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
-        let (said, signature) =
-            bytes.split_at_checked(bytes.len().checked_sub(SIGNATURE_BYTES)?)?;
-        self.mac(said).verify_truncated_left(signature).ok()?;
+        let said = self.0.read(token)?;
         let (member, types) = said.split_at_checked(16)?;
         let types = std::str::from_utf8(types).ok()?.split(AND);
         Some((
             Uuid::from_slice(member).ok()?,
             types.map(str::to_owned).collect(),
         ))
-    }
-
-    fn mac(&self, bytes: &[u8]) -> Hmac<Sha256> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.key.expose_secret().as_bytes())
-            .expect("any length will do");
-        mac.update(bytes);
-        mac
     }
 }
 
@@ -100,10 +68,9 @@ pub(super) async fn show(
         .unsubscribing
         .read(&link.token)
         .ok_or_else(Error::not_found)?;
-    Ok(page(&format!(
-        "<p>No more mail of this kind: {}</p><form method=\"post\"><button>Unsubscribe</button></form>",
-        types.join(", ").replace('_', " ")
-    )))
+    let types = types.join(", ").replace('_', " ");
+    let text = format!("No more mail of this kind: {types}");
+    Ok(signed::question(&text, "Unsubscribe"))
 }
 
 /// Get no more mail of what is in this one
@@ -125,8 +92,8 @@ pub(super) async fn stop(
         .read(&link.token)
         .ok_or_else(Error::not_found)?;
     notifications.turn_off(member, types).await?;
-    Ok(page(
-        "<p>Done. There is no more mail of this kind. Your settings bring it back.</p>",
+    Ok(signed::statement(
+        "Done. There is no more mail of this kind. Your settings bring it back.",
     ))
 }
 
@@ -170,34 +137,14 @@ impl Notifications {
     }
 }
 
-/// Nothing in it is from outside.
-fn page(body: &str) -> Response {
-    let html = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>CulturePass</title><body>{body}</body></html>"
-    );
-    let policy =
-        HeaderValue::from_static("default-src 'none'; form-action 'self'; frame-ancestors 'none'");
-    let headers = [
-        (header::CONTENT_SECURITY_POLICY, policy),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        // The token is in the address.
-        (
-            header::REFERRER_POLICY,
-            HeaderValue::from_static("no-referrer"),
-        ),
-    ];
-    (StatusCode::OK, headers, Html(html)).into_response()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn no4_a_token_is_good_for_one_member_and_the_types_of_its_mail() {
-        let url = "https://api.test".parse().unwrap();
-        let ours = Unsubscribing::new("key".to_owned().into(), &url).unwrap();
-        let others = Unsubscribing::new("other".to_owned().into(), &url).unwrap();
+        let ours = Unsubscribing(Links::tried("key"));
+        let others = Unsubscribing(Links::tried("other"));
         let member = Uuid::now_v7();
         let types = ["new_event", "new_follower"].map(str::to_owned);
         let token = |from: &Unsubscribing| {
@@ -206,14 +153,9 @@ mod tests {
         };
         assert_eq!(ours.read(&token(&ours)), Some((member, types.to_vec())));
         assert_eq!(ours.read(&token(&others)), None);
-        let bytes = URL_SAFE_NO_PAD.decode(token(&ours)).unwrap();
-        for at in 0..bytes.len() {
-            let mut changed = bytes.clone();
-            changed[at] ^= 1;
-            assert_eq!(ours.read(&URL_SAFE_NO_PAD.encode(changed)), None, "{at}");
-        }
-        for none in ["", "=", "AAAA", "a b"] {
-            assert_eq!(ours.read(none), None);
-        }
+        // Signed, but too short to name a member.
+        let url = ours.0.url(b"nobody");
+        let short = url.query_pairs().next().unwrap().1.into_owned();
+        assert_eq!(ours.read(&short), None);
     }
 }

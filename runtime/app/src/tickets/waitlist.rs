@@ -1,9 +1,10 @@
-//! The waiting list: what comes free is held for those who wait, first come first served.
+//! The waiting list: what comes free is held for those who wait, by priority, of equal ones first come first served.
 //!
 //! `app.offer_places` (`spec/sql/tickets.sql`) does it, in the transaction that frees stock and in that of whoever wants to
 //! take some, so nobody slips in between. The job looks after what happens without either: a place that nobody has taken
 //! in time, a capacity that was raised, an event that has begun.
 
+pub mod leave;
 pub mod routes;
 
 use super::Tickets;
@@ -28,7 +29,7 @@ pub struct PlaceInLine {
     pub entry_id: Uuid,
     /// `waiting`, `offered`, `taken` or `expired`
     pub state: String,
-    /// How many are to be served before; 0 once a place is offered.
+    /// How many are to be served before, those of a higher priority included; 0 once a place is offered.
     pub ahead: i64,
     /// Of which type a place is kept: an order for it that comes in time gets it.
     pub offered_type_id: Option<Uuid>,
@@ -56,25 +57,30 @@ impl Tickets {
         });
         let mut all = 0;
         for kind in run.await? {
-            let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
-                Box::pin(async move {
-                    // As buyers do, before any row of a type is locked.
-                    sqlx::query(
-                        "select app.wait_for_event(event_id) from app.ticket_types where id = $1",
-                    )
-                    .bind(kind)
-                    .execute(cx.conn())
-                    .await?;
-                    let offered: i32 = sqlx::query_scalar("select app.offer_places($1)")
-                        .bind(kind)
-                        .fetch_one(cx.conn())
-                        .await?;
-                    Ok(i64::from(offered))
-                })
-            });
-            all += run.await?;
+            all += self.offer_places(kind).await?;
         }
         Ok(all)
+    }
+
+    /// Of one type. How many.
+    async fn offer_places(&self, kind: Uuid) -> Result<i64> {
+        let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
+            Box::pin(async move {
+                // As buyers do, before any row of a type is locked.
+                sqlx::query(
+                    "select app.wait_for_event(event_id) from app.ticket_types where id = $1",
+                )
+                .bind(kind)
+                .execute(cx.conn())
+                .await?;
+                let offered: i32 = sqlx::query_scalar("select app.offer_places($1)")
+                    .bind(kind)
+                    .fetch_one(cx.conn())
+                    .await?;
+                Ok(i64::from(offered))
+            })
+        });
+        run.await
     }
 
     /// Nobody waits for an event that is over or cancelled.
@@ -126,7 +132,7 @@ async fn place(cx: &mut Cx, entry: Uuid) -> Result<PlaceInLine> {
            case when m.state = 'waiting' then (
              select count(*) from app.waitlist_entries w
              where w.event_id = m.event_id and w.state = 'waiting' and w.status = 'active'
-               and (w.position, w.id) < (m.position, m.id)
+               and (w.turn, w.id) < (m.turn, m.id)
                and (w.ticket_type_id is null or m.ticket_type_id is null or w.ticket_type_id = m.ticket_type_id)
            ) else 0 end as ahead
          from app.waitlist_entries m where m.id = $1",

@@ -76,6 +76,17 @@ pub(super) const CAUSES: &[Cause] = &[
               where x.id = $1 and x.state = 'declined'",
     },
     Cause {
+        event: "waitlist_entry.create",
+        changed: &[],
+        message: "place_awaited",
+        to_its_cause: true,
+        sql: "select jsonb_build_object('event', e.title) as values,
+                jsonb_build_object('waitlist_entry', w.id, 'event', e.id) as data, e.id as event_id, e.starts_at as expires_at,
+                'place_awaited:' || w.id as key, array[w.user_id] as members
+              from app.waitlist_entries w join app.events e on e.id = w.event_id
+              where w.id = $1 and w.status = 'active' and w.state = 'waiting' and e.state = 'published' and e.starts_at > now()",
+    },
+    Cause {
         event: "waitlist_entry.update",
         changed: &["state"],
         message: "place_offered",

@@ -35,8 +35,16 @@ pub struct Letter {
     pub locale: String,
     /// The types of its items which members can do without, by name: what can be unsubscribed from.
     pub optional_types: Vec<String>,
-    /// Title and text, oldest first; more than one in a digest.
-    pub items: Vec<(String, String)>,
+    /// Oldest first; more than one in a digest.
+    pub items: Vec<Item>,
+}
+
+/// What a mail says.
+pub struct Item {
+    pub title: String,
+    pub text: String,
+    /// The entry of a waiting list that it can be left by.
+    pub entry: Option<Uuid>,
 }
 
 impl Parcel {
@@ -108,7 +116,8 @@ async fn mails(cx: &mut Cx, claimed: &[Uuid]) -> Result<Vec<Parcel>> {
     let rows = sqlx::query(
         "with parts as (
            select d.id, coalesce(d.carrier_id, d.id) as carrier, n.title, coalesce(d.wording, n.message) as message,
-             case when not d.required then n.type end as optional_type
+             case when not d.required then n.type end as optional_type,
+             case when n.data ->> 'message' in ('place_awaited', 'place_offered') then (n.data ->> 'waitlist_entry')::uuid end as entry
            from app.delivery_obstacles(array(
              select x.id from app.notification_deliveries x
              where x.id = any($1) or x.carrier_id = any($1) and x.state = 'pending')) o
@@ -117,11 +126,13 @@ async fn mails(cx: &mut Cx, claimed: &[Uuid]) -> Result<Vec<Parcel>> {
            where o.obstacle is null
          ), mails as (
            select p.carrier, array_agg(p.title order by p.id) as titles, array_agg(p.message order by p.id) as messages,
+             array_agg(p.entry order by p.id) as entries,
              array_agg(distinct p.optional_type order by p.optional_type) filter (where p.optional_type is not null) as optional_types
            from parts p group by p.carrier
          )
          select c.id, c.attempts, c.user_id, u.email::text as email, u.locale,
-           coalesce(m.titles, '{}') as titles, coalesce(m.messages, '{}') as messages, coalesce(m.optional_types, '{}') as optional_types
+           coalesce(m.titles, '{}') as titles, coalesce(m.messages, '{}') as messages, coalesce(m.entries, '{}') as entries,
+           coalesce(m.optional_types, '{}') as optional_types
          from app.notification_deliveries c
          join app.users u on u.id = c.user_id
          left join mails m on m.carrier = c.id
@@ -138,6 +149,7 @@ fn mail(row: &PgRow) -> Result<Parcel, sqlx::Error> {
     let claim = (id, row.try_get("attempts")?);
     let titles: Vec<String> = row.try_get("titles")?;
     let messages: Vec<String> = row.try_get("messages")?;
+    let entries: Vec<Option<Uuid>> = row.try_get("entries")?;
     if titles.is_empty() {
         return Ok(Parcel::Nothing { claim });
     }
@@ -149,7 +161,12 @@ fn mail(row: &PgRow) -> Result<Parcel, sqlx::Error> {
             to: row.try_get("email")?,
             locale: row.try_get("locale")?,
             optional_types: row.try_get("optional_types")?,
-            items: titles.into_iter().zip(messages).collect(),
+            items: titles
+                .into_iter()
+                .zip(messages)
+                .zip(entries)
+                .map(|((title, text), entry)| Item { title, text, entry })
+                .collect(),
         },
     })
 }

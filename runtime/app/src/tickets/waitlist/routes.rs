@@ -1,6 +1,6 @@
-//! HTTP around waiting lists; joining and leaving are generated routes.
+//! HTTP around waiting lists; joining, and leaving when signed in, are generated routes.
 
-use super::{super::Tickets, PlaceInLine};
+use super::{super::Tickets, PlaceInLine, leave};
 use crate::module::id;
 use axum::{
     Json, Router,
@@ -15,13 +15,14 @@ use utoipa::{OpenApi, openapi};
 pub fn router(tickets: Tickets) -> Router {
     Router::new()
         .route("/waitlist-entries/{id}/place", get(place))
+        .route(leave::PATH, get(leave::show).post(leave::leave))
         .with_state(tickets)
 }
 
 static OBJECTS: Objects = Objects(&[("PlaceInLine", "place_in_line")]);
 
 #[derive(OpenApi)]
-#[openapi(paths(place), modifiers(&OBJECTS))]
+#[openapi(paths(place, leave::show, leave::leave), modifiers(&OBJECTS))]
 struct Document;
 
 pub fn document() -> openapi::OpenApi {

@@ -1,0 +1,140 @@
+//! Links in mail that work without a session: what such a link is about is in its token, and signed.
+//!
+//! Each purpose has a key of its own, so that a token is worth nothing for another one. A link is opened by mail programs
+//! and scanners by themselves: a GET shows a page that asks, and only a POST does something. Knows no table.
+
+use crate::module::Parts;
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{Html, IntoResponse, Response},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use kernel::http::ConfigError;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
+use std::sync::Arc;
+use url::Url;
+
+/// Of the signature, so much stands in the link.
+const SIGNATURE_BYTES: usize = 16;
+
+/// The links of one purpose. Cheap to clone.
+#[derive(Clone)]
+pub struct Links(Arc<Inner>);
+
+struct Inner {
+    key: SecretString,
+    page: Url,
+}
+
+impl Links {
+    /// `path` is that of the page they lead to.
+    pub fn new(parts: &Parts, purpose: &str, path: &str) -> Result<Self, ConfigError> {
+        Self::with(parts.secret(purpose), &parts.public_url, path)
+    }
+
+    fn with(key: SecretString, public_url: &Url, path: &str) -> Result<Self, ConfigError> {
+        let text = format!("{}{path}", public_url.as_str().trim_end_matches('/'));
+        let page = text.parse().map_err(|error: url::ParseError| ConfigError {
+            setting: "PUBLIC_URL",
+            reason: error.to_string(),
+        })?;
+        Ok(Self(Arc::new(Inner { key, page })))
+    }
+
+    /// The same for the same.
+    pub fn url(&self, said: &[u8]) -> Url {
+        let mut bytes = said.to_vec();
+        bytes.extend(&self.mac(said).finalize().into_bytes()[..SIGNATURE_BYTES]);
+        let mut url = self.0.page.clone();
+        url.query_pairs_mut()
+            .append_pair("token", &URL_SAFE_NO_PAD.encode(bytes));
+        url
+    }
+
+    /// What was said; `None`: nobody here made this token, or for another purpose.
+    pub fn read(&self, token: &str) -> Option<Vec<u8>> {
+        let mut bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let signature = bytes.split_off(bytes.len().checked_sub(SIGNATURE_BYTES)?);
+        // In constant time.
+        self.mac(&bytes).verify_truncated_left(&signature).ok()?;
+        Some(bytes)
+    }
+
+    fn mac(&self, bytes: &[u8]) -> Hmac<Sha256> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.key.expose_secret().as_bytes())
+            .expect("any length will do");
+        mac.update(bytes);
+        mac
+    }
+}
+
+/// A page with a button that posts to where it came from. What is from outside is escaped by the caller.
+pub fn question(text: &str, button: &str) -> Response {
+    page(&format!(
+        "<p>{text}</p><form method=\"post\"><button>{button}</button></form>"
+    ))
+}
+
+/// The same without a button.
+pub fn statement(text: &str) -> Response {
+    page(&format!("<p>{text}</p>"))
+}
+
+fn page(body: &str) -> Response {
+    let html = format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>CulturePass</title><body>{body}</body></html>"
+    );
+    let policy =
+        HeaderValue::from_static("default-src 'none'; form-action 'self'; frame-ancestors 'none'");
+    let headers = [
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        // The token is in the address.
+        (
+            header::REFERRER_POLICY,
+            HeaderValue::from_static("no-referrer"),
+        ),
+    ];
+    (StatusCode::OK, headers, Html(html)).into_response()
+}
+
+#[cfg(test)]
+impl Links {
+    /// Of this key.
+    pub fn tried(key: &str) -> Self {
+        let url = "https://api.test".parse().expect("an address");
+        Self::with(key.to_owned().into(), &url, "/page").expect("links")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(of: &Links, said: &[u8]) -> String {
+        let url = of.url(said);
+        url.query_pairs().next().expect("a token").1.into_owned()
+    }
+
+    #[test]
+    fn a_token_says_what_was_signed_and_nothing_else() {
+        let (ours, others) = (Links::tried("key"), Links::tried("other"));
+        let good = token(&ours, b"about this");
+        assert_eq!(ours.read(&good).as_deref(), Some(&b"about this"[..]));
+        assert_eq!(ours.read(&token(&others, b"about this")), None);
+        let bytes = URL_SAFE_NO_PAD.decode(&good).expect("bytes");
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            assert_eq!(ours.read(&URL_SAFE_NO_PAD.encode(changed)), None, "{at}");
+        }
+        for wrong in [&bytes[1..], &bytes[..bytes.len() - 1], &bytes[..15], &[]] {
+            assert_eq!(ours.read(&URL_SAFE_NO_PAD.encode(wrong)), None);
+        }
+        for none in ["=", "AAAA", "a b"] {
+            assert_eq!(ours.read(none), None);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! A link in a mail by which whoever got it leaves the waiting list, without signing in.
+//!
+//! Its token names the entry, so it is worth nothing for another one, and nothing once the entry waits no longer: who joins
+//! again has another entry. A GET shows a page that asks, a POST leaves.
+
+use super::super::Tickets;
+use crate::{
+    module::{Module, Parts},
+    signed::{self, Links},
+};
+use axum::{
+    extract::{Query, State},
+    response::Response,
+};
+use kernel::{Error, Result, Visitor, http::ConfigError};
+use minijinja::HtmlEscape;
+use serde::Deserialize;
+use sqlx::Row;
+use uuid::Uuid;
+
+pub const PATH: &str = "/waitlist-entries/leave";
+
+/// The links: made for mails, read here.
+#[derive(Clone)]
+pub struct Leaving(Links);
+
+impl Leaving {
+    pub fn new(parts: &Parts) -> Result<Self, ConfigError> {
+        Ok(Self(Links::new(parts, "waiting list", PATH)?))
+    }
+
+    pub fn url(&self, entry: Uuid) -> url::Url {
+        self.0.url(entry.as_bytes())
+    }
+
+    fn read(&self, token: &str) -> Result<Uuid> {
+        let said = self.0.read(token).ok_or_else(Error::not_found)?;
+        Uuid::from_slice(&said).map_err(|_| Error::not_found())
+    }
+}
+
+#[derive(Deserialize)]
+pub struct Link {
+    token: String,
+}
+
+/// See which waiting list a link in a mail leaves
+///
+/// Mail programs open links by themselves, so this changes nothing.
+#[utoipa::path(get, path = "/waitlist-entries/leave", operation_id = "showLeavingWaitlist", tag = "Waitlist entries", security(()),
+    params(("token" = String, Query, description = "As in the link", example = "AaIefKPIc32bde--1JzPyHvSWxK6_zdtwv2Iq0n3mBk")),
+    responses(
+        (status = 200, description = "A page with a button; nothing is changed", content_type = "text/html", body = String,
+            example = json!("<p>Leave the waiting list of A full house?</p><form method=\"post\"><button>Leave</button></form>")),
+        (status = 404, description = "Nobody here made this token, or its entry waits no longer")))]
+pub async fn show(
+    State(tickets): State<Tickets>,
+    _: Visitor,
+    Query(link): Query<Link>,
+) -> Result<Response> {
+    let event = tickets.left_by(tickets.leaving.read(&link.token)?).await?;
+    let text = format!("Leave the waiting list of {}?", HtmlEscape(&event));
+    Ok(signed::question(&text, "Leave"))
+}
+
+/// Leave a waiting list by the link in a mail
+///
+/// No session, no body. A place that was offered goes to the next one.
+#[utoipa::path(post, path = "/waitlist-entries/leave", operation_id = "leaveWaitlist", tag = "Waitlist entries", security(()),
+    params(("token" = String, Query, description = "As in the link", example = "AaIefKPIc32bde--1JzPyHvSWxK6_zdtwv2Iq0n3mBk")),
+    responses(
+        (status = 200, description = "The member waits no longer", content_type = "text/html", body = String,
+            example = json!("<p>Done. You are no longer on this waiting list. You can join it again.</p>")),
+        (status = 404, description = "Nobody here made this token, or its entry waits no longer")))]
+pub async fn leave(
+    State(tickets): State<Tickets>,
+    _: Visitor,
+    Query(link): Query<Link>,
+) -> Result<Response> {
+    tickets.leave(tickets.leaving.read(&link.token)?).await?;
+    Ok(signed::statement(
+        "Done. You are no longer on this waiting list. You can join it again.",
+    ))
+}
+
+impl Tickets {
+    /// What the event is called whose list somebody would leave.
+    async fn left_by(&self, entry: Uuid) -> Result<String> {
+        let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
+            Box::pin(async move {
+                let found = sqlx::query_scalar(
+                    "select e.title from app.waitlist_entries w join app.events e on e.id = w.event_id
+                     where w.id = $1 and w.status = 'active' and w.state in ('waiting', 'offered')",
+                );
+                let title: Option<String> = found.bind(entry).fetch_optional(cx.conn()).await?;
+                title.ok_or_else(Error::not_found)
+            })
+        });
+        run.await
+    }
+
+    /// The entry goes, then what was kept for it: two transactions, because buyers lock a type before the entries of it.
+    /// Should the second one not come, whoever buys next does it, or the job.
+    async fn leave(&self, entry: Uuid) -> Result<()> {
+        let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
+            Box::pin(async move {
+                let left = sqlx::query(
+                    "update app.waitlist_entries set status = 'archived'
+                     where id = $1 and status = 'active' and state in ('waiting', 'offered') returning offered_type_id",
+                );
+                let left = left.bind(entry).fetch_optional(cx.conn()).await?;
+                let left = left.ok_or_else(Error::not_found)?;
+                Ok(left.try_get("offered_type_id")?)
+            })
+        });
+        let kind: Option<Uuid> = run.await?;
+        if let Some(kind) = kind {
+            self.offer_places(kind).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,180 @@
+//! OD4: whom the host puts first is offered a place first, of equal ones who came first; nobody puts themselves there.
+
+use super::{
+    seed,
+    stage::{Stage, keyed},
+    waitlist::{join, people, place, raise, run, serve},
+};
+use crate::support::{Answer, Member};
+use serde_json::json;
+use uuid::Uuid;
+
+async fn prefer(by: &Member, entry: &str, priority: i32) -> Answer {
+    let path = format!("/waitlist-entries/{entry}");
+    let etag = by.client.get(&path).await.expect(200).etag();
+    let body = json!({"priority": priority});
+    by.client.patch(&path, &etag, body).await
+}
+
+#[tokio::test]
+async fn od4_priority_comes_before_who_was_first_and_is_the_hosts_to_give() {
+    let stage = Stage::without_provider().await;
+    let kind = stage.tickets("Seat", 0, 1).await;
+    let order = stage.order(&stage.mira, &[(kind, 1)], false).await;
+    let order = order.expect(201).id();
+    let waiting = people(&stage, "preferred", 4).await;
+    let mut entries = Vec::new();
+    for member in &waiting[..3] {
+        entries.push(join(&stage, member, Some(kind)).await.expect(201).id());
+    }
+
+    // Not the member's: neither on joining nor later, and not of an admin's own entry.
+    let ahead = json!({"event_id": stage.event, "ticket_type_id": kind, "priority": 5});
+    let d = &waiting[3].client;
+    let refused = d.post("/waitlist-entries", ahead.clone()).await.expect(403);
+    assert_eq!(refused.pointers(), ["/priority"]);
+    prefer(&waiting[0], &entries[0], 5).await.expect(403);
+    let own = join(&stage, &stage.olga, None).await.expect(201).id();
+    prefer(&stage.olga, &own, 5).await.expect(403);
+    run(
+        &stage,
+        format!("delete from app.waitlist_entries where id = '{own}'"),
+    )
+    .await;
+
+    // The host's, within bounds; and told to nobody else.
+    prefer(&stage.olga, &entries[0], 1_001).await.expect(422);
+    let changed = prefer(&stage.olga, &entries[2], 10).await.expect(200);
+    assert_eq!(changed.json["priority"], 10);
+    let path = format!("/waitlist-entries/{}", entries[2]);
+    let shown = waiting[2].client.get(&path).await.expect(200).json;
+    assert_eq!(shown["position"], 3);
+    assert!(shown.get("priority").is_none() && shown.get("turn").is_none());
+    for (n, ahead) in [(2, 0), (0, 1), (1, 2)] {
+        assert_eq!(place(&waiting[n], &entries[n]).await["ahead"], ahead);
+    }
+
+    // In the transaction that frees a place, and by the job.
+    let back = format!("/orders/{order}/refunds");
+    keyed(&stage.mira, &back, json!({})).await.expect(201);
+    assert_eq!(place(&waiting[2], &entries[2]).await["state"], "offered");
+    for (n, capacity) in [(0, 2), (1, 3)] {
+        assert_eq!(place(&waiting[n], &entries[n]).await["state"], "waiting");
+        raise(&stage, kind, capacity).await;
+        assert_eq!(serve(&stage).await, 1);
+        assert_eq!(place(&waiting[n], &entries[n]).await["state"], "offered");
+    }
+    stage.sound().await;
+
+    // The negative control: without the guard a member puts themselves first.
+    run(
+        &stage,
+        "drop trigger waitlist_entries_guard_insert on app.waitlist_entries".to_owned(),
+    )
+    .await;
+    d.post("/waitlist-entries", ahead).await.expect(201);
+}
+
+const WAITING: usize = 15;
+
+/// People who wait for a sold-out type, some of them preferred: their entries, in the order in which they are due.
+async fn line(stage: &Stage, random: &mut fastrand::Rng) -> (Uuid, Vec<Uuid>) {
+    let kind = stage.tickets("Seat", 0, 1).await;
+    let sold = stage.order(&stage.mira, &[(kind, 1)], false).await;
+    sold.expect(201);
+    let mut due = Vec::new();
+    for member in people(stage, "line", WAITING).await {
+        let joined = join(stage, &member, Some(kind)).await.expect(201);
+        let entry: Uuid = joined.id().parse().expect("an id");
+        // The last one is the first.
+        let priority = match due.len() + 1 {
+            WAITING => 1_000,
+            _ => random.i32(-1..=1),
+        };
+        prefer(&stage.olga, &joined.id(), priority)
+            .await
+            .expect(200);
+        due.push((-priority, joined.json["position"].as_i64(), entry));
+    }
+    due.sort_unstable();
+    (kind, due.into_iter().map(|(.., entry)| entry).collect())
+}
+
+/// Who has an offer, in any order.
+async fn offered(stage: &Stage) -> Vec<Uuid> {
+    sqlx::query_scalar(
+        "select id from app.waitlist_entries where event_id = $1 and state = 'offered'",
+    )
+    .bind(stage.event)
+    .fetch_all(&mut stage.server.superuser().await)
+    .await
+    .expect("entries")
+}
+
+/// Two workers at once, again and again: whether those with an offer were always the first of the line.
+async fn is_kept(stage: &Stage, random: &mut fastrand::Rng) -> bool {
+    let (kind, due) = line(stage, random).await;
+    let mut places = 0;
+    while places < WAITING {
+        places = WAITING.min(places + random.usize(1..4));
+        // One is sold.
+        raise(stage, kind, i32::try_from(places + 1).expect("few")).await;
+        tokio::join!(serve(stage), serve(stage));
+        let (mut found, mut first) = (offered(stage).await, due[..places].to_vec());
+        found.sort_unstable();
+        first.sort_unstable();
+        if found != first {
+            return false;
+        }
+    }
+    true
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn od4_priority_keeps_its_order_with_two_workers_at_once() {
+    let mut random = fastrand::Rng::with_seed(seed());
+    let stage = Stage::without_provider().await;
+    assert!(is_kept(&stage, &mut random).await);
+    stage.sound().await;
+}
+
+/// The negative control: offers that follow the position alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn od4_priority_that_offers_do_not_follow_is_noticed() {
+    let mut random = fastrand::Rng::with_seed(seed());
+    let stage = Stage::without_provider().await;
+    let mut conn = stage.server.superuser().await;
+    let text: String =
+        sqlx::query_scalar("select pg_get_functiondef('app.offer_places(uuid)'::regprocedure)")
+            .fetch_one(&mut conn)
+            .await
+            .expect("the function");
+    let careless = text.replace("order by w.turn, w.id", "order by w.position, w.id");
+    assert_ne!(careless, text);
+    run(&stage, careless).await;
+    assert!(!is_kept(&stage, &mut random).await);
+}
+
+/// What is next is read off an index, however many wait.
+#[tokio::test]
+async fn od4_priority_is_in_the_order_of_an_index() {
+    let stage = Stage::without_provider().await;
+    let mut conn = stage.server.superuser().await;
+    sqlx::raw_sql("set enable_sort = off; set enable_seqscan = off; set enable_bitmapscan = off")
+        .execute(&mut conn)
+        .await
+        .expect("set");
+    let plan: Vec<String> = sqlx::query_scalar(
+        "explain (costs off) select w.id from app.waitlist_entries w
+         where w.event_id = '019caddd-0f20-7b8e-a1f8-0bd70ae0784c' and w.state = 'waiting' and w.status = 'active' order by w.turn limit 3",
+    )
+    .fetch_all(&mut conn)
+    .await
+    .expect("a plan");
+    let plan = plan.join("\n");
+    assert!(
+        plan.contains("waitlist_entries_event_id_state_turn_idx"),
+        "{plan}"
+    );
+    assert!(!plan.contains("Sort"), "{plan}");
+}

@@ -1,0 +1,186 @@
+//! OD4: the mails to those who wait hold a link by which they leave the waiting list, without signing in.
+
+use super::stage::Guests;
+use crate::{
+    money::stage::keyed,
+    support::{Client, Member},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::json;
+use uuid::Uuid;
+
+const PAGE: &str = "/waitlist-entries/leave?token=";
+
+async fn join(guests: &Guests, member: &Member, kind: Uuid) -> Uuid {
+    let body = json!({"event_id": guests.event, "ticket_type_id": kind});
+    let joined = member.client.post("/waitlist-entries", body).await;
+    joined.expect(201).id().parse().expect("an id")
+}
+
+/// Path and token in the newest mail whose subject begins so.
+fn link(guests: &Guests, handle: &str, subject: &str) -> String {
+    let mails = guests
+        .server
+        .mailer
+        .all_to(&format!("{handle}@example.org"));
+    let mail = mails
+        .iter()
+        .rfind(|mail| mail.subject.starts_with(subject))
+        .unwrap_or_else(|| panic!("no mail {subject:?}"));
+    let from = mail.text.find(PAGE).expect("a link");
+    let path = mail.text[from..].split_whitespace().next();
+    let path = path.expect("a link").to_owned();
+    let html = mail.html.as_deref().unwrap_or_default();
+    assert!(html.contains(&path), "{html}");
+    path
+}
+
+fn token(path: &str) -> Vec<u8> {
+    let text = path.strip_prefix(PAGE).expect("a token");
+    URL_SAFE_NO_PAD.decode(text).expect("bytes")
+}
+
+/// Neither shows nor does anything.
+async fn is_worth_nothing(client: &Client, path: &str) {
+    client.get(path).await.expect(404);
+    client.act(path).await.expect(404);
+}
+
+async fn state(guests: &Guests, entry: Uuid) -> String {
+    guests
+        .one(&format!(
+            "select status || ' ' || state from app.waitlist_entries where id = '{entry}'"
+        ))
+        .await
+}
+
+/// A type that is sold out, and the order that has all of it.
+async fn sold_out(guests: &Guests) -> (Uuid, String) {
+    let kind = guests.tickets("Seat", 0, 1).await;
+    let order = guests.order(&guests.mira, &[(kind, 1)], false).await;
+    (kind, order.expect(201).id())
+}
+
+async fn give_back(guests: &Guests, order: &str) {
+    let back = format!("/orders/{order}/refunds");
+    keyed(&guests.mira, &back, json!({})).await.expect(201);
+    guests.dispatch().await;
+}
+
+#[tokio::test]
+async fn od4_leave_by_link_without_a_session_gives_the_place_to_the_next() {
+    let guests = Guests::new().await;
+    let (kind, order) = sold_out(&guests).await;
+    let first = guests.server.member("lea_leaves").await;
+    let second = guests.server.member("len_waits").await;
+    let entry = join(&guests, &first, kind).await;
+    let next = join(&guests, &second, kind).await;
+    guests.dispatch().await;
+    assert_eq!(guests.names(&first).await, ["place_awaited"]);
+    let joined = link(&guests, "lea_leaves", "You are on the waiting list");
+
+    // Programs open links by themselves.
+    let client = &guests.server.client;
+    for _ in 0..2 {
+        let page = client.get(&joined).await.expect(200);
+        assert!(
+            page.text.contains("<form method=\"post\">"),
+            "{}",
+            page.text
+        );
+        assert!(page.text.contains("A full house"), "{}", page.text);
+        assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
+    }
+    assert_eq!(state(&guests, entry).await, "active waiting");
+
+    give_back(&guests, &order).await;
+    assert_eq!(state(&guests, entry).await, "active offered");
+    let offered = link(&guests, "lea_leaves", "A place is free");
+    assert_eq!(offered, joined, "the same for the same entry");
+    client.act(&offered).await.expect(200);
+    assert!(state(&guests, entry).await.starts_with("archived"));
+    assert_eq!(state(&guests, next).await, "active offered");
+    assert_eq!(guests.stock(kind).await, (1, 0));
+    guests.sound().await;
+}
+
+#[tokio::test]
+async fn od4_leave_by_link_is_worth_nothing_altered_elsewhere_or_afterwards() {
+    let guests = Guests::new().await;
+    let (kind, order) = sold_out(&guests).await;
+    let first = guests.server.member("ann_leaves").await;
+    let second = guests.server.member("ben_stays").await;
+    let entry = join(&guests, &first, kind).await;
+    let other = join(&guests, &second, kind).await;
+    guests.dispatch().await;
+    let client = &guests.server.client;
+    let path = link(&guests, "ann_leaves", "You are on");
+
+    // Altered, or with another entry in it.
+    let good = token(&path);
+    for at in [0, 15, 16, good.len() - 1] {
+        let mut changed = good.clone();
+        changed[at] ^= 1;
+        is_worth_nothing(
+            client,
+            &format!("{PAGE}{}", URL_SAFE_NO_PAD.encode(changed)),
+        )
+        .await;
+    }
+    let mut spliced = other.as_bytes().to_vec();
+    spliced.extend(&good[16..]);
+    is_worth_nothing(
+        client,
+        &format!("{PAGE}{}", URL_SAFE_NO_PAD.encode(spliced)),
+    )
+    .await;
+    is_worth_nothing(client, PAGE).await;
+
+    // For another purpose, both ways.
+    let mails = guests.server.mailer.all_to("ann_leaves@example.org");
+    let url = mails[0].unsubscribe.clone().expect("a way out");
+    let (_, unsubscribe) = url.query_pairs().next().expect("a token");
+    is_worth_nothing(client, &format!("{PAGE}{unsubscribe}")).await;
+    let crossed = path.replace("/waitlist-entries/leave", "/notifications/unsubscribe");
+    is_worth_nothing(client, &crossed).await;
+    for entry in [entry, other] {
+        assert_eq!(state(&guests, entry).await, "active waiting");
+    }
+
+    // Afterwards: neither again, nor for the entry of whoever joins again.
+    client.act(&path).await.expect(200);
+    is_worth_nothing(client, &path).await;
+    let again = join(&guests, &first, kind).await;
+    is_worth_nothing(client, &path).await;
+    assert_eq!(state(&guests, again).await, "active waiting");
+
+    // Nor once the place is taken: the ticket stays.
+    give_back(&guests, &order).await;
+    let path = link(&guests, "ben_stays", "A place is free");
+    let bought = guests.order(&second, &[(kind, 1)], false).await;
+    bought.expect(201);
+    is_worth_nothing(client, &path).await;
+    assert_eq!(state(&guests, other).await, "active taken");
+    assert_eq!(guests.stock(kind).await, (0, 1));
+    guests.sound().await;
+}
+
+/// There is nothing to leave any more.
+#[tokio::test]
+async fn od4_leave_by_link_is_not_offered_where_nothing_is_left_to_leave() {
+    let guests = Guests::new().await;
+    let (kind, order) = sold_out(&guests).await;
+    let member = guests.server.member("lou_lapses").await;
+    let entry = join(&guests, &member, kind).await;
+    give_back(&guests, &order).await;
+    guests
+        .run(&format!("update app.waitlist_entries set offer_expires_at = now() - interval '1 second' where id = '{entry}'"))
+        .await;
+    let tickets = &guests.server.built.app.modules.tickets;
+    tickets.serve_waitlist().await.expect("served");
+    guests.dispatch().await;
+    let mails = guests.server.mailer.all_to("lou_lapses@example.org");
+    let lapsed = mails.last().expect("a mail");
+    assert!(lapsed.subject.starts_with("Your place has gone on"));
+    assert!(!lapsed.text.contains(PAGE), "{}", lapsed.text);
+}
