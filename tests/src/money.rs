@@ -42,6 +42,7 @@ mod stampede;
 mod storm;
 mod stuck;
 mod subscriptions;
+mod times;
 mod transfers;
 mod waitlist;
 mod wallet;

@@ -270,10 +270,11 @@ async fn take_credits(cx: &mut Cx, order: &Order, late: bool) -> Result<()> {
 }
 
 async fn issue(cx: &mut Cx, keys: &Keys, order: &Order) -> Result<()> {
-    let ends_at: DateTime<Utc> = sqlx::query_scalar("select ends_at from app.events where id = $1")
-        .bind(order.event)
-        .fetch_one(cx.conn())
-        .await?;
+    let (ends_at, now): (DateTime<Utc>, DateTime<Utc>) =
+        sqlx::query_as("select ends_at, now() from app.events where id = $1")
+            .bind(order.event)
+            .fetch_one(cx.conn())
+            .await?;
     let items: Vec<(Uuid, i32, i64)> = sqlx::query_as(
         "select ticket_type_id, quantity, total_cents from app.order_items where order_id = $1 order by ticket_type_id",
     )
@@ -282,7 +283,6 @@ async fn issue(cx: &mut Cx, keys: &Keys, order: &Order) -> Result<()> {
     .await?;
     let paid = shares(order, &items)?;
     let (mut ids, mut types, mut codes) = (Vec::new(), Vec::new(), Vec::new());
-    let now = Utc::now();
     for (kind, quantity, _) in &items {
         for _ in 0..*quantity {
             let id = Uuid::now_v7();
