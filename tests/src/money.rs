@@ -15,6 +15,7 @@ mod crossing;
 mod disputes;
 mod door;
 mod fees;
+mod frozen;
 mod holds;
 mod hosts;
 mod invariants;
