@@ -3,8 +3,8 @@
 //!
 //! Nobody else asks the machine: `tests/src/house.rs` has the exceptions, each with its reason.
 
-use chrono::{DateTime, Utc};
-use kernel::{Cx, Result};
+use chrono::{DateTime, TimeDelta, Utc};
+use kernel::{Cx, Result, failpoint};
 use std::sync::Arc;
 
 /// When the transaction began, by the clock of the database.
@@ -28,6 +28,7 @@ impl Clock {
 
 impl Default for Clock {
     fn default() -> Self {
-        Self::new(Utc::now)
+        let offset = TimeDelta::seconds(failpoint::clock_offset_seconds());
+        Self::new(move || Utc::now() + offset)
     }
 }
