@@ -407,6 +407,25 @@ alter function app.changes_told_until(interval) owner to <app>_owner;
 revoke execute on function app.changes_told_until(interval) from public;
 grant execute on function app.changes_told_until(interval) to <app>_job;
 
+-- Until when an event lets in, as it is today: a day after its end, since a night may run long and scans come in late.
+create function app.admits_until(p_event uuid) returns timestamptz
+  language sql stable set search_path = '' as $$
+  select e.ends_at + interval '1 day' from app.events e where e.id = p_event
+$$;
+alter function app.admits_until(uuid) owner to <app>_owner;
+revoke execute on function app.admits_until(uuid) from public;
+grant execute on function app.admits_until(uuid) to <app>_job;
+
+-- Whether a code that counts from this time on is shown in its time. The clock of a device that had no connection may be
+-- an hour wrong. Until when it counts is asked of the event, and not of the code: the event may have moved since.
+create function app.admits_at(p_event uuid, p_not_before timestamptz, p_at timestamptz) returns boolean
+  language sql stable set search_path = '' as $$
+  select p_at >= p_not_before - interval '1 hour' and p_at <= app.admits_until(p_event)
+$$;
+alter function app.admits_at(uuid,timestamptz,timestamptz) owner to <app>_owner;
+revoke execute on function app.admits_at(uuid,timestamptz,timestamptz) from public;
+grant execute on function app.admits_at(uuid,timestamptz,timestamptz) to <app>_job;
+
 -- A ticket is let in once: whoever scans it first, whatever the scanners think.
 create view app.ticket_faults with (security_invoker = true) as
   select 'held is not what pending orders and offers are for' as fault, 'ticket_type' as entity_type, t.id as entity_id

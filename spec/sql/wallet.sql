@@ -265,6 +265,24 @@ alter function app.release_hold(uuid,text) owner to <app>_owner;
 revoke execute on function app.release_hold(uuid,text) from public;
 grant execute on function app.release_hold(uuid,text) to <app>_job;
 
+-- Whether what was set aside can be taken now: not where its account is frozen, or has less than it set aside. The account
+-- is the caller's until the transaction ends, so that the answer stays true.
+create function app.hold_is_good(p_hold uuid) returns boolean
+  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+declare
+  v_wallet app.wallet_accounts;
+  v_hold app.wallet_holds;
+begin
+  select h.* into strict v_hold from app.wallet_holds h where h.id = p_hold for update;
+  select w.* into strict v_wallet from app.wallet_accounts w where w.id = v_hold.wallet_id for update;
+  return v_wallet.frozen_at is null and v_hold.state = 'pending' and v_hold.expires_at > now()
+    and v_hold.amount_cents <= least(v_wallet.held_cents, v_wallet.balance_cents);
+end
+$$;
+alter function app.hold_is_good(uuid) owner to <app>_owner;
+revoke execute on function app.hold_is_good(uuid) from public;
+grant execute on function app.hold_is_good(uuid) to <app>_job;
+
 create function app.expire_holds(p_limit int) returns int
   language plpgsql set search_path = '' set app.job = 'wallet' as $$
 -- Holds whose time is over, some at a time; those that somebody has in hand are left to them, and so is one of an account

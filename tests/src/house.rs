@@ -2,6 +2,8 @@
 //!
 //! `docs/architecture.md` says the same in words.
 
+mod clocks;
+
 use crate::support::root;
 use serde_json::Value;
 use std::{

@@ -1,7 +1,17 @@
-//! What time it is, so that tests can say so.
+//! What time it is. What is stored, or compared with what is stored, goes by the clock of the database, which all servers
+//! share; what a server decides by itself, as whether a signature is too old, by one that tests can put wrong.
+//!
+//! Nobody else asks the machine: `tests/src/house.rs` has the exceptions, each with its reason.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use kernel::{Cx, Result, failpoint};
 use std::sync::Arc;
+
+/// When the transaction began, by the clock of the database.
+pub async fn of_database(cx: &mut Cx) -> Result<DateTime<Utc>> {
+    let now = sqlx::query_scalar("select now()").fetch_one(cx.conn());
+    Ok(now.await?)
+}
 
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
@@ -18,6 +28,7 @@ impl Clock {
 
 impl Default for Clock {
     fn default() -> Self {
-        Self::new(Utc::now)
+        let offset = TimeDelta::seconds(failpoint::clock_offset_seconds());
+        Self::new(move || Utc::now() + offset)
     }
 }

@@ -93,9 +93,9 @@ impl Module for DeadJobs {
 
 async fn purge(db: &Db) -> Result<()> {
     let full = PURGED_AT_ONCE as u64;
-    while jobs::purge(db, Utc::now() - DEAD_FOR, PURGED_AT_ONCE).await? == full {}
-    while jobs::purge_events(db, Utc::now() - TOLD_FOR, PURGED_AT_ONCE).await? == full {}
-    while jobs::purge_requests(db, Utc::now() - ANSWERED_FOR, PURGED_AT_ONCE).await? == full {}
+    while jobs::purge(db, DEAD_FOR, PURGED_AT_ONCE).await? == full {}
+    while jobs::purge_events(db, TOLD_FOR, PURGED_AT_ONCE).await? == full {}
+    while jobs::purge_requests(db, ANSWERED_FOR, PURGED_AT_ONCE).await? == full {}
     Ok(())
 }
 

@@ -10,7 +10,7 @@ pub use settings::Settings;
 
 use crate::module::{Module, Parts};
 use axum::Router;
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use kernel::{
     Db, Result,
     http::ConfigError,
@@ -85,13 +85,13 @@ impl Fraud {
             .into_iter()
             .filter(|rule| rule.least > 0)
         {
-            let since = Utc::now() - TimeDelta::hours(rule.hours);
             let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
                 Box::pin(async move {
-                    let flag = sqlx::query_scalar("select app.flag_fraud($1, $2, $3)")
-                        .bind(rule.name)
-                        .bind(since)
-                        .bind(i32::try_from(rule.least).unwrap_or(i32::MAX));
+                    let flag =
+                        sqlx::query_scalar("select app.flag_fraud($1, now() - $2::interval, $3)")
+                            .bind(rule.name)
+                            .bind(TimeDelta::hours(rule.hours))
+                            .bind(i32::try_from(rule.least).unwrap_or(i32::MAX));
                     let flagged: i64 = flag.fetch_one(cx.conn()).await?;
                     Ok(flagged)
                 })

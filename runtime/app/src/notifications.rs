@@ -27,7 +27,6 @@ use crate::{
     tickets::waitlist::leave::Leaving,
 };
 use axum::Router;
-use chrono::{TimeDelta, Utc};
 use delivery::{mail::Mailer, push::Pusher, webhooks};
 use kernel::{
     Db, Result,
@@ -51,7 +50,7 @@ const LAPSE: &str = "notifications.lapse";
 const PURGE: &str = "notifications.purge";
 
 /// After so many days without a sign a device has no good token any more.
-const DEVICE_DAYS: i64 = 270;
+const DEVICE_DAYS: i32 = 270;
 
 /// Old notifications that one statement takes away.
 const PURGED_AT_ONCE: i32 = 5000;
@@ -212,12 +211,13 @@ impl Notifications {
 
     /// FCM takes no token that has not been seen for 270 days. How many devices went.
     pub async fn forget_devices(&self) -> Result<u64> {
-        let before = Utc::now() - TimeDelta::days(DEVICE_DAYS);
         self.db
             .run(Self::NAME, None, Uuid::now_v7(), move |cx| {
                 Box::pin(async move {
-                    let forgotten = sqlx::query("update app.devices set status = 'archived' where last_seen_at < $1 and status = 'active'");
-                    Ok(forgotten.bind(before).execute(cx.conn()).await?.rows_affected())
+                    let forgotten = sqlx::query(
+                        "update app.devices set status = 'archived' where last_seen_at < now() - make_interval(days => $1) and status = 'active'",
+                    );
+                    Ok(forgotten.bind(DEVICE_DAYS).execute(cx.conn()).await?.rows_affected())
                 })
             })
             .await
@@ -226,14 +226,16 @@ impl Notifications {
     /// What is older than it is kept. How many.
     pub async fn purge(&self) -> Result<i64> {
         self.forget_devices().await?;
-        let before = Utc::now() - TimeDelta::days(self.settings.notifications_kept_days.into());
+        let days = i32::try_from(self.settings.notifications_kept_days).unwrap_or(i32::MAX);
         let mut all = 0;
         loop {
             let purged = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
                 Box::pin(async move {
-                    let purged = sqlx::query_scalar("select app.purge_notifications($1, $2)")
-                        .bind(before)
-                        .bind(PURGED_AT_ONCE);
+                    let purged = sqlx::query_scalar(
+                        "select app.purge_notifications(now() - make_interval(days => $1), $2)",
+                    )
+                    .bind(days)
+                    .bind(PURGED_AT_ONCE);
                     let purged: i64 = purged.fetch_one(cx.conn()).await?;
                     Ok(purged)
                 })

@@ -14,7 +14,10 @@ mod keep;
 mod settings;
 pub(crate) mod visits;
 
-use crate::module::{Module, Parts};
+use crate::{
+    clock::Clock,
+    module::{Module, Parts},
+};
 use axum::{Router, routing::get};
 use kernel::{
     Cx, Db, Result,
@@ -32,6 +35,7 @@ use uuid::Uuid;
 #[derive(Clone)]
 pub struct Trending {
     db: Db,
+    clock: Clock,
     cursors: Arc<CursorKey>,
     settings: Settings,
 }
@@ -50,6 +54,7 @@ impl Module for Trending {
     fn new(parts: &Parts, settings: Settings) -> Result<Self, ConfigError> {
         let trending = Self {
             db: parts.db.clone(),
+            clock: parts.clock.clone(),
             cursors: Arc::new(CursorKey::new(&parts.secret("cursors"))),
             settings,
         };

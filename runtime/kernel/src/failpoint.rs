@@ -1,7 +1,8 @@
 //! Places at which a test can have the process end as if its power were cut, to see that nothing is lost there.
 //!
 //! `FAILPOINT=payment.called:2` ends it the second time that somebody comes by that place. Only in builds with debug
-//! assertions: a release has neither the places nor the variable.
+//! assertions: a release has neither the places nor the variable. Nor has it `CLOCK_OFFSET_SECONDS`, which puts the clock
+//! of a server wrong.
 
 /// Somebody comes by the place of this name.
 #[inline]
@@ -10,6 +11,15 @@ pub fn reach(name: &'static str) {
     armed::reach(name);
     #[cfg(not(debug_assertions))]
     let _ = name;
+}
+
+/// How much the clock of this server is ahead, in a test.
+pub fn clock_offset_seconds() -> i64 {
+    #[cfg(debug_assertions)]
+    if let Ok(text) = std::env::var("CLOCK_OFFSET_SECONDS") {
+        return text.parse().unwrap_or(0);
+    }
+    0
 }
 
 #[cfg(debug_assertions)]

@@ -130,12 +130,12 @@ async fn figures_and_purging() {
         (100.0..200.0).contains(&figures.oldest_seconds),
         "{figures:?}"
     );
-    let before = chrono::Utc::now() - chrono::TimeDelta::days(30);
-    assert_eq!(jobs::purge(&world.db, before, 10).await.unwrap(), 0);
+    let kept = chrono::TimeDelta::days(30);
+    assert_eq!(jobs::purge(&world.db, kept, 10).await.unwrap(), 0);
     world
         .sql("update jobs.queue set ended_at = now() - interval '31 days' where state = 'dead'")
         .await;
-    assert_eq!(jobs::purge(&world.db, before, 10).await.unwrap(), 1);
+    assert_eq!(jobs::purge(&world.db, kept, 10).await.unwrap(), 1);
     let worker = world.start(vec![says("tests.say")]);
     world.until("true", 0).await;
     worker.stop().await;

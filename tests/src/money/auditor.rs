@@ -98,7 +98,7 @@ impl Shop {
                (select count(*) from app.tickets k where k.order_id = o.id) as made,
                (select count(*) from app.tickets k where k.order_id = o.id and k.state in ('valid', 'checked_in')) as good,
                (select coalesce(sum(r.organizer_cents), 0)::int8 from app.refunds r
-                  where r.order_id = o.id and r.state <> 'failed' and r.reason <> 'sold_out_meanwhile') as given_back,
+                  where r.order_id = o.id and r.state <> 'failed' and o.paid_at is not null) as given_back,
                array(select t.stripe_payment_intent_id from app.transactions t
                   where t.order_id = o.id and t.status in ('succeeded', 'part_refunded', 'refunded')) as payments
              from app.orders o where o.event_id = $1",

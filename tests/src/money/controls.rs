@@ -33,12 +33,17 @@ async fn t16_a_key_that_is_new_each_time_makes_two_payments() {
     assert_eq!(payments_after_a_lost_answer(&stage).await, 2);
 }
 
-/// An event as it would come, signed with this secret.
-fn event(id: &str, secret: &str) -> Post {
+/// An event as it would come.
+pub fn event(id: &str) -> Vec<u8> {
     let body = json!({"id": id, "object": "event", "type": "payment_intent.succeeded", "api_version": fake_stripe::API_VERSION,
         "created": chrono::Utc::now().timestamp(), "livemode": false, "pending_webhooks": 1, "request": null,
         "data": {"object": {"id": "pi_of_nobody", "object": "payment_intent"}}});
-    let body = body.to_string().into_bytes();
+    body.to_string().into_bytes()
+}
+
+/// The same, signed with this secret.
+pub fn signed(id: &str, secret: &str) -> Post {
+    let body = event(id);
     Post {
         delivery: 0,
         target: Target::Platform,
@@ -69,7 +74,7 @@ async fn t16_whoever_is_believed_can_tell() {
             }
         })
         .await;
-        let status = stripe::send(&stage.server, &event("evt_forged", attacker)).await;
+        let status = stripe::send(&stage.server, &signed("evt_forged", attacker)).await;
         assert_eq!(status, if is_believed { 200 } else { 400 });
         assert_eq!(kept(&stage, "evt_forged").await, i64::from(is_believed));
     }
@@ -86,7 +91,7 @@ async fn t16_an_event_is_worked_on_again_if_nobody_remembers_it() {
                 .expect("dropped");
         }
         for _ in 0..2 {
-            let status = stripe::send(&stage.server, &event(id, stripe::SECRET)).await;
+            let status = stripe::send(&stage.server, &signed(id, stripe::SECRET)).await;
             assert_eq!(status, 200);
         }
         assert_eq!(kept(&stage, id).await, if has_guard { 1 } else { 2 });

@@ -70,15 +70,19 @@ impl Shop {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t4_a_server_that_is_killed_loses_nothing() {
+    killed(Arc::new(Shop::new().await), kills()).await;
+}
+
+/// So many times, while people buy.
+pub async fn killed(shop: Arc<Shop>, kills: usize) {
     let seed = super::seed();
     let mut random = fastrand::Rng::with_seed(seed);
-    let shop = Arc::new(Shop::new().await);
     let crowd = Crowd::enter(&shop, seed);
     let mut places: Vec<Option<&str>> = PLACES.iter().copied().map(Some).collect();
     // As many at random as at each of four places.
     places.extend([None; 3]);
     random.shuffle(&mut places);
-    for n in 0..kills() {
+    for n in 0..kills {
         let place = places[n % places.len()];
         die(&shop, place, &mut random).await;
         shop.claims_end(0).await;
@@ -94,8 +98,7 @@ async fn t4_a_server_that_is_killed_loses_nothing() {
     let told = crowd.leave().await;
     shop.quiet().await;
     println!(
-        "{} kills: {} orders, {} told to be paid, {} refunds, {} requests without an answer",
-        kills(),
+        "{kills} kills: {} orders, {} told to be paid, {} refunds, {} requests without an answer",
         told.placed.len(),
         told.paid.len(),
         told.refunds.len(),

@@ -6,6 +6,7 @@ use crate::support::{
     program::{Place, Program},
     stripe::{CONNECT_SECRET, SECRET, Stripe},
 };
+use axum::http::Method;
 use fake_stripe::webhook::{Endpoint, Target};
 use kernel::auth::Tokens;
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
@@ -40,6 +41,8 @@ pub struct Shop {
     tokens: Tokens,
     stripe_url: String,
     serving: JoinHandle<()>,
+    /// How much the clock of the program is ahead.
+    pub clock_offset_seconds: i64,
 }
 
 impl Shop {
@@ -91,6 +94,7 @@ impl Shop {
             place,
             stripe_url,
             serving,
+            clock_offset_seconds: 0,
         }
     }
 
@@ -100,6 +104,10 @@ impl Shop {
             command
                 .arg("--with-worker")
                 .env("CULTUREPASS_ENV", "development")
+                .env(
+                    "CLOCK_OFFSET_SECONDS",
+                    self.clock_offset_seconds.to_string(),
+                )
                 .env("STRIPE_URL", &self.stripe_url)
                 .env("STRIPE_SECRET_KEY", "sk_test_fake")
                 .env("STRIPE_WEBHOOK_SECRETS", SECRET)
@@ -127,6 +135,19 @@ impl Shop {
         let now = chrono::Utc::now().timestamp();
         let issued = self.tokens.issue(person.id, person.session, now);
         Client::of_the_api(self.place.url()).with_token(issued.expect("a token").token)
+    }
+
+    /// What the program answers to an event that was signed just now.
+    pub async fn tell(&self, id: &str) -> u16 {
+        let body = super::controls::event(id);
+        let signature = gateway::sign(&body, SECRET, chrono::Utc::now());
+        let headers = [
+            ("stripe-signature", signature.as_str()),
+            ("content-type", "application/json"),
+        ];
+        let client = Client::of_the_api(self.place.url());
+        let sent = client.send_bytes(Method::POST, "/webhooks/stripe", body, &headers);
+        sent.await.status.as_u16()
     }
 
     /// What must be empty at every moment. None: PostgreSQL is away.

@@ -1,8 +1,15 @@
 //! T11: a server whose clock is ten minutes wrong, ahead or behind, does what others do. What has a time limit is held to
 //! the clock of the database; only events signed "in the future" or "long ago" are refused, and are looked for later.
 
-use super::stage::{Stage, keyed};
+use super::{
+    controls, holds, kills,
+    shop::Shop,
+    stage::{Stage, keyed},
+    stampede,
+};
+use crate::support::stripe;
 use app::clock::Clock;
+use axum::http::StatusCode;
 use chrono::{TimeDelta, Utc};
 use serde_json::json;
 use std::sync::{
@@ -11,11 +18,16 @@ use std::sync::{
 };
 use uuid::Uuid;
 
+/// Behind, and ahead.
+const WRONG: [i64; 2] = [-10, 10];
+
 /// A stage whose clock can be put wrong.
-async fn stage() -> (Stage, Arc<AtomicI64>) {
+async fn stage(has_provider: bool) -> (Stage, Arc<AtomicI64>) {
     let minutes = Arc::new(AtomicI64::new(0));
     let wrong = minutes.clone();
-    let stage = Stage::changed(true, |parts| {
+    let stage = Stage::changed(has_provider, |parts| {
+        // Whoever comes waits for a connection, however slow the machine is.
+        parts.db.acquire_timeout = std::time::Duration::from_secs(120);
         parts.clock = Clock::new(move || Utc::now() + TimeDelta::minutes(wrong.load(Relaxed)));
     })
     .await;
@@ -96,7 +108,7 @@ async fn a_day(stage: &Stage, card: &str) -> Vec<String> {
 #[tokio::test]
 async fn t11_a_clock_that_is_wrong_changes_nothing() {
     for minutes in [0, -10, 10] {
-        let (stage, clock) = stage().await;
+        let (stage, clock) = stage(true).await;
         let card = stage.saved(&stage.mira, "4242424242424242").await;
         clock.store(minutes, Relaxed);
         let states = a_day(&stage, &card).await;
@@ -104,5 +116,56 @@ async fn t11_a_clock_that_is_wrong_changes_nothing() {
         assert_eq!(states, expected, "{minutes} minutes");
         assert_eq!(stage.written_wrongly().await, 0, "{minutes} minutes");
         stage.books_agree().await;
+    }
+}
+
+/// The control: the clock of the server is really wrong. What was signed just now is too old or too new for it, and for
+/// nobody else.
+#[tokio::test]
+async fn t11_notices_which_clock_a_server_has() {
+    let (stage, clock) = stage(true).await;
+    for (minutes, status) in [(0, 200), (-10, 400), (10, 400), (0, 200)] {
+        clock.store(minutes, Relaxed);
+        let post = controls::signed(&format!("evt_{minutes}_{status}"), stripe::SECRET);
+        let told = stripe::send(&stage.server, &post).await;
+        assert_eq!(told, status, "{minutes} minutes");
+    }
+}
+
+/// T2 in small.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t11_the_last_tickets_are_sold_once_by_any_clock() {
+    let (stage, clock) = stage(true).await;
+    let buyers = stampede::buyers(&stage, 24).await;
+    for minutes in WRONG {
+        clock.store(minutes, Relaxed);
+        let kind = stage.tickets(&format!("At {minutes}"), 2_500, 8).await;
+        let told = stampede::rush(&stage, &buyers, kind, 11).await;
+        let counts = [StatusCode::CREATED, StatusCode::CONFLICT].map(|status| told.count(status));
+        assert_eq!(counts, [8, 16], "{minutes} minutes");
+    }
+    stage.sound().await;
+}
+
+/// T3 in small.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t11_stock_is_right_at_every_moment_by_any_clock() {
+    for minutes in WRONG {
+        let (stage, clock) = stage(false).await;
+        clock.store(minutes, Relaxed);
+        holds::chaos(Arc::new(stage), 1).await;
+    }
+}
+
+/// T4 in small: of events a server with a wrong clock takes none, and finds by itself what they would have told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t11_a_server_that_is_killed_loses_nothing_by_any_clock() {
+    for minutes in WRONG {
+        let mut shop = Shop::new().await;
+        shop.clock_offset_seconds = minutes * 60;
+        let program = shop.serve().await;
+        assert_eq!(shop.tell("evt_by_another_clock").await, 400);
+        drop(program);
+        kills::killed(Arc::new(shop), 2).await;
     }
 }

@@ -5,6 +5,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
+/// In `script/test` few, in `script/soak` five hundred.
+fn rounds(few: usize) -> usize {
+    let given = std::env::var("T10_ROUNDS").ok();
+    given.and_then(|text| text.parse().ok()).unwrap_or(few)
+}
+
 async fn hold(
     job: &PgPool,
     account: Uuid,
@@ -55,7 +61,7 @@ fn refused(error: &sqlx::Error) -> &str {
 async fn t10_one_of_a_hundred_spends_is_done() {
     let books = books(20).await;
     let accounts = accounts(&books.superuser, &books.job, 2, 1_000).await;
-    for round in 0..4 {
+    for round in 0..rounds(4) {
         let (from, to) = (accounts[round % 2], accounts[(round + 1) % 2]);
         let balance: i64 =
             sqlx::query_scalar("select balance_cents from app.wallet_accounts where id = $1")
@@ -107,9 +113,9 @@ async fn t10_a_hold_is_settled_once() {
     let accounts = accounts(&books.superuser, &books.job, 2, 100_000).await;
     let (from, to) = (accounts[0], accounts[1]);
     let mut ways = [0; 3];
-    for round in 0..30_i64 {
+    for round in 0..rounds(30) {
         // Over in a moment, so that lapsing races as well.
-        let until = Utc::now() + TimeDelta::milliseconds(round % 3 * 4);
+        let until = Utc::now() + TimeDelta::milliseconds(round as i64 % 3 * 4);
         let held = hold(&books.job, from, 100, until).await.expect("a hold");
         let (job, key) = (books.job.clone(), format!("a hold:{round:03}"));
         let (posted, voided, expired) = tokio::join!(
@@ -130,6 +136,40 @@ async fn t10_a_hold_is_settled_once() {
     println!("posted, voided, expired: {ways:?}");
     let mut conn = books.database.superuser().await;
     assert_eq!(faults(&mut conn).await, Vec::<String>::new());
+}
+
+/// The negative control: where nobody asks whether it is still set aside, what is set aside is given back twice.
+#[tokio::test]
+async fn t10_notices_a_hold_that_is_settled_twice() {
+    let books = books(2).await;
+    let accounts = accounts(&books.superuser, &books.job, 1, 1_000).await;
+    let tomorrow = Utc::now() + TimeDelta::days(1);
+    let other = hold(&books.job, accounts[0], 300, tomorrow).await;
+    other.expect("another hold");
+    let held = hold(&books.job, accounts[0], 100, tomorrow).await;
+    let held = held.expect("a hold");
+    assert!(release(&books.job, held, "voided").await);
+    assert!(!release(&books.job, held, "voided").await);
+    let text: String = sqlx::query_scalar(
+        "select pg_get_functiondef('app.release_hold(uuid,text)'::regprocedure)",
+    )
+    .fetch_one(&books.superuser)
+    .await
+    .expect("the function");
+    let condition = " and h.state = 'pending'";
+    assert!(text.contains(condition));
+    sqlx::raw_sql(sqlx::AssertSqlSafe(text.replace(condition, "")))
+        .execute(&books.superuser)
+        .await
+        .expect("switched off");
+    assert!(release(&books.job, held, "voided").await);
+    let mut conn = books.database.superuser().await;
+    let found = faults(&mut conn).await;
+    let expected = "held is not the sum of the holds";
+    assert!(
+        found.iter().any(|fault| fault.starts_with(expected)),
+        "{found:?}"
+    );
 }
 
 #[tokio::test]

@@ -12,9 +12,12 @@ use super::{
     shared::ShownPeriod,
     shown,
 };
-use crate::module::{Module, administrator};
+use crate::{
+    clock,
+    module::{Module, administrator},
+};
 use axum::{Router, extract::State, http::Uri, response::Response, routing::get};
-use chrono::{NaiveDate, Utc};
+use chrono::NaiveDate;
 use kernel::{Cx, Member, Result, openapi::Objects};
 use serde::Serialize;
 use sums::{Activity, Charge, RevenueSums};
@@ -93,7 +96,7 @@ async fn dashboard(
         .db
         .snapshot(Dashboards::NAME, &caller, move |cx| {
             Box::pin(async move {
-                let today = Utc::now().date_naive();
+                let today = clock::of_database(cx).await?.date_naive();
                 let between = asked.between(today)?;
                 let scope = Scope {
                     from: between.from,

@@ -90,10 +90,9 @@ pub fn currency(code: &str) -> Result<Currency> {
     Currency::new(code).map_err(Error::internal)
 }
 
-/// Whether a command is too old to be sent again with its key. By the clock of this server, which may be wrong by half
-/// an hour: the provider keeps a key longer than that.
-pub fn is_old(since: DateTime<Utc>) -> bool {
-    Utc::now() - since > chrono::TimeDelta::hours(KEY_HOURS)
+/// Whether a command is too old to be sent again with its key: both times are of the database's clock.
+pub fn is_old(since: DateTime<Utc>, loaded_at: DateTime<Utc>) -> bool {
+    loaded_at - since > chrono::TimeDelta::hours(KEY_HOURS)
 }
 
 /// The provider has kept an error of its own under the key: the same call will have the same answer for ever. What

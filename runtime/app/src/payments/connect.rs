@@ -33,6 +33,7 @@ struct Begun {
     country: String,
     attempt: i32,
     created_at: DateTime<Utc>,
+    loaded_at: DateTime<Utc>,
 }
 
 impl Payments {
@@ -93,7 +94,7 @@ impl Payments {
             owner: owner.id.to_string(),
             created_since: begun.created_at - chrono::TimeDelta::minutes(10),
         };
-        let found = match call::is_old(begun.created_at) {
+        let found = match call::is_old(begun.created_at, begun.loaded_at) {
             true => made_before(gateway, query).await,
             false => Ok(None),
         };
@@ -255,7 +256,8 @@ async fn begin(cx: &mut Cx, owner: Owner) -> Result<Begun> {
     .execute(cx.conn())
     .await?;
     let row = sqlx::query(
-        "select id, stripe_account_id, country, attempt, created_at from app.connected_accounts where owner_type = $1 and owner_id = $2",
+        "select id, stripe_account_id, country, attempt, created_at, clock_timestamp() as loaded_at
+         from app.connected_accounts where owner_type = $1 and owner_id = $2",
     )
     .bind(owner.kind)
     .bind(owner.id)
@@ -267,6 +269,7 @@ async fn begin(cx: &mut Cx, owner: Owner) -> Result<Begun> {
         country: row.try_get("country")?,
         attempt: row.try_get("attempt")?,
         created_at: row.try_get("created_at")?,
+        loaded_at: row.try_get("loaded_at")?,
     })
 }
 

@@ -100,7 +100,7 @@ impl Payments {
         let gateway = self.gateway()?;
         let asked = match &command.payment {
             Some(id) => gateway.payment(id).await,
-            None if call::is_old(command.created_at) => {
+            None if call::is_old(command.created_at, command.loaded_at) => {
                 self.find_or_give_up(command, request).await?
             }
             None => match self.make(command, request).await? {

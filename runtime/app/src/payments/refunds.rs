@@ -44,6 +44,7 @@ struct Owed {
     key: Key,
     known: Option<String>,
     created_at: DateTime<Utc>,
+    loaded_at: DateTime<Utc>,
 }
 
 impl Payments {
@@ -224,7 +225,7 @@ async fn send(gateway: &dyn Gateway, refund: Uuid, owed: &Owed) -> Result<Refund
     if let Some(known) = &owed.known {
         return gateway.refund(known).await;
     }
-    if call::is_old(owed.created_at)
+    if call::is_old(owed.created_at, owed.loaded_at)
         && let Some(found) = find(gateway, refund, owed).await?
     {
         return Ok(found);
@@ -291,7 +292,8 @@ async fn in_tickets(cx: &mut Cx, refund: Uuid, failed: Option<&str>) -> Result<(
 
 async fn owed(cx: &mut Cx, refund: Uuid) -> Result<Option<Owed>> {
     let row = sqlx::query(
-        "select r.card_cents, r.stripe_idempotency_key, r.stripe_refund_id, r.created_at, t.stripe_payment_intent_id
+        "select r.card_cents, r.stripe_idempotency_key, r.stripe_refund_id, r.created_at, clock_timestamp() as loaded_at,
+           t.stripe_payment_intent_id
          from app.refunds r
          join app.transactions t on (t.order_id = r.order_id or t.promotion_id = r.promotion_id or t.quote_id = r.quote_id)
            and t.status in ('succeeded', 'part_refunded', 'refunded')
@@ -309,5 +311,6 @@ async fn owed(cx: &mut Cx, refund: Uuid) -> Result<Option<Owed>> {
         key: call::key(row.try_get::<&str, _>("stripe_idempotency_key")?)?,
         known: row.try_get("stripe_refund_id")?,
         created_at: row.try_get("created_at")?,
+        loaded_at: row.try_get("loaded_at")?,
     }))
 }

@@ -89,7 +89,7 @@ impl Payments {
             .user
             .ok_or_else(|| Error::internal("a subscription of nobody"))?;
         let customer = self.customer(user, request).await?;
-        if call::is_old(command.created_at)
+        if call::is_old(command.created_at, command.loaded_at)
             && let Some(found) = find(gateway, &customer, command.id).await?
         {
             return Ok(found);

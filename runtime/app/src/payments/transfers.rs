@@ -38,6 +38,7 @@ struct Command {
     /// Of the payment, for a reversal of what went with it.
     payment: Option<String>,
     since: DateTime<Utc>,
+    loaded_at: DateTime<Utc>,
     /// What was taken back of the same transfer before, as far as we know.
     reversed: i64,
 }
@@ -199,7 +200,7 @@ async fn send_out(gateway: &dyn Gateway, command: &Command) -> Result<String, Fa
         let ours = |found: &Transfer| found.metadata.get("transfer_id") == Some(&id);
         Ok::<_, Failure>(all.into_iter().find(ours).map(|found| found.id))
     };
-    if call::is_old(command.since)
+    if call::is_old(command.since, command.loaded_at)
         && let Some(found) = find().await?
     {
         return Ok(found);
@@ -244,7 +245,7 @@ async fn take_back(gateway: &dyn Gateway, command: &Command) -> Result<String, F
         let transfer = gateway.transfer(&source).await?;
         Ok::<_, Failure>(transfer.amount_reversed >= command.reversed + command.amount)
     };
-    if call::is_old(command.since) && is_done().await? {
+    if call::is_old(command.since, command.loaded_at) && is_done().await? {
         return Ok(name);
     }
     let new = NewReversal {
@@ -262,7 +263,8 @@ async fn take_back(gateway: &dyn Gateway, command: &Command) -> Result<String, F
 
 async fn load(cx: &mut Cx, transfer: Uuid) -> Result<Option<Command>> {
     let row = sqlx::query(
-        "select x.kind, x.amount_cents, x.currency, x.stripe_account_id, x.stripe_idempotency_key, x.updated_at, x.source_id,
+        "select x.kind, x.amount_cents, x.currency, x.stripe_account_id, x.stripe_idempotency_key, x.updated_at,
+           clock_timestamp() as loaded_at, x.source_id,
            'order:' || coalesce(x.order_id, x.city_id) as transfer_group, s.stripe_object_id as source_object,
            (select t.stripe_payment_intent_id from app.transactions t
               where t.order_id = x.order_id and t.status in ('succeeded', 'part_refunded', 'refunded')) as payment,
@@ -291,6 +293,7 @@ async fn load(cx: &mut Cx, transfer: Uuid) -> Result<Option<Command>> {
         source_object: row.try_get("source_object")?,
         payment: row.try_get("payment")?,
         since: row.try_get("updated_at")?,
+        loaded_at: row.try_get("loaded_at")?,
         reversed: row.try_get("reversed")?,
     }))
 }

@@ -5,8 +5,7 @@ use super::{
     Promotions,
     bodies::{AskedPlace, PlacePrice},
 };
-use crate::{module::Module, problems};
-use chrono::Utc;
+use crate::{clock, module::Module, problems};
 use generated::promotion::CreatePromotion;
 use kernel::{Cx, Error, Member, Result, input::Choice, problem::Item};
 use money::{Currency, card};
@@ -34,7 +33,7 @@ impl Promotions {
                 let asked = asked.clone();
                 Box::pin(async move {
                     let price = find(cx, &asked).await?;
-                    price.in_time(&asked)?;
+                    price.in_time(cx, &asked).await?;
                     price.by_card()?;
                     Ok(price.shown)
                 })
@@ -56,7 +55,7 @@ pub async fn refuse(cx: &mut Cx, asked: &AskedPlace) -> Result<()> {
         return Ok(());
     }
     let price = find(cx, asked).await?;
-    price.in_time(asked)?;
+    price.in_time(cx, asked).await?;
     price.by_card()?;
     match price.shown.room {
         1.. => Ok(()),
@@ -74,12 +73,12 @@ struct Price {
 }
 
 impl Price {
-    fn in_time(&self, asked: &AskedPlace) -> Result<()> {
+    async fn in_time(&self, cx: &mut Cx, asked: &AskedPlace) -> Result<()> {
         let invalid = |pointer, detail: String| Err(Error::field(pointer, "invalid", detail));
         if asked.ends_at <= asked.starts_at {
             return invalid("/ends_at", "must be after `starts_at`".to_owned());
         }
-        if asked.ends_at <= Utc::now() {
+        if asked.ends_at <= clock::of_database(cx).await? {
             return invalid("/ends_at", "is over already".to_owned());
         }
         if self.shown.days > self.max_days {

@@ -155,7 +155,7 @@ pub struct Scan {
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "scan_result")]
 pub struct ScanResult {
-    /// `ok`: let in. Else why not: `already_used`, `wrong_event`, `refunded`, `transferred`, `void`, `forged`.
+    /// `ok`: let in. Else why not: `already_used`, `wrong_event`, `refunded`, `transferred`, `void`, `forged`, `invalid_time`.
     pub result: String,
     pub ticket_id: Option<Uuid>,
     /// Of `already_used`: when and where it was let in.

@@ -12,7 +12,7 @@ mod figures;
 pub mod routes;
 
 use super::{Tickets, refund, settle};
-use crate::module::Module;
+use crate::{clock, module::Module};
 use chrono::{DateTime, TimeDelta, Utc};
 use kernel::{
     Cx, Error, Result,
@@ -62,7 +62,8 @@ impl Tickets {
             next(event, reached)?.put(&mut cx).await?;
         } else if is_left(&mut cx, event).await? {
             // Somebody was just doing something with an order.
-            begin(&mut cx, event, Some(Utc::now() + LOOK_AGAIN)).await?;
+            let at = clock::of_database(&mut cx).await? + LOOK_AGAIN;
+            begin(&mut cx, event, Some(at)).await?;
         }
         Ok(run.commit(cx).await?)
     }

@@ -117,8 +117,9 @@ impl Keys {
 }
 
 impl Claims {
-    /// Of a ticket to an event that ends then. Events are put off: the code is good for a year longer, and the door
-    /// asks what is true today.
+    /// Of a ticket to an event that ends then. Events are put off: scanners that know nothing else believe the code for
+    /// a year longer, and the door asks until when the event of today lets in. `now` is of the database, by whose clock
+    /// the door goes.
     pub fn new(
         ticket: Uuid,
         event: Uuid,

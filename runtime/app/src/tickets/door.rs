@@ -1,6 +1,7 @@
 //! The door: each ticket lets one person in once, whoever scans it first.
 //!
-//! What the code says is believed only if one of our keys has signed it; whether it still counts is asked of the ticket.
+//! What the code says is believed only if one of our keys has signed it; whether it still counts is asked of the ticket,
+//! and until when of the event as it is today, which may have moved since the code was made.
 //! Every scan is kept with what the door was told, also those that were made without a connection and come later: of two
 //! for one ticket the one that arrives first was let in, and the other is kept beside it.
 
@@ -73,10 +74,13 @@ impl Tickets {
         };
         // Its row stays ours until the scan is kept.
         let row = sqlx::query(
-            "select k.state, k.secret_version, k.event_id, e.state = 'published' and e.status = 'active' as is_on
+            "select k.state, k.secret_version, k.event_id, e.state = 'published' and e.status = 'active' as is_on,
+               app.admits_at(e.id, to_timestamp($2::int8), coalesce($3::timestamptz, now())) as is_time
              from app.tickets k join app.events e on e.id = k.event_id where k.id = $1 for update of k",
         )
         .bind(claims.ticket)
+        .bind(claims.not_before)
+        .bind(scan.at)
         .fetch_optional(cx.conn())
         .await?;
         let Some(row) = row else {
@@ -92,8 +96,9 @@ impl Tickets {
             return verdict("transferred");
         }
         match row.try_get::<&str, _>("state")? {
-            "valid" if row.try_get("is_on")? => {}
-            "valid" => return verdict("void"),
+            "valid" if !row.try_get::<bool, _>("is_on")? => return verdict("void"),
+            "valid" if row.try_get("is_time")? => {}
+            "valid" => return verdict("invalid_time"),
             "checked_in" => return verdict("already_used"),
             "refunded" => return verdict("refunded"),
             "transferred" => return verdict("transferred"),

@@ -95,6 +95,8 @@ pub struct AdmissionList {
     pub next_cursor: Option<String>,
     /// `changed_since` of the next time. A ticket may come again then; nothing is left out.
     pub as_of: DateTime<Utc>,
+    /// Until when the event lets in, as it is today: it counts for all codes, and not the time that stands in them.
+    pub admits_until: DateTime<Utc>,
 }
 
 /// Codes of a ticket that open nothing any more.
@@ -205,6 +207,8 @@ impl Tickets {
                 Box::pin(async move {
                     staff(cx, event).await?;
                     let as_of = walk.as_of(cx).await?;
+                    let until = sqlx::query_scalar("select app.admits_until($1)").bind(event);
+                    let admits_until: DateTime<Utc> = until.fetch_one(cx.conn()).await?;
                     let text = match walk.changed() {
                         None => {
                             "select k.id, k.ticket_type_id, k.state, k.secret_version, k.updated_at from app.tickets k
@@ -230,10 +234,10 @@ impl Tickets {
                             })
                         })
                         .collect();
-                    Ok((data?, as_of))
+                    Ok((data?, as_of, admits_until))
                 })
             });
-        let (rows, as_of) = run.await?;
+        let (rows, as_of, admits_until) = run.await?;
         let Page { data, next_cursor } = asked.page(rows, |row| {
             let mark = Mark {
                 as_of,
@@ -245,6 +249,7 @@ impl Tickets {
             data,
             next_cursor,
             as_of,
+            admits_until,
         })
     }
 

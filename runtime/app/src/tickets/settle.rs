@@ -3,7 +3,8 @@
 //! Called in the transaction that learns of the payment, as often as it is told. An order whose time is over has let go
 //! of its tickets, its credits and the use of its promo code: it takes them again, and where they are gone or the buyer has
 //! as much as one person may have, a refund is written down, which the payments module carries out. So is it where the event
-//! does not take place any more, whenever the money comes.
+//! does not take place any more, whenever the money comes, and where the credits that were set aside can't be taken, as
+//! their account is frozen.
 
 use super::code::{Claims, Keys};
 use crate::wallet::ledger::{self, Entry};
@@ -41,12 +42,13 @@ struct Order {
     hold: Option<Uuid>,
 }
 
-/// What could not be had again for an order whose payment came late.
+/// What can't be had for an order whose payment has come.
 #[derive(Clone, Copy, Debug)]
 enum Lacking {
     Event,
-    /// Or the buyer's credits.
     Tickets,
+    /// The buyer's part of the price that no card paid.
+    Credits,
     PromoCode,
     /// The buyer has as many tickets, or has used the promo code as often, as one person may.
     Limit,
@@ -68,7 +70,7 @@ impl Lacking {
         match self {
             Self::Event if order.is_off => "event_cancelled",
             Self::Tickets => "sold_out_meanwhile",
-            Self::Event | Self::PromoCode | Self::Limit => "other",
+            Self::Event | Self::Credits | Self::PromoCode | Self::Limit => "other",
         }
     }
 
@@ -76,6 +78,9 @@ impl Lacking {
     fn note(self) -> Option<&'static str> {
         match self {
             Self::Event | Self::Tickets => None,
+            Self::Credits => Some(
+                "Your credits could not be taken when the payment came: they are spent, or your wallet is being checked.",
+            ),
             Self::PromoCode => Some(
                 "The payment came late, and the promo code had been used as often as it may be by then.",
             ),
@@ -116,6 +121,10 @@ pub async fn settle(cx: &mut Cx, keys: &Keys, order: Uuid) -> Result<Settled> {
     };
     if let Some(lacking) = lacking {
         return owe(cx, &order, lacking).await;
+    }
+    if !late && order.card > 0 && !can_take_credits(cx, &order).await? {
+        let_go(cx, &order, "cancelled").await?;
+        return owe(cx, &order, Lacking::Credits).await;
     }
     take_credits(cx, &order, late).await?;
     if !late {
@@ -207,7 +216,7 @@ async fn take_again(cx: &mut Cx, order: &Order) -> Result<Option<Lacking>> {
             if ledger::available(cx, wallet).await? >= order.wallet {
                 return Ok(None);
             }
-            Lacking::Tickets
+            Lacking::Credits
         }
         Err(error) => match Lacking::of(&error) {
             Some(lacking) => lacking,
@@ -247,6 +256,15 @@ async fn mark_paid(cx: &mut Cx, order: Uuid) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
+/// Whether what was set aside in time is there to be spent. The account stays ours until the transaction ends: nobody
+/// freezes it in between.
+async fn can_take_credits(cx: &mut Cx, order: &Order) -> Result<bool> {
+    let Some(hold) = order.hold else {
+        return Ok(true);
+    };
+    ledger::is_held(cx, hold).await
+}
+
 /// What was set aside is spent; of an order that came late it is not set aside any more.
 async fn take_credits(cx: &mut Cx, order: &Order, late: bool) -> Result<()> {
     if order.wallet == 0 {
@@ -270,10 +288,11 @@ async fn take_credits(cx: &mut Cx, order: &Order, late: bool) -> Result<()> {
 }
 
 async fn issue(cx: &mut Cx, keys: &Keys, order: &Order) -> Result<()> {
-    let ends_at: DateTime<Utc> = sqlx::query_scalar("select ends_at from app.events where id = $1")
-        .bind(order.event)
-        .fetch_one(cx.conn())
-        .await?;
+    let (ends_at, now): (DateTime<Utc>, DateTime<Utc>) =
+        sqlx::query_as("select ends_at, now() from app.events where id = $1")
+            .bind(order.event)
+            .fetch_one(cx.conn())
+            .await?;
     let items: Vec<(Uuid, i32, i64)> = sqlx::query_as(
         "select ticket_type_id, quantity, total_cents from app.order_items where order_id = $1 order by ticket_type_id",
     )
@@ -282,7 +301,6 @@ async fn issue(cx: &mut Cx, keys: &Keys, order: &Order) -> Result<()> {
     .await?;
     let paid = shares(order, &items)?;
     let (mut ids, mut types, mut codes) = (Vec::new(), Vec::new(), Vec::new());
-    let now = Utc::now();
     for (kind, quantity, _) in &items {
         for _ in 0..*quantity {
             let id = Uuid::now_v7();

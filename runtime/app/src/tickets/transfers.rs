@@ -70,6 +70,8 @@ struct Ticket {
     holder: Uuid,
     secret_version: i32,
     ends_at: DateTime<Utc>,
+    /// By the clock of the database.
+    now: DateTime<Utc>,
     /// Why it can't change hands.
     kept: Option<String>,
 }
@@ -224,7 +226,7 @@ fn state(detail: impl Into<Cow<'static, str>>) -> Error {
 
 async fn lock(cx: &mut Cx, ticket: Uuid) -> Result<Ticket> {
     let row = sqlx::query(
-        "select k.event_id, k.holder_id, k.secret_version, e.ends_at,
+        "select k.event_id, k.holder_id, k.secret_version, e.ends_at, now() as now,
            case
              when k.state = 'checked_in' then 'Somebody has come in with it.'
              when k.state <> 'valid' or k.refund_id is not null or o.state not in ('paid', 'part_refunded')
@@ -248,6 +250,7 @@ async fn lock(cx: &mut Cx, ticket: Uuid) -> Result<Ticket> {
         holder: row.try_get("holder_id")?,
         secret_version: row.try_get("secret_version")?,
         ends_at: row.try_get("ends_at")?,
+        now: row.try_get("now")?,
         kept,
     })
 }
@@ -363,7 +366,7 @@ async fn decide(cx: &mut Cx, transfer: Uuid, state: &str) -> Result<()> {
 
 async fn hand_over(cx: &mut Cx, keys: &Keys, ticket: &Ticket, to: Uuid) -> Result<()> {
     let version = ticket.secret_version + 1;
-    let claims = Claims::new(ticket.id, ticket.event, version, Utc::now(), ticket.ends_at);
+    let claims = Claims::new(ticket.id, ticket.event, version, ticket.now, ticket.ends_at);
     sqlx::query(
         "update app.tickets set holder_id = $2, secret_version = $3, code = $4 where id = $1",
     )

@@ -50,7 +50,7 @@ pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result
             Ok(answer) => answer,
             Err(refusal) => return Ok(refusal),
         };
-        let now = Utc::now();
+        let now = lists.module.clock.now();
         let rows = listed::rows(&mut answer).into_iter();
         shown.extend(rows.filter_map(|row| labelled(row, now)));
         next = answer["next_cursor"].as_str().map(str::to_owned);

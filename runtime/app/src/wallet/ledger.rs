@@ -93,10 +93,32 @@ pub async fn available(cx: &mut Cx, wallet: Uuid) -> Result<i64> {
     Ok(found.fetch_one(cx.conn()).await?)
 }
 
-/// Gives back what was set aside. False: it was taken, given back or lapsed before.
-pub async fn release(cx: &mut Cx, hold: Uuid) -> Result<bool> {
-    let released = sqlx::query_scalar("select app.release_hold($1, 'voided')").bind(hold);
-    Ok(released.fetch_one(cx.conn()).await?)
+/// Gives back what was set aside, unless it was taken, given back or lapsed before. An account that has less set aside than
+/// its holds say keeps it, and the comparison of the books finds it: whoever lets go of an order is not kept by it.
+pub async fn release(cx: &mut Cx, hold: Uuid) -> Result<()> {
+    sqlx::query("savepoint held").execute(cx.conn()).await?;
+    let released = sqlx::query("select app.release_hold($1, 'voided')")
+        .bind(hold)
+        .execute(cx.conn())
+        .await;
+    let Err(error) = released else {
+        return Ok(());
+    };
+    let refused = error.as_database_error();
+    if !refused.is_some_and(|error| error.is_check_violation()) {
+        return Err(error.into());
+    }
+    tracing::error!(%hold, "credits that were set aside can't be given back");
+    sqlx::query("rollback to savepoint held")
+        .execute(cx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Whether what was set aside can be taken. The account stays as it is until the transaction ends.
+pub async fn is_held(cx: &mut Cx, hold: Uuid) -> Result<bool> {
+    let held = sqlx::query_scalar("select app.hold_is_good($1)").bind(hold);
+    Ok(held.fetch_one(cx.conn()).await?)
 }
 
 /// Credits for a member out of an account of the platform; they lapse then.

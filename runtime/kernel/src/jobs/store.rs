@@ -175,30 +175,30 @@ pub async fn figures(db: &Db) -> Result<Figures> {
     })
 }
 
-/// Throws away jobs that have been dead since `before`. How many; not more than `limit` at once.
-pub async fn purge(db: &Db, before: DateTime<Utc>, limit: i32) -> Result<u64> {
-    let purged: i64 = sqlx::query_scalar("select jobs.purge($1, $2)")
-        .bind(before)
+/// Throws away jobs that have been dead for longer than they are kept. How many; not more than `limit` at once.
+pub async fn purge(db: &Db, kept: TimeDelta, limit: i32) -> Result<u64> {
+    let purged: i64 = sqlx::query_scalar("select jobs.purge(now() - $1::interval, $2)")
+        .bind(kept)
         .bind(limit)
         .fetch_one(&mut *db.queue().await?)
         .await?;
     Ok(purged.max(0) as u64)
 }
 
-/// Throws away answers to requests with a key from before. How many; not more than `limit` at once.
-pub async fn purge_requests(db: &Db, before: DateTime<Utc>, limit: i32) -> Result<u64> {
-    let purged: i64 = sqlx::query_scalar("select requests.purge($1, $2)")
-        .bind(before)
+/// Throws away answers to requests with a key that are older than they are kept. How many; not more than `limit` at once.
+pub async fn purge_requests(db: &Db, kept: TimeDelta, limit: i32) -> Result<u64> {
+    let purged: i64 = sqlx::query_scalar("select requests.purge(now() - $1::interval, $2)")
+        .bind(kept)
         .bind(limit)
         .fetch_one(&mut *db.queue().await?)
         .await?;
     Ok(purged.max(0) as u64)
 }
 
-/// Throws away events that were turned into jobs before. How many; not more than `limit` at once.
-pub async fn purge_events(db: &Db, before: DateTime<Utc>, limit: i32) -> Result<u64> {
-    let purged: i64 = sqlx::query_scalar("select jobs.purge_events($1, $2)")
-        .bind(before)
+/// Throws away events that were turned into jobs longer ago than they are kept. How many; not more than `limit` at once.
+pub async fn purge_events(db: &Db, kept: TimeDelta, limit: i32) -> Result<u64> {
+    let purged: i64 = sqlx::query_scalar("select jobs.purge_events(now() - $1::interval, $2)")
+        .bind(kept)
         .bind(limit)
         .fetch_one(&mut *db.queue().await?)
         .await?;

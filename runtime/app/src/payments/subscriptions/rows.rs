@@ -19,6 +19,7 @@ pub struct Command {
     pub known: Option<String>,
     pub item: Option<String>,
     pub created_at: DateTime<Utc>,
+    pub loaded_at: DateTime<Utc>,
     pub plan: Plan,
 }
 
@@ -143,7 +144,8 @@ pub async fn offered(cx: &mut Cx, plan: Uuid) -> Result<()> {
 
 pub async fn command(cx: &mut Cx, subscription: Uuid) -> Result<Option<Command>> {
     let row = sqlx::query(
-        "select s.id, s.user_id, s.stripe_idempotency_key, s.stripe_subscription_id, s.stripe_item_id, s.created_at, s.plan_id
+        "select s.id, s.user_id, s.stripe_idempotency_key, s.stripe_subscription_id, s.stripe_item_id, s.created_at,
+           clock_timestamp() as loaded_at, s.plan_id
          from app.subscriptions s where s.id = $1 and s.state <> 'canceled'",
     )
     .bind(subscription)
@@ -159,6 +161,7 @@ pub async fn command(cx: &mut Cx, subscription: Uuid) -> Result<Option<Command>>
         known: row.try_get("stripe_subscription_id")?,
         item: row.try_get("stripe_item_id")?,
         created_at: row.try_get("created_at")?,
+        loaded_at: row.try_get("loaded_at")?,
         plan: plan(cx, row.try_get("plan_id")?).await?,
     }))
 }

@@ -1,0 +1,90 @@
+//! M5: what time it is, one clock says. What is stored, or compared with what is stored, goes by the clock of the database;
+//! what a server decides by itself, by `app::clock`, which tests put wrong.
+
+use super::{code, sources};
+use crate::support::root;
+use std::collections::BTreeSet;
+
+/// How a program asks its machine for the date. `Instant` is not among them: it measures a span within one process, and
+/// can neither be stored nor compared with what is.
+const ASKS: &[&str] = &["Utc::now", "Local::now", "SystemTime::now", "::now_utc"];
+
+/// Who may, and why.
+const MAY: &[(&str, &str)] = &[
+    ("app/src/clock.rs", "is the clock"),
+    (
+        "app/src/dashboards/period.rs",
+        "refuses early what is too long by every clock, a day on the safe side",
+    ),
+    (
+        "app/src/me/export.rs",
+        "writes into a file when it was made, for people",
+    ),
+    (
+        "app/src/media/audit.rs",
+        "compares with the times of files, which the machine has set",
+    ),
+    (
+        "delivery/src/fcm.rs",
+        "says how long a message may wait, and reads dates of answers",
+    ),
+    ("delivery/src/resend.rs", "reads dates of answers"),
+    ("delivery/src/sendgrid.rs", "reads dates of answers"),
+    ("delivery/src/senders.rs", "dates a mail"),
+    (
+        "kernel/src/auth.rs",
+        "tokens of others carry times of their clocks; leeway is the setting's",
+    ),
+    (
+        "kernel/src/http/stream.rs",
+        "ends a connection when its token does",
+    ),
+    (
+        "kernel/src/quota.rs",
+        "tells a client when to come again; the database counts the days",
+    ),
+    (
+        "server/src/seed/trade/market.rs",
+        "a command that fills a new database with examples",
+    ),
+];
+
+/// Files of the program that ask, below `runtime`.
+fn asking<'a>(all: impl Iterator<Item = (String, &'a str)>) -> BTreeSet<String> {
+    all.filter(|(_, text)| {
+        let code = code(text);
+        ASKS.iter().any(|ask| code.contains(ask))
+    })
+    .map(|(path, _)| path)
+    .collect()
+}
+
+#[test]
+fn m5_one_clock_says_what_time_it_is() {
+    let below = root().join("runtime");
+    let all: Vec<(String, String)> = sources("runtime")
+        .map(|(path, text)| {
+            let path = path.strip_prefix(&below).expect("below");
+            (path.display().to_string(), text)
+        })
+        .filter(|(path, _)| !path.contains("/tests/") && !path.contains("/examples/"))
+        .collect();
+    let all = || all.iter().map(|(path, text)| (path.clone(), text.as_str()));
+    let may: BTreeSet<String> = MAY.iter().map(|(path, _)| (*path).to_owned()).collect();
+    assert_eq!(
+        asking(all()),
+        may,
+        "take `clock::of_database`, or `Clock` where nothing is stored"
+    );
+
+    // The test notices what it is there for.
+    let more = [
+        "let now = Utc::now();",
+        "let until = std::time::SystemTime::now() + LEASE;",
+        "Self::new(Utc::now)",
+    ];
+    for text in more {
+        let doctored = all().chain([("app/src/wallet.rs".to_owned(), text)]);
+        assert!(asking(doctored).contains("app/src/wallet.rs"), "{text}");
+    }
+}

@@ -1,0 +1,120 @@
+//! O9: a code lets in in its time. Until when that is, the event says as it is today, and not the code, which may have been
+//! printed before the event was moved.
+
+use super::stage::Stage;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// The code of a ticket of Mira's, as it is printed now.
+async fn printed(stage: &Stage) -> String {
+    let kind = stage.tickets(&Uuid::now_v7().to_string(), 0, 10).await;
+    let order = stage.order(&stage.mira, &[(kind, 1)], false).await;
+    let order = order.expect(201).json;
+    let ticket = order["ticket_ids"][0].as_str().expect("an id");
+    let shown = stage.mira.client.get(&format!("/tickets/{ticket}")).await;
+    let shown = shown.expect(200).json;
+    shown["code"].as_str().expect("a code").to_owned()
+}
+
+/// What a scan comes to that was made without a connection and is brought in later.
+async fn brought_in(stage: &Stage, code: &str, at: &str) -> Value {
+    let nonce = Uuid::now_v7().to_string();
+    let scans = json!([{"code": code, "nonce": nonce, "at": at}]);
+    let batch = json!({"event_id": stage.event, "scans": scans});
+    let told = stage.olga.client.post("/check-ins/batch", batch).await;
+    let told = told.expect(200).json["data"][0]["result"].clone();
+    let mut conn = stage.server.superuser().await;
+    let kept: (String, bool) =
+        sqlx::query_as("select result, is_offline from app.check_ins where nonce = $1")
+            .bind(&nonce)
+            .fetch_one(&mut conn)
+            .await
+            .expect("kept, whatever it came to");
+    assert_eq!((json!(kept.0), kept.1), (told.clone(), true));
+    told
+}
+
+/// What a scan comes to that is made now.
+async fn shown_now(stage: &Stage, code: &str) -> Value {
+    let nonce = Uuid::now_v7().to_string();
+    let body = json!({"code": code, "event_id": stage.event, "nonce": nonce});
+    let told = stage.olga.client.post("/check-ins", body).await.expect(200);
+    told.json["result"].clone()
+}
+
+/// The event is put off or brought forward.
+async fn moved(stage: &Stage, starts_at: &str, ends_at: &str) {
+    let path = format!("/events/{}", stage.event);
+    let body = json!({"starts_at": starts_at, "ends_at": ends_at});
+    stage.olga.client.patch(&path, "*", body).await.expect(200);
+}
+
+#[tokio::test]
+async fn o9_a_code_outside_of_its_time_lets_nobody_in_and_is_kept() {
+    let stage = Stage::without_provider().await;
+    let code = printed(&stage).await;
+    for at in ["2020-01-01T18:00:00Z", "2041-05-02T20:00:01Z"] {
+        assert_eq!(brought_in(&stage, &code, at).await, "invalid_time", "{at}");
+    }
+    // Nobody came in with it, so that it still lets somebody in; a night may run long.
+    let late = brought_in(&stage, &code, "2041-05-02T19:59:59Z").await;
+    assert_eq!(late, "ok");
+    let again = brought_in(&stage, &code, "2041-05-02T20:00:01Z").await;
+    assert_eq!(again, "already_used");
+    stage.sound().await;
+
+    // With a connection it is the same: the event was two days ago.
+    let code = printed(&stage).await;
+    past_everybody(
+        &stage,
+        "starts_at = now() - interval '3 days', ends_at = now() - interval '2 days'",
+    )
+    .await;
+    assert_eq!(shown_now(&stage, &code).await, "invalid_time");
+    // The negative control: where nobody looks at the time, it lets in.
+    let off = "create or replace function app.admits_at(p_event uuid, p_not_before timestamptz, p_at timestamptz) returns boolean
+        language sql stable set search_path = '' as 'select true'";
+    let mut conn = stage.server.superuser().await;
+    sqlx::raw_sql(off)
+        .execute(&mut conn)
+        .await
+        .expect("switched off");
+    assert_eq!(shown_now(&stage, &code).await, "ok");
+}
+
+#[tokio::test]
+async fn o9_codes_that_were_printed_before_an_event_was_moved_let_in_at_its_new_time() {
+    let stage = Stage::without_provider().await;
+    let mut codes = Vec::new();
+    for _ in 0..3 {
+        codes.push(printed(&stage).await);
+    }
+    // Put off by more than what stands in the code, which scanners are told with the tickets.
+    moved(&stage, "2044-05-01T18:00:00Z", "2044-05-01T20:00:00Z").await;
+    let path = format!("/events/{}/check-in-list", stage.event);
+    let list = stage.olga.client.get(&path).await.expect(200).json;
+    assert_eq!(list["admits_until"], "2044-05-02T20:00:00Z");
+    let put_off = brought_in(&stage, &codes[0], "2044-05-01T18:00:00Z").await;
+    assert_eq!(put_off, "ok");
+    // Brought forward: its old time is too late then.
+    moved(&stage, "2040-05-01T18:00:00Z", "2040-05-01T20:00:00Z").await;
+    let old_time = brought_in(&stage, &codes[1], "2041-05-01T18:00:00Z").await;
+    assert_eq!(old_time, "invalid_time");
+    let forward = brought_in(&stage, &codes[1], "2040-05-01T18:00:00Z").await;
+    assert_eq!(forward, "ok");
+    assert_eq!(shown_now(&stage, &codes[2]).await, "ok");
+    stage.sound().await;
+}
+
+/// A change of the event that nobody is told of.
+async fn past_everybody(stage: &Stage, change: &str) {
+    let text = format!(
+        "set session_replication_role = replica; update app.events set {change} where id = '{}'",
+        stage.event
+    );
+    let mut conn = stage.server.superuser().await;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(text))
+        .execute(&mut conn)
+        .await
+        .expect("changed");
+}
