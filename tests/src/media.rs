@@ -1,5 +1,6 @@
 //! Pictures, by the number of the requirement.
 
+mod aside;
 mod bucket;
 mod disk;
 mod files;

@@ -26,7 +26,7 @@ mod late;
 mod ledger;
 mod looks;
 mod lost;
-mod market;
+pub mod market;
 mod offline;
 mod orders;
 mod payments;

@@ -59,6 +59,13 @@ pub struct Media {
     public_url: String,
 }
 
+impl Media {
+    /// How many pictures this process looks at, and how many it did at most at one time.
+    pub fn load(&self) -> (usize, usize) {
+        self.workshop.load()
+    }
+}
+
 impl Module for Media {
     const NAME: &'static str = "media";
     type Settings = Settings;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 impl Stage {
     /// The buyer's bank asks for the money back.
-    async fn disputed(&self, order: &str) -> String {
+    pub async fn disputed(&self, order: &str) -> String {
         let payment = self.payment_of(order).await;
         let dispute = self.stripe.fake.dispute(&payment, "fraudulent", false);
         self.stripe.deliver(&self.server).await;
@@ -18,7 +18,7 @@ impl Stage {
             .to_owned()
     }
 
-    async fn decided(&self, dispute: &str, won: bool) {
+    pub async fn decided(&self, dispute: &str, won: bool) {
         self.stripe
             .fake
             .close_dispute(dispute, won)

@@ -1,4 +1,4 @@
-//! RM3: the program is killed at each step of handing over, and nothing is lost or comes twice.
+//! RM3, NO6: the program is killed at each step of telling and of handing over, and nothing is lost or comes twice.
 
 use super::stage::Guests;
 use crate::{
@@ -8,8 +8,8 @@ use crate::{
         program::{Place, Program},
     },
 };
-use fake_messengers::{Config, server::Running};
-use serde_json::Value;
+use fake_messengers::{Config, fault::Service, server::Running};
+use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ async fn rm3_who_is_killed_at_any_step_has_every_reminder_sent_once() {
         killed.ended().await;
         let mut next = world.start(None).await;
         assert!(next.is_ready().await, "it ended:\n{}", next.text());
-        world.until_sent().await;
+        world.until_sent("event_reminder").await;
         drop(next);
         // The program's own clock may tell others something meanwhile, such as that a promotion begins without approval.
         let (mut mail, push) = (world.fake.fake.mail(), world.fake.fake.push());
@@ -64,6 +64,88 @@ async fn rm3_who_is_killed_at_any_step_has_every_reminder_sent_once() {
         }
         let calls = mail.len() + push.len();
         assert_eq!(calls as i64, 2 * GUESTS, "{point}");
+    }
+}
+
+const READERS: i64 = 3;
+const NEWS: i64 = 3;
+
+/// Each reader is told each news, all within one window. A window opens with the first of them.
+fn news() -> String {
+    let jobs = (0..NEWS).map(|n| {
+        let told = json!({"message": "event_published", "key": format!("no6:{n}"), "data": {}, "event": null, "revision": null,
+            "values": {"event": format!("Number {n}"), "followed": "Olga", "starts": {"at": "2041-05-01T18:00:00Z", "zone": "UTC"}},
+            "expires_at": null});
+        format!(
+            "select jobs.put('notifications.tell_part', '{told}'::jsonb || jsonb_build_object('members',
+               (select jsonb_agg(id) from app.users where handle like 'no6\\_%')), null, null, 'keep', null, null, 1, null);"
+        )
+    });
+    let clean = "delete from app.notification_deliveries; delete from app.notifications;";
+    clean.to_owned() + &jobs.collect::<String>()
+}
+
+/// Whoever is killed while a window fills or at any step of sending what it holds loses none of it, and sends none twice.
+#[tokio::test]
+async fn no6_who_is_killed_at_any_step_has_every_window_sent_once() {
+    let guests = Guests::new().await;
+    for n in 0..READERS {
+        guests.server.member(&format!("no6_{n}")).await;
+    }
+    let database = database_of(guests).await;
+    let mut world = World::new(&database).await;
+    for (point, fills) in [
+        ("notification.told", true),
+        ("notification.told:2", true),
+        ("delivery.claimed", false),
+        ("delivery.rendered", false),
+        ("delivery.sent:1", false),
+        ("delivery.sent:2", false),
+        ("delivery.marked", false),
+    ] {
+        world.forget().await;
+        world.run(&news()).await;
+        let mut telling = world.start(fills.then_some(point)).await;
+        if fills {
+            telling.ended().await;
+            telling = world.again().await;
+        }
+        world.until_told().await;
+        drop(telling);
+        world.run("update app.notification_deliveries set next_attempt_at = now() where state = 'pending' and carrier_id is null").await;
+        if !fills {
+            world.start(Some(point)).await.ended().await;
+        }
+        let sending = world.again().await;
+        world.until_sent("new_event").await;
+        drop(sending);
+        let (all, calls) = (
+            world.fake.fake.mail(),
+            world.fake.fake.calls(Service::Resend),
+        );
+        let mails: Vec<_> = all
+            .iter()
+            .filter(|one| one.fields["to"].to_string().contains("no6_"))
+            .collect();
+        assert_eq!(mails.len() as i64, READERS, "{point}: {mails:?}");
+        for n in 0..READERS {
+            let mut to = mails.iter().map(|one| one.fields["to"].to_string());
+            assert!(
+                to.any(|to| to.contains(&format!("no6_{n}@"))),
+                "{point}: {n}"
+            );
+        }
+        for mail in &mails {
+            let text = mail.fields["text"].as_str().expect("a text");
+            for n in 0..NEWS {
+                let times = text.matches(&format!("announces Number {n}")).count();
+                assert_eq!(times, 1, "{point}: {text}");
+            }
+        }
+        // What was handed over and not written down is handed over again: the service knows its key.
+        if point.starts_with("delivery.sent") {
+            assert!(calls as usize > all.len(), "{point}: {calls}");
+        }
     }
 }
 
@@ -125,6 +207,34 @@ impl<'a> World<'a> {
         .await
     }
 
+    async fn again(&self) -> Program {
+        let mut program = self.start(None).await;
+        assert!(program.is_ready().await, "it ended:\n{}", program.text());
+        program
+    }
+
+    async fn count(&self, text: &str) -> i64 {
+        sqlx::query_scalar(AssertSqlSafe(text.to_owned()))
+            .fetch_one(&mut self.database.superuser().await)
+            .await
+            .unwrap_or_else(|error| panic!("{error}\n{text}"))
+    }
+
+    /// Until every reader has every news in the window.
+    async fn until_told(&self) {
+        let told = "select count(*) from app.notifications where dedupe_key like 'no6:%'";
+        for _ in 0..600 {
+            if self.count(told).await == READERS * NEWS {
+                let windows = "select count(*) from app.notification_deliveries where carrier_id is null
+                    and notification_id in (select id from app.notifications where dedupe_key like 'no6:%')";
+                assert_eq!(self.count(windows).await, READERS, "one window each");
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("{} are told", self.count(told).await);
+    }
+
     async fn run(&self, text: &str) {
         sqlx::raw_sql(AssertSqlSafe(text.to_owned()))
             .execute(&mut self.database.superuser().await)
@@ -132,28 +242,26 @@ impl<'a> World<'a> {
             .unwrap_or_else(|error| panic!("{error}\n{text}"));
     }
 
-    /// Leases of the dead end, as they would after three minutes, until nothing waits.
-    async fn until_sent(&self) {
-        let left = "select count(*) from app.notification_deliveries d join app.notifications n on n.id = d.notification_id
-            where n.type = 'event_reminder' and d.state <> 'sent'";
+    /// Leases of the dead end, as they would after three minutes, until nothing of this type waits.
+    async fn until_sent(&self, ty: &str) {
+        let of = format!(
+            "from app.notification_deliveries d join app.notifications n on n.id = d.notification_id where n.type = '{ty}'"
+        );
+        let left = format!("select count(*) {of} and d.state <> 'sent'");
         for _ in 0..600 {
             self.run("update app.notification_deliveries set lease_until = now() where state = 'sending' and lease_until > now() + interval '3 seconds' and lease_until < now() + interval '177 seconds'").await;
-            let left: i64 = sqlx::query_scalar(left)
-                .fetch_one(&mut self.database.superuser().await)
-                .await
-                .expect("a number");
-            if left == 0 {
+            if self.count(&left).await == 0 {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        let text = "select string_agg(distinct d.channel || ' ' || d.state || ' ' || d.attempts || ' ' || coalesce(d.error, ''), '; ') from app.notification_deliveries d
-            join app.notifications n on n.id = d.notification_id where n.type = 'event_reminder'";
-        let left: String = sqlx::query_scalar(text)
-            .fetch_one(&mut self.database.superuser().await)
-            .await
-            .expect("some");
-        panic!("reminders are left: {left}");
+        let left: String = sqlx::query_scalar(AssertSqlSafe(format!(
+            "select string_agg(distinct d.channel || ' ' || d.state || ' ' || d.attempts || ' ' || coalesce(d.error, ''), '; ') {of}"
+        )))
+        .fetch_one(&mut self.database.superuser().await)
+        .await
+        .expect("some");
+        panic!("some of {ty} are left: {left}");
     }
 }
 

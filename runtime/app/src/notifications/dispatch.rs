@@ -141,7 +141,10 @@ impl Notifications {
             }
             Parcel::Push { push, .. } => self.push(push.clone()).await,
             Parcel::Mail { letter, .. } => match self.mail_of(letter) {
-                Ok(mail) => self.mail(mail).await,
+                Ok(mail) => {
+                    failpoint::reach("delivery.rendered");
+                    self.mail(mail).await
+                }
                 Err(error) => Fate::Never(error.to_string()),
             },
         }

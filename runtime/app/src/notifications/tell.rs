@@ -7,7 +7,7 @@ use super::{
 };
 use chrono::{DateTime, Utc};
 use kernel::{
-    Cx, Error, Result,
+    Cx, Error, Result, failpoint,
     jobs::NewJob,
     messages::{Channel, Message, Type},
 };
@@ -72,6 +72,7 @@ pub async fn tell_part(cx: &mut Cx, digest_minutes: u32, mut told: Told) -> Resu
     }
     let readers = readers(cx, message, &told.values, &told.members).await?;
     let count = insert(cx, ty, digest_minutes, &told, readers).await?;
+    failpoint::reach("notification.told");
     if count > 0 {
         for job in [dispatch::PUSH, dispatch::MAIL] {
             NewJob::new(job, json!({}))?

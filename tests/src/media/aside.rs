@@ -1,0 +1,63 @@
+//! MD6: pictures are looked at apart from the threads that answer requests, and so many at once at most.
+
+use super::Stage;
+use crate::support::{
+    TestServer,
+    database::Content,
+    pictures::{announce, complete, jpeg, send},
+};
+use futures_util::future::join_all;
+
+const PICTURES: usize = 6;
+
+/// How many were looked at at most at one time, and how many other requests were answered from beginning to end while as
+/// many were looked at as may be.
+async fn looked_at(at_once: u16) -> (usize, usize) {
+    let server = TestServer::start_with(Content::Demo, |parts| {
+        parts.modules.media.media_checks_at_once = at_once;
+    })
+    .await;
+    let stage = Stage::of(server).await;
+    let (server, client) = (&stage.server, &stage.owner.client);
+    let bytes = jpeg(3000, 2000, 1);
+    let mut uploads = Vec::with_capacity(PICTURES);
+    for _ in 0..PICTURES {
+        let upload = announce(client, "event", &stage.event, &bytes).await;
+        send(server, &upload, &bytes).await.expect(204);
+        uploads.push(upload);
+    }
+    let media = &server.built.app.modules.media;
+    let all = async {
+        let done = join_all(uploads.iter().map(|upload| complete(client, upload))).await;
+        for answer in done {
+            answer.expect(200);
+        }
+    };
+    let mut answered = 0;
+    let others = async {
+        let event = format!("/events/{}", stage.event);
+        loop {
+            let (before, _) = media.load();
+            client.get(&event).await.expect(200);
+            let (after, _) = media.load();
+            let full = usize::from(at_once);
+            answered += usize::from(before == full && after == full);
+        }
+    };
+    tokio::select! {
+        () = all => {}
+        () = others => {}
+    }
+    (media.load().1, answered)
+}
+
+/// The server of this test has one thread: were a picture looked at there, nothing else would be answered meanwhile.
+#[tokio::test]
+async fn md6_pictures_keep_nobody_waiting_and_few_are_looked_at_at_once() {
+    let (most, answered) = looked_at(2).await;
+    assert_eq!(most, 2);
+    assert!(answered > 0, "nobody was answered meanwhile");
+    // It is the setting that bounds them.
+    let (most, _) = looked_at(4).await;
+    assert!((3..=4).contains(&most), "{most}");
+}

@@ -1,0 +1,166 @@
+//! What a case of the table is: something happens as it does in life, and what came of it is held to what the case says.
+//! Knows no cause.
+
+use super::world::World;
+use crate::support::resources;
+use futures_util::future::LocalBoxFuture;
+use generated::messages::MESSAGES;
+use kernel::messages::{Message, Piece};
+use serde_json::Value;
+use sqlx::Row;
+use uuid::Uuid;
+
+pub struct Case {
+    pub message: &'static str,
+    pub run: for<'a> fn(&'a World) -> LocalBoxFuture<'a, Told>,
+}
+
+/// `message: function` for each way in which a message comes about.
+macro_rules! cases {
+    ($($message:ident: $case:ident),+ $(,)?) => {
+        pub const CASES: &[Case] = &[
+            $(Case { message: stringify!($message), run: |world| Box::pin($case(world)) }),+
+        ];
+    };
+}
+pub(super) use cases;
+
+/// What has to come of it.
+pub struct Told {
+    /// Whoever made it happen. They are not told, unless they are in `to`.
+    pub by: Uuid,
+    /// Nobody else is told of this object.
+    pub to: Vec<Uuid>,
+    /// In English.
+    pub title: String,
+    /// A part of the text, which nobody could say who has not looked.
+    pub says: String,
+    /// The object that the app opens: its entity and its id.
+    pub leads_to: (&'static str, String),
+}
+
+/// The object is none any more by the time of telling.
+const GONE: [(&str, &str); 1] = [("role_ended", "whoever held it reads no role that ended")];
+
+impl Case {
+    pub async fn holds(&self, world: &World) {
+        println!("{}", self.message);
+        let before = world.told().await;
+        let told = (self.run)(world).await;
+        world.stage.server.settled().await;
+        let message = message(self.message);
+        let rows = rows(world, message, &before, &told.leads_to).await;
+        let mut who: Vec<Uuid> = rows.iter().map(|row| row.user).collect();
+        let mut to = told.to.clone();
+        (who.sort(), to.sort());
+        assert_eq!(who, to, "{}: who is told", message.name);
+        assert!(!to.is_empty(), "{}: nobody", message.name);
+        let mut others = vec![world.bystander.id, told.by];
+        others.retain(|other| !to.contains(other));
+        for other in others {
+            let heard = count(world, message, &before, other).await;
+            assert_eq!(heard, 0, "{}: told to {other}", message.name);
+        }
+        for row in &rows {
+            self.reads(world, row, &told).await;
+        }
+    }
+
+    /// Whom it is told to finds it in the app, in whole sentences, and gets where it leads.
+    async fn reads(&self, world: &World, row: &Sent, told: &Told) {
+        let name = self.message;
+        let reader = world.stage.server.sign_in(row.user).await.client;
+        let read = reader.get(&format!("/notifications/{}", row.id)).await;
+        let read = read.expect(200).json;
+        let (title, text) = (said(&read, "title"), said(&read, "message"));
+        let wording = message(name).wording(&row.locale);
+        assert!(fits(wording.title, title), "{name}: {title}");
+        assert!(fits(wording.text, text), "{name}: {text}");
+        for leftover in ["{{", "}}", "null", "None"] {
+            assert!(!text.contains(leftover), "{name}: {text}");
+        }
+        assert!(
+            text.contains(&told.says) || title.contains(&told.says),
+            "{name}: {text}"
+        );
+        if wording.locale == "en" {
+            assert_eq!(title, told.title, "{name}");
+        }
+        for (key, id) in read["data"].as_object().expect("an object") {
+            let is_known = key == "message" || resources().contains_key(key.as_str());
+            assert!(is_known && id.is_string(), "{name}: {key}");
+        }
+        let (entity, id) = &told.leads_to;
+        let path = format!("/{}/{id}", resources()[entity].path);
+        let is_gone = GONE.iter().any(|(gone, _)| *gone == name);
+        let opened = reader.get(&path).await;
+        opened.expect(if is_gone { 404 } else { 200 });
+    }
+}
+
+fn message(name: &str) -> &'static Message {
+    let mut all = MESSAGES.iter();
+    let found = all.find(|message| message.name == name);
+    found.unwrap_or_else(|| panic!("no message `{name}`"))
+}
+
+fn said<'a>(read: &'a Value, field: &str) -> &'a str {
+    read[field].as_str().expect("a text")
+}
+
+struct Sent {
+    id: Uuid,
+    user: Uuid,
+    locale: String,
+}
+
+/// Notifications with this message that lead to this object.
+async fn rows(world: &World, message: &Message, before: &[Uuid], to: &(&str, String)) -> Vec<Sent> {
+    let rows = sqlx::query(
+        "select n.id, n.user_id, u.locale from app.notifications n join app.users u on u.id = n.user_id
+         where n.id <> all($1) and n.type = $2 and n.data ->> 'message' = $3 and n.data ->> $4 = $5 and n.in_app",
+    )
+    .bind(before)
+    .bind(message.ty)
+    .bind(message.name)
+    .bind(to.0)
+    .bind(&to.1)
+    .fetch_all(&mut world.stage.server.superuser().await)
+    .await
+    .expect("notifications");
+    let sent = rows.iter().map(|row| Sent {
+        id: row.get("id"),
+        user: row.get("user_id"),
+        locale: row.get("locale"),
+    });
+    sent.collect()
+}
+
+/// How often one member has got it.
+async fn count(world: &World, message: &Message, before: &[Uuid], member: Uuid) -> i64 {
+    sqlx::query_scalar(
+        "select count(*) from app.notifications where id <> all($1) and user_id = $2 and data ->> 'message' = $3",
+    )
+    .bind(before)
+    .bind(member)
+    .bind(message.name)
+    .fetch_one(&mut world.stage.server.superuser().await)
+    .await
+    .expect("a count")
+}
+
+/// Whether a text is these pieces with something in the place of each value.
+pub fn fits(pieces: &[Piece], text: &str) -> bool {
+    match pieces {
+        [] => text.is_empty(),
+        [Piece::Text(part), rest @ ..] => {
+            let left = text.strip_prefix(*part);
+            left.is_some_and(|left| fits(rest, left))
+        }
+        [Piece::Value(_), rest @ ..] => {
+            let ends = text.char_indices().skip(1).map(|(at, _)| at);
+            let mut ends = ends.chain((!text.is_empty()).then_some(text.len()));
+            ends.any(|end| fits(rest, &text[end..]))
+        }
+    }
+}
