@@ -12,6 +12,7 @@ mod operation;
 mod parameters;
 mod problems;
 mod schema;
+mod text;
 mod together;
 mod types;
 pub mod words;
@@ -30,9 +31,7 @@ const API_VERSION: &str = "1.0.0";
 
 /// The file's text.
 pub fn render(model: &Model) -> String {
-    let mut text = serde_json::to_string_pretty(&document(model)).expect("keys are strings");
-    text.push('\n');
-    text
+    text::render(&document(model))
 }
 
 pub fn document(model: &Model) -> Value {
