@@ -12,6 +12,7 @@ mod operation;
 mod parameters;
 mod problems;
 mod schema;
+mod text;
 mod together;
 mod types;
 pub mod words;
@@ -20,6 +21,7 @@ use self::{
     action::{Action, operations},
     schema::Body,
 };
+use crate::emit::columns;
 use crate::model::{EntityId, Model};
 use crate::names::pascal;
 use serde_json::{Map, Value, json};
@@ -29,9 +31,7 @@ const API_VERSION: &str = "1.0.0";
 
 /// The file's text.
 pub fn render(model: &Model) -> String {
-    let mut text = serde_json::to_string_pretty(&document(model)).expect("keys are strings");
-    text.push('\n');
-    text
+    text::render(&document(model))
 }
 
 pub fn document(model: &Model) -> Value {
@@ -56,6 +56,8 @@ pub fn document(model: &Model) -> Value {
             "description": introduction(model),
         },
         "servers": [{"url": "/"}],
+        // Operations that say nothing of it need a token.
+        "security": [{"bearer": []}],
         "tags": tags(model, &order),
         "x-tagGroups": tag_groups(model, &order),
         "paths": paths,
@@ -101,15 +103,19 @@ fn tags(model: &Model, order: &[EntityId]) -> Vec<Value> {
     order.iter().map(tag).collect()
 }
 
-/// What the rules of an entity's operations lean on by name.
+/// What the rules of an entity's operations and properties lean on by name.
 fn conditions(model: &Model, id: EntityId) -> Vec<(String, String)> {
     let entity = &model.entities[id];
     let own = operations(model, id)
         .into_iter()
         .filter(|operation| !matches!(operation.action, Action::Nested(_)))
         .map(|operation| operation.rule);
+    let fields = entity.fields.iter();
+    let sent = fields.filter_map(|field| field.write.as_ref());
+    let columns = columns::row(entity);
+    let shown = columns.iter().filter_map(|column| column.read_rule());
     let mut all: Vec<(String, String)> = Vec::new();
-    for rule in own.chain(&entity.access.read) {
+    for rule in own.chain(&entity.access.read).chain(shown).chain(sent) {
         for one in words::explain(model, id, rule).conditions {
             if !all.contains(&one) {
                 all.push(one);
@@ -251,11 +257,11 @@ fn introduction(model: &Model) -> String {
     format!(
         "{doc}
 
-**Signing in.** Send the access token as `Authorization: Bearer …` (here: the *Authorize* button). Much can be read without one. Every operation says who may use it: *Yes* holds for every object, *Depends* means that the rule before it decides, and nobody else may. Names in rules are explained at the tag. `RateLimit` and `RateLimit-Policy` come with every answer that a limit counts.
+**Signing in.** Send the access token as `Authorization: Bearer …` (here: the *Authorize* button). Much can be read without one. Every operation says who may use it, in words and by kind of caller in `x-access`: `yes` holds for every object, `depends` means that the rule decides, and nobody else may. Names in rules are explained at the tag. `RateLimit` and `RateLimit-Policy` come with every answer that a limit counts.
 
 **Reading.** Lists come in pages: repeat the request with `cursor` set to `next_cursor` until it is null. `expand` puts related objects into the answer. Ignore properties that you do not know; new ones are added without notice.
 
-`object` says of every object what it is. Archived objects are gone from every answer until they are restored.
+`object` says of every object what it is. `allowed_actions`, part of the answer when a single object is read, is what the caller may do with it now. Archived objects are gone from every answer until they are restored.
 
 **Changing.** PUT and PATCH need the object's ETag in `If-Match`, so that nobody overwrites a change unseen (428 without, 412 if it is outdated). DELETE archives.
 

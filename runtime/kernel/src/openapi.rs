@@ -10,6 +10,7 @@ mod merge;
 mod objects;
 mod own;
 mod page;
+mod shared;
 mod unused;
 
 pub use objects::Objects;
@@ -88,6 +89,7 @@ pub fn document(generated: &str, hand_written: HandWritten) -> serde_json::Resul
     merge::add(&mut document, hand_written, merge::Place::First);
     merge::add(&mut document, own::document(), merge::Place::Last);
     lists::add(&mut document);
+    shared::say_once(&mut document);
     // Whose document it is, and what may be done with it: with this program, so its licence.
     let title = document["info"]["title"].clone();
     document["info"]["contact"] = json!({"name": title});

@@ -224,7 +224,7 @@ async fn the_document_stays_small() {
     assert!(size < SIZE_MAX, "{size} bytes");
 }
 
-const SIZE_MAX: usize = 1_250_000;
+const SIZE_MAX: usize = 1_190_000;
 
 #[tokio::test]
 async fn abuse_65_hand_written_routes_change_in_sight() {
@@ -310,8 +310,9 @@ async fn abuse_65_every_operation_names_its_errors() {
         }
         let (method, path) = title.split_once(' ').expect("a title");
         let body = operation.get("requestBody").is_some();
-        let private = list(&operation["security"]).next().is_some()
-            && !list(&operation["security"]).any(|one| one == &json!({}));
+        let security = operation.get("security").unwrap_or(&document["security"]);
+        let private =
+            list(security).next().is_some() && !list(security).any(|one| one == &json!({}));
         let generated = operation.get("x-access").is_some();
         let names = |name: &str| {
             list(&operation["parameters"])

@@ -1,5 +1,6 @@
 //! The pages and documents that people and generators of clients read: complete, described, and in parts that stand alone.
 
+use super::operations::documented;
 use crate::support::{TestServer, database::Content};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -98,4 +99,41 @@ async fn every_tag_has_a_description() {
             .is_some_and(|text| text.len() > 20);
         assert!(told, "{tag}");
     }
+}
+
+/// Hand-written operations say what several of them say by reference, as generated ones do.
+#[tokio::test]
+async fn what_is_said_twice_has_a_name() {
+    let server = TestServer::start().await;
+    let document = server.client.get("/openapi.json").await.expect(200).json;
+    assert_eq!(document["security"], json!([{"bearer": []}]));
+    let (mut seen, mut faults) = (Vec::new(), Vec::new());
+    for (title, operation) in documented(&document) {
+        if operation.get("security") == Some(&document["security"]) {
+            faults.push(format!("{title} says whose token it needs, as all do"));
+        }
+        let all = operation["parameters"].as_array().into_iter().flatten();
+        for parameter in all.filter(|one| one.get("$ref").is_none()) {
+            let words = parameter["schema"]
+                .get("enum")
+                .or(parameter["schema"]["items"].get("enum"));
+            if words.is_some() && parameter["schema"].get("default").is_none() {
+                faults.push(format!(
+                    "{title}: {} has a set without a name",
+                    parameter["name"]
+                ));
+            }
+            // Of two that differ only the one that is met more often has the name.
+            let name = match parameter["required"] == true {
+                true => format!("{}.required", parameter["name"].as_str().expect("a name")),
+                false => parameter["name"].as_str().expect("a name").to_owned(),
+            };
+            let is_free = document["components"]["parameters"].get(&name).is_none();
+            if is_free && seen.contains(&parameter) {
+                faults.push(format!("{title}: {name} is said twice"));
+            }
+            seen.push(parameter);
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

@@ -86,12 +86,39 @@ pub fn own_schemas() -> Map<String, Value> {
             "example": {"still_archived": []},
         }),
     );
+    schemas.insert(
+        "StillArchivedCode".to_owned(),
+        described(
+            types::choice(&["reference", "conflict"]),
+            "`reference`: something else that it belongs to is archived too; `conflict`: another object has its place by now.",
+        ),
+    );
     schemas.insert("Point".to_owned(), point());
     schemas.insert(
+        "ObjectId".to_owned(),
+        json!({"type": "string", "format": "uuid", "description": "UUID version 7: sorts by time of creation."}),
+    );
+    schemas.insert(
+        "ObjectVersion".to_owned(),
+        json!({
+            "type": "integer",
+            "format": "int64",
+            "minimum": 1,
+            "description": "Grows with every change; the first part of the ETag.",
+        }),
+    );
+    schemas.insert(
         "Status".to_owned(),
-        types::choice(&["active", "suspended", "archived"]),
+        described(
+            types::choice(&["active", "suspended", "archived"]),
+            "`suspended` by a moderator; `archived` is the delete.",
+        ),
     );
     schemas
+}
+
+fn described(schema: Value, description: &str) -> Value {
+    types::with(schema, json!({"description": description}))
 }
 
 fn still_archived() -> Value {
@@ -102,7 +129,7 @@ fn still_archived() -> Value {
         "properties": {
             "type": {"type": "string", "description": "What kind of object it is."},
             "id": {"type": "string", "format": "uuid"},
-            "code": {"type": "string", "enum": ["reference", "conflict"], "description": "`reference`: something else that it belongs to is archived too; `conflict`: another object has its place by now."},
+            "code": types::reference("StillArchivedCode"),
             "pointer": {"type": "string", "description": "JSON pointer to the value that keeps it; empty if it is not a single one."},
             "detail": {"type": "string", "description": "The same for people."},
         },

@@ -12,13 +12,8 @@ pub fn notes(model: &Model, id: EntityId, column: Column) -> Vec<String> {
     let mut notes = Vec::new();
     notes.extend(column.doc().map(str::to_owned));
     match column.source {
-        Source::Id => notes.push("UUID version 7: sorts by time of creation.".to_owned()),
-        Source::Status => {
-            notes.push("`suspended` by a moderator; `archived` is the delete.".to_owned())
-        }
-        Source::Version => {
-            notes.push("Grows with every change; the first part of the ETag.".to_owned())
-        }
+        // What these mean stands at their schemas.
+        Source::Id | Source::Status | Source::Version => {}
         Source::Field(field) => {
             if matches!(field.ty, Ty::Money { .. }) {
                 notes.push("In minor units (cents) of `currency`.".to_owned());

@@ -43,15 +43,10 @@ fn write(model: &Model, operation: &Operation) -> Value {
         "responses".to_owned(),
         Value::Object(responses(model, operation)),
     );
-    let public = may(model, operation, Caller::Anonymous) != May::No;
-    out.insert(
-        "security".to_owned(),
-        if public {
-            json!([{}, {"bearer": []}])
-        } else {
-            json!([{"bearer": []}])
-        },
-    );
+    // Otherwise what the document says of all.
+    if may(model, operation, Caller::Anonymous) != May::No {
+        out.insert("security".to_owned(), json!([{}, {"bearer": []}]));
+    }
     out.insert("x-access".to_owned(), access(model, operation));
     Value::Object(out)
 }
@@ -105,33 +100,10 @@ fn description(model: &Model, operation: &Operation) -> String {
             schema::heading(&model.entities[subject])
         )),
     }
-    text.push(' ');
-    text.push_str(&verdicts(model, operation));
     text
 }
 
-/// `Yes: platformAdmin. Depends: anonymous, signed in.` Nobody else may.
-fn verdicts(model: &Model, operation: &Operation) -> String {
-    let callers = words::callers(model);
-    let of = |verdict: May| -> Vec<&str> {
-        let these = callers
-            .iter()
-            .filter(|(_, caller)| may(model, operation, *caller) == verdict);
-        these.map(|(name, _)| name.as_str()).collect()
-    };
-    let all = [("Yes", May::Yes), ("Depends", May::Depends)];
-    let told = all.into_iter().filter_map(|(word, verdict)| {
-        let names = of(verdict);
-        let names = match names.len() == callers.len() {
-            true => "everyone".to_owned(),
-            false => names.join(", "),
-        };
-        (!names.is_empty()).then(|| format!("*{word}*: {names}."))
-    });
-    told.collect::<Vec<_>>().join(" ")
-}
-
-/// Who may, for programs: `yes`, or `depends` on the object. Nobody else. The rule is told in the description.
+/// By kind of caller: `yes`, or `depends` on the object. Nobody else. The rule is told in the description.
 fn access(model: &Model, operation: &Operation) -> Value {
     let callers: Map<String, Value> = words::callers(model)
         .into_iter()

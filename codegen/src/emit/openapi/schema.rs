@@ -51,12 +51,8 @@ pub fn row(model: &Model, id: EntityId, allowed_actions: &[String]) -> Value {
     if !allowed_actions.is_empty() {
         properties.insert(
             "allowed_actions".to_owned(),
-            json!({
-                "type": "array",
-                "readOnly": true,
-                "description": "What the caller may do with this object now. Part of the answer when a single object is read.",
-                "items": reference(&named::action(entity)),
-            }),
+            // The introduction says what it means.
+            json!({"type": "array", "readOnly": true, "items": reference(&named::action(entity))}),
         );
     }
     let schema = types::object(&entity.doc, required, properties, false);
@@ -247,10 +243,8 @@ fn answered(model: &Model, id: EntityId, column: Column) -> Value {
     };
     let mut notes = note::notes(model, id, column);
     if let Some(rule) = column.read_rule() {
-        notes.push(format!(
-            "Shown only if {}.",
-            words::explain(model, id, rule).inline()
-        ));
+        let words = words::explain(model, id, rule);
+        notes.push(format!("Shown only if {}.", words.rule));
     }
     let mut more = Map::new();
     if kept_by_server || entity.module.is_some() {
@@ -287,10 +281,8 @@ fn sent(model: &Model, id: EntityId, column: Column, body: Body) -> Value {
     let mut more = Map::new();
     if let Source::Field(field) = column.source {
         if let Some(rule) = &field.write {
-            notes.push(format!(
-                "May be sent only if {}.",
-                words::explain(model, id, rule).inline()
-            ));
+            let words = words::explain(model, id, rule);
+            notes.push(format!("May be sent only if {}.", words.rule));
         }
         if let (Ty::Slug { from: Some(from) }, Body::Create) = (&field.ty, body) {
             notes.push(format!("Made from `{from}` when left out or null."));
@@ -320,7 +312,8 @@ fn describe(schema: Value, notes: Vec<String>, mut more: Map<String, Value>) -> 
 
 fn plain(model: &Model, entity: &Entity, column: Column) -> Value {
     match column.source {
-        Source::Id | Source::IdOf(_) => json!({"type": "string", "format": "uuid"}),
+        Source::Id => reference("ObjectId"),
+        Source::IdOf(_) => json!({"type": "string", "format": "uuid"}),
         Source::Status => reference("Status"),
         Source::Field(field) => match field.ty {
             Ty::Enum { .. } | Ty::States { .. } => reference(&enum_name(entity, &field.name)),
@@ -338,7 +331,7 @@ fn plain(model: &Model, entity: &Entity, column: Column) -> Value {
             DerivedKind::Avg { .. } => json!({"type": "number", "format": "double"}),
             DerivedKind::Flag { .. } => json!({"type": "boolean"}),
         },
-        Source::Version => json!({"type": "integer", "format": "int64", "minimum": 1}),
+        Source::Version => reference("ObjectVersion"),
         Source::CreatedAt | Source::UpdatedAt => json!({"type": "string", "format": "date-time"}),
     }
 }

@@ -12,7 +12,10 @@ pub fn add(document: &mut Value) {
     let mut added = Map::new();
     for rest in std::iter::once(String::new()).chain(children) {
         if let Some(Value::Object(item)) = document["paths"].get(format!("{own}{rest}")) {
-            added.insert(format!("/me{rest}"), Value::Object(mine(item)));
+            added.insert(
+                format!("/me{rest}"),
+                Value::Object(mine(item, &format!("{own}{rest}"))),
+            );
         }
     }
     if let Some(paths) = document["paths"].as_object_mut() {
@@ -20,13 +23,18 @@ pub fn add(document: &mut Value) {
     }
 }
 
-fn mine(item: &Map<String, Value>) -> Map<String, Value> {
+/// What is said of `path`, of the caller.
+fn mine(item: &Map<String, Value>, path: &str) -> Map<String, Value> {
     let mut item = item.clone();
     item.retain(|key, _| key == "parameters" || METHODS.contains(&key.as_str()));
     for (key, value) in &mut item {
         match key.as_str() {
             "parameters" => without_id(value),
-            _ => operation(value),
+            method => {
+                operation(value);
+                let method = method.to_uppercase();
+                value["description"] = json!(format!("`{method} {path}` with the caller's id."));
+            }
         }
     }
     item
@@ -110,6 +118,10 @@ mod tests {
         assert_eq!(
             added["get"]["parameters"],
             json!([{"name": "expand", "in": "query"}])
+        );
+        assert_eq!(
+            added["get"]["description"],
+            "`GET /users/{id}` with the caller's id."
         );
         assert!(added.get("post").is_none());
         assert_eq!(document["paths"].as_object().unwrap().len(), 3);

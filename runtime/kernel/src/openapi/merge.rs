@@ -110,12 +110,6 @@ fn complete(document: &Value, other: &mut Value) {
         if !is_plain {
             add("default", OTHERS);
         }
-        // Linters want to see one refusal by its number. Whoever asks too often is refused everywhere.
-        let has_refusal = answers.iter().any(|(status, _)| status.starts_with('4'));
-        let too_many = shared.iter().find(|(known, _)| known == "429");
-        if let (false, Some((status, name))) = (has_refusal, too_many) {
-            answers.push((status.clone(), reference(name, None)));
-        }
         answers.sort_by(|(one, _), (other, _)| one.cmp(other));
         operation["responses"] = Value::Object(answers.into_iter().collect());
         if operation["security"] == json!([{}]) {

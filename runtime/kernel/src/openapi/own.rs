@@ -2,11 +2,20 @@
 
 use serde_json::{Value, json};
 
+/// Its parameter is demanded by routes that are behind [`required`](crate::idempotency::required).
+///
 /// Answers of these are not JSON or come from before the layers, so they name their problems themselves (`x-plain`).
 pub fn document() -> Value {
     let tag = "About the API";
     let page = |what: &str| json!({"description": what, "content": {"text/html": {"schema": {"type": "string"}}}});
     json!({
+        "components": {"parameters": {"IdempotencyKeyRequired": {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": true,
+            "description": "A fresh random text per thing that is meant: repeated with the same body, the request does nothing more and gets the same answer, with `Idempotent-Replayed: true`. Without one the answer is 400. Kept for three days.",
+            "schema": {"type": "string", "minLength": 16, "maxLength": 255, "pattern": "^[!-~]+$"},
+        }}},
         "tags": [{"name": tag, "description": "This document, the problem types, and whether the server is alive."}],
         "paths": {
             super::PATH: {"get": {

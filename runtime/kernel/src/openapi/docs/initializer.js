@@ -15,6 +15,8 @@
     defaultModelsExpandDepth: -1,
     defaultModelRendering: "example",
     displayRequestDuration: true,
+    // Who may use an operation is `x-access`.
+    showExtensions: true,
     filter: true,
     responseInterceptor: window.signedInBy,
     // Otherwise the page would send the document to a validator elsewhere.

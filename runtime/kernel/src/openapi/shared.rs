@@ -1,0 +1,250 @@
+//! What several hand-written operations say is said once, as the generated ones have it: parameters, answers, closed
+//! sets, general errors, and whose token is needed. Done to the finished document; what is generated is so already.
+//!
+//! A shared part is called after what it is about, never by a number: what has no such name stays where it is.
+//!
+//! Knows JSON only.
+
+mod choices;
+
+use serde_json::{Map, Value, json};
+
+/// Parameters of the engine; their own words do for all routes.
+const PARAMETERS: [&str; 4] = ["id", "Cursor", "IdempotencyKeyRequired", "IfNoneMatch"];
+
+/// What any request may be answered with; `default` stands for all of these.
+const GENERAL: [&str; 9] = [
+    "400", "401", "408", "413", "415", "429", "431", "500", "503",
+];
+
+/// Whoever asks too often is refused everywhere, so no operation is without a refusal.
+const TOO_MANY: &str = "TooManyRequests";
+
+/// What the shared answers say already, in other words.
+const USUAL: [(&str, &str); 5] = [
+    ("400", "The key is missing"),
+    ("400", "The cursor belongs to another list"),
+    ("422", "A value is wrong"),
+    ("422", "A parameter is unknown or has a wrong value"),
+    ("503", "The provider does not answer"),
+];
+
+pub fn say_once(document: &mut Value) {
+    choices::name(document);
+    parameters(document);
+    answers(document);
+    let too_many = document["components"]["responses"].get(TOO_MANY).is_some();
+    for_each_operation(document, |method, operation| {
+        if let Some(Value::Object(answers)) = operation.get_mut("responses") {
+            let has_refusal = answers.keys().any(|status| status.starts_with('4'));
+            if too_many && !has_refusal {
+                answers.insert("429".to_owned(), reference("responses", TOO_MANY));
+            }
+            errors(method, answers);
+        }
+    });
+    security(document);
+}
+
+fn for_each_operation(document: &mut Value, mut with: impl FnMut(&str, &mut Map<String, Value>)) {
+    let paths = document.get_mut("paths").and_then(Value::as_object_mut);
+    let items = paths.into_iter().flat_map(Map::values_mut);
+    for item in items.filter_map(Value::as_object_mut) {
+        for (method, operation) in item.iter_mut() {
+            if let Some(operation) = operation.as_object_mut() {
+                with(method, operation);
+            }
+        }
+    }
+}
+
+/// Those of the engine, then whatever two operations say in the same words.
+fn parameters(document: &mut Value) {
+    let components = &document["components"]["parameters"];
+    let known: Vec<(&str, Value)> = PARAMETERS
+        .iter()
+        .filter_map(|name| Some((*name, components.get(*name)?.clone())))
+        .collect();
+    let mut found = Repeated::default();
+    for_each_parameter(document, |parameter| {
+        if parameter.get("required") == Some(&json!(false))
+            && let Some(parameter) = parameter.as_object_mut()
+        {
+            parameter.remove("required");
+        }
+        match known.iter().find(|(_, one)| is_same(one, parameter)) {
+            Some((name, _)) => *parameter = reference("parameters", name),
+            None => found.count(parameter, parameter_name(parameter)),
+        }
+    });
+    let named = found.named(&document["components"]["parameters"]);
+    for_each_parameter(document, |parameter| {
+        refer(&named, "parameters", parameter);
+    });
+    define(document, "parameters", named);
+}
+
+fn for_each_parameter(document: &mut Value, mut with: impl FnMut(&mut Value)) {
+    for_each_operation(document, |_, operation| {
+        let all = operation
+            .get_mut("parameters")
+            .and_then(Value::as_array_mut);
+        let own = all
+            .into_iter()
+            .flatten()
+            .filter(|one| one.get("$ref").is_none());
+        own.for_each(&mut with);
+    });
+}
+
+/// But for the words.
+fn is_same(one: &Value, other: &Value) -> bool {
+    ["name", "in", "required", "schema"]
+        .iter()
+        .all(|key| one.get(*key) == other.get(*key))
+}
+
+/// `city_id.required`
+fn parameter_name(parameter: &Value) -> Option<String> {
+    let name = parameter["name"].as_str()?;
+    Some(match parameter["required"] == true {
+        true => format!("{name}.required"),
+        false => name.to_owned(),
+    })
+}
+
+/// Successes that two operations tell alike, such as the figures of each kind of host.
+fn answers(document: &mut Value) {
+    let mut found = Repeated::default();
+    for_each_success(document, |status, answer| {
+        found.count(answer, answer_name(status, answer));
+    });
+    let named = found.named(&document["components"]["responses"]);
+    for_each_success(document, |_, answer| refer(&named, "responses", answer));
+    define(document, "responses", named);
+}
+
+fn for_each_success(document: &mut Value, mut with: impl FnMut(&str, &mut Value)) {
+    for_each_operation(document, |_, operation| {
+        let all = operation
+            .get_mut("responses")
+            .and_then(Value::as_object_mut);
+        for (status, answer) in all.into_iter().flatten() {
+            if status.starts_with('2') && answer.get("$ref").is_none() {
+                with(status, answer);
+            }
+        }
+    });
+}
+
+/// `PaymentAnswer`, and `PaymentAdded` where something is there that was not before.
+fn answer_name(status: &str, answer: &Value) -> Option<String> {
+    let schema = answer["content"]["application/json"]["schema"]["$ref"].as_str()?;
+    let schema = schema.strip_prefix("#/components/schemas/")?;
+    let what = if status == "201" { "Added" } else { "Answer" };
+    Some(format!("{schema}{what}"))
+}
+
+/// General ones are in `default`, unless more is said of them here. A refusal stays that is all there is: linters want
+/// to see one by its number.
+fn errors(method: &str, answers: &mut Map<String, Value>) {
+    for (status, answer) in answers.iter_mut() {
+        if let Some(answer) = answer.as_object_mut()
+            && answer.contains_key("$ref")
+            && answer
+                .get("description")
+                .is_some_and(|text| is_usual(status, text))
+        {
+            answer.remove("description");
+        }
+    }
+    if !answers.contains_key("default") {
+        return;
+    }
+    let is_general = |status: &str, answer: &Value| {
+        // Whom a read is refused says `x-access`.
+        let to_readers = status == "403" && method == "get";
+        to_readers || (GENERAL.contains(&status) && answer.get("description").is_none())
+    };
+    let mut refusals = answers.iter().filter(|(status, _)| status.starts_with('4'));
+    let first = refusals.clone().next().map(|(status, _)| status.clone());
+    let kept = match refusals.any(|(status, answer)| !is_general(status, answer)) {
+        true => None,
+        false => first,
+    };
+    answers.retain(|status, answer| !is_general(status, answer) || kept.as_ref() == Some(status));
+    answers.sort_keys();
+}
+
+/// It tells no more than the shared answer that it stands beside.
+fn is_usual(status: &str, text: &Value) -> bool {
+    let text = text.as_str().unwrap_or_default();
+    let is_missing =
+        status == "404" && text.starts_with("There is no") && text.ends_with("may not see it");
+    is_missing || USUAL.contains(&(status, text))
+}
+
+/// What most operations ask for stands at the top; only those that ask for something else say so.
+fn security(document: &mut Value) {
+    let Some(usual) = document.get("security").cloned() else {
+        return;
+    };
+    for_each_operation(document, |_, operation| {
+        if operation.get("security") == Some(&usual) {
+            operation.shift_remove("security");
+        }
+    });
+}
+
+/// Parts in the order in which they come up, how often, and what they could be called.
+#[derive(Default)]
+struct Repeated(Vec<(Value, usize, Option<String>)>);
+
+impl Repeated {
+    fn count(&mut self, part: &Value, name: Option<String>) {
+        match self.0.iter_mut().find(|(known, ..)| known == part) {
+            Some((_, times, _)) => *times += 1,
+            None => self.0.push((part.clone(), 1, name)),
+        }
+    }
+
+    /// Of two that could have the same name, the one that is met more often has it.
+    fn named(mut self, taken: &Value) -> Vec<(String, Value)> {
+        self.0
+            .sort_by_key(|(_, times, _)| std::cmp::Reverse(*times));
+        let mut named: Vec<(String, Value)> = Vec::new();
+        for (part, times, name) in self.0 {
+            let Some(name) = name else { continue };
+            let is_free = taken.get(&name).is_none() && !named.iter().any(|(one, _)| *one == name);
+            if times > 1 && is_free {
+                named.push((name, part));
+            }
+        }
+        named
+    }
+}
+
+fn refer(named: &[(String, Value)], kind: &str, part: &mut Value) {
+    if let Some((name, _)) = named.iter().find(|(_, one)| one == part) {
+        *part = reference(kind, name);
+    }
+}
+
+fn define(document: &mut Value, kind: &str, named: Vec<(String, Value)>) {
+    if !named.is_empty() {
+        let components = &mut document["components"];
+        if !components[kind].is_object() {
+            components[kind] = json!({});
+        }
+        if let Some(all) = components[kind].as_object_mut() {
+            all.extend(named);
+        }
+    }
+}
+
+fn reference(kind: &str, name: &str) -> Value {
+    json!({"$ref": format!("#/components/{kind}/{name}")})
+}
+
+#[cfg(test)]
+mod tests;
