@@ -29,6 +29,7 @@ mod offline;
 mod orders;
 mod payments;
 mod promotions;
+mod proposals;
 mod readers;
 mod referrals;
 mod refunds;
