@@ -169,6 +169,17 @@ create view app.payment_faults with (security_invoker = true) as
   ) s on s.dispute_id = d.id
   where d.state = 'won' and d.closed_at < now() - interval '10 minutes' and s.missing > 0
   union all
+  select 'owed by banks is not what is disputed', (array_agg(x.entity_type order by x.id))[1], (array_agg(x.id order by x.id))[1]
+  from (
+    select 'dispute' as entity_type, d.id, d.currency, d.amount_cents as amount from app.disputes d
+    where d.state in ('needs_response', 'under_review')
+    union all
+    select 'wallet_account', w.id, w.currency, case l.type when 'credit' then -l.amount_cents else l.amount_cents end
+    from app.wallet_accounts w join app.wallet_transactions l on l.wallet_id = w.id
+    where w.kind = 'dispute_receivable'
+  ) x
+  group by x.currency having sum(x.amount) <> 0
+  union all
   select 'more refunded than paid', 'transaction', t.id from app.transactions t where t.refunded_cents > t.amount_cents
   union all
   select 'tickets without their credits', 'order', o.id

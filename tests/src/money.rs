@@ -31,6 +31,7 @@ mod offline;
 mod orders;
 mod payments;
 mod promotions;
+mod proposals;
 mod readers;
 mod referrals;
 mod refunds;

@@ -35,6 +35,12 @@ const REFUSED: [(&str, &str, &str); 5] = [
         "the lead has won, other leads of the request are lost, their quotes declined, and the request is settled. 409 also where \
          another quote of the request has been accepted at the same moment.",
     ),
+    (
+        "/commission-proposals/{id}/accept",
+        "post",
+        "the city has the rule from then on, or from `valid_from` if that is later, and its rule of before ends there. 409 where \
+         a rule of the city for this kind of charge and currency begins later and would hold at the same time.",
+    ),
 ];
 
 /// Says so in the API document.
@@ -118,6 +124,28 @@ impl AppHooks for App {
                 .execute(cx.conn())
                 .await?;
             Ok(())
+        })
+    }
+
+    /// Says which rule is in the way; the database lets no two of them hold at once.
+    fn commission_proposal_before_accept<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            // Whoever does not see it locks nothing.
+            let found = sqlx::query_scalar(
+                "select app.rule_in_the_way(t.id) from app.commission_proposals t where t.id = $1",
+            );
+            let found = found.bind(id).fetch_optional(cx.conn()).await?;
+            let rule: Option<Uuid> = found.flatten();
+            rule.map_or(Ok(()), |rule| {
+                Err(Error::new(&problems::CONFLICT).detail(format!(
+                    "The commission rule {rule} of the city begins later and would hold at the same time. Archive it or change \
+                     when it holds, or decline this."
+                )))
+            })
         })
     }
 }

@@ -22,6 +22,11 @@ const NOT_THEIRS: &[(&str, &str, &str)] = &[
         "created_by",
         "the community's, with roles listed under `roles`",
     ),
+    (
+        "commission_proposal",
+        "proposed_by",
+        "a city's, to the platform",
+    ),
     ("community_member", "added_by", "somebody else's membership"),
     ("credential", "user", "a hash of the password"),
     ("email_token", "user", "a secret that was sent by mail"),

@@ -1,5 +1,7 @@
 //! P7: what a dispute does to the order it is about: while it is open, when it is won, and when it is lost.
 
+mod receivable;
+
 use super::stage::{Stage, keyed};
 use fake_stripe::fault::{Fault, Kind};
 use serde_json::{Value, json};

@@ -170,6 +170,12 @@ const FAULTS: &[(&str, &str)] = &[
          from app.disputes where stripe_dispute_id = 'dp_wrong'",
     ),
     (
+        "owed by banks is not what is disputed",
+        "insert into app.disputes (state, amount_cents, currency, reason, stripe_dispute_id, order_id, transaction_id)
+         select 'needs_response', 1, currency, 'fraudulent', 'dp_unbooked', order_id, id
+         from app.transactions where order_id = PAID",
+    ),
+    (
         "credits that nobody sends to the host",
         // Refused for good is as good as never sent.
         "update app.transfers set state = 'failed' where kind = 'top_up';

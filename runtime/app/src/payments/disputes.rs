@@ -1,6 +1,8 @@
 //! Disputes: a buyer's bank takes a payment back. While one is open the host's part is with the platform again; it goes
 //! back to the host if the dispute is won, and is lost to both otherwise: the order is charged back, and its tickets that
 //! nobody has come in with are void. A featured place is given up at once. Evidence is given at the provider.
+//!
+//! What the bank has taken meanwhile is owed to the platform in the ledger, booked in the transaction that changes the state.
 
 use super::{
     Payments,
@@ -82,6 +84,7 @@ async fn learn(cx: &mut Cx, told: &Dispute, began: DateTime<Utc>) -> Result<bool
     .bind(began)
     .fetch_optional(cx.conn())
     .await?;
+    book(cx, &told.id).await?;
     if let Some(id) = id {
         match (state, disputed.of) {
             // What has gone abroad can't be sent there again: it stays until the dispute is lost.
@@ -106,6 +109,17 @@ async fn learn(cx: &mut Cx, told: &Dispute, began: DateTime<Utc>) -> Result<bool
         }
     }
     Ok(true)
+}
+
+/// As it is by now in our books, whether or not this news has changed it.
+async fn book(cx: &mut Cx, dispute: &str) -> Result<()> {
+    sqlx::query(
+        "select app.book_dispute(d.id, d.state, d.amount_cents, d.currency) from app.disputes d where d.stripe_dispute_id = $1",
+    )
+    .bind(dispute)
+    .execute(cx.conn())
+    .await?;
+    Ok(())
 }
 
 /// Refunds that waited for the bank go on, or come to their end.

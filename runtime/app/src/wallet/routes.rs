@@ -21,6 +21,7 @@ use kernel::{
     idempotency::{self, required},
     input::Format,
     openapi::Objects,
+    problems,
 };
 use sqlx::Row;
 use utoipa::{OpenApi, openapi};
@@ -186,7 +187,7 @@ async fn give(
         (status = 400, description = "The key is missing"),
         (status = 403, description = "The caller is no platform administrator"),
         (status = 404, description = "There is no such entry"),
-        (status = 409, description = "It was reversed before, or the credits are spent"),
+        (status = 409, description = "It was reversed before, the credits are spent, or it is of a dispute"),
         (status = 422, description = "A value is wrong, or the key belongs to another request")))]
 async fn reverse(
     State(wallet): State<Wallet>,
@@ -203,9 +204,10 @@ async fn reverse(
         .run(Wallet::NAME, Some(&caller), caller.request_id, move |cx| {
             let (key, reason) = (key.clone(), body.reason.clone());
             Box::pin(async move {
-                let found: Vec<(Uuid, i64)> = sqlx::query_as(
-                "select wallet_id, case type when 'credit' then -amount_cents else amount_cents end
-                 from app.wallet_transactions where journal_id = $1",
+                let found: Vec<(Uuid, i64, bool)> = sqlx::query_as(
+                "select t.wallet_id, case t.type when 'credit' then -t.amount_cents else t.amount_cents end,
+                   j.kind in ('dispute_taken', 'dispute_won', 'dispute_lost')
+                 from app.wallet_transactions t join app.wallet_journals j on j.id = t.journal_id where j.id = $1",
             )
             .bind(journal)
             .fetch_all(cx.conn())
@@ -213,9 +215,13 @@ async fn reverse(
                 if found.is_empty() {
                     return Err(Error::not_found());
                 }
+                if found.iter().any(|(.., of_dispute)| *of_dispute) {
+                    return Err(Error::new(&problems::STATE)
+                        .detail("What a bank has taken is booked as it decides; nobody undoes it."));
+                }
                 let legs: Vec<Leg> = found
                     .into_iter()
-                    .map(|(wallet_id, amount_cents)| Leg {
+                    .map(|(wallet_id, amount_cents, _)| Leg {
                         wallet_id,
                         amount_cents,
                     })

@@ -10,6 +10,14 @@ insert into app.commission_rules (id, type, basis_points, currency, city_share_b
 select pg_temp.demo_id('rule', 100 + row_number() over (order by currency)), 'featured', 10000, currency, 3000, '2026-01-01 00:00+00'
   from (select distinct currency from pg_temp.demo_city) c;
 
+-- Every city would like a little more of it, and the platform has not decided.
+insert into app.commission_proposals (id, city_id, proposed_by_id, type, basis_points, fixed_cents, currency, city_share_basis_points,
+                                      valid_from, reason)
+select pg_temp.demo_id('proposal', c.n), c.id, u.id, 'ticket', 450, 50, c.currency, 2500, now() + interval '30 days',
+       'Small halls pay as much as large ones. We would take less of them and put our part into free rehearsals.'
+  from pg_temp.demo_city c
+  join pg_temp.demo_user u on u.n = 390 + c.n;
+
 insert into app.plans (id, name, description, price_cents, currency, interval, features, leads_per_month, featured_days, has_reports)
 select pg_temp.demo_id('plan', row_number() over (order by currency, price)), name, about, price, currency, 'month', features,
        case name when 'Stall' then 3 end, case name when 'Shop' then 7 else 0 end, name = 'Shop'

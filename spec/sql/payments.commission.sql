@@ -1,0 +1,48 @@
+-- Proposals of cities for their commission. Accepting one makes the city's rule in the same transaction, whoever accepts it
+-- and by whatever way.
+
+-- The city's rule that keeps a proposal from being accepted: one that begins later, while it would hold. One that began before
+-- ends where the proposed one begins. Asked before the proposal's row is locked: of two that are accepted for one city, kind
+-- and currency the second one waits here, and then finds what the first has made. Null of what is decided.
+create function app.rule_in_the_way(p_proposal uuid) returns uuid
+  language plpgsql security definer set search_path = '' as $$
+begin
+  perform pg_advisory_xact_lock(hashtextextended('commission:' || p.city_id::text || ':' || p.type || ':' || p.currency, 0))
+  from app.commission_proposals p where p.id = p_proposal;
+  return (
+    select r.id from app.commission_proposals p
+    join app.commission_rules r on r.scope_city_id = p.city_id and r.type = p.type and r.currency = p.currency
+    where p.id = p_proposal and p.state = 'proposed' and r.status <> 'archived'
+      and r.valid_from >= greatest(p.valid_from, now()) and (p.valid_to is null or r.valid_from < p.valid_to)
+    order by r.valid_from limit 1
+  );
+end
+$$;
+alter function app.rule_in_the_way(uuid) owner to <app>_counter;
+revoke execute on function app.rule_in_the_way(uuid) from public;
+grant execute on function app.rule_in_the_way(uuid) to <app>_app;
+
+-- The rule of an accepted proposal. Never in the past: what was paid before was paid by the rule of then. That no two rules
+-- hold at once is the table's own exclusion.
+create function app.make_proposed_rule() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+declare
+  v_from timestamptz := greatest(new.valid_from, now());
+begin
+  update app.commission_rules r set valid_to = v_from
+  where r.scope_city_id = new.city_id and r.type = new.type and r.currency = new.currency and r.status <> 'archived'
+    and r.valid_from < v_from and (r.valid_to is null or r.valid_to > v_from);
+  insert into app.commission_rules (scope_type, scope_id, type, basis_points, fixed_cents, min_cents, max_cents,
+    currency, paid_by, city_share_basis_points, valid_from, valid_to)
+  values ('city', new.city_id, new.type, new.basis_points, new.fixed_cents, new.min_cents, new.max_cents,
+    new.currency, new.paid_by, new.city_share_basis_points, v_from, new.valid_to);
+  return null;
+end
+$$;
+alter function app.make_proposed_rule() owner to <app>_counter;
+revoke execute on function app.make_proposed_rule() from public;
+grant insert, update (valid_to) on app.commission_rules to <app>_counter;
+
+create trigger commission_proposals_make_rule
+  after update of state on app.commission_proposals
+  for each row when (new.state = 'accepted' and old.state <> 'accepted') execute function app.make_proposed_rule();

@@ -1,0 +1,52 @@
+-- What banks owe the platform while they decide: the money of a dispute is gone when it begins, comes back when it is won, and
+-- is written off when it is lost.
+
+-- Brings the books to what a dispute is by now, told as often as it may be: an entry of so much as is not booked yet, under a
+-- key of its own. Whoever calls has locked the payment that it is about, so that one comes after the other; without that the
+-- key of the entry books once. A dispute that is first heard of when it is lost was open before.
+create function app.book_dispute(p_dispute uuid, p_state text, p_amount bigint, p_currency text) returns void
+  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+declare
+  v_owed uuid;
+  v_leg bigint;
+  v_booked bigint := 0;
+  v_next int := 1;
+  v_step record;
+begin
+  if p_state not in ('needs_response', 'under_review', 'lost')
+    and not exists (select from app.wallet_journals j where j.idempotency_key = 'dispute:' || p_dispute || ':1')
+  then
+    return;
+  end if;
+  v_owed := app.system_wallet('dispute_receivable', null, null, p_currency);
+  loop
+    select case t.type when 'credit' then t.amount_cents else -t.amount_cents end into v_leg
+    from app.wallet_journals j join app.wallet_transactions t on t.journal_id = j.id and t.wallet_id = v_owed
+    where j.idempotency_key = 'dispute:' || p_dispute || ':' || v_next;
+    exit when not found;
+    v_booked := v_booked + v_leg;
+    v_next := v_next + 1;
+  end loop;
+  for v_step in
+    select s.kind, s.amount, s.account from (values
+      (1, 'dispute_taken', p_amount, 'platform_cash',
+        p_state in ('needs_response', 'under_review') or (p_state = 'lost' and (v_next = 1 or v_booked <> 0))),
+      (2, 'dispute_lost', 0, 'dispute_loss', p_state = 'lost'),
+      (2, 'dispute_won', 0, 'platform_cash', p_state not in ('needs_response', 'under_review', 'lost'))
+    ) s(n, kind, amount, account, is_due)
+    where s.is_due order by s.n
+  loop
+    continue when v_step.amount = v_booked;
+    perform app.post_journal(v_step.kind, 'dispute:' || p_dispute || ':' || v_next, 'dispute:' || p_dispute, null, null,
+      jsonb_build_array(
+        jsonb_build_object('wallet_id', v_owed, 'amount_cents', v_step.amount - v_booked),
+        jsonb_build_object('wallet_id', app.system_wallet(v_step.account, null, null, p_currency),
+          'amount_cents', v_booked - v_step.amount)));
+    v_booked := v_step.amount;
+    v_next := v_next + 1;
+  end loop;
+end
+$$;
+alter function app.book_dispute(uuid,text,bigint,text) owner to <app>_owner;
+revoke execute on function app.book_dispute(uuid,text,bigint,text) from public;
+grant execute on function app.book_dispute(uuid,text,bigint,text) to <app>_job;
