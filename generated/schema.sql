@@ -860,6 +860,44 @@ alter table app.cities enable row level security;
 alter table app.cities force row level security;
 alter table app.cities set (fillfactor = 80);
 
+create table app.commission_proposals (
+  id uuid default sec.uuid_v7() not null,
+  status text default 'active' not null,
+  city_id uuid not null,
+  proposed_by_id uuid default sec.uid(),
+  type text not null,
+  basis_points integer not null,
+  fixed_cents bigint default 0 not null,
+  min_cents bigint default 0 not null,
+  max_cents bigint,
+  currency text not null,
+  paid_by text default 'organizer' not null,
+  city_share_basis_points integer default 0 not null,
+  valid_from timestamptz not null,
+  valid_to timestamptz,
+  reason text not null,
+  state text default 'proposed' not null,
+  archived_from text,
+  archived_with uuid,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
+  constraint commission_proposals_pkey primary key (id)
+);
+comment on table app.commission_proposals is 'What a city''s administrators would have the platform keep of payments in their city, and the city get of that. A platform administrator decides: accepted, it becomes the city''s rule, and the one before it ends where it begins.';
+comment on column app.commission_proposals.basis_points is 'Hundredths of a percent of the payment.';
+comment on column app.commission_proposals.fixed_cents is 'Per paid ticket or charge.';
+comment on column app.commission_proposals.min_cents is 'The fee is at least this.';
+comment on column app.commission_proposals.max_cents is 'The fee is at most this.';
+comment on column app.commission_proposals.paid_by is 'Whether the fee comes on top or out of the price.';
+comment on column app.commission_proposals.city_share_basis_points is 'Hundredths of a percent of the fee.';
+comment on column app.commission_proposals.valid_from is 'When it is accepted later than that, from then on.';
+comment on column app.commission_proposals.reason is 'Why, for whoever decides.';
+alter table app.commission_proposals owner to culturepass_owner;
+alter table app.commission_proposals enable row level security;
+alter table app.commission_proposals force row level security;
+
 create table app.commission_rules (
   id uuid default sec.uuid_v7() not null,
   status text default 'active' not null,
@@ -2707,6 +2745,8 @@ create table app.waitlist_entries (
   offered_type_id uuid,
   user_id uuid default sec.uid() not null,
   position bigint,
+  priority integer default 0 not null,
+  turn bigint,
   state text default 'waiting' not null,
   offer_expires_at timestamptz,
   archived_from text,
@@ -2717,13 +2757,16 @@ create table app.waitlist_entries (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint waitlist_entries_pkey primary key (id)
 );
-comment on table app.waitlist_entries is 'A member waits for one ticket to a sold-out event or ticket type, first come first served. What comes free is kept for the next one, who takes it by ordering.';
+comment on table app.waitlist_entries is 'A member waits for one ticket to a sold-out event or ticket type. What comes free is kept for the next one, by priority, then first come first served; they take it by ordering.';
 comment on column app.waitlist_entries.offered_type_id is 'Of which type a place is kept, while the state is offered.';
 comment on column app.waitlist_entries.position is 'Given on joining, counted by event. Smaller is sooner.';
+comment on column app.waitlist_entries.priority is 'Given by the event''s admins, never by the member. Higher is sooner; of equal ones who came first.';
+comment on column app.waitlist_entries.turn is 'Orders by priority, then position, in one number. Smaller is sooner.';
 comment on column app.waitlist_entries.offer_expires_at is 'Until when the offered ticket is kept.';
 alter table app.waitlist_entries owner to culturepass_owner;
 alter table app.waitlist_entries enable row level security;
 alter table app.waitlist_entries force row level security;
+alter table app.waitlist_entries set (fillfactor = 80);
 
 create table app.wallet_accounts (
   id uuid default sec.uuid_v7() not null,
@@ -3038,7 +3081,7 @@ alter table app.calendar_feeds add constraint calendar_feeds_ended_at_range
   check (ended_at >= '1900-01-01 00:00:00+00'::timestamptz and ended_at < '2201-01-01 00:00:00+00'::timestamptz);
 
 alter table app.check_ins add constraint check_ins_result_choice
-  check (result = any ('{ok,already_used,wrong_event,refunded,transferred,void,forged}'::text[]));
+  check (result = any ('{ok,already_used,wrong_event,refunded,transferred,void,forged,invalid_time}'::text[]));
 
 alter table app.check_ins add constraint check_ins_nonce_length
   check (sec.is_text(nonce, 8, 64));
@@ -3072,6 +3115,51 @@ alter table app.cities add constraint cities_population_range
 
 alter table app.cities add constraint cities_id_live_key_key
   unique (id, live_key);
+
+alter table app.commission_proposals add constraint commission_proposals_status_choice
+  check (status = any ('{active,suspended,archived}'::text[]));
+
+alter table app.commission_proposals add constraint commission_proposals_type_choice
+  check (type = any ('{ticket,service_fee,featured,subscription}'::text[]));
+
+alter table app.commission_proposals add constraint commission_proposals_basis_points_range
+  check (basis_points between 0 and 10000);
+
+alter table app.commission_proposals add constraint commission_proposals_fixed_cents_range
+  check (fixed_cents >= 0);
+
+alter table app.commission_proposals add constraint commission_proposals_min_cents_range
+  check (min_cents >= 0);
+
+alter table app.commission_proposals add constraint commission_proposals_max_cents_range
+  check (max_cents >= 0);
+
+alter table app.commission_proposals add constraint commission_proposals_currency_format
+  check (sec.is_currency(currency));
+
+alter table app.commission_proposals add constraint commission_proposals_paid_by_choice
+  check (paid_by = any ('{buyer,organizer}'::text[]));
+
+alter table app.commission_proposals add constraint commission_proposals_city_share_basis_points_range
+  check (city_share_basis_points between 0 and 10000);
+
+alter table app.commission_proposals add constraint commission_proposals_valid_from_range
+  check (valid_from >= '1900-01-01 00:00:00+00'::timestamptz and valid_from < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.commission_proposals add constraint commission_proposals_valid_to_range
+  check (valid_to >= '1900-01-01 00:00:00+00'::timestamptz and valid_to < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.commission_proposals add constraint commission_proposals_valid_to_check
+  check (valid_to > valid_from);
+
+alter table app.commission_proposals add constraint commission_proposals_reason_length
+  check (sec.is_text(reason, 1, 2000));
+
+alter table app.commission_proposals add constraint commission_proposals_state_choice
+  check (state = any ('{proposed,accepted,declined,withdrawn}'::text[]));
+
+alter table app.commission_proposals add constraint commission_proposals_max_above_min_check
+  check (max_cents is null or max_cents >= min_cents);
 
 alter table app.commission_rules add constraint commission_rules_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
@@ -4571,6 +4659,9 @@ alter table app.waitlist_entries add constraint waitlist_entries_status_choice
 alter table app.waitlist_entries add constraint waitlist_entries_position_range
   check (position >= 1);
 
+alter table app.waitlist_entries add constraint waitlist_entries_priority_range
+  check (priority between -1000 and 1000);
+
 alter table app.waitlist_entries add constraint waitlist_entries_state_choice
   check (state = any ('{waiting,offered,taken,expired}'::text[]));
 
@@ -4581,7 +4672,7 @@ alter table app.wallet_accounts add constraint wallet_accounts_owner_type_pair
   check ((owner_type is null) = (owner_id is null));
 
 alter table app.wallet_accounts add constraint wallet_accounts_kind_choice
-  check (kind = any ('{user,platform_cash,promo_budget,refund_liability,org_payable,city_payable,rounding}'::text[]));
+  check (kind = any ('{user,platform_cash,promo_budget,refund_liability,org_payable,city_payable,rounding,dispute_receivable,dispute_loss}'::text[]));
 
 alter table app.wallet_accounts add constraint wallet_accounts_currency_format
   check (sec.is_currency(currency));
@@ -4635,7 +4726,7 @@ alter table app.wallet_holds add constraint wallet_holds_expires_at_range
   check (expires_at >= '1900-01-01 00:00:00+00'::timestamptz and expires_at < '2201-01-01 00:00:00+00'::timestamptz);
 
 alter table app.wallet_journals add constraint wallet_journals_kind_choice
-  check (kind = any ('{funding,refund_credit,event_credit,promotion_bonus,referral_reward,purchase,expiry,reversal,adjustment}'::text[]));
+  check (kind = any ('{funding,refund_credit,event_credit,promotion_bonus,referral_reward,purchase,expiry,reversal,adjustment,dispute_taken,dispute_won,dispute_lost}'::text[]));
 
 alter table app.wallet_journals add constraint wallet_journals_idempotency_key_length
   check (sec.is_text(idempotency_key, 8, 255));
@@ -4773,6 +4864,15 @@ create index cities_location_idx
 
 create index cities_while_archived_idx
   on app.cities (id) where status = 'archived';
+
+create index commission_proposals_valid_from_id_idx
+  on app.commission_proposals (valid_from, id);
+
+create index commission_proposals_city_id_idx
+  on app.commission_proposals (city_id, id);
+
+create index commission_proposals_proposed_by_id_idx
+  on app.commission_proposals (proposed_by_id, id) where proposed_by_id is not null;
 
 create index commission_rules_valid_from_id_idx
   on app.commission_rules (valid_from, id);
@@ -5608,6 +5708,9 @@ create unique index tickets_code_key
 create unique index tickets_order_id_position_key
   on app.tickets (order_id, position);
 
+create index tickets_event_id_updated_at_id_idx
+  on app.tickets (event_id, updated_at, id);
+
 create index tickets_order_id_idx
   on app.tickets (order_id, id);
 
@@ -5794,8 +5897,8 @@ create unique index waitlist_entries_event_id_ticket_type_id_user_id_key
 create index waitlist_entries_event_id_position_idx
   on app.waitlist_entries (event_id, position);
 
-create index waitlist_entries_event_id_state_position_idx
-  on app.waitlist_entries (event_id, state, position);
+create index waitlist_entries_event_id_state_turn_idx
+  on app.waitlist_entries (event_id, state, turn);
 
 create index waitlist_entries_state_offer_expires_at_idx
   on app.waitlist_entries (state, offer_expires_at);
@@ -5954,6 +6057,18 @@ alter table app.cities add constraint cities_country_id_fkey
 
 alter table app.cities add constraint cities_live_country_id_fkey
   foreign key (country_id, live_ref) references app.countries (id, live_key);
+
+alter table app.commission_proposals add constraint commission_proposals_city_id_fkey
+  foreign key (city_id) references app.cities (id);
+
+alter table app.commission_proposals add constraint commission_proposals_live_city_id_fkey
+  foreign key (city_id, live_ref) references app.cities (id, live_key);
+
+alter table app.commission_proposals add constraint commission_proposals_proposed_by_id_fkey
+  foreign key (proposed_by_id) references app.users (id);
+
+alter table app.commission_proposals add constraint commission_proposals_live_proposed_by_id_fkey
+  foreign key (proposed_by_id, live_ref) references app.users (id, live_key);
 
 alter table app.commission_rules add constraint commission_rules_scope_country_id_fkey
   foreign key (scope_country_id) references app.countries (id);
@@ -8660,6 +8775,8 @@ create function app.cities_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
+  update app.commission_proposals t set status = 'archived', archived_with = new.id
+    where t.city_id = new.id and t.status <> 'archived';
   update app.commission_rules t set status = 'archived', archived_with = new.id
     where t.scope_city_id = new.id and t.status <> 'archived';
   update app.users set home_city_id = null where home_city_id = new.id;
@@ -8675,6 +8792,11 @@ create function app.cities_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
+  perform sec.restore_commission_proposals(array(
+    select t.id from app.commission_proposals t
+    where t.city_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   perform sec.restore_commission_rules(array(
     select t.id from app.commission_rules t
     where t.scope_city_id = new.id and t.status = 'archived' and t.archived_with is not null
@@ -8761,6 +8883,275 @@ end
 $$;
 alter function audit.record_cities() owner to culturepass_audit;
 revoke execute on function audit.record_cities() from public;
+
+create function sec.may_commission_proposal(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'accept', 'decline', 'withdraw', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'accept' then t.status = 'active'
+      and sec.is_platform_admin()
+      and (strpos(sec.held_city_admin(), t.city_id::text) > 0) is not true
+      and (t.proposed_by_id = sec.uid()) is not true
+    when 'decline' then t.status = 'active'
+      and sec.is_platform_admin()
+      and (strpos(sec.held_city_admin(), t.city_id::text) > 0) is not true
+      and (t.proposed_by_id = sec.uid()) is not true
+    when 'withdraw' then t.status = 'active' and strpos(sec.held_city_admin(), t.city_id::text) > 0
+  end into v_answer
+  from app.commission_proposals t
+  where t.id = p_id
+    and t.status = 'active'
+    and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin());
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_commission_proposal(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_commission_proposal(uuid,text) from public;
+grant execute on function sec.may_commission_proposal(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_commission_proposal(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('city_admin', 'platform', 'decider') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'city_admin' then strpos(sec.held_city_admin(), t.city_id::text) > 0
+    when 'platform' then sec.is_platform_admin()
+    when 'decider' then sec.is_platform_admin()
+      and (strpos(sec.held_city_admin(), t.city_id::text) > 0) is not true
+      and (t.proposed_by_id = sec.uid()) is not true
+  end into v_answer
+  from app.commission_proposals t
+  where t.id = p_id
+    and t.status = 'active'
+    and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin());
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_commission_proposal(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_commission_proposal(uuid,text) from public;
+grant execute on function sec.holds_commission_proposal(uuid,text) to culturepass_app, culturepass_job;
+
+create function app.commission_proposals_guard() returns trigger
+  language plpgsql set search_path = '' as $$
+-- Holds each action of a request to its effect.
+declare
+  v_action constant text := coalesce(sec.action(), '');
+begin
+  if v_action not in ('accept', 'decline', 'withdraw') and new.state is distinct from old.state then
+    raise exception 'not changed by %', v_action using errcode = '42501';
+  end if;
+  case v_action
+    when 'archive' then
+      if old.status <> 'active' or new.status <> 'archived' then
+        raise exception 'not this status' using errcode = '42501';
+      end if;
+    when 'restore' then
+      if old.status <> 'archived' or new.status = 'archived' then
+        raise exception 'not this status' using errcode = '42501';
+      end if;
+    when 'suspend' then
+      if old.status <> 'active' or new.status <> 'suspended' then
+        raise exception 'not this status' using errcode = '42501';
+      end if;
+    when 'unsuspend' then
+      if old.status <> 'suspended' or new.status <> 'active' then
+        raise exception 'not this status' using errcode = '42501';
+      end if;
+    when 'accept' then
+      if old.state not in ('proposed') then
+        raise exception 'not from this state' using errcode = '23514', constraint = 'commission_proposals_accept_from';
+      end if;
+      if new.state <> 'accepted' then
+        raise exception 'not this state' using errcode = '42501';
+      end if;
+      if (old.valid_to is null or old.valid_to > now()) is not true then
+        raise exception 'not now' using errcode = '23514', constraint = 'commission_proposals_accept_when';
+      end if;
+      if sec.reason() is null then
+        raise exception 'a reason is required' using errcode = '23514', constraint = 'commission_proposals_accept_reason';
+      end if;
+    when 'decline' then
+      if old.state not in ('proposed') then
+        raise exception 'not from this state' using errcode = '23514', constraint = 'commission_proposals_decline_from';
+      end if;
+      if new.state <> 'declined' then
+        raise exception 'not this state' using errcode = '42501';
+      end if;
+      if sec.reason() is null then
+        raise exception 'a reason is required' using errcode = '23514', constraint = 'commission_proposals_decline_reason';
+      end if;
+    when 'withdraw' then
+      if old.state not in ('proposed') then
+        raise exception 'not from this state' using errcode = '23514', constraint = 'commission_proposals_withdraw_from';
+      end if;
+      if new.state <> 'withdrawn' then
+        raise exception 'not this state' using errcode = '42501';
+      end if;
+    else
+      raise exception 'no such action: %', v_action using errcode = '42501';
+  end case;
+  return new;
+end
+$$;
+alter function app.commission_proposals_guard() owner to culturepass_owner;
+
+create function sec.restore_commission_proposals(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.commission_proposals t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.cities p where p.id = t.city_id and p.status = 'archived')
+      and not exists (select from app.users p where p.id = t.proposed_by_id and p.status = 'archived');
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.commission_proposals t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.cities p where p.id = t.city_id and p.status = 'archived')
+          and not exists (select from app.users p where p.id = t.proposed_by_id and p.status = 'archived');
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'commission_proposal', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.cities p where p.id = t.city_id and p.status = 'archived') then '{"code": "reference", "pointer": "/city_id"}'::jsonb
+        when exists (select from app.users p where p.id = t.proposed_by_id and p.status = 'archived') then '{"code": "reference", "pointer": "/proposed_by_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.commission_proposals t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(200, greatest(0, 500 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.commission_proposals t set archived_with = case
+    when exists (select from app.cities p where p.id = t.city_id and p.status = 'archived') then t.city_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_commission_proposals(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_commission_proposals(uuid[]) from public;
+
+create function audit.record_commission_proposals() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A change by its columns, each with what it was and what it is.
+declare
+  v_changed jsonb;
+begin
+  if tg_op = 'INSERT' then
+    v_changed := jsonb_strip_nulls(jsonb_build_object(
+      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
+      'city_id', case when new.city_id is not null then jsonb_build_array(null, new.city_id) end,
+      'proposed_by_id', case when new.proposed_by_id is not null then jsonb_build_array(null, new.proposed_by_id) end,
+      'type', case when new.type is not null then jsonb_build_array(null, new.type) end,
+      'basis_points', case when new.basis_points is not null then jsonb_build_array(null, new.basis_points) end,
+      'fixed_cents', case when new.fixed_cents is not null then jsonb_build_array(null, new.fixed_cents) end,
+      'min_cents', case when new.min_cents is not null then jsonb_build_array(null, new.min_cents) end,
+      'max_cents', case when new.max_cents is not null then jsonb_build_array(null, new.max_cents) end,
+      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
+      'paid_by', case when new.paid_by is not null then jsonb_build_array(null, new.paid_by) end,
+      'city_share_basis_points', case when new.city_share_basis_points is not null then jsonb_build_array(null, new.city_share_basis_points) end,
+      'valid_from', case when new.valid_from is not null then jsonb_build_array(null, new.valid_from) end,
+      'valid_to', case when new.valid_to is not null then jsonb_build_array(null, new.valid_to) end,
+      'reason', case when new.reason is not null then jsonb_build_array(null, new.reason) end,
+      'state', case when new.state is not null then jsonb_build_array(null, new.state) end
+    ));
+  else
+    v_changed := '{}';
+    if new.status is distinct from old.status then
+      v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+    end if;
+    if new.city_id is distinct from old.city_id then
+      v_changed := v_changed || jsonb_build_object('city_id', jsonb_build_array(old.city_id, new.city_id));
+    end if;
+    if new.proposed_by_id is distinct from old.proposed_by_id then
+      v_changed := v_changed || jsonb_build_object('proposed_by_id', jsonb_build_array(old.proposed_by_id, new.proposed_by_id));
+    end if;
+    if new.type is distinct from old.type then
+      v_changed := v_changed || jsonb_build_object('type', jsonb_build_array(old.type, new.type));
+    end if;
+    if new.basis_points is distinct from old.basis_points then
+      v_changed := v_changed || jsonb_build_object('basis_points', jsonb_build_array(old.basis_points, new.basis_points));
+    end if;
+    if new.fixed_cents is distinct from old.fixed_cents then
+      v_changed := v_changed || jsonb_build_object('fixed_cents', jsonb_build_array(old.fixed_cents, new.fixed_cents));
+    end if;
+    if new.min_cents is distinct from old.min_cents then
+      v_changed := v_changed || jsonb_build_object('min_cents', jsonb_build_array(old.min_cents, new.min_cents));
+    end if;
+    if new.max_cents is distinct from old.max_cents then
+      v_changed := v_changed || jsonb_build_object('max_cents', jsonb_build_array(old.max_cents, new.max_cents));
+    end if;
+    if new.currency is distinct from old.currency then
+      v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+    end if;
+    if new.paid_by is distinct from old.paid_by then
+      v_changed := v_changed || jsonb_build_object('paid_by', jsonb_build_array(old.paid_by, new.paid_by));
+    end if;
+    if new.city_share_basis_points is distinct from old.city_share_basis_points then
+      v_changed := v_changed || jsonb_build_object('city_share_basis_points', jsonb_build_array(old.city_share_basis_points, new.city_share_basis_points));
+    end if;
+    if new.valid_from is distinct from old.valid_from then
+      v_changed := v_changed || jsonb_build_object('valid_from', jsonb_build_array(old.valid_from, new.valid_from));
+    end if;
+    if new.valid_to is distinct from old.valid_to then
+      v_changed := v_changed || jsonb_build_object('valid_to', jsonb_build_array(old.valid_to, new.valid_to));
+    end if;
+    if new.reason is distinct from old.reason then
+      v_changed := v_changed || jsonb_build_object('reason', jsonb_build_array(old.reason, new.reason));
+    end if;
+    if new.state is distinct from old.state then
+      v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
+  end if;
+  insert into audit.audit_logs
+    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
+  values (
+    'commission_proposal', coalesce(new.id, old.id),
+    case tg_op when 'INSERT' then 'create' else coalesce(sec.action(), lower(tg_op)) end,
+    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), v_changed
+  );
+  return null;
+end
+$$;
+alter function audit.record_commission_proposals() owner to culturepass_audit;
+revoke execute on function audit.record_commission_proposals() from public;
 
 create function sec.may_commission_rule(p_id uuid, p_what text) returns boolean
   language plpgsql security definer set search_path = '' as $$
@@ -22162,6 +22553,7 @@ create function app.users_archive_children() returns trigger
 -- Children of an archived row are archived with it or detached from it.
 begin
   update app.broadcasts set created_by_id = null where created_by_id = new.id;
+  update app.commission_proposals set proposed_by_id = null where proposed_by_id = new.id;
   update app.communities set created_by_id = null where created_by_id = new.id;
   update app.community_members t set status = 'archived', archived_with = new.id
     where t.user_id = new.id and t.status <> 'archived';
@@ -23218,6 +23610,26 @@ $$;
 alter function audit.record_venues() owner to culturepass_audit;
 revoke execute on function audit.record_venues() from public;
 
+create function app.waitlist_entry_private(p_id uuid) returns table(priority integer, turn bigint, _seen bigint)
+  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+-- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+begin
+  return query select
+    case when may.r0 then t.priority end,
+    case when may.r0 then t.turn end,
+    case when may.r0 then 3::bigint else 0 end
+  from app.waitlist_entries t, lateral (
+    select
+      (sec.seen_event_admin(t.event_id) and (t.user_id = sec.uid()) is not true) as r0
+    offset 0
+  ) may
+  where t.id = p_id;
+end
+$$;
+alter function app.waitlist_entry_private(uuid) owner to culturepass_authz;
+revoke execute on function app.waitlist_entry_private(uuid) from public;
+grant execute on function app.waitlist_entry_private(uuid) to culturepass_app;
+
 create function sec.may_waitlist_entry(p_id uuid, p_what text) returns boolean
   language plpgsql security definer set search_path = '' as $$
 -- Whether the caller may do this to a row.
@@ -23225,7 +23637,7 @@ declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
   v_answer boolean;
 begin
-  if p_what not in ('read', 'archive', 'update', 'restore', 'suspend', 'unsuspend') then
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   if p_what = 'restore' then
@@ -23234,12 +23646,16 @@ begin
   perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
   select case p_what
     when 'read' then true
+    when 'update' then t.status = 'active' and sec.seen_event_admin(t.event_id) and (t.user_id = sec.uid()) is not true
     when 'archive' then t.status = 'active' and (t.user_id = sec.uid() or sec.seen_event_admin(t.event_id))
   end into v_answer
   from app.waitlist_entries t
   where t.id = p_id
     and (
       (t.status = 'active' and (t.user_id = sec.uid() or sec.seen_event_admin(t.event_id)))
+      or (
+        t.status = 'suspended' and sec.seen_event_admin(t.event_id) and (t.user_id = sec.uid()) is not true
+      )
       or (
         t.status = 'archived'
         and sec.show_archived()
@@ -23263,16 +23679,20 @@ create function sec.holds_waitlist_entry(p_id uuid, p_what text) returns boolean
 declare
   v_answer boolean;
 begin
-  if p_what not in ('mine') then
+  if p_what not in ('mine', 'host') then
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   select case p_what
     when 'mine' then t.user_id = sec.uid()
+    when 'host' then sec.seen_event_admin(t.event_id) and (t.user_id = sec.uid()) is not true
   end into v_answer
   from app.waitlist_entries t
   where t.id = p_id
     and (
       (t.status = 'active' and (t.user_id = sec.uid() or sec.seen_event_admin(t.event_id)))
+      or (
+        t.status = 'suspended' and sec.seen_event_admin(t.event_id) and (t.user_id = sec.uid()) is not true
+      )
       or (
         t.status = 'archived'
         and sec.show_archived()
@@ -23291,11 +23711,23 @@ create function app.waitlist_entries_guard() returns trigger
 -- Holds each action of a request to its effect.
 declare
   v_action constant text := coalesce(sec.action(), '');
+  v_refused text[] := '{}';
 begin
   if v_action not in ('archive', 'restore', 'suspend', 'unsuspend') and new.status is distinct from old.status then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
+  if v_action not in ('update') and new.priority is distinct from old.priority then
+    raise exception 'not changed by %', v_action using errcode = '42501';
+  end if;
   case v_action
+    when 'update' then
+      if new.priority is distinct from old.priority
+        and (sec.seen_event_admin(old.event_id) and (old.user_id = sec.uid()) is not true) is not true then
+        v_refused := array_append(v_refused, 'priority');
+      end if;
+      if v_refused <> '{}' then
+        raise exception 'fields %', array_to_string(v_refused, ' ') using errcode = '42501';
+      end if;
     when 'archive' then
       if old.status <> 'active' or new.status <> 'archived' then
         raise exception 'not this status' using errcode = '42501';
@@ -23319,6 +23751,24 @@ begin
 end
 $$;
 alter function app.waitlist_entries_guard() owner to culturepass_owner;
+
+create function app.waitlist_entries_guard_insert() returns trigger
+  language plpgsql set search_path = '' as $$
+-- Holds field rules when a row is made.
+declare
+  v_refused text[] := '{}';
+begin
+  if new.priority <> 0
+    and (sec.seen_event_admin(new.event_id) and (new.user_id = sec.uid()) is not true) is not true then
+    v_refused := array_append(v_refused, 'priority');
+  end if;
+  if v_refused <> '{}' then
+    raise exception 'fields %', array_to_string(v_refused, ' ') using errcode = '42501';
+  end if;
+  return new;
+end
+$$;
+alter function app.waitlist_entries_guard_insert() owner to culturepass_owner;
 
 create function sec.restore_waitlist_entries(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
@@ -23394,6 +23844,8 @@ begin
       'offered_type_id', case when new.offered_type_id is not null then jsonb_build_array(null, new.offered_type_id) end,
       'user_id', case when new.user_id is not null then jsonb_build_array(null, new.user_id) end,
       'position', case when new.position is not null then jsonb_build_array(null, new.position) end,
+      'priority', case when new.priority is not null then jsonb_build_array(null, case when new.priority is not null then '•' end) end,
+      'turn', case when new.turn is not null then jsonb_build_array(null, case when new.turn is not null then '•' end) end,
       'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
       'offer_expires_at', case when new.offer_expires_at is not null then jsonb_build_array(null, new.offer_expires_at) end
     ));
@@ -23416,6 +23868,12 @@ begin
     end if;
     if new.position is distinct from old.position then
       v_changed := v_changed || jsonb_build_object('position', jsonb_build_array(old.position, new.position));
+    end if;
+    if new.priority is distinct from old.priority then
+      v_changed := v_changed || jsonb_build_object('priority', jsonb_build_array(case when old.priority is not null then '•' end, case when new.priority is not null then '•' end));
+    end if;
+    if new.turn is distinct from old.turn then
+      v_changed := v_changed || jsonb_build_object('turn', jsonb_build_array(case when old.turn is not null then '•' end, case when new.turn is not null then '•' end));
     end if;
     if new.state is distinct from old.state then
       v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
@@ -23453,6 +23911,8 @@ begin
       case when new.offered_type_id is distinct from old.offered_type_id then 'offered_type_id' end,
       case when new.user_id is distinct from old.user_id then 'user_id' end,
       case when new.position is distinct from old.position then 'position' end,
+      case when new.priority is distinct from old.priority then 'priority' end,
+      case when new.turn is distinct from old.turn then 'turn' end,
       case when new.state is distinct from old.state then 'state' end,
       case when new.offer_expires_at is distinct from old.offer_expires_at then 'offer_expires_at' end
     ], null)),
@@ -27305,13 +27765,12 @@ begin
     select 'venue', p.id, l.x, l.y
     from app.map_boxes(p_west, p_south, p_east, p_north) b
     join app.venues_public p on p.location operator(public.&&) b.area
-    join app.venues t on t.id = p.id
     cross join lateral (
       select public.st_x(p.location::public.geometry), public.st_y(p.location::public.geometry)
     ) l(x, y)
     where l.x >= b.west and l.x < b.east and l.y >= b.south and l.y < b.north
-      and (p_city is null or t.city_id = p_city)
-      and (p_text is null or t.id in (select app.venues_search(p_text, p_half, v_within, null, v_look)))
+      and (p_city is null or (select t.city_id from app.venues t where t.id = p.id) = p_city)
+      and (p_text is null or p.id in (select app.venues_search(p_text, p_half, v_within, null, v_look)))
     limit p_most;
   end if;
   if 'business' = any(p_kinds) then
@@ -27319,13 +27778,12 @@ begin
     select 'business', p.id, l.x, l.y
     from app.map_boxes(p_west, p_south, p_east, p_north) b
     join app.businesses_public p on p.location operator(public.&&) b.area
-    join app.businesses t on t.id = p.id
     cross join lateral (
       select public.st_x(p.location::public.geometry), public.st_y(p.location::public.geometry)
     ) l(x, y)
     where l.x >= b.west and l.x < b.east and l.y >= b.south and l.y < b.north
-      and (p_city is null or t.city_id = p_city)
-      and (p_text is null or t.id in (select app.businesses_search(p_text, p_half, v_within, null, v_look)))
+      and (p_city is null or (select t.city_id from app.businesses t where t.id = p.id) = p_city)
+      and (p_text is null or p.id in (select app.businesses_search(p_text, p_half, v_within, null, v_look)))
     limit p_most;
   end if;
   if 'institution' = any(p_kinds) then
@@ -27333,13 +27791,12 @@ begin
     select 'institution', p.id, l.x, l.y
     from app.map_boxes(p_west, p_south, p_east, p_north) b
     join app.institutions_public p on p.location operator(public.&&) b.area
-    join app.institutions t on t.id = p.id
     cross join lateral (
       select public.st_x(p.location::public.geometry), public.st_y(p.location::public.geometry)
     ) l(x, y)
     where l.x >= b.west and l.x < b.east and l.y >= b.south and l.y < b.north
-      and (p_city is null or t.city_id = p_city)
-      and (p_text is null or t.id in (select app.institutions_search(p_text, p_half, v_within, null, v_look)))
+      and (p_city is null or (select t.city_id from app.institutions t where t.id = p.id) = p_city)
+      and (p_text is null or p.id in (select app.institutions_search(p_text, p_half, v_within, null, v_look)))
     limit p_most;
   end if;
 end
@@ -27977,6 +28434,43 @@ alter function app.notification_news(text, uuid[], int) owner to culturepass_own
 revoke execute on function app.notification_news(text, uuid[], int) from public;
 grant execute on function app.notification_news(text, uuid[], int) to culturepass_job;
 
+create function app.rule_in_the_way(p_proposal uuid) returns uuid
+  language plpgsql security definer set search_path = '' as $$
+begin
+  perform pg_advisory_xact_lock(hashtextextended('commission:' || p.city_id::text || ':' || p.type || ':' || p.currency, 0))
+  from app.commission_proposals p where p.id = p_proposal;
+  return (
+    select r.id from app.commission_proposals p
+    join app.commission_rules r on r.scope_city_id = p.city_id and r.type = p.type and r.currency = p.currency
+    where p.id = p_proposal and p.state = 'proposed' and r.status <> 'archived'
+      and r.valid_from >= greatest(p.valid_from, now()) and (p.valid_to is null or r.valid_from < p.valid_to)
+    order by r.valid_from limit 1
+  );
+end
+$$;
+alter function app.rule_in_the_way(uuid) owner to culturepass_counter;
+revoke execute on function app.rule_in_the_way(uuid) from public;
+grant execute on function app.rule_in_the_way(uuid) to culturepass_app;
+
+create function app.make_proposed_rule() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+declare
+  v_from timestamptz := greatest(new.valid_from, now());
+begin
+  update app.commission_rules r set valid_to = v_from
+  where r.scope_city_id = new.city_id and r.type = new.type and r.currency = new.currency and r.status <> 'archived'
+    and r.valid_from < v_from and (r.valid_to is null or r.valid_to > v_from);
+  insert into app.commission_rules (scope_type, scope_id, type, basis_points, fixed_cents, min_cents, max_cents,
+    currency, paid_by, city_share_basis_points, valid_from, valid_to)
+  values ('city', new.city_id, new.type, new.basis_points, new.fixed_cents, new.min_cents, new.max_cents,
+    new.currency, new.paid_by, new.city_share_basis_points, v_from, new.valid_to);
+  return null;
+end
+$$;
+alter function app.make_proposed_rule() owner to culturepass_counter;
+revoke execute on function app.make_proposed_rule() from public;
+grant insert, update (valid_to) on app.commission_rules to culturepass_counter;
+
 create function app.payment_rank(p_status text) returns int
   language sql immutable parallel safe set search_path = '' as $$
   select case p_status
@@ -28378,6 +28872,25 @@ alter function app.stars_of(uuid) owner to culturepass_authz;
 revoke execute on function app.stars_of(uuid) from public;
 grant execute on function app.stars_of(uuid) to culturepass_app, culturepass_job;
 
+create function app.was_there(p_type text, p_target uuid) returns boolean
+  language sql stable security definer set search_path = '' as $$
+  select exists (
+    select from app.attendances a join app.events e on e.id = a.event_id
+    where a.user_id = sec.uid() and p_target = case p_type when 'venue' then e.venue_id else e.host_id end
+  ) or exists (
+    select from app.tickets t join app.events e on e.id = t.event_id
+    where t.holder_id = sec.uid() and t.state in ('valid', 'checked_in') and t.refund_id is null
+      and e.starts_at <= now() and e.state in ('published', 'completed')
+      and p_target = case p_type when 'venue' then e.venue_id else e.host_id end
+  ) or p_type = 'business' and exists (
+    select from app.quotes q join app.leads l on l.id = q.lead_id
+    where q.accepted_by_id = sec.uid() and q.state = 'accepted' and l.business_id = p_target
+  )
+$$;
+alter function app.was_there(text, uuid) owner to culturepass_authz;
+revoke execute on function app.was_there(text, uuid) from public;
+grant execute on function app.was_there(text, uuid) to culturepass_app;
+
 create function app.offer_places(p_type uuid) returns int
   language plpgsql set search_path = '' set app.job = 'tickets' as $$
 declare
@@ -28420,7 +28933,7 @@ begin
       join app.events e on e.id = w.event_id and e.state = 'published' and e.status = 'active' and e.starts_at > now()
       where w.event_id = v_type.event_id and w.state = 'waiting' and w.status = 'active'
         and (w.ticket_type_id is null or w.ticket_type_id = p_type)
-      order by w.position, w.id limit v_free for no key update of w skip locked
+      order by w.turn, w.id limit v_free for no key update of w skip locked
     ), offered as (
       update app.waitlist_entries w set state = 'offered', offered_type_id = p_type,
         offer_expires_at = least(now() + make_interval(mins => v_type.waitlist_minutes), v_type.sales_end, next.starts_at)
@@ -28715,6 +29228,16 @@ $$;
 alter function app.waitlist_position() owner to culturepass_counter;
 revoke execute on function app.waitlist_position() from public;
 
+create function app.waitlist_turn() returns trigger
+  language plpgsql set search_path = '' as $$
+begin
+  new.turn := new.position - new.priority * 1000000000000;
+  return new;
+end
+$$;
+alter function app.waitlist_turn() owner to culturepass_owner;
+revoke execute on function app.waitlist_turn() from public;
+
 create function app.end_transfers() returns trigger
   language plpgsql set search_path = '' set app.job = 'tickets' as $$
 begin
@@ -28724,6 +29247,31 @@ end
 $$;
 alter function app.end_transfers() owner to culturepass_owner;
 revoke execute on function app.end_transfers() from public;
+
+create function app.changes_told_until(p_overlap interval) returns timestamptz
+  language sql set search_path = '' as $$
+  select least(now() - p_overlap, min(a.xact_start)) from pg_catalog.pg_stat_activity a
+  where a.datname = current_database() and a.usename = current_user
+$$;
+alter function app.changes_told_until(interval) owner to culturepass_owner;
+revoke execute on function app.changes_told_until(interval) from public;
+grant execute on function app.changes_told_until(interval) to culturepass_job;
+
+create function app.admits_until(p_event uuid) returns timestamptz
+  language sql stable set search_path = '' as $$
+  select e.ends_at + interval '1 day' from app.events e where e.id = p_event
+$$;
+alter function app.admits_until(uuid) owner to culturepass_owner;
+revoke execute on function app.admits_until(uuid) from public;
+grant execute on function app.admits_until(uuid) to culturepass_job;
+
+create function app.admits_at(p_event uuid, p_not_before timestamptz, p_at timestamptz) returns boolean
+  language sql stable set search_path = '' as $$
+  select p_at >= p_not_before - interval '1 hour' and p_at <= app.admits_until(p_event)
+$$;
+alter function app.admits_at(uuid,timestamptz,timestamptz) owner to culturepass_owner;
+revoke execute on function app.admits_at(uuid,timestamptz,timestamptz) from public;
+grant execute on function app.admits_at(uuid,timestamptz,timestamptz) to culturepass_job;
 
 create function app.host_is_verified(p_host uuid) returns boolean
   language sql stable security definer set search_path = '' as $$
@@ -29365,6 +29913,53 @@ alter function app.compare_ranks(jsonb) owner to culturepass_owner;
 revoke execute on function app.compare_ranks(jsonb) from public;
 grant execute on function app.compare_ranks(jsonb) to culturepass_job;
 
+create function app.book_dispute(p_dispute uuid, p_state text, p_amount bigint, p_currency text) returns void
+  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+declare
+  v_owed uuid;
+  v_leg bigint;
+  v_booked bigint := 0;
+  v_next int := 1;
+  v_step record;
+begin
+  if p_state not in ('needs_response', 'under_review', 'lost')
+    and not exists (select from app.wallet_journals j where j.idempotency_key = 'dispute:' || p_dispute || ':1')
+  then
+    return;
+  end if;
+  v_owed := app.system_wallet('dispute_receivable', null, null, p_currency);
+  loop
+    select case t.type when 'credit' then t.amount_cents else -t.amount_cents end into v_leg
+    from app.wallet_journals j join app.wallet_transactions t on t.journal_id = j.id and t.wallet_id = v_owed
+    where j.idempotency_key = 'dispute:' || p_dispute || ':' || v_next;
+    exit when not found;
+    v_booked := v_booked + v_leg;
+    v_next := v_next + 1;
+  end loop;
+  for v_step in
+    select s.kind, s.amount, s.account from (values
+      (1, 'dispute_taken', p_amount, 'platform_cash',
+        p_state in ('needs_response', 'under_review') or (p_state = 'lost' and (v_next = 1 or v_booked <> 0))),
+      (2, 'dispute_lost', 0, 'dispute_loss', p_state = 'lost'),
+      (2, 'dispute_won', 0, 'platform_cash', p_state not in ('needs_response', 'under_review', 'lost'))
+    ) s(n, kind, amount, account, is_due)
+    where s.is_due order by s.n
+  loop
+    continue when v_step.amount = v_booked;
+    perform app.post_journal(v_step.kind, 'dispute:' || p_dispute || ':' || v_next, 'dispute:' || p_dispute, null, null,
+      jsonb_build_array(
+        jsonb_build_object('wallet_id', v_owed, 'amount_cents', v_step.amount - v_booked),
+        jsonb_build_object('wallet_id', app.system_wallet(v_step.account, null, null, p_currency),
+          'amount_cents', v_booked - v_step.amount)));
+    v_booked := v_step.amount;
+    v_next := v_next + 1;
+  end loop;
+end
+$$;
+alter function app.book_dispute(uuid,text,bigint,text) owner to culturepass_owner;
+revoke execute on function app.book_dispute(uuid,text,bigint,text) from public;
+grant execute on function app.book_dispute(uuid,text,bigint,text) to culturepass_job;
+
 create function app.wallet_of(p_user uuid, p_currency text) returns uuid
   language plpgsql set search_path = '' set app.job = 'wallet' as $$
 declare
@@ -29612,6 +30207,22 @@ $$;
 alter function app.release_hold(uuid,text) owner to culturepass_owner;
 revoke execute on function app.release_hold(uuid,text) from public;
 grant execute on function app.release_hold(uuid,text) to culturepass_job;
+
+create function app.hold_is_good(p_hold uuid) returns boolean
+  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+declare
+  v_wallet app.wallet_accounts;
+  v_hold app.wallet_holds;
+begin
+  select h.* into strict v_hold from app.wallet_holds h where h.id = p_hold for update;
+  select w.* into strict v_wallet from app.wallet_accounts w where w.id = v_hold.wallet_id for update;
+  return v_wallet.frozen_at is null and v_hold.state = 'pending' and v_hold.expires_at > now()
+    and v_hold.amount_cents <= least(v_wallet.held_cents, v_wallet.balance_cents);
+end
+$$;
+alter function app.hold_is_good(uuid) owner to culturepass_owner;
+revoke execute on function app.hold_is_good(uuid) from public;
+grant execute on function app.hold_is_good(uuid) to culturepass_job;
 
 create function app.expire_holds(p_limit int) returns int
   language plpgsql set search_path = '' set app.job = 'wallet' as $$
@@ -30310,6 +30921,17 @@ create view app.payment_faults with (security_invoker = true) as
   ) s on s.dispute_id = d.id
   where d.state = 'won' and d.closed_at < now() - interval '10 minutes' and s.missing > 0
   union all
+  select 'owed by banks is not what is disputed', (array_agg(x.entity_type order by x.id))[1], (array_agg(x.id order by x.id))[1]
+  from (
+    select 'dispute' as entity_type, d.id, d.currency, d.amount_cents as amount from app.disputes d
+    where d.state in ('needs_response', 'under_review')
+    union all
+    select 'wallet_account', w.id, w.currency, case l.type when 'credit' then -l.amount_cents else l.amount_cents end
+    from app.wallet_accounts w join app.wallet_transactions l on l.wallet_id = w.id
+    where w.kind = 'dispute_receivable'
+  ) x
+  group by x.currency having sum(x.amount) <> 0
+  union all
   select 'more refunded than paid', 'transaction', t.id from app.transactions t where t.refunded_cents > t.amount_cents
   union all
   select 'tickets without their credits', 'order', o.id
@@ -30722,6 +31344,29 @@ create trigger "0_restore_children"
 create trigger cities_audit
   after insert or update of status, country_id, name, slug, timezone, location, population on app.cities
   for each row execute function audit.record_cities();
+
+create trigger commission_proposals_archived
+  before update of status on app.commission_proposals
+  for each row execute function sec.keep_status('along');
+
+create trigger commission_proposals_stamp
+  before update of status, city_id, proposed_by_id, type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points, valid_from, valid_to, reason, state on app.commission_proposals
+  for each row when ((new.status is distinct from old.status or new.city_id is distinct from old.city_id or new.proposed_by_id is distinct from old.proposed_by_id or new.type is distinct from old.type or new.basis_points is distinct from old.basis_points or new.fixed_cents is distinct from old.fixed_cents or new.min_cents is distinct from old.min_cents or new.max_cents is distinct from old.max_cents or new.currency is distinct from old.currency or new.paid_by is distinct from old.paid_by or new.city_share_basis_points is distinct from old.city_share_basis_points or new.valid_from is distinct from old.valid_from or new.valid_to is distinct from old.valid_to or new.reason is distinct from old.reason or new.state is distinct from old.state))
+  execute function sec.stamp();
+
+create trigger commission_proposals_guard
+  before update of state on app.commission_proposals
+  for each row when (current_user = 'culturepass_app')
+  execute function app.commission_proposals_guard();
+
+create trigger commission_proposals_quota
+  after insert on app.commission_proposals
+  referencing new table as added
+  for each statement execute function requests.count_created('commission_proposal', '20');
+
+create trigger commission_proposals_audit
+  after insert or update of status, city_id, proposed_by_id, type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points, valid_from, valid_to, reason, state on app.commission_proposals
+  for each row execute function audit.record_commission_proposals();
 
 create trigger commission_rules_archived
   before update of status on app.commission_rules
@@ -32259,14 +32904,19 @@ create trigger waitlist_entries_archived
   for each row execute function sec.keep_status('along');
 
 create trigger waitlist_entries_stamp
-  before update of status, event_id, ticket_type_id, offered_type_id, user_id, position, state, offer_expires_at on app.waitlist_entries
-  for each row when ((new.status is distinct from old.status or new.event_id is distinct from old.event_id or new.ticket_type_id is distinct from old.ticket_type_id or new.offered_type_id is distinct from old.offered_type_id or new.user_id is distinct from old.user_id or new.position is distinct from old.position or new.state is distinct from old.state or new.offer_expires_at is distinct from old.offer_expires_at))
+  before update of status, event_id, ticket_type_id, offered_type_id, user_id, position, priority, turn, state, offer_expires_at on app.waitlist_entries
+  for each row when ((new.status is distinct from old.status or new.event_id is distinct from old.event_id or new.ticket_type_id is distinct from old.ticket_type_id or new.offered_type_id is distinct from old.offered_type_id or new.user_id is distinct from old.user_id or new.position is distinct from old.position or new.priority is distinct from old.priority or new.turn is distinct from old.turn or new.state is distinct from old.state or new.offer_expires_at is distinct from old.offer_expires_at))
   execute function sec.stamp();
 
 create trigger waitlist_entries_guard
-  before update of status on app.waitlist_entries
+  before update of status, priority on app.waitlist_entries
   for each row when (current_user = 'culturepass_app')
   execute function app.waitlist_entries_guard();
+
+create trigger waitlist_entries_guard_insert
+  before insert on app.waitlist_entries
+  for each row when (current_user = 'culturepass_app')
+  execute function app.waitlist_entries_guard_insert();
 
 create trigger waitlist_entries_quota
   after insert on app.waitlist_entries
@@ -32274,13 +32924,18 @@ create trigger waitlist_entries_quota
   for each statement execute function requests.count_created('waitlist_entry', '100');
 
 create trigger waitlist_entries_audit
-  after insert or update of status, event_id, ticket_type_id, offered_type_id, user_id, position, state, offer_expires_at on app.waitlist_entries
+  after insert or update of status, event_id, ticket_type_id, offered_type_id, user_id, position, priority, turn, state, offer_expires_at on app.waitlist_entries
   for each row execute function audit.record_waitlist_entries();
 
-create trigger waitlist_entries_emit_update
-  after update of event_id, ticket_type_id, offered_type_id, user_id, position, state, offer_expires_at on app.waitlist_entries
+create trigger waitlist_entries_emit_create
+  after insert on app.waitlist_entries
   for each row
-  when ((new.event_id is distinct from old.event_id or new.ticket_type_id is distinct from old.ticket_type_id or new.offered_type_id is distinct from old.offered_type_id or new.user_id is distinct from old.user_id or new.position is distinct from old.position or new.state is distinct from old.state or new.offer_expires_at is distinct from old.offer_expires_at))
+  execute function jobs.emit('waitlist_entry', 'create');
+
+create trigger waitlist_entries_emit_update
+  after update of event_id, ticket_type_id, offered_type_id, user_id, position, priority, turn, state, offer_expires_at on app.waitlist_entries
+  for each row
+  when ((new.event_id is distinct from old.event_id or new.ticket_type_id is distinct from old.ticket_type_id or new.offered_type_id is distinct from old.offered_type_id or new.user_id is distinct from old.user_id or new.position is distinct from old.position or new.priority is distinct from old.priority or new.turn is distinct from old.turn or new.state is distinct from old.state or new.offer_expires_at is distinct from old.offer_expires_at))
   execute function jobs.emit_waitlist_entries_update();
 
 create trigger wallet_accounts_stamp
@@ -32353,6 +33008,10 @@ create trigger notifications_mark
   before insert or update of is_read on app.notifications
   for each row execute function app.mark_notification();
 
+create trigger commission_proposals_make_rule
+  after update of state on app.commission_proposals
+  for each row when (new.state = 'accepted' and old.state <> 'accepted') execute function app.make_proposed_rule();
+
 create trigger status_goes_on before update of status on app.transactions
   for each row when (old.status is distinct from new.status) execute function app.forbid_payment_going_back();
 
@@ -32386,6 +33045,10 @@ create trigger reviews_rate_changed after update on app.reviews
 create trigger waitlist_entries_position
   before insert on app.waitlist_entries
   for each row when (new.position is null) execute function app.waitlist_position();
+
+create trigger waitlist_entries_turn
+  before insert or update of position, priority on app.waitlist_entries
+  for each row execute function app.waitlist_turn();
 
 create trigger tickets_end_transfers
   after update of state, refund_id, holder_id on app.tickets
@@ -32707,6 +33370,47 @@ create policy cities_update on app.cities for update to culturepass_app
 create policy cities_job_select on app.cities for select to culturepass_job
   using (
     (select sec.job() in ('payments', 'tickets', 'marketplace', 'promotions', 'notifications', 'dashboards'))
+  );
+
+create policy commission_proposals_select on app.commission_proposals for select to culturepass_app
+  using (
+    commission_proposals.status = 'active'
+    and (
+      (select sec.is_platform_admin())
+      or commission_proposals.city_id in (select unnest(sec.scopes_city_admin()))
+    )
+  );
+
+create policy commission_proposals_insert on app.commission_proposals for insert to culturepass_app
+  with check (
+    strpos(sec.held_city_admin(), commission_proposals.city_id::text) > 0
+    and commission_proposals.proposed_by_id = sec.uid()
+    and sec.seen_city(commission_proposals.city_id) = 'active'
+  );
+
+create policy commission_proposals_update on app.commission_proposals for update to culturepass_app
+  using (
+    case sec.action()
+      when 'accept' then commission_proposals.status = 'active'
+        and sec.is_platform_admin()
+        and (strpos(sec.held_city_admin(), commission_proposals.city_id::text) > 0) is not true
+        and (commission_proposals.proposed_by_id = sec.uid()) is not true
+      when 'decline' then commission_proposals.status = 'active'
+        and sec.is_platform_admin()
+        and (strpos(sec.held_city_admin(), commission_proposals.city_id::text) > 0) is not true
+        and (commission_proposals.proposed_by_id = sec.uid()) is not true
+      when 'withdraw' then commission_proposals.status = 'active'
+        and strpos(sec.held_city_admin(), commission_proposals.city_id::text) > 0
+      else false
+    end
+  )
+  with check (
+    case sec.action()
+      when 'accept' then commission_proposals.status = 'active' and commission_proposals.state = 'accepted'
+      when 'decline' then commission_proposals.status = 'active' and commission_proposals.state = 'declined'
+      when 'withdraw' then commission_proposals.status = 'active' and commission_proposals.state = 'withdrawn'
+      else false
+    end
   );
 
 create policy commission_rules_select on app.commission_rules for select to culturepass_app
@@ -35792,6 +36496,11 @@ create policy waitlist_entries_select on app.waitlist_entries for select to cult
       )
     )
     or (
+      waitlist_entries.status = 'suspended'
+      and sec.seen_event_admin(waitlist_entries.event_id)
+      and (waitlist_entries.user_id = sec.uid()) is not true
+    )
+    or (
       waitlist_entries.status = 'archived'
       and sec.show_archived()
       and (waitlist_entries.user_id = sec.uid() or sec.seen_event_admin(waitlist_entries.event_id))
@@ -35812,6 +36521,9 @@ create policy waitlist_entries_insert on app.waitlist_entries for insert to cult
 create policy waitlist_entries_update on app.waitlist_entries for update to culturepass_app
   using (
     case sec.action()
+      when 'update' then waitlist_entries.status = 'active'
+        and sec.seen_event_admin(waitlist_entries.event_id)
+        and (waitlist_entries.user_id = sec.uid()) is not true
       when 'archive' then waitlist_entries.status = 'active'
         and (waitlist_entries.user_id = sec.uid() or sec.seen_event_admin(waitlist_entries.event_id))
       else false
@@ -35819,6 +36531,7 @@ create policy waitlist_entries_update on app.waitlist_entries for update to cult
   )
   with check (
     case sec.action()
+      when 'update' then sec.seen_event_admin(waitlist_entries.event_id) and (waitlist_entries.user_id = sec.uid()) is not true
       when 'archive' then waitlist_entries.status = 'archived'
       else false
     end
@@ -36013,6 +36726,15 @@ grant select on app.cities to culturepass_authz;
 
 grant select on app.cities to culturepass_counter;
 grant update (status, archived_from) on app.cities to culturepass_counter;
+
+grant select (id, status, city_id, proposed_by_id, type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points, valid_from, valid_to, reason, state, version, created_at, updated_at) on app.commission_proposals to culturepass_app;
+grant insert (city_id, type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points, valid_from, valid_to, reason) on app.commission_proposals to culturepass_app;
+grant update (state) on app.commission_proposals to culturepass_app;
+
+grant select on app.commission_proposals to culturepass_authz;
+
+grant select on app.commission_proposals to culturepass_counter;
+grant update (status, archived_from, archived_with, proposed_by_id) on app.commission_proposals to culturepass_counter;
 
 grant select (id, status, scope_type, scope_id, scope_country_id, scope_city_id, scope_organization_id, scope_community_id, scope_business_id, scope_institution_id, scope_event_id, type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points, valid_from, valid_to, version, created_at, updated_at) on app.commission_rules to culturepass_app;
 grant insert (scope_type, scope_id, type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points, valid_from, valid_to) on app.commission_rules to culturepass_app;
@@ -36743,11 +37465,11 @@ grant select on app.visits to culturepass_authz;
 grant select on app.visits to culturepass_counter;
 
 grant select (id, status, event_id, ticket_type_id, offered_type_id, user_id, position, state, offer_expires_at, version, created_at, updated_at) on app.waitlist_entries to culturepass_app;
-grant insert (event_id, ticket_type_id) on app.waitlist_entries to culturepass_app;
-grant update (status) on app.waitlist_entries to culturepass_app;
+grant insert (event_id, ticket_type_id, priority) on app.waitlist_entries to culturepass_app;
+grant update (status, priority) on app.waitlist_entries to culturepass_app;
 
 grant select on app.waitlist_entries to culturepass_job;
-grant update (offered_type_id, state, offer_expires_at) on app.waitlist_entries to culturepass_job;
+grant update (status, offered_type_id, state, offer_expires_at) on app.waitlist_entries to culturepass_job;
 
 grant select on app.waitlist_entries to culturepass_authz;
 

@@ -567,6 +567,12 @@ drop policy commission_rules_insert on app.commission_rules;
 
 drop policy commission_rules_select on app.commission_rules;
 
+drop policy commission_proposals_update on app.commission_proposals;
+
+drop policy commission_proposals_insert on app.commission_proposals;
+
+drop policy commission_proposals_select on app.commission_proposals;
+
 drop policy cities_job_select on app.cities;
 
 drop policy cities_update on app.cities;
@@ -641,6 +647,8 @@ drop trigger likes_trend on app.likes;
 
 drop trigger tickets_end_transfers on app.tickets;
 
+drop trigger waitlist_entries_turn on app.waitlist_entries;
+
 drop trigger waitlist_entries_position on app.waitlist_entries;
 
 drop trigger reviews_rate_changed on app.reviews;
@@ -660,6 +668,8 @@ drop trigger disputes_read_later on app.disputes;
 drop trigger transactions_read_later on app.transactions;
 
 drop trigger status_goes_on on app.transactions;
+
+drop trigger commission_proposals_make_rule on app.commission_proposals;
 
 drop trigger notifications_mark on app.notifications;
 
@@ -695,9 +705,13 @@ drop trigger wallet_accounts_stamp on app.wallet_accounts;
 
 drop trigger waitlist_entries_emit_update on app.waitlist_entries;
 
+drop trigger waitlist_entries_emit_create on app.waitlist_entries;
+
 drop trigger waitlist_entries_audit on app.waitlist_entries;
 
 drop trigger waitlist_entries_quota on app.waitlist_entries;
+
+drop trigger waitlist_entries_guard_insert on app.waitlist_entries;
 
 drop trigger waitlist_entries_guard on app.waitlist_entries;
 
@@ -1345,6 +1359,16 @@ drop trigger commission_rules_stamp on app.commission_rules;
 
 drop trigger commission_rules_archived on app.commission_rules;
 
+drop trigger commission_proposals_audit on app.commission_proposals;
+
+drop trigger commission_proposals_quota on app.commission_proposals;
+
+drop trigger commission_proposals_guard on app.commission_proposals;
+
+drop trigger commission_proposals_stamp on app.commission_proposals;
+
+drop trigger commission_proposals_archived on app.commission_proposals;
+
 drop trigger cities_audit on app.cities;
 
 drop trigger "0_restore_children" on app.cities;
@@ -1511,6 +1535,8 @@ drop function app.journal_balances();
 
 drop function app.expire_holds(int);
 
+drop function app.hold_is_good(uuid);
+
 drop function app.release_hold(uuid,text);
 
 drop function app.hold_credits(uuid,bigint,text,timestamptz);
@@ -1528,6 +1554,8 @@ drop function app.post_journal(text,text,text,uuid,uuid,jsonb);
 drop function app.system_wallet(text,text,uuid,text);
 
 drop function app.wallet_of(uuid,text);
+
+drop function app.book_dispute(uuid,text,bigint,text);
 
 drop function app.compare_ranks(jsonb);
 
@@ -1573,7 +1601,15 @@ drop function app.trending(uuid,boolean,boolean,timestamptz,numeric,uuid,int);
 
 drop function app.host_is_verified(uuid);
 
+drop function app.admits_at(uuid,timestamptz,timestamptz);
+
+drop function app.admits_until(uuid);
+
+drop function app.changes_told_until(interval);
+
 drop function app.end_transfers();
+
+drop function app.waitlist_turn();
 
 drop function app.waitlist_position();
 
@@ -1598,6 +1634,8 @@ drop function app.wait_for_event(uuid);
 drop function app.room_of_event(uuid);
 
 drop function app.offer_places(uuid);
+
+drop function app.was_there(text,uuid);
 
 drop function app.stars_of(uuid);
 
@@ -1636,6 +1674,10 @@ drop function app.forbid_older_news();
 drop function app.forbid_payment_going_back();
 
 drop function app.payment_rank(text);
+
+drop function app.make_proposed_rule();
+
+drop function app.rule_in_the_way(uuid);
 
 drop function app.notification_news(text,uuid[],int);
 
@@ -1977,11 +2019,15 @@ drop function audit.record_waitlist_entries();
 
 drop function sec.restore_waitlist_entries(uuid[]);
 
+drop function app.waitlist_entries_guard_insert();
+
 drop function app.waitlist_entries_guard();
 
 drop function sec.holds_waitlist_entry(uuid,text);
 
 drop function sec.may_waitlist_entry(uuid,text);
+
+drop function app.waitlist_entry_private(uuid);
 
 drop function audit.record_venues();
 
@@ -2631,6 +2677,16 @@ drop function sec.holds_commission_rule(uuid,text);
 
 drop function sec.may_commission_rule(uuid,text);
 
+drop function audit.record_commission_proposals();
+
+drop function sec.restore_commission_proposals(uuid[]);
+
+drop function app.commission_proposals_guard();
+
+drop function sec.holds_commission_proposal(uuid,text);
+
+drop function sec.may_commission_proposal(uuid,text);
+
 drop function audit.record_cities();
 
 drop function app.archived_cities(uuid,int);
@@ -3269,6 +3325,14 @@ alter table app.commission_rules drop constraint commission_rules_live_scope_cou
 
 alter table app.commission_rules drop constraint commission_rules_scope_country_id_fkey;
 
+alter table app.commission_proposals drop constraint commission_proposals_live_proposed_by_id_fkey;
+
+alter table app.commission_proposals drop constraint commission_proposals_proposed_by_id_fkey;
+
+alter table app.commission_proposals drop constraint commission_proposals_live_city_id_fkey;
+
+alter table app.commission_proposals drop constraint commission_proposals_city_id_fkey;
+
 alter table app.cities drop constraint cities_live_country_id_fkey;
 
 alter table app.cities drop constraint cities_country_id_fkey;
@@ -3464,6 +3528,8 @@ drop table counters.communities;
 drop table app.communities;
 
 drop table app.commission_rules;
+
+drop table app.commission_proposals;
 
 drop table app.cities;
 

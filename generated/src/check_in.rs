@@ -6,7 +6,7 @@ use macros::{Choice, Entity};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Choice)]
 #[rustfmt::skip]
-pub enum CheckInResult { Ok, AlreadyUsed, WrongEvent, Refunded, Transferred, Void, Forged }
+pub enum CheckInResult { Ok, AlreadyUsed, WrongEvent, Refunded, Transferred, Void, Forged, InvalidTime }
 
 /// One scan of a ticket at the door. Scans made offline come in later with the time of the device.
 #[derive(Debug, Clone, Entity)]

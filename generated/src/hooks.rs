@@ -18,6 +18,12 @@ pub trait AppHooks: Send + Sync {
         id: Uuid,
     ) -> BoxFuture<'a, Result<()>>;
 
+    fn commission_proposal_before_accept<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+    ) -> BoxFuture<'a, Result<()>>;
+
     fn event_before_publish<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>>;
 
     fn promotion_before_create<'a>(
@@ -27,6 +33,12 @@ pub trait AppHooks: Send + Sync {
     ) -> BoxFuture<'a, Result<()>>;
 
     fn quote_before_accept<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>>;
+
+    fn review_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut review::CreateReview,
+    ) -> BoxFuture<'a, Result<()>>;
 }
 
 /// Every entity with routes, in file-name order.
@@ -38,6 +50,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&business::BUSINESS),
         plain(&check_in::CHECK_IN),
         plain(&city::CITY),
+        hooked(&commission_proposal::COMMISSION_PROPOSAL, CommissionProposalHooks(app.clone())),
         plain(&commission_rule::COMMISSION_RULE),
         plain(&community::COMMUNITY),
         plain(&community_member::COMMUNITY_MEMBER),
@@ -67,7 +80,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&referral::REFERRAL),
         plain(&refund::REFUND),
         plain(&revenue_share::REVENUE_SHARE),
-        plain(&review::REVIEW),
+        hooked(&review::REVIEW, ReviewHooks(app.clone())),
         plain(&role_assignment::ROLE_ASSIGNMENT),
         plain(&service_request::SERVICE_REQUEST),
         plain(&stripe_event::STRIPE_EVENT),
@@ -90,12 +103,13 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
 
 /// The same without hooks, for whoever only wants to know what there is.
 #[rustfmt::skip]
-pub static RESOURCES: [&Resource; 52] = [
+pub static RESOURCES: [&Resource; 53] = [
     &attendance::ATTENDANCE,
     &broadcast::BROADCAST,
     &business::BUSINESS,
     &check_in::CHECK_IN,
     &city::CITY,
+    &commission_proposal::COMMISSION_PROPOSAL,
     &commission_rule::COMMISSION_RULE,
     &community::COMMUNITY,
     &community_member::COMMUNITY_MEMBER,
@@ -173,6 +187,20 @@ impl Hooks for BroadcastHooks {
     }
 }
 
+struct CommissionProposalHooks(Arc<dyn AppHooks>);
+
+impl Hooks for CommissionProposalHooks {
+    #[rustfmt::skip]
+    fn before<'a>(
+        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
+    ) -> BoxFuture<'a, Result<()>> {
+        match (action, id, input) {
+            ("accept", Some(id), _) => self.0.commission_proposal_before_accept(cx, id),
+            _ => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+}
+
 struct EventHooks(Arc<dyn AppHooks>);
 
 impl Hooks for EventHooks {
@@ -210,6 +238,20 @@ impl Hooks for QuoteHooks {
     ) -> BoxFuture<'a, Result<()>> {
         match (action, id, input) {
             ("accept", Some(id), _) => self.0.quote_before_accept(cx, id),
+            _ => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+}
+
+struct ReviewHooks(Arc<dyn AppHooks>);
+
+impl Hooks for ReviewHooks {
+    #[rustfmt::skip]
+    fn before<'a>(
+        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
+    ) -> BoxFuture<'a, Result<()>> {
+        match (action, id, input) {
+            ("create", _, Some(input)) => self.0.review_before_create(cx, typed(input)),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
     }

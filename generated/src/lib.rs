@@ -9,6 +9,7 @@ pub mod business;
 pub mod calendar_feed;
 pub mod check_in;
 pub mod city;
+pub mod commission_proposal;
 pub mod commission_rule;
 pub mod community;
 pub mod community_member;
@@ -93,4 +94,4 @@ pub const REQUESTED: &[&str] = &[];
 
 /// What entities tell (`emit`).
 #[rustfmt::skip]
-pub const EVENTS: &[&str] = &["business.approve", "business.reject", "community_member.create", "community_member.join", "community_member.approve", "community_member.ban", "event.publish", "event.update", "event.cancel", "event.archive", "follow.create", "lead.create", "media.archive", "media.restore", "media.suspend", "media.unsuspend", "organization.approve", "organization.reject", "promotion.create", "promotion.approve", "promotion.reject", "promotion.withdraw", "promotion.finish", "promotion.archive", "quote.send", "quote.accept", "quote.decline", "refund.update", "review.create", "review.update", "role_assignment.create", "role_assignment.accept", "role_assignment.archive", "service_request.create", "service_request.reopen", "ticket_transfer.update", "user.archive", "waitlist_entry.update", "wallet_credit.create"];
+pub const EVENTS: &[&str] = &["business.approve", "business.reject", "community_member.create", "community_member.join", "community_member.approve", "community_member.ban", "event.publish", "event.update", "event.cancel", "event.archive", "follow.create", "lead.create", "media.archive", "media.restore", "media.suspend", "media.unsuspend", "organization.approve", "organization.reject", "promotion.create", "promotion.approve", "promotion.reject", "promotion.withdraw", "promotion.finish", "promotion.archive", "quote.send", "quote.accept", "quote.decline", "refund.update", "review.create", "review.update", "role_assignment.create", "role_assignment.accept", "role_assignment.archive", "service_request.create", "service_request.reopen", "ticket_transfer.update", "user.archive", "waitlist_entry.create", "waitlist_entry.update", "wallet_credit.create"];

@@ -22,7 +22,7 @@ pub static TYPES: &[Type] = &[
     Type { name: "security", doc: "What happened to the member's account.", channels: &[Channel::InApp, Channel::Push], always: &[Channel::InApp, Channel::Push], urgent: true, digest: false },
     Type { name: "system", doc: "What the platform and the cities decide about profiles that the member looks after.", channels: &[Channel::InApp, Channel::Email], always: &[Channel::InApp], urgent: false, digest: false },
     Type { name: "ticket", doc: "A ticket is offered to the member, or has changed hands.", channels: &[Channel::InApp, Channel::Push, Channel::Email], always: &[], urgent: false, digest: false },
-    Type { name: "waitlist", doc: "A place has come free for the member, or is not kept any longer.", channels: &[Channel::InApp, Channel::Push, Channel::Email], always: &[], urgent: true, digest: false },
+    Type { name: "waitlist", doc: "The member waits for a place, one has come free, or is not kept any longer.", channels: &[Channel::InApp, Channel::Push, Channel::Email], always: &[], urgent: true, digest: false },
     Type { name: "wallet", doc: "Credits that the member got, and credits that lapse soon.", channels: &[Channel::InApp, Channel::Push, Channel::Email], always: &[], urgent: false, digest: false },
 ];
 
@@ -175,18 +175,18 @@ pub static MESSAGES: &[Message] = &[
         ty: "order",
         values: &[("event", ValueType::Text), ("amount", ValueType::Money)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Text("Refund: "), Piece::Value("amount")], text: &[Piece::Value("amount"), Piece::Text(" for "), Piece::Value("event"), Piece::Text(" went back to where it came from. A card can take some days to show it.")], push: &[], email: &[] },
-            Wording { locale: "de", title: &[Piece::Text("Rückerstattung: "), Piece::Value("amount")], text: &[Piece::Value("amount"), Piece::Text(" für "), Piece::Value("event"), Piece::Text(" gingen dorthin zurück, woher sie kamen. Bei einer Karte kann es einige Tage dauern, bis es zu sehen ist.")], push: &[], email: &[] },
+            Wording { locale: "en", title: &[Piece::Text("Refund: "), Piece::Value("amount")], text: &[Piece::Value("amount"), Piece::Text(" for "), Piece::Value("event"), Piece::Text(" went back to you. Credits are in your wallet by now; a card can take some days to show it.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Rückerstattung: "), Piece::Value("amount")], text: &[Piece::Value("amount"), Piece::Text(" für "), Piece::Value("event"), Piece::Text(" gingen an dich zurück. Guthaben ist schon im Wallet; bei einer Karte kann es einige Tage dauern, bis es zu sehen ist.")], push: &[], email: &[] },
         ],
     },
-    // To the buyer, when the bank did not take the money back.
+    // To the buyer, when the bank has given them the money in a dispute before the refund arrived.
     Message {
         name: "refund_failed",
         ty: "order",
         values: &[("event", ValueType::Text), ("amount", ValueType::Money)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Text("A refund did not reach you")], text: &[Piece::Value("amount"), Piece::Text(" for "), Piece::Value("event"), Piece::Text(" could not be given back to where it came from. We look for another way and tell you.")], push: &[], email: &[] },
-            Wording { locale: "de", title: &[Piece::Text("Eine Rückerstattung kam nicht an")], text: &[Piece::Value("amount"), Piece::Text(" für "), Piece::Value("event"), Piece::Text(" konnten nicht dorthin zurück, woher sie kamen. Wir suchen einen anderen Weg und melden uns.")], push: &[], email: &[] },
+            Wording { locale: "en", title: &[Piece::Text("No refund besides your bank's: "), Piece::Value("amount")], text: &[Piece::Text("Your bank has given you "), Piece::Value("amount"), Piece::Text(" for "), Piece::Value("event"), Piece::Text(" after your dispute. The refund that was on its way is not paid as well.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Keine Rückerstattung neben der deiner Bank: "), Piece::Value("amount")], text: &[Piece::Text("Deine Bank hat dir nach deiner Beanstandung "), Piece::Value("amount"), Piece::Text(" für "), Piece::Value("event"), Piece::Text(" gegeben. Die Rückerstattung, die unterwegs war, kommt nicht noch dazu.")], push: &[], email: &[] },
         ],
     },
     // To those who decide for the city.
@@ -367,6 +367,16 @@ pub static MESSAGES: &[Message] = &[
         wordings: &[
             Wording { locale: "en", title: &[Piece::Value("by"), Piece::Text(" does not take your ticket")], text: &[Piece::Value("by"), Piece::Text(" has declined your ticket to "), Piece::Value("event"), Piece::Text(". It is still yours.")], push: &[], email: &[] },
             Wording { locale: "de", title: &[Piece::Value("by"), Piece::Text(" nimmt dein Ticket nicht")], text: &[Piece::Value("by"), Piece::Text(" hat dein Ticket für "), Piece::Value("event"), Piece::Text(" abgelehnt. Es gehört weiter dir.")], push: &[], email: &[] },
+        ],
+    },
+    // To whoever has joined a waiting list.
+    Message {
+        name: "place_awaited",
+        ty: "waitlist",
+        values: &[("event", ValueType::Text)],
+        wordings: &[
+            Wording { locale: "en", title: &[Piece::Text("You are on the waiting list: "), Piece::Value("event")], text: &[Piece::Text("As soon as a ticket to "), Piece::Value("event"), Piece::Text(" is kept for you, we tell you.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Du stehst auf der Warteliste: "), Piece::Value("event")], text: &[Piece::Text("Sobald ein Ticket für "), Piece::Value("event"), Piece::Text(" für dich zurückgehalten wird, sagen wir es dir.")], push: &[], email: &[] },
         ],
     },
     // To whose turn it is.

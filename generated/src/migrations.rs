@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "6d86d86f0558edcb95ee67145ccc1c22bbc9d8688328390fa848e1d3b14d3b94e83ce5b455dc493a5ace38fbf33b73e4",
+        checksum: "860de8879edd56146e1096e918122a527fd18c965a76effbdc9f1f6e601f129a125dc6a112cd8d58f9047995ff4935be",
     },
 ];

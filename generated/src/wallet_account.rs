@@ -6,7 +6,9 @@ use macros::{Choice, Entity};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Choice)]
 #[rustfmt::skip]
-pub enum WalletAccountKind { User, PlatformCash, PromoBudget, RefundLiability, OrgPayable, CityPayable, Rounding }
+pub enum WalletAccountKind {
+    User, PlatformCash, PromoBudget, RefundLiability, OrgPayable, CityPayable, Rounding, DisputeReceivable, DisputeLoss,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Choice)]
 #[rustfmt::skip]

@@ -8,6 +8,7 @@ use macros::{Choice, Entity};
 #[rustfmt::skip]
 pub enum WalletJournalKind {
     Funding, RefundCredit, EventCredit, PromotionBonus, ReferralReward, Purchase, Expiry, Reversal, Adjustment,
+    DisputeTaken, DisputeWon, DisputeLost,
 }
 
 /// One balanced entry of the ledger. A mistake is undone by another entry that reverses it.

@@ -144,7 +144,8 @@ revoke execute on function app.map_boxes(float8, float8, float8, float8) from pu
 grant execute on function app.map_boxes(float8, float8, float8, float8) to <app>_app, <app>_job, <app>_authz;
 
 -- Places inside of a box, of what everybody may see: events that are not over, where they are or at their venue, venues,
--- businesses and institutions. No more than so many of a kind; words are looked for in the newest two thousand.
+-- businesses and institutions. No more than so many of a kind; words are looked for in the newest two thousand. The city is
+-- looked up only where one is asked for: of 20,000 places that is half of the time.
 create function app.map_points(p_kinds text[], p_west float8, p_south float8, p_east float8, p_north float8, p_text text, p_half boolean, p_city uuid, p_category text, p_from timestamptz, p_to timestamptz, p_most int) returns table (
   kind text, id uuid, x float8, y float8
 ) language plpgsql stable security definer rows 1000 set search_path = '' as $$
@@ -185,13 +186,12 @@ begin
     select 'venue', p.id, l.x, l.y
     from app.map_boxes(p_west, p_south, p_east, p_north) b
     join app.venues_public p on p.location operator(public.&&) b.area
-    join app.venues t on t.id = p.id
     cross join lateral (
       select public.st_x(p.location::public.geometry), public.st_y(p.location::public.geometry)
     ) l(x, y)
     where l.x >= b.west and l.x < b.east and l.y >= b.south and l.y < b.north
-      and (p_city is null or t.city_id = p_city)
-      and (p_text is null or t.id in (select app.venues_search(p_text, p_half, v_within, null, v_look)))
+      and (p_city is null or (select t.city_id from app.venues t where t.id = p.id) = p_city)
+      and (p_text is null or p.id in (select app.venues_search(p_text, p_half, v_within, null, v_look)))
     limit p_most;
   end if;
   if 'business' = any(p_kinds) then
@@ -199,13 +199,12 @@ begin
     select 'business', p.id, l.x, l.y
     from app.map_boxes(p_west, p_south, p_east, p_north) b
     join app.businesses_public p on p.location operator(public.&&) b.area
-    join app.businesses t on t.id = p.id
     cross join lateral (
       select public.st_x(p.location::public.geometry), public.st_y(p.location::public.geometry)
     ) l(x, y)
     where l.x >= b.west and l.x < b.east and l.y >= b.south and l.y < b.north
-      and (p_city is null or t.city_id = p_city)
-      and (p_text is null or t.id in (select app.businesses_search(p_text, p_half, v_within, null, v_look)))
+      and (p_city is null or (select t.city_id from app.businesses t where t.id = p.id) = p_city)
+      and (p_text is null or p.id in (select app.businesses_search(p_text, p_half, v_within, null, v_look)))
     limit p_most;
   end if;
   if 'institution' = any(p_kinds) then
@@ -213,13 +212,12 @@ begin
     select 'institution', p.id, l.x, l.y
     from app.map_boxes(p_west, p_south, p_east, p_north) b
     join app.institutions_public p on p.location operator(public.&&) b.area
-    join app.institutions t on t.id = p.id
     cross join lateral (
       select public.st_x(p.location::public.geometry), public.st_y(p.location::public.geometry)
     ) l(x, y)
     where l.x >= b.west and l.x < b.east and l.y >= b.south and l.y < b.north
-      and (p_city is null or t.city_id = p_city)
-      and (p_text is null or t.id in (select app.institutions_search(p_text, p_half, v_within, null, v_look)))
+      and (p_city is null or (select t.city_id from app.institutions t where t.id = p.id) = p_city)
+      and (p_text is null or p.id in (select app.institutions_search(p_text, p_half, v_within, null, v_look)))
     limit p_most;
   end if;
 end
