@@ -487,7 +487,22 @@ create view app.ticket_faults with (security_invoker = true) as
   from app.orders o join app.wallet_holds h on h.id = o.wallet_hold_id
   where o.state <> 'pending' and h.state = 'pending'
   union all
-  select 'let in twice', 'ticket', c.ticket_id from app.check_ins c where c.result = 'ok' group by c.ticket_id having count(*) > 1
+  select 'let in twice', 'ticket', c.ticket_id from app.check_ins c
+  where c.result = 'ok' and c.checkpoint_id is null group by c.ticket_id having count(*) > 1
+  union all
+  select 'inside a checkpoint twice', 'ticket', x.ticket_id from app.checkpoint_entries x
+  where x.left_at is null group by x.ticket_id, x.checkpoint_id having count(*) > 1
+  union all
+  select 'entries are not the good scans', 'checkpoint', p.id
+  from app.checkpoints p
+  left join (
+    select x.checkpoint_id, count(*) as entries, count(x.left_at) as exits from app.checkpoint_entries x group by 1
+  ) x on x.checkpoint_id = p.id
+  left join (
+    select c.checkpoint_id, count(*) filter (where c.direction = 'entry') as entries, count(*) filter (where c.direction = 'exit') as exits
+    from app.check_ins c where c.result = 'ok' and c.checkpoint_id is not null group by 1
+  ) c on c.checkpoint_id = p.id
+  where (coalesce(x.entries, 0), coalesce(x.exits, 0)) <> (coalesce(c.entries, 0), coalesce(c.exits, 0))
   union all
   select 'tickets are not what was paid', 'order', o.id
   from app.orders o join app.tickets k on k.order_id = o.id group by o.id, o.amount_cents

@@ -10,6 +10,7 @@ mod bank;
 mod buyers;
 mod cancelled;
 mod changes;
+mod checkpoints;
 mod cities;
 mod controls;
 mod crossing;

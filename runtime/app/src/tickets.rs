@@ -9,6 +9,7 @@ mod bodies;
 mod cancelled;
 mod cart;
 mod changes;
+mod checkpoints;
 pub mod code;
 pub mod commission;
 mod door;
@@ -87,6 +88,7 @@ impl Module for Tickets {
         routes::router(self.clone())
             .merge(attendees::routes::router(self.clone()))
             .merge(cancelled::routes::router(self.clone()))
+            .merge(checkpoints::routes::router(self.clone()))
             .merge(offline::routes::router(self.clone()))
             .merge(sales::router(self.clone()))
             .merge(transfers::routes::router(self.clone()))
@@ -97,6 +99,7 @@ impl Module for Tickets {
         let mut document = routes::document();
         document.merge(attendees::routes::document());
         document.merge(cancelled::routes::document());
+        document.merge(checkpoints::routes::document());
         document.merge(offline::routes::document());
         document.merge(sales::document());
         document.merge(transfers::routes::document());

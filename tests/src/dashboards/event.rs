@@ -42,8 +42,8 @@ async fn od1_figures_of_an_event_are_what_the_tables_add_up_to() {
                 ("/waiting_list/offered", &state("waitlist_entries", "offered")),
                 ("/waiting_list/taken", &state("waitlist_entries", "taken")),
                 ("/waiting_list/expired", &state("waitlist_entries", "expired")),
-                ("/check_ins/*/admitted", "select count(*) from app.check_ins where event_id = :event and result = 'ok'"),
-                ("/check_ins/*/refused", "select count(*) from app.check_ins where event_id = :event and result <> 'ok'"),
+                ("/check_ins/*/admitted", "select count(*) from app.check_ins where event_id = :event and checkpoint_id is null and result = 'ok'"),
+                ("/check_ins/*/refused", "select count(*) from app.check_ins where event_id = :event and checkpoint_id is null and result <> 'ok'"),
                 ("/likes", "select count(*) from app.likes where event_id = :event and status = 'active'"),
                 ("/attendances", "select count(*) from app.attendances where event_id = :event"),
                 (

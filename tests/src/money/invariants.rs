@@ -100,6 +100,18 @@ const FAULTS: &[(&str, &str)] = &[
          where result = 'ok' and ticket_id in (select id from app.tickets where order_id = PAID)",
     ),
     (
+        "inside a checkpoint twice",
+        "drop index app.checkpoint_entries_ticket_id_checkpoint_id_key;
+         insert into app.checkpoint_entries (checkpoint_id, ticket_id, event_id, entered_at)
+         select checkpoint_id, ticket_id, event_id, now() from app.checkpoint_entries
+         where left_at is null and ticket_id in (select id from app.tickets where order_id = PAID)",
+    ),
+    (
+        "entries are not the good scans",
+        "update app.checkpoint_entries set left_at = now()
+         where ticket_id in (select id from app.tickets where order_id = PAID)",
+    ),
+    (
         "tickets are not what was paid",
         "update app.tickets set paid_cents = paid_cents + 1 where order_id = PAID",
     ),
@@ -288,6 +300,11 @@ async fn orders(stage: &Stage, kind: Uuid) -> [String; 3] {
     let ticket = stage.mira.client.get(&ticket).await.expect(200);
     let scan =
         json!({"code": ticket.json["code"], "event_id": stage.event, "nonce": Uuid::now_v7()});
+    stage.olga.client.post("/check-ins", scan).await.expect(200);
+    let lounge = json!({"event_id": stage.event, "name": "Lounge"});
+    let lounge = stage.olga.client.post("/checkpoints", lounge).await;
+    let scan = json!({"code": ticket.json["code"], "event_id": stage.event, "nonce": Uuid::now_v7(),
+        "checkpoint_id": lounge.expect(201).id()});
     stage.olga.client.post("/check-ins", scan).await.expect(200);
     let offer = format!(
         "/tickets/{}/transfers",

@@ -190,7 +190,7 @@ async fn read(cx: &mut Cx, event: Uuid, wanted: &Wanted) -> Result<Vec<Attendee>
              from app.tickets k
              join app.ticket_types t on t.id = k.ticket_type_id
              left join app.users u on u.id = k.holder_id and u.is_public and u.status = 'active'
-             left join app.check_ins c on c.ticket_id = k.id and c.result = 'ok'
+             left join app.check_ins c on c.ticket_id = k.id and c.result = 'ok' and c.checkpoint_id is null
              where k.event_id = $1
                and ($2::text is null or position(lower($2) in lower(u.display_name)) > 0 or position(lower(nullif(ltrim($2, '@'), '')) in u.handle) > 0)
                and ($3::uuid is null or k.ticket_type_id = $3) and ($4::text is null or k.state = $4)
@@ -203,7 +203,7 @@ async fn read(cx: &mut Cx, event: Uuid, wanted: &Wanted) -> Result<Vec<Attendee>
              from app.tickets k
              join app.ticket_types t on t.id = k.ticket_type_id
              left join app.users u on u.id = k.holder_id and u.is_public and u.status = 'active'
-             left join app.check_ins c on c.ticket_id = k.id and c.result = 'ok'
+             left join app.check_ins c on c.ticket_id = k.id and c.result = 'ok' and c.checkpoint_id is null
              where k.event_id = $1
                and ($2::text is null or position(lower($2) in lower(u.display_name)) > 0 or position(lower(nullif(ltrim($2, '@'), '')) in u.handle) > 0)
                and ($3::uuid is null or k.ticket_type_id = $3) and ($4::text is null or k.state = $4)

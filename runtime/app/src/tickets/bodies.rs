@@ -127,7 +127,24 @@ pub struct AskedRefund {
     pub wallet_cents: i64,
 }
 
-/// A code at the door.
+/// Which way somebody goes.
+#[derive(Choice, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    Entry,
+    Exit,
+}
+
+impl Direction {
+    /// A value of `check_in.direction`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Entry => "entry",
+            Self::Exit => "exit",
+        }
+    }
+}
+
+/// A code at the door, or at a checkpoint.
 #[derive(Input, Clone, Debug)]
 #[input(
     body,
@@ -149,18 +166,38 @@ pub struct Scan {
     pub device: Option<String>,
     /// When it was scanned without a connection, by the clock of the device.
     pub at: Option<DateTime<Utc>>,
+    /// The checkpoint of the event where it was scanned; without it, at the door.
+    pub checkpoint_id: Option<Uuid>,
+    /// `entry` if it is left out. Exits are scanned at checkpoints.
+    pub direction: Option<Direction>,
+    /// Of a scan with `at` at a checkpoint: the scanner has let somebody in, whatever is said now. Counted unless the ticket
+    /// is inside already.
+    pub force: Option<bool>,
+}
+
+impl Scan {
+    pub fn direction(&self) -> Direction {
+        self.direction.unwrap_or(Direction::Entry)
+    }
+
+    pub fn is_forced(&self) -> bool {
+        self.force == Some(true)
+    }
 }
 
 /// What the door says.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "scan_result")]
 pub struct ScanResult {
-    /// `ok`: let in. Else why not: `already_used`, `wrong_event`, `refunded`, `transferred`, `void`, `forged`, `invalid_time`.
+    /// `ok`: let in, or out. Else why not: `already_used`, `wrong_event`, `refunded`, `transferred`, `void`, `forged`,
+    /// `invalid_time`; at a checkpoint also `wrong_ticket_type`, `not_inside` and `exits_not_counted`.
     pub result: String,
     pub ticket_id: Option<Uuid>,
-    /// Of `already_used`: when and where it was let in.
+    /// Of `already_used`: when and where it was first let in, at this door or checkpoint.
     pub first_at: Option<DateTime<Utc>>,
     pub first_gate: Option<String>,
+    /// Of `ok` with `force`: why the ticket should have been refused, if it should have.
+    pub overruled: Option<String>,
 }
 
 /// A key that scanners believe.

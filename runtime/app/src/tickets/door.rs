@@ -1,4 +1,5 @@
-//! The door: each ticket lets one person in once, whoever scans it first.
+//! The door: each ticket lets one person in once, whoever scans it first; and at each checkpoint of the event by itself
+//! ([`super::checkpoints`]).
 //!
 //! What the code says is believed only if one of our keys has signed it; whether it still counts is asked of the ticket,
 //! and until when of the event as it is today, which may have moved since the code was made.
@@ -7,7 +8,9 @@
 
 use super::{
     Tickets,
-    bodies::{Scan, ScanResult},
+    bodies::{Direction, Scan, ScanResult},
+    checkpoints::{self, Checkpoint},
+    code::Claims,
     offline::staff,
 };
 use crate::module::Module;
@@ -21,6 +24,17 @@ pub(super) struct Verdict {
     /// A value of `check_in.result`.
     pub result: &'static str,
     pub ticket: Option<Uuid>,
+    /// Of one that was let in all the same: why it should not have been.
+    pub overruled: Option<&'static str>,
+}
+
+impl Verdict {
+    /// The ticket whose holder has come in. With an old code it was somebody else.
+    pub fn came_in(&self, scan: &Scan) -> Option<Uuid> {
+        let is_entry = self.result == "ok" && scan.direction() == Direction::Entry;
+        let by_holder = self.overruled != Some("transferred");
+        self.ticket.filter(|_| is_entry && by_holder)
+    }
 }
 
 /// Whether a nonce came before.
@@ -28,102 +42,175 @@ pub(super) enum Before {
     Never,
     /// The same scan, with what it came to.
     Same(ScanResult),
-    /// At another event.
+    /// At another event or checkpoint, or the other way.
     Elsewhere,
+}
+
+/// A ticket as it is judged, its row locked.
+struct Ticket {
+    event: Uuid,
+    secret_version: i32,
+    state: String,
+    /// The event takes place.
+    is_on: bool,
+    /// The code is shown in its time.
+    is_time: bool,
+}
+
+impl Ticket {
+    /// Why it does not count any more, if it does not.
+    fn refused(&self, secret_version: i32) -> Option<&'static str> {
+        if self.secret_version != secret_version {
+            return Some("transferred");
+        }
+        match self.state.as_str() {
+            "valid" | "checked_in" if self.is_on && self.is_time => None,
+            "valid" | "checked_in" if self.is_on => Some("invalid_time"),
+            "refunded" => Some("refunded"),
+            "transferred" => Some("transferred"),
+            _ => Some("void"),
+        }
+    }
 }
 
 impl Tickets {
     pub async fn scan(&self, caller: &Member, scan: Scan) -> Result<ScanResult> {
+        checkpoints::check([(String::new(), &scan)])?;
         let run = self.db.run(Self::NAME, Some(caller), caller.request_id, {
             let (tickets, caller) = (self.clone(), caller.clone());
             move |cx| {
                 let (tickets, caller, scan) = (tickets.clone(), caller.clone(), scan.clone());
                 Box::pin(async move {
                     staff(cx, scan.event_id).await?;
+                    let at = checkpoints::named(cx, scan.event_id, scan.checkpoint_id).await?;
                     match before(cx, &scan).await? {
                         Before::Never => {}
                         Before::Same(told) => return Ok(told),
                         Before::Elsewhere => {
-                            let detail = "was used for a scan at another event";
+                            let detail = "was used for a scan at another event or checkpoint";
                             return Err(Error::field("/nonce", "repeated", detail));
                         }
                     }
-                    let verdict = tickets.judge(cx, &scan).await?;
+                    if let Some(at) = at.as_ref().filter(|_| scan.at.is_none()) {
+                        at.open()?;
+                    }
+                    let verdict = tickets.judge(cx, &scan, at.as_ref()).await?;
                     keep(cx, &caller, &scan, &verdict).await?;
-                    let let_in = verdict.ticket.filter(|_| verdict.result == "ok");
-                    attend(cx, let_in.as_slice()).await?;
-                    told(cx, verdict).await
+                    attend(cx, verdict.came_in(&scan).as_slice()).await?;
+                    told(cx, &scan, verdict).await
                 })
             }
         });
         run.await
     }
 
-    pub(super) async fn judge(&self, cx: &mut Cx, scan: &Scan) -> Result<Verdict> {
+    pub(super) async fn judge(
+        &self,
+        cx: &mut Cx,
+        scan: &Scan,
+        at: Option<&Checkpoint>,
+    ) -> Result<Verdict> {
+        let forged = Verdict {
+            result: "forged",
+            ticket: None,
+            overruled: None,
+        };
         let Some(claims) = self.keys.read(&scan.code) else {
-            return Ok(Verdict {
-                result: "forged",
-                ticket: None,
-            });
+            return Ok(forged);
         };
-        let verdict = |result| {
-            Ok(Verdict {
-                result,
-                ticket: Some(claims.ticket),
-            })
+        let Some(ticket) = lock(cx, &claims, scan.at).await? else {
+            return Ok(forged);
         };
-        // Its row stays ours until the scan is kept.
-        let row = sqlx::query(
-            "select k.state, k.secret_version, k.event_id, e.state = 'published' and e.status = 'active' as is_on,
-               app.admits_at(e.id, to_timestamp($2::int8), coalesce($3::timestamptz, now())) as is_time
-             from app.tickets k join app.events e on e.id = k.event_id where k.id = $1 for update of k",
-        )
-        .bind(claims.ticket)
-        .bind(claims.not_before)
-        .bind(scan.at)
-        .fetch_optional(cx.conn())
-        .await?;
-        let Some(row) = row else {
-            return Ok(Verdict {
-                result: "forged",
-                ticket: None,
-            });
+        let (result, overruled) = if ticket.event != scan.event_id || claims.event != scan.event_id
+        {
+            ("wrong_event", None)
+        } else {
+            let refused = ticket.refused(claims.secret_version);
+            match at {
+                Some(at) => at.judge(cx, scan, claims.ticket, refused).await?,
+                None => (at_door(cx, claims.ticket, &ticket, refused).await?, None),
+            }
         };
-        if row.try_get::<Uuid, _>("event_id")? != scan.event_id || claims.event != scan.event_id {
-            return verdict("wrong_event");
-        }
-        if row.try_get::<i32, _>("secret_version")? != claims.secret_version {
-            return verdict("transferred");
-        }
-        match row.try_get::<&str, _>("state")? {
-            "valid" if !row.try_get::<bool, _>("is_on")? => return verdict("void"),
-            "valid" if row.try_get("is_time")? => {}
-            "valid" => return verdict("invalid_time"),
-            "checked_in" => return verdict("already_used"),
-            "refunded" => return verdict("refunded"),
-            "transferred" => return verdict("transferred"),
-            _ => return verdict("void"),
-        }
-        sqlx::query("update app.tickets set state = 'checked_in' where id = $1")
-            .bind(claims.ticket)
-            .execute(cx.conn())
-            .await?;
-        verdict("ok")
+        Ok(Verdict {
+            result,
+            ticket: Some(claims.ticket),
+            overruled,
+        })
     }
+}
+
+/// Its row stays ours until the scan is kept.
+async fn lock(cx: &mut Cx, claims: &Claims, at: Option<DateTime<Utc>>) -> Result<Option<Ticket>> {
+    let row = sqlx::query(
+        "select k.state, k.secret_version, k.event_id, e.state = 'published' and e.status = 'active' as is_on,
+           app.admits_at(e.id, to_timestamp($2::int8), coalesce($3::timestamptz, now())) as is_time
+         from app.tickets k join app.events e on e.id = k.event_id where k.id = $1 for update of k",
+    )
+    .bind(claims.ticket)
+    .bind(claims.not_before)
+    .bind(at)
+    .fetch_optional(cx.conn())
+    .await?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    Ok(Some(Ticket {
+        event: row.try_get("event_id")?,
+        secret_version: row.try_get("secret_version")?,
+        state: row.try_get("state")?,
+        is_on: row.try_get("is_on")?,
+        is_time: row.try_get("is_time")?,
+    }))
+}
+
+async fn at_door(
+    cx: &mut Cx,
+    id: Uuid,
+    ticket: &Ticket,
+    refused: Option<&'static str>,
+) -> Result<&'static str> {
+    // Who has come in has, whatever became of the event.
+    let was_used = ticket.state == "checked_in" && refused != Some("transferred");
+    if was_used {
+        return Ok("already_used");
+    }
+    if let Some(why) = refused {
+        return Ok(why);
+    }
+    sqlx::query("update app.tickets set state = 'checked_in' where id = $1")
+        .bind(id)
+        .execute(cx.conn())
+        .await?;
+    Ok("ok")
 }
 
 /// The same scan sent twice counts once, and gets the same answer.
 pub(super) async fn before(cx: &mut Cx, scan: &Scan) -> Result<Before> {
-    let row: Option<(String, Option<Uuid>, Uuid)> =
-        sqlx::query_as("select result, ticket_id, event_id from app.check_ins where nonce = $1")
-            .bind(&scan.nonce)
-            .fetch_optional(cx.conn())
-            .await?;
-    match row {
-        None => Ok(Before::Never),
-        Some((.., event)) if event != scan.event_id => Ok(Before::Elsewhere),
-        Some((result, ticket, _)) => told_of(cx, result, ticket).await.map(Before::Same),
+    let row = sqlx::query(
+        "select result, overruled, ticket_id,
+           event_id = $2 and checkpoint_id is not distinct from $3::uuid and direction = $4 as is_same
+         from app.check_ins where nonce = $1",
+    )
+    .bind(&scan.nonce)
+    .bind(scan.event_id)
+    .bind(scan.checkpoint_id)
+    .bind(scan.direction().name())
+    .fetch_optional(cx.conn())
+    .await?;
+    let Some(row) = row else {
+        return Ok(Before::Never);
+    };
+    if !row.try_get::<bool, _>("is_same")? {
+        return Ok(Before::Elsewhere);
     }
+    let told = told_of(
+        cx,
+        scan.checkpoint_id,
+        row.try_get("result")?,
+        row.try_get("ticket_id")?,
+        row.try_get("overruled")?,
+    );
+    told.await.map(Before::Same)
 }
 
 /// Whoever holds these tickets was at the event; the counters of the event are changed last.
@@ -149,8 +236,9 @@ pub(super) async fn keep(
     verdict: &Verdict,
 ) -> Result<()> {
     sqlx::query(
-        "insert into app.check_ins (ticket_id, event_id, scanned_by_id, result, nonce, device, gate, is_offline, at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, coalesce($9, now()))",
+        "insert into app.check_ins
+           (ticket_id, event_id, scanned_by_id, result, nonce, device, gate, is_offline, at, checkpoint_id, direction, overruled)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, coalesce($9, now()), $10, $11, $12)",
     )
     .bind(verdict.ticket)
     .bind(scan.event_id)
@@ -161,22 +249,41 @@ pub(super) async fn keep(
     .bind(&scan.gate)
     .bind(scan.at.is_some())
     .bind(scan.at)
+    .bind(scan.checkpoint_id)
+    .bind(scan.direction().name())
+    .bind(verdict.overruled)
     .execute(cx.conn())
     .await?;
     Ok(())
 }
 
-pub(super) async fn told(cx: &mut Cx, verdict: Verdict) -> Result<ScanResult> {
-    told_of(cx, verdict.result.to_owned(), verdict.ticket).await
+pub(super) async fn told(cx: &mut Cx, scan: &Scan, verdict: Verdict) -> Result<ScanResult> {
+    told_of(
+        cx,
+        scan.checkpoint_id,
+        verdict.result.to_owned(),
+        verdict.ticket,
+        verdict.overruled.map(str::to_owned),
+    )
+    .await
 }
 
-async fn told_of(cx: &mut Cx, result: String, ticket: Option<Uuid>) -> Result<ScanResult> {
+async fn told_of(
+    cx: &mut Cx,
+    checkpoint: Option<Uuid>,
+    result: String,
+    ticket: Option<Uuid>,
+    overruled: Option<String>,
+) -> Result<ScanResult> {
     let first: Option<(DateTime<Utc>, Option<String>)> = match (result.as_str(), ticket) {
         ("already_used", Some(ticket)) => {
             sqlx::query_as(
-                "select at, gate from app.check_ins where ticket_id = $1 and result = 'ok'",
+                "select at, gate from app.check_ins
+                 where ticket_id = $1 and checkpoint_id is not distinct from $2::uuid and result = 'ok' and direction = 'entry'
+                 order by id limit 1",
             )
             .bind(ticket)
+            .bind(checkpoint)
             .fetch_optional(cx.conn())
             .await?
         }
@@ -188,5 +295,6 @@ async fn told_of(cx: &mut Cx, result: String, ticket: Option<Uuid>) -> Result<Sc
         ticket_id: ticket,
         first_at,
         first_gate: first_gate.flatten(),
+        overruled,
     })
 }

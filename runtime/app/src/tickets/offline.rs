@@ -7,8 +7,9 @@ pub mod routes;
 
 use super::{
     Tickets,
-    bodies::{Scan, ScanResult},
+    bodies::{Direction, Scan, ScanResult},
     changes::{CHANGED_SINCE, Mark, Walk},
+    checkpoints,
     door::{self, Before},
 };
 use crate::module::Module;
@@ -41,6 +42,10 @@ pub struct LateScan {
     pub device: Option<String>,
     /// When it was scanned, by the clock of the device. Without it: now.
     pub at: Option<DateTime<Utc>>,
+    /// `entry` if it is left out. Exits are scanned at checkpoints.
+    pub direction: Option<Direction>,
+    /// Of an entry with `at` at a checkpoint: the scanner has let somebody in, whatever is said now.
+    pub force: Option<bool>,
 }
 
 /// Scans at one event, in any order.
@@ -53,6 +58,8 @@ pub struct LateScan {
 pub struct ScanBatch {
     /// The event that people were let in to.
     pub event_id: Uuid,
+    /// The checkpoint of the event where all of them were scanned; without it, at the door.
+    pub checkpoint_id: Option<Uuid>,
     pub scans: Objects<LateScan, 500>,
 }
 
@@ -61,12 +68,14 @@ pub struct ScanBatch {
 #[serde(tag = "object", rename = "late_scan_result")]
 pub struct LateScanResult {
     pub nonce: String,
-    /// As at `POST /check-ins`; `nonce_used`: the nonce belongs to a scan at another event, and nothing was kept.
+    /// As at `POST /check-ins`; `nonce_used`: the nonce belongs to another scan, and nothing was kept.
     pub result: String,
     pub ticket_id: Option<Uuid>,
     /// Of `already_used`: when and where it was let in.
     pub first_at: Option<DateTime<Utc>>,
     pub first_gate: Option<String>,
+    /// Of `ok` with `force`: why the ticket should have been refused, if it should have.
+    pub overruled: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -151,6 +160,7 @@ impl Tickets {
         batch: ScanBatch,
     ) -> Result<LateScanResultList> {
         let event_id = batch.event_id;
+        let at = checkpoints::named(cx, event_id, batch.checkpoint_id).await?;
         let mut scans: Vec<(usize, Option<Uuid>, Scan)> = Vec::with_capacity(batch.scans.0.len());
         for (n, late) in batch.scans.0.into_iter().enumerate() {
             let ticket = self.keys.read(&late.code).map(|claims| claims.ticket);
@@ -161,9 +171,14 @@ impl Tickets {
                 gate: late.gate,
                 device: late.device,
                 at: late.at,
+                checkpoint_id: batch.checkpoint_id,
+                direction: late.direction,
+                force: late.force,
             };
             scans.push((n, ticket, scan));
         }
+        let places = scans.iter();
+        checkpoints::check(places.map(|(n, _, scan)| (format!("/scans/{n}"), scan)))?;
         scans.sort_by_key(|(n, ticket, scan)| (*ticket, scan.at, *n));
         let (mut answers, mut let_in) = (Vec::with_capacity(scans.len()), Vec::new());
         for (n, _, scan) in scans {
@@ -171,10 +186,10 @@ impl Tickets {
                 Before::Same(told) => told,
                 Before::Elsewhere => elsewhere(),
                 Before::Never => {
-                    let verdict = self.judge(cx, &scan).await?;
-                    let_in.extend(verdict.ticket.filter(|_| verdict.result == "ok"));
+                    let verdict = self.judge(cx, &scan, at.as_ref()).await?;
+                    let_in.extend(verdict.came_in(&scan));
                     door::keep(cx, caller, &scan, &verdict).await?;
-                    door::told(cx, verdict).await?
+                    door::told(cx, &scan, verdict).await?
                 }
             };
             answers.push((n, scan.nonce, told));
@@ -187,6 +202,7 @@ impl Tickets {
             ticket_id: told.ticket_id,
             first_at: told.first_at,
             first_gate: told.first_gate,
+            overruled: told.overruled,
         });
         Ok(LateScanResultList {
             data: data.collect(),
@@ -332,6 +348,7 @@ fn elsewhere() -> ScanResult {
         ticket_id: None,
         first_at: None,
         first_gate: None,
+        overruled: None,
     }
 }
 

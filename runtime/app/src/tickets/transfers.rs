@@ -8,7 +8,7 @@ pub mod export;
 pub mod routes;
 
 use super::{
-    Tickets,
+    Tickets, checkpoints,
     code::{Claims, Keys},
 };
 use crate::{handle::Handle, module::Module};
@@ -243,7 +243,10 @@ async fn lock(cx: &mut Cx, ticket: Uuid) -> Result<Ticket> {
     .fetch_optional(cx.conn())
     .await?
     .ok_or_else(Error::not_found)?;
-    let kept: Option<String> = row.try_get("kept")?;
+    let mut kept: Option<String> = row.try_get("kept")?;
+    if kept.is_none() && !checkpoints::entered(cx, &[ticket]).await?.is_empty() {
+        kept = Some("Somebody has come in with it.".to_owned());
+    }
     Ok(Ticket {
         id: ticket,
         event: row.try_get("event_id")?,

@@ -4,6 +4,7 @@ use super::{
     super::{
         Tickets,
         bodies::{GiveBack, Target},
+        checkpoints,
     },
     Order, Why, lock, write_down,
 };
@@ -60,6 +61,7 @@ impl Tickets {
 struct Ticket {
     id: Uuid,
     paid: i64,
+    /// At the door, or at a checkpoint.
     is_checked_in: bool,
     in_time: bool,
     /// Somebody else holds it than the buyer.
@@ -86,7 +88,12 @@ async fn tickets(
     .bind(held_by)
     .fetch_all(cx.conn())
     .await?;
-    let tickets: Vec<Ticket> = rows.iter().map(ticket).collect::<Result<_>>()?;
+    let mut tickets: Vec<Ticket> = rows.iter().map(ticket).collect::<Result<_>>()?;
+    let ids: Vec<Uuid> = tickets.iter().map(|ticket| ticket.id).collect();
+    let entered = checkpoints::entered(cx, &ids).await?;
+    for ticket in &mut tickets {
+        ticket.is_checked_in |= entered.contains(&ticket.id);
+    }
     let unknown = |id: &Uuid| !tickets.iter().any(|ticket| ticket.id == *id);
     let missing = wanted
         .unwrap_or_default()

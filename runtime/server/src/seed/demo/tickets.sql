@@ -86,6 +86,39 @@ select pg_temp.demo_id('checkin', row_number() over (order by t.id)), t.id, t.ev
   join pg_temp.demo_order o on o.id = t.order_id
  where t.state = 'checked_in';
 
+-- At some events tickets are looked at once more. Everybody comes in at the bar, some have left it; backstage has room for
+-- one ticket type, and some are still there.
+insert into app.checkpoints (id, event_id, name, all_ticket_types, counts_exits, allows_reentry)
+select pg_temp.demo_id('checkpoint', row_number() over (order by e.id, p.name)), e.id, p.name, p.for_all, p.for_all, p.for_all
+  from pg_temp.demo_event e
+  cross join (values ('Bar', true), ('Backstage', false)) p(name, for_all)
+ where e.state in ('published', 'completed') and e.i % 7 = 2;
+
+insert into app.checkpoint_ticket_types (id, checkpoint_id, ticket_type_id, event_id)
+select pg_temp.demo_id('named', row_number() over (order by p.id)), p.id, t.id, p.event_id
+  from app.checkpoints p
+  join app.ticket_types t on t.event_id = p.event_id and t.name = 'General admission'
+ where p.name = 'Backstage';
+
+create temporary table demo_entry on commit drop as
+select row_number() over (order by p.id, t.id) as n, p.id as checkpoint_id, t.id as ticket_id, t.event_id,
+       o.starts_at + interval '20 minutes' as entered_at,
+       case when p.counts_exits and pg_temp.chance('left' || t.id) % 3 = 0 then o.starts_at + interval '40 minutes' end as left_at
+  from app.tickets t
+  join pg_temp.demo_order o on o.id = t.order_id
+  join app.checkpoints p on p.event_id = t.event_id
+ where t.state = 'checked_in' and pg_temp.chance('bar' || p.name || t.id) % 3 = 0;
+
+insert into app.checkpoint_entries (id, checkpoint_id, ticket_id, event_id, entered_at, left_at, created_at)
+select pg_temp.demo_id('entry', n), checkpoint_id, ticket_id, event_id, entered_at, left_at, entered_at from pg_temp.demo_entry;
+
+insert into app.check_ins (id, ticket_id, event_id, checkpoint_id, direction, nonce, device, at, created_at)
+select pg_temp.demo_id('entryscan', n), ticket_id, event_id, checkpoint_id, 'entry', 'demo-entry-' || n, 'Door 2', entered_at, entered_at
+  from pg_temp.demo_entry
+ union all
+select pg_temp.demo_id('exitscan', n), ticket_id, event_id, checkpoint_id, 'exit', 'demo-exit-' || n, 'Door 2', left_at, left_at
+  from pg_temp.demo_entry where left_at is not null;
+
 insert into app.attendances (id, user_id, event_id, created_at)
 select pg_temp.demo_id('attendance', n), user_id, event_id, starts_at + interval '5 minutes'
   from pg_temp.demo_order

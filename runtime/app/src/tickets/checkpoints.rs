@@ -1,0 +1,270 @@
+//! Checkpoints: places at an event where each ticket comes in by itself, whatever happened at the door or elsewhere.
+//!
+//! A ticket is inside once at most: its row is locked by whoever judges it, and a unique index stands behind that. Leaving
+//! is always written down where it is counted; whether a ticket still counts only matters to those who want to come in.
+
+pub mod routes;
+
+use super::{
+    Tickets,
+    bodies::{Direction, Scan},
+    offline::staff,
+};
+use crate::module::Module;
+use kernel::{
+    Cx, Error, Member, Result,
+    own::{List, Page},
+    problem::{Item, refuse},
+};
+use serde::Serialize;
+use sqlx::Row;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// A checkpoint as a scan needs it.
+pub(super) struct Checkpoint {
+    pub id: Uuid,
+    is_open: bool,
+    all_ticket_types: bool,
+    counts_exits: bool,
+    allows_reentry: bool,
+}
+
+/// Who is at a checkpoint.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "object", rename = "checkpoint_figures")]
+pub struct CheckpointFigures {
+    pub checkpoint_id: Uuid,
+    pub name: String,
+    /// Tickets that have come in, each once.
+    pub entered: i64,
+    /// How often somebody came in; who left and came back counts again.
+    pub entries: i64,
+    /// Tickets that are inside now.
+    pub inside: i64,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct CheckpointFiguresList {
+    pub data: Vec<CheckpointFigures>,
+    /// Null: there is no more.
+    pub next_cursor: Option<String>,
+}
+
+static FIGURES: List = List::new("checkpoint-figures", 50, &[]);
+
+/// What does not fit together in scans, each with where it stands in the body: at the door nobody leaves, and nothing is
+/// overruled.
+pub(super) fn check<'a>(scans: impl IntoIterator<Item = (String, &'a Scan)>) -> Result<()> {
+    let (mut wrong, mut leaves_by_door) = (Vec::new(), false);
+    for (place, scan) in scans {
+        let is_entry = scan.direction() == Direction::Entry;
+        leaves_by_door |= !is_entry && scan.checkpoint_id.is_none();
+        if scan.is_forced() && !(is_entry && scan.checkpoint_id.is_some() && scan.at.is_some()) {
+            let detail = "is for entries with `at`, at a checkpoint: those that a scanner without a connection has let in";
+            wrong.push(Item::body(format!("{place}/force"), "invalid", detail));
+        }
+    }
+    if leaves_by_door {
+        let detail = "for an exit: at the door of an event nobody is counted out";
+        wrong.push(Item::body("/checkpoint_id", "required", detail));
+    }
+    refuse(wrong)
+}
+
+/// The checkpoint that is named, also an archived one: what was scanned there may come in later.
+pub(super) async fn named(
+    cx: &mut Cx,
+    event: Uuid,
+    checkpoint: Option<Uuid>,
+) -> Result<Option<Checkpoint>> {
+    let Some(checkpoint) = checkpoint else {
+        return Ok(None);
+    };
+    let row = sqlx::query(
+        "select c.status = 'active' as is_open, c.all_ticket_types, c.counts_exits, c.allows_reentry
+         from app.checkpoints c where c.id = $1 and c.event_id = $2",
+    )
+    .bind(checkpoint)
+    .bind(event)
+    .fetch_optional(cx.conn())
+    .await?
+    .ok_or_else(unknown)?;
+    Ok(Some(Checkpoint {
+        id: checkpoint,
+        is_open: row.try_get("is_open")?,
+        all_ticket_types: row.try_get("all_ticket_types")?,
+        counts_exits: row.try_get("counts_exits")?,
+        allows_reentry: row.try_get("allows_reentry")?,
+    }))
+}
+
+fn unknown() -> Error {
+    Error::field(
+        "/checkpoint_id",
+        "reference",
+        "is no checkpoint of this event",
+    )
+}
+
+impl Checkpoint {
+    /// Nobody scans at one that is archived.
+    pub fn open(&self) -> Result<()> {
+        match self.is_open {
+            true => Ok(()),
+            false => Err(unknown()),
+        }
+    }
+
+    /// What a scan comes to, and what was overruled by it. The ticket's row is locked; `refused` is why it does not count
+    /// any more.
+    pub async fn judge(
+        &self,
+        cx: &mut Cx,
+        scan: &Scan,
+        ticket: Uuid,
+        refused: Option<&'static str>,
+    ) -> Result<(&'static str, Option<&'static str>)> {
+        match scan.direction() {
+            Direction::Entry => self.enter(cx, scan, ticket, refused).await,
+            Direction::Exit => Ok((self.leave(cx, scan, ticket).await?, None)),
+        }
+    }
+
+    async fn enter(
+        &self,
+        cx: &mut Cx,
+        scan: &Scan,
+        ticket: Uuid,
+        refused: Option<&'static str>,
+    ) -> Result<(&'static str, Option<&'static str>)> {
+        let row = sqlx::query(
+            "select exists (select from app.checkpoint_entries x where x.ticket_id = $1 and x.checkpoint_id = $2) as was_inside,
+               exists (
+                 select from app.checkpoint_entries x where x.ticket_id = $1 and x.checkpoint_id = $2 and x.left_at is null
+               ) as is_inside,
+               exists (
+                 select from app.checkpoint_ticket_types t join app.tickets k on k.ticket_type_id = t.ticket_type_id
+                 where k.id = $1 and t.checkpoint_id = $2 and t.status = 'active'
+               ) as is_named",
+        )
+        .bind(ticket)
+        .bind(self.id)
+        .fetch_one(cx.conn())
+        .await?;
+        let is_named: bool = row.try_get("is_named")?;
+        let was_inside: bool = row.try_get("was_inside")?;
+        let refused = match refused {
+            Some(why) => Some(why),
+            None if !self.all_ticket_types && !is_named => Some("wrong_ticket_type"),
+            None if was_inside && !self.allows_reentry => Some("already_used"),
+            None => None,
+        };
+        if row.try_get("is_inside")? {
+            return Ok((refused.unwrap_or("already_used"), None));
+        }
+        if let Some(why) = refused.filter(|_| !scan.is_forced()) {
+            return Ok((why, None));
+        }
+        sqlx::query(
+            "insert into app.checkpoint_entries (checkpoint_id, ticket_id, event_id, entered_at)
+             values ($1, $2, $3, coalesce($4, now()))",
+        )
+        .bind(self.id)
+        .bind(ticket)
+        .bind(scan.event_id)
+        .bind(scan.at)
+        .execute(cx.conn())
+        .await?;
+        Ok(("ok", refused))
+    }
+
+    async fn leave(&self, cx: &mut Cx, scan: &Scan, ticket: Uuid) -> Result<&'static str> {
+        if !self.counts_exits {
+            return Ok("exits_not_counted");
+        }
+        // Clocks of devices differ: nobody leaves before they came.
+        let left = sqlx::query(
+            "update app.checkpoint_entries set left_at = greatest(coalesce($3, now()), entered_at)
+             where ticket_id = $1 and checkpoint_id = $2 and left_at is null",
+        )
+        .bind(ticket)
+        .bind(self.id)
+        .bind(scan.at)
+        .execute(cx.conn())
+        .await?;
+        match left.rows_affected() {
+            0 => Ok("not_inside"),
+            _ => Ok("ok"),
+        }
+    }
+}
+
+/// Of these tickets, whose rows are locked, those with which somebody has come in at a checkpoint. A statement of its own, so
+/// that it sees what those did who were waited for.
+pub(super) async fn entered(cx: &mut Cx, tickets: &[Uuid]) -> Result<Vec<Uuid>> {
+    let found = sqlx::query_scalar(
+        "select distinct x.ticket_id from app.checkpoint_entries x where x.ticket_id = any ($1::uuid[])",
+    )
+    .bind(tickets);
+    Ok(found.fetch_all(cx.conn()).await?)
+}
+
+impl Tickets {
+    pub async fn checkpoint_figures(
+        &self,
+        caller: &Member,
+        event: Uuid,
+        query: Option<&str>,
+    ) -> Result<CheckpointFiguresList> {
+        let asked = FIGURES.read(query, &self.cursors, caller)?;
+        let after = asked.after::<String>()?.map(|(_, id)| id);
+        let rows = asked.rows();
+        let run = self
+            .db
+            .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
+                Box::pin(async move {
+                    staff(cx, event).await?;
+                    figures(cx, event, after.unwrap_or_default(), rows).await
+                })
+            });
+        let Page { data, next_cursor } =
+            asked.page(run.await?, |row| (String::new(), row.checkpoint_id));
+        Ok(CheckpointFiguresList { data, next_cursor })
+    }
+}
+
+async fn figures(
+    cx: &mut Cx,
+    event: Uuid,
+    after: Uuid,
+    rows: i64,
+) -> Result<Vec<CheckpointFigures>> {
+    let found = sqlx::query(
+        "select c.id, c.name, s.entered, s.entries, s.inside
+         from app.checkpoints c
+         cross join lateral (
+           select count(distinct x.ticket_id) as entered, count(*) as entries, count(*) filter (where x.left_at is null) as inside
+           from app.checkpoint_entries x where x.checkpoint_id = c.id
+         ) s
+         where c.event_id = $1 and c.status <> 'archived' and c.id > $2
+         order by c.id limit $3",
+    )
+    .bind(event)
+    .bind(after)
+    .bind(rows)
+    .fetch_all(cx.conn())
+    .await?;
+    found
+        .iter()
+        .map(|row| {
+            Ok(CheckpointFigures {
+                checkpoint_id: row.try_get("id")?,
+                name: row.try_get("name")?,
+                entered: row.try_get("entered")?,
+                entries: row.try_get("entries")?,
+                inside: row.try_get("inside")?,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,58 @@
+//! HTTP around checkpoints. They are made and changed by generated routes, and scanned at by those of the door.
+
+use super::{super::Tickets, CheckpointFigures, CheckpointFiguresList};
+use crate::module::id;
+use axum::{
+    Json, Router,
+    extract::{Path, RawQuery, State},
+    http::header,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use kernel::{Member, Result, openapi::Objects};
+use utoipa::{OpenApi, openapi};
+
+pub fn router(tickets: Tickets) -> Router {
+    Router::new()
+        .route("/events/{id}/checkpoint-figures", get(figures))
+        .with_state(tickets)
+}
+
+static OBJECTS: Objects = Objects(&[("CheckpointFigures", "checkpoint_figures")]);
+
+#[derive(OpenApi)]
+#[openapi(
+    paths(figures),
+    components(schemas(CheckpointFigures)),
+    modifiers(&OBJECTS)
+)]
+struct Document;
+
+pub fn document() -> openapi::OpenApi {
+    Document::openapi()
+}
+
+/// Who is at the checkpoints
+///
+/// Of each checkpoint of the event how many have come in and how many are inside, for the host's staff.
+#[utoipa::path(get, path = "/events/{id}/checkpoint-figures", operation_id = "listCheckpointFigures", tag = "Check ins",
+    security(("bearer" = [])), params(
+        ("id" = Uuid, Path, description = "Of the event"),
+        ("limit" = Option<i32>, Query, description = "Checkpoints on a page (50)", minimum = 1, maximum = 100),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before", min_length = 1, max_length = 1000)),
+    responses(
+        (status = 200, description = "A page of figures", body = CheckpointFiguresList),
+        (status = 403, description = "The caller does not run the event"),
+        (status = 404, description = "There is no such event, or the caller may not see it"),
+        (status = 422, description = "A parameter is unknown or has a wrong value")))]
+async fn figures(
+    State(tickets): State<Tickets>,
+    caller: Member,
+    Path(path): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response> {
+    let list = tickets.checkpoint_figures(&caller, id(&path)?, query.as_deref());
+    let list = list.await?;
+    // It changes from one moment to the next: no cache may keep it.
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(list)).into_response())
+}
