@@ -49,7 +49,7 @@ enum Step {
 impl Step {
     fn any(random: &mut Rng) -> Self {
         let member = random.usize(..MEMBERS);
-        match random.u32(..24) {
+        match random.u32(..28) {
             0..4 => Self::Buy(member),
             4 => Self::GiveBack(member),
             5 => Self::HandOn(member, (member + 1) % MEMBERS),
@@ -60,8 +60,8 @@ impl Step {
             11..13 => Self::Want(member, random.bool()),
             13..16 => Self::Pass([1, 2, 6, 12, 20][random.usize(..5)]),
             16 => Self::Pass(-random.i64(1..12)),
-            17 => Self::Forget,
-            18..21 => Self::Look(random.usize(1..3)),
+            17..19 => Self::Forget,
+            19..24 => Self::Look(random.usize(1..3)),
             _ => Self::Send,
         }
     }
