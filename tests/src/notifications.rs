@@ -7,6 +7,7 @@ mod kills;
 mod leave;
 mod lists;
 mod parts;
+mod planning;
 mod quiet;
 mod reminders;
 pub mod stage;

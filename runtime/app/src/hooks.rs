@@ -2,7 +2,7 @@
 
 use crate::{App, problems as own, promotions};
 use generated::{hooks::AppHooks, promotion::CreatePromotion, review::CreateReview};
-use kernel::{Cx, Error, Result, prelude::BoxFuture, problem::Item, problems};
+use kernel::{Cx, Error, Result, input::Choice, prelude::BoxFuture, problem::Item, problems};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -106,13 +106,37 @@ impl AppHooks for App {
         Box::pin(async move { promotions::refuse(cx, &(&*input).into()).await })
     }
 
-    /// Reviews of whoever was there, where those alone are taken.
+    /// Says that a review is for those who were there, where those alone are heard. Of a target that the caller does not see
+    /// the engine says so.
     fn review_before_create<'a>(
         &'a self,
         cx: &'a mut Cx,
         input: &'a mut CreateReview,
     ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move { self.modules.ratings.refuse(cx, input).await })
+        Box::pin(async move {
+            if !self.modules.ratings.takes_guests_alone() {
+                return Ok(());
+            }
+            let is_refused: bool = sqlx::query_scalar(
+                "select not app.was_there($1, $2) and exists (
+                   select t.id from app.organizations t where t.id = $2
+                   union all select t.id from app.businesses t where t.id = $2
+                   union all select t.id from app.venues t where t.id = $2
+                   union all select t.id from app.communities t where t.id = $2)",
+            )
+            .bind(input.entity_type.as_str())
+            .bind(input.entity_id)
+            .fetch_one(cx.conn())
+            .await?;
+            match is_refused {
+                false => Ok(()),
+                true => Err(Error::new(&own::GUESTS_ONLY).item(Item::body(
+                    "/entity_id",
+                    "not_a_guest",
+                    "was not visited by the caller, as far as tickets tell",
+                ))),
+            }
+        })
     }
 
     /// One quote of a request at a time: of two that are accepted at once the second one sees what the first has decided.

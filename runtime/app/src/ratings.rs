@@ -1,10 +1,9 @@
 //! Ratings: how many stars a profile has, and the best of a city.
 //!
 //! Sums are kept by the statement that writes a review (`spec/sql/ratings.sql`); this module reads them, compares cities
-//! every night, and says whose are taken ([`reviewers`]). Profiles are shown as the generated routes show them to the caller.
+//! every night, and says whose are taken. Profiles are shown as the generated routes show them to the caller.
 
 mod document;
-mod reviewers;
 mod settings;
 
 pub use settings::{ReviewsFrom, Settings};
@@ -112,6 +111,11 @@ impl Module for Ratings {
 }
 
 impl Ratings {
+    /// Whether reviews are taken of those alone who were there.
+    pub fn takes_guests_alone(&self) -> bool {
+        self.settings.reviews_from == ReviewsFrom::Guests
+    }
+
     /// The averages of cities, and the order that follows. How many profiles have another place.
     pub async fn refresh(&self) -> Result<i64> {
         let run = self.db.run(Self::NAME, None, Uuid::now_v7(), |cx| {

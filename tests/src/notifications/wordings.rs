@@ -1,6 +1,7 @@
 //! What a message says in the app, on a device and in a mail, in the language of each.
 
 use super::stage::Guests;
+use kernel::messages::Piece;
 
 #[tokio::test]
 async fn no7_a_device_and_a_mail_say_it_in_their_own_words() {
@@ -88,4 +89,45 @@ async fn no7_a_device_and_a_mail_say_it_in_their_own_words() {
         ))
         .await;
     assert!(mails.last().expect("a mail").text.contains(&text));
+}
+
+/// A refund fails only where a bank has given the buyer the same money in a dispute: nobody is promised another way.
+#[tokio::test]
+async fn no7_who_has_the_money_from_a_bank_is_told_so() {
+    let guests = Guests::new().await;
+    let rosa = guests.server.member("rosa_disputes").await;
+    let order = guests.ticket(&rosa).await;
+    guests
+        .run(&format!(
+            "insert into app.refunds (order_id, amount_cents, card_cents, organizer_cents, currency, stripe_idempotency_key)
+             values ('{order}', 2500, 2500, 2500, 'AUD', 'refund:words');
+             update app.refunds set state = 'failed', failure_code = 'dispute_lost', settled_at = now() where stripe_idempotency_key = 'refund:words'"
+        ))
+        .await;
+    guests.server.settled().await;
+    assert_eq!(guests.names(&rosa).await, ["order_paid", "refund_failed"]);
+    for wording in app_words("refund_failed") {
+        assert!(
+            wording.contains("Bank") || wording.contains("the bank"),
+            "{wording}"
+        );
+        assert!(
+            !wording.contains("another way") && !wording.contains("anderen Weg"),
+            "{wording}"
+        );
+    }
+}
+
+/// What a message says in the app, in each of its languages, without its values.
+fn app_words(name: &str) -> Vec<String> {
+    let mut all = generated::messages::MESSAGES.iter();
+    let message = all.find(|message| message.name == name).expect("a message");
+    let words = |pieces: &[Piece]| -> String {
+        let texts = pieces.iter().filter_map(|piece| match piece {
+            Piece::Text(text) => Some(*text),
+            Piece::Value(_) => None,
+        });
+        texts.collect()
+    };
+    message.wordings.iter().map(|one| words(one.text)).collect()
 }
