@@ -11,6 +11,7 @@ mod deeds;
 mod document;
 mod documentation;
 mod erasure;
+mod examples;
 mod expect;
 mod export;
 mod front;

@@ -4,6 +4,7 @@ mod dead;
 mod events;
 mod periodic;
 mod pooler;
+mod program;
 mod queue;
 mod rights;
 mod worker;

@@ -210,9 +210,12 @@ async fn a_dead_job_lets_those_after_it_go_on() {
     worker.stop().await;
 }
 
-/// Starting and stopping again and again loses nothing, does nothing twice, leaves nothing locked.
+/// Starting and stopping again and again loses nothing, does nothing twice, leaves nothing locked. `JB9_ROUNDS=1000` does
+/// it for longer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn workers_that_come_and_go_lose_nothing() {
+async fn jb9_workers_that_come_and_go_lose_nothing() {
+    let rounds = std::env::var("JB9_ROUNDS").ok();
+    let rounds: u64 = rounds.map_or(200, |text| text.parse().expect("a number"));
     let mut world = world().await;
     let slow = || {
         Job::new("tests.say", |run| async move {
@@ -220,10 +223,11 @@ async fn workers_that_come_and_go_lose_nothing() {
             say(&run).await
         })
     };
-    for n in 0..150 {
+    let jobs = rounds * 3 / 4;
+    for n in 0..jobs {
         world.enqueue("tests.say", what(n)).await;
     }
-    for round in 0..200 {
+    for round in 0..rounds {
         let config = WorkerConfig {
             grace: Duration::from_millis(round % 3),
             poll: Duration::from_millis(5),
@@ -243,12 +247,12 @@ async fn workers_that_come_and_go_lose_nothing() {
     let worker = world.start(vec![slow()]);
     world.until("true", 0).await;
     worker.stop().await;
-    let mut done: Vec<u32> = world
+    let mut done: Vec<u64> = world
         .done()
         .await
         .iter()
         .map(|n| n.parse().unwrap())
         .collect();
     done.sort();
-    assert_eq!(done, (0..150).collect::<Vec<_>>());
+    assert_eq!(done, (0..jobs).collect::<Vec<_>>());
 }

@@ -41,7 +41,7 @@ impl Place {
     }
 }
 
-/// A running `culturepass serve`.
+/// A running `culturepass serve`, or `culturepass worker`.
 pub struct Program {
     pub client: Client,
     /// `/readyz`, `/livez` and `/metrics`.
@@ -89,11 +89,25 @@ impl Program {
         database: &Database,
         change: impl FnOnce(&mut Command),
     ) -> Self {
+        Self::begin("serve", place, database, change).await
+    }
+
+    /// Starts `worker`, which answers nobody.
+    pub async fn work(database: &Database, change: impl FnOnce(&mut Command)) -> Self {
+        Self::begin("worker", &Place::free().await, database, change).await
+    }
+
+    async fn begin(
+        subcommand: &str,
+        place: &Place,
+        database: &Database,
+        change: impl FnOnce(&mut Command),
+    ) -> Self {
         let grant = "grant select on public._sqlx_migrations to culturepass_app";
         let mut conn = database.superuser().await;
         sqlx::query(grant).execute(&mut conn).await.expect("grant");
 
-        let mut command = command(database, &["serve"]);
+        let mut command = command(database, &[subcommand]);
         command
             .env("TOKEN_KEY", &place.key)
             .env("PUBLIC_URL", ISSUER)

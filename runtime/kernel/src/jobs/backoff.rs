@@ -24,6 +24,23 @@ pub(super) fn random() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    /// In seconds, by doubling it again and again.
+    fn longest(attempt: u32) -> f64 {
+        let doubled = (1..attempt.min(64)).fold(FIRST_SECONDS as f64, |wait, _| wait * 2.0);
+        doubled.min(LONGEST.as_secs_f64())
+    }
+
+    proptest! {
+        #[test]
+        fn jb9_a_wait_is_in_the_upper_half_of_what_doubling_gives(
+            attempt in prop_oneof![0_u32..40, any::<u32>()], random in any::<u64>()
+        ) {
+            let (wait, longest) = (delay(attempt, random).as_secs_f64(), longest(attempt));
+            prop_assert!(wait >= longest / 2.0 && wait < longest, "{wait} of {longest}");
+        }
+    }
 
     #[test]
     fn waits_grow_up_to_a_bound_and_are_spread() {

@@ -135,6 +135,8 @@ fn parsed(expression: &str, zone: &str) -> Result<(Cron, Tz), String> {
 }
 
 #[cfg(test)]
+mod oracle;
+#[cfg(test)]
 mod tests {
     use super::*;
 

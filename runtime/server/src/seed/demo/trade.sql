@@ -80,3 +80,39 @@ select pg_temp.demo_id('broadcast', e.city_n * 100 + e.i), e.id, 'Doors open ear
        (array['guests', 'not_checked_in', 'waiting_list'])[1 + e.i % 3], case when e.i % 2 = 0 then 'draft' else 'cancelled' end
   from pg_temp.demo_event e
  where e.state = 'published' and e.i % 5 = 1;
+
+-- What the examples of the API document show of Olga's own (`seed/examples.rs`): a code for her park, a message to its guests,
+-- and a request that Binh's business has answered.
+create temporary table demo_own on commit drop as
+select o.id as host_id, o.city_id, b.id as business_id,
+       (select c.currency from pg_temp.demo_city c where c.n = 1) as currency, e.id as event_id, e.title, e.starts_at
+  from pg_temp.demo_profile o
+  join pg_temp.demo_profile b on (b.kind, b.city_n, b.i) = ('business', 1, 1)
+  join lateral (select x.id, x.title, x.starts_at from pg_temp.demo_event x
+                 where x.host_id = o.id and x.state = 'published' order by x.starts_at desc limit 1) e on true
+ where (o.kind, o.city_n, o.i) = ('organization', 1, 1);
+
+insert into app.promo_codes (id, event_id, code, basis_points, max_redemptions, valid_from, valid_to)
+select pg_temp.demo_id('promocode', 90001), event_id, 'NEIGHBOURS', 1000, 20, now() - interval '30 days', starts_at from pg_temp.demo_own;
+
+insert into app.broadcasts (id, event_id, title, message, audience, state)
+select pg_temp.demo_id('broadcast', 90001), event_id, 'Where we meet',
+       'At the gate beside the fountain. Bring a bottle of water.', 'guests', 'draft'
+  from pg_temp.demo_own;
+
+insert into app.service_requests (id, city_id, host_type, host_id, event_id, title, category, description, budget_cents,
+                                  currency, needed_at)
+select pg_temp.demo_id('request', 90001), city_id, 'organization', host_id, event_id, 'Catering for ' || title, 'catering',
+       'Thirty guests, outdoors. We have tables and water; please bring the rest.', 60000, currency, starts_at - interval '1 hour'
+  from pg_temp.demo_own;
+
+insert into app.leads (id, service_request_id, business_id, title, details, budget_cents, currency, needed_at, state)
+select pg_temp.demo_id('lead', 90001), pg_temp.demo_id('request', 90001), business_id, left('Wanted: catering for ' || title, 160),
+       'The organiser looks for an offer that includes setting up and clearing away.', 60000, currency,
+       starts_at - interval '1 hour', 'viewed'
+  from pg_temp.demo_own;
+
+insert into app.quotes (id, lead_id, amount_cents, currency, terms, valid_until, state)
+select pg_temp.demo_id('quote', 90001), pg_temp.demo_id('lead', 90001), 55000, currency,
+       'Half on booking, half on the day. Free cancellation until two weeks before.', starts_at - interval '1 day', 'sent'
+  from pg_temp.demo_own;

@@ -1,0 +1,205 @@
+//! What the API document shows can be tried out as it stands while the demonstration world is served: each GET has an answer
+//! for one of the people to sign in as, with the ids that stand in the examples.
+
+use crate::support::{Member, TestServer, document, resources};
+use serde_json::Value;
+use server::seed::{demo::PEOPLE, examples::ROWS};
+use std::collections::BTreeMap;
+
+/// Operations that have no answer as they stand.
+const EXCEPTIONS: &[(&str, &str)] = &[
+    (
+        "/calendar-feeds/{file}",
+        "the secret of a feed is told once, to its member",
+    ),
+    (
+        "/events/{id}/cancellation",
+        "the event of the examples takes place",
+    ),
+    ("/me/calendar-feed", "there is none until somebody makes it"),
+    (
+        "/media/files/{key}/{name}",
+        "keys are made as pictures come",
+    ),
+    ("/notifications/stream", "it has no end"),
+    (
+        "/notifications/unsubscribe",
+        "its token is in mails, signed for their member",
+    ),
+    (
+        "/openapi/{file}",
+        "the parts are made of the document by the server",
+    ),
+    ("/problems/{slug}", "its slugs are words, not ids"),
+];
+
+/// Entities without a row that could stand in an example: they come by way of Stripe or of an upload (`seed trade`, `seed
+/// pictures`), which give them another id each time.
+const MADE_LATER: [&str; 8] = [
+    "connected_account",
+    "dispute",
+    "media",
+    "payment_method",
+    "stripe_event",
+    "subscription",
+    "transaction",
+    "transfer",
+];
+
+/// Whom the examples are for; what is not hers is for those who see it.
+const OLGA: usize = 2;
+
+/// Entities whose example is not for Olga, because she has none, nor may she see those of others.
+const OF_OTHERS: [&str; 11] = [
+    "check_in",
+    "commission_rule",
+    "fraud_flag",
+    "referral",
+    "revenue_share",
+    "ticket_transfer",
+    "wallet_account",
+    "wallet_credit",
+    "wallet_hold",
+    "wallet_journal",
+    "wallet_transaction",
+];
+
+/// The path with the ids of the examples. `None`: the entity has no row to show.
+fn filled(path: &str) -> Option<String> {
+    if !path.contains("{id}") {
+        return Some(path.to_owned());
+    }
+    let id = example(&entity(path)?)?;
+    Some(path.replace("{id}", id))
+}
+
+/// Whose id the path has, by the first word of it.
+fn entity(path: &str) -> Option<String> {
+    let first = path.split('/').nth(1)?;
+    let mut all = resources().values();
+    let found = all.find(|resource| resource.path == first);
+    found.map(|resource| resource.name.to_owned())
+}
+
+fn example(entity: &str) -> Option<&'static str> {
+    let mut rows = ROWS.iter();
+    rows.find(|(name, _)| *name == entity).map(|(_, id)| *id)
+}
+
+/// A value for each parameter that must be there.
+fn query(document: &Value, operation: &Value) -> String {
+    let parameters = operation["parameters"].as_array().into_iter().flatten();
+    let resolved = parameters.map(|one| match one["$ref"].as_str() {
+        Some(reference) => document
+            .pointer(&reference[1..])
+            .unwrap_or_else(|| panic!("nothing is at {reference}")),
+        None => one,
+    });
+    let needed = resolved.filter(|one| one["in"] == "query" && one["required"] == true);
+    let values = needed.map(|one| {
+        let name = one["name"].as_str().expect("a name");
+        let value = match name {
+            "city_id" => example("city").expect("a city"),
+            "q" => "music",
+            "bbox" => "144.5,-38.2,145.5,-37.5",
+            "token" => "none",
+            other => panic!("which value has `{other}`?"),
+        };
+        format!("{name}={value}")
+    });
+    values.collect::<Vec<_>>().join("&")
+}
+
+/// Who gets an answer, Olga first; or what each of them got.
+async fn answered(people: &[Member], target: &str) -> Result<usize, Vec<u16>> {
+    let mut order: Vec<usize> = (0..people.len()).collect();
+    order.swap(0, OLGA);
+    let mut statuses = Vec::new();
+    for who in order {
+        let answer = people[who].client.get(target).await;
+        if answer.status.is_success() {
+            return Ok(who);
+        }
+        statuses.push(answer.status.as_u16());
+    }
+    Err(statuses)
+}
+
+#[tokio::test]
+async fn what_the_document_shows_can_be_tried_out_as_it_stands() {
+    let server = TestServer::demo().await;
+    let mut people = Vec::with_capacity(PEOPLE.len());
+    for person in &PEOPLE {
+        people.push(server.sign_in(person.id).await);
+    }
+    let document = kernel::openapi::document(app::api::document(), app::api::hand_written);
+    let document = document.expect("JSON");
+    let (mut faults, mut asked) = (Vec::new(), 0);
+    let mut of_others = BTreeMap::new();
+    for (path, operations) in document["paths"].as_object().expect("paths") {
+        let operation = &operations["get"];
+        // What has no end would never be read to it.
+        if operation.is_null() || path == "/notifications/stream" {
+            continue;
+        }
+        let is_excepted = EXCEPTIONS.iter().any(|(excepted, _)| excepted == path);
+        let Some(target) = filled(path) else {
+            let entity = entity(path);
+            let is_later = |name: &String| MADE_LATER.contains(&name.as_str());
+            if !is_excepted && !entity.as_ref().is_some_and(is_later) {
+                faults.push(format!("{path}: no example of {entity:?}"));
+            }
+            continue;
+        };
+        if target.contains('{') {
+            if !is_excepted {
+                faults.push(format!("{path}: which value have its parameters?"));
+            }
+            continue;
+        }
+        let query = query(&document, operation);
+        let separator = if query.is_empty() { "" } else { "?" };
+        let target = format!("{target}{separator}{query}");
+        asked += 1;
+        match (answered(&people, &target).await, is_excepted) {
+            (Ok(_), true) => faults.push(format!("{path}: it works, so it is no exception")),
+            (Ok(who), false) if who != OLGA && path.ends_with("/{id}") => {
+                of_others.extend(entity(path).map(|entity| (entity, PEOPLE[who].handle)));
+            }
+            (Err(statuses), false) => faults.push(format!("GET {target}: {statuses:?}")),
+            _ => {}
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(asked > 180, "only {asked} were asked");
+    for entity in MADE_LATER {
+        assert_eq!(example(entity), None, "{entity} has an example by now");
+    }
+    let found: Vec<&str> = of_others.keys().map(String::as_str).collect();
+    assert_eq!(found, OF_OTHERS, "not for Olga: {of_others:?}");
+}
+
+/// An id that is nowhere is noticed.
+#[tokio::test]
+async fn an_example_that_leads_nowhere_is_noticed() {
+    let server = TestServer::demo().await;
+    let olga = server.sign_in(PEOPLE[OLGA].id).await;
+    let nowhere = format!("/events/{}", olga.session);
+    let mut people = Vec::new();
+    for person in &PEOPLE[..=OLGA] {
+        people.push(server.sign_in(person.id).await);
+    }
+    assert_eq!(answered(&people, &nowhere).await, Err(vec![404; 3]));
+    assert_eq!(filled("/nothing/{id}"), None);
+}
+
+/// Headers are read by people too.
+#[test]
+fn every_header_of_the_document_has_an_example() {
+    let headers = document()["components"]["headers"].as_object();
+    let headers = headers.expect("headers");
+    assert!(headers.contains_key("RateLimit") && headers.contains_key("RateLimitPolicy"));
+    for (name, header) in headers {
+        assert!(!header["example"].is_null(), "{name}");
+    }
+}
