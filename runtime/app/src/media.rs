@@ -14,6 +14,7 @@ mod routes;
 mod settings;
 
 use crate::{
+    access::{Access, Table},
     clock::Clock,
     module::{Module, Parts},
     problems,
@@ -101,6 +102,13 @@ impl Module for Media {
 
     fn body_limits(&self) -> Vec<BodyLimit> {
         routes::body_limits(self.settings.media_max_bytes)
+    }
+
+    fn access() -> Table {
+        &[
+            ("announcePicture", Access::Concerned),
+            ("completePicture", Access::Concerned),
+        ]
     }
 
     fn document() -> OpenApi {

@@ -6,6 +6,7 @@
 mod document;
 
 use crate::{
+    access::{Access, Table},
     listed::{self, Asking},
     module::{Module, NoSettings, Parts, id},
 };
@@ -79,6 +80,19 @@ impl Module for Ratings {
             module: self.clone(),
             generated: generated.clone(),
         })
+    }
+
+    fn access() -> Table {
+        &[
+            ("listTopRatedOrganizations", Access::Anyone),
+            ("listTopRatedBusinesses", Access::Anyone),
+            ("listTopRatedVenues", Access::Anyone),
+            ("listTopRatedCommunities", Access::Anyone),
+            ("getOrganizationRating", Access::Reader),
+            ("getBusinessRating", Access::Reader),
+            ("getVenueRating", Access::Reader),
+            ("getCommunityRating", Access::Reader),
+        ]
     }
 
     fn amend(document: &mut Value) {

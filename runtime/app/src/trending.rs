@@ -14,6 +14,7 @@ mod keep;
 mod settings;
 pub(crate) mod visits;
 
+use crate::access::{Access, Table};
 use crate::module::{Module, Parts};
 use axum::{Router, routing::get};
 use kernel::{
@@ -67,6 +68,30 @@ impl Module for Trending {
                 module: self.clone(),
                 generated: generated.clone(),
             })
+    }
+
+    fn access() -> Table {
+        &[
+            ("shareEvent", Access::Concerned),
+            ("viewEvent", Access::Concerned),
+            ("getFeed", Access::Member),
+            ("listTrendingEvents", Access::Anyone),
+            ("listFeaturedEvents", Access::Anyone),
+            ("likeEvent", Access::Concerned),
+            ("unlikeEvent", Access::Concerned),
+            ("followUser", Access::Concerned),
+            ("unfollowUser", Access::Concerned),
+            ("followCommunity", Access::Concerned),
+            ("unfollowCommunity", Access::Concerned),
+            ("followOrganization", Access::Concerned),
+            ("unfollowOrganization", Access::Concerned),
+            ("followBusiness", Access::Concerned),
+            ("unfollowBusiness", Access::Concerned),
+            ("followVenue", Access::Concerned),
+            ("unfollowVenue", Access::Concerned),
+            ("followInstitution", Access::Concerned),
+            ("unfollowInstitution", Access::Concerned),
+        ]
     }
 
     fn document() -> OpenApi {
