@@ -29,8 +29,10 @@ async fn abuse_65_the_document_is_whole() {
         if id.is_empty() || !ids.insert(id) {
             faults.push(format!("{title}: its id {id:?} is another's"));
         }
-        if operation["summary"].as_str().is_none_or(str::is_empty) {
-            faults.push(format!("{title}: no summary"));
+        for words in ["summary", "description"] {
+            if operation[words].as_str().is_none_or(str::is_empty) {
+                faults.push(format!("{title}: no {words}"));
+            }
         }
         let own: Vec<&str> = list(&operation["tags"]).filter_map(Value::as_str).collect();
         if own.is_empty() || !own.iter().all(|tag| tags.contains(tag)) {
