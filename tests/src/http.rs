@@ -1,5 +1,6 @@
 //! The API as clients meet it: suites that the model drives over every entity, so that a new one is covered by itself.
 
+mod access;
 mod all_at_once;
 mod answers;
 mod audiences;
@@ -29,6 +30,7 @@ mod round_trips;
 mod routes;
 mod rows;
 mod same;
+mod samples;
 mod snapshots;
 mod tenants;
 mod together;

@@ -5,6 +5,7 @@
 
 mod settings;
 
+use crate::access::{Access, Table};
 use crate::module::{Module, Parts};
 use axum::{
     Json, Router,
@@ -54,6 +55,10 @@ impl Module for AuditLogs {
         Router::new()
             .route("/audit-logs", get(list))
             .with_state(self.clone())
+    }
+
+    fn access() -> Table {
+        &[("listAuditLogs", Access::PlatformAdmin)]
     }
 
     fn document() -> openapi::OpenApi {

@@ -5,6 +5,7 @@
 //! (`spec/sql/broadcasts.sql`, [ADR 73](../../../docs/adr/0073-broadcasts.md)). It is told by the module of notifications,
 //! which knows what members chose. Whoever writes learns how many got it, never who or where.
 
+use crate::access::{Access, Table};
 use crate::module::{Module, NoSettings, Parts, id};
 use axum::{
     Json, Router,
@@ -53,6 +54,13 @@ impl Module for Broadcasts {
             .route("/broadcasts/{id}/preview", get(preview))
             .route("/broadcasts/{id}/report", get(report))
             .with_state(self.clone())
+    }
+
+    fn access() -> Table {
+        &[
+            ("previewBroadcast", Access::HostAdminOrPlatform),
+            ("getBroadcastReport", Access::HostAdminOrPlatform),
+        ]
     }
 
     fn document() -> openapi::OpenApi {

@@ -11,6 +11,7 @@ mod feed;
 mod ics;
 mod settings;
 
+use crate::access::{Access, Table};
 use crate::module::{Module, Parts, id};
 use axum::{
     Router,
@@ -102,6 +103,21 @@ impl Module for Calendars {
 
     fn secret_paths(&self) -> Vec<&'static str> {
         vec![feed::PATH]
+    }
+
+    fn access() -> Table {
+        &[
+            ("getEventCalendar", Access::Reader),
+            ("getOrganizationCalendar", Access::Reader),
+            ("getCommunityCalendar", Access::Reader),
+            ("getBusinessCalendar", Access::Reader),
+            ("getInstitutionCalendar", Access::Reader),
+            ("getVenueCalendar", Access::Reader),
+            ("getCityCalendar", Access::Reader),
+            ("getCalendarFeed", Access::Member),
+            ("renewCalendarFeed", Access::Member),
+            ("revokeCalendarFeed", Access::Member),
+        ]
     }
 
     fn amend(document: &mut Value) {

@@ -4,6 +4,7 @@
 //! theirs. Knows no table.
 
 use crate::{
+    access::{Access, Table},
     listed::{self, Asking},
     module::{Module, NoSettings, Parts, id},
 };
@@ -74,6 +75,10 @@ impl Module for Copies {
         Router::new()
             .route("/events/{id}/copy", post(copy))
             .with_state(Generated(generated.clone()))
+    }
+
+    fn access() -> Table {
+        &[("copyEvent", Access::HostAdmin)]
     }
 
     fn document() -> openapi::OpenApi {

@@ -17,6 +17,7 @@ mod shared;
 mod trade;
 
 use crate::{
+    access::{Access, Table},
     module::{Module, NoSettings, Parts},
     trending::Trending,
 };
@@ -79,6 +80,20 @@ impl Module for Dashboards {
                     .merge(calendar::router())
                     .with_state(lists),
             )
+    }
+
+    fn access() -> Table {
+        &[
+            ("getBusinessDashboard", Access::HostAdminOrPlatform),
+            ("getCommunityDashboard", Access::HostAdminOrPlatform),
+            ("getInstitutionDashboard", Access::HostAdminOrPlatform),
+            ("getOrganizationDashboard", Access::HostAdminOrPlatform),
+            ("getEventDashboard", Access::HostAdminOrPlatform),
+            ("getCityDashboard", Access::CityAdmin),
+            ("getPlatformDashboard", Access::PlatformAdmin),
+            ("getMyCalendar", Access::Member),
+            ("getMyHome", Access::Member),
+        ]
     }
 
     fn document() -> OpenApi {

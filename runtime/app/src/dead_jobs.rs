@@ -5,6 +5,7 @@
 
 mod query;
 
+use crate::access::{Access, Table};
 use crate::module::{Module, NoSettings, Parts, administrator, id};
 use axum::{
     Json, Router,
@@ -67,6 +68,14 @@ impl Module for DeadJobs {
             .route("/jobs/dead/{id}", delete(discard))
             .route("/jobs/dead/{id}/retry", post(retry))
             .with_state(self.clone())
+    }
+
+    fn access() -> Table {
+        &[
+            ("listDeadJobs", Access::PlatformAdmin),
+            ("discardDeadJob", Access::PlatformAdmin),
+            ("retryDeadJob", Access::PlatformAdmin),
+        ]
     }
 
     fn document() -> openapi::OpenApi {

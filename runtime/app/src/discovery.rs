@@ -9,6 +9,7 @@ mod map;
 mod search;
 mod upcoming;
 
+use crate::access::{Access, Table};
 use crate::module::{Module, NoSettings, Parts};
 use axum::{Router, routing::get};
 use kernel::{Db, cursor::CursorKey, http::ConfigError, own::Asked};
@@ -50,6 +51,14 @@ impl Module for Discovery {
                 module: self.clone(),
                 generated: generated.clone(),
             })
+    }
+
+    fn access() -> Table {
+        &[
+            ("search", Access::Anyone),
+            ("getMap", Access::Anyone),
+            ("listUpcomingEvents", Access::Anyone),
+        ]
     }
 
     fn document() -> openapi::OpenApi {

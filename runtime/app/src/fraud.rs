@@ -8,6 +8,7 @@ mod settings;
 
 pub use settings::Settings;
 
+use crate::access::{Access, Table};
 use crate::module::{Module, Parts};
 use axum::Router;
 use chrono::TimeDelta;
@@ -51,6 +52,13 @@ impl Module for Fraud {
 
     fn routes(&self, generated: &Router) -> Router {
         decide::router(self.clone(), generated)
+    }
+
+    fn access() -> Table {
+        &[
+            ("confirmFraud", Access::PlatformAdmin),
+            ("dismissFraud", Access::PlatformAdmin),
+        ]
     }
 
     fn document() -> OpenApi {

@@ -3,6 +3,7 @@
 //! Signing in and sessions, a member's own view of things, the audit log, the hooks that generated routes call, and the
 //! worker. May use everything generated; reaches the database only through [`kernel::Cx`].
 
+mod access;
 pub mod api;
 mod audit_logs;
 pub mod broadcasts;

@@ -8,6 +8,7 @@ mod fee;
 mod report;
 mod settings;
 
+use crate::access::{Access, Table};
 use crate::module::{Module, Parts};
 use axum::Router;
 use kernel::{
@@ -39,6 +40,13 @@ impl Module for Marketplace {
 
     fn routes(&self, _: &Router) -> Router {
         report::router(self.clone()).merge(fee::router(self.clone()))
+    }
+
+    fn access() -> Table {
+        &[
+            ("getBusinessReport", Access::HostAdminOrPlatform),
+            ("getQuoteFee", Access::HostAdmin),
+        ]
     }
 
     fn document() -> OpenApi {

@@ -6,6 +6,7 @@
 mod document;
 mod export;
 
+use crate::access::{Access, Table};
 use crate::module::{Module, NoSettings, Parts};
 use axum::{
     Router,
@@ -53,6 +54,10 @@ impl Module for Me {
         router
             .with_state(generated.clone())
             .merge(own.with_state(exporting))
+    }
+
+    fn access() -> Table {
+        &[("exportMe", Access::Member)]
     }
 
     fn document() -> openapi::OpenApi {

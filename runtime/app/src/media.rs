@@ -14,6 +14,7 @@ mod routes;
 mod settings;
 
 use crate::{
+    access::{Access, Table},
     clock::Clock,
     module::{Module, Parts},
     problems,
@@ -108,6 +109,13 @@ impl Module for Media {
 
     fn body_limits(&self) -> Vec<BodyLimit> {
         routes::body_limits(self.settings.media_max_bytes)
+    }
+
+    fn access() -> Table {
+        &[
+            ("announcePicture", Access::Concerned),
+            ("completePicture", Access::Concerned),
+        ]
     }
 
     fn document() -> OpenApi {

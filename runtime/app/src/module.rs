@@ -2,7 +2,7 @@
 //!
 //! `docs/modules.md` builds one from beginning to end.
 
-use crate::{clock::Clock, tickets::Tickets, trending::Trending};
+use crate::{access::Table, clock::Clock, tickets::Tickets, trending::Trending};
 use axum::{Router, http::HeaderMap};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use delivery::{mail::Mailer, push::Pusher, webhooks};
@@ -56,6 +56,11 @@ pub trait Module: Clone + Send + Sync + 'static {
     /// What the API document says about its routes.
     fn document() -> OpenApi {
         utoipa::openapi::OpenApiBuilder::new().build()
+    }
+
+    /// Who may use its operations, by their ids. Those that take no token (`security: []`) are everybody's.
+    fn access() -> Table {
+        &[]
     }
 
     /// Changes the generated document, for routes that are made of generated ones.

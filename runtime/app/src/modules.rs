@@ -1,11 +1,28 @@
 //! The list of modules: the one place outside of its folder where a module is named.
 
 use crate::{
-    audit_logs::AuditLogs, broadcasts::Broadcasts, calendars::Calendars, copies::Copies,
-    dashboards::Dashboards, dead_jobs::DeadJobs, discovery::Discovery, fraud::Fraud,
-    marketplace::Marketplace, me::Me, media::Media, module::*, notifications::Notifications,
-    payments::Payments, privacy::Privacy, promotions::Promotions, ratings::Ratings,
-    sessions::Sessions, tickets::Tickets, trending::Trending, wallet::Wallet,
+    access::{self, Table},
+    audit_logs::AuditLogs,
+    broadcasts::Broadcasts,
+    calendars::Calendars,
+    copies::Copies,
+    dashboards::Dashboards,
+    dead_jobs::DeadJobs,
+    discovery::Discovery,
+    fraud::Fraud,
+    marketplace::Marketplace,
+    me::Me,
+    media::Media,
+    module::*,
+    notifications::Notifications,
+    payments::Payments,
+    privacy::Privacy,
+    promotions::Promotions,
+    ratings::Ratings,
+    sessions::Sessions,
+    tickets::Tickets,
+    trending::Trending,
+    wallet::Wallet,
 };
 use axum::Router;
 use kernel::{config::BodyLimit, http::ConfigError, jobs::Work};
@@ -102,6 +119,7 @@ macro_rules! modules {
             for (_, document) in documents() {
                 whole.merge(document);
             }
+            access::tell(&mut whole, &access());
             whole
         }
 
@@ -113,6 +131,12 @@ macro_rules! modules {
         /// What the modules change in the generated document.
         pub fn amend(document: &mut Value) {
             $(<$module>::amend(document);)+
+            access::tell_json(document, &access());
+        }
+
+        /// Who may use their operations.
+        fn access() -> Vec<Table> {
+            vec![$(<$module>::access(),)+]
         }
     };
 }

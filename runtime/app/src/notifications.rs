@@ -21,6 +21,7 @@ mod unsubscribe;
 pub use settings::{Reminder, Settings};
 
 use crate::{
+    access::{Access, Table},
     broadcasts,
     clock::Clock,
     module::{Module, Parts},
@@ -100,6 +101,16 @@ impl Module for Notifications {
 
     fn routes(&self, generated: &Router) -> Router {
         routes::router(self.clone()).merge(stream::router(self.clone(), generated))
+    }
+
+    fn access() -> Table {
+        &[
+            ("readAllNotifications", Access::Member),
+            ("streamNotifications", Access::Member),
+            ("countUnreadNotifications", Access::Member),
+            ("readNotification", Access::Concerned),
+            ("unreadNotification", Access::Concerned),
+        ]
     }
 
     fn document() -> OpenApi {

@@ -35,6 +35,7 @@ mod top_up;
 mod transfers;
 
 use crate::{
+    access::{Access, Table},
     clock::Clock,
     module::{Module, Parts, Provider},
     tickets::Tickets,
@@ -112,6 +113,27 @@ impl Module for Payments {
 
     fn body_limits(&self) -> Vec<BodyLimit> {
         routes::body_limits()
+    }
+
+    fn access() -> Table {
+        &[
+            ("onboardBusiness", Access::HostAdmin),
+            ("onboardOrganization", Access::HostAdmin),
+            ("onboardCity", Access::CityAdmin),
+            ("subscribeBusiness", Access::HostAdmin),
+            ("cancelSubscription", Access::HostAdmin),
+            ("keepSubscription", Access::HostAdmin),
+            ("changeSubscriptionPlan", Access::HostAdmin),
+            ("payOrder", Access::Concerned),
+            ("payPromotion", Access::HostAdmin),
+            ("payQuoteFee", Access::HostAdmin),
+            ("refundQuoteFee", Access::PlatformAdmin),
+            ("savePaymentMethod", Access::Member),
+            ("removePaymentMethod", Access::Concerned),
+            ("preferPaymentMethod", Access::Concerned),
+            ("retryStripeEvent", Access::PlatformAdmin),
+            ("retryTransfer", Access::PlatformAdmin),
+        ]
     }
 
     fn document() -> OpenApi {

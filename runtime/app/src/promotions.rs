@@ -10,6 +10,7 @@ mod keep;
 mod price;
 mod routes;
 
+use crate::access::{Access, Table};
 use crate::module::{Module, NoSettings, Parts};
 use axum::Router;
 use kernel::{
@@ -41,6 +42,10 @@ impl Module for Promotions {
 
     fn routes(&self, _: &Router) -> Router {
         routes::router(self.clone())
+    }
+
+    fn access() -> Table {
+        &[("pricePromotion", Access::Concerned)]
     }
 
     fn document() -> OpenApi {

@@ -9,6 +9,7 @@ mod settings;
 pub use settings::{ReviewsFrom, Settings};
 
 use crate::{
+    access::{Access, Table},
     listed::{self, Asking},
     module::{Module, Parts, id},
 };
@@ -84,6 +85,19 @@ impl Module for Ratings {
             module: self.clone(),
             generated: generated.clone(),
         })
+    }
+
+    fn access() -> Table {
+        &[
+            ("listTopRatedOrganizations", Access::Anyone),
+            ("listTopRatedBusinesses", Access::Anyone),
+            ("listTopRatedVenues", Access::Anyone),
+            ("listTopRatedCommunities", Access::Anyone),
+            ("getOrganizationRating", Access::Reader),
+            ("getBusinessRating", Access::Reader),
+            ("getVenueRating", Access::Reader),
+            ("getCommunityRating", Access::Reader),
+        ]
     }
 
     fn amend(document: &mut Value) {

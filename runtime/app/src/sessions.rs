@@ -31,6 +31,7 @@ pub use password::hash_once as password_hash;
 pub use settings::{SessionsConfig, Settings};
 
 use crate::{
+    access::{Access, Table},
     clock::Clock,
     module::{Module, Parts},
 };
@@ -90,6 +91,20 @@ impl Module for Sessions {
 
     fn routes(&self, _: &Router) -> Router {
         routes::router(self.clone())
+    }
+
+    fn access() -> Table {
+        &[
+            ("signOut", Access::Member),
+            ("signOutEverywhere", Access::Member),
+            ("stepUp", Access::Member),
+            ("changeEmail", Access::Member),
+            ("changePassword", Access::Member),
+            ("listMyIdentities", Access::Member),
+            ("listMySessions", Access::Member),
+            ("unlinkMyIdentity", Access::Concerned),
+            ("endMySession", Access::Concerned),
+        ]
     }
 
     fn document() -> openapi::OpenApi {

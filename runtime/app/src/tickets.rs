@@ -26,6 +26,7 @@ pub(crate) mod waitlist;
 
 pub use bodies::AskedRefund;
 
+use crate::access::{Access, Table};
 use crate::module::{Module, Parts};
 use axum::Router;
 use code::Keys;
@@ -93,6 +94,31 @@ impl Module for Tickets {
             .merge(sales::router(self.clone()))
             .merge(transfers::routes::router(self.clone()))
             .merge(waitlist::routes::router(self.clone()))
+    }
+
+    fn access() -> Table {
+        &[
+            ("scanTicket", Access::HostStaff),
+            ("scanTickets", Access::HostStaff),
+            ("sellAtDoor", Access::HostStaff),
+            ("listAttendees", Access::HostStaff),
+            ("exportAttendees", Access::HostStaff),
+            ("getCancellation", Access::HostStaff),
+            ("listAdmissions", Access::HostStaff),
+            ("listRevokedCodes", Access::HostStaff),
+            ("getSales", Access::HostAdminOrPlatform),
+            ("createOrder", Access::Concerned),
+            ("priceOrder", Access::Concerned),
+            ("cancelOrder", Access::Concerned),
+            ("refundOrder", Access::Concerned),
+            ("acceptTicket", Access::Concerned),
+            ("declineTicket", Access::Concerned),
+            ("withdrawTicket", Access::Concerned),
+            ("offerTicket", Access::Concerned),
+            ("getTicketQrPng", Access::Concerned),
+            ("getTicketQrSvg", Access::Concerned),
+            ("getPlaceInLine", Access::Concerned),
+        ]
     }
 
     fn document() -> OpenApi {

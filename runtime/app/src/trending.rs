@@ -15,6 +15,7 @@ mod settings;
 pub(crate) mod visits;
 
 use crate::{
+    access::{Access, Table},
     clock::Clock,
     module::{Module, Parts},
 };
@@ -72,6 +73,30 @@ impl Module for Trending {
                 module: self.clone(),
                 generated: generated.clone(),
             })
+    }
+
+    fn access() -> Table {
+        &[
+            ("shareEvent", Access::Concerned),
+            ("viewEvent", Access::Concerned),
+            ("getFeed", Access::Member),
+            ("listTrendingEvents", Access::Anyone),
+            ("listFeaturedEvents", Access::Anyone),
+            ("likeEvent", Access::Concerned),
+            ("unlikeEvent", Access::Concerned),
+            ("followUser", Access::Concerned),
+            ("unfollowUser", Access::Concerned),
+            ("followCommunity", Access::Concerned),
+            ("unfollowCommunity", Access::Concerned),
+            ("followOrganization", Access::Concerned),
+            ("unfollowOrganization", Access::Concerned),
+            ("followBusiness", Access::Concerned),
+            ("unfollowBusiness", Access::Concerned),
+            ("followVenue", Access::Concerned),
+            ("unfollowVenue", Access::Concerned),
+            ("followInstitution", Access::Concerned),
+            ("unfollowInstitution", Access::Concerned),
+        ]
     }
 
     fn document() -> OpenApi {

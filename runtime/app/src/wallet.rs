@@ -13,6 +13,7 @@ mod routes;
 mod settings;
 
 use crate::{
+    access::{Access, Table},
     clock::Clock,
     module::{Module, Parts},
 };
@@ -51,6 +52,15 @@ impl Module for Wallet {
 
     fn routes(&self, _: &Router) -> Router {
         routes::router(self.clone())
+    }
+
+    fn access() -> Table {
+        &[
+            ("getMyWallet", Access::Member),
+            ("reverseJournal", Access::PlatformAdmin),
+            ("fundBudget", Access::PlatformAdmin),
+            ("giveCredits", Access::PlatformAdmin),
+        ]
     }
 
     fn document() -> OpenApi {

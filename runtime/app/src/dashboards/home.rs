@@ -106,6 +106,8 @@ pub fn document() -> openapi::OpenApi {
 }
 
 /// What the caller sees first
+///
+/// In one answer what a start page shows.
 #[utoipa::path(get, path = "/me/home", operation_id = "getMyHome", tag = "Me", security(("bearer" = [])),
     responses((status = 200, description = "It", body = Home)))]
 async fn home(State(lists): State<Lists>, caller: Member) -> Result<Response> {

@@ -1,5 +1,6 @@
 //! What the API document says about `/me`: the same as about `/users/{id}`, without the id.
 
+use crate::access::Access;
 use generated::user::USER;
 use serde_json::{Map, Value, json};
 
@@ -46,6 +47,7 @@ fn operation(operation: &mut Value) {
     }
     operation["tags"] = json!(["Me"]);
     operation["security"] = json!([{"bearer": []}]);
+    operation["x-access"] = Access::Member.told();
     for (key, change) in [
         ("operationId", my as fn(&str) -> String),
         ("summary", of_mine),

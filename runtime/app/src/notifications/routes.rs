@@ -62,6 +62,8 @@ struct ReadNotifications {
 }
 
 /// Count unread notifications
+///
+/// The caller's, of all types that are shown in the app.
 #[utoipa::path(get, path = "/notifications/unread", operation_id = "countUnreadNotifications", tag = "Notifications",
     security(("bearer" = [])),
     responses((status = 200, description = "How many the caller has not read", body = UnreadNotifications)))]
@@ -105,6 +107,8 @@ async fn read_all(
 }
 
 /// Mark a notification as read
+///
+/// One that is read already stays as it is.
 #[utoipa::path(post, path = "/notifications/{id}/read", operation_id = "readNotification", tag = "Notifications",
     security(("bearer" = [])), params(("id" = Uuid, Path, description = "Of the notification")),
     responses(
@@ -119,6 +123,8 @@ async fn read(
 }
 
 /// Mark a notification as unread
+///
+/// One that was never read stays as it is.
 #[utoipa::path(post, path = "/notifications/{id}/unread", operation_id = "unreadNotification", tag = "Notifications",
     security(("bearer" = [])), params(("id" = Uuid, Path, description = "Of the notification")),
     responses(

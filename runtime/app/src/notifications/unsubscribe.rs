@@ -54,6 +54,8 @@ pub(super) struct Link {
 }
 
 /// See what a link in a mail turns off
+///
+/// A page for people, which changes nothing: programs that look at links in mails must not unsubscribe anybody.
 #[utoipa::path(get, path = "/notifications/unsubscribe", operation_id = "showUnsubscribing", tag = "Notifications", security(()),
     params(("token" = String, Query, description = "As in the link")),
     responses(

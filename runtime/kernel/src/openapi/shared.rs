@@ -43,6 +43,7 @@ pub fn say_once(document: &mut Value) {
             errors(method, answers);
         }
     });
+    access(document);
     security(document);
 }
 
@@ -182,6 +183,27 @@ fn is_usual(status: &str, text: &Value) -> bool {
     let is_missing =
         status == "404" && text.starts_with("There is no") && text.ends_with("may not see it");
     is_missing || USUAL.contains(&(status, text))
+}
+
+/// Where no token is looked at, all kinds of caller may that any operation knows.
+fn access(document: &mut Value) {
+    let mut callers = Map::new();
+    for_each_operation(document, |_, operation| {
+        let known = operation
+            .get("x-access")
+            .and_then(|access| access["callers"].as_object());
+        for name in known.into_iter().flat_map(Map::keys) {
+            callers.insert(name.clone(), json!("yes"));
+        }
+    });
+    if callers.is_empty() {
+        return;
+    }
+    for_each_operation(document, |_, operation| {
+        if operation.get("security") == Some(&json!([])) {
+            operation.insert("x-access".to_owned(), json!({"callers": callers}));
+        }
+    });
 }
 
 /// What most operations ask for stands at the top; only those that ask for something else say so.

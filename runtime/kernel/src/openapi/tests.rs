@@ -213,6 +213,26 @@ fn the_handbook_lists_every_problem_type() {
     assert_eq!(rows, list);
 }
 
+/// Each convention is shown in curl and in TypeScript, one after the other; `script/sdks examples` runs them.
+#[test]
+fn the_handbook_has_every_example_in_both_languages() {
+    let page = include_str!("../../../../docs/api-design.md");
+    // No server has limits that a test can rely on.
+    let without = ["Limits", "Known quirks"];
+    for section in page.split("\n## ") {
+        let title = section.lines().next().expect("a title");
+        let shown: Vec<&str> = section
+            .lines()
+            .filter(|line| ["```sh", "```ts"].contains(line))
+            .collect();
+        let is_shown = !shown.is_empty() || without.contains(&title);
+        assert!(is_shown, "{title} has no example");
+        for pair in shown.chunks(2) {
+            assert_eq!(pair, ["```sh", "```ts"], "{title}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_document_has_an_etag() {
     let app = router(

@@ -208,8 +208,8 @@ async fn refunded_by_the_bank(world: &World) -> Told {
     Told {
         by: buyer.id,
         to: vec![buyer.id],
-        title: "No refund besides your bank's: AUD 45.00".into(),
-        says: "after your dispute".into(),
+        title: "A refund is not made by us".into(),
+        says: "the bank has given you money of this payment back itself".into(),
         leads_to: ("refund", refund),
     }
 }

@@ -152,7 +152,14 @@ fn general_errors_are_in_default() {
 fn what_holds_for_all_stands_at_the_top() {
     let mut open = get(json!([]), json!({}));
     open["get"]["security"] = json!([]);
-    let document = of(json!({"/a": get(json!([]), json!({})), "/b": open}));
+    let mut closed = get(json!([]), json!({}));
+    closed["get"]["x-access"] = json!({"callers": {"member": "depends"}});
+    let document = of(json!({"/a": closed, "/b": open}));
+    assert_eq!(
+        document["paths"]["/b"]["get"]["x-access"],
+        json!({"callers": {"member": "yes"}}),
+        "everybody who is known"
+    );
     assert_eq!(document["paths"]["/a"]["get"].get("security"), None);
     assert_eq!(document["paths"]["/b"]["get"]["security"], json!([]));
 }
