@@ -180,6 +180,20 @@ create view app.payment_faults with (security_invoker = true) as
   ) x
   group by x.currency having sum(x.amount) <> 0
   union all
+  select 'a city has kept its share of what went back', 'transaction', t.id
+  from app.transactions t
+  left join (
+    select x.transaction_id, sum(x.amount_cents) as amount from app.share_returns x group by 1
+  ) b on b.transaction_id = t.id
+  where (t.city_share_cents > 0 or b.amount is not null)
+    and case
+      when t.refunded_cents = t.amount_cents
+        or exists (select from app.disputes d where d.transaction_id = t.id and d.state = 'lost')
+      then coalesce(b.amount, 0) <> t.city_share_cents
+      else abs(coalesce(b.amount, 0) * t.amount_cents - t.city_share_cents::numeric * t.refunded_cents)
+        >= t.amount_cents * app.card_step(t.currency)
+    end
+  union all
   select 'more refunded than paid', 'transaction', t.id from app.transactions t where t.refunded_cents > t.amount_cents
   union all
   select 'tickets without their credits', 'order', o.id

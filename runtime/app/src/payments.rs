@@ -7,8 +7,8 @@
 //! `pay` charges an order or a featured place, which `command` has written down before; `sync` applies what is known of a
 //! payment; `refunds` and `transfers` carry out what goes back and to hosts (`left` knows what they have, `top_up` sends
 //! what credits have paid); `subscriptions` are plans of businesses; `cards`, `connect` and `disputes` keep what the provider
-//! says of them; `inbox` takes in its events, and `reconcile` looks after what nobody told, in turn (`looks`). `shares` adds up what cities earn,
-//! `cities` sends it to them.
+//! says of them; `inbox` takes in its events, and `reconcile` looks after what nobody told, in turn (`looks`). `shares` adds up what cities earn
+//! (`plan_shares` is what they get of plans), `cities` sends it to them.
 
 mod bodies;
 mod call;
@@ -23,6 +23,7 @@ mod inbox;
 mod left;
 mod looks;
 mod pay;
+mod plan_shares;
 mod reconcile;
 mod refunds;
 mod routes;

@@ -17,7 +17,7 @@ const MADE_ON_THE_WAY: [&str; 7] = [
 ];
 
 /// Empty until the worker has run for the first time.
-const MADE_BY_JOBS: [&str; 9] = [
+const MADE_BY_JOBS: [&str; 10] = [
     "delivery_pause",
     "event_rank",
     "mail_suppression",
@@ -26,6 +26,7 @@ const MADE_BY_JOBS: [&str; 9] = [
     "rank_past",
     "rank_state",
     "rating_mean",
+    "share_return",
     "visit",
 ];
 

@@ -136,7 +136,10 @@ async fn silent(conn: &mut PgConnection, operation: &Operation, answer: &Answer)
 }
 
 /// Transitions from which something follows for other objects, as `spec/sql/` says.
-const FOLLOWED: [&str; 1] = ["POST /quotes/{id}/accept"];
+const FOLLOWED: [&str; 2] = [
+    "POST /commission-proposals/{id}/accept",
+    "POST /quotes/{id}/accept",
+];
 
 /// One entry about the object; others only where the change takes other objects along.
 async fn written(conn: &mut PgConnection, deed: &Deed, answer: &Answer) -> Option<String> {

@@ -194,6 +194,10 @@ const FAULTS: &[(&str, &str)] = &[
          update app.orders set paid_at = now() - interval '11 minutes' where id = PAID",
     ),
     (
+        "a city has kept its share of what went back",
+        "update app.transactions set city_share_cents = 1, status = 'refunded', refunded_cents = amount_cents where order_id = PAID",
+    ),
+    (
         "more refunded than paid",
         "alter table app.transactions drop constraint transactions_refund_within_check;
          update app.transactions set status = 'refunded', refunded_cents = amount_cents + 1",

@@ -1,5 +1,7 @@
 //! Plans of businesses: begun once, whatever the provider says they are, and ended without anything lost.
 
+mod shares;
+
 use super::stage::{Stage, keyed};
 use crate::support::Member;
 use chrono::{DateTime, TimeDelta, Utc};

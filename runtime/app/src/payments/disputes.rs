@@ -1,6 +1,7 @@
 //! Disputes: a buyer's bank takes a payment back. While one is open the host's part is with the platform again; it goes
 //! back to the host if the dispute is won, and is lost to both otherwise: the order is charged back, and its tickets that
-//! nobody has come in with are void. A featured place is given up at once. Evidence is given at the provider.
+//! nobody has come in with are void. A featured place is given up at once; a plan goes on as
+//! the provider says. Evidence is given at the provider.
 //!
 //! What the bank has taken meanwhile is owed to the platform in the ledger, booked in the transaction that changes the state.
 
@@ -8,6 +9,7 @@ use super::{
     Payments,
     command::Of,
     left::{self, left, part},
+    plan_shares,
     refunds::Again,
     transfers::New,
 };
@@ -26,7 +28,8 @@ use uuid::Uuid;
 /// The payment that it is about.
 struct Disputed {
     transaction: Uuid,
-    of: Of,
+    /// None for a period of a subscription.
+    of: Option<Of>,
     amount: i64,
     fee: i64,
     on_behalf: bool,
@@ -76,9 +79,9 @@ async fn learn(cx: &mut Cx, told: &Dispute, began: DateTime<Utc>) -> Result<bool
     .bind(&told.reason)
     .bind(told.evidence_due_by)
     .bind(&told.id)
-    .bind(disputed.of.order())
-    .bind(disputed.of.promotion())
-    .bind(disputed.of.quote())
+    .bind(disputed.of.and_then(Of::order))
+    .bind(disputed.of.and_then(Of::promotion))
+    .bind(disputed.of.and_then(Of::quote))
     .bind(disputed.transaction)
     .bind(["won", "lost", "closed"].contains(&state))
     .bind(began)
@@ -88,24 +91,25 @@ async fn learn(cx: &mut Cx, told: &Dispute, began: DateTime<Utc>) -> Result<bool
     if let Some(id) = id {
         match (state, disputed.of) {
             // What has gone abroad can't be sent there again: it stays until the dispute is lost.
-            ("needs_response" | "under_review", Of::Order(_)) if disputed.on_behalf => {}
-            ("needs_response" | "under_review", Of::Order(order)) => {
+            ("needs_response" | "under_review", Some(Of::Order(_))) if disputed.on_behalf => {}
+            ("needs_response" | "under_review", Some(Of::Order(order))) => {
                 take_back(cx, id, order, &disputed, told.amount).await?;
             }
-            ("lost", Of::Order(order)) => {
+            ("lost", Some(Of::Order(order))) => {
                 take_back(cx, id, order, &disputed, told.amount).await?;
                 let before = cx.work_as(Tickets::NAME).await?;
                 ticket_refund::charge_back(cx, order).await?;
                 cx.work_as(before).await?;
             }
-            ("won", Of::Order(order)) => give_again(cx, id, order).await?,
-            ("needs_response" | "under_review" | "lost", Of::Promotion(promotion)) => {
+            ("won", Some(Of::Order(order))) => give_again(cx, id, order).await?,
+            ("needs_response" | "under_review" | "lost", Some(Of::Promotion(promotion))) => {
                 promotions::disputed(cx, promotion).await?;
             }
+            ("lost", None) => plan_shares::follow(cx, disputed.transaction).await?,
             _ => {}
         }
-        if ["won", "lost"].contains(&state) {
-            wake_refunds(cx, disputed.of).await?;
+        if let Some(of) = disputed.of.filter(|_| ["won", "lost"].contains(&state)) {
+            wake_refunds(cx, of).await?;
         }
     }
     Ok(true)
@@ -151,12 +155,9 @@ async fn find(cx: &mut Cx, told: &Dispute) -> Result<Option<Disputed>> {
     let Some(row) = row else {
         return Ok(None);
     };
-    let Some(of) = Of::read(&row)? else {
-        return Ok(None);
-    };
     Ok(Some(Disputed {
         transaction: row.try_get("id")?,
-        of,
+        of: Of::read(&row)?,
         amount: row.try_get("amount_cents")?,
         fee: row.try_get("application_fee_cents")?,
         on_behalf: row.try_get("on_behalf_of_host")?,

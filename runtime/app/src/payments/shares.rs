@@ -1,5 +1,5 @@
-//! What cities earn of the commission: for each city, currency and month (UTC) what orders, featured places and fees for
-//! services have brought, less what refunds and disputes lost in that month have taken. A month is closed some days after
+//! What cities earn of the commission: for each city, currency and month (UTC) what orders, featured places, plans and fees
+//! for services have brought, less what refunds and disputes lost in that month have taken. A month is closed some days after
 //! its end and never changes then; a refund that comes later counts in its own month, which may so be negative. One that has
 //! settled counts in that month whatever its card has sent back since: the buyer gets the money another way. Of sales for
 //! cash the platform collects no commission, so there is nothing to share.
@@ -42,6 +42,16 @@ impl Payments {
                        join app.service_requests s on s.id = l.service_request_id
                        where q.fee_city_share_cents > 0
                          and q.fee_paid_at >= date_trunc('month', now() at time zone 'UTC') at time zone 'UTC' - interval '1 month'
+                       union all
+                       select t.city_id, t.currency, date_trunc('month', t.created_at at time zone 'UTC')::date, t.city_share_cents
+                       from app.transactions t
+                       where t.subscription_id is not null and t.city_id is not null and t.city_share_cents > 0
+                         and t.status in ('succeeded', 'part_refunded', 'refunded')
+                         and t.created_at >= date_trunc('month', now() at time zone 'UTC') at time zone 'UTC' - interval '1 month'
+                       union all
+                       select t.city_id, x.currency, date_trunc('month', x.created_at at time zone 'UTC')::date, -x.amount_cents
+                       from app.share_returns x join app.transactions t on t.id = x.transaction_id
+                       where x.created_at >= date_trunc('month', now() at time zone 'UTC') at time zone 'UTC' - interval '1 month'
                        union all
                        select coalesce(e.city_id, p.city_id, s.city_id), r.currency, date_trunc('month', r.settled_at at time zone 'UTC')::date,
                          -r.city_share_cents

@@ -2,7 +2,7 @@
 //! order it is told: a status never goes back, what was read earlier never takes the place of what was read later, and
 //! money that came in settles its order once.
 
-use super::{Payments, command::Of, fees};
+use super::{Payments, command::Of, fees, plan_shares};
 use crate::{module::Module, promotions, tickets::settle::Settled};
 use chrono::{DateTime, Utc};
 use gateway::{Payment, PaymentStatus};
@@ -85,6 +85,7 @@ impl Payments {
             Some(Of::Quote(quote)) if payment.status.is_paid() && !was_paid => {
                 fees::paid(cx, quote).await?;
             }
+            None => plan_shares::follow(cx, ours.id).await?,
             _ => {}
         }
         Ok(Applied::Known)

@@ -1,5 +1,6 @@
 //! Subscriptions as they are written down: begun, found again, and what may be changed of them.
 
+use super::super::plan_shares;
 use chrono::{DateTime, TimeDelta, Utc};
 use gateway::{Invoice, Metadata, Subscription};
 use generated::{business::BUSINESS, plan::PLAN};
@@ -262,19 +263,22 @@ pub async fn learn(
 /// Whoever has subscribed is known for good: `user_id` is null of rows only that nobody has subscribed by this module, and
 /// then there is nobody in whose history the payment could stand.
 pub async fn book(cx: &mut Cx, invoice: &Invoice, subscription: &str) -> Result<()> {
+    let (amount, currency) = (invoice.amount_paid, invoice.currency.as_str());
+    let city_share = plan_shares::of_period(cx, subscription, amount, currency).await?;
     sqlx::query(
         "insert into app.transactions (user_id, city_id, subscription_id, type, amount_cents, currency, stripe_payment_intent_id,
-           status, livemode, stripe_idempotency_key)
-         select s.user_id, b.city_id, s.id, 'subscription', $3, $4, $5, 'succeeded', $6, 'invoice:' || $2
+           status, livemode, stripe_idempotency_key, city_share_cents)
+         select s.user_id, b.city_id, s.id, 'subscription', $3, $4, $5, 'succeeded', $6, 'invoice:' || $2, $7
          from app.subscriptions s join app.businesses b on b.id = s.business_id
          where s.stripe_subscription_id = $1 and s.user_id is not null on conflict do nothing",
     )
     .bind(subscription)
     .bind(&invoice.id)
-    .bind(invoice.amount_paid)
-    .bind(invoice.currency.as_str())
+    .bind(amount)
+    .bind(currency)
     .bind(&invoice.payment)
     .bind(invoice.livemode)
+    .bind(city_share)
     .execute(cx.conn())
     .await?;
     Ok(())

@@ -1,0 +1,270 @@
+//! C4, C6, C7: what a city gets of the plans of its businesses, by which rule, and what it gives back.
+
+use super::{DAY, Shop};
+use crate::{money::all_faults, support::Member};
+use serde_json::{Value, json};
+use server::seed::demo::PEOPLE;
+use uuid::Uuid;
+
+const GOOD_CARD: &str = "4242424242424242";
+
+impl Shop {
+    async fn city(&self) -> Uuid {
+        self.stage.server.city("melbourne").await
+    }
+
+    /// For subscriptions: of this scope, and what the city gets. Its id.
+    async fn rule(&self, scope: Option<(&str, Uuid)>, city_share: i32) -> String {
+        let mut rule = json!({"type": "subscription", "basis_points": 10_000, "currency": "AUD",
+            "city_share_basis_points": city_share, "valid_from": "2026-01-01T00:00:00Z"});
+        if let Some((kind, id)) = scope {
+            rule["scope_type"] = json!(kind);
+            rule["scope_id"] = json!(id);
+        }
+        let paula = &self.stage.paula.client;
+        paula.post("/commission-rules", rule).await.expect(201).id()
+    }
+
+    async fn deliver(&self) {
+        self.stage.server.settled().await;
+        self.stage.stripe.deliver(&self.stage.server).await;
+    }
+
+    /// A plan is begun and paid.
+    async fn subscribed(&self) -> String {
+        let card = self.stage.saved(&self.binh, GOOD_CARD).await;
+        let id = self.subscribe(self.plans[0], &card).await.expect(200).id();
+        self.deliver().await;
+        id
+    }
+
+    /// Paid and the city's part of each period, in the order they were paid.
+    async fn periods(&self) -> Vec<(i64, i64)> {
+        sqlx::query_as(
+            "select t.amount_cents, t.city_share_cents from app.transactions t
+             where t.subscription_id is not null order by t.id",
+        )
+        .fetch_all(&mut self.stage.server.superuser().await)
+        .await
+        .expect("periods")
+    }
+
+    /// The service's id of the first payment.
+    async fn payment(&self) -> String {
+        sqlx::query_scalar(
+            "select stripe_payment_intent_id from app.transactions where subscription_id is not null order by id limit 1",
+        )
+        .fetch_one(&mut self.stage.server.superuser().await)
+        .await
+        .expect("a payment")
+    }
+
+    /// What the city has earned, added up anew.
+    async fn earned(&self) -> i64 {
+        let payments = self.stage.payments();
+        payments.accrue_shares(Uuid::now_v7()).await.expect("a run");
+        let city = self.city().await;
+        let text = format!(
+            "select coalesce(sum(amount_cents), 0)::int8 from app.revenue_shares where city_id = '{city}' and currency = 'AUD'"
+        );
+        self.stage.number(&text).await
+    }
+
+    /// At the service, by somebody of the platform.
+    async fn refund_by_hand(&self, amount: i64) {
+        let key = Uuid::now_v7().to_string();
+        let key = gateway::Key::new(&key).expect("a key");
+        let by_hand = gateway::NewRefund {
+            payment: self.payment().await,
+            amount,
+            reverse_transfer: false,
+            refund_application_fee: false,
+            metadata: gateway::Metadata::new(),
+        };
+        let gateway = self.stage.stripe.gateway();
+        gateway
+            .create_refund(&key, &by_hand)
+            .await
+            .expect("a refund");
+        self.deliver().await;
+    }
+
+    async fn told_again(&self) {
+        let fake = &self.stage.stripe.fake;
+        for event in fake.all("events") {
+            fake.resend(event["id"].as_str().expect("an id"))
+                .expect("an event");
+        }
+        self.deliver().await;
+    }
+}
+
+#[tokio::test]
+async fn c4_subscription_a_city_gets_its_share_of_each_period() {
+    let shop = Shop::new().await;
+    let before = shop.earned().await;
+    let rule = shop.rule(None, 3_250).await;
+    let id = shop.subscribed().await;
+    // 32.5 % of 19.00 are 6.175, and the half cent is the platform's.
+    assert_eq!(shop.periods().await, [(1_900, 617)]);
+    assert_eq!(shop.earned().await, before + 617);
+    shop.told_again().await;
+    assert_eq!(shop.earned().await, before + 617);
+
+    // What is paid is frozen; the next period is shared out by the rule of then, the nearest one.
+    let path = format!("/commission-rules/{rule}");
+    let change = json!({"city_share_basis_points": 10});
+    let paula = &shop.stage.paula.client;
+    paula.patch(&path, "*", change).await.expect(200);
+    let city = shop.city().await;
+    shop.rule(Some(("city", city)), 2_000).await;
+    shop.stage.stripe.fake.advance(33 * DAY);
+    shop.deliver().await;
+    assert_eq!(shop.periods().await, [(1_900, 617), (1_900, 380)]);
+    shop.rule(Some(("business", shop.business)), 5_000).await;
+    shop.stage.stripe.fake.advance(33 * DAY);
+    shop.deliver().await;
+    assert_eq!(shop.periods().await.last(), Some(&(1_900, 950)));
+    assert_eq!(shop.earned().await, before + 617 + 380 + 950);
+    shop.stage.books_agree().await;
+
+    // The city's administrators and the platform see their part; who pays does not.
+    let carlo = shop.stage.server.sign_in(PEOPLE[1].id).await;
+    let shown = async |who: &Member| -> Value {
+        let path = format!("/transactions?subscription_id={id}");
+        let list = who.client.get(&path).await.expect(200);
+        list.json["data"][0]["city_share_cents"].clone()
+    };
+    for who in [&carlo, &shop.stage.paula] {
+        assert!(shown(who).await.is_number());
+    }
+    assert!(shown(&shop.binh).await.is_null());
+    // And the city's screen says what was added up.
+    let path = format!("/cities/{city}/dashboard");
+    let screen = carlo.client.get(&path).await.expect(200).json;
+    let months = screen["revenue_shares"].as_array().expect("months").iter();
+    let of_aud = months.filter(|month| month["currency"] == "AUD");
+    let sum: i64 = of_aud
+        .filter_map(|month| month["amount_cents"].as_i64())
+        .sum();
+    assert_eq!(sum, shop.earned().await);
+}
+
+#[tokio::test]
+async fn c4_subscription_without_a_rule_the_city_gets_nothing() {
+    let shop = Shop::new().await;
+    let before = shop.earned().await;
+    shop.subscribed().await;
+    assert_eq!(shop.periods().await, [(1_900, 0)]);
+    // A rule that comes later changes nothing of what was paid, however often that is told.
+    shop.rule(None, 5_000).await;
+    shop.told_again().await;
+    assert_eq!(shop.periods().await, [(1_900, 0)]);
+    assert_eq!(shop.earned().await, before);
+    shop.refund_by_hand(1_900).await;
+    assert_eq!(shop.earned().await, before);
+    shop.stage.books_agree().await;
+}
+
+#[tokio::test]
+async fn c6_c4_subscription_what_goes_back_takes_the_share_along() {
+    let shop = Shop::new().await;
+    let before = shop.earned().await;
+    shop.rule(None, 3_250).await;
+    shop.subscribed().await;
+    let mut refunded = 0;
+    for amount in [1, 2, 3, 94, 900] {
+        shop.refund_by_hand(amount).await;
+        refunded += amount;
+        let exact = 617 * refunded;
+        let back = before + 617 - shop.earned().await;
+        assert!(
+            (back * 1_900 - exact).abs() <= 950,
+            "{back} of {refunded} refunded"
+        );
+        shop.stage.books_agree().await;
+    }
+    shop.told_again().await;
+    shop.refund_by_hand(1_900 - refunded).await;
+    assert_eq!(shop.earned().await, before);
+    shop.stage.books_agree().await;
+    // The control: what the city has given back is forgotten, and the view says so.
+    shop.stage
+        .run("set session_replication_role = replica; delete from app.share_returns")
+        .await;
+    let found = all_faults(&mut shop.stage.server.superuser().await).await;
+    let kept = "a city has kept its share of what went back";
+    assert!(
+        found.iter().any(|fault| fault.starts_with(kept)),
+        "{found:?}"
+    );
+}
+
+#[tokio::test]
+async fn p7_c4_subscription_a_lost_dispute_takes_what_is_left_of_the_share() {
+    for (won, refunded) in [(true, 0), (false, 0), (false, 500)] {
+        let shop = Shop::new().await;
+        let before = shop.earned().await;
+        shop.rule(None, 3_250).await;
+        shop.subscribed().await;
+        if refunded > 0 {
+            shop.refund_by_hand(refunded).await;
+        }
+        let left = shop.earned().await;
+        assert!(left > before);
+        let payment = shop.payment().await;
+        let fake = &shop.stage.stripe.fake;
+        let dispute = fake
+            .dispute(&payment, "fraudulent", false)
+            .expect("a dispute");
+        shop.deliver().await;
+        assert_eq!(shop.earned().await, left, "a bank decides");
+        shop.stage.books_agree().await;
+        let dispute = dispute["id"].as_str().expect("an id");
+        fake.close_dispute(dispute, won).expect("a dispute");
+        shop.deliver().await;
+        let stays = if won { left } else { before };
+        assert_eq!(shop.earned().await, stays);
+        shop.told_again().await;
+        assert_eq!(shop.earned().await, stays);
+        shop.stage.books_agree().await;
+    }
+}
+
+#[tokio::test]
+async fn c7_c4_subscription_a_city_is_paid_its_share_of_plans() {
+    let shop = Shop::new().await;
+    shop.stage.run("delete from app.revenue_shares").await;
+    shop.rule(None, 3_250).await;
+    shop.subscribed().await;
+    let earned = shop.earned().await;
+    assert!(earned >= 617);
+    let carlo = shop.stage.server.sign_in(PEOPLE[1].id).await;
+    let city = shop.city().await;
+    let path = format!("/cities/{city}/onboarding");
+    let body = json!({"return_url": "https://example.org/done", "refresh_url": "https://example.org/again"});
+    carlo.client.post(&path, body).await.expect(200);
+    let fake = &shop.stage.stripe.fake;
+    let accounts = fake.all("accounts").into_iter();
+    let mut accounts = accounts.filter_map(|account| account["id"].as_str().map(str::to_owned));
+    let account = accounts.rfind(|account| *account != shop.stage.account);
+    fake.onboard(&account.expect("the city's account"))
+        .expect("an account");
+    shop.deliver().await;
+    // The month is over.
+    shop.stage
+        .run(format!(
+            "update app.revenue_shares set state = 'closed' where city_id = '{city}' and currency = 'AUD'"
+        ))
+        .await;
+    let payments = shop.stage.payments();
+    for begun in [1, 0] {
+        let sent = payments.pay_cities_now(Uuid::now_v7()).await;
+        assert_eq!(sent.expect("paid"), begun);
+        shop.deliver().await;
+    }
+    let sent = format!("/transfers?city_id={city}");
+    let sent = carlo.client.get(&sent).await.expect(200);
+    assert_eq!(sent.json["data"][0]["amount_cents"], earned);
+    shop.stage.sound().await;
+}
