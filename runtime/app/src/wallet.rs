@@ -12,10 +12,7 @@ mod referrals;
 mod routes;
 mod settings;
 
-use crate::{
-    clock::Clock,
-    module::{Module, Parts},
-};
+use crate::module::{Module, Parts};
 use axum::Router;
 use kernel::{
     Db,
@@ -32,7 +29,6 @@ use utoipa::openapi::OpenApi;
 pub struct Wallet {
     db: Db,
     keyed: Keyed,
-    clock: Clock,
     settings: Settings,
 }
 
@@ -44,7 +40,6 @@ impl Module for Wallet {
         Ok(Self {
             db: parts.db.clone(),
             keyed: parts.keyed.clone(),
-            clock: parts.clock.clone(),
             settings,
         })
     }
