@@ -6,6 +6,7 @@ mod audit;
 mod auditor;
 mod backends;
 mod bad_days;
+mod bad_weeks;
 mod bank;
 mod buyers;
 mod cancelled;

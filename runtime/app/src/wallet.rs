@@ -14,7 +14,6 @@ mod settings;
 
 use crate::{
     access::{Access, Table},
-    clock::Clock,
     module::{Module, Parts},
 };
 use axum::Router;
@@ -33,7 +32,6 @@ use utoipa::openapi::OpenApi;
 pub struct Wallet {
     db: Db,
     keyed: Keyed,
-    clock: Clock,
     settings: Settings,
 }
 
@@ -45,7 +43,6 @@ impl Module for Wallet {
         Ok(Self {
             db: parts.db.clone(),
             keyed: parts.keyed.clone(),
-            clock: parts.clock.clone(),
             settings,
         })
     }

@@ -256,3 +256,35 @@ async fn jb9_workers_that_come_and_go_lose_nothing() {
     done.sort();
     assert_eq!(done, (0..jobs).collect::<Vec<_>>());
 }
+
+async fn claimed(world: &mut World) -> i64 {
+    let text =
+        "select count(*) from jobs.claim(gen_random_uuid(), array['tests.say'], 10, '1 minute')";
+    sqlx::query_scalar(text)
+        .fetch_one(&mut world.look)
+        .await
+        .expect("a claim")
+}
+
+/// The negative control: where a claim does not ask whether somebody has the job, two have it.
+#[tokio::test]
+async fn t16_without_a_lease_two_workers_have_one_job() {
+    let mut world = world().await;
+    world.enqueue("tests.say", what("x")).await;
+    assert_eq!(claimed(&mut world).await, 1);
+    assert_eq!(claimed(&mut world).await, 0);
+    let text: String = sqlx::query_scalar(
+        "select pg_get_functiondef('jobs.claim(uuid,text[],integer,interval)'::regprocedure)",
+    )
+    .fetch_one(&mut world.look)
+    .await
+    .expect("the function");
+    let condition = "where q.state = 'queued' and q.run_at <= now()";
+    assert!(text.contains(condition));
+    let without = text.replace(condition, "where q.run_at <= now()");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(without))
+        .execute(&mut world.look)
+        .await
+        .expect("switched off");
+    assert_eq!(claimed(&mut world).await, 1);
+}

@@ -25,6 +25,9 @@ const UNFINISHED: &str = "
   union all select 'hold ' || h.id from app.wallet_holds h join app.orders o on o.wallet_hold_id = h.id where h.state = 'pending'
   union all select 'job ' || name || ' ' || state || ' ' || coalesce(last_error, '') from jobs.queue
     where split_part(name, '.', 1) in ('payments', 'tickets', 'wallet') and (state <> 'queued' or run_at < now() + interval '1 day')
+  union all select 'dispute ' || state || ' ' || id from app.disputes where state not in ('won', 'lost', 'closed')
+  union all select 'order of a cancelled event ' || o.id from app.orders o join app.events e on e.id = o.event_id
+    where e.state = 'cancelled' and o.state in ('paid', 'part_refunded')
   union all select 'told ' || id from jobs.events where relayed_at is null";
 
 /// Time passes: orders run out, what waits for another try has it, and what looks after the rest comes round.
@@ -40,7 +43,7 @@ const LATER: &str = "
     where state = 'pending' and updated_at > now() - interval '30 minutes';
   reset session_replication_role;
   select jobs.put(name, '{}', now(), 'later', 'keep', null, null, 0, null)
-    from unnest(array['tickets.expire', 'payments.cancel', 'payments.reconcile']) name";
+    from unnest(array['tickets.expire', 'tickets.wind_up_all', 'payments.cancel', 'payments.reconcile']) name";
 
 impl Shop {
     /// Waits until nothing is under way any more, while a server runs.
@@ -48,6 +51,7 @@ impl Shop {
         let until = Instant::now() + PATIENCE;
         loop {
             self.passes(LATER).await;
+            self.banks_decide();
             // A delivery that found nobody is tried again later by the service's own clock.
             self.stripe.fake.advance(60);
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -55,11 +59,28 @@ impl Shop {
                 .fetch_all(&self.pool)
                 .await
                 .expect("what is left");
-            if left.is_empty() {
+            if left.is_empty() && self.knows_all_disputes().await {
                 return;
             }
             assert!(Instant::now() < until, "not at its end: {left:#?}");
         }
+    }
+
+    /// Of two disputes one is lost.
+    fn banks_decide(&self) {
+        let fake = &self.stripe.fake;
+        for (n, dispute) in fake.all("disputes").iter().enumerate() {
+            if dispute["status"] == "needs_response" {
+                let id = text(dispute, "id");
+                fake.close_dispute(&id, n % 2 == 0).expect("a decision");
+            }
+        }
+    }
+
+    async fn knows_all_disputes(&self) -> bool {
+        let known = sqlx::query_scalar("select count(*) from app.disputes");
+        let known: i64 = known.fetch_one(&self.pool).await.expect("disputes");
+        known == self.stripe.fake.all("disputes").len() as i64
     }
 
     /// What does not agree. Empty, or a cent or a ticket is lost.
@@ -92,8 +113,11 @@ impl Shop {
     }
 
     async fn orders(&self) -> BTreeMap<String, Order> {
+        let mut events = vec![self.event];
+        events.extend(self.doomed.iter().map(|(event, _)| *event));
         let rows = sqlx::query(
             "select o.id::text, o.state, o.card_cents, o.refunded_card_cents, o.organizer_cents,
+               case when o.state = 'charged_back' then o.card_cents - o.application_fee_cents else 0 end as lost,
                (select sum(i.quantity)::int8 from app.order_items i where i.order_id = o.id) as wanted,
                (select count(*) from app.tickets k where k.order_id = o.id) as made,
                (select count(*) from app.tickets k where k.order_id = o.id and k.state in ('valid', 'checked_in')) as good,
@@ -101,9 +125,9 @@ impl Shop {
                   where r.order_id = o.id and r.state <> 'failed' and o.paid_at is not null) as given_back,
                array(select t.stripe_payment_intent_id from app.transactions t
                   where t.order_id = o.id and t.status in ('succeeded', 'part_refunded', 'refunded')) as payments
-             from app.orders o where o.event_id = $1",
+             from app.orders o where o.event_id = any ($1)",
         )
-        .bind(self.event)
+        .bind(&events)
         .fetch_all(&self.pool)
         .await
         .expect("orders");
@@ -112,7 +136,9 @@ impl Shop {
                 state: row.get("state"),
                 card: row.get("card_cents"),
                 refunded_card: row.get("refunded_card_cents"),
-                organizer: row.get::<i64, _>("organizer_cents") - row.get::<i64, _>("given_back"),
+                organizer: row.get::<i64, _>("organizer_cents")
+                    - row.get::<i64, _>("given_back")
+                    - row.get::<i64, _>("lost"),
                 wanted: row.get("wanted"),
                 made: row.get("made"),
                 good: row.get("good"),
@@ -189,7 +215,7 @@ struct Order {
     state: String,
     card: i64,
     refunded_card: i64,
-    /// The host's part, less what it has given back.
+    /// The host's part, less what it has given back, and less its part of what the bank has taken back from a card.
     organizer: i64,
     wanted: i64,
     made: i64,
@@ -245,12 +271,15 @@ impl Order {
     fn differs(&self, charge: Option<&Value>) -> Option<String> {
         let cents = |name: &str| charge.map_or(0, |charge| charge[name].as_i64().unwrap_or(0));
         let (captured, refunded) = (cents("amount_captured"), cents("amount_refunded"));
-        let is_paid = ["paid", "part_refunded", "refunded"].contains(&self.state.as_str());
+        let is_paid = ["paid", "part_refunded", "refunded", "charged_back"];
+        let is_paid = is_paid.contains(&self.state.as_str());
         let expected = if is_paid { self.card } else { 0 };
         let tickets_fit = match self.state.as_str() {
             "paid" => self.good == self.wanted && self.made == self.wanted,
             "part_refunded" => self.made == self.wanted && (1..self.wanted).contains(&self.good),
-            "refunded" => self.good == 0 && (self.made == self.wanted || self.made == 0),
+            "refunded" | "charged_back" => {
+                self.good == 0 && (self.made == self.wanted || self.made == 0)
+            }
             _ => self.made == 0,
         };
         if captured != expected {
@@ -264,7 +293,7 @@ impl Order {
                 self.refunded_card
             ));
         }
-        if self.made == 0 && refunded != captured {
+        if self.made == 0 && refunded != captured && self.state != "charged_back" {
             return Some(format!(
                 "{captured} was taken for nothing and {refunded} went back"
             ));

@@ -1,7 +1,8 @@
-//! A crowd that buys over HTTP, pays, changes its mind and gives back, and does not go away when the server does: what
+//! A crowd that buys over HTTP, pays, disputes, changes its mind and gives back, also of events that are cancelled meanwhile,
+//! and does not go away when the server does: what
 //! had no answer is sent again with the same key, as clients are told to.
 
-use super::shop::{BUYERS, Person, Shop};
+use super::shop::{BUYERS, PROMO_CODES, Person, Shop};
 use crate::support::Answer;
 use axum::http::Method;
 use fake_stripe::Intent;
@@ -55,9 +56,17 @@ impl Crowd {
             };
             tokio::spawn(buyer.live())
         });
+        let mut tasks: Vec<JoinHandle<()>> = tasks.collect();
+        let organiser = Organiser {
+            shop: shop.clone(),
+            random: Rng::with_seed(seed),
+            over: over.clone(),
+            told: told.clone(),
+        };
+        tasks.push(tokio::spawn(organiser.call_off()));
         Self {
             shop: shop.clone(),
-            tasks: tasks.collect(),
+            tasks,
             over,
             told,
         }
@@ -78,6 +87,51 @@ impl Crowd {
             task.await.expect("a buyer");
         }
         std::mem::take(&mut *self.told.lock().expect("told"))
+    }
+}
+
+/// Cancels one event after the other.
+struct Organiser {
+    shop: Arc<Shop>,
+    random: Rng,
+    over: Arc<AtomicBool>,
+    told: Arc<Mutex<Told>>,
+}
+
+impl Organiser {
+    async fn call_off(mut self) {
+        let shop = self.shop.clone();
+        for (event, _) in &shop.doomed {
+            for _ in 0..self.random.u8(20..60) {
+                if self.over.load(Ordering::Relaxed) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            self.cancel(*event).await;
+        }
+    }
+
+    /// Until there is an answer; the second of two finds it cancelled.
+    async fn cancel(&self, event: Uuid) {
+        let path = format!("/events/{event}/cancel");
+        let body = json!({"reason": "The hall is under water."}).to_string();
+        let headers = [("content-type", "application/json")];
+        loop {
+            let client = self.shop.client(&self.shop.organiser);
+            let sent = client
+                .try_send(Method::POST, &path, body.clone().into_bytes(), &headers)
+                .await;
+            match sent {
+                Ok(answer) if answer.status == 200 || answer.status == 409 => return,
+                Ok(answer) if answer.status != 503 => {
+                    let text = format!("cancelling: {} {}", answer.status, answer.text);
+                    self.told.lock().expect("told").wrong.push(text);
+                    return;
+                }
+                _ => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
     }
 }
 
@@ -106,6 +160,9 @@ impl Buyer {
     }
 
     async fn buy(&mut self) {
+        if self.random.u8(0..6) == 0 {
+            return self.buy_of_a_doomed_event().await;
+        }
         let [few, many] = self.shop.kinds;
         let items = match self.random.u8(0..3) {
             0 => json!([{"ticket_type_id": few, "quantity": self.random.i32(1..4)}]),
@@ -120,12 +177,13 @@ impl Buyer {
             // Never so many that the rest is too small for a card.
             cart["credits_max_cents"] = json!(1_000);
         }
-        let placed = self.keyed(self.me(), "/orders", cart).await;
-        if placed.status != 201 {
-            return self.expect(&placed, &[409]);
+        if self.random.u8(0..3) == 0 {
+            let (code, _) = PROMO_CODES[self.random.usize(..PROMO_CODES.len())];
+            cart["promo_code"] = json!(code);
         }
-        let order = placed.id();
-        self.tell(|told| told.placed.insert(order.clone()));
+        let Some(order) = self.place(cart).await else {
+            return;
+        };
         match self.random.u8(0..10) {
             0 => return,
             1 => {
@@ -135,10 +193,47 @@ impl Buyer {
                 return self.expect(&cancelled, &[200, 409]);
             }
             2 => self.run_out(&order).await,
-            3..=5 => self.pay_on_page(&order).await,
+            // The bank decides about it: the buyer asks for nothing else.
+            3 => return self.pay_and_dispute(&order).await,
+            4..=5 => self.pay_on_page(&order).await,
             _ => self.pay_by_saved_card(&order).await,
         }
         self.kept.push(order);
+    }
+
+    async fn place(&self, cart: Value) -> Option<String> {
+        let placed = self.keyed(self.me(), "/orders", cart).await;
+        if placed.status != 201 {
+            self.expect(&placed, &[409]);
+            return None;
+        }
+        let order = placed.id();
+        self.tell(|told| told.placed.insert(order.clone()));
+        Some(order)
+    }
+
+    /// Of one that is cancelled at some time: before this, meanwhile or later.
+    async fn buy_of_a_doomed_event(&mut self) {
+        let (event, kind) = self.shop.doomed[self.random.usize(..self.shop.doomed.len())];
+        let items = json!([{"ticket_type_id": kind, "quantity": self.random.i32(1..3)}]);
+        let mut cart = json!({"event_id": event, "items": items});
+        if self.random.bool() {
+            cart["use_credits"] = json!(true);
+            cart["credits_max_cents"] = json!(1_000);
+        }
+        let Some(order) = self.place(cart).await else {
+            return;
+        };
+        match self.random.bool() {
+            true => self.pay_by_saved_card(&order).await,
+            false => self.pay_on_page(&order).await,
+        }
+        self.kept.push(order);
+    }
+
+    async fn pay_and_dispute(&mut self, order: &str) {
+        let begun = self.pay(order, json!({})).await;
+        self.confirm(&begun, "4000000000000259");
     }
 
     async fn pay_by_saved_card(&mut self, order: &str) {

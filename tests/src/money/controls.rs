@@ -4,6 +4,7 @@
 use super::stage::Stage;
 use crate::support::stripe;
 use fake_stripe::{
+    Intent,
     fault::{Fault, Kind},
     webhook::{Post, Target},
 };
@@ -96,4 +97,61 @@ async fn t16_an_event_is_worked_on_again_if_nobody_remembers_it() {
         }
         assert_eq!(kept(&stage, id).await, if has_guard { 1 } else { 2 });
     }
+}
+
+/// What was acknowledged the service does not tell again: whoever acknowledges before the event is proven and kept, and dies
+/// then, does not hear of the payment.
+#[tokio::test]
+async fn t16_an_event_that_is_acknowledged_before_it_is_kept_is_lost() {
+    let stage = Stage::new().await;
+    let kind = stage.tickets("Seat", 4_500, 10).await;
+    for is_kept in [true, false] {
+        let order = stage.order(&stage.mira, &[(kind, 1)], false).await;
+        let order = order.expect(201).id();
+        stage.pay(&stage.mira, &order, json!({})).await.expect(200);
+        stage.stripe.deliver(&stage.server).await;
+        let payment = stage.payment_of(&order).await;
+        let fake = &stage.stripe.fake;
+        fake.pay_as_buyer(Intent::Payment, &payment, "4242424242424242")
+            .expect("paid");
+        if !is_kept {
+            for post in fake.due_webhooks() {
+                fake.webhook_answered(post.delivery, Some(200));
+            }
+        }
+        fake.advance(4 * 86_400);
+        stage.stripe.deliver(&stage.server).await;
+        let state = if is_kept { "paid" } else { "pending" };
+        assert_eq!(stage.state(&order).await, state);
+    }
+}
+
+/// Of two states the one that says more counts, whichever is told last. Without that an old failure takes a payment away.
+#[tokio::test]
+async fn t16_without_a_rank_an_old_failure_takes_a_payment_away() {
+    let stage = Stage::new().await;
+    let kind = stage.tickets("Seat", 4_500, 10).await;
+    let order = stage.order(&stage.mira, &[(kind, 1)], false).await;
+    let order = order.expect(201).id();
+    stage.pay(&stage.mira, &order, json!({})).await.expect(200);
+    stage.confirm(&order, "4242424242424242").await;
+    stage.sound().await;
+    let mut conn = stage.server.superuser().await;
+    let failed = "update app.transactions set status = 'failed' where status = 'succeeded'";
+    sqlx::raw_sql(failed)
+        .execute(&mut conn)
+        .await
+        .expect_err("it has succeeded");
+    for text in [
+        "alter table app.transactions disable trigger status_goes_on",
+        failed,
+    ] {
+        sqlx::raw_sql(text).execute(&mut conn).await.expect(text);
+    }
+    let found = super::all_faults(&mut conn).await;
+    let expected = "paid by card without a payment";
+    assert!(
+        found.iter().any(|fault| fault.starts_with(expected)),
+        "{found:?}"
+    );
 }

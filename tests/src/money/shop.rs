@@ -9,6 +9,7 @@ use crate::support::{
 use axum::http::Method;
 use fake_stripe::webhook::{Endpoint, Target};
 use kernel::auth::Tokens;
+use serde_json::json;
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
 use tokio::{net::TcpListener, task::JoinHandle};
 use uuid::Uuid;
@@ -18,6 +19,12 @@ pub const BUYERS: usize = 6;
 /// Few of one kind, so that some come too late; many of the other.
 const FEW: i32 = 25;
 const MANY: i32 = 100_000;
+
+/// Events that will be cancelled.
+const DOOMED: usize = 3;
+
+/// Codes of the shop's event, and how many orders may use each: of the second too few, so that late payments lack it.
+pub const PROMO_CODES: [(&str, u32); 2] = [("CROWD", 1_000_000), ("FEWONLY", 12)];
 
 pub struct Person {
     pub id: Uuid,
@@ -35,6 +42,8 @@ pub struct Shop {
     pub account: String,
     pub event: Uuid,
     pub kinds: [Uuid; 2],
+    /// Events that are cancelled while people buy, each with its type of tickets.
+    pub doomed: Vec<(Uuid, Uuid)>,
     pub organiser: Person,
     pub buyers: Vec<Person>,
     place: Place,
@@ -52,6 +61,16 @@ impl Shop {
             stage.tickets("Seat", 4_500, FEW).await,
             stage.tickets("Standing", 2_000, MANY).await,
         ];
+        let mut doomed = Vec::new();
+        for n in 0..DOOMED {
+            doomed.push(another_event(&stage, n).await);
+        }
+        for (code, bounds) in PROMO_CODES {
+            let code = json!({"event_id": stage.event, "code": code, "basis_points": 1_000,
+                "per_user_limit": 100, "max_redemptions": bounds});
+            let made = stage.olga.client.post("/promo-codes", code).await;
+            made.expect(201);
+        }
         let mut buyers = Vec::new();
         for n in 0..BUYERS {
             let member = stage.server.member(&format!("shopper_{n}")).await;
@@ -88,6 +107,7 @@ impl Shop {
             account,
             event,
             kinds,
+            doomed,
             organiser,
             buyers,
             tokens: place.tokens(),
@@ -196,6 +216,28 @@ impl Drop for Shop {
     fn drop(&mut self) {
         self.serving.abort();
     }
+}
+
+/// Another one of the same host, with a type of tickets.
+async fn another_event(stage: &Stage, n: usize) -> (Uuid, Uuid) {
+    let client = &stage.olga.client;
+    let like = client.get(&format!("/events/{}", stage.event)).await;
+    let like = like.expect(200).json;
+    let body = json!({
+        "title": format!("A house that stays empty {n}"), "starts_at": like["starts_at"], "ends_at": like["ends_at"],
+        "timezone": like["timezone"], "host_type": like["host_type"], "host_id": like["host_id"], "city_id": like["city_id"],
+        "online_url": "https://example.org/stream",
+    });
+    let event = client.post("/events", body).await.expect(201).id();
+    let body = json!({"event_id": event, "name": "Standing", "price_cents": 2_000, "currency": "AUD", "capacity": MANY,
+        "per_user_limit": 100, "refundable_until": "2041-04-30T18:00:00Z"});
+    let kind = client.post("/ticket-types", body).await.expect(201).id();
+    client
+        .act(&format!("/events/{event}/publish"))
+        .await
+        .expect(200);
+    let [event, kind] = [event, kind].map(|id| id.parse().expect("an id"));
+    (event, kind)
 }
 
 fn person(member: &Member, card: String) -> Person {

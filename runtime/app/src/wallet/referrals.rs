@@ -16,14 +16,14 @@ const NEW_DAYS: i32 = 30;
 impl Wallet {
     /// An order is paid. Nothing happens unless it is the first of a member whom somebody has brought. True: rewarded now.
     pub async fn reward_referral(&self, order: Uuid, request: Uuid) -> Result<bool> {
-        let expires_at = self.expiry(None)?;
-        let rewards = self.settings.referral_rewards.clone();
+        let wallet = self.clone();
         let run = self.db.run(Self::NAME, None, request, move |cx| {
-            let rewards = rewards.clone();
+            let wallet = wallet.clone();
             Box::pin(async move {
                 let Some(earned) = earned(cx, order).await? else {
                     return Ok(false);
                 };
+                let rewards = &wallet.settings.referral_rewards;
                 let reward = rewards.iter().find(|reward| reward.currency == earned.currency);
                 // Less than the reward is no purchase that earns one.
                 let Some(reward) = reward.filter(|reward| earned.paid >= reward.amount_cents)
@@ -32,6 +32,7 @@ impl Wallet {
                 };
                 let to = ledger::of_member(cx, earned.referrer, &earned.currency).await?;
                 let from = ledger::of_platform(cx, "promo_budget", &earned.currency).await?;
+                let expires_at = wallet.expiry(cx, None).await?;
                 let grant = Grant {
                     kind: "referral_reward",
                     key: &format!("referral:{}", earned.referral),

@@ -5,7 +5,10 @@ use super::{
     bodies::{Balance, BalanceList, Booked, CreditKind, Funding, GiveCredits, Lapsing, Reversal},
     ledger::{self, Entry, Grant, Leg},
 };
-use crate::module::{Module, administrator, digest, id};
+use crate::{
+    clock,
+    module::{Module, administrator, digest, id},
+};
 use axum::{
     Json, Router,
     extract::{Path, State},
@@ -16,7 +19,7 @@ use axum::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use kernel::{
-    Error, Member, Result,
+    Cx, Error, Member, Result,
     http::Sent,
     idempotency::{self, required},
     input::Format,
@@ -135,17 +138,18 @@ async fn give(
 ) -> Result<Response> {
     administrator(&caller)?;
     let key = key("credit", &caller, &headers)?;
-    let expires_at = wallet.expiry(body.expires_at)?;
     let kind = match body.kind {
         CreditKind::PromotionBonus => "promotion_bonus",
         CreditKind::EventCredit => "event_credit",
     };
     let body = std::sync::Arc::new(body);
+    let module = wallet.clone();
     let work = wallet
         .db
         .run(Wallet::NAME, Some(&caller), caller.request_id, move |cx| {
-            let (key, body) = (key.clone(), body.clone());
+            let (wallet, key, body) = (module.clone(), key.clone(), body.clone());
             Box::pin(async move {
+                let expires_at = wallet.expiry(cx, body.expires_at).await?;
                 let is_there: bool = sqlx::query_scalar(
                     "select exists (select from app.users where id = $1 and status <> 'archived')",
                 )
@@ -294,8 +298,12 @@ impl Wallet {
     }
 
     /// When credits that are given now lapse.
-    pub(super) fn expiry(&self, wanted: Option<DateTime<Utc>>) -> Result<Option<DateTime<Utc>>> {
-        let now = self.clock.now();
+    pub(super) async fn expiry(
+        &self,
+        cx: &mut Cx,
+        wanted: Option<DateTime<Utc>>,
+    ) -> Result<Option<DateTime<Utc>>> {
+        let now = clock::of_database(cx).await?;
         match (wanted, self.settings.wallet_credit_days) {
             (Some(wanted), _) if wanted <= now => Err(Error::field(
                 "/expires_at",
