@@ -97,7 +97,7 @@ const FAULTS: &[(&str, &str)] = &[
         "drop index app.check_ins_ticket_id_key;
          insert into app.check_ins (ticket_id, event_id, nonce, at)
          select ticket_id, event_id, 'once more, and wrongly so', at from app.check_ins
-         where result = 'ok' and ticket_id in (select id from app.tickets where order_id = PAID)",
+         where result = 'ok' and checkpoint_id is null and ticket_id in (select id from app.tickets where order_id = PAID)",
     ),
     (
         "inside a checkpoint twice",

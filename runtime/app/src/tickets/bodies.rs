@@ -170,8 +170,8 @@ pub struct Scan {
     pub checkpoint_id: Option<Uuid>,
     /// `entry` if it is left out. Exits are scanned at checkpoints.
     pub direction: Option<Direction>,
-    /// Of a scan with `at` at a checkpoint: the scanner has let somebody in, whatever is said now. Counted unless the ticket
-    /// is inside already.
+    /// Of an entry with `at` at a checkpoint: the scanner has let somebody in, whatever is said now. It counts unless the
+    /// ticket is inside already.
     pub force: Option<bool>,
 }
 

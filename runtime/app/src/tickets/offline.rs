@@ -1,7 +1,8 @@
 //! Doors without a connection: what a scanner needs to decide by itself, and what it brings back later.
 //!
 //! It loads the tickets of an event and the codes that are worth nothing any more, each with its secret version, and asks
-//! for what has changed since ([`super::changes`]). What it scanned comes in many at a time; every scan is judged and kept as if it came alone.
+//! for what has changed since ([`super::changes`]). What it scanned comes in many at a time; every scan is judged and kept
+//! as if it came alone.
 
 pub mod routes;
 
