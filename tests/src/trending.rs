@@ -7,6 +7,7 @@ mod guards;
 mod lists;
 mod ranks;
 mod ratings;
+mod soak;
 pub mod stage;
 mod undone;
 mod visits;
