@@ -147,6 +147,12 @@ drop policy sign_ups_job_insert on app.sign_ups;
 
 drop policy sign_ups_job_select on app.sign_ups;
 
+drop policy share_returns_job_delete on app.share_returns;
+
+drop policy share_returns_job_insert on app.share_returns;
+
+drop policy share_returns_job_select on app.share_returns;
+
 drop policy sessions_job_delete on app.sessions;
 
 drop policy sessions_job_update on app.sessions;
@@ -581,6 +587,30 @@ drop policy cities_insert on app.cities;
 
 drop policy cities_select on app.cities;
 
+drop policy checkpoint_ticket_types_job_select on app.checkpoint_ticket_types;
+
+drop policy checkpoint_ticket_types_update on app.checkpoint_ticket_types;
+
+drop policy checkpoint_ticket_types_insert on app.checkpoint_ticket_types;
+
+drop policy checkpoint_ticket_types_select on app.checkpoint_ticket_types;
+
+drop policy checkpoint_entries_job_update on app.checkpoint_entries;
+
+drop policy checkpoint_entries_job_insert on app.checkpoint_entries;
+
+drop policy checkpoint_entries_job_select on app.checkpoint_entries;
+
+drop policy checkpoint_entries_select on app.checkpoint_entries;
+
+drop policy checkpoints_job_select on app.checkpoints;
+
+drop policy checkpoints_update on app.checkpoints;
+
+drop policy checkpoints_insert on app.checkpoints;
+
+drop policy checkpoints_select on app.checkpoints;
+
 drop policy check_ins_job_insert on app.check_ins;
 
 drop policy check_ins_job_select on app.check_ins;
@@ -826,6 +856,8 @@ drop trigger stripe_events_audit on app.stripe_events;
 drop trigger stripe_events_stamp on app.stripe_events;
 
 drop trigger sign_ups_stamp on app.sign_ups;
+
+drop trigger share_returns_audit on app.share_returns;
 
 drop trigger sessions_audit on app.sessions;
 
@@ -1391,6 +1423,36 @@ drop trigger cities_document_update on app.cities;
 
 drop trigger cities_document_insert on app.cities;
 
+drop trigger checkpoint_ticket_types_audit on app.checkpoint_ticket_types;
+
+drop trigger checkpoint_ticket_types_quota on app.checkpoint_ticket_types;
+
+drop trigger checkpoint_ticket_types_guard on app.checkpoint_ticket_types;
+
+drop trigger checkpoint_ticket_types_stamp on app.checkpoint_ticket_types;
+
+drop trigger checkpoint_ticket_types_archived on app.checkpoint_ticket_types;
+
+drop trigger checkpoint_entries_audit on app.checkpoint_entries;
+
+drop trigger checkpoint_entries_stamp on app.checkpoint_entries;
+
+drop trigger checkpoints_audit on app.checkpoints;
+
+drop trigger checkpoints_quota on app.checkpoints;
+
+drop trigger "0_restore_children" on app.checkpoints;
+
+drop trigger "0_archive_children" on app.checkpoints;
+
+drop trigger checkpoints_guard on app.checkpoints;
+
+drop trigger checkpoints_live on app.checkpoints;
+
+drop trigger checkpoints_stamp on app.checkpoints;
+
+drop trigger checkpoints_archived on app.checkpoints;
+
 drop trigger check_ins_audit on app.check_ins;
 
 drop trigger calendar_feeds_audit on app.calendar_feeds;
@@ -1829,6 +1891,8 @@ drop function sec.seen_grant_announcement(uuid);
 
 drop function sec.seen_event_update(uuid);
 
+drop function sec.seen_event_staff(uuid);
+
 drop function sec.seen_event_moderates(uuid);
 
 drop function sec.seen_event_admin(uuid);
@@ -1858,6 +1922,8 @@ drop function sec.seen_community(uuid);
 drop function sec.seen_city_city_admin(uuid);
 
 drop function sec.seen_city(uuid);
+
+drop function sec.seen_checkpoint(uuid);
 
 drop function sec.seen_business_update(uuid);
 
@@ -1900,6 +1966,8 @@ drop function sec.mine_institution_city_admin();
 drop function sec.mine_institution_admin();
 
 drop function sec.mine_event_update();
+
+drop function sec.mine_event_staff();
 
 drop function sec.mine_event_admin();
 
@@ -2154,6 +2222,8 @@ drop function app.subscription_private(uuid);
 drop function audit.record_stripe_events();
 
 drop function sec.may_stripe_event(uuid,text);
+
+drop function audit.record_share_returns();
 
 drop function audit.record_sessions();
 
@@ -2713,6 +2783,38 @@ drop function app.cities_search_own(text,boolean,text[],uuid,int);
 
 drop function app.cities_search(text,boolean,text[],uuid,int);
 
+drop function audit.record_checkpoint_ticket_types();
+
+drop function app.archived_checkpoint_ticket_types(uuid,int);
+
+drop function sec.restore_checkpoint_ticket_types(uuid[]);
+
+drop function app.checkpoint_ticket_types_guard();
+
+drop function sec.holds_checkpoint_ticket_type(uuid,text);
+
+drop function sec.may_checkpoint_ticket_type(uuid,text);
+
+drop function audit.record_checkpoint_entries();
+
+drop function sec.may_checkpoint_entry(uuid,text);
+
+drop function audit.record_checkpoints();
+
+drop function app.archived_checkpoints(uuid,int);
+
+drop function sec.restore_checkpoints(uuid[]);
+
+drop function app.checkpoints_restore_children();
+
+drop function app.checkpoints_archive_children();
+
+drop function app.checkpoints_guard();
+
+drop function sec.holds_checkpoint(uuid,text);
+
+drop function sec.may_checkpoint(uuid,text);
+
 drop function audit.record_check_ins();
 
 drop function sec.may_check_in(uuid,text);
@@ -2914,6 +3016,8 @@ alter table app.subscriptions drop constraint subscriptions_user_id_fkey;
 alter table app.subscriptions drop constraint subscriptions_plan_id_fkey;
 
 alter table app.subscriptions drop constraint subscriptions_business_id_fkey;
+
+alter table app.share_returns drop constraint share_returns_transaction_id_fkey;
 
 alter table app.sessions drop constraint sessions_external_identity_id_fkey;
 
@@ -3337,7 +3441,31 @@ alter table app.cities drop constraint cities_live_country_id_fkey;
 
 alter table app.cities drop constraint cities_country_id_fkey;
 
+alter table app.checkpoint_ticket_types drop constraint checkpoint_ticket_types_live_event_id_fkey;
+
+alter table app.checkpoint_ticket_types drop constraint checkpoint_ticket_types_event_id_fkey;
+
+alter table app.checkpoint_ticket_types drop constraint checkpoint_ticket_types_live_ticket_type_id_fkey;
+
+alter table app.checkpoint_ticket_types drop constraint checkpoint_ticket_types_ticket_type_id_same_event_fkey;
+
+alter table app.checkpoint_ticket_types drop constraint checkpoint_ticket_types_live_checkpoint_id_fkey;
+
+alter table app.checkpoint_ticket_types drop constraint checkpoint_ticket_types_checkpoint_id_same_event_fkey;
+
+alter table app.checkpoint_entries drop constraint checkpoint_entries_event_id_fkey;
+
+alter table app.checkpoint_entries drop constraint checkpoint_entries_ticket_id_same_event_fkey;
+
+alter table app.checkpoint_entries drop constraint checkpoint_entries_checkpoint_id_same_event_fkey;
+
+alter table app.checkpoints drop constraint checkpoints_live_event_id_fkey;
+
+alter table app.checkpoints drop constraint checkpoints_event_id_fkey;
+
 alter table app.check_ins drop constraint check_ins_scanned_by_id_fkey;
+
+alter table app.check_ins drop constraint check_ins_checkpoint_id_same_event_fkey;
 
 alter table app.check_ins drop constraint check_ins_event_id_fkey;
 
@@ -3416,6 +3544,8 @@ drop table app.subscriptions;
 drop table app.stripe_events;
 
 drop table app.sign_ups;
+
+drop table app.share_returns;
 
 drop table app.sessions;
 
@@ -3532,6 +3662,12 @@ drop table app.commission_rules;
 drop table app.commission_proposals;
 
 drop table app.cities;
+
+drop table app.checkpoint_ticket_types;
+
+drop table app.checkpoint_entries;
+
+drop table app.checkpoints;
 
 drop table app.check_ins;
 

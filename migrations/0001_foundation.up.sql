@@ -805,8 +805,11 @@ create table app.check_ins (
   id uuid default sec.uuid_v7() not null,
   ticket_id uuid,
   event_id uuid not null,
+  checkpoint_id uuid,
   scanned_by_id uuid,
   result text default 'ok' not null,
+  direction text default 'entry' not null,
+  overruled text,
   nonce text not null,
   device text,
   gate text,
@@ -815,16 +818,83 @@ create table app.check_ins (
   created_at timestamptz default now() not null,
   constraint check_ins_pkey primary key (id)
 );
-comment on table app.check_ins is 'One scan of a ticket at the door. Scans made offline come in later with the time of the device.';
+comment on table app.check_ins is 'One scan of a ticket at the door of an event or at one of its checkpoints. Scans made offline come in later with the time of the device.';
 comment on column app.check_ins.ticket_id is 'None of ours signed a forged code, and one of another event is named all the same.';
 comment on column app.check_ins.event_id is 'Where it was scanned.';
+comment on column app.check_ins.checkpoint_id is 'Where at the event; at its door without it.';
 comment on column app.check_ins.result is 'What the door was told.';
+comment on column app.check_ins.direction is 'Exits are scanned at checkpoints alone.';
+comment on column app.check_ins.overruled is 'Why the ticket should have been refused, where a scanner without a connection had let it in at a checkpoint.';
 comment on column app.check_ins.nonce is 'Made by the scanner, so that a scan sent twice counts once.';
 comment on column app.check_ins.is_offline is 'Scanned without a connection and sent later.';
 comment on column app.check_ins.at is 'By the clock of the device.';
 alter table app.check_ins owner to culturepass_owner;
 alter table app.check_ins enable row level security;
 alter table app.check_ins force row level security;
+
+create table app.checkpoints (
+  id uuid default sec.uuid_v7() not null,
+  status text default 'active' not null,
+  event_id uuid not null,
+  name text not null,
+  all_ticket_types boolean default true not null,
+  counts_exits boolean default false not null,
+  allows_reentry boolean default false not null,
+  archived_from text,
+  archived_with uuid,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  live_key boolean default true,
+  live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
+  constraint checkpoints_pkey primary key (id)
+);
+comment on table app.checkpoints is 'A place at an event where tickets are looked at apart from its door, such as a stage, a lounge or one day of several. Every ticket comes in there by itself.';
+comment on column app.checkpoints.all_ticket_types is 'Whether it lets in every ticket of the event; else those of the ticket types that are named for it.';
+comment on column app.checkpoints.counts_exits is 'Whether who leaves is scanned as well.';
+comment on column app.checkpoints.allows_reentry is 'Whether who has left may come in again.';
+alter table app.checkpoints owner to culturepass_owner;
+alter table app.checkpoints enable row level security;
+alter table app.checkpoints force row level security;
+alter table app.checkpoints set (fillfactor = 80);
+
+create table app.checkpoint_entries (
+  id uuid default sec.uuid_v7() not null,
+  checkpoint_id uuid not null,
+  ticket_id uuid not null,
+  event_id uuid not null,
+  entered_at timestamptz not null,
+  left_at timestamptz,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  constraint checkpoint_entries_pkey primary key (id)
+);
+comment on table app.checkpoint_entries is 'Somebody came in at a checkpoint with a ticket, and perhaps left again. A ticket is inside once at most.';
+comment on column app.checkpoint_entries.entered_at is 'By the clock of the device.';
+comment on column app.checkpoint_entries.left_at is 'Empty while they are inside.';
+alter table app.checkpoint_entries owner to culturepass_owner;
+alter table app.checkpoint_entries enable row level security;
+alter table app.checkpoint_entries force row level security;
+
+create table app.checkpoint_ticket_types (
+  id uuid default sec.uuid_v7() not null,
+  status text default 'active' not null,
+  checkpoint_id uuid not null,
+  ticket_type_id uuid not null,
+  event_id uuid not null,
+  archived_from text,
+  archived_with uuid,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
+  constraint checkpoint_ticket_types_pkey primary key (id)
+);
+comment on table app.checkpoint_ticket_types is 'A checkpoint lets in tickets of this type. Counts where the checkpoint does not let in all of them.';
+alter table app.checkpoint_ticket_types owner to culturepass_owner;
+alter table app.checkpoint_ticket_types enable row level security;
+alter table app.checkpoint_ticket_types force row level security;
 
 create table app.cities (
   id uuid default sec.uuid_v7() not null,
@@ -2353,6 +2423,20 @@ alter table app.sessions owner to culturepass_owner;
 alter table app.sessions enable row level security;
 alter table app.sessions force row level security;
 
+create table app.share_returns (
+  id uuid default sec.uuid_v7() not null,
+  transaction_id uuid not null,
+  amount_cents bigint not null,
+  currency text not null,
+  created_at timestamptz default now() not null,
+  constraint share_returns_pkey primary key (id)
+);
+comment on table app.share_returns is 'What a city has given back of its share of a plan''s period: the period was refunded, a bank has taken it back, or less of it is refunded than before.';
+comment on column app.share_returns.amount_cents is 'Negative where the city has it again.';
+alter table app.share_returns owner to culturepass_owner;
+alter table app.share_returns enable row level security;
+alter table app.share_returns force row level security;
+
 create table app.sign_ups (
   id uuid default sec.uuid_v7() not null,
   token_hash text not null,
@@ -2545,6 +2629,7 @@ create table app.transactions (
   amount_cents bigint not null,
   refunded_cents bigint default 0 not null,
   application_fee_cents bigint default 0 not null,
+  city_share_cents bigint default 0 not null,
   currency text not null,
   stripe_payment_intent_id text,
   stripe_account_id text,
@@ -2564,6 +2649,7 @@ comment on table app.transactions is 'One movement of money through Stripe, as a
 comment on column app.transactions.city_id is 'Whose administrators see it.';
 comment on column app.transactions.amount_cents is 'What was asked for.';
 comment on column app.transactions.application_fee_cents is 'What of it stays with the platform.';
+comment on column app.transactions.city_share_cents is 'What the city gets of a period of a plan, frozen when it was paid. Of anything else that stands with what was paid for.';
 comment on column app.transactions.stripe_payment_intent_id is 'Known once Stripe has answered.';
 comment on column app.transactions.stripe_account_id is 'The connected account that the rest goes to.';
 comment on column app.transactions.on_behalf_of_host is 'It settles where that account is, as Stripe is told with the payment.';
@@ -3070,7 +3156,13 @@ alter table app.calendar_feeds add constraint calendar_feeds_ended_at_range
   check (ended_at >= '1900-01-01 00:00:00+00'::timestamptz and ended_at < '2201-01-01 00:00:00+00'::timestamptz);
 
 alter table app.check_ins add constraint check_ins_result_choice
-  check (result = any ('{ok,already_used,wrong_event,refunded,transferred,void,forged,invalid_time}'::text[]));
+  check (result = any ('{ok,already_used,wrong_event,wrong_ticket_type,not_inside,exits_not_counted,refunded,transferred,void,forged,invalid_time}'::text[]));
+
+alter table app.check_ins add constraint check_ins_direction_choice
+  check (direction = any ('{entry,exit}'::text[]));
+
+alter table app.check_ins add constraint check_ins_overruled_choice
+  check (overruled = any ('{already_used,wrong_ticket_type,refunded,transferred,void,invalid_time}'::text[]));
 
 alter table app.check_ins add constraint check_ins_nonce_length
   check (sec.is_text(nonce, 8, 64));
@@ -3083,6 +3175,33 @@ alter table app.check_ins add constraint check_ins_gate_length
 
 alter table app.check_ins add constraint check_ins_at_range
   check (at >= '1900-01-01 00:00:00+00'::timestamptz and at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.checkpoints add constraint checkpoints_status_choice
+  check (status = any ('{active,suspended,archived}'::text[]));
+
+alter table app.checkpoints add constraint checkpoints_live_key_check
+  check ((live_key is true) = (status <> 'archived'));
+
+alter table app.checkpoints add constraint checkpoints_name_length
+  check (sec.is_text(name, 1, 120));
+
+alter table app.checkpoints add constraint checkpoints_reentry_needs_exits_check
+  check (counts_exits or (allows_reentry) is not true);
+
+alter table app.checkpoints add constraint checkpoints_id_live_key_key
+  unique (id, live_key);
+
+alter table app.checkpoints add constraint checkpoints_id_event_id_key
+  unique (id, event_id);
+
+alter table app.checkpoint_entries add constraint checkpoint_entries_entered_at_range
+  check (entered_at >= '1900-01-01 00:00:00+00'::timestamptz and entered_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.checkpoint_entries add constraint checkpoint_entries_left_at_range
+  check (left_at >= '1900-01-01 00:00:00+00'::timestamptz and left_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.checkpoint_ticket_types add constraint checkpoint_ticket_types_status_choice
+  check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.cities add constraint cities_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
@@ -4303,6 +4422,9 @@ alter table app.sessions add constraint sessions_user_agent_length
 alter table app.sessions add constraint sessions_issuer_session_length
   check (sec.is_text(issuer_session, 1, 255));
 
+alter table app.share_returns add constraint share_returns_currency_format
+  check (sec.is_currency(currency));
+
 alter table app.sign_ups add constraint sign_ups_token_hash_length
   check (sec.is_text(token_hash, 43, 64));
 
@@ -4411,6 +4533,9 @@ alter table app.tickets add constraint tickets_currency_format
 alter table app.tickets add constraint tickets_secret_version_range
   check (secret_version >= 1);
 
+alter table app.tickets add constraint tickets_id_event_id_key
+  unique (id, event_id);
+
 alter table app.ticket_transfers add constraint ticket_transfers_state_choice
   check (state = any ('{offered,accepted,declined,withdrawn,expired}'::text[]));
 
@@ -4486,6 +4611,9 @@ alter table app.transactions add constraint transactions_refunded_cents_range
 alter table app.transactions add constraint transactions_application_fee_cents_range
   check (application_fee_cents >= 0);
 
+alter table app.transactions add constraint transactions_city_share_cents_range
+  check (city_share_cents >= 0);
+
 alter table app.transactions add constraint transactions_currency_format
   check (sec.is_currency(currency));
 
@@ -4521,6 +4649,9 @@ alter table app.transactions add constraint transactions_behalf_of_one_check
 
 alter table app.transactions add constraint transactions_fee_within_check
   check (application_fee_cents <= amount_cents);
+
+alter table app.transactions add constraint transactions_share_within_check
+  check (city_share_cents <= amount_cents);
 
 alter table app.transfers add constraint transfers_kind_choice
   check (kind = any ('{top_up,refund_reversal,dispute_reversal,dispute_return,city_share}'::text[]));
@@ -4823,7 +4954,7 @@ create unique index check_ins_nonce_key
   on app.check_ins (nonce);
 
 create unique index check_ins_ticket_id_key
-  on app.check_ins (ticket_id) where (result = 'ok');
+  on app.check_ins (ticket_id) where (result = 'ok' and checkpoint_id is null);
 
 create index check_ins_at_id_idx
   on app.check_ins (at, id);
@@ -4834,8 +4965,53 @@ create index check_ins_ticket_id_idx
 create index check_ins_event_id_idx
   on app.check_ins (event_id, id);
 
+create index check_ins_checkpoint_id_idx
+  on app.check_ins (checkpoint_id, id) where checkpoint_id is not null;
+
 create index check_ins_scanned_by_id_idx
   on app.check_ins (scanned_by_id, id) where scanned_by_id is not null;
+
+create unique index checkpoints_event_id_name_key
+  on app.checkpoints (event_id, name) where status <> 'archived';
+
+create index checkpoints_name_id_idx
+  on app.checkpoints (name collate "und-x-icu", id);
+
+create index checkpoints_event_id_idx
+  on app.checkpoints (event_id, id);
+
+create index checkpoints_while_archived_idx
+  on app.checkpoints (id) where status = 'archived';
+
+create unique index checkpoint_entries_ticket_id_checkpoint_id_key
+  on app.checkpoint_entries (ticket_id, checkpoint_id) where (left_at is null);
+
+create index checkpoint_entries_entered_at_id_idx
+  on app.checkpoint_entries (entered_at, id);
+
+create index checkpoint_entries_checkpoint_id_idx
+  on app.checkpoint_entries (checkpoint_id, id);
+
+create index checkpoint_entries_ticket_id_idx
+  on app.checkpoint_entries (ticket_id, id);
+
+create index checkpoint_entries_event_id_idx
+  on app.checkpoint_entries (event_id, id);
+
+create unique index checkpoint_ticket_types_checkpoint_id_ticket_type_id_key
+  on app.checkpoint_ticket_types (checkpoint_id, ticket_type_id) where status <> 'archived';
+
+create index checkpoint_ticket_types_checkpoint_id_idx
+  on app.checkpoint_ticket_types (checkpoint_id, id);
+
+create index checkpoint_ticket_types_ticket_type_id_idx
+  on app.checkpoint_ticket_types (ticket_type_id, id);
+
+create index checkpoint_ticket_types_event_id_idx
+  on app.checkpoint_ticket_types (event_id, id);
+
+create index checkpoint_ticket_types_while_archived_idx
+  on app.checkpoint_ticket_types (id) where status = 'archived';
 
 create unique index cities_country_id_slug_key
   on app.cities (slug, country_id) where status <> 'archived';
@@ -5647,6 +5823,12 @@ create index sessions_expires_at_idx
 create index sessions_external_identity_id_idx
   on app.sessions (external_identity_id, id) where external_identity_id is not null;
 
+create index share_returns_transaction_id_idx
+  on app.share_returns (transaction_id);
+
+create index share_returns_created_at_idx
+  on app.share_returns (created_at);
+
 create unique index sign_ups_token_hash_key
   on app.sign_ups (token_hash);
 
@@ -6034,8 +6216,44 @@ alter table app.check_ins add constraint check_ins_ticket_id_fkey
 alter table app.check_ins add constraint check_ins_event_id_fkey
   foreign key (event_id) references app.events (id);
 
+alter table app.check_ins add constraint check_ins_checkpoint_id_same_event_fkey
+  foreign key (checkpoint_id, event_id) references app.checkpoints (id, event_id);
+
 alter table app.check_ins add constraint check_ins_scanned_by_id_fkey
   foreign key (scanned_by_id) references app.users (id);
+
+alter table app.checkpoints add constraint checkpoints_event_id_fkey
+  foreign key (event_id) references app.events (id);
+
+alter table app.checkpoints add constraint checkpoints_live_event_id_fkey
+  foreign key (event_id, live_ref) references app.events (id, live_key);
+
+alter table app.checkpoint_entries add constraint checkpoint_entries_checkpoint_id_same_event_fkey
+  foreign key (checkpoint_id, event_id) references app.checkpoints (id, event_id);
+
+alter table app.checkpoint_entries add constraint checkpoint_entries_ticket_id_same_event_fkey
+  foreign key (ticket_id, event_id) references app.tickets (id, event_id);
+
+alter table app.checkpoint_entries add constraint checkpoint_entries_event_id_fkey
+  foreign key (event_id) references app.events (id);
+
+alter table app.checkpoint_ticket_types add constraint checkpoint_ticket_types_checkpoint_id_same_event_fkey
+  foreign key (checkpoint_id, event_id) references app.checkpoints (id, event_id);
+
+alter table app.checkpoint_ticket_types add constraint checkpoint_ticket_types_live_checkpoint_id_fkey
+  foreign key (checkpoint_id, live_ref) references app.checkpoints (id, live_key);
+
+alter table app.checkpoint_ticket_types add constraint checkpoint_ticket_types_ticket_type_id_same_event_fkey
+  foreign key (ticket_type_id, event_id) references app.ticket_types (id, event_id);
+
+alter table app.checkpoint_ticket_types add constraint checkpoint_ticket_types_live_ticket_type_id_fkey
+  foreign key (ticket_type_id, live_ref) references app.ticket_types (id, live_key);
+
+alter table app.checkpoint_ticket_types add constraint checkpoint_ticket_types_event_id_fkey
+  foreign key (event_id) references app.events (id);
+
+alter table app.checkpoint_ticket_types add constraint checkpoint_ticket_types_live_event_id_fkey
+  foreign key (event_id, live_ref) references app.events (id, live_key);
 
 alter table app.cities add constraint cities_country_id_fkey
   foreign key (country_id) references app.countries (id);
@@ -6669,6 +6887,9 @@ alter table app.sessions add constraint sessions_user_id_fkey
 
 alter table app.sessions add constraint sessions_external_identity_id_fkey
   foreign key (external_identity_id) references app.external_identities (id);
+
+alter table app.share_returns add constraint share_returns_transaction_id_fkey
+  foreign key (transaction_id) references app.transactions (id);
 
 alter table app.subscriptions add constraint subscriptions_business_id_fkey
   foreign key (business_id) references app.businesses (id);
@@ -8338,8 +8559,11 @@ begin
     v_changed := jsonb_strip_nulls(jsonb_build_object(
       'ticket_id', case when new.ticket_id is not null then jsonb_build_array(null, new.ticket_id) end,
       'event_id', case when new.event_id is not null then jsonb_build_array(null, new.event_id) end,
+      'checkpoint_id', case when new.checkpoint_id is not null then jsonb_build_array(null, new.checkpoint_id) end,
       'scanned_by_id', case when new.scanned_by_id is not null then jsonb_build_array(null, new.scanned_by_id) end,
       'result', case when new.result is not null then jsonb_build_array(null, new.result) end,
+      'direction', case when new.direction is not null then jsonb_build_array(null, new.direction) end,
+      'overruled', case when new.overruled is not null then jsonb_build_array(null, new.overruled) end,
       'nonce', case when new.nonce is not null then jsonb_build_array(null, new.nonce) end,
       'device', case when new.device is not null then jsonb_build_array(null, new.device) end,
       'gate', case when new.gate is not null then jsonb_build_array(null, new.gate) end,
@@ -8354,11 +8578,20 @@ begin
     if new.event_id is distinct from old.event_id then
       v_changed := v_changed || jsonb_build_object('event_id', jsonb_build_array(old.event_id, new.event_id));
     end if;
+    if new.checkpoint_id is distinct from old.checkpoint_id then
+      v_changed := v_changed || jsonb_build_object('checkpoint_id', jsonb_build_array(old.checkpoint_id, new.checkpoint_id));
+    end if;
     if new.scanned_by_id is distinct from old.scanned_by_id then
       v_changed := v_changed || jsonb_build_object('scanned_by_id', jsonb_build_array(old.scanned_by_id, new.scanned_by_id));
     end if;
     if new.result is distinct from old.result then
       v_changed := v_changed || jsonb_build_object('result', jsonb_build_array(old.result, new.result));
+    end if;
+    if new.direction is distinct from old.direction then
+      v_changed := v_changed || jsonb_build_object('direction', jsonb_build_array(old.direction, new.direction));
+    end if;
+    if new.overruled is distinct from old.overruled then
+      v_changed := v_changed || jsonb_build_object('overruled', jsonb_build_array(old.overruled, new.overruled));
     end if;
     if new.nonce is distinct from old.nonce then
       v_changed := v_changed || jsonb_build_object('nonce', jsonb_build_array(old.nonce, new.nonce));
@@ -8391,6 +8624,553 @@ end
 $$;
 alter function audit.record_check_ins() owner to culturepass_audit;
 revoke execute on function audit.record_check_ins() from public;
+
+create function sec.may_checkpoint(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active' and sec.seen_event_staff(t.event_id)
+    when 'archive' then t.status = 'active' and sec.seen_event_staff(t.event_id)
+    when 'restore' then t.status = 'archived' and sec.seen_event_staff(t.event_id)
+  end into v_answer
+  from app.checkpoints t
+  where t.id = p_id
+    and (
+      (t.status = 'active' and sec.seen_event_staff(t.event_id))
+      or (t.status = 'suspended' and sec.seen_event_staff(t.event_id))
+      or (t.status = 'archived' and sec.show_archived() and sec.seen_event_staff(t.event_id))
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_checkpoint(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_checkpoint(uuid,text) from public;
+grant execute on function sec.may_checkpoint(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_checkpoint(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('staff') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'staff' then sec.seen_event_staff(t.event_id)
+  end into v_answer
+  from app.checkpoints t
+  where t.id = p_id
+    and (
+      (t.status = 'active' and sec.seen_event_staff(t.event_id))
+      or (t.status = 'suspended' and sec.seen_event_staff(t.event_id))
+      or (t.status = 'archived' and sec.show_archived() and sec.seen_event_staff(t.event_id))
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_checkpoint(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_checkpoint(uuid,text) from public;
+grant execute on function sec.holds_checkpoint(uuid,text) to culturepass_app, culturepass_job;
+
+create function app.checkpoints_guard() returns trigger
+  language plpgsql set search_path = '' as $$
+-- Holds each action of a request to its effect.
+declare
+  v_action constant text := coalesce(sec.action(), '');
+begin
+  if v_action not in ('archive', 'restore', 'suspend', 'unsuspend') and new.status is distinct from old.status then
+    raise exception 'not changed by %', v_action using errcode = '42501';
+  end if;
+  if v_action not in ('update') and (new.name is distinct from old.name or new.all_ticket_types is distinct from old.all_ticket_types or new.counts_exits is distinct from old.counts_exits or new.allows_reentry is distinct from old.allows_reentry) then
+    raise exception 'not changed by %', v_action using errcode = '42501';
+  end if;
+  case v_action
+    when 'update' then
+      null;
+    when 'archive' then
+      if old.status <> 'active' or new.status <> 'archived' then
+        raise exception 'not this status' using errcode = '42501';
+      end if;
+    when 'restore' then
+      if old.status <> 'archived' or new.status = 'archived' then
+        raise exception 'not this status' using errcode = '42501';
+      end if;
+    when 'suspend' then
+      if old.status <> 'active' or new.status <> 'suspended' then
+        raise exception 'not this status' using errcode = '42501';
+      end if;
+    when 'unsuspend' then
+      if old.status <> 'suspended' or new.status <> 'active' then
+        raise exception 'not this status' using errcode = '42501';
+      end if;
+    else
+      raise exception 'no such action: %', v_action using errcode = '42501';
+  end case;
+  return new;
+end
+$$;
+alter function app.checkpoints_guard() owner to culturepass_owner;
+
+create function app.checkpoints_archive_children() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Children of an archived row are archived with it or detached from it.
+begin
+  update app.checkpoint_ticket_types t set status = 'archived', archived_with = new.id
+    where t.checkpoint_id = new.id and t.status <> 'archived';
+  return null;
+end
+$$;
+alter function app.checkpoints_archive_children() owner to culturepass_counter;
+revoke execute on function app.checkpoints_archive_children() from public;
+
+create function app.checkpoints_restore_children() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- What was archived with a row comes back with it.
+begin
+  perform sec.restore_checkpoint_ticket_types(array(
+    select t.id from app.checkpoint_ticket_types t
+    where t.checkpoint_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  return null;
+end
+$$;
+alter function app.checkpoints_restore_children() owner to culturepass_counter;
+revoke execute on function app.checkpoints_restore_children() from public;
+
+create function sec.restore_checkpoints(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.checkpoints t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
+      and not exists (select from app.checkpoints o where o.status <> 'archived' and o.event_id = t.event_id and o.name = t.name);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.checkpoints t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
+          and not exists (select from app.checkpoints o where o.status <> 'archived' and o.event_id = t.event_id and o.name = t.name);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'checkpoint', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.events p where p.id = t.event_id and p.status = 'archived') then '{"code": "reference", "pointer": "/event_id"}'::jsonb
+        when exists (select from app.checkpoints o where o.status <> 'archived' and o.event_id = t.event_id and o.name = t.name) then '{"code": "conflict", "pointer": "/name"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.checkpoints t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(200, greatest(0, 500 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.checkpoints t set archived_with = case
+    when exists (select from app.events p where p.id = t.event_id and p.status = 'archived') then t.event_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_checkpoints(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_checkpoints(uuid[]) from public;
+
+create function app.archived_checkpoints(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.checkpoints t
+  where t.status = 'archived'
+    and t.id < p_before
+    and (
+      t.event_id in (select sec.mine_event_staff())
+      or ((select sec.is_platform_admin()) and sec.seen_event_staff(t.event_id))
+    )
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_checkpoints(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_checkpoints(uuid,int) from public;
+grant execute on function app.archived_checkpoints(uuid,int) to culturepass_app;
+
+create function audit.record_checkpoints() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A change by its columns, each with what it was and what it is.
+declare
+  v_changed jsonb;
+begin
+  if tg_op = 'INSERT' then
+    v_changed := jsonb_strip_nulls(jsonb_build_object(
+      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
+      'event_id', case when new.event_id is not null then jsonb_build_array(null, new.event_id) end,
+      'name', case when new.name is not null then jsonb_build_array(null, new.name) end,
+      'all_ticket_types', case when new.all_ticket_types is not null then jsonb_build_array(null, new.all_ticket_types) end,
+      'counts_exits', case when new.counts_exits is not null then jsonb_build_array(null, new.counts_exits) end,
+      'allows_reentry', case when new.allows_reentry is not null then jsonb_build_array(null, new.allows_reentry) end
+    ));
+  else
+    v_changed := '{}';
+    if new.status is distinct from old.status then
+      v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+    end if;
+    if new.event_id is distinct from old.event_id then
+      v_changed := v_changed || jsonb_build_object('event_id', jsonb_build_array(old.event_id, new.event_id));
+    end if;
+    if new.name is distinct from old.name then
+      v_changed := v_changed || jsonb_build_object('name', jsonb_build_array(old.name, new.name));
+    end if;
+    if new.all_ticket_types is distinct from old.all_ticket_types then
+      v_changed := v_changed || jsonb_build_object('all_ticket_types', jsonb_build_array(old.all_ticket_types, new.all_ticket_types));
+    end if;
+    if new.counts_exits is distinct from old.counts_exits then
+      v_changed := v_changed || jsonb_build_object('counts_exits', jsonb_build_array(old.counts_exits, new.counts_exits));
+    end if;
+    if new.allows_reentry is distinct from old.allows_reentry then
+      v_changed := v_changed || jsonb_build_object('allows_reentry', jsonb_build_array(old.allows_reentry, new.allows_reentry));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
+  end if;
+  insert into audit.audit_logs
+    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
+  values (
+    'checkpoint', coalesce(new.id, old.id),
+    case tg_op when 'INSERT' then 'create' else coalesce(sec.action(), lower(tg_op)) end,
+    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), v_changed
+  );
+  return null;
+end
+$$;
+alter function audit.record_checkpoints() owner to culturepass_audit;
+revoke execute on function audit.record_checkpoints() from public;
+
+create function sec.may_checkpoint_entry(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+  end into v_answer
+  from app.checkpoint_entries t
+  where t.id = p_id and (sec.is_platform_admin() or sec.seen_event_admin(t.event_id));
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_checkpoint_entry(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_checkpoint_entry(uuid,text) from public;
+grant execute on function sec.may_checkpoint_entry(uuid,text) to culturepass_app, culturepass_job;
+
+create function audit.record_checkpoint_entries() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A change by its columns, each with what it was and what it is.
+declare
+  v_changed jsonb;
+begin
+  if tg_op = 'INSERT' then
+    v_changed := jsonb_strip_nulls(jsonb_build_object(
+      'checkpoint_id', case when new.checkpoint_id is not null then jsonb_build_array(null, new.checkpoint_id) end,
+      'ticket_id', case when new.ticket_id is not null then jsonb_build_array(null, new.ticket_id) end,
+      'event_id', case when new.event_id is not null then jsonb_build_array(null, new.event_id) end,
+      'entered_at', case when new.entered_at is not null then jsonb_build_array(null, new.entered_at) end,
+      'left_at', case when new.left_at is not null then jsonb_build_array(null, new.left_at) end
+    ));
+  else
+    v_changed := '{}';
+    if new.checkpoint_id is distinct from old.checkpoint_id then
+      v_changed := v_changed || jsonb_build_object('checkpoint_id', jsonb_build_array(old.checkpoint_id, new.checkpoint_id));
+    end if;
+    if new.ticket_id is distinct from old.ticket_id then
+      v_changed := v_changed || jsonb_build_object('ticket_id', jsonb_build_array(old.ticket_id, new.ticket_id));
+    end if;
+    if new.event_id is distinct from old.event_id then
+      v_changed := v_changed || jsonb_build_object('event_id', jsonb_build_array(old.event_id, new.event_id));
+    end if;
+    if new.entered_at is distinct from old.entered_at then
+      v_changed := v_changed || jsonb_build_object('entered_at', jsonb_build_array(old.entered_at, new.entered_at));
+    end if;
+    if new.left_at is distinct from old.left_at then
+      v_changed := v_changed || jsonb_build_object('left_at', jsonb_build_array(old.left_at, new.left_at));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
+  end if;
+  insert into audit.audit_logs
+    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
+  values (
+    'checkpoint_entry', coalesce(new.id, old.id),
+    case tg_op when 'INSERT' then 'create' else coalesce(sec.action(), lower(tg_op)) end,
+    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), v_changed
+  );
+  return null;
+end
+$$;
+alter function audit.record_checkpoint_entries() owner to culturepass_audit;
+revoke execute on function audit.record_checkpoint_entries() from public;
+
+create function sec.may_checkpoint_ticket_type(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'archive', 'restore', 'update', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'archive' then t.status = 'active' and sec.seen_event_staff(t.event_id)
+    when 'restore' then t.status = 'archived' and sec.seen_event_staff(t.event_id)
+  end into v_answer
+  from app.checkpoint_ticket_types t
+  where t.id = p_id
+    and (
+      (t.status = 'active' and sec.seen_event_staff(t.event_id))
+      or (t.status = 'suspended' and sec.action() = 'restore' and sec.seen_event_staff(t.event_id))
+      or (t.status = 'archived' and sec.show_archived() and sec.seen_event_staff(t.event_id))
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_checkpoint_ticket_type(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_checkpoint_ticket_type(uuid,text) from public;
+grant execute on function sec.may_checkpoint_ticket_type(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_checkpoint_ticket_type(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('staff') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'staff' then sec.seen_event_staff(t.event_id)
+  end into v_answer
+  from app.checkpoint_ticket_types t
+  where t.id = p_id
+    and (
+      (t.status = 'active' and sec.seen_event_staff(t.event_id))
+      or (t.status = 'suspended' and sec.action() = 'restore' and sec.seen_event_staff(t.event_id))
+      or (t.status = 'archived' and sec.show_archived() and sec.seen_event_staff(t.event_id))
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_checkpoint_ticket_type(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_checkpoint_ticket_type(uuid,text) from public;
+grant execute on function sec.holds_checkpoint_ticket_type(uuid,text) to culturepass_app, culturepass_job;
+
+create function app.checkpoint_ticket_types_guard() returns trigger
+  language plpgsql set search_path = '' as $$
+-- Holds each action of a request to its effect.
+declare
+  v_action constant text := coalesce(sec.action(), '');
+begin
+  if v_action not in ('archive', 'restore', 'suspend', 'unsuspend') and new.status is distinct from old.status then
+    raise exception 'not changed by %', v_action using errcode = '42501';
+  end if;
+  case v_action
+    when 'archive' then
+      if old.status <> 'active' or new.status <> 'archived' then
+        raise exception 'not this status' using errcode = '42501';
+      end if;
+    when 'restore' then
+      if old.status <> 'archived' or new.status = 'archived' then
+        raise exception 'not this status' using errcode = '42501';
+      end if;
+    when 'suspend' then
+      if old.status <> 'active' or new.status <> 'suspended' then
+        raise exception 'not this status' using errcode = '42501';
+      end if;
+    when 'unsuspend' then
+      if old.status <> 'suspended' or new.status <> 'active' then
+        raise exception 'not this status' using errcode = '42501';
+      end if;
+    else
+      raise exception 'no such action: %', v_action using errcode = '42501';
+  end case;
+  return new;
+end
+$$;
+alter function app.checkpoint_ticket_types_guard() owner to culturepass_owner;
+
+create function sec.restore_checkpoint_ticket_types(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.checkpoint_ticket_types t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.checkpoints p where p.id = t.checkpoint_id and p.status = 'archived')
+      and not exists (select from app.ticket_types p where p.id = t.ticket_type_id and p.status = 'archived')
+      and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
+      and not exists (select from app.checkpoint_ticket_types o where o.status <> 'archived' and o.checkpoint_id = t.checkpoint_id and o.ticket_type_id = t.ticket_type_id);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.checkpoint_ticket_types t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.checkpoints p where p.id = t.checkpoint_id and p.status = 'archived')
+          and not exists (select from app.ticket_types p where p.id = t.ticket_type_id and p.status = 'archived')
+          and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
+          and not exists (select from app.checkpoint_ticket_types o where o.status <> 'archived' and o.checkpoint_id = t.checkpoint_id and o.ticket_type_id = t.ticket_type_id);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'checkpoint_ticket_type', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.checkpoints p where p.id = t.checkpoint_id and p.status = 'archived') then '{"code": "reference", "pointer": "/checkpoint_id"}'::jsonb
+        when exists (select from app.ticket_types p where p.id = t.ticket_type_id and p.status = 'archived') then '{"code": "reference", "pointer": "/ticket_type_id"}'::jsonb
+        when exists (select from app.events p where p.id = t.event_id and p.status = 'archived') then '{"code": "reference", "pointer": "/event_id"}'::jsonb
+        when exists (select from app.checkpoint_ticket_types o where o.status <> 'archived' and o.checkpoint_id = t.checkpoint_id and o.ticket_type_id = t.ticket_type_id) then '{"code": "conflict", "pointer": "/ticket_type_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.checkpoint_ticket_types t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(200, greatest(0, 500 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.checkpoint_ticket_types t set archived_with = case
+    when exists (select from app.checkpoints p where p.id = t.checkpoint_id and p.status = 'archived') then t.checkpoint_id
+    when exists (select from app.ticket_types p where p.id = t.ticket_type_id and p.status = 'archived') then t.ticket_type_id
+    when exists (select from app.events p where p.id = t.event_id and p.status = 'archived') then t.event_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_checkpoint_ticket_types(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_checkpoint_ticket_types(uuid[]) from public;
+
+create function app.archived_checkpoint_ticket_types(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.checkpoint_ticket_types t
+  where t.status = 'archived'
+    and t.id < p_before
+    and (
+      t.event_id in (select sec.mine_event_staff())
+      or ((select sec.is_platform_admin()) and sec.seen_event_staff(t.event_id))
+    )
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_checkpoint_ticket_types(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_checkpoint_ticket_types(uuid,int) from public;
+grant execute on function app.archived_checkpoint_ticket_types(uuid,int) to culturepass_app;
+
+create function audit.record_checkpoint_ticket_types() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A change by its columns, each with what it was and what it is.
+declare
+  v_changed jsonb;
+begin
+  if tg_op = 'INSERT' then
+    v_changed := jsonb_strip_nulls(jsonb_build_object(
+      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
+      'checkpoint_id', case when new.checkpoint_id is not null then jsonb_build_array(null, new.checkpoint_id) end,
+      'ticket_type_id', case when new.ticket_type_id is not null then jsonb_build_array(null, new.ticket_type_id) end,
+      'event_id', case when new.event_id is not null then jsonb_build_array(null, new.event_id) end
+    ));
+  else
+    v_changed := '{}';
+    if new.status is distinct from old.status then
+      v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+    end if;
+    if new.checkpoint_id is distinct from old.checkpoint_id then
+      v_changed := v_changed || jsonb_build_object('checkpoint_id', jsonb_build_array(old.checkpoint_id, new.checkpoint_id));
+    end if;
+    if new.ticket_type_id is distinct from old.ticket_type_id then
+      v_changed := v_changed || jsonb_build_object('ticket_type_id', jsonb_build_array(old.ticket_type_id, new.ticket_type_id));
+    end if;
+    if new.event_id is distinct from old.event_id then
+      v_changed := v_changed || jsonb_build_object('event_id', jsonb_build_array(old.event_id, new.event_id));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
+  end if;
+  insert into audit.audit_logs
+    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
+  values (
+    'checkpoint_ticket_type', coalesce(new.id, old.id),
+    case tg_op when 'INSERT' then 'create' else coalesce(sec.action(), lower(tg_op)) end,
+    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), v_changed
+  );
+  return null;
+end
+$$;
+alter function audit.record_checkpoint_ticket_types() owner to culturepass_audit;
+revoke execute on function audit.record_checkpoint_ticket_types() from public;
 
 create function app.cities_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
@@ -12428,6 +13208,8 @@ create function app.events_archive_children() returns trigger
 begin
   update app.broadcasts t set status = 'archived', archived_with = new.id
     where t.event_id = new.id and t.status <> 'archived';
+  update app.checkpoints t set status = 'archived', archived_with = new.id
+    where t.event_id = new.id and t.status <> 'archived';
   update app.commission_rules t set status = 'archived', archived_with = new.id
     where t.scope_event_id = new.id and t.status <> 'archived';
   update app.likes t set status = 'archived', archived_with = new.id
@@ -12451,6 +13233,8 @@ begin
         ) c
       );
   end if;
+  update app.checkpoint_ticket_types t set status = 'archived', archived_with = new.id
+    where t.event_id = new.id and t.status <> 'archived';
   update app.waitlist_entries t set status = 'archived', archived_with = new.id
     where t.event_id = new.id and t.status <> 'archived';
   return null;
@@ -12465,6 +13249,11 @@ create function app.events_restore_children() returns trigger
 begin
   perform sec.restore_broadcasts(array(
     select t.id from app.broadcasts t
+    where t.event_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_checkpoints(array(
+    select t.id from app.checkpoints t
     where t.event_id = new.id and t.status = 'archived' and t.archived_with is not null
     order by t.id
   ));
@@ -12495,6 +13284,11 @@ begin
   ));
   perform sec.restore_ticket_types(array(
     select t.id from app.ticket_types t
+    where t.event_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_checkpoint_ticket_types(array(
+    select t.id from app.checkpoint_ticket_types t
     where t.event_id = new.id and t.status = 'archived' and t.archived_with is not null
     order by t.id
   ));
@@ -20881,6 +21675,46 @@ $$;
 alter function audit.record_sessions() owner to culturepass_audit;
 revoke execute on function audit.record_sessions() from public;
 
+create function audit.record_share_returns() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A change by its columns, each with what it was and what it is.
+declare
+  v_changed jsonb;
+begin
+  if tg_op = 'INSERT' then
+    v_changed := jsonb_strip_nulls(jsonb_build_object(
+      'transaction_id', case when new.transaction_id is not null then jsonb_build_array(null, new.transaction_id) end,
+      'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
+      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end
+    ));
+  else
+    v_changed := '{}';
+    if new.transaction_id is distinct from old.transaction_id then
+      v_changed := v_changed || jsonb_build_object('transaction_id', jsonb_build_array(old.transaction_id, new.transaction_id));
+    end if;
+    if new.amount_cents is distinct from old.amount_cents then
+      v_changed := v_changed || jsonb_build_object('amount_cents', jsonb_build_array(old.amount_cents, new.amount_cents));
+    end if;
+    if new.currency is distinct from old.currency then
+      v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+    end if;
+    if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
+      return null;
+    end if;
+  end if;
+  insert into audit.audit_logs
+    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
+  values (
+    'share_return', coalesce(new.id, old.id),
+    case tg_op when 'INSERT' then 'create' else coalesce(sec.action(), lower(tg_op)) end,
+    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), v_changed
+  );
+  return null;
+end
+$$;
+alter function audit.record_share_returns() owner to culturepass_audit;
+revoke execute on function audit.record_share_returns() from public;
+
 create function sec.may_stripe_event(p_id uuid, p_what text) returns boolean
   language plpgsql security definer set search_path = '' as $$
 -- Whether the caller may do this to a row.
@@ -21545,6 +22379,8 @@ create function app.ticket_types_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
+  update app.checkpoint_ticket_types t set status = 'archived', archived_with = new.id
+    where t.ticket_type_id = new.id and t.status <> 'archived';
   update app.waitlist_entries t set status = 'archived', archived_with = new.id
     where t.ticket_type_id = new.id and t.status <> 'archived';
   update app.waitlist_entries set offered_type_id = null where offered_type_id = new.id;
@@ -21558,6 +22394,11 @@ create function app.ticket_types_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
+  perform sec.restore_checkpoint_ticket_types(array(
+    select t.id from app.checkpoint_ticket_types t
+    where t.ticket_type_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   perform sec.restore_waitlist_entries(array(
     select t.id from app.waitlist_entries t
     where t.ticket_type_id = new.id and t.status = 'archived' and t.archived_with is not null
@@ -21731,20 +22572,22 @@ $$;
 alter function audit.record_ticket_types() owner to culturepass_audit;
 revoke execute on function audit.record_ticket_types() from public;
 
-create function app.transaction_private(p_id uuid) returns table(application_fee_cents bigint, stripe_account_id text, on_behalf_of_host boolean, stripe_idempotency_key text, synced_at timestamptz, _seen bigint)
+create function app.transaction_private(p_id uuid) returns table(application_fee_cents bigint, city_share_cents bigint, stripe_account_id text, on_behalf_of_host boolean, stripe_idempotency_key text, synced_at timestamptz, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.application_fee_cents end,
+    case when may.r1 then t.city_share_cents end,
     case when may.r0 then t.stripe_account_id end,
     case when may.r0 then t.on_behalf_of_host end,
     case when may.r0 then t.stripe_idempotency_key end,
     case when may.r0 then t.synced_at end,
-    case when may.r0 then 31::bigint else 0 end
+    case when may.r0 then 61::bigint else 0 end + case when may.r1 then 2::bigint else 0 end
   from app.transactions t, lateral (
     select
-      (sec.is_platform_admin()) as r0
+      (sec.is_platform_admin()) as r0,
+      (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin()) as r1
     offset 0
   ) may
   where t.id = p_id;
@@ -21793,11 +22636,12 @@ create function sec.holds_transaction(p_id uuid, p_what text) returns boolean
 declare
   v_answer boolean;
 begin
-  if p_what not in ('platform') then
+  if p_what not in ('platform', 'city_admin') then
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   select case p_what
     when 'platform' then sec.is_platform_admin()
+    when 'city_admin' then strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin()
   end into v_answer
   from app.transactions t
   where t.id = p_id
@@ -21829,6 +22673,7 @@ begin
       'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
       'refunded_cents', case when new.refunded_cents is not null then jsonb_build_array(null, new.refunded_cents) end,
       'application_fee_cents', case when new.application_fee_cents is not null then jsonb_build_array(null, case when new.application_fee_cents is not null then '•' end) end,
+      'city_share_cents', case when new.city_share_cents is not null then jsonb_build_array(null, case when new.city_share_cents is not null then '•' end) end,
       'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
       'stripe_payment_intent_id', case when new.stripe_payment_intent_id is not null then jsonb_build_array(null, case when new.stripe_payment_intent_id is not null then '•' end) end,
       'stripe_account_id', case when new.stripe_account_id is not null then jsonb_build_array(null, case when new.stripe_account_id is not null then '•' end) end,
@@ -21871,6 +22716,9 @@ begin
     end if;
     if new.application_fee_cents is distinct from old.application_fee_cents then
       v_changed := v_changed || jsonb_build_object('application_fee_cents', jsonb_build_array(case when old.application_fee_cents is not null then '•' end, case when new.application_fee_cents is not null then '•' end));
+    end if;
+    if new.city_share_cents is distinct from old.city_share_cents then
+      v_changed := v_changed || jsonb_build_object('city_share_cents', jsonb_build_array(case when old.city_share_cents is not null then '•' end, case when new.city_share_cents is not null then '•' end));
     end if;
     if new.currency is distinct from old.currency then
       v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
@@ -25352,6 +26200,36 @@ alter function sec.mine_event_admin() owner to culturepass_authz;
 revoke execute on function sec.mine_event_admin() from public;
 grant execute on function sec.mine_event_admin() to culturepass_app;
 
+create function sec.mine_event_staff() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.events t
+  where t.host_organization_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (t.status = 'active' or t.status = 'suspended' or (t.status = 'archived' and sec.show_archived()))
+  union all
+  select t.id from app.events t
+  where t.host_community_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (t.status = 'active' or t.status = 'suspended' or (t.status = 'archived' and sec.show_archived()))
+  union all
+  select t.id from app.events t
+  where t.host_business_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (t.status = 'active' or t.status = 'suspended' or (t.status = 'archived' and sec.show_archived()))
+  union all
+  select t.id from app.events t
+  where t.host_institution_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (t.status = 'active' or t.status = 'suspended' or (t.status = 'archived' and sec.show_archived()))
+  union all
+  select t.id from app.events t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (t.status = 'active' or t.status = 'suspended' or (t.status = 'archived' and sec.show_archived()));
+end
+$$;
+alter function sec.mine_event_staff() owner to culturepass_authz;
+revoke execute on function sec.mine_event_staff() from public;
+grant execute on function sec.mine_event_staff() to culturepass_app;
+
 create function sec.mine_event_update() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
 -- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
@@ -25906,6 +26784,25 @@ alter function sec.seen_business_update(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_business_update(uuid) from public;
 grant execute on function sec.seen_business_update(uuid) to culturepass_app;
 
+create function sec.seen_checkpoint(p_id uuid) returns text
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
+begin
+  return (
+    select t.status from app.checkpoints t
+    where t.id = p_id
+    and (
+      (t.status = 'active' and sec.seen_event_staff(t.event_id))
+      or (t.status = 'suspended' and sec.seen_event_staff(t.event_id))
+      or (t.status = 'archived' and sec.show_archived() and sec.seen_event_staff(t.event_id))
+    )
+  );
+end
+$$;
+alter function sec.seen_checkpoint(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_checkpoint(uuid) from public;
+grant execute on function sec.seen_checkpoint(uuid) to culturepass_app;
+
 create function sec.seen_city(p_id uuid) returns text
   language plpgsql stable parallel safe security definer set search_path = '' as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
@@ -26437,6 +27334,26 @@ $$;
 alter function sec.seen_event_moderates(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_event_moderates(uuid) from public;
 grant execute on function sec.seen_event_moderates(uuid) to culturepass_app;
+
+create function sec.seen_event_staff(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.events t
+    where t.id = p_id
+    and (
+      strpos(sec.held_org_admin(), t.host_id::text) > 0
+      or strpos(sec.held_city_admin(), t.city_id::text) > 0
+      or sec.is_platform_admin()
+    )
+    and (t.status = 'active' or t.status = 'suspended' or (t.status = 'archived' and sec.show_archived()))
+  );
+end
+$$;
+alter function sec.seen_event_staff(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_event_staff(uuid) from public;
+grant execute on function sec.seen_event_staff(uuid) to culturepass_app;
 
 create function sec.seen_event_update(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
@@ -30913,6 +31830,20 @@ create view app.payment_faults with (security_invoker = true) as
   ) x
   group by x.currency having sum(x.amount) <> 0
   union all
+  select 'a city has kept its share of what went back', 'transaction', t.id
+  from app.transactions t
+  left join (
+    select x.transaction_id, sum(x.amount_cents) as amount from app.share_returns x group by 1
+  ) b on b.transaction_id = t.id
+  where (t.city_share_cents > 0 or b.amount is not null)
+    and case
+      when t.refunded_cents = t.amount_cents
+        or exists (select from app.disputes d where d.transaction_id = t.id and d.state = 'lost')
+      then coalesce(b.amount, 0) <> t.city_share_cents
+      else abs(coalesce(b.amount, 0) * t.amount_cents - t.city_share_cents::numeric * t.refunded_cents)
+        >= t.amount_cents * app.card_step(t.currency)
+    end
+  union all
   select 'more refunded than paid', 'transaction', t.id from app.transactions t where t.refunded_cents > t.amount_cents
   union all
   select 'tickets without their credits', 'order', o.id
@@ -31015,7 +31946,22 @@ create view app.ticket_faults with (security_invoker = true) as
   from app.orders o join app.wallet_holds h on h.id = o.wallet_hold_id
   where o.state <> 'pending' and h.state = 'pending'
   union all
-  select 'let in twice', 'ticket', c.ticket_id from app.check_ins c where c.result = 'ok' group by c.ticket_id having count(*) > 1
+  select 'let in twice', 'ticket', c.ticket_id from app.check_ins c
+  where c.result = 'ok' and c.checkpoint_id is null group by c.ticket_id having count(*) > 1
+  union all
+  select 'inside a checkpoint twice', 'ticket', x.ticket_id from app.checkpoint_entries x
+  where x.left_at is null group by x.ticket_id, x.checkpoint_id having count(*) > 1
+  union all
+  select 'entries are not the good scans', 'checkpoint', p.id
+  from app.checkpoints p
+  left join (
+    select x.checkpoint_id, count(*) as entries, count(x.left_at) as exits from app.checkpoint_entries x group by 1
+  ) x on x.checkpoint_id = p.id
+  left join (
+    select c.checkpoint_id, count(*) filter (where c.direction = 'entry') as entries, count(*) filter (where c.direction = 'exit') as exits
+    from app.check_ins c where c.result = 'ok' and c.checkpoint_id is not null group by 1
+  ) c on c.checkpoint_id = p.id
+  where (coalesce(x.entries, 0), coalesce(x.exits, 0)) <> (coalesce(c.entries, 0), coalesce(c.exits, 0))
   union all
   select 'tickets are not what was paid', 'order', o.id
   from app.orders o join app.tickets k on k.order_id = o.id group by o.id, o.amount_cents
@@ -31273,6 +32219,76 @@ create trigger calendar_feeds_audit
 create trigger check_ins_audit
   after insert on app.check_ins
   for each row execute function audit.record_check_ins();
+
+create trigger checkpoints_archived
+  before update of status on app.checkpoints
+  for each row execute function sec.keep_status('along');
+
+create trigger checkpoints_stamp
+  before update of status, event_id, name, all_ticket_types, counts_exits, allows_reentry on app.checkpoints
+  for each row when ((new.status is distinct from old.status or new.event_id is distinct from old.event_id or new.name is distinct from old.name or new.all_ticket_types is distinct from old.all_ticket_types or new.counts_exits is distinct from old.counts_exits or new.allows_reentry is distinct from old.allows_reentry))
+  execute function sec.stamp();
+
+create trigger checkpoints_live
+  before insert or update of status on app.checkpoints
+  for each row when (new.status = 'archived' or new.live_key is not true)
+  execute function sec.live();
+
+create trigger checkpoints_guard
+  before update of status, name, all_ticket_types, counts_exits, allows_reentry on app.checkpoints
+  for each row when (current_user = 'culturepass_app')
+  execute function app.checkpoints_guard();
+
+create trigger "0_archive_children"
+  after update of status on app.checkpoints
+  for each row when (new.status = 'archived' and old.status <> 'archived')
+  execute function app.checkpoints_archive_children();
+
+create trigger "0_restore_children"
+  after update of status on app.checkpoints
+  for each row when (new.status <> 'archived' and old.status = 'archived')
+  execute function app.checkpoints_restore_children();
+
+create trigger checkpoints_quota
+  after insert on app.checkpoints
+  referencing new table as added
+  for each statement execute function requests.count_created('checkpoint', '200');
+
+create trigger checkpoints_audit
+  after insert or update of status, event_id, name, all_ticket_types, counts_exits, allows_reentry on app.checkpoints
+  for each row execute function audit.record_checkpoints();
+
+create trigger checkpoint_entries_stamp
+  before update of checkpoint_id, ticket_id, event_id, entered_at, left_at on app.checkpoint_entries
+  for each row when ((new.checkpoint_id is distinct from old.checkpoint_id or new.ticket_id is distinct from old.ticket_id or new.event_id is distinct from old.event_id or new.entered_at is distinct from old.entered_at or new.left_at is distinct from old.left_at))
+  execute function sec.stamp();
+
+create trigger checkpoint_entries_audit
+  after insert or update of checkpoint_id, ticket_id, event_id, entered_at, left_at on app.checkpoint_entries
+  for each row execute function audit.record_checkpoint_entries();
+
+create trigger checkpoint_ticket_types_archived
+  before update of status on app.checkpoint_ticket_types
+  for each row execute function sec.keep_status('along');
+
+create trigger checkpoint_ticket_types_stamp
+  before update of status, checkpoint_id, ticket_type_id, event_id on app.checkpoint_ticket_types
+  for each row when ((new.status is distinct from old.status or new.checkpoint_id is distinct from old.checkpoint_id or new.ticket_type_id is distinct from old.ticket_type_id or new.event_id is distinct from old.event_id))
+  execute function sec.stamp();
+
+create trigger checkpoint_ticket_types_guard
+  before update of status on app.checkpoint_ticket_types
+  for each row when (current_user = 'culturepass_app')
+  execute function app.checkpoint_ticket_types_guard();
+
+create trigger checkpoint_ticket_types_quota
+  after insert on app.checkpoint_ticket_types
+  referencing new table as added
+  for each statement execute function requests.count_created('checkpoint_ticket_type', '500');
+
+create trigger checkpoint_ticket_types_audit
+  after insert or update of status, checkpoint_id, ticket_type_id, event_id on app.checkpoint_ticket_types
+  for each row execute function audit.record_checkpoint_ticket_types();
 
 create trigger cities_document_insert
   after insert on app.cities
@@ -32623,6 +33639,10 @@ create trigger sessions_audit
   after insert or update of user_id, external_identity_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent, issuer_session or delete on app.sessions
   for each row execute function audit.record_sessions();
 
+create trigger share_returns_audit
+  after insert or delete on app.share_returns
+  for each row execute function audit.record_share_returns();
+
 create trigger sign_ups_stamp
   before update of token_hash, email, handle, display_name, locale, timezone, expires_at on app.sign_ups
   for each row when ((new.token_hash is distinct from old.token_hash or new.email::text is distinct from old.email::text or new.handle is distinct from old.handle or new.display_name is distinct from old.display_name or new.locale is distinct from old.locale or new.timezone is distinct from old.timezone or new.expires_at is distinct from old.expires_at))
@@ -32729,12 +33749,12 @@ create trigger ticket_types_audit
   for each row execute function audit.record_ticket_types();
 
 create trigger transactions_stamp
-  before update of user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, on_behalf_of_host, status, failure_code, attempt, stripe_idempotency_key, livemode, synced_at on app.transactions
-  for each row when ((new.user_id is distinct from old.user_id or new.city_id is distinct from old.city_id or new.order_id is distinct from old.order_id or new.subscription_id is distinct from old.subscription_id or new.promotion_id is distinct from old.promotion_id or new.quote_id is distinct from old.quote_id or new.type is distinct from old.type or new.amount_cents is distinct from old.amount_cents or new.refunded_cents is distinct from old.refunded_cents or new.application_fee_cents is distinct from old.application_fee_cents or new.currency is distinct from old.currency or new.stripe_payment_intent_id is distinct from old.stripe_payment_intent_id or new.stripe_account_id is distinct from old.stripe_account_id or new.on_behalf_of_host is distinct from old.on_behalf_of_host or new.status is distinct from old.status or new.failure_code is distinct from old.failure_code or new.attempt is distinct from old.attempt or new.stripe_idempotency_key is distinct from old.stripe_idempotency_key or new.livemode is distinct from old.livemode or new.synced_at is distinct from old.synced_at))
+  before update of user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, application_fee_cents, city_share_cents, currency, stripe_payment_intent_id, stripe_account_id, on_behalf_of_host, status, failure_code, attempt, stripe_idempotency_key, livemode, synced_at on app.transactions
+  for each row when ((new.user_id is distinct from old.user_id or new.city_id is distinct from old.city_id or new.order_id is distinct from old.order_id or new.subscription_id is distinct from old.subscription_id or new.promotion_id is distinct from old.promotion_id or new.quote_id is distinct from old.quote_id or new.type is distinct from old.type or new.amount_cents is distinct from old.amount_cents or new.refunded_cents is distinct from old.refunded_cents or new.application_fee_cents is distinct from old.application_fee_cents or new.city_share_cents is distinct from old.city_share_cents or new.currency is distinct from old.currency or new.stripe_payment_intent_id is distinct from old.stripe_payment_intent_id or new.stripe_account_id is distinct from old.stripe_account_id or new.on_behalf_of_host is distinct from old.on_behalf_of_host or new.status is distinct from old.status or new.failure_code is distinct from old.failure_code or new.attempt is distinct from old.attempt or new.stripe_idempotency_key is distinct from old.stripe_idempotency_key or new.livemode is distinct from old.livemode or new.synced_at is distinct from old.synced_at))
   execute function sec.stamp();
 
 create trigger transactions_audit
-  after insert or update of user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, on_behalf_of_host, status, failure_code, attempt, stripe_idempotency_key, livemode, synced_at on app.transactions
+  after insert or update of user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, application_fee_cents, city_share_cents, currency, stripe_payment_intent_id, stripe_account_id, on_behalf_of_host, status, failure_code, attempt, stripe_idempotency_key, livemode, synced_at on app.transactions
   for each row execute function audit.record_transactions();
 
 create trigger transfers_stamp
@@ -33303,6 +34323,122 @@ create policy check_ins_job_select on app.check_ins for select to culturepass_jo
 
 create policy check_ins_job_insert on app.check_ins for insert to culturepass_job
   with check (
+    (select sec.job() in ('tickets'))
+  );
+
+create policy checkpoints_select on app.checkpoints for select to culturepass_app
+  using (
+    (
+      checkpoints.status = 'active'
+      and (
+        checkpoints.event_id in (select sec.mine_event_staff())
+        or ((select sec.is_platform_admin()) and sec.seen_event_staff(checkpoints.event_id))
+      )
+    )
+    or (checkpoints.status = 'suspended' and sec.seen_event_staff(checkpoints.event_id))
+    or (
+      checkpoints.status = 'archived' and sec.show_archived() and sec.seen_event_staff(checkpoints.event_id)
+    )
+  );
+
+create policy checkpoints_insert on app.checkpoints for insert to culturepass_app
+  with check (
+    sec.seen_event_staff(checkpoints.event_id) and sec.seen_event(checkpoints.event_id) = 'active'
+  );
+
+create policy checkpoints_update on app.checkpoints for update to culturepass_app
+  using (
+    case sec.action()
+      when 'update' then checkpoints.status = 'active' and sec.seen_event_staff(checkpoints.event_id)
+      when 'archive' then checkpoints.status = 'active' and sec.seen_event_staff(checkpoints.event_id)
+      when 'restore' then checkpoints.status = 'archived' and sec.seen_event_staff(checkpoints.event_id)
+      else false
+    end
+  )
+  with check (
+    case sec.action()
+      when 'update' then sec.seen_event_staff(checkpoints.event_id)
+      when 'archive' then checkpoints.status = 'archived'
+      when 'restore' then (checkpoints.status = 'archived') is not true
+      else false
+    end
+  );
+
+create policy checkpoints_job_select on app.checkpoints for select to culturepass_job
+  using (
+    (select sec.job() in ('tickets'))
+  );
+
+create policy checkpoint_entries_select on app.checkpoint_entries for select to culturepass_app
+  using (
+    (select sec.is_platform_admin()) or checkpoint_entries.event_id in (select sec.mine_event_admin())
+  );
+
+create policy checkpoint_entries_job_select on app.checkpoint_entries for select to culturepass_job
+  using (
+    (select sec.job() in ('tickets'))
+  );
+
+create policy checkpoint_entries_job_insert on app.checkpoint_entries for insert to culturepass_job
+  with check (
+    (select sec.job() in ('tickets'))
+  );
+
+create policy checkpoint_entries_job_update on app.checkpoint_entries for update to culturepass_job
+  using (
+    (select sec.job() in ('tickets'))
+  )
+  with check (
+    (select sec.job() in ('tickets'))
+  );
+
+create policy checkpoint_ticket_types_select on app.checkpoint_ticket_types for select to culturepass_app
+  using (
+    (
+      checkpoint_ticket_types.status = 'active'
+      and (
+        checkpoint_ticket_types.event_id in (select sec.mine_event_staff())
+        or ((select sec.is_platform_admin()) and sec.seen_event_staff(checkpoint_ticket_types.event_id))
+      )
+    )
+    or (
+      checkpoint_ticket_types.status = 'suspended'
+      and sec.action() = 'restore'
+      and sec.seen_event_staff(checkpoint_ticket_types.event_id)
+    )
+    or (
+      checkpoint_ticket_types.status = 'archived'
+      and sec.show_archived()
+      and sec.seen_event_staff(checkpoint_ticket_types.event_id)
+    )
+  );
+
+create policy checkpoint_ticket_types_insert on app.checkpoint_ticket_types for insert to culturepass_app
+  with check (
+    sec.seen_event_staff(checkpoint_ticket_types.event_id)
+    and sec.seen_checkpoint(checkpoint_ticket_types.checkpoint_id) = 'active'
+    and sec.seen_ticket_type(checkpoint_ticket_types.ticket_type_id) = 'active'
+    and sec.seen_event(checkpoint_ticket_types.event_id) = 'active'
+  );
+
+create policy checkpoint_ticket_types_update on app.checkpoint_ticket_types for update to culturepass_app
+  using (
+    case sec.action()
+      when 'archive' then checkpoint_ticket_types.status = 'active' and sec.seen_event_staff(checkpoint_ticket_types.event_id)
+      when 'restore' then checkpoint_ticket_types.status = 'archived' and sec.seen_event_staff(checkpoint_ticket_types.event_id)
+      else false
+    end
+  )
+  with check (
+    case sec.action()
+      when 'archive' then checkpoint_ticket_types.status = 'archived'
+      when 'restore' then (checkpoint_ticket_types.status = 'archived') is not true
+      else false
+    end
+  );
+
+create policy checkpoint_ticket_types_job_select on app.checkpoint_ticket_types for select to culturepass_job
+  using (
     (select sec.job() in ('tickets'))
   );
 
@@ -35987,6 +37123,21 @@ create policy sessions_job_delete on app.sessions for delete to culturepass_job
     (select sec.job() in ('sessions'))
   );
 
+create policy share_returns_job_select on app.share_returns for select to culturepass_job
+  using (
+    (select sec.job() in ('payments'))
+  );
+
+create policy share_returns_job_insert on app.share_returns for insert to culturepass_job
+  with check (
+    (select sec.job() in ('payments'))
+  );
+
+create policy share_returns_job_delete on app.share_returns for delete to culturepass_job
+  using (
+    (select sec.job() in ('payments'))
+  );
+
 create policy sign_ups_job_select on app.sign_ups for select to culturepass_job
   using (
     (select sec.job() in ('sessions'))
@@ -36682,14 +37833,46 @@ grant select on app.calendar_feeds to culturepass_authz;
 grant select on app.calendar_feeds to culturepass_counter;
 grant update (ended_at) on app.calendar_feeds to culturepass_counter;
 
-grant select (id, ticket_id, event_id, scanned_by_id, result, nonce, device, gate, is_offline, at, created_at) on app.check_ins to culturepass_app;
+grant select (id, ticket_id, event_id, checkpoint_id, scanned_by_id, result, direction, overruled, nonce, device, gate, is_offline, at, created_at) on app.check_ins to culturepass_app;
 
 grant select on app.check_ins to culturepass_job;
-grant insert (id, ticket_id, event_id, scanned_by_id, result, nonce, device, gate, is_offline, at) on app.check_ins to culturepass_job;
+grant insert (id, ticket_id, event_id, checkpoint_id, scanned_by_id, result, direction, overruled, nonce, device, gate, is_offline, at) on app.check_ins to culturepass_job;
 
 grant select on app.check_ins to culturepass_authz;
 
 grant select on app.check_ins to culturepass_counter;
+
+grant select (id, status, event_id, name, all_ticket_types, counts_exits, allows_reentry, version, created_at, updated_at) on app.checkpoints to culturepass_app;
+grant insert (event_id, name, all_ticket_types, counts_exits, allows_reentry) on app.checkpoints to culturepass_app;
+grant update (status, name, all_ticket_types, counts_exits, allows_reentry) on app.checkpoints to culturepass_app;
+
+grant select on app.checkpoints to culturepass_job;
+
+grant select on app.checkpoints to culturepass_authz;
+
+grant select on app.checkpoints to culturepass_counter;
+grant update (status, archived_from, archived_with) on app.checkpoints to culturepass_counter;
+
+grant select (id, checkpoint_id, ticket_id, event_id, entered_at, left_at, version, created_at, updated_at) on app.checkpoint_entries to culturepass_app;
+
+grant select on app.checkpoint_entries to culturepass_job;
+grant insert (id, checkpoint_id, ticket_id, event_id, entered_at, left_at) on app.checkpoint_entries to culturepass_job;
+grant update (checkpoint_id, ticket_id, event_id, entered_at, left_at) on app.checkpoint_entries to culturepass_job;
+
+grant select on app.checkpoint_entries to culturepass_authz;
+
+grant select on app.checkpoint_entries to culturepass_counter;
+
+grant select (id, status, checkpoint_id, ticket_type_id, event_id, version, created_at, updated_at) on app.checkpoint_ticket_types to culturepass_app;
+grant insert (checkpoint_id, ticket_type_id, event_id) on app.checkpoint_ticket_types to culturepass_app;
+grant update (status) on app.checkpoint_ticket_types to culturepass_app;
+
+grant select on app.checkpoint_ticket_types to culturepass_job;
+
+grant select on app.checkpoint_ticket_types to culturepass_authz;
+
+grant select on app.checkpoint_ticket_types to culturepass_counter;
+grant update (status, archived_from, archived_with) on app.checkpoint_ticket_types to culturepass_counter;
 
 grant select (id, status, country_id, name, slug, timezone, location, population, version, created_at, updated_at) on app.cities to culturepass_app;
 grant insert (country_id, name, slug, timezone, location, population) on app.cities to culturepass_app;
@@ -37293,6 +38476,14 @@ grant select on app.sessions to culturepass_authz;
 grant select on app.sessions to culturepass_counter;
 grant update (revoked_at, external_identity_id) on app.sessions to culturepass_counter;
 
+grant select on app.share_returns to culturepass_job;
+grant insert (id, transaction_id, amount_cents, currency) on app.share_returns to culturepass_job;
+grant delete on app.share_returns to culturepass_job;
+
+grant select on app.share_returns to culturepass_authz;
+
+grant select on app.share_returns to culturepass_counter;
+
 grant select on app.sign_ups to culturepass_job;
 grant insert (id, token_hash, email, handle, display_name, locale, timezone, expires_at) on app.sign_ups to culturepass_job;
 grant update (token_hash, email, handle, display_name, locale, timezone, expires_at) on app.sign_ups to culturepass_job;
@@ -37368,8 +38559,8 @@ grant update (status, archived_from, archived_with) on app.ticket_types to cultu
 grant select (id, user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, currency, stripe_payment_intent_id, status, failure_code, attempt, livemode, version, created_at, updated_at) on app.transactions to culturepass_app;
 
 grant select on app.transactions to culturepass_job;
-grant insert (id, user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, on_behalf_of_host, status, failure_code, attempt, stripe_idempotency_key, livemode, synced_at) on app.transactions to culturepass_job;
-grant update (user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, application_fee_cents, currency, stripe_payment_intent_id, stripe_account_id, on_behalf_of_host, status, failure_code, attempt, stripe_idempotency_key, livemode, synced_at) on app.transactions to culturepass_job;
+grant insert (id, user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, application_fee_cents, city_share_cents, currency, stripe_payment_intent_id, stripe_account_id, on_behalf_of_host, status, failure_code, attempt, stripe_idempotency_key, livemode, synced_at) on app.transactions to culturepass_job;
+grant update (user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, application_fee_cents, city_share_cents, currency, stripe_payment_intent_id, stripe_account_id, on_behalf_of_host, status, failure_code, attempt, stripe_idempotency_key, livemode, synced_at) on app.transactions to culturepass_job;
 
 grant select on app.transactions to culturepass_authz;
 

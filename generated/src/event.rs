@@ -231,6 +231,7 @@ pub static EVENT: Resource = Resource {
         Child::new("tickets", "ticket", "t.event_id"),
         Child::new("orders", "order", "t.event_id"),
         Child::new("check-ins", "check_in", "t.event_id"),
+        Child::new("checkpoints", "checkpoint", "t.event_id"),
         Child::new("attendances", "attendance", "t.event_id"),
         Child::new("waitlist-entries", "waitlist_entry", "t.event_id"),
         Child::new("promo-codes", "promo_code", "t.event_id"),

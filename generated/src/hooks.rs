@@ -49,6 +49,9 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         hooked(&broadcast::BROADCAST, BroadcastHooks(app.clone())),
         plain(&business::BUSINESS),
         plain(&check_in::CHECK_IN),
+        plain(&checkpoint::CHECKPOINT),
+        plain(&checkpoint_entry::CHECKPOINT_ENTRY),
+        plain(&checkpoint_ticket_type::CHECKPOINT_TICKET_TYPE),
         plain(&city::CITY),
         hooked(&commission_proposal::COMMISSION_PROPOSAL, CommissionProposalHooks(app.clone())),
         plain(&commission_rule::COMMISSION_RULE),
@@ -103,11 +106,14 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
 
 /// The same without hooks, for whoever only wants to know what there is.
 #[rustfmt::skip]
-pub static RESOURCES: [&Resource; 53] = [
+pub static RESOURCES: [&Resource; 56] = [
     &attendance::ATTENDANCE,
     &broadcast::BROADCAST,
     &business::BUSINESS,
     &check_in::CHECK_IN,
+    &checkpoint::CHECKPOINT,
+    &checkpoint_entry::CHECKPOINT_ENTRY,
+    &checkpoint_ticket_type::CHECKPOINT_TICKET_TYPE,
     &city::CITY,
     &commission_proposal::COMMISSION_PROPOSAL,
     &commission_rule::COMMISSION_RULE,

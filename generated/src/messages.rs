@@ -179,14 +179,14 @@ pub static MESSAGES: &[Message] = &[
             Wording { locale: "de", title: &[Piece::Text("Rückerstattung: "), Piece::Value("amount")], text: &[Piece::Value("amount"), Piece::Text(" für "), Piece::Value("event"), Piece::Text(" gingen an dich zurück. Guthaben ist schon im Wallet; bei einer Karte kann es einige Tage dauern, bis es zu sehen ist.")], push: &[], email: &[] },
         ],
     },
-    // To the buyer, when the bank has given them the money in a dispute before the refund arrived.
+    // To the buyer, when nothing more is given back, since a bank has given them money of the same payment in a dispute.
     Message {
         name: "refund_failed",
         ty: "order",
         values: &[("event", ValueType::Text), ("amount", ValueType::Money)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Text("No refund besides your bank's: "), Piece::Value("amount")], text: &[Piece::Text("Your bank has given you "), Piece::Value("amount"), Piece::Text(" for "), Piece::Value("event"), Piece::Text(" after your dispute. The refund that was on its way is not paid as well.")], push: &[], email: &[] },
-            Wording { locale: "de", title: &[Piece::Text("Keine Rückerstattung neben der deiner Bank: "), Piece::Value("amount")], text: &[Piece::Text("Deine Bank hat dir nach deiner Beanstandung "), Piece::Value("amount"), Piece::Text(" für "), Piece::Value("event"), Piece::Text(" gegeben. Die Rückerstattung, die unterwegs war, kommt nicht noch dazu.")], push: &[], email: &[] },
+            Wording { locale: "en", title: &[Piece::Text("A refund is not made by us")], text: &[Piece::Text("We do not give back "), Piece::Value("amount"), Piece::Text(" for "), Piece::Value("event"), Piece::Text(", because the bank has given you money of this payment back itself. If it has not reached you, ask your bank.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Eine Rückerstattung kommt nicht von uns")], text: &[Piece::Value("amount"), Piece::Text(" für "), Piece::Value("event"), Piece::Text(" erstatten wir nicht, weil die Bank dir Geld aus dieser Zahlung selbst zurückgegeben hat. Ist es nicht bei dir angekommen, frag deine Bank.")], push: &[], email: &[] },
         ],
     },
     // To those who decide for the city.

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "860de8879edd56146e1096e918122a527fd18c965a76effbdc9f1f6e601f129a125dc6a112cd8d58f9047995ff4935be",
+        checksum: "6e9a6fbb4bbad7285296e343949ff08614770112aa914b230984507e7ab8a6d565cb027850f8eaf7206b047afdf4eac7",
     },
 ];

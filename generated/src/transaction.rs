@@ -23,6 +23,9 @@ pub struct Transaction {
     /// What of it stays with the platform.
     #[entity(private)]
     pub application_fee_cents: Option<i64>,
+    /// What the city gets of a period of a plan, frozen when it was paid. Of anything else that stands with what was paid for.
+    #[entity(private)]
+    pub city_share_cents: Option<i64>,
     pub currency: String,
     /// Known once Stripe has answered.
     pub stripe_payment_intent_id: Option<String>,
@@ -69,14 +72,15 @@ pub mod constraint {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.type, t.amount_cents, t.refunded_cents, p.application_fee_cents, t.currency, t.stripe_payment_intent_id,
-    p.stripe_account_id, p.on_behalf_of_host, t.status, t.failure_code, t.attempt, p.stripe_idempotency_key,
-    t.livemode, p.synced_at, t.user_id, t.city_id, t.order_id, t.subscription_id, t.promotion_id, t.quote_id,
-    t.version, t.created_at, t.updated_at, p._seen"
+    "t.id, t.type, t.amount_cents, t.refunded_cents, p.application_fee_cents, p.city_share_cents, t.currency,
+    t.stripe_payment_intent_id, p.stripe_account_id, p.on_behalf_of_host, t.status, t.failure_code, t.attempt,
+    p.stripe_idempotency_key, t.livemode, p.synced_at, t.user_id, t.city_id, t.order_id, t.subscription_id,
+    t.promotion_id, t.quote_id, t.version, t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip] pub static IS_PLATFORM: Rule = Holds("platformAdmin");
-#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[MeIs("user_id"), HoldsOf("cityAdmin", "city_id"), Ref(&IS_PLATFORM)]);
+#[rustfmt::skip] pub static IS_CITY_ADMIN: Rule = Any(&[HoldsOf("cityAdmin", "city_id"), Ref(&IS_PLATFORM)]);
+#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[MeIs("user_id"), Ref(&IS_CITY_ADMIN)]);
 
 #[rustfmt::skip]
 pub static TRANSACTION: Resource = Resource {

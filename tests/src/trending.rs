@@ -8,6 +8,7 @@ mod guests;
 mod lists;
 mod ranks;
 mod ratings;
+mod soak;
 pub mod stage;
 mod undone;
 mod visits;

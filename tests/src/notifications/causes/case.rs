@@ -79,12 +79,9 @@ impl Case {
         for leftover in ["{{", "}}", "null", "None"] {
             assert!(!text.contains(leftover), "{name}: {text}");
         }
-        assert!(
-            text.contains(&told.says) || title.contains(&told.says),
-            "{name}: {text}"
-        );
         if wording.locale == "en" {
             assert_eq!(title, told.title, "{name}");
+            assert!(text.contains(&told.says), "{name}: {text}");
         }
         for (key, id) in read["data"].as_object().expect("an object") {
             let is_known = key == "message" || resources().contains_key(key.as_str());

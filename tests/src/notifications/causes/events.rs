@@ -172,7 +172,7 @@ async fn offered(world: &World) -> Told {
 async fn answered(world: &World, name: &str, verb: &str, title: &str, says: &str) -> Told {
     let (from, to, offer) = handed_on(world, name).await;
     let path = format!("/ticket-transfers/{offer}/{verb}");
-    keyed(&to, &path, json!({})).await.expect(200);
+    to.client.act(&path).await.expect(200);
     Told {
         by: to.id,
         to: vec![from.id],
