@@ -298,7 +298,8 @@ impl Payments {
         Ok(told.metadata.contains_key("subscription_id"))
     }
 
-    /// A paid invoice is one movement of money, however often it is told.
+    /// A paid invoice is one movement of money, however often it is told. What has gone back of it may have been told before
+    /// it was known here, so its payment is read.
     pub(super) async fn learn_invoice(&self, invoice: &Invoice, request: Uuid) -> Result<bool> {
         let Some(subscription) = invoice.subscription.clone() else {
             return Ok(false);
@@ -318,6 +319,12 @@ impl Payments {
             }
         });
         run.await?;
+        if let Some(payment) = invoice.payment.as_deref().filter(|_| is_paid) {
+            let began = self.now(request).await?;
+            let payment = self.gateway()?.payment(payment).await;
+            let payment = payment.map_err(|failure| call::told(&failure))?;
+            self.apply(request, &payment, began).await?;
+        }
         Ok(known)
     }
 

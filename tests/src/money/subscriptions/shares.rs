@@ -1,7 +1,12 @@
 //! C4, C6, C7: what a city gets of the plans of its businesses, by which rule, and what it gives back.
 
 use super::{DAY, Shop};
-use crate::{money::all_faults, support::Member};
+use crate::{
+    money::all_faults,
+    support::{Member, stripe},
+};
+use chrono::Utc;
+use fake_stripe::webhook::Post;
 use serde_json::{Value, json};
 use server::seed::demo::PEOPLE;
 use uuid::Uuid;
@@ -198,6 +203,52 @@ async fn c6_c4_subscription_what_goes_back_takes_the_share_along() {
         found.iter().any(|fault| fault.starts_with(kept)),
         "{found:?}"
     );
+}
+
+/// Events come in any order: of a refund before that of the invoice whose payment it is about.
+#[tokio::test]
+async fn h5_c4_subscription_a_refund_that_is_told_before_the_payment_counts() {
+    let shop = Shop::new().await;
+    let before = shop.earned().await;
+    shop.rule(None, 3_250).await;
+    let card = shop.stage.saved(&shop.binh, GOOD_CARD).await;
+    let fake = &shop.stage.stripe.fake;
+    shop.subscribe(shop.plans[0], &card).await.expect(200);
+    let payments = fake.all("payment_intents");
+    let payment = payments.last().expect("a payment")["id"].as_str();
+    let by_hand = gateway::NewRefund {
+        payment: payment.expect("an id").to_owned(),
+        amount: 1_900,
+        reverse_transfer: false,
+        refund_application_fee: false,
+        metadata: gateway::Metadata::new(),
+    };
+    let key = gateway::Key::new("told-too-early").expect("a key");
+    let gateway = shop.stage.stripe.gateway();
+    gateway
+        .create_refund(&key, &by_hand)
+        .await
+        .expect("a refund");
+    let of_invoice = |post: &Post| {
+        let event: Value = serde_json::from_slice(&post.body).expect("an event");
+        let kind = event["type"].as_str().unwrap_or_default();
+        kind.starts_with("invoice.")
+    };
+    let (late, early): (Vec<Post>, Vec<Post>) =
+        fake.due_webhooks().into_iter().partition(of_invoice);
+    assert!(!late.is_empty() && !early.is_empty());
+    for posts in [early, late] {
+        assert_eq!(shop.earned().await, before);
+        for mut post in posts {
+            post.signature = gateway::sign(&post.body, stripe::SECRET, Utc::now());
+            let status = stripe::send(&shop.stage.server, &post).await;
+            fake.webhook_answered(post.delivery, Some(status));
+        }
+        shop.stage.server.settled().await;
+    }
+    assert_eq!(shop.periods().await, [(1_900, 617)]);
+    assert_eq!(shop.earned().await, before);
+    shop.stage.books_agree().await;
 }
 
 #[tokio::test]
