@@ -166,6 +166,6 @@ async fn t11_a_server_that_is_killed_loses_nothing_by_any_clock() {
         let program = shop.serve().await;
         assert_eq!(shop.tell("evt_by_another_clock").await, 400);
         drop(program);
-        kills::killed(Arc::new(shop), 2).await;
+        kills::killed(Arc::new(shop), 1).await;
     }
 }
