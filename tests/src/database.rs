@@ -16,6 +16,7 @@ mod places;
 mod quotas;
 mod races;
 mod restore;
+mod restore_states;
 mod search;
 mod seeded;
 mod world;

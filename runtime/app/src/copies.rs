@@ -6,12 +6,13 @@
 use crate::{
     access::{Access, Table},
     listed::{self, Asking},
-    module::{Module, NoSettings, Parts, id},
+    module::{Module, NoSettings, Parts, digest, id},
 };
 use axum::{
     Json, Router,
     extract::{Path, State},
     http::{StatusCode, header},
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -19,6 +20,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use kernel::{
     Error, Member, Result,
     http::{ConfigError, Sent},
+    idempotency::{Claimed, Keyed, offered},
     problem::Item,
     problems,
 };
@@ -58,7 +60,9 @@ const MOVED: [&str; 3] = ["sales_start", "sales_end", "refundable_until"];
 
 /// The module. Has no tables of its own.
 #[derive(Clone)]
-pub struct Copies;
+pub struct Copies {
+    keyed: Keyed,
+}
 
 #[derive(Clone)]
 struct Generated(Router);
@@ -67,13 +71,16 @@ impl Module for Copies {
     const NAME: &'static str = "copies";
     type Settings = NoSettings;
 
-    fn new(_: &Parts, _: NoSettings) -> Result<Self, ConfigError> {
-        Ok(Self)
+    fn new(parts: &Parts, _: NoSettings) -> Result<Self, ConfigError> {
+        Ok(Self {
+            keyed: parts.keyed.clone(),
+        })
     }
 
     fn routes(&self, generated: &Router) -> Router {
+        let offered = from_fn_with_state(self.keyed.clone(), offered);
         Router::new()
-            .route("/events/{id}/copy", post(copy))
+            .route("/events/{id}/copy", post(copy).route_layer(offered))
             .with_state(Generated(generated.clone()))
     }
 
@@ -109,7 +116,8 @@ pub struct EventCopy {
 ///
 /// Makes a draft at another time, with the active ticket types of the original and none of what was sold. Their times move by as much as its beginning. Whoever may create an event of its host may do this.
 #[utoipa::path(post, path = "/events/{id}/copy", operation_id = "copyEvent", tag = "Events", security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "Of the original")),
+    params(("id" = Uuid, Path, description = "Of the original"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key makes one", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
     request_body = EventCopy,
     responses(
         (status = 201, description = "The copy", body = ref("#/components/schemas/Event")),
@@ -120,6 +128,7 @@ async fn copy(
     State(Generated(generated)): State<Generated>,
     caller: Member,
     Path(path): Path<String>,
+    claimed: Option<Claimed>,
     Sent(wanted): Sent<EventCopy>,
 ) -> Result<Response> {
     let original = id(&path)?;
@@ -141,7 +150,13 @@ async fn copy(
         Err(refusal) => return Ok(refusal),
     };
     let body = draft(&event, types, &wanted)?;
-    let made = listed::ask(&generated, caller, Asking::Create("/events", body)).await?;
+    // The create is a transaction of its own: an attempt after one that ended without an answer finds what that has made.
+    let key = claimed.map(|claimed| digest(&format!("copy {original} {}", claimed.key())));
+    let create = match key {
+        Some(key) => Asking::CreateOnce("/events", body, key),
+        None => Asking::Create("/events", body),
+    };
+    let made = listed::ask(&generated, caller, create).await?;
     Ok(match made {
         Ok(event) => {
             let place = format!("/events/{}", event["id"].as_str().unwrap_or_default());

@@ -31,6 +31,8 @@ pub fn asked(request: Request<Body>) -> (Caller, Uri) {
 pub enum Asking {
     Read(String),
     Create(&'static str, Value),
+    /// By this `Idempotency-Key`.
+    CreateOnce(&'static str, Value, String),
     Archive(String),
     /// A verb without a body.
     Act(String),
@@ -42,9 +44,14 @@ pub async fn ask(
     caller: &Caller,
     asking: Asking,
 ) -> Result<std::result::Result<Map<String, Value>, Response>> {
+    let mut key = None;
     let (method, path, body) = match asking {
         Asking::Read(path) => (Method::GET, path, Body::empty()),
         Asking::Create(path, body) => (Method::POST, path.to_owned(), body.to_string().into()),
+        Asking::CreateOnce(path, body, once) => {
+            key = Some(HeaderValue::try_from(once).map_err(Error::internal)?);
+            (Method::POST, path.to_owned(), body.to_string().into())
+        }
         Asking::Archive(path) => (Method::DELETE, path, Body::empty()),
         Asking::Act(path) => (Method::POST, path, Body::empty()),
     };
@@ -53,6 +60,9 @@ pub async fn ask(
     *request.method_mut() = method;
     *request.uri_mut() = path.parse().map_err(Error::internal)?;
     request.headers_mut().insert(header::CONTENT_TYPE, json);
+    if let Some(key) = key {
+        request.headers_mut().insert("idempotency-key", key);
+    }
     // Who asks, and under which id; nothing of the route that was asked.
     request.extensions_mut().insert(*caller);
     let answer = match generated.clone().oneshot(request).await {

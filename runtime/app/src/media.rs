@@ -30,6 +30,7 @@ use kernel::{
     config::BodyLimit,
     cx::in_transaction,
     http::ConfigError,
+    idempotency::Keyed,
     jobs::{CatchUp, Consumer, Job, Periodic, Schedule},
     resource::Resource,
 };
@@ -52,6 +53,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Media {
     db: Db,
+    keyed: Keyed,
     clock: Clock,
     storage: Storage,
     workshop: Workshop,
@@ -95,6 +97,7 @@ impl Module for Media {
         })?;
         Ok(Self {
             db: parts.db.clone(),
+            keyed: parts.keyed.clone(),
             clock: parts.clock.clone(),
             storage,
             workshop: Workshop::new(settings.media_checks_at_once.into(), PATIENCE),

@@ -9,7 +9,7 @@ mod claimed;
 mod layer;
 
 pub use claimed::{Answer, Claimed};
-pub use layer::{Keyed, required};
+pub use layer::{Keyed, offered, required};
 
 use crate::{
     cx::Cx,

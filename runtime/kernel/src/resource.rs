@@ -278,6 +278,9 @@ pub enum Answer {
     Conflict,
     /// 422
     Invalid,
+    /// As `Invalid` for who changes the field that is to blame. Otherwise it is the check of another row of this kind,
+    /// which counts this one: 409
+    Counted,
     /// 422, the one text for references that are missing, archived or unreadable
     Reference,
     /// 409: the last row of its kind stays
@@ -379,6 +382,14 @@ impl Constraint {
         Constraint {
             name,
             answer: Answer::Invalid,
+            pointer,
+            detail,
+        }
+    }
+    pub const fn counted(name: &'static str, pointer: &'static str, detail: &'static str) -> Self {
+        Self {
+            name,
+            answer: Answer::Counted,
             pointer,
             detail,
         }

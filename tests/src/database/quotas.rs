@@ -1,6 +1,7 @@
 //! Quotas: how many rows one member may create in a day, counted by the database.
 
 use crate::support::{Answer, Client, TestServer, model};
+use codegen::model::{Entity, Expr, Model, Relation};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::collections::BTreeSet;
@@ -126,4 +127,65 @@ async fn every_quota_of_the_spec_has_its_trigger() {
         .collect();
     assert_eq!(found, expected);
     assert!(expected.len() > 10, "{expected:?}");
+}
+
+/// What only somebody with a role may create that is given and that nobody gets by creating something themselves.
+fn only_by_roles(model: &Model, entity: &Entity, rule: &Expr) -> bool {
+    let each = |part: &Expr| only_by_roles(model, entity, part);
+    match rule {
+        Expr::Nobody => true,
+        Expr::MeHolds { role, .. } => model.entities.iter().all(|e| e.creator != Some(*role)),
+        Expr::All(parts) => parts.iter().any(each),
+        Expr::Any(parts) => parts.iter().all(each),
+        Expr::Condition(index) => each(&entity.conditions[*index].expr),
+        _ => false,
+    }
+}
+
+/// One row for each member, for ever: it is theirs, unique, and they can't archive it.
+fn is_one_each(entity: &Entity) -> bool {
+    let theirs = |relation: &Relation| relation.set_me && relation.unique;
+    entity.access.delete.is_none() && entity.belongs.iter().any(theirs)
+}
+
+/// What members may create without end.
+fn endless<'a>(model: &Model, entities: &'a [Entity]) -> Vec<&'a str> {
+    let open = |entity: &&Entity| {
+        let create = entity.access.create.as_ref().filter(|_| !entity.internal);
+        create.is_some_and(|rule| !only_by_roles(model, entity, rule))
+    };
+    let endless = entities
+        .iter()
+        .filter(open)
+        .filter(|entity| entity.quota.is_none() && !is_one_each(entity));
+    endless.map(|entity| entity.name.as_str()).collect()
+}
+
+/// What modules write is bounded by them: orders by their requests, pictures by bytes and minute, offers by ticket.
+#[test]
+fn whatever_any_member_may_create_has_a_quota_or_is_one_for_each() {
+    let model = model();
+    assert_eq!(endless(model, &model.entities), Vec::<&str>::new());
+    // One for each needs none, and is found if it is not that.
+    let without = |change: fn(&mut Entity)| {
+        let mut entities = model.entities.clone();
+        entities.iter_mut().for_each(change);
+        let found = endless(model, &entities);
+        found
+            .into_iter()
+            .map(str::to_owned)
+            .collect::<BTreeSet<_>>()
+    };
+    let unbounded = without(|entity| {
+        for relation in &mut entity.belongs {
+            relation.unique = false;
+        }
+    });
+    assert_eq!(unbounded, BTreeSet::from(["referral".to_owned()]));
+    let uncounted = without(|entity| entity.quota = None);
+    assert!(uncounted.len() > 15, "{uncounted:?}");
+    assert!(
+        !uncounted.contains("city") && !uncounted.contains("referral"),
+        "{uncounted:?}"
+    );
 }

@@ -7,7 +7,7 @@ use crate::support::{
     pictures::{announce, complete, file, jpeg, send, uploaded},
 };
 use app::media::Audit;
-use serde_json::Value;
+use serde_json::{Value, json};
 use server::seed::demo::PEOPLE;
 use std::sync::{
     Arc,
@@ -185,7 +185,16 @@ async fn md8_a_picture_without_files_stays_archived() {
     days.pass(31);
     media.sweep().await.expect("swept");
     stage.server.settled().await;
-    owner.act(&format!("{event}/restore")).await.expect(200);
+    let back = owner.act(&format!("{event}/restore")).await.expect(200);
+    // At once, before any job has run.
+    owner.get(&path).await.expect(404);
+    let stayed = back.json["still_archived"].as_array().expect("a list");
+    let of_picture = stayed.iter().find(|one| one["id"] == picture["id"]);
+    let of_picture = of_picture.expect("told");
+    assert_eq!(
+        (&of_picture["code"], &of_picture["pointer"]),
+        (&json!("state"), &json!("/purged_at"))
+    );
     stage.server.settled().await;
     owner.get(&path).await.expect(404);
     assert_eq!(audit(&stage).await, Audit::default());

@@ -73,6 +73,12 @@ fn invalid(name: &str, column: &str, detail: &str) -> String {
     )
 }
 
+/// A check over a counter of rows of one's own kind: it may be that of the row above.
+fn counted(name: &str, column: &str, detail: &str) -> String {
+    let line = invalid(name, column, detail);
+    line.replacen("Constraint::invalid", "Constraint::counted", 1)
+}
+
 fn unique_columns(entity: &Entity) -> Vec<Vec<String>> {
     let fields = entity
         .fields
@@ -154,21 +160,31 @@ fn checks(model: &Model, id: EntityId) -> Vec<String> {
             words::explain(model, id, expr).inline().replace('`', "")
         )
     };
+    let own = counters_of(entity, id);
     let fields = entity.fields.iter().filter_map(|field| {
         let check = field.check.as_ref()?;
-        Some(invalid(
+        let answer = match names_one(check, &own) {
+            true => counted,
+            false => invalid,
+        };
+        Some(answer(
             &names::check(entity, &field.name, "check"),
             &field.name,
             &told(check),
         ))
     });
     let rows = entity.checks.iter().map(|check| {
-        let doc = check.doc.clone();
-        invalid(
-            &names::check(entity, &check.name, "check"),
-            "",
-            &doc.unwrap_or_else(|| told(&check.expr)),
-        )
+        let (name, doc) = (
+            names::check(entity, &check.name, "check"),
+            check.doc.clone(),
+        );
+        let told = doc.unwrap_or_else(|| told(&check.expr));
+        if !names_one(&check.expr, &own) {
+            return invalid(&name, "", &told);
+        }
+        let columns = check.expr.columns();
+        let sent = columns.iter().find(|column| entity.field(column).is_some());
+        counted(&name, sent.map_or("", String::as_str), &told)
     });
     // Which zones there are, only the database knows.
     let zones = entity
@@ -193,15 +209,7 @@ fn checks(model: &Model, id: EntityId) -> Vec<String> {
 fn checks_of_parents(model: &Model, id: EntityId) -> Vec<String> {
     let mut lines = Vec::new();
     for (parent_id, parent) in model.entities.iter().enumerate() {
-        let counted: Vec<&str> = (parent.derived.iter())
-            .filter(|derived| match derived.kind {
-                DerivedKind::Count { has, .. }
-                | DerivedKind::Sum { has, .. }
-                | DerivedKind::Avg { has, .. } => parent.has[has].child == id,
-                DerivedKind::Flag { .. } => false,
-            })
-            .map(|derived| derived.name.as_str())
-            .collect();
+        let counted = counters_of(parent, id);
         if counted.is_empty() || parent_id == id {
             continue;
         }
@@ -212,7 +220,7 @@ fn checks_of_parents(model: &Model, id: EntityId) -> Vec<String> {
         let rows = (parent.checks.iter())
             .map(|check| (check.name.as_str(), &check.expr, check.doc.as_deref()));
         for (name, expr, doc) in fields.chain(rows) {
-            if !expr.columns().iter().any(|c| counted.contains(&c.as_str())) {
+            if !names_one(expr, &counted) {
                 continue;
             }
             let must = || {
@@ -231,6 +239,22 @@ fn checks_of_parents(model: &Model, id: EntityId) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Counters of `parent` over rows of this entity.
+fn counters_of(parent: &Entity, child: EntityId) -> Vec<&str> {
+    let counts = parent.derived.iter().filter(|derived| match derived.kind {
+        DerivedKind::Count { has, .. }
+        | DerivedKind::Sum { has, .. }
+        | DerivedKind::Avg { has, .. } => parent.has[has].child == child,
+        DerivedKind::Flag { .. } => false,
+    });
+    counts.map(|derived| derived.name.as_str()).collect()
+}
+
+fn names_one(check: &Expr, counters: &[&str]) -> bool {
+    let columns = check.columns();
+    columns.iter().any(|c| counters.contains(&c.as_str()))
 }
 
 /// The foreign keys that hold a reference, a line per target.

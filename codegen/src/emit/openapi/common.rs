@@ -89,8 +89,8 @@ pub fn own_schemas() -> Map<String, Value> {
     schemas.insert(
         "StillArchivedCode".to_owned(),
         described(
-            types::choice(&["reference", "conflict"]),
-            "`reference`: something else that it belongs to is archived too; `conflict`: another object has its place by now.",
+            types::choice(&["reference", "state", "conflict"]),
+            "`reference`: something else that it belongs to is archived too; `state`: its own rule does not let it come back as it is now; `conflict`: another object has its place by now.",
         ),
     );
     schemas.insert("Point".to_owned(), point());

@@ -1,7 +1,8 @@
 //! `sec.restore_<plural>(ids)`: brings back what went along with a parent, as far as it can come back.
 //!
 //! One row never holds up the others: whose other parent is archived waits for that one, whose place is taken stays
-//! as if it had been archived for itself. What stays is told to the transaction (`sec.stayed()`), and whoever
+//! as if it had been archived for itself, and so does what its own `restore` rule keeps in the state that it is in
+//! ([`states::to_restore`]). What stays is told to the transaction (`sec.stayed()`), and whoever
 //! restored the parent is answered with it.
 
 use super::{
@@ -9,6 +10,7 @@ use super::{
     names::{self, Roles},
     object::{Function, on_table, quote},
     references::{self, Reference},
+    states,
     uniques::clashes,
 };
 use crate::model::{Entity, EntityId, Lifecycle, Model};
@@ -25,9 +27,9 @@ pub(super) fn name(entity: &Entity) -> String {
 
 /// What keeps a row from coming back.
 struct Obstacle {
-    /// `reference` or `conflict`: what the answer says.
+    /// `reference`, `state` or `conflict`: what the answer says.
     code: &'static str,
-    /// The column to blame.
+    /// The column to blame. Empty: it is not a single one.
     column: String,
     /// Over the archived row `t`.
     condition: String,
@@ -80,7 +82,7 @@ fn body(model: &Model, id: EntityId) -> String {
     )
 }
 
-/// References to rows that are archived themselves, and places that are taken.
+/// References to rows that are archived themselves, states in which nothing comes back, and places that are taken.
 fn obstacles(model: &Model, id: EntityId) -> Vec<Obstacle> {
     let entity = &model.entities[id];
     let mut found: Vec<Obstacle> = parents(model, entity)
@@ -90,6 +92,19 @@ fn obstacles(model: &Model, id: EntityId) -> Vec<Obstacle> {
             condition: is_archived(&model.entities[reference.target], &column),
         })
         .collect();
+    found.extend(states::to_restore(model, id).map(|state| {
+        let columns = states::columns(model, id, &state);
+        let holds = states::condition(model, id, "t", &state).line();
+        Obstacle {
+            code: "state",
+            column: match columns.as_slice() {
+                [column] => column.clone(),
+                _ => String::new(),
+            },
+            // Nulls are no permission.
+            condition: format!("({holds}) is not true"),
+        }
+    }));
     found.extend(clashes(model, id).into_iter().map(|clash| Obstacle {
         code: "conflict",
         column: clash.column,
@@ -117,6 +132,13 @@ fn is_archived(parent: &Entity, column: &str) -> String {
     )
 }
 
+fn pointer(column: &str) -> String {
+    match column {
+        "" => String::new(),
+        column => format!("/{column}"),
+    }
+}
+
 fn tell(entity: &Entity, table: &str, obstacles: &[Obstacle]) -> String {
     let cases = |value: &dyn Fn(&Obstacle) -> String| -> String {
         let whens = obstacles
@@ -135,8 +157,9 @@ fn tell(entity: &Entity, table: &str, obstacles: &[Obstacle]) -> String {
         cases(&|o| format!(
             "{}::jsonb",
             quote(&format!(
-                "{{\"code\": \"{}\", \"pointer\": \"/{}\"}}",
-                o.code, o.column
+                "{{\"code\": \"{}\", \"pointer\": \"{}\"}}",
+                o.code,
+                pointer(&o.column)
             ))
         )),
     )

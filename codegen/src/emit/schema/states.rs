@@ -1,4 +1,5 @@
-//! What a rule says of the row, whoever asks: the part of a `delete` rule that a cascade of archiving asks too.
+//! What a rule says of the row, whoever asks: the part of a `delete` rule that a cascade of archiving asks too, and of a
+//! `restore` rule what bringing back along asks.
 //!
 //! `staff and ticket_count == 0` says `ticket_count == 0`. Where somebody may in any state (`(mine and state !=
 //! banned) or staff`), nothing is said of the row.
@@ -23,7 +24,37 @@ pub fn to_delete(model: &Model, id: EntityId) -> Option<Expr> {
     if entity.lifecycle != Lifecycle::SoftDelete {
         return None;
     }
-    let rule = entity.access.delete.as_ref()?;
+    said(model, id, entity.access.delete.as_ref()?)
+}
+
+/// The condition that a row's state must fulfil to come back with a parent. `None`: any will do.
+///
+/// What `delete` says of the row, too, is not asked again: it was asked when the row went along and holds since
+/// ([`archive`](super::archive)), or the spec says that it goes along in any state.
+pub fn to_restore(model: &Model, id: EntityId) -> Option<Expr> {
+    let entity = &model.entities[id];
+    if entity.lifecycle != Lifecycle::SoftDelete {
+        return None;
+    }
+    let state = said(model, id, entity.access.restore.as_ref()?)?;
+    let known = to_delete(model, id);
+    let parts = match state {
+        Expr::All(parts) => parts,
+        one => vec![one],
+    };
+    let is_known = |part: &Expr| match &known {
+        Some(Expr::All(known)) => known.contains(part),
+        Some(known) => known == part,
+        None => false,
+    };
+    let rest: Vec<Expr> = parts.into_iter().filter(|part| !is_known(part)).collect();
+    match joined(rest, &Expr::Anyone, &Expr::Nobody, Expr::All) {
+        Expr::Anyone => None,
+        condition => Some(condition),
+    }
+}
+
+fn said(model: &Model, id: EntityId, rule: &Expr) -> Option<Expr> {
     match favoured(model, id, rule, true) {
         Expr::Anyone | Expr::Nobody => None,
         condition => Some(condition),

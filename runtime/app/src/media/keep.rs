@@ -113,7 +113,7 @@ impl Media {
         }
     }
 
-    /// Its key, and whether it is served. `None`: its files are gone. If it came back with what it is of, it goes again:
+    /// Its key, and whether it is served. `None`: its files are gone. If it is not archived all the same, it goes:
     /// there is nothing to show.
     async fn wanted(&self, media: Uuid) -> Result<Option<(Uuid, bool)>> {
         let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {

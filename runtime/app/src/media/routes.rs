@@ -11,10 +11,13 @@ use axum::{
     body::Body,
     extract::{Path, Query, Request, State, rejection::QueryRejection},
     http::{HeaderMap, StatusCode},
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::{get, post, put},
 };
-use kernel::{Error, Member, Result, config::BodyLimit, http::Sent, openapi::Objects};
+use kernel::{
+    Error, Member, Result, config::BodyLimit, http::Sent, idempotency::offered, openapi::Objects,
+};
 use tower::ServiceExt;
 use utoipa::{OpenApi, openapi};
 
@@ -28,8 +31,9 @@ struct Served {
 }
 
 pub fn router(media: Media, generated: &Router) -> Router {
+    let offered = from_fn_with_state(media.keyed.clone(), offered);
     Router::new()
-        .route("/media/uploads", post(announce))
+        .route("/media/uploads", post(announce).route_layer(offered))
         .route(FILE, put(receive))
         .route("/media/uploads/{id}/complete", post(complete))
         .route("/media/files/{key}/{name}", get(serve))
@@ -60,8 +64,9 @@ pub fn document() -> openapi::OpenApi {
 ///
 /// By whoever may change the target. The answer says where to put the file and with which headers, within 15 minutes; then
 /// `POST /media/uploads/{id}/complete` looks at it. JPEG, PNG, WebP and GIF (of which the first frame counts) are taken, with
-/// 12,000 pixels a side at most.
+/// 12,000 pixels a side at most. With an `Idempotency-Key` the same address is answered again, which counts no longer for that.
 #[utoipa::path(post, path = "/media/uploads", operation_id = "announcePicture", tag = "Media", security(("bearer" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key makes one", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
     request_body = AnnouncedPicture,
     responses(
         (status = 201, description = "Where to send it", body = PictureUpload),

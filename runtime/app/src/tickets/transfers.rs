@@ -14,7 +14,11 @@ use super::{
 use crate::{handle::Handle, module::Module};
 use chrono::{DateTime, Utc};
 use generated::{ticket::TICKET, ticket_transfer::TICKET_TRANSFER, user::USER};
-use kernel::{Cx, Error, Member, Result, jobs, problems};
+use kernel::{
+    Cx, Error, Member, Result,
+    idempotency::{Answer, Claimed},
+    jobs, problems,
+};
 use macros::Input;
 use serde::Serialize;
 use serde_json::json;
@@ -82,12 +86,13 @@ impl Tickets {
         holder: &Member,
         ticket: Uuid,
         body: OfferTicket,
-    ) -> Result<OfferedTicket> {
+        claimed: Option<Claimed>,
+    ) -> Result<Answer> {
         let hours = i32::from(self.settings.ticket_transfer_hours);
         let run = self.db.run(Self::NAME, Some(holder), holder.request_id, {
             let holder = holder.clone();
             move |cx| {
-                let (holder, body) = (holder.clone(), body.clone());
+                let (holder, body, claimed) = (holder.clone(), body.clone(), claimed.clone());
                 Box::pin(async move {
                     cx.require(&TICKET, "read", ticket).await?;
                     if !cx.holds(&TICKET, "holder_only", ticket).await? {
@@ -102,7 +107,13 @@ impl Tickets {
                     if let Some(why) = ticket.kept {
                         return Err(state(why));
                     }
-                    insert(cx, &ticket, to, hours).await
+                    let offered = insert(cx, &ticket, to, hours).await?;
+                    let location = format!("/ticket-transfers/{}", offered.id);
+                    let answer = Answer::created(&location, &offered)?;
+                    if let Some(claimed) = claimed {
+                        claimed.keep(cx, &answer).await?;
+                    }
+                    Ok(answer)
                 })
             }
         });

@@ -7,14 +7,15 @@ use crate::{
 };
 use axum::{
     body::Body,
-    extract::FromRequestParts,
+    extract::{FromRequestParts, OptionalFromRequestParts},
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
-/// The key of a request on a route with [`required`](super::required); an argument of its handler.
+/// The key of a request on a route with [`required`](super::required); an argument of its handler. On a route with
+/// [`offered`](super::offered) it is an `Option`.
 #[derive(Clone, Debug)]
 pub struct Claimed {
     pub(super) request: Arc<Request>,
@@ -64,6 +65,14 @@ impl<S: Sync> FromRequestParts<S> for Claimed {
     }
 }
 
+impl<S: Sync> OptionalFromRequestParts<S> for Claimed {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
+        Ok(parts.extensions.get::<Self>().cloned())
+    }
+}
+
 /// An answer that is kept as it is sent.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -80,6 +89,14 @@ impl Answer {
             headers: HeaderMap::from_iter([(header::CONTENT_TYPE, json)]),
             body: serde_json::to_vec(body).map_err(Error::internal)?,
         })
+    }
+
+    /// 201, and where it is.
+    pub fn created(location: &str, body: &impl Serialize) -> Result<Self> {
+        let mut answer = Self::json(StatusCode::CREATED, body)?;
+        let location = HeaderValue::try_from(location).map_err(Error::internal)?;
+        answer.headers.insert(header::LOCATION, location);
+        Ok(answer)
     }
 }
 

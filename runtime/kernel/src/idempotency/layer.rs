@@ -1,4 +1,4 @@
-//! The layer of routes that demand a key: their work may talk to others, so it is no single transaction.
+//! The layers of routes that demand a key, and of those that offer one: their work may talk to others, so it is no single transaction.
 //!
 //! The key is claimed for a minute in a transaction of its own, the handler runs, its answer is kept in another one.
 //! A process that dies in between leaves a claim that ends by itself; whoever asks then runs the handler again, which
@@ -6,7 +6,7 @@
 //!
 //! A key that nobody had before is counted for its member, in the transaction that claims it. Repeats are free.
 
-use super::{Claim, Claimed, Request, key};
+use super::{Claim, Claimed, HEADER, Request, key};
 use crate::{
     caller::Caller,
     cx::{Cx, Db},
@@ -44,12 +44,19 @@ pub async fn required(
     request: extract::Request,
     next: Next,
 ) -> Response {
+    to_its_end(keyed, is_answer, request, next).await
+}
+
+/// Which answers are kept.
+type Keeps = fn(StatusCode) -> bool;
+
+async fn to_its_end(keyed: Keyed, keeps: Keeps, request: extract::Request, next: Next) -> Response {
     let (parts, content) = request.into_parts();
     // The database proves the caller where the key is claimed.
     let caller = Caller::unproven(&parts);
     let request = extract::Request::from_parts(parts, content);
     // To its end also when the client goes away: what was done is kept.
-    let work = async move { once(keyed, caller, request, next).await };
+    let work = async move { once(keyed, keeps, caller, request, next).await };
     match tokio::spawn(work.in_current_span()).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => error.into_response(),
@@ -57,8 +64,28 @@ pub async fn required(
     }
 }
 
+/// `.route_layer(from_fn_with_state(keyed, idempotency::offered))`: as [`required`], for whoever sends a key; others are
+/// let through. For routes that create something and move no money, so nothing is counted; what is refused has had no
+/// effect and is decided anew, as generated creates do it.
+pub async fn offered(
+    State(keyed): State<Keyed>,
+    request: extract::Request,
+    next: Next,
+) -> Response {
+    if !request.headers().contains_key(&HEADER) {
+        return next.run(request).await;
+    }
+    let keyed = Keyed {
+        per_day: None,
+        ..keyed
+    };
+    let keeps = |status: StatusCode| status.is_success();
+    to_its_end(keyed, keeps, request, next).await
+}
+
 async fn once(
     layer: Keyed,
+    keeps: Keeps,
     caller: Caller,
     request: extract::Request,
     next: Next,
@@ -101,7 +128,11 @@ async fn once(
     let response = next
         .run(extract::Request::from_parts(parts, Body::from(content)))
         .await;
-    finish(&db, &caller, &keyed, attempt, response).await
+    let claimed = Claimed {
+        request: keyed,
+        attempt,
+    };
+    finish(&db, &caller, &claimed, keeps, response).await
 }
 
 async fn begin(db: &Db, caller: &Caller) -> Result<Cx> {
@@ -117,13 +148,18 @@ fn is_answer(status: StatusCode) -> bool {
 async fn finish(
     db: &Db,
     caller: &Caller,
-    keyed: &Request,
-    attempt: i32,
+    claimed: &Claimed,
+    keeps: Keeps,
     response: Response,
 ) -> Result<Response> {
-    let response = written_out(response, caller);
+    let (keyed, attempt) = (&claimed.request, claimed.attempt);
+    let is_kept = keeps(response.status());
+    let response = match is_kept {
+        true => written_out(response, caller),
+        false => response,
+    };
     let mut cx = begin(db, caller).await?;
-    if !is_answer(response.status()) {
+    if !is_kept {
         // An accident may have come after the work had talked to others.
         let begun = response.status().is_server_error();
         keyed.give_up(&mut cx, attempt, begun).await?;
@@ -141,9 +177,6 @@ async fn finish(
 
 /// A refusal as the client will get it, with the id of this request.
 fn written_out(mut response: Response, caller: &Caller) -> Response {
-    if !is_answer(response.status()) {
-        return response;
-    }
     match response.extensions_mut().remove::<Carried>() {
         Some(carried) => {
             let cause = carried.cause.as_deref().unwrap_or_default();

@@ -303,18 +303,23 @@ fn by_constraint(attempt: &Attempt<'_>, error: &sqlx::Error) -> Option<Error> {
         return Some(state);
     }
     match known {
-        Some(known) => Some(of_constraint(known, attempt.action)),
-        None => unknown(resource, attempt.action, database),
+        Some(known) => Some(of_constraint(attempt, known)),
+        None => unknown(attempt, database),
     }
 }
 
-fn of_constraint(constraint: &Constraint, action: Action) -> Error {
-    let (kind, code) = match (constraint.answer, action) {
+fn of_constraint(attempt: &Attempt<'_>, constraint: &Constraint) -> Error {
+    let resource = attempt.endpoint.resource();
+    let (kind, code) = match (constraint.answer, attempt.action) {
         (Answer::Conflict, _) => (&problems::CONFLICT, "conflict"),
         // Without a body there is no field to blame: what stands in the way is other data.
         (Answer::Reference, Action::Create | Action::Update) => (&problems::REFERENCE, "reference"),
         (Answer::Reference, _) => (&problems::CONFLICT, "reference"),
-        (Answer::Invalid, _) => (&problems::INVALID, "invalid"),
+        (Answer::Invalid, Action::Create | Action::Update) => (&problems::INVALID, "invalid"),
+        (Answer::Counted, Action::Update) if is_sent(attempt.body, constraint.pointer) => {
+            (&problems::INVALID, "invalid")
+        }
+        (Answer::Invalid | Answer::Counted, _) => return broken(resource, constraint),
         // No field is to blame.
         (Answer::Kept | Answer::Blocked, _) => {
             return Error::new(&problems::CONFLICT).detail(constraint.detail);
@@ -326,6 +331,22 @@ fn of_constraint(constraint: &Constraint, action: Action) -> Error {
         }
     };
     Error::new(kind).item(Item::body(constraint.pointer, code, constraint.detail))
+}
+
+/// A check of a row whose values nobody has sent, in its own words.
+fn broken(of: &Resource, check: &Constraint) -> Error {
+    let detail = match check.detail.starts_with("must ") {
+        true => format!("This {} {}.", of.name.replace('_', " "), check.detail),
+        false => check.detail.to_owned(),
+    };
+    Error::new(&problems::CONFLICT).detail(detail)
+}
+
+/// Whether the body has this field, which `/name` points to.
+fn is_sent(body: &[u8], pointer: &str) -> bool {
+    let body = serde_json::from_slice::<Map<String, Value>>(body).unwrap_or_default();
+    let name = pointer.strip_prefix('/').unwrap_or_default();
+    body.contains_key(name)
 }
 
 /// `<table>_<verb>_from`, `<table>_<verb>_when`: raised by the trigger that holds actions to their effect.
@@ -353,8 +374,9 @@ fn guard(
 }
 
 /// Constraints of other tables (a cascade, a row that refers to this one) and those without a text.
-fn unknown(resource: &Resource, action: Action, database: &dyn DatabaseError) -> Option<Error> {
-    let changes_fields = matches!(action, Action::Create | Action::Update);
+fn unknown(attempt: &Attempt<'_>, database: &dyn DatabaseError) -> Option<Error> {
+    let resource = attempt.endpoint.resource();
+    let changes_fields = matches!(attempt.action, Action::Create | Action::Update);
     let kind = match database.code().as_deref() {
         Some("23503") if changes_fields => &problems::REFERENCE,
         // 23001: a trigger of ours keeps a row that this would end, or one that is archived as it is.
@@ -367,6 +389,10 @@ fn unknown(resource: &Resource, action: Action, database: &dyn DatabaseError) ->
                 .table()
                 .is_some_and(|table| table != resource.plural) =>
         {
+            // However far above: archiving may take along what is counted there.
+            if let Some(told) = check_of_another(attempt, database) {
+                return Some(told);
+            }
             &problems::CONFLICT
         }
         Some("23514") if !changes_fields => &problems::STATE,
@@ -377,4 +403,14 @@ fn unknown(resource: &Resource, action: Action, database: &dyn DatabaseError) ->
         "a constraint without a text of its own"
     );
     Some(Error::new(kind))
+}
+
+fn check_of_another(attempt: &Attempt<'_>, database: &dyn DatabaseError) -> Option<Error> {
+    let (table, name) = (database.table()?, database.constraint()?);
+    let mut mounted = attempt.endpoint.engine.entities();
+    let other = mounted.find(|one| one.resource.plural == table)?.resource;
+    let mut checks = other.constraints.iter();
+    let check = checks.find(|constraint| constraint.name == name)?;
+    let is_check = matches!(check.answer, Answer::Invalid | Answer::Counted);
+    is_check.then(|| broken(other, check))
 }

@@ -41,6 +41,7 @@ pub(super) async fn read(endpoint: &Endpoint, cx: &mut Cx) -> Result<Vec<Stayed>
     for one in &mut stayed {
         one.detail = match one.code.as_str() {
             "reference" => "belongs to something that is archived itself",
+            "state" => "can't be restored in the state that it is in",
             _ => "has its place taken by another",
         };
     }

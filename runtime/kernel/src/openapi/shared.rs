@@ -10,7 +10,13 @@ mod choices;
 use serde_json::{Map, Value, json};
 
 /// Parameters of the engine; their own words do for all routes.
-const PARAMETERS: [&str; 4] = ["id", "Cursor", "IdempotencyKeyRequired", "IfNoneMatch"];
+const PARAMETERS: [&str; 5] = [
+    "id",
+    "Cursor",
+    "IdempotencyKey",
+    "IdempotencyKeyRequired",
+    "IfNoneMatch",
+];
 
 /// What any request may be answered with; `default` stands for all of these.
 const GENERAL: [&str; 9] = [
@@ -72,6 +78,12 @@ fn parameters(document: &mut Value) {
             && let Some(parameter) = parameter.as_object_mut()
         {
             parameter.remove("required");
+        }
+        // A header is there or not; it can't be null.
+        if parameter.get("in") == Some(&json!("header"))
+            && parameter["schema"]["type"] == json!(["string", "null"])
+        {
+            parameter["schema"]["type"] = json!("string");
         }
         match known.iter().find(|(_, one)| is_same(one, parameter)) {
             Some((name, _)) => *parameter = reference("parameters", name),

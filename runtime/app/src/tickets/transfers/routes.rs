@@ -8,16 +8,21 @@ use crate::module::id;
 use axum::{
     Json, Router,
     extract::{Path, State},
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
+    middleware::from_fn_with_state,
     routing::post,
 };
-use kernel::{Member, Result, http::Sent, openapi::Objects};
+use kernel::{
+    Member, Result,
+    http::Sent,
+    idempotency::{Answer, Claimed, offered},
+    openapi::Objects,
+};
 use utoipa::{OpenApi, openapi};
 
 pub fn router(tickets: Tickets) -> Router {
+    let offered = from_fn_with_state(tickets.keyed.clone(), offered);
     Router::new()
-        .route("/tickets/{id}/transfers", post(offer))
+        .route("/tickets/{id}/transfers", post(offer).route_layer(offered))
         .route("/ticket-transfers/{id}/accept", post(accept))
         .route("/ticket-transfers/{id}/decline", post(decline))
         .route("/ticket-transfers/{id}/withdraw", post(withdraw))
@@ -39,7 +44,8 @@ pub fn document() -> openapi::OpenApi {
 /// By its holder, to a member whose profile they see. It stays theirs, and opens the door for them, until it is accepted;
 /// there is one open offer of a ticket at a time.
 #[utoipa::path(post, path = "/tickets/{id}/transfers", operation_id = "offerTicket", tag = "Ticket transfers",
-    security(("bearer" = [])), params(("id" = Uuid, Path, description = "Of the ticket")), request_body = OfferTicket,
+    security(("bearer" = [])), params(("id" = Uuid, Path, description = "Of the ticket"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key makes one", min_length = 16, max_length = 255, pattern = "^[!-~]+$")), request_body = OfferTicket,
     responses(
         (status = 201, description = "The offer", body = OfferedTicket),
         (status = 403, description = "Somebody else holds it"),
@@ -50,14 +56,10 @@ async fn offer(
     State(tickets): State<Tickets>,
     caller: Member,
     Path(path): Path<String>,
+    claimed: Option<Claimed>,
     Sent(body): Sent<OfferTicket>,
-) -> Result<Response> {
-    let offered = tickets.offer(&caller, id(&path)?, body).await?;
-    let location = [(
-        header::LOCATION,
-        format!("/ticket-transfers/{}", offered.id),
-    )];
-    Ok((StatusCode::CREATED, location, Json(offered)).into_response())
+) -> Result<Answer> {
+    tickets.offer(&caller, id(&path)?, body, claimed).await
 }
 
 /// Accept a ticket
