@@ -16561,7 +16561,8 @@ begin
       and not exists (select from app.venues p where p.id = t.entity_venue_id and p.status = 'archived')
       and not exists (select from app.institutions p where p.id = t.entity_institution_id and p.status = 'archived')
       and not exists (select from app.events p where p.id = t.entity_event_id and p.status = 'archived')
-      and not exists (select from app.users p where p.id = t.uploaded_by_id and p.status = 'archived');
+      and not exists (select from app.users p where p.id = t.uploaded_by_id and p.status = 'archived')
+      and not (t.purged_at is null) is not true;
   exception when unique_violation or exclusion_violation or foreign_key_violation then
     -- Two of them want the same place, or somebody else was quicker: one by one.
     foreach v_id in array p_ids loop
@@ -16575,7 +16576,8 @@ begin
           and not exists (select from app.venues p where p.id = t.entity_venue_id and p.status = 'archived')
           and not exists (select from app.institutions p where p.id = t.entity_institution_id and p.status = 'archived')
           and not exists (select from app.events p where p.id = t.entity_event_id and p.status = 'archived')
-          and not exists (select from app.users p where p.id = t.uploaded_by_id and p.status = 'archived');
+          and not exists (select from app.users p where p.id = t.uploaded_by_id and p.status = 'archived')
+          and not (t.purged_at is null) is not true;
       exception when unique_violation or exclusion_violation or foreign_key_violation then
         null;
       end;
@@ -16593,6 +16595,7 @@ begin
         when exists (select from app.institutions p where p.id = t.entity_institution_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
         when exists (select from app.events p where p.id = t.entity_event_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
         when exists (select from app.users p where p.id = t.uploaded_by_id and p.status = 'archived') then '{"code": "reference", "pointer": "/uploaded_by_id"}'::jsonb
+        when (t.purged_at is null) is not true then '{"code": "state", "pointer": "/purged_at"}'::jsonb
         else '{"code": "conflict", "pointer": ""}'::jsonb end as why
       from app.media t
       where t.id = any(p_ids) and t.status = 'archived'

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "6e9a6fbb4bbad7285296e343949ff08614770112aa914b230984507e7ab8a6d565cb027850f8eaf7206b047afdf4eac7",
+        checksum: "e0b7ddc5eff4628cc8e1fbefbf378c1b269d33cba6fefb23a8f08e2f6a4e507aa5e8165a33516273a86573d80fa48c25",
     },
 ];
