@@ -173,9 +173,9 @@ impl Functions {
                 .map(|part| Path::new(part).with_extension(""))
         };
         let near: [&dyn Fn(&Function) -> bool; 3] = [
-            &|other| other.file == function.file,
-            &|other| folder(&other.file) == folder(&function.file),
-            &|_| true,
+            &|other: &Function| other.file == function.file,
+            &|other: &Function| folder(&other.file) == folder(&function.file),
+            &|_: &Function| true,
         ];
         let is_constant = |name: &str| !name.chars().any(char::is_lowercase);
         let mut found = Vec::new();

@@ -96,7 +96,7 @@ async fn what_hand_written_routes_create_is_created_once_by_a_key() {
     let kind = stage.tickets("Seat", 0, 20).await;
     let order = stage.order(&stage.mira, &[(kind, 2)], false).await;
     let order = order.expect(201);
-    let tickets = [0, 1].map(|n| order.json["ticket_ids"][n].as_str().expect("a ticket"));
+    let tickets = [0_usize, 1].map(|n| order.json["ticket_ids"][n].as_str().expect("a ticket"));
     let friend = stage.server.member("friend").await;
 
     let copy = format!("/events/{}/copy", stage.event);
