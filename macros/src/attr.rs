@@ -39,6 +39,8 @@ pub struct Rule {
 pub enum RuleKind {
     Length(u32, u32),
     /// The same for a text that nobody reads.
+    /// One line, also a longer one than names and titles are.
+    Line(u32, u32),
     Opaque(u32, u32),
     Range(Option<i64>, Option<i64>),
     Format(LitStr),
@@ -130,6 +132,7 @@ impl Parse for Rule {
         let ident: Ident = input.parse()?;
         let kind = match ident.to_string().as_str() {
             "length" => pair(input, number)?.map(|(min, max)| RuleKind::Length(min, max)),
+            "line" => pair(input, number)?.map(|(min, max)| RuleKind::Line(min, max)),
             "opaque" => pair(input, number)?.map(|(min, max)| RuleKind::Opaque(min, max)),
             "range" => pair(input, bound)?.map(|(min, max)| RuleKind::Range(min, max)),
             "list" => pair(input, number)?.map(|(max, count)| RuleKind::List(max, count)),
@@ -148,7 +151,7 @@ impl Parse for Rule {
             "optional" => Some(RuleKind::Optional),
             "keep" => Some(RuleKind::Keep),
             other => {
-                let known = "`length(min, max)`, `opaque(min, max)`, `range(min, max)`, `format = \"…\"`, `list(max, count)`, \
+                let known = "`length(min, max)`, `line(min, max)`, `opaque(min, max)`, `range(min, max)`, `format = \"…\"`, `list(max, count)`, \
                              `places(n)`, `default`, `required`, `optional`, `keep`, `with = \"…\"`, `check = …` or `lower`";
                 return Err(unknown(&ident, other, known));
             }

@@ -148,14 +148,20 @@ fn update_field(field: &Field) -> Result<()> {
 fn field_rule(item: &Struct, field: &Field, rule: &Rule) -> Result<()> {
     let fail = |message: String| Err(Error::new(rule.ident.span(), message));
     match &rule.kind {
-        RuleKind::Length(min, max) | RuleKind::Opaque(min, max) if min > max => fail(format!(
-            "no text has {min} to {max} characters: swap the two"
-        )),
+        RuleKind::Length(min, max) | RuleKind::Line(min, max) | RuleKind::Opaque(min, max)
+            if min > max =>
+        {
+            fail(format!(
+                "no text has {min} to {max} characters: swap the two"
+            ))
+        }
         RuleKind::Range(Some(min), Some(max)) if min > max => {
             fail(format!("no number is from {min} to {max}: swap the two"))
         }
         RuleKind::Range(None, None) => fail("a range needs a bound; leave it out instead".into()),
-        RuleKind::Length(..) | RuleKind::Opaque(..) | RuleKind::Format(_) if is_list(field) => {
+        RuleKind::Length(..) | RuleKind::Line(..) | RuleKind::Opaque(..) | RuleKind::Format(_)
+            if is_list(field) =>
+        {
             fail("texts of a list are bounded with `list(characters, items)`".into())
         }
         RuleKind::Lower if !is_text(field) => fail("`lower` is for `String`".into()),

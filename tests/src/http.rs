@@ -19,6 +19,7 @@ mod front;
 mod hidden;
 mod idempotency;
 mod matrix;
+mod one_line;
 pub mod operations;
 mod pasted;
 mod patches;

@@ -133,6 +133,7 @@ fn take_as_sent(field: &Field) -> TokenStream {
 fn check(rule: &RuleKind) -> Option<TokenStream> {
     Some(match rule {
         RuleKind::Length(min, max) => quote!(::kernel::input::Check::Length(#min, #max)),
+        RuleKind::Line(min, max) => quote!(::kernel::input::Check::Line(#min, #max)),
         RuleKind::Opaque(min, max) => quote!(::kernel::input::Check::Opaque(#min, #max)),
         RuleKind::Range(min, max) => {
             let (min, max) = (bound(min), bound(max));

@@ -106,6 +106,7 @@ impl Module for Tickets {
             ("getCancellation", Access::HostStaff),
             ("listAdmissions", Access::HostStaff),
             ("listRevokedCodes", Access::HostStaff),
+            ("listCheckpointFigures", Access::HostStaff),
             ("getSales", Access::HostAdminOrPlatform),
             ("createOrder", Access::Concerned),
             ("priceOrder", Access::Concerned),

@@ -58,7 +58,7 @@ pub struct FeeRefund {
     /// Without it all that is left of it.
     #[input(range(1, 1_000_000_000_000))]
     pub amount_cents: Option<i64>,
-    #[input(length(1, 500))]
+    #[input(line(1, 500))]
     pub note: Option<String>,
 }
 

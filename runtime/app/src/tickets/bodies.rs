@@ -110,7 +110,7 @@ pub struct GiveBack {
     /// `source` if it is left out.
     pub to: Option<Target>,
     /// Why; staff only.
-    #[input(length(1, 500))]
+    #[input(line(1, 500))]
     pub note: Option<String>,
 }
 

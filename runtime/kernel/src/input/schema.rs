@@ -1,6 +1,6 @@
 //! What the API document says about a body of a hand-written route, from the same lines that check it.
 
-use super::{Check, Format};
+use super::{Check, Format, LINE_MAX};
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 
@@ -52,6 +52,14 @@ impl Described {
         for check in self.checks {
             add(&mut schema, *check);
         }
+        // Of others the document says what they look like, or they are one line.
+        if let Some(kind) = self.checks.iter().find_map(lines)
+            && ["format", "pattern"]
+                .iter()
+                .all(|key| schema.get(*key).is_none())
+        {
+            schema["x-text"] = kind.into();
+        }
         if !self.doc.is_empty() {
             schema["description"] = self.doc.into();
         }
@@ -86,6 +94,15 @@ fn add(schema: &mut Value, check: Check) {
             schema[key] = value.into();
         }
         Check::Places(_) => {}
+    }
+}
+
+/// Texts that are no line: with `paragraphs`, or `opaque` to all but who made them.
+fn lines(check: &Check) -> Option<&'static str> {
+    match check {
+        Check::Length(_, max) if *max > LINE_MAX => Some("paragraphs"),
+        Check::Opaque(..) => Some("opaque"),
+        _ => None,
     }
 }
 
