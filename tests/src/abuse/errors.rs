@@ -132,7 +132,8 @@ async fn changes(server: &TestServer) -> Vec<(String, String, Client)> {
     let people = rows::people(&mut server.superuser().await).await;
     let mut changes = Vec::new();
     for resource in resources().values() {
-        if resource.update.is_none() {
+        // Where each field has a rule of its own, a body without any changes no row.
+        if resource.update.is_none() || !resource.sql.update.starts_with("update") {
             continue;
         }
         if let Some(right) = rows::who_may(&server.database, &people, resource, "update").await {

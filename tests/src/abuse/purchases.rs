@@ -92,7 +92,11 @@ pub async fn demanding(stage: &Stage) -> Vec<String> {
         .json;
     let demands = |item: &Value| {
         let parameters = item["post"]["parameters"].as_array();
-        parameters.into_iter().flatten().any(|parameter| {
+        let mut parameters = parameters.into_iter().flatten();
+        parameters.any(|parameter| {
+            let reference = parameter["$ref"].as_str();
+            let named = reference.and_then(|at| document.pointer(at.trim_start_matches('#')));
+            let parameter = named.unwrap_or(parameter);
             parameter["name"] == "Idempotency-Key" && parameter["required"] == true
         })
     };

@@ -6,6 +6,7 @@ use super::{
     people::{self, Persona, personas},
     samples::Ids,
 };
+use crate::support::stripe::Stripe;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -49,7 +50,9 @@ async fn every_operation_says_who_may() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_not_named_is_refused() {
-    let server = people::server().await;
+    // Without a payment service nobody gets further than that there is none.
+    let stripe = Stripe::new(7);
+    let server = people::server_with(|parts| stripe.provide(parts)).await;
     let people = personas(&server).await;
     let mut conn = server.superuser().await;
     let ids = Ids::of(&mut conn).await;

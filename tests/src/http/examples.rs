@@ -31,6 +31,10 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "the parts are made of the document by the server",
     ),
     ("/problems/{slug}", "its slugs are words, not ids"),
+    (
+        "/waitlist-entries/leave",
+        "its token is in mails, signed for their member",
+    ),
 ];
 
 /// Entities without a row that could stand in an example: they come by way of Stripe or of an upload (`seed trade`, `seed
@@ -50,8 +54,12 @@ const MADE_LATER: [&str; 8] = [
 const OLGA: usize = 2;
 
 /// Entities whose example is not for Olga, because she has none, nor may she see those of others.
-const OF_OTHERS: [&str; 11] = [
+const OF_OTHERS: [&str; 15] = [
     "check_in",
+    "checkpoint",
+    "checkpoint_entry",
+    "checkpoint_ticket_type",
+    "commission_proposal",
     "commission_rule",
     "fraud_flag",
     "referral",

@@ -64,7 +64,8 @@ pub fn is_impossible(rule: &Rule, person: &Persona, oracle: &Oracle) -> bool {
     possible(rule, &person.actor(), facts) == Possible::Never
 }
 
-/// Archived rows are there for restoring alone.
+/// Archived rows are there for restoring alone. Who may restore a row and does not see it while it is suspended is told there
+/// that it is: it comes back suspended.
 fn seen(operation: &Operation, row: &Row, oracle: &Oracle) -> bool {
     let resource = operation.resource;
     if resource.lifecycle == Lifecycle::SoftDelete && status(row) == "archived" {
@@ -74,7 +75,11 @@ fn seen(operation: &Operation, row: &Row, oracle: &Oracle) -> bool {
                 .iter()
                 .any(|rule| decide(rule, row, oracle));
     }
-    oracle.visible(resource, row)
+    let comes_back = matches!(operation.kind, Kind::Restore)
+        && resource.lifecycle == Lifecycle::SoftDelete
+        && status(row) == "suspended"
+        && decide(resource.rules.restore, row, oracle);
+    comes_back || oracle.visible(resource, row)
 }
 
 /// `None`: not allowed.

@@ -6,7 +6,7 @@ use crate::rules::{
 };
 use crate::support::{Client, TestServer, database::Content, model, resources};
 use kernel::{Actor, Facts, actor::Held};
-use server::seed::demo::PEOPLE;
+use server::{seed::demo::PEOPLE, wire::Parts};
 use sqlx::AssertSqlSafe;
 use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
@@ -22,11 +22,17 @@ pub struct Persona {
 
 /// With the demonstration world, and patient: everybody asks at once here, and a busy machine decides no answer.
 pub async fn server() -> TestServer {
+    server_with(|_| {}).await
+}
+
+/// With other parts.
+pub async fn server_with(change: impl FnOnce(&mut Parts)) -> TestServer {
     let server = TestServer::start_with(Content::Sample, |parts| {
         // One for each core: statements are planned anew on every connection.
         parts.db.connections = 2;
         parts.db.acquire_timeout = Duration::from_secs(60);
         parts.http.handler_timeout = Duration::from_secs(60);
+        change(parts);
     });
     let server = server.await;
     let patience = format!(

@@ -42,7 +42,8 @@ impl Stage {
             .unwrap_or_default()
     }
 
-    /// Our books and those of the service, to the cent.
+    /// Our books and those of the service, to the cent, while no bank is looking at a payment. What came too late, or lacked its
+    /// credits, never was the host's.
     pub async fn books_agree(&self) {
         self.sound().await;
         let mut conn = self.server.superuser().await;
@@ -61,7 +62,8 @@ impl Stage {
             "select coalesce(sum(o.organizer_cents) - coalesce(sum(r.given_back), 0), 0)::int8 from app.orders o
              left join (select order_id, sum(organizer_cents) as given_back from app.refunds where state <> 'failed' group by 1) r
                on r.order_id = o.id
-             where o.event_id = $1 and o.state in ('paid', 'part_refunded', 'refund_pending', 'refunded') and o.cash_cents = 0",
+             where o.event_id = $1 and o.state in ('paid', 'part_refunded', 'refund_pending', 'refunded') and o.cash_cents = 0
+               and o.ticket_count > 0",
         )
         .bind(self.event)
         .fetch_one(&mut conn)

@@ -187,7 +187,10 @@ impl Filler<'_> {
         let entity = &self.model.entities[id];
         let mut attempts = 0;
         let mut refused = None;
-        while self.ids[id].len() < size && attempts < size * 8 {
+        // More often for the first: several references that have to agree seldom do by chance.
+        while self.ids[id].len() < size
+            && (attempts < size * 8 || self.ids[id].is_empty() && attempts < 2000)
+        {
             attempts += 1;
             let Some(columns) = self.columns(entity) else {
                 continue;

@@ -1,6 +1,6 @@
 //! A rule decided in Rust, over rows given as JSON objects: the oracle the database is compared with.
 //!
-//! Null behaves as in SQL: a comparison with null is unknown, and unknown is not allowed.
+//! Null behaves as in the policies: a comparison with null is unknown, which does not hold, and `not` of it holds.
 
 use super::{Op, Rule, Value};
 use crate::actor::Facts;
@@ -40,7 +40,8 @@ fn truth(rule: &Rule, row: &Row, world: &dyn World) -> Option<bool> {
         Rule::Any(rules) => {
             all(rules.iter().map(|rule| truth(rule, row, world).map(|b| !b))).map(|b| !b)
         }
-        Rule::Not(rule) => truth(rule, row, world).map(|b| !b),
+        // As `… is not true` of the policies.
+        Rule::Not(rule) => Some(truth(rule, row, world) != Some(true)),
         Rule::Ref(rule) => truth(rule, row, world),
         Rule::MeIs(column) => Some(id(row, column)? == world.me()?),
         Rule::Holds(role) => Some(world.facts().holds(role)),

@@ -9,7 +9,17 @@ pub const ROWS: &[(&str, &str)] = &[
     ("broadcast", "0199e03b-32a8-7508-83d2-d0bd99a2acd3"),
     ("business", "0199e004-53c8-7406-8c24-c62b622429cf"),
     ("check_in", "0199e004-c6c8-7d1f-8ae3-e1eb0ad0a30a"),
+    ("checkpoint", "0199e004-4478-7c58-89ce-3b453c161f93"),
+    ("checkpoint_entry", "0199e004-4428-7d32-89f7-3735d65163ce"),
+    (
+        "checkpoint_ticket_type",
+        "0199e004-4450-7fb8-846c-bb6ca5d823e9",
+    ),
     ("city", "0199da0e-6342-7483-8a51-5e232ce74369"),
+    (
+        "commission_proposal",
+        "0199e004-4428-71e1-881d-274b5aee2350",
+    ),
     ("commission_rule", "0199e004-44c8-7410-8e2b-50bdda0bc877"),
     ("community", "0199e004-54e0-706d-8769-01dc8792eabd"),
     ("community_member", "0199f7fa-5c48-7504-8ad4-ac6aa93cef3f"),

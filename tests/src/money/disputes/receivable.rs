@@ -59,7 +59,7 @@ async fn p7_what_a_bank_has_taken_is_owed_until_it_decides() {
         assert_eq!(stage.owed_and_lost().await, (paid, lost));
         stage.told_again().await;
         assert_eq!(stage.owed_and_lost().await, (paid, lost));
-        stage.books_agree().await;
+        stage.sound().await;
 
         stage.decided(&dispute, won).await;
         lost += if won { 0 } else { paid };
@@ -101,7 +101,7 @@ async fn p7_a_dispute_beside_a_refund_owes_what_was_left() {
         .number("select amount_cents from app.disputes where state = 'needs_response'")
         .await;
     assert_eq!(stage.owed_and_lost().await, (told, 0));
-    stage.books_agree().await;
+    stage.sound().await;
     stage.decided(&dispute, false).await;
     assert_eq!(stage.owed_and_lost().await, (0, told));
     stage.books_agree().await;

@@ -18,6 +18,7 @@ cases! {
     ticket_offered: offered,
     ticket_taken: taken,
     ticket_declined: declined,
+    place_awaited: place_awaited,
     place_offered: place_offered,
     place_lapsed: place_lapsed,
 }
@@ -192,14 +193,31 @@ async fn declined(world: &World) -> Told {
     answered(world, "cas", "decline", title, "still yours").await
 }
 
-/// One place, which is taken, and somebody who waits until Olga makes another.
-async fn waited(world: &World, name: &str) -> (Member, String) {
+/// Somebody who waits for a ticket, and their entry.
+async fn waiting(world: &World, name: &str) -> (Member, String, Night) {
     let night = world.night(&format!("A full {name}"), 1).await;
     world.guest(&night, &format!("{name}_is_in")).await;
     let waits = world.member(&format!("{name}_waits")).await;
     let body = json!({"event_id": night.id, "ticket_type_id": night.kind});
     let entry = waits.client.post("/waitlist-entries", body).await;
     let entry = entry.expect(201).id();
+    (waits, entry, night)
+}
+
+async fn place_awaited(world: &World) -> Told {
+    let (waits, entry, _) = waiting(world, "loft").await;
+    Told {
+        by: waits.id,
+        to: vec![waits.id],
+        title: "You are on the waiting list: A full loft".into(),
+        says: "we tell you".into(),
+        leads_to: ("waitlist_entry", entry),
+    }
+}
+
+/// One place, which is taken, and somebody who waits until Olga makes another.
+async fn waited(world: &World, name: &str) -> (Member, String) {
+    let (waits, entry, night) = waiting(world, name).await;
     let path = format!("/ticket-types/{}", night.kind);
     let olga = &world.stage.olga;
     world.patched(olga, &path, json!({"capacity": 2})).await;
