@@ -9,7 +9,6 @@ mod entities;
 mod fields;
 mod guarded;
 mod lists;
-mod open;
 mod relations;
 mod required;
 mod together;

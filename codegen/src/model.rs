@@ -11,6 +11,7 @@ mod invariants;
 mod lookup;
 mod memo;
 mod networks;
+pub mod open;
 
 pub use expr::{Expr, OfWhat, Op, Value};
 pub use invariants::{Check, Exclude, Keep, UniqueWhere};

@@ -1,6 +1,7 @@
 //! What requests cost, in figures that are the same on every machine: trips, statements, shapes of plans.
 
 mod changes;
+mod filters;
 mod plans;
 mod proxy;
 mod refused;

@@ -1,8 +1,8 @@
 //! Keys of an entity that contradict each other or have no effect, derived values, and names of constraints.
 
-use super::{Of, lists, open, walk, wrong};
+use super::{Of, lists, walk, wrong};
 use crate::emit::schema::{reader, told_by_update};
-use crate::model::{DerivedKind, Hook, Lifecycle, Relation};
+use crate::model::{DerivedKind, Hook, Lifecycle, Relation, open};
 use crate::names;
 use crate::resolve::Part;
 

@@ -1,7 +1,7 @@
 //! Modifiers of fields that contradict their type, each other, or have no effect.
 
-use super::{Of, Wrong, open, wrong};
-use crate::model::{Field, Lifecycle, Literal, OnEnd, Ty};
+use super::{Of, Wrong, wrong};
+use crate::model::{Field, Lifecycle, Literal, OnEnd, Ty, open};
 use crate::names;
 use crate::resolve::Part;
 

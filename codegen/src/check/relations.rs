@@ -1,8 +1,8 @@
 //! Modifiers of relations that contradict their targets, each other, or have no effect.
 
-use super::{Of, Wrong, open, wrong};
+use super::{Of, Wrong, wrong};
 use crate::emit::schema::deletable;
-use crate::model::{EntityId, Lifecycle, OnArchive, OnEnd, Relation, Ty};
+use crate::model::{EntityId, Lifecycle, OnArchive, OnEnd, Relation, Ty, open};
 use crate::resolve::Part;
 
 pub fn check(of: &Of) {

@@ -1,7 +1,7 @@
 //! States and how they are reached.
 
-use super::{Of, open};
-use crate::model::{Assigned, Change, Lifecycle, Literal, Relation, Ty};
+use super::Of;
+use crate::model::{Assigned, Change, Lifecycle, Literal, Relation, Ty, open};
 use crate::names;
 use crate::resolve::Part;
 

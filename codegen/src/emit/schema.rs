@@ -17,6 +17,7 @@ mod counters;
 mod creators;
 mod documents;
 mod endings;
+mod filters;
 mod givers;
 mod grants;
 mod guards;
@@ -116,6 +117,7 @@ fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     objects.extend(checks::objects(model, id));
     objects.extend(uniques::objects(model, id));
     objects.extend(references::objects(model, id));
+    objects.extend(filters::objects(model, id));
     objects.extend(projection::objects(model, id));
     objects.extend(documents::objects(model, id));
     objects.extend(private::function(model, id));

@@ -21,7 +21,7 @@ const CONTEXT: [&str; 10] = [
 ];
 
 /// Plans are made as the server makes them: once per connection, without values.
-async fn explain(conn: &mut PgConnection, text: &str, parameters: usize) -> Value {
+pub(super) async fn explain(conn: &mut PgConnection, text: &str, parameters: usize) -> Value {
     run(conn, &format!("prepare s as {text}")).await;
     let nulls = vec!["null"; parameters].join(", ");
     let arguments = match parameters {
@@ -37,7 +37,7 @@ async fn explain(conn: &mut PgConnection, text: &str, parameters: usize) -> Valu
     row.get::<Value, _>(0)[0]["Plan"].take()
 }
 
-async fn run(conn: &mut PgConnection, text: &str) {
+pub(super) async fn run(conn: &mut PgConnection, text: &str) {
     sqlx::raw_sql(AssertSqlSafe(text.to_owned()))
         .execute(conn)
         .await
@@ -45,7 +45,7 @@ async fn run(conn: &mut PgConnection, text: &str) {
 }
 
 /// A member's transaction.
-async fn request(database: &Database) -> PgConnection {
+pub(super) async fn request(database: &Database) -> PgConnection {
     let mut conn = database.request_role().await;
     run(
         &mut conn,
@@ -237,7 +237,7 @@ fn unguarded(plan: &Value, told: &str, found: &mut Vec<String>) {
 }
 
 /// Every node of a plan.
-fn nodes(plan: &Value) -> Vec<&Value> {
+pub(super) fn nodes(plan: &Value) -> Vec<&Value> {
     let mut all = vec![plan];
     for node in plan["Plans"].as_array().into_iter().flatten() {
         all.extend(nodes(node));
@@ -246,7 +246,7 @@ fn nodes(plan: &Value) -> Vec<&Value> {
 }
 
 /// Without the way out of sorting, is the order still one that has to be made?
-fn sorts(plan: &Value) -> bool {
+pub(super) fn sorts(plan: &Value) -> bool {
     let is_sort = |node: &&Value| {
         node["Node Type"]
             .as_str()
@@ -283,7 +283,7 @@ fn pages(resource: &Resource, column: Option<(&str, &str)>) -> [(String, usize);
 }
 
 /// A table as it is planned for when it has 200,000 rows on the pages it has now.
-async fn pretend_to_be_large(database: &Database) {
+pub(super) async fn pretend_to_be_large(database: &Database) {
     let text = "analyze;
         update pg_class set reltuples = 200000, relpages = greatest(pg_relation_size(oid) / 8192, 1)
         where relnamespace in ('app'::regnamespace, 'search'::regnamespace, 'counters'::regnamespace) and relkind = 'r'";
@@ -291,7 +291,7 @@ async fn pretend_to_be_large(database: &Database) {
 }
 
 /// Is the list's own table read from one end to the other?
-fn reads_all(plan: &Value, table: &str) -> bool {
+pub(super) fn reads_all(plan: &Value, table: &str) -> bool {
     nodes(plan).into_iter().any(|node| {
         node["Node Type"] == "Seq Scan" && node["Relation Name"] == table && node["Alias"] == "t"
     })

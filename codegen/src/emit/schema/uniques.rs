@@ -72,6 +72,21 @@ pub fn is_led_by(model: &Model, id: EntityId, column: &str) -> bool {
             .any(|set| begins(&address_first(entity, &set)) && rows(model, id, &set).is_empty())
 }
 
+/// Whether the live rows with one value of the column are found by an index: lists are of live rows alone.
+pub(super) fn finds_live(model: &Model, id: EntityId, column: &str) -> bool {
+    let entity = &model.entities[id];
+    let of_live_rows = |set: &[String]| {
+        let rows = rows(model, id, set);
+        rows.is_empty() || rows == " where status <> 'archived'"
+    };
+    let mut uniques = unique_sets(entity).into_iter();
+    is_led_by(model, id, column)
+        || uniques.any(|set| {
+            address_first(entity, &set).first().map(String::as_str) == Some(column)
+                && of_live_rows(&set)
+        })
+}
+
 /// What keeps an archived row from coming back: a live row that has its place.
 pub struct Clash {
     /// The column to blame.

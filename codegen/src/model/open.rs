@@ -1,6 +1,6 @@
 //! Whether a rule can be true for somebody who is not signed in.
 
-use crate::model::{EntityId, Expr, Model, OfWhat};
+use super::{EntityId, Expr, Model, OfWhat};
 
 pub fn to_anyone(model: &Model, entity: EntityId, expr: &Expr) -> bool {
     possible(model, entity, expr).0
