@@ -4932,6 +4932,9 @@ create index businesses_name_id_idx
 create index businesses_city_id_idx
   on app.businesses (city_id, id);
 
+create index businesses_category_idx
+  on app.businesses (category, id);
+
 create index businesses_location_idx
   on app.businesses using gist (location) where status = 'active';
 
@@ -5211,6 +5214,12 @@ create index events_host_institution_id_idx
 create index events_venue_id_idx
   on app.events (venue_id, id) where venue_id is not null;
 
+create index events_category_idx
+  on app.events (category, id);
+
+create index events_host_id_idx
+  on app.events (host_id, id);
+
 create index events_location_idx
   on app.events using gist (location) where status = 'active';
 
@@ -5282,6 +5291,9 @@ create index follows_entity_venue_id_idx
 
 create index follows_entity_institution_id_idx
   on app.follows (entity_institution_id, id) where entity_institution_id is not null;
+
+create index follows_entity_id_idx
+  on app.follows (entity_id, id);
 
 create index follows_while_archived_idx
   on app.follows (id) where status = 'archived';
@@ -5432,6 +5444,9 @@ create index media_entity_event_id_idx
 
 create index media_uploaded_by_id_idx
   on app.media (uploaded_by_id, id) where uploaded_by_id is not null;
+
+create index media_entity_id_idx
+  on app.media (entity_id, id);
 
 create index media_while_archived_idx
   on app.media (id) where status = 'archived';
@@ -5634,6 +5649,9 @@ create index promotions_target_venue_id_idx
 create index promotions_city_id_idx
   on app.promotions (city_id, id);
 
+create index promotions_target_id_idx
+  on app.promotions (target_id, id);
+
 create index promotions_while_archived_idx
   on app.promotions (id) where status = 'archived';
 
@@ -5759,6 +5777,9 @@ create index reviews_entity_venue_id_idx
 
 create index reviews_entity_community_id_idx
   on app.reviews (entity_community_id, id) where entity_community_id is not null;
+
+create index reviews_entity_id_idx
+  on app.reviews (entity_id, id);
 
 create index reviews_while_archived_idx
   on app.reviews (id) where status = 'archived';
@@ -6041,6 +6062,12 @@ create index venues_owner_institution_id_idx
 
 create index venues_owner_community_id_idx
   on app.venues (owner_community_id, id) where owner_community_id is not null;
+
+create index venues_capacity_idx
+  on app.venues (capacity, id) where capacity is not null;
+
+create index venues_owner_id_idx
+  on app.venues (owner_id, id);
 
 create index venues_location_idx
   on app.venues using gist (location) where status = 'active';

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "e0b7ddc5eff4628cc8e1fbefbf378c1b269d33cba6fefb23a8f08e2f6a4e507aa5e8165a33516273a86573d80fa48c25",
+        checksum: "94eb2ce41ce28be41f4fcaa710e83a57a0e52a4a0c59b5175293c9ff2f05419a7d5e7bc5990bfa9b8faaff5e7da02a9d",
     },
 ];

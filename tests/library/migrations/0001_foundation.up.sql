@@ -1219,6 +1219,12 @@ create index appointments_while_archived_idx
 create index authors_name_id_idx
   on app.authors (name collate "und-x-icu", id);
 
+create index authors_name_idx
+  on app.authors (name, id);
+
+create index authors_born_on_idx
+  on app.authors (born_on, id) where born_on is not null;
+
 create index authors_while_archived_idx
   on app.authors (id) where status = 'archived';
 
@@ -1236,6 +1242,12 @@ create index books_on_loan_id_idx
 
 create index books_category_id_idx
   on app.books (category_id, id);
+
+create index books_published_on_idx
+  on app.books (published_on, id) where published_on is not null;
+
+create index books_language_idx
+  on app.books (language, id);
 
 create index books_while_archived_idx
   on app.books (id) where status = 'archived';

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "51c0e3d9e2ce0c492dfa20595fec4bc070e200e5ace735478ea7320de7e8b4955315039a7b11d4af8cae5074d9f684e3",
+        checksum: "b9bec40aec04866ccbd8e8cf92b3115068dd2ba5767d5fe81efa93ccd239a092787a381a26f4f63a9cd7d4622ed9dcca",
     },
 ];
