@@ -8938,7 +8938,7 @@ begin
     when 'read' then true
   end into v_answer
   from app.checkpoint_entries t
-  where t.id = p_id and (sec.is_platform_admin() or sec.seen_event_admin(t.event_id));
+  where t.id = p_id and sec.seen_event_staff(t.event_id);
   perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
   if p_what = 'restore' then
     perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
@@ -30109,7 +30109,11 @@ begin
   for v_type in
     with voided as (
       update app.tickets t set state = 'void', void_reason = p_reason
-      where t.order_id = p_order and (t.state = 'valid' or (t.state = 'checked_in' and p_reason <> 'disputed'))
+      where t.order_id = p_order
+        and case p_reason
+          when 'disputed' then t.state = 'valid' and not exists (select from app.checkpoint_entries x where x.ticket_id = t.id)
+          else t.state in ('valid', 'checked_in')
+        end
       returning t.ticket_type_id
     )
     select v.ticket_type_id, count(*)::int as quantity from voided v group by 1 order by 1
@@ -31977,7 +31981,10 @@ create view app.ticket_faults with (security_invoker = true) as
   union all
   select 'let in after the payment was taken back', 'order', o.id
   from app.orders o
-  where o.state = 'charged_back' and exists (select from app.tickets k where k.order_id = o.id and k.state = 'valid')
+  where o.state = 'charged_back'
+    and exists (
+      select from app.tickets k
+      where k.order_id = o.id and k.state = 'valid' and not exists (select from app.checkpoint_entries x where x.ticket_id = k.id))
   union all
   select 'owed and not on its way back', 'order', o.id
   from app.orders o
@@ -34424,7 +34431,8 @@ create policy checkpoints_job_select on app.checkpoints for select to culturepas
 
 create policy checkpoint_entries_select on app.checkpoint_entries for select to culturepass_app
   using (
-    (select sec.is_platform_admin()) or checkpoint_entries.event_id in (select sec.mine_event_admin())
+    checkpoint_entries.event_id in (select sec.mine_event_staff())
+    or ((select sec.is_platform_admin()) and sec.seen_event_staff(checkpoint_entries.event_id))
   );
 
 create policy checkpoint_entries_job_select on app.checkpoint_entries for select to culturepass_job

@@ -31,7 +31,7 @@ macro_rules! columns { () => {
     "t.id, t.entered_at, t.left_at, t.checkpoint_id, t.ticket_id, t.event_id, t.version, t.created_at, t.updated_at"
 } }
 
-#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Of(&Related { column: "event_id", type_column: None, targets: &[("event", Some(&crate::event::IS_ADMIN))] }), Holds("platformAdmin")]);
+#[rustfmt::skip] pub static CAN_READ: Rule = Of(&Related { column: "event_id", type_column: None, targets: &[("event", Some(&crate::event::IS_STAFF))] });
 
 #[rustfmt::skip]
 pub static CHECKPOINT_ENTRY: Resource = Resource {

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "94eb2ce41ce28be41f4fcaa710e83a57a0e52a4a0c59b5175293c9ff2f05419a7d5e7bc5990bfa9b8faaff5e7da02a9d",
+        checksum: "551c227f775b6b635b7e696087e7805e955e23ad8cb762ed85e0af63d63ed621c382d7235d7747ef9fb03fcb715e3617",
     },
 ];

@@ -38,9 +38,9 @@ pub struct Rule {
 
 pub enum RuleKind {
     Length(u32, u32),
-    /// The same for a text that nobody reads.
     /// One line, also a longer one than names and titles are.
     Line(u32, u32),
+    /// A text that nobody reads.
     Opaque(u32, u32),
     Range(Option<i64>, Option<i64>),
     Format(LitStr),

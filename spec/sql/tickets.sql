@@ -280,7 +280,7 @@ revoke execute on function app.return_tickets(uuid) from public;
 grant execute on function app.return_tickets(uuid) to <app>_job;
 
 -- Makes the tickets of an order void, without money: what the bank has taken back is not let in any more, what cost nothing
--- goes with its event. Who has come in with a disputed ticket has come in. How many.
+-- goes with its event. Who has come in with a disputed ticket has come in, at the door or at a checkpoint. How many.
 create function app.void_tickets(p_order uuid, p_reason text) returns int
   language plpgsql set search_path = '' set app.job = 'tickets' as $$
 declare
@@ -290,7 +290,11 @@ begin
   for v_type in
     with voided as (
       update app.tickets t set state = 'void', void_reason = p_reason
-      where t.order_id = p_order and (t.state = 'valid' or (t.state = 'checked_in' and p_reason <> 'disputed'))
+      where t.order_id = p_order
+        and case p_reason
+          when 'disputed' then t.state = 'valid' and not exists (select from app.checkpoint_entries x where x.ticket_id = t.id)
+          else t.state in ('valid', 'checked_in')
+        end
       returning t.ticket_type_id
     )
     select v.ticket_type_id, count(*)::int as quantity from voided v group by 1 order by 1
@@ -469,7 +473,10 @@ create view app.ticket_faults with (security_invoker = true) as
   union all
   select 'let in after the payment was taken back', 'order', o.id
   from app.orders o
-  where o.state = 'charged_back' and exists (select from app.tickets k where k.order_id = o.id and k.state = 'valid')
+  where o.state = 'charged_back'
+    and exists (
+      select from app.tickets k
+      where k.order_id = o.id and k.state = 'valid' and not exists (select from app.checkpoint_entries x where x.ticket_id = k.id))
   union all
   select 'owed and not on its way back', 'order', o.id
   from app.orders o

@@ -13,6 +13,8 @@ pub enum Access {
     Anyone,
     /// Everybody who may see what it is about.
     Reader,
+    /// Whoever has what was signed for it: an address, a header, a link of a mail.
+    Signed,
     /// Every member, about themselves.
     Member,
     /// Members whom it concerns: they hold it, bought it, may see or change it.
@@ -45,7 +47,7 @@ impl Access {
                 ("cityAdmin", "yes"),
                 ("platformAdmin", "yes"),
             ],
-            Access::Reader => &[
+            Access::Reader | Access::Signed => &[
                 ("anonymous", "depends"),
                 ("signed in", "depends"),
                 ("orgAdmin", "depends"),

@@ -18,7 +18,7 @@ use axum::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use kernel::{
-    Error, Member, Result,
+    Error, Member, Result, error,
     http::{ConfigError, Sent},
     idempotency::{Claimed, Keyed, offered},
     problem::Item,
@@ -123,6 +123,7 @@ pub struct EventCopy {
         (status = 201, description = "The copy", body = ref("#/components/schemas/Event")),
         (status = 403, description = "The caller may not create events of this host"),
         (status = 404, description = "There is no such event, or the caller may not see it"),
+        (status = 409, description = "By this key the copy was made already, and the original has been changed since"),
         (status = 422, description = "A value is wrong, or the original has more than twenty ticket types")))]
 async fn copy(
     State(Generated(generated)): State<Generated>,
@@ -151,7 +152,9 @@ async fn copy(
     };
     let body = draft(&event, types, &wanted)?;
     // The create is a transaction of its own: an attempt after one that ended without an answer finds what that has made.
-    let key = claimed.map(|claimed| digest(&format!("copy {original} {}", claimed.key())));
+    let key = claimed
+        .as_ref()
+        .map(|claimed| digest(&format!("copy {original} {}", claimed.key())));
     let create = match key {
         Some(key) => Asking::CreateOnce("/events", body, key),
         None => Asking::Create("/events", body),
@@ -166,6 +169,15 @@ async fn copy(
                 Json(event),
             )
                 .into_response()
+        }
+        // The original has been changed since an attempt that had made the draft.
+        Err(refused)
+            if claimed.is_some_and(|claimed| claimed.is_repeated())
+                && error::refusal(&refused)
+                    .is_some_and(|kind| kind.slug == problems::KEY_REUSED.slug) =>
+        {
+            let detail = "An attempt before this one made the copy, and the original has been changed since. Look at the drafts of its host.";
+            return Err(Error::new(&problems::CONFLICT).detail(detail));
         }
         Err(refusal) => refusal,
     })

@@ -117,6 +117,7 @@ impl Module for Media {
     fn access() -> Table {
         &[
             ("announcePicture", Access::Concerned),
+            ("sendPicture", Access::Signed),
             ("completePicture", Access::Concerned),
         ]
     }

@@ -105,6 +105,10 @@ impl Module for Notifications {
 
     fn access() -> Table {
         &[
+            ("takeResendEvent", Access::Signed),
+            ("takeSendgridEvents", Access::Signed),
+            ("showUnsubscribing", Access::Signed),
+            ("unsubscribe", Access::Signed),
             ("readAllNotifications", Access::Member),
             ("streamNotifications", Access::Member),
             ("countUnreadNotifications", Access::Member),

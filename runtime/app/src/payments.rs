@@ -118,6 +118,8 @@ impl Module for Payments {
 
     fn access() -> Table {
         &[
+            ("takeStripeEvent", Access::Signed),
+            ("takeStripeConnectEvent", Access::Signed),
             ("onboardBusiness", Access::HostAdmin),
             ("onboardOrganization", Access::HostAdmin),
             ("onboardCity", Access::CityAdmin),

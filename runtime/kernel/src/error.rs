@@ -40,6 +40,12 @@ pub fn violated(error: &sqlx::Error) -> Option<&str> {
     error.as_database_error()?.constraint()
 }
 
+/// What a refusal of ours is about. `None`: it is none.
+pub fn refusal(answer: &Response) -> Option<&'static Kind> {
+    let carried = answer.extensions().get::<Carried>()?;
+    Some(carried.problem.kind)
+}
+
 /// What an answer carries beside its body so that the outer layer can add the request id and log the cause.
 #[derive(Clone)]
 pub(crate) struct Carried {

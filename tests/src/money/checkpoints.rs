@@ -433,3 +433,65 @@ async fn od3_scans_of_scanners_without_a_connection_count_once() {
     assert_eq!(told["data"][0]["result"], "nonce_used");
     stage.sound().await;
 }
+
+/// Who is inside at a checkpoint has come in: a bank that takes the money back afterwards does not make that undone.
+#[tokio::test]
+async fn od3_a_lost_dispute_voids_no_ticket_that_somebody_has_come_in_with() {
+    let stage = Stage::new().await;
+    let kind = stage.tickets("Seat", 4_500, 10).await;
+    let card = stage.saved(&stage.mira, "4242424242424242").await;
+    let order = stage.bought_by_card(&stage.mira, &card, &[(kind, 2)]).await;
+    let tickets = stage.tickets_of(&order).await;
+    let lounge = checkpoint(&stage, "Lounge", json!({})).await;
+    let used = code(&stage.mira, &tickets[0]).await;
+    assert_eq!(result(&stage, &lounge, &used, "entry").await, "ok");
+    let dispute = stage.disputed(&order).await;
+    stage.decided(&dispute, false).await;
+    let mut states = Vec::new();
+    for ticket in &tickets {
+        let path = format!("/tickets/{ticket}");
+        let shown = stage.mira.client.get(&path).await.expect(200).json;
+        states.push(shown["state"].as_str().expect("a state").to_owned());
+    }
+    assert_eq!(states, ["valid", "void"]);
+    assert_eq!(figures(&stage, &lounge).await, (1, 1, 1));
+    stage.sound().await;
+}
+
+/// An exit that is brought in late, and was made long before the stay that is open, ends another one.
+#[tokio::test]
+async fn od3_a_late_exit_does_not_end_the_next_stay_and_late_scans_say_when() {
+    let stage = Stage::without_provider().await;
+    let kind = stage.tickets("Seat", 0, 10).await;
+    let (_, tickets) = bought(&stage, kind, 1).await;
+    let code = &tickets[0].1;
+    let both = json!({"counts_exits": true, "allows_reentry": true});
+    let bar = checkpoint(&stage, "Bar", both).await;
+    let batch = |at: Option<&str>, direction: &str| {
+        let mut scan = json!({"code": code, "nonce": Uuid::now_v7(), "direction": direction});
+        if let Some(at) = at {
+            scan["at"] = json!(at);
+        }
+        json!({"event_id": stage.event, "checkpoint_id": bar, "scans": [scan]})
+    };
+    let scanned = async |at: Option<&str>, direction: &str| {
+        let told = stage
+            .olga
+            .client
+            .post("/check-ins/batch", batch(at, direction))
+            .await;
+        told.expect(200).json["data"][0]["result"].clone()
+    };
+    assert_eq!(scanned(Some("2041-05-01T12:00:00Z"), "entry").await, "ok");
+    assert_eq!(
+        scanned(Some("2041-05-01T10:30:00Z"), "exit").await,
+        "not_inside"
+    );
+    assert_eq!(scanned(Some("2041-05-01T13:00:00Z"), "exit").await, "ok");
+    let path = format!("/checkpoints/{bar}");
+    stage.olga.client.delete(&path).await.expect(204);
+    let late = batch(None, "entry");
+    let refused = stage.olga.client.post("/check-ins/batch", late).await;
+    refused.expect(422);
+    assert_eq!(scanned(Some("2041-05-01T14:00:00Z"), "entry").await, "ok");
+}

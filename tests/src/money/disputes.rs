@@ -28,7 +28,7 @@ impl Stage {
         self.stripe.deliver(&self.server).await;
     }
 
-    async fn tickets_of(&self, order: &str) -> Vec<String> {
+    pub async fn tickets_of(&self, order: &str) -> Vec<String> {
         let text = format!(
             "select id::text from app.tickets where order_id = '{order}' order by position"
         );

@@ -62,6 +62,12 @@ async fn o9_a_code_outside_of_its_time_lets_nobody_in_and_is_kept() {
     let again = brought_in(&stage, &code, "2041-05-02T20:00:01Z").await;
     assert_eq!(again, "already_used");
     stage.sound().await;
+    // An event that is over takes the scans that were made there.
+    let code = printed(&stage).await;
+    past_everybody(&stage, "state = 'completed'").await;
+    let late = brought_in(&stage, &code, "2041-05-01T21:00:00Z").await;
+    assert_eq!(late, "ok");
+    past_everybody(&stage, "state = 'published'").await;
 
     // With a connection it is the same: the event was two days ago.
     let code = printed(&stage).await;

@@ -2,7 +2,11 @@
 //! one of them superfluous, or the worlds richer, is told by the test.
 
 /// Without them the policies decide the same, and why.
-pub const THE_SAME: [(&str, &str); 22] = [
+pub const THE_SAME: [(&str, &str); 23] = [
+    (
+        "checkpoint_ticket_types_insert with check : sec.seen_event_staff(event_id) -> true",
+        "nobody but the staff of its event sees the checkpoint that must be named",
+    ),
     (
         "reviews_select using : ((reviewer_id = sec.uid()) IS NOT TRUE) -> true",
         "who wrote a review sees it in every status",

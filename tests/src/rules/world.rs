@@ -187,10 +187,7 @@ impl Filler<'_> {
         let entity = &self.model.entities[id];
         let mut attempts = 0;
         let mut refused = None;
-        // More often for the first: several references that have to agree seldom do by chance.
-        while self.ids[id].len() < size
-            && (attempts < size * 8 || self.ids[id].is_empty() && attempts < 2000)
-        {
+        while self.ids[id].len() < size && attempts < size * 8 {
             attempts += 1;
             let Some(columns) = self.columns(entity) else {
                 continue;
@@ -209,6 +206,15 @@ impl Filler<'_> {
                 Ok(row_id) => self.ids[id].push((row_id, columns.into_iter().collect())),
                 Err(error) => refused = Some(error),
             }
+        }
+        // References that have to agree, to rows of one event say, may find none that do: then there have to be more rows.
+        let agreeing = entity.belongs.iter().filter(|r| !r.same.is_empty());
+        let targets: Vec<EntityId> = agreeing.flat_map(|r| r.targets.clone()).collect();
+        if self.ids[id].is_empty() && targets.len() > 1 && size < 200 {
+            for target in targets {
+                Box::pin(self.fill(conn, target, self.ids[target].len() * 2)).await;
+            }
+            return Box::pin(self.fill(conn, id, size * 2)).await;
         }
         if self.ids[id].is_empty() {
             // Triggers have made those there can be.

@@ -25,7 +25,13 @@ struct Checked {
 }
 
 impl Media {
-    pub async fn announce(&self, caller: &Member, body: AnnouncedPicture) -> Result<PictureUpload> {
+    /// `is_repeated`: an attempt before had no answer, and may have noted it.
+    pub async fn announce(
+        &self,
+        caller: &Member,
+        body: AnnouncedPicture,
+        is_repeated: bool,
+    ) -> Result<PictureUpload> {
         let checked = self.check(body)?;
         let now = self.clock.now();
         // To the second, as addresses have it.
@@ -40,11 +46,15 @@ impl Media {
                     let body = &noted.body;
                     let target = target(body.entity_type);
                     cx.require(target, "update", body.entity_id).await?;
+                    if is_repeated && let Some(earlier) = earlier(cx, member, &noted).await? {
+                        return Ok(earlier);
+                    }
                     media.have_room(cx, member, body.bytes).await?;
-                    note(cx, member, &noted, expires_at).await
+                    let id = note(cx, member, &noted, expires_at).await?;
+                    Ok((id, expires_at))
                 })
             });
-        let id = run.await?;
+        let (id, expires_at) = run.await?;
         // Outside of the transaction: a bucket's login may have to be fetched.
         let announced = Announced {
             id,
@@ -112,6 +122,29 @@ impl Media {
         }
         Ok(())
     }
+}
+
+/// The same file for the same target, which still waits to be sent.
+async fn earlier(
+    cx: &mut Cx,
+    member: Uuid,
+    checked: &Checked,
+) -> Result<Option<(Uuid, DateTime<Utc>)>> {
+    let found = sqlx::query_as(
+        "select u.id, u.expires_at from app.media_uploads u
+         where u.uploaded_by_id = $1 and u.state = 'pending' and u.expires_at > now()
+           and u.entity_type = $2 and u.entity_id = $3 and u.sha256 = $4 and u.content_type = $5 and u.bytes = $6
+         order by u.created_at desc limit 1",
+    );
+    let body = &checked.body;
+    let found = found
+        .bind(member)
+        .bind(body.entity_type.as_str())
+        .bind(body.entity_id)
+        .bind(hex::encode(checked.sha256))
+        .bind(checked.kind.content_type())
+        .bind(body.bytes);
+    Ok(found.fetch_optional(cx.conn()).await?)
 }
 
 async fn note(

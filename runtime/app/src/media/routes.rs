@@ -16,7 +16,11 @@ use axum::{
     routing::{get, post, put},
 };
 use kernel::{
-    Error, Member, Result, config::BodyLimit, http::Sent, idempotency::offered, openapi::Objects,
+    Error, Member, Result,
+    config::BodyLimit,
+    http::Sent,
+    idempotency::{Claimed, offered},
+    openapi::Objects,
 };
 use tower::ServiceExt;
 use utoipa::{OpenApi, openapi};
@@ -79,9 +83,11 @@ pub fn document() -> openapi::OpenApi {
 async fn announce(
     State(Served { media, .. }): State<Served>,
     caller: Member,
+    claimed: Option<Claimed>,
     Sent(body): Sent<AnnouncedPicture>,
 ) -> Result<Response> {
-    let upload = media.announce(&caller, body).await?;
+    let is_repeated = claimed.is_some_and(|claimed| claimed.is_repeated());
+    let upload = media.announce(&caller, body, is_repeated).await?;
     Ok((StatusCode::CREATED, Json(upload)).into_response())
 }
 

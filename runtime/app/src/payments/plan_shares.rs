@@ -15,15 +15,17 @@ use money::{
 use sqlx::Row;
 use uuid::Uuid;
 
-/// Of a period that was paid now, for a subscription as the provider calls it.
+/// Of a period, for a subscription as the provider calls it. The rule is that of when the invoice was made, however late it is
+/// heard of.
 pub async fn of_period(
     cx: &mut Cx,
     subscription: &str,
     amount: i64,
     currency: &str,
+    at: DateTime<Utc>,
 ) -> Result<i64> {
     let row = sqlx::query(
-        "select b.id as business_id, b.city_id, c.country_id, now() as at
+        "select b.id as business_id, b.city_id, c.country_id
          from app.subscriptions s join app.businesses b on b.id = s.business_id join app.cities c on c.id = b.city_id
          where s.stripe_subscription_id = $1",
     )
@@ -42,7 +44,6 @@ pub async fn of_period(
         city: Some(row.try_get("city_id")?),
         country: Some(row.try_get("country_id")?),
     };
-    let at: DateTime<Utc> = row.try_get("at")?;
     let rules = commission::rules(cx, &chain, Charge::Subscription, currency, at).await?;
     let share = match resolve(&rules, &chain, Charge::Subscription, currency, at) {
         Ok(rule) => rule.terms.city_share,

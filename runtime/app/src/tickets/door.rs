@@ -51,7 +51,7 @@ struct Ticket {
     event: Uuid,
     secret_version: i32,
     state: String,
-    /// The event takes place.
+    /// The event takes place, or has: scans come in late.
     is_on: bool,
     /// The code is shown in its time.
     is_time: bool,
@@ -142,7 +142,7 @@ impl Tickets {
 /// Its row stays ours until the scan is kept.
 async fn lock(cx: &mut Cx, claims: &Claims, at: Option<DateTime<Utc>>) -> Result<Option<Ticket>> {
     let row = sqlx::query(
-        "select k.state, k.secret_version, k.event_id, e.state = 'published' and e.status = 'active' as is_on,
+        "select k.state, k.secret_version, k.event_id, e.state in ('published', 'completed') and e.status = 'active' as is_on,
            app.admits_at(e.id, to_timestamp($2::int8), coalesce($3::timestamptz, now())) as is_time
          from app.tickets k join app.events e on e.id = k.event_id where k.id = $1 for update of k",
     )

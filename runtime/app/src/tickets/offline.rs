@@ -187,6 +187,9 @@ impl Tickets {
                 Before::Same(told) => told,
                 Before::Elsewhere => elsewhere(),
                 Before::Never => {
+                    if let Some(at) = at.as_ref().filter(|_| scan.at.is_none()) {
+                        at.open()?;
+                    }
                     let verdict = self.judge(cx, &scan, at.as_ref()).await?;
                     let_in.extend(verdict.came_in(&scan));
                     door::keep(cx, caller, &scan, &verdict).await?;

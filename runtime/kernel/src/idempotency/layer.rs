@@ -4,7 +4,8 @@
 //! A process that dies in between leaves a claim that ends by itself; whoever asks then runs the handler again, which
 //! learns from [`Claimed`] that it was begun before. So it does after an accident (5xx) of the attempt before.
 //!
-//! A key that nobody had before is counted for its member, in the transaction that claims it. Repeats are free.
+//! Where a key is demanded, one that nobody had before is counted for its member, in the transaction that claims it. Repeats
+//! are free.
 
 use super::{Claim, Claimed, HEADER, Request, key};
 use crate::{

@@ -175,8 +175,10 @@ fn errors(method: &str, answers: &mut Map<String, Value>) {
         return;
     }
     let is_general = |status: &str, answer: &Value| {
-        // Whom a read is refused says `x-access`.
-        let to_readers = status == "403" && method == "get";
+        // Whom a read is refused says `x-access`, unless there is another reason as well.
+        let told = answer.get("description").and_then(Value::as_str);
+        let has_another = told.is_some_and(|text| text.contains(", or "));
+        let to_readers = status == "403" && method == "get" && !has_another;
         to_readers || (GENERAL.contains(&status) && answer.get("description").is_none())
     };
     let mut refusals = answers.iter().filter(|(status, _)| status.starts_with('4'));
@@ -212,7 +214,8 @@ fn access(document: &mut Value) {
         return;
     }
     for_each_operation(document, |_, operation| {
-        if operation.get("security") == Some(&json!([])) {
+        // Unless it says by itself whom it takes, by a signature for example.
+        if operation.get("security") == Some(&json!([])) && !operation.contains_key("x-access") {
             operation.insert("x-access".to_owned(), json!({"callers": callers}));
         }
     });

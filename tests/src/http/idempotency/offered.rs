@@ -88,6 +88,16 @@ async fn once(
     (key, first.id())
 }
 
+/// As when a process ends between its work and its answer.
+async fn lose(stage: &Stage, route: &str) {
+    let lost = sqlx::query(
+        "update requests.keys set status = null, headers = null, body = null, locked_until = now() where route = $1",
+    );
+    let mut conn = stage.server.superuser().await;
+    let lost = lost.bind(route).execute(&mut conn).await.expect("lost");
+    assert_eq!(lost.rows_affected(), 1, "{route}");
+}
+
 const EVENTS: &str = "select count(*) from app.events";
 
 #[tokio::test]
@@ -105,21 +115,32 @@ async fn what_hand_written_routes_create_is_created_once_by_a_key() {
     let bodies = (first.clone(), second);
     let (key, made) = once(&stage, &stage.olga, (&copy, EVENTS), bodies).await;
     // The answer is lost after the draft was made: whoever asks again gets that draft.
-    let lost =
-        "update requests.keys set status = null, headers = null, body = null, locked_until = now()
-                where route = '/events/{id}/copy'";
-    let mut conn = stage.server.superuser().await;
-    let lost = sqlx::query(lost).execute(&mut conn).await.expect("lost");
-    assert_eq!(lost.rows_affected(), 1);
+    lose(&stage, "/events/{id}/copy").await;
     let before = count(&stage, EVENTS).await;
     let again = keyed_by(&stage.olga, &copy, &key, first.clone()).await;
     assert_eq!(again.expect(201).id(), made);
+    assert_eq!(count(&stage, EVENTS).await, before);
+    // If somebody has changed the original meanwhile, the same request is not the client's mistake.
+    lose(&stage, "/events/{id}/copy").await;
+    let changed = format!(
+        "update app.events set description = 'Changed meanwhile' where id = '{}'",
+        stage.event
+    );
+    stage.run(&changed).await;
+    let again = keyed_by(&stage.olga, &copy, &key, first.clone()).await;
+    assert_eq!(again.expect(409).problem(), "conflict");
     assert_eq!(count(&stage, EVENTS).await, before);
 
     let event = stage.event.to_string();
     let picture = |seed| announcement("event", &event, "image/jpeg", &jpeg(40, 30, seed));
     let uploads = ("/media/uploads", "select count(*) from app.media_uploads");
-    once(&stage, &stage.olga, uploads, (picture(1), picture(2))).await;
+    let (key, made) = once(&stage, &stage.olga, uploads, (picture(1), picture(2))).await;
+    // So does who has announced a picture and has not heard where to send it.
+    lose(&stage, "/media/uploads").await;
+    let before = count(&stage, uploads.1).await;
+    let again = keyed_by(&stage.olga, uploads.0, &key, picture(1)).await;
+    assert_eq!(again.expect(201).id(), made);
+    assert_eq!(count(&stage, uploads.1).await, before);
 
     let path = format!("/tickets/{}/transfers", tickets[0]);
     let transfers = (path.as_str(), "select count(*) from app.ticket_transfers");

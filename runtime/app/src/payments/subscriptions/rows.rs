@@ -264,7 +264,8 @@ pub async fn learn(
 /// then there is nobody in whose history the payment could stand.
 pub async fn book(cx: &mut Cx, invoice: &Invoice, subscription: &str) -> Result<()> {
     let (amount, currency) = (invoice.amount_paid, invoice.currency.as_str());
-    let city_share = plan_shares::of_period(cx, subscription, amount, currency).await?;
+    let made_at = invoice.created;
+    let city_share = plan_shares::of_period(cx, subscription, amount, currency, made_at).await?;
     sqlx::query(
         "insert into app.transactions (user_id, city_id, subscription_id, type, amount_cents, currency, stripe_payment_intent_id,
            status, livemode, stripe_idempotency_key, city_share_cents)

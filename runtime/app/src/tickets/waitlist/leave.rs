@@ -114,8 +114,10 @@ impl Tickets {
             })
         });
         let kind: Option<Uuid> = run.await?;
-        if let Some(kind) = kind {
-            self.offer_places(kind).await?;
+        if let Some(kind) = kind
+            && let Err(error) = self.offer_places(kind).await
+        {
+            tracing::warn!(%error, "a place that somebody left is offered later");
         }
         Ok(())
     }
