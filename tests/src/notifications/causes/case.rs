@@ -52,7 +52,8 @@ impl Case {
         let rows = rows(world, message, &before, &told.leads_to).await;
         let mut who: Vec<Uuid> = rows.iter().map(|row| row.user).collect();
         let mut to = told.to.clone();
-        (who.sort(), to.sort());
+        who.sort();
+        to.sort();
         assert_eq!(who, to, "{}: who is told", message.name);
         assert!(!to.is_empty(), "{}: nobody", message.name);
         let mut others = vec![world.bystander.id, told.by];
