@@ -360,7 +360,7 @@ export type paths = {
          * List check ins
          * @description The check ins that the caller may see.
          *
-         *     **Who may see**: `admin` of the `event` or the caller holds `platformAdmin`; names: see Check ins. *Yes*: platformAdmin. *Depends*: orgAdmin.
+         *     **Who may see**: `admin` of the `event` or the caller holds `platformAdmin`; names: see Check ins.
          */
         get: operations["listCheckIns"];
         put?: never;
@@ -487,7 +487,9 @@ export type paths = {
         };
         /**
          * List who comes
-         * @description Tickets of the event with their holders, for the host's staff. Members whose profile is private have no name here.
+         * @description Tickets of the event with their holders, for the host's staff. Members whose profile is private have no name here. With
+         *     `changed_since` those that were bought, checked in, handed on, given back or made void since, in the order of these
+         *     changes; a ticket that no longer has the `state` that is asked for is not among them.
          */
         get: operations["listAttendees"];
         put?: never;
@@ -553,6 +555,26 @@ export type paths = {
          *     since. A ticket whose state is neither `valid` nor `checked_in` lets nobody in.
          */
         get: operations["listAdmissions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/events/{id}/checkpoint-figures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who is at the checkpoints
+         * @description Of each checkpoint of the event how many have come in and how many are inside, for the host's staff.
+         */
+        get: operations["listCheckpointFigures"];
         put?: never;
         post?: never;
         delete?: never;
@@ -869,7 +891,10 @@ export type paths = {
             path?: never;
             cookie?: never;
         };
-        /** What the caller sees first */
+        /**
+         * What the caller sees first
+         * @description In one answer what a start page shows.
+         */
         get: operations["getMyHome"];
         put?: never;
         post?: never;
@@ -1035,7 +1060,7 @@ export type paths = {
          * Announce a picture
          * @description By whoever may change the target. The answer says where to put the file and with which headers, within 15 minutes; then
          *     `POST /media/uploads/{id}/complete` looks at it. JPEG, PNG, WebP and GIF (of which the first frame counts) are taken, with
-         *     12,000 pixels a side at most.
+         *     12,000 pixels a side at most. With an `Idempotency-Key` the same address is answered again, which counts no longer for that.
          */
         post: operations["announcePicture"];
         delete?: never;
@@ -1137,7 +1162,10 @@ export type paths = {
             path?: never;
             cookie?: never;
         };
-        /** Count unread notifications */
+        /**
+         * Count unread notifications
+         * @description The caller's, of all types that are shown in the app.
+         */
         get: operations["countUnreadNotifications"];
         put?: never;
         post?: never;
@@ -1154,7 +1182,10 @@ export type paths = {
             path?: never;
             cookie?: never;
         };
-        /** See what a link in a mail turns off */
+        /**
+         * See what a link in a mail turns off
+         * @description A page for people, which changes nothing: programs that look at links in mails must not unsubscribe anybody.
+         */
         get: operations["showUnsubscribing"];
         put?: never;
         /**
@@ -1178,7 +1209,10 @@ export type paths = {
         };
         get?: never;
         put?: never;
-        /** Mark a notification as read */
+        /**
+         * Mark a notification as read
+         * @description One that is read already stays as it is.
+         */
         post: operations["readNotification"];
         delete?: never;
         options?: never;
@@ -1195,7 +1229,10 @@ export type paths = {
         };
         get?: never;
         put?: never;
-        /** Mark a notification as unread */
+        /**
+         * Mark a notification as unread
+         * @description One that was never read stays as it is.
+         */
         post: operations["unreadNotification"];
         delete?: never;
         options?: never;
@@ -1214,7 +1251,7 @@ export type paths = {
          * List orders
          * @description The orders that the caller may see.
          *
-         *     **Who may see**: `buyer` or `host`; names: see Orders. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: `buyer` or `host`; names: see Orders.
          */
         get: operations["listOrders"];
         put?: never;
@@ -1303,7 +1340,7 @@ export type paths = {
          * List the refunds of an order
          * @description The refunds of one order that the caller may see. 404 if the caller may not see the order itself.
          *
-         *     **Who may see**: the caller may read the `order` or `host` or `pays` or `platform`; names: see Refunds. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: the caller may read the `order` or `host` or `pays` or `platform`; names: see Refunds.
          */
         get: operations["listOrderRefunds"];
         put?: never;
@@ -1391,7 +1428,7 @@ export type paths = {
          * Get a payment method
          * @description One payment method, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: the caller is the `user`. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: the caller is the `user`.
          */
         get: operations["getPaymentMethod"];
         put?: never;
@@ -1762,7 +1799,7 @@ export type paths = {
          * List the transfers of a ticket
          * @description The transfers of one ticket that the caller may see. 404 if the caller may not see the ticket itself.
          *
-         *     **Who may see**: the caller is the `from` or the caller is the `to` or the caller holds `platformAdmin`. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: the caller is the `from` or the caller is the `to` or the caller holds `platformAdmin`.
          */
         get: operations["listTransfersOfTicket"];
         put?: never;
@@ -1794,6 +1831,30 @@ export type paths = {
          *     next one by themselves.
          */
         post: operations["retryTransfer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/waitlist-entries/leave": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * See which waiting list a link in a mail leaves
+         * @description Mail programs open links by themselves, so this changes nothing.
+         */
+        get: operations["showLeavingWaitlist"];
+        put?: never;
+        /**
+         * Leave a waiting list by the link in a mail
+         * @description No session, no body. A place that was offered goes to the next one.
+         */
+        post: operations["leaveWaitlist"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1973,7 +2034,7 @@ export type paths = {
          * List users
          * @description The users that the caller may see.
          *
-         *     **Who may see**: `is_public` is set or `admin` or `city_admin`; names: see Users. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: `is_public` is set or `admin` or `city_admin`; names: see Users.
          */
         get: operations["listUsers"];
         put?: never;
@@ -1995,14 +2056,14 @@ export type paths = {
          * Get a user
          * @description One user, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: `is_public` is set or `admin` or `city_admin`; names: see Users. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: `is_public` is set or `admin` or `city_admin`; names: see Users.
          */
         get: operations["getUser"];
         /**
          * Replace a user
          * @description What is left out becomes its default or empty.
          *
-         *     **Who may do this**: `admin` or `platform`; names: see Users. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may do this**: `admin` or `platform`; names: see Users.
          */
         put: operations["replaceUser"];
         post?: never;
@@ -2010,7 +2071,7 @@ export type paths = {
          * Archive a user
          * @description Archives the user and what goes along with it. 409 if something below it keeps it; `errors` names it.
          *
-         *     **Who may do this**: `admin` or `platform`; names: see Users. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may do this**: `admin` or `platform`; names: see Users.
          */
         delete: operations["archiveUser"];
         options?: never;
@@ -2019,7 +2080,7 @@ export type paths = {
          * Update a user
          * @description Changes the given fields and leaves the others (JSON Merge Patch): `null` empties.
          *
-         *     **Who may do this**: `admin` or `platform`; names: see Users. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may do this**: `admin` or `platform`; names: see Users.
          */
         patch: operations["updateUser"];
         trace?: never;
@@ -2035,7 +2096,7 @@ export type paths = {
          * List archived users
          * @description The archived users that the caller may restore, newest first.
          *
-         *     **Who may see**: `platform` and `erased_at` is empty; names: see Users. *Depends*: platformAdmin.
+         *     **Who may see**: `platform` and `erased_at` is empty; names: see Users.
          */
         get: operations["listArchivedUsers"];
         put?: never;
@@ -2059,7 +2120,7 @@ export type paths = {
          * Restore an archived user
          * @description Brings the user back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `platform` and `erased_at` is empty; names: see Users. *Depends*: platformAdmin.
+         *     **Who may do this**: `platform` and `erased_at` is empty; names: see Users.
          */
         post: operations["restoreUser"];
         delete?: never;
@@ -2081,7 +2142,7 @@ export type paths = {
          * Suspend a user
          * @description Hides the user from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: `city_admin` and the caller is not this user and could give every role that this user holds; names: see Users. *Depends*: cityAdmin, platformAdmin.
+         *     **Who may do this**: `city_admin` and the caller is not this user and could give every role that this user holds; names: see Users.
          */
         post: operations["suspendUser"];
         delete?: never;
@@ -2103,7 +2164,7 @@ export type paths = {
          * Lift the suspension of a user
          * @description Makes a suspended user active again.
          *
-         *     **Who may do this**: `city_admin` and the caller is not this user and could give every role that this user holds; names: see Users. *Depends*: cityAdmin, platformAdmin.
+         *     **Who may do this**: `city_admin` and the caller is not this user and could give every role that this user holds; names: see Users.
          */
         post: operations["unsuspendUser"];
         delete?: never;
@@ -2123,7 +2184,7 @@ export type paths = {
          * List the followers of a user
          * @description The followers of one user that the caller may see. 404 if the caller may not see the user itself.
          *
-         *     **Who may see**: `mine` or (the caller may read the `follower` and the caller may read the `entity`); names: see Follows. *Depends*: everyone.
+         *     **Who may see**: `mine` or (the caller may read the `follower` and the caller may read the `entity`); names: see Follows.
          */
         get: operations["listUserFollowers"];
         put?: never;
@@ -2145,7 +2206,7 @@ export type paths = {
          * List the following of a user
          * @description The following of one user that the caller may see. 404 if the caller may not see the user itself.
          *
-         *     **Who may see**: `mine` or (the caller may read the `follower` and the caller may read the `entity`); names: see Follows. *Depends*: everyone.
+         *     **Who may see**: `mine` or (the caller may read the `follower` and the caller may read the `entity`); names: see Follows.
          */
         get: operations["listUserFollowing"];
         put?: never;
@@ -2167,7 +2228,7 @@ export type paths = {
          * List the memberships of a user
          * @description The memberships of one user that the caller may see. 404 if the caller may not see the user itself.
          *
-         *     **Who may see**: `mine` or `staff` of the `community` or (`state` is `active` and the caller may read the `user` and the caller may read the `community`); names: see Community members. *Depends*: everyone.
+         *     **Who may see**: `mine` or `staff` of the `community` or (`state` is `active` and the caller may read the `user` and the caller may read the `community`); names: see Community members.
          */
         get: operations["listUserMemberships"];
         put?: never;
@@ -2189,7 +2250,7 @@ export type paths = {
          * List the likes of a user
          * @description The likes of one user that the caller may see. 404 if the caller may not see the user itself.
          *
-         *     **Who may see**: `mine` or (the caller may read the `user` and the caller may read the `event`); names: see Likes. *Depends*: everyone.
+         *     **Who may see**: `mine` or (the caller may read the `user` and the caller may read the `event`); names: see Likes.
          */
         get: operations["listUserLikes"];
         put?: never;
@@ -2211,7 +2272,7 @@ export type paths = {
          * List the reviews of a user
          * @description The reviews of one user that the caller may see. 404 if the caller may not see the user itself.
          *
-         *     **Who may see**: `mine` or (the caller may read the `reviewer` and the caller may read the `entity`); names: see Reviews. *Depends*: everyone.
+         *     **Who may see**: `mine` or (the caller may read the `reviewer` and the caller may read the `entity`); names: see Reviews.
          */
         get: operations["listUserReviews"];
         put?: never;
@@ -2233,7 +2294,7 @@ export type paths = {
          * List the attendances of a user
          * @description The attendances of one user that the caller may see. 404 if the caller may not see the user itself.
          *
-         *     **Who may see**: the caller is the `user` or `admin` of the `event` or (the caller may read the `user` and the caller may read the `event`); names: see Attendances. *Depends*: everyone.
+         *     **Who may see**: the caller is the `user` or `admin` of the `event` or (the caller may read the `user` and the caller may read the `event`); names: see Attendances.
          */
         get: operations["listUserAttendances"];
         put?: never;
@@ -2255,7 +2316,7 @@ export type paths = {
          * List the roles of a user
          * @description The roles of one user that the caller may see. 404 if the caller may not see the user itself.
          *
-         *     **Who may see**: `mine` or `grantor` or the caller holds `orgAdmin` of the `scope` or `city_admin` of the `scope`; names: see Role assignments. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: `mine` or `grantor` or the caller holds `orgAdmin` of the `scope` or `city_admin` of the `scope`; names: see Role assignments.
          */
         get: operations["listUserRoles"];
         put?: never;
@@ -2277,7 +2338,7 @@ export type paths = {
          * List the media of a user
          * @description The media of one user that the caller may see. 404 if the caller may not see the user itself.
          *
-         *     **Who may see**: the caller may read the `entity`. *Depends*: everyone.
+         *     **Who may see**: the caller may read the `entity`.
          */
         get: operations["listUserMedia"];
         put?: never;
@@ -2299,7 +2360,7 @@ export type paths = {
          * List the tickets of a user
          * @description The tickets of one user that the caller may see. 404 if the caller may not see the user itself.
          *
-         *     **Who may see**: the caller is the `holder` or the caller is the `buyer` or `admin` of the `event` or the caller holds `platformAdmin`; names: see Tickets. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: the caller is the `holder` or the caller is the `buyer` or `admin` of the `event` or the caller holds `platformAdmin`; names: see Tickets.
          */
         get: operations["listUserTickets"];
         put?: never;
@@ -2321,7 +2382,7 @@ export type paths = {
          * List the orders of a user
          * @description The orders of one user that the caller may see. 404 if the caller may not see the user itself.
          *
-         *     **Who may see**: `buyer` or `host`; names: see Orders. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: `buyer` or `host`; names: see Orders.
          */
         get: operations["listUserOrders"];
         put?: never;
@@ -2343,7 +2404,7 @@ export type paths = {
          * List the transactions of a user
          * @description The transactions of one user that the caller may see. 404 if the caller may not see the user itself.
          *
-         *     **Who may see**: the caller is the `user` or the caller holds `cityAdmin` of the `city` or `platform`; names: see Transactions. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: the caller is the `user` or `city_admin`; names: see Transactions.
          */
         get: operations["listUserTransactions"];
         put?: never;
@@ -2365,7 +2426,7 @@ export type paths = {
          * List the payment methods of a user
          * @description The payment methods of one user that the caller may see. 404 if the caller may not see the user itself.
          *
-         *     **Who may see**: the caller is the `user`. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: the caller is the `user`.
          */
         get: operations["listUserPaymentMethods"];
         put?: never;
@@ -2387,7 +2448,7 @@ export type paths = {
          * List the wallet accounts of a user
          * @description The wallet accounts of one user that the caller may see. 404 if the caller may not see the user itself.
          *
-         *     **Who may see**: `holder` or the caller holds `orgAdmin` of the `owner` or the caller holds `cityAdmin` of the `owner` or `platform`; names: see Wallet accounts. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: `holder` or the caller holds `orgAdmin` of the `owner` or the caller holds `cityAdmin` of the `owner` or `platform`; names: see Wallet accounts.
          */
         get: operations["listUserWalletAccounts"];
         put?: never;
@@ -2409,7 +2470,7 @@ export type paths = {
          * List the waitlist entries of a user
          * @description The waitlist entries of one user that the caller may see. 404 if the caller may not see the user itself.
          *
-         *     **Who may see**: `mine` or `admin` of the `event`; names: see Waitlist entries. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: `mine` or `admin` of the `event`; names: see Waitlist entries.
          */
         get: operations["listUserWaitlistEntries"];
         put?: never;
@@ -2431,7 +2492,7 @@ export type paths = {
          * List the notifications of a user
          * @description The notifications of one user that the caller may see. 404 if the caller may not see the user itself.
          *
-         *     **Who may see**: the caller is the `user` and `in_app` is set. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: the caller is the `user` and `in_app` is set.
          */
         get: operations["listUserNotifications"];
         put?: never;
@@ -2453,7 +2514,7 @@ export type paths = {
          * List the notification preferences of a user
          * @description The notification preferences of one user that the caller may see. 404 if the caller may not see the user itself.
          *
-         *     **Who may see**: `mine`; names: see Notification preferences. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: `mine`; names: see Notification preferences.
          */
         get: operations["listUserNotificationPreferences"];
         put?: never;
@@ -2475,7 +2536,7 @@ export type paths = {
          * List the devices of a user
          * @description The devices of one user that the caller may see. 404 if the caller may not see the user itself.
          *
-         *     **Who may see**: `mine`; names: see Devices. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: `mine`; names: see Devices.
          */
         get: operations["listUserDevices"];
         put?: never;
@@ -2497,7 +2558,7 @@ export type paths = {
          * List the referrals of a user
          * @description The referrals of one user that the caller may see. 404 if the caller may not see the user itself.
          *
-         *     **Who may see**: the caller is the `referrer` or the caller is the `referee` or the caller holds `platformAdmin`. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: the caller is the `referrer` or the caller is the `referee` or the caller holds `platformAdmin`.
          */
         get: operations["listUserReferrals"];
         put?: never;
@@ -2519,7 +2580,7 @@ export type paths = {
          * List follows
          * @description The follows that the caller may see.
          *
-         *     **Who may see**: `mine` or (the caller may read the `follower` and the caller may read the `entity`); names: see Follows. *Depends*: everyone.
+         *     **Who may see**: `mine` or (the caller may read the `follower` and the caller may read the `entity`); names: see Follows.
          */
         get: operations["listFollows"];
         put?: never;
@@ -2527,7 +2588,7 @@ export type paths = {
          * Create a follow
          * @description Creates a follow and answers with it; `Location` says where it is. One member may create 500 a day (UTC); more is 429.
          *
-         *     **Who may do this**: anyone signed in. *Yes*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: anyone signed in.
          */
         post: operations["createFollow"];
         delete?: never;
@@ -2547,7 +2608,7 @@ export type paths = {
          * Get a follow
          * @description One follow, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: `mine` or (the caller may read the `follower` and the caller may read the `entity`); names: see Follows. *Depends*: everyone.
+         *     **Who may see**: `mine` or (the caller may read the `follower` and the caller may read the `entity`); names: see Follows.
          */
         get: operations["getFollow"];
         put?: never;
@@ -2556,7 +2617,7 @@ export type paths = {
          * Archive a follow
          * @description Archives the follow and what goes along with it. 409 if something below it keeps it; `errors` names it.
          *
-         *     **Who may do this**: `mine`; names: see Follows. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `mine`; names: see Follows.
          */
         delete: operations["archiveFollow"];
         options?: never;
@@ -2575,7 +2636,7 @@ export type paths = {
          * List archived follows
          * @description The archived follows that the caller may restore, newest first.
          *
-         *     **Who may see**: `mine`; names: see Follows. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: `mine`; names: see Follows.
          */
         get: operations["listArchivedFollows"];
         put?: never;
@@ -2599,7 +2660,7 @@ export type paths = {
          * Restore an archived follow
          * @description Brings the follow back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `mine`; names: see Follows. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `mine`; names: see Follows.
          */
         post: operations["restoreFollow"];
         delete?: never;
@@ -2619,7 +2680,7 @@ export type paths = {
          * List likes
          * @description The likes that the caller may see.
          *
-         *     **Who may see**: `mine` or (the caller may read the `user` and the caller may read the `event`); names: see Likes. *Depends*: everyone.
+         *     **Who may see**: `mine` or (the caller may read the `user` and the caller may read the `event`); names: see Likes.
          */
         get: operations["listLikes"];
         put?: never;
@@ -2627,7 +2688,7 @@ export type paths = {
          * Create a like
          * @description Creates a like and answers with it; `Location` says where it is. One member may create 1000 a day (UTC); more is 429.
          *
-         *     **Who may do this**: anyone signed in. *Yes*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: anyone signed in.
          */
         post: operations["createLike"];
         delete?: never;
@@ -2647,7 +2708,7 @@ export type paths = {
          * Get a like
          * @description One like, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: `mine` or (the caller may read the `user` and the caller may read the `event`); names: see Likes. *Depends*: everyone.
+         *     **Who may see**: `mine` or (the caller may read the `user` and the caller may read the `event`); names: see Likes.
          */
         get: operations["getLike"];
         put?: never;
@@ -2656,7 +2717,7 @@ export type paths = {
          * Archive a like
          * @description Archives the like and what goes along with it. 409 if something below it keeps it; `errors` names it.
          *
-         *     **Who may do this**: `mine`; names: see Likes. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `mine`; names: see Likes.
          */
         delete: operations["archiveLike"];
         options?: never;
@@ -2675,7 +2736,7 @@ export type paths = {
          * List archived likes
          * @description The archived likes that the caller may restore, newest first.
          *
-         *     **Who may see**: `mine`; names: see Likes. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: `mine`; names: see Likes.
          */
         get: operations["listArchivedLikes"];
         put?: never;
@@ -2699,7 +2760,7 @@ export type paths = {
          * Restore an archived like
          * @description Brings the like back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `mine`; names: see Likes. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `mine`; names: see Likes.
          */
         post: operations["restoreLike"];
         delete?: never;
@@ -2719,7 +2780,7 @@ export type paths = {
          * List role assignments
          * @description The role assignments that the caller may see.
          *
-         *     **Who may see**: `mine` or `grantor` or the caller holds `orgAdmin` of the `scope` or `city_admin` of the `scope`; names: see Role assignments. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: `mine` or `grantor` or the caller holds `orgAdmin` of the `scope` or `city_admin` of the `scope`; names: see Role assignments.
          */
         get: operations["listRoleAssignments"];
         put?: never;
@@ -2727,7 +2788,7 @@ export type paths = {
          * Create a role assignment
          * @description Creates a role assignment and answers with it; `Location` says where it is. One member may create 200 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `grantor`; names: see Role assignments. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may do this**: `grantor`; names: see Role assignments.
          */
         post: operations["createRoleAssignment"];
         delete?: never;
@@ -2747,7 +2808,7 @@ export type paths = {
          * Get a role assignment
          * @description One role assignment, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: `mine` or `grantor` or the caller holds `orgAdmin` of the `scope` or `city_admin` of the `scope`; names: see Role assignments. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: `mine` or `grantor` or the caller holds `orgAdmin` of the `scope` or `city_admin` of the `scope`; names: see Role assignments.
          */
         get: operations["getRoleAssignment"];
         put?: never;
@@ -2756,7 +2817,7 @@ export type paths = {
          * Archive a role assignment
          * @description Archives the role assignment and what goes along with it. 409 if something below it keeps it; `errors` names it.
          *
-         *     **Who may do this**: `mine` or `grantor`; names: see Role assignments. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may do this**: `mine` or `grantor`; names: see Role assignments.
          */
         delete: operations["archiveRoleAssignment"];
         options?: never;
@@ -2777,7 +2838,7 @@ export type paths = {
          * Accept a role assignment
          * @description Moves `state` from `offered` or `declined` to `accepted`; 409 from any other state.
          *
-         *     **Who may do this**: `mine`; names: see Role assignments. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `mine`; names: see Role assignments.
          */
         post: operations["acceptRoleAssignment"];
         delete?: never;
@@ -2799,7 +2860,7 @@ export type paths = {
          * Decline a role assignment
          * @description Moves `state` from `offered` to `declined`; 409 from any other state.
          *
-         *     **Who may do this**: `mine`; names: see Role assignments. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `mine`; names: see Role assignments.
          */
         post: operations["declineRoleAssignment"];
         delete?: never;
@@ -2819,7 +2880,7 @@ export type paths = {
          * List devices
          * @description The devices that the caller may see.
          *
-         *     **Who may see**: `mine`; names: see Devices. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: `mine`; names: see Devices.
          */
         get: operations["listDevices"];
         put?: never;
@@ -2827,7 +2888,7 @@ export type paths = {
          * Create a device
          * @description Creates a device and answers with it; `Location` says where it is. One member may create 20 a day (UTC); more is 429.
          *
-         *     **Who may do this**: anyone signed in. *Yes*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: anyone signed in.
          */
         post: operations["createDevice"];
         delete?: never;
@@ -2847,14 +2908,14 @@ export type paths = {
          * Get a device
          * @description One device, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: `mine`; names: see Devices. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: `mine`; names: see Devices.
          */
         get: operations["getDevice"];
         /**
          * Replace a device
          * @description What is left out becomes its default or empty.
          *
-         *     **Who may do this**: `mine`; names: see Devices. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `mine`; names: see Devices.
          */
         put: operations["replaceDevice"];
         post?: never;
@@ -2862,7 +2923,7 @@ export type paths = {
          * Archive a device
          * @description Archives the device and what goes along with it. 409 if something below it keeps it; `errors` names it.
          *
-         *     **Who may do this**: `mine`; names: see Devices. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `mine`; names: see Devices.
          */
         delete: operations["archiveDevice"];
         options?: never;
@@ -2871,7 +2932,7 @@ export type paths = {
          * Update a device
          * @description Changes the given fields and leaves the others (JSON Merge Patch): `null` empties.
          *
-         *     **Who may do this**: `mine`; names: see Devices. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `mine`; names: see Devices.
          */
         patch: operations["updateDevice"];
         trace?: never;
@@ -2887,7 +2948,7 @@ export type paths = {
          * List notification preferences
          * @description The notification preferences that the caller may see.
          *
-         *     **Who may see**: `mine`; names: see Notification preferences. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: `mine`; names: see Notification preferences.
          */
         get: operations["listNotificationPreferences"];
         put?: never;
@@ -2895,7 +2956,7 @@ export type paths = {
          * Create a notification preference
          * @description Creates a notification preference and answers with it; `Location` says where it is. One member may create 100 a day (UTC); more is 429.
          *
-         *     **Who may do this**: anyone signed in. *Yes*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: anyone signed in.
          */
         post: operations["createNotificationPreference"];
         delete?: never;
@@ -2915,14 +2976,14 @@ export type paths = {
          * Get a notification preference
          * @description One notification preference, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: `mine`; names: see Notification preferences. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: `mine`; names: see Notification preferences.
          */
         get: operations["getNotificationPreference"];
         /**
          * Replace a notification preference
          * @description What is left out becomes its default or empty.
          *
-         *     **Who may do this**: `mine`; names: see Notification preferences. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `mine`; names: see Notification preferences.
          */
         put: operations["replaceNotificationPreference"];
         post?: never;
@@ -2930,7 +2991,7 @@ export type paths = {
          * Archive a notification preference
          * @description Archives the notification preference and what goes along with it. 409 if something below it keeps it; `errors` names it.
          *
-         *     **Who may do this**: `mine`; names: see Notification preferences. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `mine`; names: see Notification preferences.
          */
         delete: operations["archiveNotificationPreference"];
         options?: never;
@@ -2939,7 +3000,7 @@ export type paths = {
          * Update a notification preference
          * @description Changes the given fields and leaves the others (JSON Merge Patch): `null` empties.
          *
-         *     **Who may do this**: `mine`; names: see Notification preferences. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `mine`; names: see Notification preferences.
          */
         patch: operations["updateNotificationPreference"];
         trace?: never;
@@ -2955,7 +3016,7 @@ export type paths = {
          * List archived notification preferences
          * @description The archived notification preferences that the caller may restore, newest first.
          *
-         *     **Who may see**: `mine`; names: see Notification preferences. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: `mine`; names: see Notification preferences.
          */
         get: operations["listArchivedNotificationPreferences"];
         put?: never;
@@ -2979,7 +3040,7 @@ export type paths = {
          * Restore an archived notification preference
          * @description Brings the notification preference back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `mine`; names: see Notification preferences. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `mine`; names: see Notification preferences.
          */
         post: operations["restoreNotificationPreference"];
         delete?: never;
@@ -2999,7 +3060,7 @@ export type paths = {
          * List countries
          * @description The countries that the caller may see.
          *
-         *     **Who may see**: anyone. *Yes*: everyone.
+         *     **Who may see**: anyone.
          */
         get: operations["listCountries"];
         put?: never;
@@ -3007,7 +3068,7 @@ export type paths = {
          * Create a country
          * @description Creates a country and answers with it; `Location` says where it is.
          *
-         *     **Who may do this**: `platform`; names: see Countries. *Yes*: platformAdmin.
+         *     **Who may do this**: `platform`; names: see Countries.
          */
         post: operations["createCountry"];
         delete?: never;
@@ -3027,14 +3088,14 @@ export type paths = {
          * Get a country
          * @description One country, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: anyone. *Yes*: everyone.
+         *     **Who may see**: anyone.
          */
         get: operations["getCountry"];
         /**
          * Replace a country
          * @description What is left out becomes its default or empty.
          *
-         *     **Who may do this**: `platform`; names: see Countries. *Yes*: platformAdmin.
+         *     **Who may do this**: `platform`; names: see Countries.
          */
         put: operations["replaceCountry"];
         post?: never;
@@ -3042,7 +3103,7 @@ export type paths = {
          * Archive a country
          * @description Archives the country and what goes along with it. 409 if something below it keeps it; `errors` names it.
          *
-         *     **Who may do this**: `platform`; names: see Countries. *Yes*: platformAdmin.
+         *     **Who may do this**: `platform`; names: see Countries.
          */
         delete: operations["archiveCountry"];
         options?: never;
@@ -3051,7 +3112,7 @@ export type paths = {
          * Update a country
          * @description Changes the given fields and leaves the others (JSON Merge Patch): `null` empties.
          *
-         *     **Who may do this**: `platform`; names: see Countries. *Yes*: platformAdmin.
+         *     **Who may do this**: `platform`; names: see Countries.
          */
         patch: operations["updateCountry"];
         trace?: never;
@@ -3067,7 +3128,7 @@ export type paths = {
          * List archived countries
          * @description The archived countries that the caller may restore, newest first.
          *
-         *     **Who may see**: `platform`; names: see Countries. *Yes*: platformAdmin.
+         *     **Who may see**: `platform`; names: see Countries.
          */
         get: operations["listArchivedCountries"];
         put?: never;
@@ -3091,7 +3152,7 @@ export type paths = {
          * Restore an archived country
          * @description Brings the country back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `platform`; names: see Countries. *Yes*: platformAdmin.
+         *     **Who may do this**: `platform`; names: see Countries.
          */
         post: operations["restoreCountry"];
         delete?: never;
@@ -3113,7 +3174,7 @@ export type paths = {
          * Suspend a country
          * @description Hides the country from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: `platform`; names: see Countries. *Yes*: platformAdmin.
+         *     **Who may do this**: `platform`; names: see Countries.
          */
         post: operations["suspendCountry"];
         delete?: never;
@@ -3135,7 +3196,7 @@ export type paths = {
          * Lift the suspension of a country
          * @description Makes a suspended country active again.
          *
-         *     **Who may do this**: `platform`; names: see Countries. *Yes*: platformAdmin.
+         *     **Who may do this**: `platform`; names: see Countries.
          */
         post: operations["unsuspendCountry"];
         delete?: never;
@@ -3155,7 +3216,7 @@ export type paths = {
          * List the cities of a country
          * @description The cities of one country that the caller may see. 404 if the caller may not see the country itself.
          *
-         *     **Who may see**: anyone. *Yes*: everyone.
+         *     **Who may see**: anyone.
          */
         get: operations["listCountryCities"];
         put?: never;
@@ -3177,7 +3238,7 @@ export type paths = {
          * List cities
          * @description The cities that the caller may see.
          *
-         *     **Who may see**: anyone. *Yes*: everyone.
+         *     **Who may see**: anyone.
          */
         get: operations["listCities"];
         put?: never;
@@ -3185,7 +3246,7 @@ export type paths = {
          * Create a city
          * @description Creates a city and answers with it; `Location` says where it is.
          *
-         *     **Who may do this**: the caller holds `platformAdmin`. *Yes*: platformAdmin.
+         *     **Who may do this**: the caller holds `platformAdmin`.
          */
         post: operations["createCity"];
         delete?: never;
@@ -3205,14 +3266,14 @@ export type paths = {
          * Get a city
          * @description One city, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: anyone. *Yes*: everyone.
+         *     **Who may see**: anyone.
          */
         get: operations["getCity"];
         /**
          * Replace a city
          * @description What is left out becomes its default or empty.
          *
-         *     **Who may do this**: `city_admin`; names: see Cities. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `city_admin`; names: see Cities.
          */
         put: operations["replaceCity"];
         post?: never;
@@ -3220,7 +3281,7 @@ export type paths = {
          * Archive a city
          * @description Archives the city and what goes along with it. 409 if something below it keeps it; `errors` names it.
          *
-         *     **Who may do this**: the caller holds `platformAdmin`. *Yes*: platformAdmin.
+         *     **Who may do this**: the caller holds `platformAdmin`.
          */
         delete: operations["archiveCity"];
         options?: never;
@@ -3229,7 +3290,7 @@ export type paths = {
          * Update a city
          * @description Changes the given fields and leaves the others (JSON Merge Patch): `null` empties.
          *
-         *     **Who may do this**: `city_admin`; names: see Cities. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `city_admin`; names: see Cities.
          */
         patch: operations["updateCity"];
         trace?: never;
@@ -3245,7 +3306,7 @@ export type paths = {
          * List archived cities
          * @description The archived cities that the caller may restore, newest first.
          *
-         *     **Who may see**: the caller holds `platformAdmin`. *Yes*: platformAdmin.
+         *     **Who may see**: the caller holds `platformAdmin`.
          */
         get: operations["listArchivedCities"];
         put?: never;
@@ -3269,7 +3330,7 @@ export type paths = {
          * Restore an archived city
          * @description Brings the city back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: the caller holds `platformAdmin`. *Yes*: platformAdmin.
+         *     **Who may do this**: the caller holds `platformAdmin`.
          */
         post: operations["restoreCity"];
         delete?: never;
@@ -3291,7 +3352,7 @@ export type paths = {
          * Suspend a city
          * @description Hides the city from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: the caller holds `platformAdmin`. *Yes*: platformAdmin.
+         *     **Who may do this**: the caller holds `platformAdmin`.
          */
         post: operations["suspendCity"];
         delete?: never;
@@ -3313,7 +3374,7 @@ export type paths = {
          * Lift the suspension of a city
          * @description Makes a suspended city active again.
          *
-         *     **Who may do this**: the caller holds `platformAdmin`. *Yes*: platformAdmin.
+         *     **Who may do this**: the caller holds `platformAdmin`.
          */
         post: operations["unsuspendCity"];
         delete?: never;
@@ -3333,7 +3394,7 @@ export type paths = {
          * List the communities of a city
          * @description The communities of one city that the caller may see. 404 if the caller may not see the city itself.
          *
-         *     **Who may see**: `visibility` is `public` or `known` or `staff`; names: see Communities. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: `visibility` is `public` or `known` or `staff`; names: see Communities.
          */
         get: operations["listCityCommunities"];
         put?: never;
@@ -3355,7 +3416,7 @@ export type paths = {
          * List the organizations of a city
          * @description The organizations of one city that the caller may see. 404 if the caller may not see the city itself.
          *
-         *     **Who may see**: `state` is `approved` or `staff`; names: see Organizations. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: `state` is `approved` or `staff`; names: see Organizations.
          */
         get: operations["listCityOrganizations"];
         put?: never;
@@ -3377,7 +3438,7 @@ export type paths = {
          * List the businesses of a city
          * @description The businesses of one city that the caller may see. 404 if the caller may not see the city itself.
          *
-         *     **Who may see**: `state` is `approved` or `staff`; names: see Businesses. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: `state` is `approved` or `staff`; names: see Businesses.
          */
         get: operations["listCityBusinesses"];
         put?: never;
@@ -3399,7 +3460,7 @@ export type paths = {
          * List the institutions of a city
          * @description The institutions of one city that the caller may see. 404 if the caller may not see the city itself.
          *
-         *     **Who may see**: anyone. *Yes*: everyone.
+         *     **Who may see**: anyone.
          */
         get: operations["listCityInstitutions"];
         put?: never;
@@ -3421,7 +3482,7 @@ export type paths = {
          * List the venues of a city
          * @description The venues of one city that the caller may see. 404 if the caller may not see the city itself.
          *
-         *     **Who may see**: the caller may read the `owner` or `staff`; names: see Venues. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: the caller may read the `owner` or `staff`; names: see Venues.
          */
         get: operations["listCityVenues"];
         put?: never;
@@ -3443,7 +3504,7 @@ export type paths = {
          * List the events of a city
          * @description The events of one city that the caller may see. 404 if the caller may not see the city itself.
          *
-         *     **Who may see**: (`out` and `visibility` is `public` and the caller may read the `host`) or (`out` and `visibility` is `community` and `member` of the `host`) or `guest` or `staff`; names: see Events. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: (`out` and `visibility` is `public` and the caller may read the `host`) or (`out` and `visibility` is `community` and `member` of the `host`) or `guest` or `staff`; names: see Events.
          */
         get: operations["listCityEvents"];
         put?: never;
@@ -3465,7 +3526,7 @@ export type paths = {
          * List the promotions of a city
          * @description The promotions of one city that the caller may see. 404 if the caller may not see the city itself.
          *
-         *     **Who may see**: (`state` is `active` and the caller may read the `target`) or `admin` or `city_admin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: (`state` is `active` and the caller may read the `target`) or `admin` or `city_admin`; names: see Promotions.
          */
         get: operations["listCityPromotions"];
         put?: never;
@@ -3487,7 +3548,7 @@ export type paths = {
          * List the revenue shares of a city
          * @description The revenue shares of one city that the caller may see. 404 if the caller may not see the city itself.
          *
-         *     **Who may see**: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may see**: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`.
          */
         get: operations["listCityRevenueShares"];
         put?: never;
@@ -3509,7 +3570,7 @@ export type paths = {
          * List the transactions of a city
          * @description The transactions of one city that the caller may see. 404 if the caller may not see the city itself.
          *
-         *     **Who may see**: the caller is the `user` or the caller holds `cityAdmin` of the `city` or `platform`; names: see Transactions. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: the caller is the `user` or `city_admin`; names: see Transactions.
          */
         get: operations["listCityTransactions"];
         put?: never;
@@ -3531,7 +3592,7 @@ export type paths = {
          * List venues
          * @description The venues that the caller may see.
          *
-         *     **Who may see**: the caller may read the `owner` or `staff`; names: see Venues. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: the caller may read the `owner` or `staff`; names: see Venues.
          */
         get: operations["listVenues"];
         put?: never;
@@ -3539,7 +3600,7 @@ export type paths = {
          * Create a venue
          * @description Creates a venue and answers with it; `Location` says where it is. One member may create 50 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `staff`; names: see Venues. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may do this**: `staff`; names: see Venues.
          */
         post: operations["createVenue"];
         delete?: never;
@@ -3559,14 +3620,14 @@ export type paths = {
          * Get a venue
          * @description One venue, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: the caller may read the `owner` or `staff`; names: see Venues. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: the caller may read the `owner` or `staff`; names: see Venues.
          */
         get: operations["getVenue"];
         /**
          * Replace a venue
          * @description What is left out becomes its default or empty.
          *
-         *     **Who may do this**: `staff`; names: see Venues. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may do this**: `staff`; names: see Venues.
          */
         put: operations["replaceVenue"];
         post?: never;
@@ -3574,7 +3635,7 @@ export type paths = {
          * Archive a venue
          * @description Archives the venue and what goes along with it. 409 if something below it keeps it; `errors` names it.
          *
-         *     **Who may do this**: `staff`; names: see Venues. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may do this**: `staff`; names: see Venues.
          */
         delete: operations["archiveVenue"];
         options?: never;
@@ -3583,7 +3644,7 @@ export type paths = {
          * Update a venue
          * @description Changes the given fields and leaves the others (JSON Merge Patch): `null` empties.
          *
-         *     **Who may do this**: `staff`; names: see Venues. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may do this**: `staff`; names: see Venues.
          */
         patch: operations["updateVenue"];
         trace?: never;
@@ -3599,7 +3660,7 @@ export type paths = {
          * List archived venues
          * @description The archived venues that the caller may restore, newest first.
          *
-         *     **Who may see**: `staff`; names: see Venues. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may see**: `staff`; names: see Venues.
          */
         get: operations["listArchivedVenues"];
         put?: never;
@@ -3623,7 +3684,7 @@ export type paths = {
          * Restore an archived venue
          * @description Brings the venue back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `staff`; names: see Venues. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may do this**: `staff`; names: see Venues.
          */
         post: operations["restoreVenue"];
         delete?: never;
@@ -3645,7 +3706,7 @@ export type paths = {
          * Suspend a venue
          * @description Hides the venue from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: `moderates`; names: see Venues. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `moderates`; names: see Venues.
          */
         post: operations["suspendVenue"];
         delete?: never;
@@ -3667,7 +3728,7 @@ export type paths = {
          * Lift the suspension of a venue
          * @description Makes a suspended venue active again.
          *
-         *     **Who may do this**: `moderates`; names: see Venues. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `moderates`; names: see Venues.
          */
         post: operations["unsuspendVenue"];
         delete?: never;
@@ -3689,7 +3750,7 @@ export type paths = {
          * Verify a venue
          * @description Sets `verified` to `true`.
          *
-         *     **Who may do this**: `city_admin`; names: see Venues. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `city_admin`; names: see Venues.
          */
         post: operations["verifyVenue"];
         delete?: never;
@@ -3711,7 +3772,7 @@ export type paths = {
          * Unverify a venue
          * @description Sets `verified` to `false`. Needs a reason, which goes to the audit log.
          *
-         *     **Who may do this**: `city_admin`; names: see Venues. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `city_admin`; names: see Venues.
          */
         post: operations["unverifyVenue"];
         delete?: never;
@@ -3731,7 +3792,7 @@ export type paths = {
          * List the followers of a venue
          * @description The followers of one venue that the caller may see. 404 if the caller may not see the venue itself.
          *
-         *     **Who may see**: `mine` or (the caller may read the `follower` and the caller may read the `entity`); names: see Follows. *Depends*: everyone.
+         *     **Who may see**: `mine` or (the caller may read the `follower` and the caller may read the `entity`); names: see Follows.
          */
         get: operations["listVenueFollowers"];
         put?: never;
@@ -3753,7 +3814,7 @@ export type paths = {
          * List the reviews of a venue
          * @description The reviews of one venue that the caller may see. 404 if the caller may not see the venue itself.
          *
-         *     **Who may see**: `mine` or (the caller may read the `reviewer` and the caller may read the `entity`); names: see Reviews. *Depends*: everyone.
+         *     **Who may see**: `mine` or (the caller may read the `reviewer` and the caller may read the `entity`); names: see Reviews.
          */
         get: operations["listVenueReviews"];
         put?: never;
@@ -3775,7 +3836,7 @@ export type paths = {
          * List the events of a venue
          * @description The events of one venue that the caller may see. 404 if the caller may not see the venue itself.
          *
-         *     **Who may see**: (`out` and `visibility` is `public` and the caller may read the `host`) or (`out` and `visibility` is `community` and `member` of the `host`) or `guest` or `staff`; names: see Events. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: (`out` and `visibility` is `public` and the caller may read the `host`) or (`out` and `visibility` is `community` and `member` of the `host`) or `guest` or `staff`; names: see Events.
          */
         get: operations["listVenueEvents"];
         put?: never;
@@ -3797,7 +3858,7 @@ export type paths = {
          * List the media of a venue
          * @description The media of one venue that the caller may see. 404 if the caller may not see the venue itself.
          *
-         *     **Who may see**: the caller may read the `entity`. *Depends*: everyone.
+         *     **Who may see**: the caller may read the `entity`.
          */
         get: operations["listVenueMedia"];
         put?: never;
@@ -3819,7 +3880,7 @@ export type paths = {
          * List the promotions of a venue
          * @description The promotions of one venue that the caller may see. 404 if the caller may not see the venue itself.
          *
-         *     **Who may see**: (`state` is `active` and the caller may read the `target`) or `admin` or `city_admin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: (`state` is `active` and the caller may read the `target`) or `admin` or `city_admin`; names: see Promotions.
          */
         get: operations["listVenuePromotions"];
         put?: never;
@@ -3841,7 +3902,7 @@ export type paths = {
          * List the roles of a venue
          * @description The roles of one venue that the caller may see. 404 if the caller may not see the venue itself.
          *
-         *     **Who may see**: `mine` or `grantor` or the caller holds `orgAdmin` of the `scope` or `city_admin` of the `scope`; names: see Role assignments. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: `mine` or `grantor` or the caller holds `orgAdmin` of the `scope` or `city_admin` of the `scope`; names: see Role assignments.
          */
         get: operations["listVenueRoles"];
         put?: never;
@@ -3863,7 +3924,7 @@ export type paths = {
          * List communities
          * @description The communities that the caller may see.
          *
-         *     **Who may see**: `visibility` is `public` or `known` or `staff`; names: see Communities. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: `visibility` is `public` or `known` or `staff`; names: see Communities.
          */
         get: operations["listCommunities"];
         put?: never;
@@ -3871,7 +3932,7 @@ export type paths = {
          * Create a community
          * @description Creates a community and answers with it; `Location` says where it is. One member may create 10 a day (UTC); more is 429.
          *
-         *     **Who may do this**: anyone signed in. *Yes*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: anyone signed in.
          */
         post: operations["createCommunity"];
         delete?: never;
@@ -3891,14 +3952,14 @@ export type paths = {
          * Get a community
          * @description One community, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: `visibility` is `public` or `known` or `staff`; names: see Communities. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: `visibility` is `public` or `known` or `staff`; names: see Communities.
          */
         get: operations["getCommunity"];
         /**
          * Replace a community
          * @description What is left out becomes its default or empty.
          *
-         *     **Who may do this**: `staff`; names: see Communities. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may do this**: `staff`; names: see Communities.
          */
         put: operations["replaceCommunity"];
         post?: never;
@@ -3906,7 +3967,7 @@ export type paths = {
          * Archive a community
          * @description Archives the community and what goes along with it. 409 if something below it keeps it; `errors` names it.
          *
-         *     **Who may do this**: `admin` or `city_admin`; names: see Communities. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may do this**: `admin` or `city_admin`; names: see Communities.
          */
         delete: operations["archiveCommunity"];
         options?: never;
@@ -3915,7 +3976,7 @@ export type paths = {
          * Update a community
          * @description Changes the given fields and leaves the others (JSON Merge Patch): `null` empties.
          *
-         *     **Who may do this**: `staff`; names: see Communities. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may do this**: `staff`; names: see Communities.
          */
         patch: operations["updateCommunity"];
         trace?: never;
@@ -3931,7 +3992,7 @@ export type paths = {
          * List archived communities
          * @description The archived communities that the caller may restore, newest first.
          *
-         *     **Who may see**: `admin` or `city_admin`; names: see Communities. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may see**: `admin` or `city_admin`; names: see Communities.
          */
         get: operations["listArchivedCommunities"];
         put?: never;
@@ -3955,7 +4016,7 @@ export type paths = {
          * Restore an archived community
          * @description Brings the community back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `admin` or `city_admin`; names: see Communities. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may do this**: `admin` or `city_admin`; names: see Communities.
          */
         post: operations["restoreCommunity"];
         delete?: never;
@@ -3977,7 +4038,7 @@ export type paths = {
          * Suspend a community
          * @description Hides the community from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: `moderates`; names: see Communities. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `moderates`; names: see Communities.
          */
         post: operations["suspendCommunity"];
         delete?: never;
@@ -3999,7 +4060,7 @@ export type paths = {
          * Lift the suspension of a community
          * @description Makes a suspended community active again.
          *
-         *     **Who may do this**: `moderates`; names: see Communities. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `moderates`; names: see Communities.
          */
         post: operations["unsuspendCommunity"];
         delete?: never;
@@ -4021,7 +4082,7 @@ export type paths = {
          * Verify a community
          * @description Sets `verified` to `true`.
          *
-         *     **Who may do this**: `city_admin`; names: see Communities. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `city_admin`; names: see Communities.
          */
         post: operations["verifyCommunity"];
         delete?: never;
@@ -4043,7 +4104,7 @@ export type paths = {
          * Unverify a community
          * @description Sets `verified` to `false`. Needs a reason, which goes to the audit log.
          *
-         *     **Who may do this**: `city_admin`; names: see Communities. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `city_admin`; names: see Communities.
          */
         post: operations["unverifyCommunity"];
         delete?: never;
@@ -4063,7 +4124,7 @@ export type paths = {
          * List the members of a community
          * @description The members of one community that the caller may see. 404 if the caller may not see the community itself.
          *
-         *     **Who may see**: `mine` or `staff` of the `community` or (`state` is `active` and the caller may read the `user` and the caller may read the `community`); names: see Community members. *Depends*: everyone.
+         *     **Who may see**: `mine` or `staff` of the `community` or (`state` is `active` and the caller may read the `user` and the caller may read the `community`); names: see Community members.
          */
         get: operations["listMembersOfCommunity"];
         put?: never;
@@ -4085,7 +4146,7 @@ export type paths = {
          * List the followers of a community
          * @description The followers of one community that the caller may see. 404 if the caller may not see the community itself.
          *
-         *     **Who may see**: `mine` or (the caller may read the `follower` and the caller may read the `entity`); names: see Follows. *Depends*: everyone.
+         *     **Who may see**: `mine` or (the caller may read the `follower` and the caller may read the `entity`); names: see Follows.
          */
         get: operations["listCommunityFollowers"];
         put?: never;
@@ -4107,7 +4168,7 @@ export type paths = {
          * List the reviews of a community
          * @description The reviews of one community that the caller may see. 404 if the caller may not see the community itself.
          *
-         *     **Who may see**: `mine` or (the caller may read the `reviewer` and the caller may read the `entity`); names: see Reviews. *Depends*: everyone.
+         *     **Who may see**: `mine` or (the caller may read the `reviewer` and the caller may read the `entity`); names: see Reviews.
          */
         get: operations["listCommunityReviews"];
         put?: never;
@@ -4129,7 +4190,7 @@ export type paths = {
          * List the events of a community
          * @description The events of one community that the caller may see. 404 if the caller may not see the community itself.
          *
-         *     **Who may see**: (`out` and `visibility` is `public` and the caller may read the `host`) or (`out` and `visibility` is `community` and `member` of the `host`) or `guest` or `staff`; names: see Events. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: (`out` and `visibility` is `public` and the caller may read the `host`) or (`out` and `visibility` is `community` and `member` of the `host`) or `guest` or `staff`; names: see Events.
          */
         get: operations["listCommunityEvents"];
         put?: never;
@@ -4151,7 +4212,7 @@ export type paths = {
          * List the venues of a community
          * @description The venues of one community that the caller may see. 404 if the caller may not see the community itself.
          *
-         *     **Who may see**: the caller may read the `owner` or `staff`; names: see Venues. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: the caller may read the `owner` or `staff`; names: see Venues.
          */
         get: operations["listCommunityVenues"];
         put?: never;
@@ -4173,7 +4234,7 @@ export type paths = {
          * List the media of a community
          * @description The media of one community that the caller may see. 404 if the caller may not see the community itself.
          *
-         *     **Who may see**: the caller may read the `entity`. *Depends*: everyone.
+         *     **Who may see**: the caller may read the `entity`.
          */
         get: operations["listCommunityMedia"];
         put?: never;
@@ -4195,7 +4256,7 @@ export type paths = {
          * List the service requests of a community
          * @description The service requests of one community that the caller may see. 404 if the caller may not see the community itself.
          *
-         *     **Who may see**: `organizer` or the caller holds `platformAdmin`; names: see Service requests. *Yes*: platformAdmin. *Depends*: orgAdmin.
+         *     **Who may see**: `organizer` or the caller holds `platformAdmin`; names: see Service requests.
          */
         get: operations["listCommunityServiceRequests"];
         put?: never;
@@ -4217,7 +4278,7 @@ export type paths = {
          * List the roles of a community
          * @description The roles of one community that the caller may see. 404 if the caller may not see the community itself.
          *
-         *     **Who may see**: `mine` or `grantor` or the caller holds `orgAdmin` of the `scope` or `city_admin` of the `scope`; names: see Role assignments. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: `mine` or `grantor` or the caller holds `orgAdmin` of the `scope` or `city_admin` of the `scope`; names: see Role assignments.
          */
         get: operations["listCommunityRoles"];
         put?: never;
@@ -4239,7 +4300,7 @@ export type paths = {
          * List community members
          * @description The community members that the caller may see.
          *
-         *     **Who may see**: `mine` or `staff` of the `community` or (`state` is `active` and the caller may read the `user` and the caller may read the `community`); names: see Community members. *Depends*: everyone.
+         *     **Who may see**: `mine` or `staff` of the `community` or (`state` is `active` and the caller may read the `user` and the caller may read the `community`); names: see Community members.
          */
         get: operations["listCommunityMembers"];
         put?: never;
@@ -4247,7 +4308,7 @@ export type paths = {
          * Create a community member
          * @description Creates a community member and answers with it; `Location` says where it is. One member may create 300 a day (UTC); more is 429.
          *
-         *     **Who may do this**: (`mine` and `askable` of the `community`) or `staff` of the `community`; names: see Community members. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: (`mine` and `askable` of the `community`) or `staff` of the `community`; names: see Community members.
          */
         post: operations["createCommunityMember"];
         delete?: never;
@@ -4267,14 +4328,14 @@ export type paths = {
          * Get a community member
          * @description One community member, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: `mine` or `staff` of the `community` or (`state` is `active` and the caller may read the `user` and the caller may read the `community`); names: see Community members. *Depends*: everyone.
+         *     **Who may see**: `mine` or `staff` of the `community` or (`state` is `active` and the caller may read the `user` and the caller may read the `community`); names: see Community members.
          */
         get: operations["getCommunityMember"];
         /**
          * Replace a community member
          * @description What is left out becomes its default or empty.
          *
-         *     **Who may do this**: `staff` of the `community` and (`mine` or `above`); names: see Community members. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `staff` of the `community` and (`mine` or `above`); names: see Community members.
          */
         put: operations["replaceCommunityMember"];
         post?: never;
@@ -4282,7 +4343,7 @@ export type paths = {
          * Archive a community member
          * @description Archives the community member and what goes along with it. 409 if something below it keeps it; `errors` names it.
          *
-         *     **Who may do this**: (`mine` and `state` is not `banned`) or (`staff` of the `community` and `above`); names: see Community members. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: (`mine` and `state` is not `banned`) or (`staff` of the `community` and `above`); names: see Community members.
          */
         delete: operations["archiveCommunityMember"];
         options?: never;
@@ -4291,7 +4352,7 @@ export type paths = {
          * Update a community member
          * @description Changes the given fields and leaves the others (JSON Merge Patch): `null` empties.
          *
-         *     **Who may do this**: `staff` of the `community` and (`mine` or `above`); names: see Community members. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `staff` of the `community` and (`mine` or `above`); names: see Community members.
          */
         patch: operations["updateCommunityMember"];
         trace?: never;
@@ -4307,7 +4368,7 @@ export type paths = {
          * List archived community members
          * @description The archived community members that the caller may restore, newest first.
          *
-         *     **Who may see**: `staff` of the `community` and (somebody else than the `user` archived it or the caller is the `user`); names: see Community members. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: `staff` of the `community` and (somebody else than the `user` archived it or the caller is the `user`); names: see Community members.
          */
         get: operations["listArchivedCommunityMembers"];
         put?: never;
@@ -4331,7 +4392,7 @@ export type paths = {
          * Restore an archived community member
          * @description Brings the community member back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `staff` of the `community` and (somebody else than the `user` archived it or the caller is the `user`); names: see Community members. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `staff` of the `community` and (somebody else than the `user` archived it or the caller is the `user`); names: see Community members.
          */
         post: operations["restoreCommunityMember"];
         delete?: never;
@@ -4353,7 +4414,7 @@ export type paths = {
          * Join a community member
          * @description Moves `state` from `pending` or `unbanned` to `active`; 409 from any other state.
          *
-         *     **Who may do this**: `mine` and (`open` of the `community` or `invited` or `welcome`); names: see Community members. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `mine` and (`open` of the `community` or `invited` or `welcome`); names: see Community members.
          */
         post: operations["joinCommunityMember"];
         delete?: never;
@@ -4375,7 +4436,7 @@ export type paths = {
          * Approve a community member
          * @description Moves `state` from `pending` to `active`; 409 from any other state.
          *
-         *     **Who may do this**: `requested` and `staff` of the `community`; names: see Community members. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `requested` and `staff` of the `community`; names: see Community members.
          */
         post: operations["approveCommunityMember"];
         delete?: never;
@@ -4397,7 +4458,7 @@ export type paths = {
          * Ban a community member
          * @description Moves `state` from `pending` or `active` to `banned`; 409 from any other state. Needs a reason, which goes to the audit log.
          *
-         *     **Who may do this**: `staff` of the `community` and `above`; names: see Community members. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `staff` of the `community` and `above`; names: see Community members.
          */
         post: operations["banCommunityMember"];
         delete?: never;
@@ -4419,7 +4480,7 @@ export type paths = {
          * Unban a community member
          * @description Moves `state` from `banned` to `unbanned`; 409 from any other state.
          *
-         *     **Who may do this**: `staff` of the `community` and not (`mine`); names: see Community members. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `staff` of the `community` and not (`mine`); names: see Community members.
          */
         post: operations["unbanCommunityMember"];
         delete?: never;
@@ -4439,7 +4500,7 @@ export type paths = {
          * List organizations
          * @description The organizations that the caller may see.
          *
-         *     **Who may see**: `state` is `approved` or `staff`; names: see Organizations. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: `state` is `approved` or `staff`; names: see Organizations.
          */
         get: operations["listOrganizations"];
         put?: never;
@@ -4447,7 +4508,7 @@ export type paths = {
          * Create an organization
          * @description Creates an organization and answers with it; `Location` says where it is. One member may create 10 a day (UTC); more is 429.
          *
-         *     **Who may do this**: anyone signed in. *Yes*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: anyone signed in.
          */
         post: operations["createOrganization"];
         delete?: never;
@@ -4467,14 +4528,14 @@ export type paths = {
          * Get an organization
          * @description One organization, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: `state` is `approved` or `staff`; names: see Organizations. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: `state` is `approved` or `staff`; names: see Organizations.
          */
         get: operations["getOrganization"];
         /**
          * Replace an organization
          * @description What is left out becomes its default or empty.
          *
-         *     **Who may do this**: `staff`; names: see Organizations. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may do this**: `staff`; names: see Organizations.
          */
         put: operations["replaceOrganization"];
         post?: never;
@@ -4482,7 +4543,7 @@ export type paths = {
          * Archive an organization
          * @description Archives the organization and what goes along with it. 409 if something below it keeps it; `errors` names it.
          *
-         *     **Who may do this**: `staff`; names: see Organizations. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may do this**: `staff`; names: see Organizations.
          */
         delete: operations["archiveOrganization"];
         options?: never;
@@ -4491,7 +4552,7 @@ export type paths = {
          * Update an organization
          * @description Changes the given fields and leaves the others (JSON Merge Patch): `null` empties.
          *
-         *     **Who may do this**: `staff`; names: see Organizations. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may do this**: `staff`; names: see Organizations.
          */
         patch: operations["updateOrganization"];
         trace?: never;
@@ -4507,7 +4568,7 @@ export type paths = {
          * List archived organizations
          * @description The archived organizations that the caller may restore, newest first.
          *
-         *     **Who may see**: `staff`; names: see Organizations. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may see**: `staff`; names: see Organizations.
          */
         get: operations["listArchivedOrganizations"];
         put?: never;
@@ -4531,7 +4592,7 @@ export type paths = {
          * Restore an archived organization
          * @description Brings the organization back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `staff`; names: see Organizations. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may do this**: `staff`; names: see Organizations.
          */
         post: operations["restoreOrganization"];
         delete?: never;
@@ -4553,7 +4614,7 @@ export type paths = {
          * Suspend an organization
          * @description Hides the organization from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: `moderates`; names: see Organizations. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `moderates`; names: see Organizations.
          */
         post: operations["suspendOrganization"];
         delete?: never;
@@ -4575,7 +4636,7 @@ export type paths = {
          * Lift the suspension of an organization
          * @description Makes a suspended organization active again.
          *
-         *     **Who may do this**: `moderates`; names: see Organizations. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `moderates`; names: see Organizations.
          */
         post: operations["unsuspendOrganization"];
         delete?: never;
@@ -4597,7 +4658,7 @@ export type paths = {
          * Approve an organization
          * @description Moves `state` from `pending` or `rejected` to `approved`; 409 from any other state.
          *
-         *     **Who may do this**: `city_admin`; names: see Organizations. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `city_admin`; names: see Organizations.
          */
         post: operations["approveOrganization"];
         delete?: never;
@@ -4619,7 +4680,7 @@ export type paths = {
          * Reject an organization
          * @description Moves `state` from `pending` or `approved` to `rejected`; 409 from any other state. Needs a reason, which goes to the audit log.
          *
-         *     **Who may do this**: `city_admin`; names: see Organizations. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `city_admin`; names: see Organizations.
          */
         post: operations["rejectOrganization"];
         delete?: never;
@@ -4641,7 +4702,7 @@ export type paths = {
          * Resubmit an organization
          * @description Moves `state` from `rejected` to `pending`; 409 from any other state.
          *
-         *     **Who may do this**: `admin`; names: see Organizations. *Depends*: orgAdmin.
+         *     **Who may do this**: `admin`; names: see Organizations.
          */
         post: operations["resubmitOrganization"];
         delete?: never;
@@ -4663,7 +4724,7 @@ export type paths = {
          * Verify an organization
          * @description Sets `verified` to `true`.
          *
-         *     **Who may do this**: `city_admin`; names: see Organizations. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `city_admin`; names: see Organizations.
          */
         post: operations["verifyOrganization"];
         delete?: never;
@@ -4685,7 +4746,7 @@ export type paths = {
          * Unverify an organization
          * @description Sets `verified` to `false`. Needs a reason, which goes to the audit log.
          *
-         *     **Who may do this**: `city_admin`; names: see Organizations. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `city_admin`; names: see Organizations.
          */
         post: operations["unverifyOrganization"];
         delete?: never;
@@ -4705,7 +4766,7 @@ export type paths = {
          * List the followers of an organization
          * @description The followers of one organization that the caller may see. 404 if the caller may not see the organization itself.
          *
-         *     **Who may see**: `mine` or (the caller may read the `follower` and the caller may read the `entity`); names: see Follows. *Depends*: everyone.
+         *     **Who may see**: `mine` or (the caller may read the `follower` and the caller may read the `entity`); names: see Follows.
          */
         get: operations["listOrganizationFollowers"];
         put?: never;
@@ -4727,7 +4788,7 @@ export type paths = {
          * List the reviews of an organization
          * @description The reviews of one organization that the caller may see. 404 if the caller may not see the organization itself.
          *
-         *     **Who may see**: `mine` or (the caller may read the `reviewer` and the caller may read the `entity`); names: see Reviews. *Depends*: everyone.
+         *     **Who may see**: `mine` or (the caller may read the `reviewer` and the caller may read the `entity`); names: see Reviews.
          */
         get: operations["listOrganizationReviews"];
         put?: never;
@@ -4749,7 +4810,7 @@ export type paths = {
          * List the events of an organization
          * @description The events of one organization that the caller may see. 404 if the caller may not see the organization itself.
          *
-         *     **Who may see**: (`out` and `visibility` is `public` and the caller may read the `host`) or (`out` and `visibility` is `community` and `member` of the `host`) or `guest` or `staff`; names: see Events. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: (`out` and `visibility` is `public` and the caller may read the `host`) or (`out` and `visibility` is `community` and `member` of the `host`) or `guest` or `staff`; names: see Events.
          */
         get: operations["listOrganizationEvents"];
         put?: never;
@@ -4771,7 +4832,7 @@ export type paths = {
          * List the venues of an organization
          * @description The venues of one organization that the caller may see. 404 if the caller may not see the organization itself.
          *
-         *     **Who may see**: the caller may read the `owner` or `staff`; names: see Venues. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: the caller may read the `owner` or `staff`; names: see Venues.
          */
         get: operations["listOrganizationVenues"];
         put?: never;
@@ -4793,7 +4854,7 @@ export type paths = {
          * List the media of an organization
          * @description The media of one organization that the caller may see. 404 if the caller may not see the organization itself.
          *
-         *     **Who may see**: the caller may read the `entity`. *Depends*: everyone.
+         *     **Who may see**: the caller may read the `entity`.
          */
         get: operations["listOrganizationMedia"];
         put?: never;
@@ -4815,7 +4876,7 @@ export type paths = {
          * List the service requests of an organization
          * @description The service requests of one organization that the caller may see. 404 if the caller may not see the organization itself.
          *
-         *     **Who may see**: `organizer` or the caller holds `platformAdmin`; names: see Service requests. *Yes*: platformAdmin. *Depends*: orgAdmin.
+         *     **Who may see**: `organizer` or the caller holds `platformAdmin`; names: see Service requests.
          */
         get: operations["listOrganizationServiceRequests"];
         put?: never;
@@ -4837,7 +4898,7 @@ export type paths = {
          * List the roles of an organization
          * @description The roles of one organization that the caller may see. 404 if the caller may not see the organization itself.
          *
-         *     **Who may see**: `mine` or `grantor` or the caller holds `orgAdmin` of the `scope` or `city_admin` of the `scope`; names: see Role assignments. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: `mine` or `grantor` or the caller holds `orgAdmin` of the `scope` or `city_admin` of the `scope`; names: see Role assignments.
          */
         get: operations["listOrganizationRoles"];
         put?: never;
@@ -4859,7 +4920,7 @@ export type paths = {
          * List businesses
          * @description The businesses that the caller may see.
          *
-         *     **Who may see**: `state` is `approved` or `staff`; names: see Businesses. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: `state` is `approved` or `staff`; names: see Businesses.
          */
         get: operations["listBusinesses"];
         put?: never;
@@ -4867,7 +4928,7 @@ export type paths = {
          * Create a business
          * @description Creates a business and answers with it; `Location` says where it is. One member may create 10 a day (UTC); more is 429.
          *
-         *     **Who may do this**: anyone signed in. *Yes*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: anyone signed in.
          */
         post: operations["createBusiness"];
         delete?: never;
@@ -4887,14 +4948,14 @@ export type paths = {
          * Get a business
          * @description One business, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: `state` is `approved` or `staff`; names: see Businesses. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: `state` is `approved` or `staff`; names: see Businesses.
          */
         get: operations["getBusiness"];
         /**
          * Replace a business
          * @description What is left out becomes its default or empty.
          *
-         *     **Who may do this**: `staff`; names: see Businesses. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may do this**: `staff`; names: see Businesses.
          */
         put: operations["replaceBusiness"];
         post?: never;
@@ -4902,7 +4963,7 @@ export type paths = {
          * Archive a business
          * @description Archives the business and what goes along with it. 409 if something below it keeps it; `errors` names it.
          *
-         *     **Who may do this**: `staff`; names: see Businesses. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may do this**: `staff`; names: see Businesses.
          */
         delete: operations["archiveBusiness"];
         options?: never;
@@ -4911,7 +4972,7 @@ export type paths = {
          * Update a business
          * @description Changes the given fields and leaves the others (JSON Merge Patch): `null` empties.
          *
-         *     **Who may do this**: `staff`; names: see Businesses. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may do this**: `staff`; names: see Businesses.
          */
         patch: operations["updateBusiness"];
         trace?: never;
@@ -4927,7 +4988,7 @@ export type paths = {
          * List archived businesses
          * @description The archived businesses that the caller may restore, newest first.
          *
-         *     **Who may see**: `staff`; names: see Businesses. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may see**: `staff`; names: see Businesses.
          */
         get: operations["listArchivedBusinesses"];
         put?: never;
@@ -4951,7 +5012,7 @@ export type paths = {
          * Restore an archived business
          * @description Brings the business back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `staff`; names: see Businesses. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may do this**: `staff`; names: see Businesses.
          */
         post: operations["restoreBusiness"];
         delete?: never;
@@ -4973,7 +5034,7 @@ export type paths = {
          * Suspend a business
          * @description Hides the business from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: `moderates`; names: see Businesses. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `moderates`; names: see Businesses.
          */
         post: operations["suspendBusiness"];
         delete?: never;
@@ -4995,7 +5056,7 @@ export type paths = {
          * Lift the suspension of a business
          * @description Makes a suspended business active again.
          *
-         *     **Who may do this**: `moderates`; names: see Businesses. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `moderates`; names: see Businesses.
          */
         post: operations["unsuspendBusiness"];
         delete?: never;
@@ -5017,7 +5078,7 @@ export type paths = {
          * Approve a business
          * @description Moves `state` from `pending` or `rejected` to `approved`; 409 from any other state.
          *
-         *     **Who may do this**: `city_admin`; names: see Businesses. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `city_admin`; names: see Businesses.
          */
         post: operations["approveBusiness"];
         delete?: never;
@@ -5039,7 +5100,7 @@ export type paths = {
          * Reject a business
          * @description Moves `state` from `pending` or `approved` to `rejected`; 409 from any other state. Needs a reason, which goes to the audit log.
          *
-         *     **Who may do this**: `city_admin`; names: see Businesses. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `city_admin`; names: see Businesses.
          */
         post: operations["rejectBusiness"];
         delete?: never;
@@ -5061,7 +5122,7 @@ export type paths = {
          * Resubmit a business
          * @description Moves `state` from `rejected` to `pending`; 409 from any other state.
          *
-         *     **Who may do this**: `admin`; names: see Businesses. *Depends*: orgAdmin.
+         *     **Who may do this**: `admin`; names: see Businesses.
          */
         post: operations["resubmitBusiness"];
         delete?: never;
@@ -5083,7 +5144,7 @@ export type paths = {
          * Verify a business
          * @description Sets `verified` to `true`.
          *
-         *     **Who may do this**: `city_admin`; names: see Businesses. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `city_admin`; names: see Businesses.
          */
         post: operations["verifyBusiness"];
         delete?: never;
@@ -5105,7 +5166,7 @@ export type paths = {
          * Unverify a business
          * @description Sets `verified` to `false`. Needs a reason, which goes to the audit log.
          *
-         *     **Who may do this**: `city_admin`; names: see Businesses. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `city_admin`; names: see Businesses.
          */
         post: operations["unverifyBusiness"];
         delete?: never;
@@ -5125,7 +5186,7 @@ export type paths = {
          * List the followers of a business
          * @description The followers of one business that the caller may see. 404 if the caller may not see the business itself.
          *
-         *     **Who may see**: `mine` or (the caller may read the `follower` and the caller may read the `entity`); names: see Follows. *Depends*: everyone.
+         *     **Who may see**: `mine` or (the caller may read the `follower` and the caller may read the `entity`); names: see Follows.
          */
         get: operations["listBusinessFollowers"];
         put?: never;
@@ -5147,7 +5208,7 @@ export type paths = {
          * List the reviews of a business
          * @description The reviews of one business that the caller may see. 404 if the caller may not see the business itself.
          *
-         *     **Who may see**: `mine` or (the caller may read the `reviewer` and the caller may read the `entity`); names: see Reviews. *Depends*: everyone.
+         *     **Who may see**: `mine` or (the caller may read the `reviewer` and the caller may read the `entity`); names: see Reviews.
          */
         get: operations["listBusinessReviews"];
         put?: never;
@@ -5169,7 +5230,7 @@ export type paths = {
          * List the events of a business
          * @description The events of one business that the caller may see. 404 if the caller may not see the business itself.
          *
-         *     **Who may see**: (`out` and `visibility` is `public` and the caller may read the `host`) or (`out` and `visibility` is `community` and `member` of the `host`) or `guest` or `staff`; names: see Events. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: (`out` and `visibility` is `public` and the caller may read the `host`) or (`out` and `visibility` is `community` and `member` of the `host`) or `guest` or `staff`; names: see Events.
          */
         get: operations["listBusinessEvents"];
         put?: never;
@@ -5191,7 +5252,7 @@ export type paths = {
          * List the venues of a business
          * @description The venues of one business that the caller may see. 404 if the caller may not see the business itself.
          *
-         *     **Who may see**: the caller may read the `owner` or `staff`; names: see Venues. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: the caller may read the `owner` or `staff`; names: see Venues.
          */
         get: operations["listBusinessVenues"];
         put?: never;
@@ -5213,7 +5274,7 @@ export type paths = {
          * List the media of a business
          * @description The media of one business that the caller may see. 404 if the caller may not see the business itself.
          *
-         *     **Who may see**: the caller may read the `entity`. *Depends*: everyone.
+         *     **Who may see**: the caller may read the `entity`.
          */
         get: operations["listBusinessMedia"];
         put?: never;
@@ -5235,7 +5296,7 @@ export type paths = {
          * List the service requests of a business
          * @description The service requests of one business that the caller may see. 404 if the caller may not see the business itself.
          *
-         *     **Who may see**: `organizer` or the caller holds `platformAdmin`; names: see Service requests. *Yes*: platformAdmin. *Depends*: orgAdmin.
+         *     **Who may see**: `organizer` or the caller holds `platformAdmin`; names: see Service requests.
          */
         get: operations["listBusinessServiceRequests"];
         put?: never;
@@ -5257,7 +5318,7 @@ export type paths = {
          * List the leads of a business
          * @description The leads of one business that the caller may see. 404 if the caller may not see the business itself.
          *
-         *     **Who may see**: `organizer` or `provider`; names: see Leads. *Depends*: orgAdmin.
+         *     **Who may see**: `organizer` or `provider`; names: see Leads.
          */
         get: operations["listBusinessLeads"];
         put?: never;
@@ -5279,7 +5340,7 @@ export type paths = {
          * List the subscriptions of a business
          * @description The subscriptions of one business that the caller may see. 404 if the caller may not see the business itself.
          *
-         *     **Who may see**: the caller holds `orgAdmin` of the `business` or `platform`; names: see Subscriptions. *Yes*: platformAdmin. *Depends*: orgAdmin.
+         *     **Who may see**: the caller holds `orgAdmin` of the `business` or `platform`; names: see Subscriptions.
          */
         get: operations["listBusinessSubscriptions"];
         put?: never;
@@ -5301,7 +5362,7 @@ export type paths = {
          * List the promotions of a business
          * @description The promotions of one business that the caller may see. 404 if the caller may not see the business itself.
          *
-         *     **Who may see**: (`state` is `active` and the caller may read the `target`) or `admin` or `city_admin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: (`state` is `active` and the caller may read the `target`) or `admin` or `city_admin`; names: see Promotions.
          */
         get: operations["listBusinessPromotions"];
         put?: never;
@@ -5323,7 +5384,7 @@ export type paths = {
          * List the roles of a business
          * @description The roles of one business that the caller may see. 404 if the caller may not see the business itself.
          *
-         *     **Who may see**: `mine` or `grantor` or the caller holds `orgAdmin` of the `scope` or `city_admin` of the `scope`; names: see Role assignments. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: `mine` or `grantor` or the caller holds `orgAdmin` of the `scope` or `city_admin` of the `scope`; names: see Role assignments.
          */
         get: operations["listBusinessRoles"];
         put?: never;
@@ -5345,7 +5406,7 @@ export type paths = {
          * List institutions
          * @description The institutions that the caller may see.
          *
-         *     **Who may see**: anyone. *Yes*: everyone.
+         *     **Who may see**: anyone.
          */
         get: operations["listInstitutions"];
         put?: never;
@@ -5353,7 +5414,7 @@ export type paths = {
          * Create an institution
          * @description Creates an institution and answers with it; `Location` says where it is. One member may create 10 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `city_admin`; names: see Institutions. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `city_admin`; names: see Institutions.
          */
         post: operations["createInstitution"];
         delete?: never;
@@ -5373,14 +5434,14 @@ export type paths = {
          * Get an institution
          * @description One institution, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: anyone. *Yes*: everyone.
+         *     **Who may see**: anyone.
          */
         get: operations["getInstitution"];
         /**
          * Replace an institution
          * @description What is left out becomes its default or empty.
          *
-         *     **Who may do this**: `staff`; names: see Institutions. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may do this**: `staff`; names: see Institutions.
          */
         put: operations["replaceInstitution"];
         post?: never;
@@ -5388,7 +5449,7 @@ export type paths = {
          * Archive an institution
          * @description Archives the institution and what goes along with it. 409 if something below it keeps it; `errors` names it.
          *
-         *     **Who may do this**: `city_admin`; names: see Institutions. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `city_admin`; names: see Institutions.
          */
         delete: operations["archiveInstitution"];
         options?: never;
@@ -5397,7 +5458,7 @@ export type paths = {
          * Update an institution
          * @description Changes the given fields and leaves the others (JSON Merge Patch): `null` empties.
          *
-         *     **Who may do this**: `staff`; names: see Institutions. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may do this**: `staff`; names: see Institutions.
          */
         patch: operations["updateInstitution"];
         trace?: never;
@@ -5413,7 +5474,7 @@ export type paths = {
          * List archived institutions
          * @description The archived institutions that the caller may restore, newest first.
          *
-         *     **Who may see**: `city_admin`; names: see Institutions. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may see**: `city_admin`; names: see Institutions.
          */
         get: operations["listArchivedInstitutions"];
         put?: never;
@@ -5437,7 +5498,7 @@ export type paths = {
          * Restore an archived institution
          * @description Brings the institution back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `city_admin`; names: see Institutions. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `city_admin`; names: see Institutions.
          */
         post: operations["restoreInstitution"];
         delete?: never;
@@ -5459,7 +5520,7 @@ export type paths = {
          * Suspend an institution
          * @description Hides the institution from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: `moderates`; names: see Institutions. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `moderates`; names: see Institutions.
          */
         post: operations["suspendInstitution"];
         delete?: never;
@@ -5481,7 +5542,7 @@ export type paths = {
          * Lift the suspension of an institution
          * @description Makes a suspended institution active again.
          *
-         *     **Who may do this**: `moderates`; names: see Institutions. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `moderates`; names: see Institutions.
          */
         post: operations["unsuspendInstitution"];
         delete?: never;
@@ -5503,7 +5564,7 @@ export type paths = {
          * Verify an institution
          * @description Sets `verified` to `true`.
          *
-         *     **Who may do this**: `city_admin`; names: see Institutions. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `city_admin`; names: see Institutions.
          */
         post: operations["verifyInstitution"];
         delete?: never;
@@ -5525,7 +5586,7 @@ export type paths = {
          * Unverify an institution
          * @description Sets `verified` to `false`. Needs a reason, which goes to the audit log.
          *
-         *     **Who may do this**: `city_admin`; names: see Institutions. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `city_admin`; names: see Institutions.
          */
         post: operations["unverifyInstitution"];
         delete?: never;
@@ -5545,7 +5606,7 @@ export type paths = {
          * List the followers of an institution
          * @description The followers of one institution that the caller may see. 404 if the caller may not see the institution itself.
          *
-         *     **Who may see**: `mine` or (the caller may read the `follower` and the caller may read the `entity`); names: see Follows. *Depends*: everyone.
+         *     **Who may see**: `mine` or (the caller may read the `follower` and the caller may read the `entity`); names: see Follows.
          */
         get: operations["listInstitutionFollowers"];
         put?: never;
@@ -5567,7 +5628,7 @@ export type paths = {
          * List the events of an institution
          * @description The events of one institution that the caller may see. 404 if the caller may not see the institution itself.
          *
-         *     **Who may see**: (`out` and `visibility` is `public` and the caller may read the `host`) or (`out` and `visibility` is `community` and `member` of the `host`) or `guest` or `staff`; names: see Events. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: (`out` and `visibility` is `public` and the caller may read the `host`) or (`out` and `visibility` is `community` and `member` of the `host`) or `guest` or `staff`; names: see Events.
          */
         get: operations["listInstitutionEvents"];
         put?: never;
@@ -5589,7 +5650,7 @@ export type paths = {
          * List the venues of an institution
          * @description The venues of one institution that the caller may see. 404 if the caller may not see the institution itself.
          *
-         *     **Who may see**: the caller may read the `owner` or `staff`; names: see Venues. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: the caller may read the `owner` or `staff`; names: see Venues.
          */
         get: operations["listInstitutionVenues"];
         put?: never;
@@ -5611,7 +5672,7 @@ export type paths = {
          * List the media of an institution
          * @description The media of one institution that the caller may see. 404 if the caller may not see the institution itself.
          *
-         *     **Who may see**: the caller may read the `entity`. *Depends*: everyone.
+         *     **Who may see**: the caller may read the `entity`.
          */
         get: operations["listInstitutionMedia"];
         put?: never;
@@ -5633,7 +5694,7 @@ export type paths = {
          * List the service requests of an institution
          * @description The service requests of one institution that the caller may see. 404 if the caller may not see the institution itself.
          *
-         *     **Who may see**: `organizer` or the caller holds `platformAdmin`; names: see Service requests. *Yes*: platformAdmin. *Depends*: orgAdmin.
+         *     **Who may see**: `organizer` or the caller holds `platformAdmin`; names: see Service requests.
          */
         get: operations["listInstitutionServiceRequests"];
         put?: never;
@@ -5655,7 +5716,7 @@ export type paths = {
          * List the grant announcements of an institution
          * @description The grant announcements of one institution that the caller may see. 404 if the caller may not see the institution itself.
          *
-         *     **Who may see**: the caller may read the `institution`. *Depends*: everyone.
+         *     **Who may see**: the caller may read the `institution`.
          */
         get: operations["listInstitutionGrantAnnouncements"];
         put?: never;
@@ -5677,7 +5738,7 @@ export type paths = {
          * List the roles of an institution
          * @description The roles of one institution that the caller may see. 404 if the caller may not see the institution itself.
          *
-         *     **Who may see**: `mine` or `grantor` or the caller holds `orgAdmin` of the `scope` or `city_admin` of the `scope`; names: see Role assignments. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: `mine` or `grantor` or the caller holds `orgAdmin` of the `scope` or `city_admin` of the `scope`; names: see Role assignments.
          */
         get: operations["listInstitutionRoles"];
         put?: never;
@@ -5699,7 +5760,7 @@ export type paths = {
          * List grant announcements
          * @description The grant announcements that the caller may see.
          *
-         *     **Who may see**: the caller may read the `institution`. *Depends*: everyone.
+         *     **Who may see**: the caller may read the `institution`.
          */
         get: operations["listGrantAnnouncements"];
         put?: never;
@@ -5707,7 +5768,7 @@ export type paths = {
          * Create a grant announcement
          * @description Creates a grant announcement and answers with it; `Location` says where it is. One member may create 50 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `staff`; names: see Grant announcements. *Depends*: orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `staff`; names: see Grant announcements.
          */
         post: operations["createGrantAnnouncement"];
         delete?: never;
@@ -5727,14 +5788,14 @@ export type paths = {
          * Get a grant announcement
          * @description One grant announcement, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: the caller may read the `institution`. *Depends*: everyone.
+         *     **Who may see**: the caller may read the `institution`.
          */
         get: operations["getGrantAnnouncement"];
         /**
          * Replace a grant announcement
          * @description What is left out becomes its default or empty.
          *
-         *     **Who may do this**: `staff`; names: see Grant announcements. *Depends*: orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `staff`; names: see Grant announcements.
          */
         put: operations["replaceGrantAnnouncement"];
         post?: never;
@@ -5742,7 +5803,7 @@ export type paths = {
          * Archive a grant announcement
          * @description Archives the grant announcement and what goes along with it. 409 if something below it keeps it; `errors` names it.
          *
-         *     **Who may do this**: `staff`; names: see Grant announcements. *Depends*: orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `staff`; names: see Grant announcements.
          */
         delete: operations["archiveGrantAnnouncement"];
         options?: never;
@@ -5751,7 +5812,7 @@ export type paths = {
          * Update a grant announcement
          * @description Changes the given fields and leaves the others (JSON Merge Patch): `null` empties.
          *
-         *     **Who may do this**: `staff`; names: see Grant announcements. *Depends*: orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `staff`; names: see Grant announcements.
          */
         patch: operations["updateGrantAnnouncement"];
         trace?: never;
@@ -5767,7 +5828,7 @@ export type paths = {
          * List archived grant announcements
          * @description The archived grant announcements that the caller may restore, newest first.
          *
-         *     **Who may see**: `staff`; names: see Grant announcements. *Depends*: orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: `staff`; names: see Grant announcements.
          */
         get: operations["listArchivedGrantAnnouncements"];
         put?: never;
@@ -5791,7 +5852,7 @@ export type paths = {
          * Restore an archived grant announcement
          * @description Brings the grant announcement back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `staff`; names: see Grant announcements. *Depends*: orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `staff`; names: see Grant announcements.
          */
         post: operations["restoreGrantAnnouncement"];
         delete?: never;
@@ -5813,7 +5874,7 @@ export type paths = {
          * Suspend a grant announcement
          * @description Hides the grant announcement from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: `moderates` of the `institution`; names: see Grant announcements. *Depends*: cityAdmin, platformAdmin.
+         *     **Who may do this**: `moderates` of the `institution`; names: see Grant announcements.
          */
         post: operations["suspendGrantAnnouncement"];
         delete?: never;
@@ -5835,7 +5896,7 @@ export type paths = {
          * Lift the suspension of a grant announcement
          * @description Makes a suspended grant announcement active again.
          *
-         *     **Who may do this**: `moderates` of the `institution`; names: see Grant announcements. *Depends*: cityAdmin, platformAdmin.
+         *     **Who may do this**: `moderates` of the `institution`; names: see Grant announcements.
          */
         post: operations["unsuspendGrantAnnouncement"];
         delete?: never;
@@ -5855,7 +5916,7 @@ export type paths = {
          * List events
          * @description The events that the caller may see.
          *
-         *     **Who may see**: (`out` and `visibility` is `public` and the caller may read the `host`) or (`out` and `visibility` is `community` and `member` of the `host`) or `guest` or `staff`; names: see Events. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: (`out` and `visibility` is `public` and the caller may read the `host`) or (`out` and `visibility` is `community` and `member` of the `host`) or `guest` or `staff`; names: see Events.
          */
         get: operations["listEvents"];
         put?: never;
@@ -5863,7 +5924,7 @@ export type paths = {
          * Create an event
          * @description Creates an event, with `ticket_types` where the body has them, and answers with it; `Location` says where it is. One member may create 100 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `admin`; names: see Events. *Depends*: orgAdmin.
+         *     **Who may do this**: `admin`; names: see Events.
          */
         post: operations["createEvent"];
         delete?: never;
@@ -5883,14 +5944,14 @@ export type paths = {
          * Get an event
          * @description One event, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: (`out` and `visibility` is `public` and the caller may read the `host`) or (`out` and `visibility` is `community` and `member` of the `host`) or `guest` or `staff`; names: see Events. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: (`out` and `visibility` is `public` and the caller may read the `host`) or (`out` and `visibility` is `community` and `member` of the `host`) or `guest` or `staff`; names: see Events.
          */
         get: operations["getEvent"];
         /**
          * Replace an event
          * @description What is left out becomes its default or empty.
          *
-         *     **Who may do this**: `staff`; names: see Events. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may do this**: `staff`; names: see Events.
          */
         put: operations["replaceEvent"];
         post?: never;
@@ -5898,7 +5959,7 @@ export type paths = {
          * Archive an event
          * @description Archives the event and what goes along with it. 409 if something below it keeps it; `errors` names it.
          *
-         *     **Who may do this**: `staff` and `ticket_count` is `0`; names: see Events. *Depends*: orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `staff` and `ticket_count` is `0`; names: see Events.
          */
         delete: operations["archiveEvent"];
         options?: never;
@@ -5907,7 +5968,7 @@ export type paths = {
          * Update an event
          * @description Changes the given fields and leaves the others (JSON Merge Patch): `null` empties.
          *
-         *     **Who may do this**: `staff`; names: see Events. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may do this**: `staff`; names: see Events.
          */
         patch: operations["updateEvent"];
         trace?: never;
@@ -5923,7 +5984,7 @@ export type paths = {
          * List archived events
          * @description The archived events that the caller may restore, newest first.
          *
-         *     **Who may see**: `staff`; names: see Events. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may see**: `staff`; names: see Events.
          */
         get: operations["listArchivedEvents"];
         put?: never;
@@ -5947,7 +6008,7 @@ export type paths = {
          * Restore an archived event
          * @description Brings the event back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `staff`; names: see Events. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may do this**: `staff`; names: see Events.
          */
         post: operations["restoreEvent"];
         delete?: never;
@@ -5969,7 +6030,7 @@ export type paths = {
          * Suspend an event
          * @description Hides the event from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: `moderates`; names: see Events. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `moderates`; names: see Events.
          */
         post: operations["suspendEvent"];
         delete?: never;
@@ -5991,7 +6052,7 @@ export type paths = {
          * Lift the suspension of an event
          * @description Makes a suspended event active again.
          *
-         *     **Who may do this**: `moderates`; names: see Events. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `moderates`; names: see Events.
          */
         post: operations["unsuspendEvent"];
         delete?: never;
@@ -6013,7 +6074,7 @@ export type paths = {
          * Publish an event
          * @description Moves `state` from `draft` to `published`; 409 from any other state. Only while `starts_at` > now; otherwise 409.
          *
-         *     **Who may do this**: `admin`; names: see Events. *Depends*: orgAdmin.
+         *     **Who may do this**: `admin`; names: see Events.
          *
          *     **Also**: 409 also while nobody can know where it is: an event needs a `venue_id`, a `location` or an `online_url`.
          */
@@ -6037,7 +6098,7 @@ export type paths = {
          * Unpublish an event
          * @description Moves `state` from `published` to `draft`; 409 from any other state. Only while `ticket_count` is `0`; otherwise 409.
          *
-         *     **Who may do this**: `admin`; names: see Events. *Depends*: orgAdmin.
+         *     **Who may do this**: `admin`; names: see Events.
          */
         post: operations["unpublishEvent"];
         delete?: never;
@@ -6059,7 +6120,7 @@ export type paths = {
          * Cancel an event
          * @description Moves `state` from `draft` or `published` to `cancelled`; 409 from any other state. Needs a reason, which goes to the audit log.
          *
-         *     **Who may do this**: `staff`; names: see Events. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may do this**: `staff`; names: see Events.
          */
         post: operations["cancelEvent"];
         delete?: never;
@@ -6081,7 +6142,7 @@ export type paths = {
          * Complete an event
          * @description Moves `state` from `published` to `completed`; 409 from any other state. Only while `ends_at` < now; otherwise 409.
          *
-         *     **Who may do this**: `admin`; names: see Events. *Depends*: orgAdmin.
+         *     **Who may do this**: `admin`; names: see Events.
          */
         post: operations["completeEvent"];
         delete?: never;
@@ -6101,7 +6162,7 @@ export type paths = {
          * List the likes of an event
          * @description The likes of one event that the caller may see. 404 if the caller may not see the event itself.
          *
-         *     **Who may see**: `mine` or (the caller may read the `user` and the caller may read the `event`); names: see Likes. *Depends*: everyone.
+         *     **Who may see**: `mine` or (the caller may read the `user` and the caller may read the `event`); names: see Likes.
          */
         get: operations["listEventLikes"];
         put?: never;
@@ -6123,7 +6184,7 @@ export type paths = {
          * List the media of an event
          * @description The media of one event that the caller may see. 404 if the caller may not see the event itself.
          *
-         *     **Who may see**: the caller may read the `entity`. *Depends*: everyone.
+         *     **Who may see**: the caller may read the `entity`.
          */
         get: operations["listEventMedia"];
         put?: never;
@@ -6145,7 +6206,7 @@ export type paths = {
          * List the ticket types of an event
          * @description The ticket types of one event that the caller may see. 404 if the caller may not see the event itself.
          *
-         *     **Who may see**: the caller may read the `event`. *Depends*: everyone.
+         *     **Who may see**: the caller may read the `event`.
          */
         get: operations["listEventTicketTypes"];
         put?: never;
@@ -6167,7 +6228,7 @@ export type paths = {
          * List the tickets of an event
          * @description The tickets of one event that the caller may see. 404 if the caller may not see the event itself.
          *
-         *     **Who may see**: the caller is the `holder` or the caller is the `buyer` or `admin` of the `event` or the caller holds `platformAdmin`; names: see Tickets. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: the caller is the `holder` or the caller is the `buyer` or `admin` of the `event` or the caller holds `platformAdmin`; names: see Tickets.
          */
         get: operations["listEventTickets"];
         put?: never;
@@ -6189,7 +6250,7 @@ export type paths = {
          * List the orders of an event
          * @description The orders of one event that the caller may see. 404 if the caller may not see the event itself.
          *
-         *     **Who may see**: `buyer` or `host`; names: see Orders. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: `buyer` or `host`; names: see Orders.
          */
         get: operations["listEventOrders"];
         put?: never;
@@ -6211,9 +6272,31 @@ export type paths = {
          * List the check ins of an event
          * @description The check ins of one event that the caller may see. 404 if the caller may not see the event itself.
          *
-         *     **Who may see**: `admin` of the `event` or the caller holds `platformAdmin`; names: see Check ins. *Yes*: platformAdmin. *Depends*: orgAdmin.
+         *     **Who may see**: `admin` of the `event` or the caller holds `platformAdmin`; names: see Check ins.
          */
         get: operations["listEventCheckIns"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/events/{id}/checkpoints": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the checkpoints of an event
+         * @description The checkpoints of one event that the caller may see. 404 if the caller may not see the event itself.
+         *
+         *     **Who may see**: `staff`; names: see Checkpoints.
+         */
+        get: operations["listEventCheckpoints"];
         put?: never;
         post?: never;
         delete?: never;
@@ -6233,7 +6316,7 @@ export type paths = {
          * List the attendances of an event
          * @description The attendances of one event that the caller may see. 404 if the caller may not see the event itself.
          *
-         *     **Who may see**: the caller is the `user` or `admin` of the `event` or (the caller may read the `user` and the caller may read the `event`); names: see Attendances. *Depends*: everyone.
+         *     **Who may see**: the caller is the `user` or `admin` of the `event` or (the caller may read the `user` and the caller may read the `event`); names: see Attendances.
          */
         get: operations["listEventAttendances"];
         put?: never;
@@ -6255,7 +6338,7 @@ export type paths = {
          * List the waitlist entries of an event
          * @description The waitlist entries of one event that the caller may see. 404 if the caller may not see the event itself.
          *
-         *     **Who may see**: `mine` or `admin` of the `event`; names: see Waitlist entries. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: `mine` or `admin` of the `event`; names: see Waitlist entries.
          */
         get: operations["listEventWaitlistEntries"];
         put?: never;
@@ -6277,7 +6360,7 @@ export type paths = {
          * List the promo codes of an event
          * @description The promo codes of one event that the caller may see. 404 if the caller may not see the event itself.
          *
-         *     **Who may see**: `host`; names: see Promo codes. *Depends*: orgAdmin.
+         *     **Who may see**: `host`; names: see Promo codes.
          */
         get: operations["listEventPromoCodes"];
         put?: never;
@@ -6299,7 +6382,7 @@ export type paths = {
          * List the promotions of an event
          * @description The promotions of one event that the caller may see. 404 if the caller may not see the event itself.
          *
-         *     **Who may see**: (`state` is `active` and the caller may read the `target`) or `admin` or `city_admin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: (`state` is `active` and the caller may read the `target`) or `admin` or `city_admin`; names: see Promotions.
          */
         get: operations["listEventPromotions"];
         put?: never;
@@ -6321,7 +6404,7 @@ export type paths = {
          * List the broadcasts of an event
          * @description The broadcasts of one event that the caller may see. 404 if the caller may not see the event itself.
          *
-         *     **Who may see**: `sender` or the caller holds `platformAdmin`; names: see Broadcasts. *Yes*: platformAdmin. *Depends*: orgAdmin.
+         *     **Who may see**: `sender` or the caller holds `platformAdmin`; names: see Broadcasts.
          */
         get: operations["listEventBroadcasts"];
         put?: never;
@@ -6343,7 +6426,7 @@ export type paths = {
          * List ticket types
          * @description The ticket types that the caller may see.
          *
-         *     **Who may see**: the caller may read the `event`. *Depends*: everyone.
+         *     **Who may see**: the caller may read the `event`.
          */
         get: operations["listTicketTypes"];
         put?: never;
@@ -6351,7 +6434,7 @@ export type paths = {
          * Create a ticket type
          * @description Creates a ticket type and answers with it; `Location` says where it is. One member may create 200 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `admin` of the `event`; names: see Ticket types. *Depends*: orgAdmin.
+         *     **Who may do this**: `admin` of the `event`; names: see Ticket types.
          */
         post: operations["createTicketType"];
         delete?: never;
@@ -6371,14 +6454,14 @@ export type paths = {
          * Get a ticket type
          * @description One ticket type, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: the caller may read the `event`. *Depends*: everyone.
+         *     **Who may see**: the caller may read the `event`.
          */
         get: operations["getTicketType"];
         /**
          * Replace a ticket type
          * @description What is left out becomes its default or empty.
          *
-         *     **Who may do this**: `admin` of the `event`; names: see Ticket types. *Depends*: orgAdmin.
+         *     **Who may do this**: `admin` of the `event`; names: see Ticket types.
          */
         put: operations["replaceTicketType"];
         post?: never;
@@ -6386,7 +6469,7 @@ export type paths = {
          * Archive a ticket type
          * @description Archives the ticket type and what goes along with it. 409 if something below it keeps it; `errors` names it.
          *
-         *     **Who may do this**: `admin` of the `event` and `held` + `sold` is `0`; names: see Ticket types. *Depends*: orgAdmin.
+         *     **Who may do this**: `admin` of the `event` and `held` + `sold` is `0`; names: see Ticket types.
          */
         delete: operations["archiveTicketType"];
         options?: never;
@@ -6395,7 +6478,7 @@ export type paths = {
          * Update a ticket type
          * @description Changes the given fields and leaves the others (JSON Merge Patch): `null` empties.
          *
-         *     **Who may do this**: `admin` of the `event`; names: see Ticket types. *Depends*: orgAdmin.
+         *     **Who may do this**: `admin` of the `event`; names: see Ticket types.
          */
         patch: operations["updateTicketType"];
         trace?: never;
@@ -6411,7 +6494,7 @@ export type paths = {
          * List archived ticket types
          * @description The archived ticket types that the caller may restore, newest first.
          *
-         *     **Who may see**: `admin` of the `event`; names: see Ticket types. *Depends*: orgAdmin.
+         *     **Who may see**: `admin` of the `event`; names: see Ticket types.
          */
         get: operations["listArchivedTicketTypes"];
         put?: never;
@@ -6435,7 +6518,7 @@ export type paths = {
          * Restore an archived ticket type
          * @description Brings the ticket type back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `admin` of the `event`; names: see Ticket types. *Depends*: orgAdmin.
+         *     **Who may do this**: `admin` of the `event`; names: see Ticket types.
          */
         post: operations["restoreTicketType"];
         delete?: never;
@@ -6457,7 +6540,7 @@ export type paths = {
          * Suspend a ticket type
          * @description Hides the ticket type from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: `moderates` of the `event`; names: see Ticket types. *Depends*: cityAdmin, platformAdmin.
+         *     **Who may do this**: `moderates` of the `event`; names: see Ticket types.
          */
         post: operations["suspendTicketType"];
         delete?: never;
@@ -6479,7 +6562,7 @@ export type paths = {
          * Lift the suspension of a ticket type
          * @description Makes a suspended ticket type active again.
          *
-         *     **Who may do this**: `moderates` of the `event`; names: see Ticket types. *Depends*: cityAdmin, platformAdmin.
+         *     **Who may do this**: `moderates` of the `event`; names: see Ticket types.
          */
         post: operations["unsuspendTicketType"];
         delete?: never;
@@ -6499,7 +6582,7 @@ export type paths = {
          * List the tickets of a ticket type
          * @description The tickets of one ticket type that the caller may see. 404 if the caller may not see the ticket type itself.
          *
-         *     **Who may see**: the caller is the `holder` or the caller is the `buyer` or `admin` of the `event` or the caller holds `platformAdmin`; names: see Tickets. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: the caller is the `holder` or the caller is the `buyer` or `admin` of the `event` or the caller holds `platformAdmin`; names: see Tickets.
          */
         get: operations["listTicketTypeTickets"];
         put?: never;
@@ -6521,7 +6604,7 @@ export type paths = {
          * List attendances
          * @description The attendances that the caller may see.
          *
-         *     **Who may see**: the caller is the `user` or `admin` of the `event` or (the caller may read the `user` and the caller may read the `event`); names: see Attendances. *Depends*: everyone.
+         *     **Who may see**: the caller is the `user` or `admin` of the `event` or (the caller may read the `user` and the caller may read the `event`); names: see Attendances.
          */
         get: operations["listAttendances"];
         put?: never;
@@ -6543,7 +6626,7 @@ export type paths = {
          * Get an attendance
          * @description One attendance, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: the caller is the `user` or `admin` of the `event` or (the caller may read the `user` and the caller may read the `event`); names: see Attendances. *Depends*: everyone.
+         *     **Who may see**: the caller is the `user` or `admin` of the `event` or (the caller may read the `user` and the caller may read the `event`); names: see Attendances.
          */
         get: operations["getAttendance"];
         put?: never;
@@ -6565,7 +6648,7 @@ export type paths = {
          * List broadcasts
          * @description The broadcasts that the caller may see.
          *
-         *     **Who may see**: `sender` or the caller holds `platformAdmin`; names: see Broadcasts. *Yes*: platformAdmin. *Depends*: orgAdmin.
+         *     **Who may see**: `sender` or the caller holds `platformAdmin`; names: see Broadcasts.
          */
         get: operations["listBroadcasts"];
         put?: never;
@@ -6573,7 +6656,7 @@ export type paths = {
          * Create a broadcast
          * @description Creates a broadcast and answers with it; `Location` says where it is. One member may create 100 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `sender`; names: see Broadcasts. *Depends*: orgAdmin.
+         *     **Who may do this**: `sender`; names: see Broadcasts.
          */
         post: operations["createBroadcast"];
         delete?: never;
@@ -6593,14 +6676,14 @@ export type paths = {
          * Get a broadcast
          * @description One broadcast, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: `sender` or the caller holds `platformAdmin`; names: see Broadcasts. *Yes*: platformAdmin. *Depends*: orgAdmin.
+         *     **Who may see**: `sender` or the caller holds `platformAdmin`; names: see Broadcasts.
          */
         get: operations["getBroadcast"];
         /**
          * Replace a broadcast
          * @description What is left out becomes its default or empty.
          *
-         *     **Who may do this**: `sender` and `state` is `draft`; names: see Broadcasts. *Depends*: orgAdmin.
+         *     **Who may do this**: `sender` and `state` is `draft`; names: see Broadcasts.
          */
         put: operations["replaceBroadcast"];
         post?: never;
@@ -6611,7 +6694,7 @@ export type paths = {
          * Update a broadcast
          * @description Changes the given fields and leaves the others (JSON Merge Patch): `null` empties.
          *
-         *     **Who may do this**: `sender` and `state` is `draft`; names: see Broadcasts. *Depends*: orgAdmin.
+         *     **Who may do this**: `sender` and `state` is `draft`; names: see Broadcasts.
          */
         patch: operations["updateBroadcast"];
         trace?: never;
@@ -6629,7 +6712,7 @@ export type paths = {
          * Suspend a broadcast
          * @description Hides the broadcast from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: the caller holds `platformAdmin`. *Yes*: platformAdmin.
+         *     **Who may do this**: the caller holds `platformAdmin`.
          */
         post: operations["suspendBroadcast"];
         delete?: never;
@@ -6651,7 +6734,7 @@ export type paths = {
          * Lift the suspension of a broadcast
          * @description Makes a suspended broadcast active again.
          *
-         *     **Who may do this**: the caller holds `platformAdmin`. *Yes*: platformAdmin.
+         *     **Who may do this**: the caller holds `platformAdmin`.
          */
         post: operations["unsuspendBroadcast"];
         delete?: never;
@@ -6673,7 +6756,7 @@ export type paths = {
          * Schedule a broadcast
          * @description Moves `state` from `draft` to `scheduled`; 409 from any other state. Only while `state` of `event` is one of `published`, `completed`; otherwise 409.
          *
-         *     **Who may do this**: `sender`; names: see Broadcasts. *Depends*: orgAdmin.
+         *     **Who may do this**: `sender`; names: see Broadcasts.
          *
          *     **Also**: 409 while the host is too new, and for more than five in a day about one event.
          */
@@ -6697,7 +6780,7 @@ export type paths = {
          * Revise a broadcast
          * @description Moves `state` from `scheduled` to `draft`; 409 from any other state.
          *
-         *     **Who may do this**: `sender`; names: see Broadcasts. *Depends*: orgAdmin.
+         *     **Who may do this**: `sender`; names: see Broadcasts.
          */
         post: operations["reviseBroadcast"];
         delete?: never;
@@ -6719,7 +6802,7 @@ export type paths = {
          * Cancel a broadcast
          * @description Moves `state` from `draft` or `scheduled` to `cancelled`; 409 from any other state.
          *
-         *     **Who may do this**: `sender`; names: see Broadcasts. *Depends*: orgAdmin.
+         *     **Who may do this**: `sender`; names: see Broadcasts.
          */
         post: operations["cancelBroadcast"];
         delete?: never;
@@ -6739,7 +6822,7 @@ export type paths = {
          * Get an order
          * @description One order, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: `buyer` or `host`; names: see Orders. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: `buyer` or `host`; names: see Orders.
          */
         get: operations["getOrder"];
         put?: never;
@@ -6761,7 +6844,7 @@ export type paths = {
          * List the items of an order
          * @description The items of one order that the caller may see. 404 if the caller may not see the order itself.
          *
-         *     **Who may see**: the caller may read the `order`. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: the caller may read the `order`.
          */
         get: operations["listItemsOfOrder"];
         put?: never;
@@ -6783,7 +6866,7 @@ export type paths = {
          * List the tickets of an order
          * @description The tickets of one order that the caller may see. 404 if the caller may not see the order itself.
          *
-         *     **Who may see**: the caller is the `holder` or the caller is the `buyer` or `admin` of the `event` or the caller holds `platformAdmin`; names: see Tickets. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: the caller is the `holder` or the caller is the `buyer` or `admin` of the `event` or the caller holds `platformAdmin`; names: see Tickets.
          */
         get: operations["listOrderTickets"];
         put?: never;
@@ -6805,7 +6888,7 @@ export type paths = {
          * List the transactions of an order
          * @description The transactions of one order that the caller may see. 404 if the caller may not see the order itself.
          *
-         *     **Who may see**: the caller is the `user` or the caller holds `cityAdmin` of the `city` or `platform`; names: see Transactions. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: the caller is the `user` or `city_admin`; names: see Transactions.
          */
         get: operations["listOrderTransactions"];
         put?: never;
@@ -6827,7 +6910,7 @@ export type paths = {
          * List order items
          * @description The order items that the caller may see.
          *
-         *     **Who may see**: the caller may read the `order`. *Depends*: everyone.
+         *     **Who may see**: the caller may read the `order`.
          */
         get: operations["listOrderItems"];
         put?: never;
@@ -6849,7 +6932,7 @@ export type paths = {
          * Get an order item
          * @description One order item, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: the caller may read the `order`. *Depends*: everyone.
+         *     **Who may see**: the caller may read the `order`.
          */
         get: operations["getOrderItem"];
         put?: never;
@@ -6871,7 +6954,7 @@ export type paths = {
          * List tickets
          * @description The tickets that the caller may see.
          *
-         *     **Who may see**: the caller is the `holder` or the caller is the `buyer` or `admin` of the `event` or the caller holds `platformAdmin`; names: see Tickets. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: the caller is the `holder` or the caller is the `buyer` or `admin` of the `event` or the caller holds `platformAdmin`; names: see Tickets.
          */
         get: operations["listTickets"];
         put?: never;
@@ -6893,7 +6976,7 @@ export type paths = {
          * Get a ticket
          * @description One ticket, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: the caller is the `holder` or the caller is the `buyer` or `admin` of the `event` or the caller holds `platformAdmin`; names: see Tickets. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: the caller is the `holder` or the caller is the `buyer` or `admin` of the `event` or the caller holds `platformAdmin`; names: see Tickets.
          */
         get: operations["getTicket"];
         put?: never;
@@ -6915,7 +6998,7 @@ export type paths = {
          * List the check ins of a ticket
          * @description The check ins of one ticket that the caller may see. 404 if the caller may not see the ticket itself.
          *
-         *     **Who may see**: `admin` of the `event` or the caller holds `platformAdmin`; names: see Check ins. *Yes*: platformAdmin. *Depends*: orgAdmin.
+         *     **Who may see**: `admin` of the `event` or the caller holds `platformAdmin`; names: see Check ins.
          */
         get: operations["listTicketCheckIns"];
         put?: never;
@@ -6937,7 +7020,7 @@ export type paths = {
          * List ticket transfers
          * @description The ticket transfers that the caller may see.
          *
-         *     **Who may see**: the caller is the `from` or the caller is the `to` or the caller holds `platformAdmin`. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: the caller is the `from` or the caller is the `to` or the caller holds `platformAdmin`.
          */
         get: operations["listTicketTransfers"];
         put?: never;
@@ -6959,7 +7042,7 @@ export type paths = {
          * Get a ticket transfer
          * @description One ticket transfer, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: the caller is the `from` or the caller is the `to` or the caller holds `platformAdmin`. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: the caller is the `from` or the caller is the `to` or the caller holds `platformAdmin`.
          */
         get: operations["getTicketTransfer"];
         put?: never;
@@ -6981,7 +7064,7 @@ export type paths = {
          * List refunds
          * @description The refunds that the caller may see.
          *
-         *     **Who may see**: the caller may read the `order` or `host` or `pays` or `platform`; names: see Refunds. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: the caller may read the `order` or `host` or `pays` or `platform`; names: see Refunds.
          */
         get: operations["listRefunds"];
         put?: never;
@@ -7003,7 +7086,7 @@ export type paths = {
          * Get a refund
          * @description One refund, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: the caller may read the `order` or `host` or `pays` or `platform`; names: see Refunds. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: the caller may read the `order` or `host` or `pays` or `platform`; names: see Refunds.
          */
         get: operations["getRefund"];
         put?: never;
@@ -7025,7 +7108,7 @@ export type paths = {
          * List the tickets of a refund
          * @description The tickets of one refund that the caller may see. 404 if the caller may not see the refund itself.
          *
-         *     **Who may see**: the caller is the `holder` or the caller is the `buyer` or `admin` of the `event` or the caller holds `platformAdmin`; names: see Tickets. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: the caller is the `holder` or the caller is the `buyer` or `admin` of the `event` or the caller holds `platformAdmin`; names: see Tickets.
          */
         get: operations["listRefundTickets"];
         put?: never;
@@ -7047,9 +7130,331 @@ export type paths = {
          * Get a check in
          * @description One check in, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: `admin` of the `event` or the caller holds `platformAdmin`; names: see Check ins. *Yes*: platformAdmin. *Depends*: orgAdmin.
+         *     **Who may see**: `admin` of the `event` or the caller holds `platformAdmin`; names: see Check ins.
          */
         get: operations["getCheckIn"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/checkpoints": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List checkpoints
+         * @description The checkpoints that the caller may see.
+         *
+         *     **Who may see**: `staff`; names: see Checkpoints.
+         */
+        get: operations["listCheckpoints"];
+        put?: never;
+        /**
+         * Create a checkpoint
+         * @description Creates a checkpoint and answers with it; `Location` says where it is. One member may create 200 a day (UTC); more is 429.
+         *
+         *     **Who may do this**: `staff`; names: see Checkpoints.
+         */
+        post: operations["createCheckpoint"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/checkpoints/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a checkpoint
+         * @description One checkpoint, with what the caller may do with it in `allowed_actions`.
+         *
+         *     **Who may see**: `staff`; names: see Checkpoints.
+         */
+        get: operations["getCheckpoint"];
+        /**
+         * Replace a checkpoint
+         * @description What is left out becomes its default or empty.
+         *
+         *     **Who may do this**: `staff`; names: see Checkpoints.
+         */
+        put: operations["replaceCheckpoint"];
+        post?: never;
+        /**
+         * Archive a checkpoint
+         * @description Archives the checkpoint and what goes along with it. 409 if something below it keeps it; `errors` names it.
+         *
+         *     **Who may do this**: `staff`; names: see Checkpoints.
+         */
+        delete: operations["archiveCheckpoint"];
+        options?: never;
+        head?: never;
+        /**
+         * Update a checkpoint
+         * @description Changes the given fields and leaves the others (JSON Merge Patch): `null` empties.
+         *
+         *     **Who may do this**: `staff`; names: see Checkpoints.
+         */
+        patch: operations["updateCheckpoint"];
+        trace?: never;
+    };
+    "/checkpoints/archived": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List archived checkpoints
+         * @description The archived checkpoints that the caller may restore, newest first.
+         *
+         *     **Who may see**: `staff`; names: see Checkpoints.
+         */
+        get: operations["listArchivedCheckpoints"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/checkpoints/{id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restore an archived checkpoint
+         * @description Brings the checkpoint back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
+         *
+         *     **Who may do this**: `staff`; names: see Checkpoints.
+         */
+        post: operations["restoreCheckpoint"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/checkpoints/{id}/ticket-types": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the ticket types of a checkpoint
+         * @description The ticket types of one checkpoint that the caller may see. 404 if the caller may not see the checkpoint itself.
+         *
+         *     **Who may see**: `staff`; names: see Checkpoint ticket types.
+         */
+        get: operations["listTicketTypesOfCheckpoint"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/checkpoints/{id}/entries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the entries of a checkpoint
+         * @description The entries of one checkpoint that the caller may see. 404 if the caller may not see the checkpoint itself.
+         *
+         *     **Who may see**: `staff` of the `event`; names: see Checkpoint entries.
+         */
+        get: operations["listEntriesOfCheckpoint"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/checkpoints/{id}/check-ins": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the check ins of a checkpoint
+         * @description The check ins of one checkpoint that the caller may see. 404 if the caller may not see the checkpoint itself.
+         *
+         *     **Who may see**: `admin` of the `event` or the caller holds `platformAdmin`; names: see Check ins.
+         */
+        get: operations["listCheckpointCheckIns"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/checkpoint-ticket-types": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List checkpoint ticket types
+         * @description The checkpoint ticket types that the caller may see.
+         *
+         *     **Who may see**: `staff`; names: see Checkpoint ticket types.
+         */
+        get: operations["listCheckpointTicketTypes"];
+        put?: never;
+        /**
+         * Create a checkpoint ticket type
+         * @description Creates a checkpoint ticket type and answers with it; `Location` says where it is. One member may create 500 a day (UTC); more is 429.
+         *
+         *     **Who may do this**: `staff`; names: see Checkpoint ticket types.
+         */
+        post: operations["createCheckpointTicketType"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/checkpoint-ticket-types/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a checkpoint ticket type
+         * @description One checkpoint ticket type, with what the caller may do with it in `allowed_actions`.
+         *
+         *     **Who may see**: `staff`; names: see Checkpoint ticket types.
+         */
+        get: operations["getCheckpointTicketType"];
+        put?: never;
+        post?: never;
+        /**
+         * Archive a checkpoint ticket type
+         * @description Archives the checkpoint ticket type and what goes along with it. 409 if something below it keeps it; `errors` names it.
+         *
+         *     **Who may do this**: `staff`; names: see Checkpoint ticket types.
+         */
+        delete: operations["archiveCheckpointTicketType"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/checkpoint-ticket-types/archived": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List archived checkpoint ticket types
+         * @description The archived checkpoint ticket types that the caller may restore, newest first.
+         *
+         *     **Who may see**: `staff`; names: see Checkpoint ticket types.
+         */
+        get: operations["listArchivedCheckpointTicketTypes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/checkpoint-ticket-types/{id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restore an archived checkpoint ticket type
+         * @description Brings the checkpoint ticket type back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
+         *
+         *     **Who may do this**: `staff`; names: see Checkpoint ticket types.
+         */
+        post: operations["restoreCheckpointTicketType"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/checkpoint-entries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List checkpoint entries
+         * @description The checkpoint entries that the caller may see.
+         *
+         *     **Who may see**: `staff` of the `event`; names: see Checkpoint entries.
+         */
+        get: operations["listCheckpointEntries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/checkpoint-entries/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a checkpoint entry
+         * @description One checkpoint entry, with what the caller may do with it in `allowed_actions`.
+         *
+         *     **Who may see**: `staff` of the `event`; names: see Checkpoint entries.
+         */
+        get: operations["getCheckpointEntry"];
         put?: never;
         post?: never;
         delete?: never;
@@ -7069,7 +7474,7 @@ export type paths = {
          * List waitlist entries
          * @description The waitlist entries that the caller may see.
          *
-         *     **Who may see**: `mine` or `admin` of the `event`; names: see Waitlist entries. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: `mine` or `admin` of the `event`; names: see Waitlist entries.
          */
         get: operations["listWaitlistEntries"];
         put?: never;
@@ -7077,7 +7482,7 @@ export type paths = {
          * Create a waitlist entry
          * @description Creates a waitlist entry and answers with it; `Location` says where it is. One member may create 100 a day (UTC); more is 429.
          *
-         *     **Who may do this**: anyone signed in. *Yes*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: anyone signed in.
          */
         post: operations["createWaitlistEntry"];
         delete?: never;
@@ -7097,21 +7502,33 @@ export type paths = {
          * Get a waitlist entry
          * @description One waitlist entry, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: `mine` or `admin` of the `event`; names: see Waitlist entries. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: `mine` or `admin` of the `event`; names: see Waitlist entries.
          */
         get: operations["getWaitlistEntry"];
-        put?: never;
+        /**
+         * Replace a waitlist entry
+         * @description What is left out becomes its default or empty.
+         *
+         *     **Who may do this**: `host`; names: see Waitlist entries.
+         */
+        put: operations["replaceWaitlistEntry"];
         post?: never;
         /**
          * Archive a waitlist entry
          * @description Archives the waitlist entry and what goes along with it. 409 if something below it keeps it; `errors` names it.
          *
-         *     **Who may do this**: `mine` or `admin` of the `event`; names: see Waitlist entries. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `mine` or `admin` of the `event`; names: see Waitlist entries.
          */
         delete: operations["archiveWaitlistEntry"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Update a waitlist entry
+         * @description Changes the given fields and leaves the others (JSON Merge Patch): `null` empties.
+         *
+         *     **Who may do this**: `host`; names: see Waitlist entries.
+         */
+        patch: operations["updateWaitlistEntry"];
         trace?: never;
     };
     "/promo-codes": {
@@ -7125,7 +7542,7 @@ export type paths = {
          * List promo codes
          * @description The promo codes that the caller may see.
          *
-         *     **Who may see**: `host`; names: see Promo codes. *Depends*: orgAdmin.
+         *     **Who may see**: `host`; names: see Promo codes.
          */
         get: operations["listPromoCodes"];
         put?: never;
@@ -7133,7 +7550,7 @@ export type paths = {
          * Create a promo code
          * @description Creates a promo code and answers with it; `Location` says where it is. One member may create 200 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `host`; names: see Promo codes. *Depends*: orgAdmin.
+         *     **Who may do this**: `host`; names: see Promo codes.
          */
         post: operations["createPromoCode"];
         delete?: never;
@@ -7153,14 +7570,14 @@ export type paths = {
          * Get a promo code
          * @description One promo code, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: `host`; names: see Promo codes. *Depends*: orgAdmin.
+         *     **Who may see**: `host`; names: see Promo codes.
          */
         get: operations["getPromoCode"];
         /**
          * Replace a promo code
          * @description What is left out becomes its default or empty.
          *
-         *     **Who may do this**: `host`; names: see Promo codes. *Depends*: orgAdmin.
+         *     **Who may do this**: `host`; names: see Promo codes.
          */
         put: operations["replacePromoCode"];
         post?: never;
@@ -7168,7 +7585,7 @@ export type paths = {
          * Archive a promo code
          * @description Archives the promo code and what goes along with it. 409 if something below it keeps it; `errors` names it.
          *
-         *     **Who may do this**: `host`; names: see Promo codes. *Depends*: orgAdmin.
+         *     **Who may do this**: `host`; names: see Promo codes.
          */
         delete: operations["archivePromoCode"];
         options?: never;
@@ -7177,7 +7594,7 @@ export type paths = {
          * Update a promo code
          * @description Changes the given fields and leaves the others (JSON Merge Patch): `null` empties.
          *
-         *     **Who may do this**: `host`; names: see Promo codes. *Depends*: orgAdmin.
+         *     **Who may do this**: `host`; names: see Promo codes.
          */
         patch: operations["updatePromoCode"];
         trace?: never;
@@ -7193,7 +7610,7 @@ export type paths = {
          * List archived promo codes
          * @description The archived promo codes that the caller may restore, newest first.
          *
-         *     **Who may see**: `host`; names: see Promo codes. *Depends*: orgAdmin.
+         *     **Who may see**: `host`; names: see Promo codes.
          */
         get: operations["listArchivedPromoCodes"];
         put?: never;
@@ -7217,7 +7634,7 @@ export type paths = {
          * Restore an archived promo code
          * @description Brings the promo code back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `host`; names: see Promo codes. *Depends*: orgAdmin.
+         *     **Who may do this**: `host`; names: see Promo codes.
          */
         post: operations["restorePromoCode"];
         delete?: never;
@@ -7237,7 +7654,7 @@ export type paths = {
          * List the orders of a promo code
          * @description The orders of one promo code that the caller may see. 404 if the caller may not see the promo code itself.
          *
-         *     **Who may see**: `buyer` or `host`; names: see Orders. *Depends*: orgAdmin.
+         *     **Who may see**: `buyer` or `host`; names: see Orders.
          */
         get: operations["listPromoCodeOrders"];
         put?: never;
@@ -7259,7 +7676,7 @@ export type paths = {
          * List reviews
          * @description The reviews that the caller may see.
          *
-         *     **Who may see**: `mine` or (the caller may read the `reviewer` and the caller may read the `entity`); names: see Reviews. *Depends*: everyone.
+         *     **Who may see**: `mine` or (the caller may read the `reviewer` and the caller may read the `entity`); names: see Reviews.
          */
         get: operations["listReviews"];
         put?: never;
@@ -7267,7 +7684,9 @@ export type paths = {
          * Create a review
          * @description Creates a review and answers with it; `Location` says where it is. One member may create 50 a day (UTC); more is 429.
          *
-         *     **Who may do this**: anyone signed in and not (`admin` of the `entity`); names: see Reviews. *Yes*: signed in, cityAdmin, platformAdmin. *Depends*: orgAdmin.
+         *     **Who may do this**: anyone signed in and not (`admin` of the `entity`); names: see Reviews.
+         *
+         *     **Also**: 403 (`guests-only`) for members who were not there, where the platform takes reviews of guests alone.
          */
         post: operations["createReview"];
         delete?: never;
@@ -7287,14 +7706,14 @@ export type paths = {
          * Get a review
          * @description One review, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: `mine` or (the caller may read the `reviewer` and the caller may read the `entity`); names: see Reviews. *Depends*: everyone.
+         *     **Who may see**: `mine` or (the caller may read the `reviewer` and the caller may read the `entity`); names: see Reviews.
          */
         get: operations["getReview"];
         /**
          * Replace a review
          * @description What is left out becomes its default or empty.
          *
-         *     **Who may do this**: `mine` or `admin` of the `entity`; names: see Reviews. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `mine` or `admin` of the `entity`; names: see Reviews.
          */
         put: operations["replaceReview"];
         post?: never;
@@ -7302,7 +7721,7 @@ export type paths = {
          * Archive a review
          * @description Archives the review and what goes along with it. 409 if something below it keeps it; `errors` names it.
          *
-         *     **Who may do this**: `mine`; names: see Reviews. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `mine`; names: see Reviews.
          */
         delete: operations["archiveReview"];
         options?: never;
@@ -7311,7 +7730,7 @@ export type paths = {
          * Update a review
          * @description Changes the given fields and leaves the others (JSON Merge Patch): `null` empties.
          *
-         *     **Who may do this**: `mine` or `admin` of the `entity`; names: see Reviews. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `mine` or `admin` of the `entity`; names: see Reviews.
          */
         patch: operations["updateReview"];
         trace?: never;
@@ -7327,7 +7746,7 @@ export type paths = {
          * List archived reviews
          * @description The archived reviews that the caller may restore, newest first.
          *
-         *     **Who may see**: `mine`; names: see Reviews. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: `mine`; names: see Reviews.
          */
         get: operations["listArchivedReviews"];
         put?: never;
@@ -7351,7 +7770,7 @@ export type paths = {
          * Restore an archived review
          * @description Brings the review back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `mine`; names: see Reviews. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `mine`; names: see Reviews.
          */
         post: operations["restoreReview"];
         delete?: never;
@@ -7373,7 +7792,7 @@ export type paths = {
          * Suspend a review
          * @description Hides the review from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: (`moderates` of the `entity` and not (`mine`)) or the caller holds `platformAdmin`; names: see Reviews. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: (`moderates` of the `entity` and not (`mine`)) or the caller holds `platformAdmin`; names: see Reviews.
          */
         post: operations["suspendReview"];
         delete?: never;
@@ -7395,7 +7814,7 @@ export type paths = {
          * Lift the suspension of a review
          * @description Makes a suspended review active again.
          *
-         *     **Who may do this**: (`moderates` of the `entity` and not (`mine`)) or the caller holds `platformAdmin`; names: see Reviews. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: (`moderates` of the `entity` and not (`mine`)) or the caller holds `platformAdmin`; names: see Reviews.
          */
         post: operations["unsuspendReview"];
         delete?: never;
@@ -7415,7 +7834,7 @@ export type paths = {
          * List media
          * @description The media that the caller may see.
          *
-         *     **Who may see**: the caller may read the `entity`. *Depends*: everyone.
+         *     **Who may see**: the caller may read the `entity`.
          */
         get: operations["listMedia"];
         put?: never;
@@ -7437,14 +7856,14 @@ export type paths = {
          * Get a media
          * @description One media, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: the caller may read the `entity`. *Depends*: everyone.
+         *     **Who may see**: the caller may read the `entity`.
          */
         get: operations["getMedia"];
         /**
          * Replace a media
          * @description What is left out becomes its default or empty.
          *
-         *     **Who may do this**: `owner`; names: see Media. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `owner`; names: see Media.
          */
         put: operations["replaceMedia"];
         post?: never;
@@ -7452,7 +7871,7 @@ export type paths = {
          * Archive a media
          * @description Archives the media and what goes along with it. 409 if something below it keeps it; `errors` names it.
          *
-         *     **Who may do this**: `owner`; names: see Media. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `owner`; names: see Media.
          */
         delete: operations["archiveMedia"];
         options?: never;
@@ -7461,7 +7880,7 @@ export type paths = {
          * Update a media
          * @description Changes the given fields and leaves the others (JSON Merge Patch): `null` empties.
          *
-         *     **Who may do this**: `owner`; names: see Media. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `owner`; names: see Media.
          */
         patch: operations["updateMedia"];
         trace?: never;
@@ -7477,7 +7896,7 @@ export type paths = {
          * List archived media
          * @description The archived media that the caller may restore, newest first.
          *
-         *     **Who may see**: `owner` and `purged_at` is empty; names: see Media. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: `owner` and `purged_at` is empty; names: see Media.
          */
         get: operations["listArchivedMedia"];
         put?: never;
@@ -7501,7 +7920,7 @@ export type paths = {
          * Restore an archived media
          * @description Brings the media back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `owner` and `purged_at` is empty; names: see Media. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: `owner` and `purged_at` is empty; names: see Media.
          */
         post: operations["restoreMedia"];
         delete?: never;
@@ -7523,7 +7942,7 @@ export type paths = {
          * Suspend a media
          * @description Hides the media from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: `moderates` of the `entity`; names: see Media. *Depends*: cityAdmin, platformAdmin.
+         *     **Who may do this**: `moderates` of the `entity`; names: see Media.
          */
         post: operations["suspendMedia"];
         delete?: never;
@@ -7545,7 +7964,7 @@ export type paths = {
          * Lift the suspension of a media
          * @description Makes a suspended media active again.
          *
-         *     **Who may do this**: `moderates` of the `entity`; names: see Media. *Depends*: cityAdmin, platformAdmin.
+         *     **Who may do this**: `moderates` of the `entity`; names: see Media.
          */
         post: operations["unsuspendMedia"];
         delete?: never;
@@ -7565,7 +7984,7 @@ export type paths = {
          * List payment methods
          * @description The payment methods that the caller may see.
          *
-         *     **Who may see**: the caller is the `user`. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: the caller is the `user`.
          */
         get: operations["listPaymentMethods"];
         put?: never;
@@ -7587,7 +8006,7 @@ export type paths = {
          * List transactions
          * @description The transactions that the caller may see.
          *
-         *     **Who may see**: the caller is the `user` or the caller holds `cityAdmin` of the `city` or `platform`; names: see Transactions. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: the caller is the `user` or `city_admin`; names: see Transactions.
          */
         get: operations["listTransactions"];
         put?: never;
@@ -7609,7 +8028,7 @@ export type paths = {
          * Get a transaction
          * @description One transaction, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: the caller is the `user` or the caller holds `cityAdmin` of the `city` or `platform`; names: see Transactions. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: the caller is the `user` or `city_admin`; names: see Transactions.
          */
         get: operations["getTransaction"];
         put?: never;
@@ -7631,7 +8050,7 @@ export type paths = {
          * List the disputes of a transaction
          * @description The disputes of one transaction that the caller may see. 404 if the caller may not see the transaction itself.
          *
-         *     **Who may see**: `host` of the `order` or `platform`; names: see Disputes. *Yes*: platformAdmin. *Depends*: orgAdmin.
+         *     **Who may see**: `host` of the `order` or `platform`; names: see Disputes.
          */
         get: operations["listTransactionDisputes"];
         put?: never;
@@ -7653,7 +8072,7 @@ export type paths = {
          * List disputes
          * @description The disputes that the caller may see.
          *
-         *     **Who may see**: `host` of the `order` or `platform`; names: see Disputes. *Yes*: platformAdmin. *Depends*: orgAdmin.
+         *     **Who may see**: `host` of the `order` or `platform`; names: see Disputes.
          */
         get: operations["listDisputes"];
         put?: never;
@@ -7675,7 +8094,7 @@ export type paths = {
          * Get a dispute
          * @description One dispute, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: `host` of the `order` or `platform`; names: see Disputes. *Yes*: platformAdmin. *Depends*: orgAdmin.
+         *     **Who may see**: `host` of the `order` or `platform`; names: see Disputes.
          */
         get: operations["getDispute"];
         put?: never;
@@ -7697,7 +8116,7 @@ export type paths = {
          * List transfers
          * @description The transfers that the caller may see.
          *
-         *     **Who may see**: `platform` or `host` of the `order` or the caller holds `cityAdmin` of the `city`; names: see Transfers. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may see**: `platform` or `host` of the `order` or the caller holds `cityAdmin` of the `city`; names: see Transfers.
          */
         get: operations["listTransfers"];
         put?: never;
@@ -7719,7 +8138,7 @@ export type paths = {
          * Get a transfer
          * @description One transfer, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: `platform` or `host` of the `order` or the caller holds `cityAdmin` of the `city`; names: see Transfers. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may see**: `platform` or `host` of the `order` or the caller holds `cityAdmin` of the `city`; names: see Transfers.
          */
         get: operations["getTransfer"];
         put?: never;
@@ -7741,7 +8160,7 @@ export type paths = {
          * List connected accounts
          * @description The connected accounts that the caller may see.
          *
-         *     **Who may see**: the caller holds `orgAdmin` of the `owner` or the caller holds `cityAdmin` of the `owner` or `platform`; names: see Connected accounts. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may see**: the caller holds `orgAdmin` of the `owner` or the caller holds `cityAdmin` of the `owner` or `platform`; names: see Connected accounts.
          */
         get: operations["listConnectedAccounts"];
         put?: never;
@@ -7763,7 +8182,7 @@ export type paths = {
          * Get a connected account
          * @description One connected account, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: the caller holds `orgAdmin` of the `owner` or the caller holds `cityAdmin` of the `owner` or `platform`; names: see Connected accounts. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may see**: the caller holds `orgAdmin` of the `owner` or the caller holds `cityAdmin` of the `owner` or `platform`; names: see Connected accounts.
          */
         get: operations["getConnectedAccount"];
         put?: never;
@@ -7785,7 +8204,7 @@ export type paths = {
          * List stripe events
          * @description The stripe events that the caller may see.
          *
-         *     **Who may see**: the caller holds `platformAdmin`. *Yes*: platformAdmin.
+         *     **Who may see**: the caller holds `platformAdmin`.
          */
         get: operations["listStripeEvents"];
         put?: never;
@@ -7807,7 +8226,7 @@ export type paths = {
          * Get a stripe event
          * @description One stripe event, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: the caller holds `platformAdmin`. *Yes*: platformAdmin.
+         *     **Who may see**: the caller holds `platformAdmin`.
          */
         get: operations["getStripeEvent"];
         put?: never;
@@ -7829,7 +8248,7 @@ export type paths = {
          * List plans
          * @description The plans that the caller may see.
          *
-         *     **Who may see**: `is_offered` is set or `platform`; names: see Plans. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: `is_offered` is set or `platform`; names: see Plans.
          */
         get: operations["listPlans"];
         put?: never;
@@ -7837,7 +8256,7 @@ export type paths = {
          * Create a plan
          * @description Creates a plan and answers with it; `Location` says where it is.
          *
-         *     **Who may do this**: `platform`; names: see Plans. *Yes*: platformAdmin.
+         *     **Who may do this**: `platform`; names: see Plans.
          */
         post: operations["createPlan"];
         delete?: never;
@@ -7857,14 +8276,14 @@ export type paths = {
          * Get a plan
          * @description One plan, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: `is_offered` is set or `platform`; names: see Plans. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: `is_offered` is set or `platform`; names: see Plans.
          */
         get: operations["getPlan"];
         /**
          * Replace a plan
          * @description What is left out becomes its default or empty.
          *
-         *     **Who may do this**: `platform`; names: see Plans. *Yes*: platformAdmin.
+         *     **Who may do this**: `platform`; names: see Plans.
          */
         put: operations["replacePlan"];
         post?: never;
@@ -7872,7 +8291,7 @@ export type paths = {
          * Archive a plan
          * @description Archives the plan and what goes along with it. 409 if something below it keeps it; `errors` names it.
          *
-         *     **Who may do this**: `platform`; names: see Plans. *Yes*: platformAdmin.
+         *     **Who may do this**: `platform`; names: see Plans.
          */
         delete: operations["archivePlan"];
         options?: never;
@@ -7881,7 +8300,7 @@ export type paths = {
          * Update a plan
          * @description Changes the given fields and leaves the others (JSON Merge Patch): `null` empties.
          *
-         *     **Who may do this**: `platform`; names: see Plans. *Yes*: platformAdmin.
+         *     **Who may do this**: `platform`; names: see Plans.
          */
         patch: operations["updatePlan"];
         trace?: never;
@@ -7897,7 +8316,7 @@ export type paths = {
          * List archived plans
          * @description The archived plans that the caller may restore, newest first.
          *
-         *     **Who may see**: `platform`; names: see Plans. *Yes*: platformAdmin.
+         *     **Who may see**: `platform`; names: see Plans.
          */
         get: operations["listArchivedPlans"];
         put?: never;
@@ -7921,7 +8340,7 @@ export type paths = {
          * Restore an archived plan
          * @description Brings the plan back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `platform`; names: see Plans. *Yes*: platformAdmin.
+         *     **Who may do this**: `platform`; names: see Plans.
          */
         post: operations["restorePlan"];
         delete?: never;
@@ -7941,7 +8360,7 @@ export type paths = {
          * List the subscriptions of a plan
          * @description The subscriptions of one plan that the caller may see. 404 if the caller may not see the plan itself.
          *
-         *     **Who may see**: the caller holds `orgAdmin` of the `business` or `platform`; names: see Subscriptions. *Yes*: platformAdmin. *Depends*: orgAdmin.
+         *     **Who may see**: the caller holds `orgAdmin` of the `business` or `platform`; names: see Subscriptions.
          */
         get: operations["listPlanSubscriptions"];
         put?: never;
@@ -7963,7 +8382,7 @@ export type paths = {
          * List subscriptions
          * @description The subscriptions that the caller may see.
          *
-         *     **Who may see**: the caller holds `orgAdmin` of the `business` or `platform`; names: see Subscriptions. *Yes*: platformAdmin. *Depends*: orgAdmin.
+         *     **Who may see**: the caller holds `orgAdmin` of the `business` or `platform`; names: see Subscriptions.
          */
         get: operations["listSubscriptions"];
         put?: never;
@@ -7985,7 +8404,7 @@ export type paths = {
          * Get a subscription
          * @description One subscription, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: the caller holds `orgAdmin` of the `business` or `platform`; names: see Subscriptions. *Yes*: platformAdmin. *Depends*: orgAdmin.
+         *     **Who may see**: the caller holds `orgAdmin` of the `business` or `platform`; names: see Subscriptions.
          */
         get: operations["getSubscription"];
         put?: never;
@@ -8007,7 +8426,7 @@ export type paths = {
          * List commission rules
          * @description The commission rules that the caller may see.
          *
-         *     **Who may see**: `platform` or the caller holds `orgAdmin` of the `scope` or the caller holds `cityAdmin` of the `scope`; names: see Commission rules. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may see**: `platform` or the caller holds `orgAdmin` of the `scope` or the caller holds `cityAdmin` of the `scope`; names: see Commission rules.
          */
         get: operations["listCommissionRules"];
         put?: never;
@@ -8015,7 +8434,7 @@ export type paths = {
          * Create a commission rule
          * @description Creates a commission rule and answers with it; `Location` says where it is. One member may create 500 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `platform`; names: see Commission rules. *Yes*: platformAdmin.
+         *     **Who may do this**: `platform`; names: see Commission rules.
          */
         post: operations["createCommissionRule"];
         delete?: never;
@@ -8035,14 +8454,14 @@ export type paths = {
          * Get a commission rule
          * @description One commission rule, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: `platform` or the caller holds `orgAdmin` of the `scope` or the caller holds `cityAdmin` of the `scope`; names: see Commission rules. *Yes*: platformAdmin. *Depends*: orgAdmin, cityAdmin.
+         *     **Who may see**: `platform` or the caller holds `orgAdmin` of the `scope` or the caller holds `cityAdmin` of the `scope`; names: see Commission rules.
          */
         get: operations["getCommissionRule"];
         /**
          * Replace a commission rule
          * @description What is left out becomes its default or empty.
          *
-         *     **Who may do this**: `platform`; names: see Commission rules. *Yes*: platformAdmin.
+         *     **Who may do this**: `platform`; names: see Commission rules.
          */
         put: operations["replaceCommissionRule"];
         post?: never;
@@ -8050,7 +8469,7 @@ export type paths = {
          * Archive a commission rule
          * @description Archives the commission rule and what goes along with it. 409 if something below it keeps it; `errors` names it.
          *
-         *     **Who may do this**: `platform`; names: see Commission rules. *Yes*: platformAdmin.
+         *     **Who may do this**: `platform`; names: see Commission rules.
          */
         delete: operations["archiveCommissionRule"];
         options?: never;
@@ -8059,7 +8478,7 @@ export type paths = {
          * Update a commission rule
          * @description Changes the given fields and leaves the others (JSON Merge Patch): `null` empties.
          *
-         *     **Who may do this**: `platform`; names: see Commission rules. *Yes*: platformAdmin.
+         *     **Who may do this**: `platform`; names: see Commission rules.
          */
         patch: operations["updateCommissionRule"];
         trace?: never;
@@ -8075,7 +8494,7 @@ export type paths = {
          * List archived commission rules
          * @description The archived commission rules that the caller may restore, newest first.
          *
-         *     **Who may see**: `platform`; names: see Commission rules. *Yes*: platformAdmin.
+         *     **Who may see**: `platform`; names: see Commission rules.
          */
         get: operations["listArchivedCommissionRules"];
         put?: never;
@@ -8099,9 +8518,127 @@ export type paths = {
          * Restore an archived commission rule
          * @description Brings the commission rule back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `platform`; names: see Commission rules. *Yes*: platformAdmin.
+         *     **Who may do this**: `platform`; names: see Commission rules.
          */
         post: operations["restoreCommissionRule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/commission-proposals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List commission proposals
+         * @description The commission proposals that the caller may see.
+         *
+         *     **Who may see**: `city_admin` or `platform`; names: see Commission proposals.
+         */
+        get: operations["listCommissionProposals"];
+        put?: never;
+        /**
+         * Create a commission proposal
+         * @description Creates a commission proposal and answers with it; `Location` says where it is. One member may create 20 a day (UTC); more is 429.
+         *
+         *     **Who may do this**: `city_admin`; names: see Commission proposals.
+         */
+        post: operations["createCommissionProposal"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/commission-proposals/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a commission proposal
+         * @description One commission proposal, with what the caller may do with it in `allowed_actions`.
+         *
+         *     **Who may see**: `city_admin` or `platform`; names: see Commission proposals.
+         */
+        get: operations["getCommissionProposal"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/commission-proposals/{id}/accept": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Accept a commission proposal
+         * @description Moves `state` from `proposed` to `accepted`; 409 from any other state. Needs a reason, which goes to the audit log. Only while `valid_to` is empty or `valid_to` > now; otherwise 409.
+         *
+         *     **Who may do this**: `decider`; names: see Commission proposals.
+         *
+         *     **Also**: the city has the rule from then on, or from `valid_from` if that is later, and its rule of before ends there. 409 where a rule of the city for this kind of charge and currency begins later and would hold at the same time.
+         */
+        post: operations["acceptCommissionProposal"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/commission-proposals/{id}/decline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Decline a commission proposal
+         * @description Moves `state` from `proposed` to `declined`; 409 from any other state. Needs a reason, which goes to the audit log.
+         *
+         *     **Who may do this**: `decider`; names: see Commission proposals.
+         */
+        post: operations["declineCommissionProposal"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/commission-proposals/{id}/withdraw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Withdraw a commission proposal
+         * @description Moves `state` from `proposed` to `withdrawn`; 409 from any other state.
+         *
+         *     **Who may do this**: `city_admin`; names: see Commission proposals.
+         */
+        post: operations["withdrawCommissionProposal"];
         delete?: never;
         options?: never;
         head?: never;
@@ -8119,7 +8656,7 @@ export type paths = {
          * List revenue shares
          * @description The revenue shares that the caller may see.
          *
-         *     **Who may see**: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may see**: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`.
          */
         get: operations["listRevenueShares"];
         put?: never;
@@ -8141,7 +8678,7 @@ export type paths = {
          * Get a revenue share
          * @description One revenue share, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may see**: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`.
          */
         get: operations["getRevenueShare"];
         put?: never;
@@ -8163,7 +8700,7 @@ export type paths = {
          * List featured places
          * @description The featured places that the caller may see.
          *
-         *     **Who may see**: anyone. *Yes*: everyone.
+         *     **Who may see**: anyone.
          */
         get: operations["listFeaturedPlaces"];
         put?: never;
@@ -8171,7 +8708,7 @@ export type paths = {
          * Create a featured place
          * @description Creates a featured place and answers with it; `Location` says where it is. One member may create 50 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `city_admin`; names: see Featured places. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `city_admin`; names: see Featured places.
          */
         post: operations["createFeaturedPlace"];
         delete?: never;
@@ -8191,14 +8728,14 @@ export type paths = {
          * Get a featured place
          * @description One featured place, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: anyone. *Yes*: everyone.
+         *     **Who may see**: anyone.
          */
         get: operations["getFeaturedPlace"];
         /**
          * Replace a featured place
          * @description What is left out becomes its default or empty.
          *
-         *     **Who may do this**: `city_admin`; names: see Featured places. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `city_admin`; names: see Featured places.
          */
         put: operations["replaceFeaturedPlace"];
         post?: never;
@@ -8206,7 +8743,7 @@ export type paths = {
          * Archive a featured place
          * @description Archives the featured place and what goes along with it. 409 if something below it keeps it; `errors` names it.
          *
-         *     **Who may do this**: `city_admin`; names: see Featured places. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `city_admin`; names: see Featured places.
          */
         delete: operations["archiveFeaturedPlace"];
         options?: never;
@@ -8215,7 +8752,7 @@ export type paths = {
          * Update a featured place
          * @description Changes the given fields and leaves the others (JSON Merge Patch): `null` empties.
          *
-         *     **Who may do this**: `city_admin`; names: see Featured places. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `city_admin`; names: see Featured places.
          */
         patch: operations["updateFeaturedPlace"];
         trace?: never;
@@ -8231,7 +8768,7 @@ export type paths = {
          * List archived featured places
          * @description The archived featured places that the caller may restore, newest first.
          *
-         *     **Who may see**: `city_admin`; names: see Featured places. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may see**: `city_admin`; names: see Featured places.
          */
         get: operations["listArchivedFeaturedPlaces"];
         put?: never;
@@ -8255,7 +8792,7 @@ export type paths = {
          * Restore an archived featured place
          * @description Brings the featured place back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `city_admin`; names: see Featured places. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `city_admin`; names: see Featured places.
          */
         post: operations["restoreFeaturedPlace"];
         delete?: never;
@@ -8275,7 +8812,7 @@ export type paths = {
          * List promotions
          * @description The promotions that the caller may see.
          *
-         *     **Who may see**: (`state` is `active` and the caller may read the `target`) or `admin` or `city_admin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: (`state` is `active` and the caller may read the `target`) or `admin` or `city_admin`; names: see Promotions.
          */
         get: operations["listPromotions"];
         put?: never;
@@ -8283,7 +8820,7 @@ export type paths = {
          * Create a promotion
          * @description Creates a promotion and answers with it; `Location` says where it is. One member may create 50 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `admin`; names: see Promotions. *Depends*: orgAdmin.
+         *     **Who may do this**: `admin`; names: see Promotions.
          *
          *     **Also**: 409 where the city offers no such place, or as many as fit in are booked during some of the time. The price is that of `POST /promotions/price`; it is to be paid until `pay_by`.
          */
@@ -8305,7 +8842,7 @@ export type paths = {
          * Get a promotion
          * @description One promotion, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: (`state` is `active` and the caller may read the `target`) or `admin` or `city_admin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: (`state` is `active` and the caller may read the `target`) or `admin` or `city_admin`; names: see Promotions.
          */
         get: operations["getPromotion"];
         put?: never;
@@ -8314,7 +8851,7 @@ export type paths = {
          * Archive a promotion
          * @description Archives the promotion and what goes along with it. 409 if something below it keeps it; `errors` names it.
          *
-         *     **Who may do this**: `city_admin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `city_admin`; names: see Promotions.
          */
         delete: operations["archivePromotion"];
         options?: never;
@@ -8333,7 +8870,7 @@ export type paths = {
          * List archived promotions
          * @description The archived promotions that the caller may restore, newest first.
          *
-         *     **Who may see**: `city_admin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may see**: `city_admin`; names: see Promotions.
          */
         get: operations["listArchivedPromotions"];
         put?: never;
@@ -8357,7 +8894,7 @@ export type paths = {
          * Restore an archived promotion
          * @description Brings the promotion back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `city_admin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `city_admin`; names: see Promotions.
          */
         post: operations["restorePromotion"];
         delete?: never;
@@ -8379,7 +8916,7 @@ export type paths = {
          * Suspend a promotion
          * @description Hides the promotion from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: (`city_admin` and not (`admin`)) or the caller holds `platformAdmin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: (`city_admin` and not (`admin`)) or the caller holds `platformAdmin`; names: see Promotions.
          */
         post: operations["suspendPromotion"];
         delete?: never;
@@ -8401,7 +8938,7 @@ export type paths = {
          * Lift the suspension of a promotion
          * @description Makes a suspended promotion active again.
          *
-         *     **Who may do this**: (`city_admin` and not (`admin`)) or the caller holds `platformAdmin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: (`city_admin` and not (`admin`)) or the caller holds `platformAdmin`; names: see Promotions.
          */
         post: operations["unsuspendPromotion"];
         delete?: never;
@@ -8423,7 +8960,7 @@ export type paths = {
          * Approve a promotion
          * @description Moves `state` from `requested` to `approved`; 409 from any other state. Only while `ends_at` > now and (`amount_cents` is `0` or `paid_at` is set); otherwise 409.
          *
-         *     **Who may do this**: `city_admin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `city_admin`; names: see Promotions.
          */
         post: operations["approvePromotion"];
         delete?: never;
@@ -8445,7 +8982,7 @@ export type paths = {
          * Reject a promotion
          * @description Moves `state` from `requested` or `approved` to `rejected`; 409 from any other state. Needs a reason, which goes to the audit log.
          *
-         *     **Who may do this**: `city_admin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `city_admin`; names: see Promotions.
          */
         post: operations["rejectPromotion"];
         delete?: never;
@@ -8467,7 +9004,7 @@ export type paths = {
          * Activate a promotion
          * @description Moves `state` from `approved` to `active`; 409 from any other state. Only while `starts_at` ≤ now and `ends_at` > now; otherwise 409.
          *
-         *     **Who may do this**: `city_admin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `city_admin`; names: see Promotions.
          */
         post: operations["activatePromotion"];
         delete?: never;
@@ -8489,7 +9026,7 @@ export type paths = {
          * Finish a promotion
          * @description Moves `state` from `active` to `ended`; 409 from any other state. Needs a reason, which goes to the audit log.
          *
-         *     **Who may do this**: `city_admin`; names: see Promotions. *Yes*: platformAdmin. *Depends*: cityAdmin.
+         *     **Who may do this**: `city_admin`; names: see Promotions.
          */
         post: operations["finishPromotion"];
         delete?: never;
@@ -8511,7 +9048,7 @@ export type paths = {
          * Withdraw a promotion
          * @description Moves `state` from `requested` or `approved` to `cancelled`; 409 from any other state.
          *
-         *     **Who may do this**: `admin`; names: see Promotions. *Depends*: orgAdmin.
+         *     **Who may do this**: `admin`; names: see Promotions.
          */
         post: operations["withdrawPromotion"];
         delete?: never;
@@ -8531,7 +9068,7 @@ export type paths = {
          * List the refunds of a promotion
          * @description The refunds of one promotion that the caller may see. 404 if the caller may not see the promotion itself.
          *
-         *     **Who may see**: the caller may read the `order` or `host` or `pays` or `platform`; names: see Refunds. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: the caller may read the `order` or `host` or `pays` or `platform`; names: see Refunds.
          */
         get: operations["listPromotionRefunds"];
         put?: never;
@@ -8553,7 +9090,7 @@ export type paths = {
          * List referrals
          * @description The referrals that the caller may see.
          *
-         *     **Who may see**: the caller is the `referrer` or the caller is the `referee` or the caller holds `platformAdmin`. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: the caller is the `referrer` or the caller is the `referee` or the caller holds `platformAdmin`.
          */
         get: operations["listReferrals"];
         put?: never;
@@ -8561,7 +9098,7 @@ export type paths = {
          * Create a referral
          * @description Creates a referral and answers with it; `Location` says where it is.
          *
-         *     **Who may do this**: anyone signed in. *Yes*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may do this**: anyone signed in.
          */
         post: operations["createReferral"];
         delete?: never;
@@ -8581,7 +9118,7 @@ export type paths = {
          * Get a referral
          * @description One referral, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: the caller is the `referrer` or the caller is the `referee` or the caller holds `platformAdmin`. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: the caller is the `referrer` or the caller is the `referee` or the caller holds `platformAdmin`.
          */
         get: operations["getReferral"];
         put?: never;
@@ -8603,7 +9140,7 @@ export type paths = {
          * List service requests
          * @description The service requests that the caller may see.
          *
-         *     **Who may see**: `organizer` or the caller holds `platformAdmin`; names: see Service requests. *Yes*: platformAdmin. *Depends*: orgAdmin.
+         *     **Who may see**: `organizer` or the caller holds `platformAdmin`; names: see Service requests.
          */
         get: operations["listServiceRequests"];
         put?: never;
@@ -8611,7 +9148,7 @@ export type paths = {
          * Create a service request
          * @description Creates a service request and answers with it; `Location` says where it is. One member may create 20 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `organizer`; names: see Service requests. *Depends*: orgAdmin.
+         *     **Who may do this**: `organizer`; names: see Service requests.
          */
         post: operations["createServiceRequest"];
         delete?: never;
@@ -8631,14 +9168,14 @@ export type paths = {
          * Get a service request
          * @description One service request, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: `organizer` or the caller holds `platformAdmin`; names: see Service requests. *Yes*: platformAdmin. *Depends*: orgAdmin.
+         *     **Who may see**: `organizer` or the caller holds `platformAdmin`; names: see Service requests.
          */
         get: operations["getServiceRequest"];
         /**
          * Replace a service request
          * @description What is left out becomes its default or empty.
          *
-         *     **Who may do this**: `organizer`; names: see Service requests. *Depends*: orgAdmin.
+         *     **Who may do this**: `organizer`; names: see Service requests.
          */
         put: operations["replaceServiceRequest"];
         post?: never;
@@ -8646,7 +9183,7 @@ export type paths = {
          * Archive a service request
          * @description Archives the service request and what goes along with it. 409 if something below it keeps it; `errors` names it.
          *
-         *     **Who may do this**: `organizer`; names: see Service requests. *Depends*: orgAdmin.
+         *     **Who may do this**: `organizer`; names: see Service requests.
          */
         delete: operations["archiveServiceRequest"];
         options?: never;
@@ -8655,7 +9192,7 @@ export type paths = {
          * Update a service request
          * @description Changes the given fields and leaves the others (JSON Merge Patch): `null` empties.
          *
-         *     **Who may do this**: `organizer`; names: see Service requests. *Depends*: orgAdmin.
+         *     **Who may do this**: `organizer`; names: see Service requests.
          */
         patch: operations["updateServiceRequest"];
         trace?: never;
@@ -8671,7 +9208,7 @@ export type paths = {
          * List archived service requests
          * @description The archived service requests that the caller may restore, newest first.
          *
-         *     **Who may see**: `organizer`; names: see Service requests. *Depends*: orgAdmin.
+         *     **Who may see**: `organizer`; names: see Service requests.
          */
         get: operations["listArchivedServiceRequests"];
         put?: never;
@@ -8695,7 +9232,7 @@ export type paths = {
          * Restore an archived service request
          * @description Brings the service request back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `organizer`; names: see Service requests. *Depends*: orgAdmin.
+         *     **Who may do this**: `organizer`; names: see Service requests.
          */
         post: operations["restoreServiceRequest"];
         delete?: never;
@@ -8717,7 +9254,7 @@ export type paths = {
          * Settle a service request
          * @description Moves `state` from `open` to `settled`; 409 from any other state.
          *
-         *     **Who may do this**: `organizer`; names: see Service requests. *Depends*: orgAdmin.
+         *     **Who may do this**: `organizer`; names: see Service requests.
          */
         post: operations["settleServiceRequest"];
         delete?: never;
@@ -8739,7 +9276,7 @@ export type paths = {
          * Close a service request
          * @description Moves `state` from `open` to `closed`; 409 from any other state.
          *
-         *     **Who may do this**: `organizer`; names: see Service requests. *Depends*: orgAdmin.
+         *     **Who may do this**: `organizer`; names: see Service requests.
          */
         post: operations["closeServiceRequest"];
         delete?: never;
@@ -8761,7 +9298,7 @@ export type paths = {
          * Reopen a service request
          * @description Moves `state` from `closed` or `settled` to `open`; 409 from any other state.
          *
-         *     **Who may do this**: `organizer`; names: see Service requests. *Depends*: orgAdmin.
+         *     **Who may do this**: `organizer`; names: see Service requests.
          */
         post: operations["reopenServiceRequest"];
         delete?: never;
@@ -8781,7 +9318,7 @@ export type paths = {
          * List the leads of a service request
          * @description The leads of one service request that the caller may see. 404 if the caller may not see the service request itself.
          *
-         *     **Who may see**: `organizer` or `provider`; names: see Leads. *Depends*: orgAdmin.
+         *     **Who may see**: `organizer` or `provider`; names: see Leads.
          */
         get: operations["listServiceRequestLeads"];
         put?: never;
@@ -8803,7 +9340,7 @@ export type paths = {
          * List leads
          * @description The leads that the caller may see.
          *
-         *     **Who may see**: `organizer` or `provider`; names: see Leads. *Depends*: orgAdmin.
+         *     **Who may see**: `organizer` or `provider`; names: see Leads.
          */
         get: operations["listLeads"];
         put?: never;
@@ -8811,7 +9348,7 @@ export type paths = {
          * Create a lead
          * @description Creates a lead and answers with it; `Location` says where it is. One member may create 200 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `organizer`; names: see Leads. *Depends*: orgAdmin.
+         *     **Who may do this**: `organizer`; names: see Leads.
          */
         post: operations["createLead"];
         delete?: never;
@@ -8831,14 +9368,14 @@ export type paths = {
          * Get a lead
          * @description One lead, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: `organizer` or `provider`; names: see Leads. *Depends*: orgAdmin.
+         *     **Who may see**: `organizer` or `provider`; names: see Leads.
          */
         get: operations["getLead"];
         /**
          * Replace a lead
          * @description What is left out becomes its default or empty.
          *
-         *     **Who may do this**: `organizer`; names: see Leads. *Depends*: orgAdmin.
+         *     **Who may do this**: `organizer`; names: see Leads.
          */
         put: operations["replaceLead"];
         post?: never;
@@ -8846,7 +9383,7 @@ export type paths = {
          * Archive a lead
          * @description Archives the lead and what goes along with it. 409 if something below it keeps it; `errors` names it.
          *
-         *     **Who may do this**: `organizer`; names: see Leads. *Depends*: orgAdmin.
+         *     **Who may do this**: `organizer`; names: see Leads.
          */
         delete: operations["archiveLead"];
         options?: never;
@@ -8855,7 +9392,7 @@ export type paths = {
          * Update a lead
          * @description Changes the given fields and leaves the others (JSON Merge Patch): `null` empties.
          *
-         *     **Who may do this**: `organizer`; names: see Leads. *Depends*: orgAdmin.
+         *     **Who may do this**: `organizer`; names: see Leads.
          */
         patch: operations["updateLead"];
         trace?: never;
@@ -8871,7 +9408,7 @@ export type paths = {
          * List archived leads
          * @description The archived leads that the caller may restore, newest first.
          *
-         *     **Who may see**: `organizer`; names: see Leads. *Depends*: orgAdmin.
+         *     **Who may see**: `organizer`; names: see Leads.
          */
         get: operations["listArchivedLeads"];
         put?: never;
@@ -8895,7 +9432,7 @@ export type paths = {
          * Restore an archived lead
          * @description Brings the lead back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `organizer`; names: see Leads. *Depends*: orgAdmin.
+         *     **Who may do this**: `organizer`; names: see Leads.
          */
         post: operations["restoreLead"];
         delete?: never;
@@ -8917,7 +9454,7 @@ export type paths = {
          * View a lead
          * @description Moves `state` from `new` to `viewed`; 409 from any other state.
          *
-         *     **Who may do this**: `provider`; names: see Leads. *Depends*: orgAdmin.
+         *     **Who may do this**: `provider`; names: see Leads.
          */
         post: operations["viewLead"];
         delete?: never;
@@ -8939,7 +9476,7 @@ export type paths = {
          * Decline a lead
          * @description Moves `state` from `new` or `viewed` to `declined`; 409 from any other state.
          *
-         *     **Who may do this**: `provider`; names: see Leads. *Depends*: orgAdmin.
+         *     **Who may do this**: `provider`; names: see Leads.
          */
         post: operations["declineLead"];
         delete?: never;
@@ -8961,7 +9498,7 @@ export type paths = {
          * Win a lead
          * @description Moves `state` from `new` or `viewed` to `won`; 409 from any other state. Only while `state` of `service_request` is `open`; otherwise 409.
          *
-         *     **Who may do this**: `organizer`; names: see Leads. *Depends*: orgAdmin.
+         *     **Who may do this**: `organizer`; names: see Leads.
          */
         post: operations["winLead"];
         delete?: never;
@@ -8983,7 +9520,7 @@ export type paths = {
          * Lose a lead
          * @description Moves `state` from `new` or `viewed` to `lost`; 409 from any other state.
          *
-         *     **Who may do this**: `organizer`; names: see Leads. *Depends*: orgAdmin.
+         *     **Who may do this**: `organizer`; names: see Leads.
          */
         post: operations["loseLead"];
         delete?: never;
@@ -9003,7 +9540,7 @@ export type paths = {
          * List the quotes of a lead
          * @description The quotes of one lead that the caller may see. 404 if the caller may not see the lead itself.
          *
-         *     **Who may see**: `provider` or (`state` is not `draft` and `organizer`); names: see Quotes. *Depends*: orgAdmin.
+         *     **Who may see**: `provider` or (`state` is not `draft` and `organizer`); names: see Quotes.
          */
         get: operations["listLeadQuotes"];
         put?: never;
@@ -9025,7 +9562,7 @@ export type paths = {
          * List quotes
          * @description The quotes that the caller may see.
          *
-         *     **Who may see**: `provider` or (`state` is not `draft` and `organizer`); names: see Quotes. *Depends*: orgAdmin.
+         *     **Who may see**: `provider` or (`state` is not `draft` and `organizer`); names: see Quotes.
          */
         get: operations["listQuotes"];
         put?: never;
@@ -9033,7 +9570,7 @@ export type paths = {
          * Create a quote
          * @description Creates a quote and answers with it; `Location` says where it is. One member may create 200 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `provider`; names: see Quotes. *Depends*: orgAdmin.
+         *     **Who may do this**: `provider`; names: see Quotes.
          */
         post: operations["createQuote"];
         delete?: never;
@@ -9053,14 +9590,14 @@ export type paths = {
          * Get a quote
          * @description One quote, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: `provider` or (`state` is not `draft` and `organizer`); names: see Quotes. *Depends*: orgAdmin.
+         *     **Who may see**: `provider` or (`state` is not `draft` and `organizer`); names: see Quotes.
          */
         get: operations["getQuote"];
         /**
          * Replace a quote
          * @description What is left out becomes its default or empty.
          *
-         *     **Who may do this**: `provider` and `state` is `draft`; names: see Quotes. *Depends*: orgAdmin.
+         *     **Who may do this**: `provider` and `state` is `draft`; names: see Quotes.
          */
         put: operations["replaceQuote"];
         post?: never;
@@ -9068,7 +9605,7 @@ export type paths = {
          * Archive a quote
          * @description Archives the quote and what goes along with it. 409 if something below it keeps it; `errors` names it.
          *
-         *     **Who may do this**: `provider` and `state` is `draft`; names: see Quotes. *Depends*: orgAdmin.
+         *     **Who may do this**: `provider` and `state` is `draft`; names: see Quotes.
          */
         delete: operations["archiveQuote"];
         options?: never;
@@ -9077,7 +9614,7 @@ export type paths = {
          * Update a quote
          * @description Changes the given fields and leaves the others (JSON Merge Patch): `null` empties.
          *
-         *     **Who may do this**: `provider` and `state` is `draft`; names: see Quotes. *Depends*: orgAdmin.
+         *     **Who may do this**: `provider` and `state` is `draft`; names: see Quotes.
          */
         patch: operations["updateQuote"];
         trace?: never;
@@ -9093,7 +9630,7 @@ export type paths = {
          * List archived quotes
          * @description The archived quotes that the caller may restore, newest first.
          *
-         *     **Who may see**: `provider` and `state` is `draft`; names: see Quotes. *Depends*: orgAdmin.
+         *     **Who may see**: `provider` and `state` is `draft`; names: see Quotes.
          */
         get: operations["listArchivedQuotes"];
         put?: never;
@@ -9117,7 +9654,7 @@ export type paths = {
          * Restore an archived quote
          * @description Brings the quote back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `provider` and `state` is `draft`; names: see Quotes. *Depends*: orgAdmin.
+         *     **Who may do this**: `provider` and `state` is `draft`; names: see Quotes.
          */
         post: operations["restoreQuote"];
         delete?: never;
@@ -9139,7 +9676,7 @@ export type paths = {
          * Send a quote
          * @description Moves `state` from `draft` to `sent`; 409 from any other state. Only while `valid_until` > now and `state` of `lead` is one of `new`, `viewed`; otherwise 409.
          *
-         *     **Who may do this**: `provider`; names: see Quotes. *Depends*: orgAdmin.
+         *     **Who may do this**: `provider`; names: see Quotes.
          */
         post: operations["sendQuote"];
         delete?: never;
@@ -9161,7 +9698,7 @@ export type paths = {
          * Accept a quote
          * @description Moves `state` from `sent` to `accepted` and sets `accepted_by_id` to the caller and `accepted_at` to the present time; 409 from any other state. Only while `valid_until` > now and `state` of `lead` is one of `new`, `viewed`; otherwise 409.
          *
-         *     **Who may do this**: `organizer`; names: see Quotes. *Depends*: orgAdmin.
+         *     **Who may do this**: `organizer`; names: see Quotes.
          *
          *     **Also**: the lead has won, other leads of the request are lost, their quotes declined, and the request is settled. 409 also where another quote of the request has been accepted at the same moment.
          */
@@ -9185,7 +9722,7 @@ export type paths = {
          * Decline a quote
          * @description Moves `state` from `sent` to `declined`; 409 from any other state.
          *
-         *     **Who may do this**: `organizer`; names: see Quotes. *Depends*: orgAdmin.
+         *     **Who may do this**: `organizer`; names: see Quotes.
          */
         post: operations["declineQuote"];
         delete?: never;
@@ -9207,7 +9744,7 @@ export type paths = {
          * Expire a quote
          * @description Moves `state` from `sent` to `expired`; 409 from any other state. Only while `valid_until` ≤ now; otherwise 409.
          *
-         *     **Who may do this**: `provider` or `organizer`; names: see Quotes. *Depends*: orgAdmin.
+         *     **Who may do this**: `provider` or `organizer`; names: see Quotes.
          */
         post: operations["expireQuote"];
         delete?: never;
@@ -9227,7 +9764,7 @@ export type paths = {
          * List the transactions of a quote
          * @description The transactions of one quote that the caller may see. 404 if the caller may not see the quote itself.
          *
-         *     **Who may see**: the caller is the `user` or the caller holds `cityAdmin` of the `city` or `platform`; names: see Transactions. *Depends*: orgAdmin.
+         *     **Who may see**: the caller is the `user` or `city_admin`; names: see Transactions.
          */
         get: operations["listQuoteTransactions"];
         put?: never;
@@ -9249,7 +9786,7 @@ export type paths = {
          * List the refunds of a quote
          * @description The refunds of one quote that the caller may see. 404 if the caller may not see the quote itself.
          *
-         *     **Who may see**: the caller may read the `order` or `host` or `pays` or `platform`; names: see Refunds. *Depends*: orgAdmin.
+         *     **Who may see**: the caller may read the `order` or `host` or `pays` or `platform`; names: see Refunds.
          */
         get: operations["listQuoteRefunds"];
         put?: never;
@@ -9271,7 +9808,7 @@ export type paths = {
          * List wallet accounts
          * @description The wallet accounts that the caller may see.
          *
-         *     **Who may see**: `holder` or the caller holds `orgAdmin` of the `owner` or the caller holds `cityAdmin` of the `owner` or `platform`; names: see Wallet accounts. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: `holder` or the caller holds `orgAdmin` of the `owner` or the caller holds `cityAdmin` of the `owner` or `platform`; names: see Wallet accounts.
          */
         get: operations["listWalletAccounts"];
         put?: never;
@@ -9293,7 +9830,7 @@ export type paths = {
          * Get a wallet account
          * @description One wallet account, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: `holder` or the caller holds `orgAdmin` of the `owner` or the caller holds `cityAdmin` of the `owner` or `platform`; names: see Wallet accounts. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         *     **Who may see**: `holder` or the caller holds `orgAdmin` of the `owner` or the caller holds `cityAdmin` of the `owner` or `platform`; names: see Wallet accounts.
          */
         get: operations["getWalletAccount"];
         put?: never;
@@ -9315,7 +9852,7 @@ export type paths = {
          * List the transactions of a wallet account
          * @description The transactions of one wallet account that the caller may see. 404 if the caller may not see the wallet account itself.
          *
-         *     **Who may see**: the caller may read the `wallet`. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: the caller may read the `wallet`.
          */
         get: operations["listWalletAccountTransactions"];
         put?: never;
@@ -9337,7 +9874,7 @@ export type paths = {
          * List the holds of a wallet account
          * @description The holds of one wallet account that the caller may see. 404 if the caller may not see the wallet account itself.
          *
-         *     **Who may see**: the caller may read the `wallet`. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: the caller may read the `wallet`.
          */
         get: operations["listWalletAccountHolds"];
         put?: never;
@@ -9359,7 +9896,7 @@ export type paths = {
          * List the credits of a wallet account
          * @description The credits of one wallet account that the caller may see. 404 if the caller may not see the wallet account itself.
          *
-         *     **Who may see**: the caller may read the `wallet`. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: the caller may read the `wallet`.
          */
         get: operations["listWalletAccountCredits"];
         put?: never;
@@ -9381,7 +9918,7 @@ export type paths = {
          * List wallet transactions
          * @description The wallet transactions that the caller may see.
          *
-         *     **Who may see**: the caller may read the `wallet`. *Depends*: everyone.
+         *     **Who may see**: the caller may read the `wallet`.
          */
         get: operations["listWalletTransactions"];
         put?: never;
@@ -9403,7 +9940,7 @@ export type paths = {
          * Get a wallet transaction
          * @description One wallet transaction, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: the caller may read the `wallet`. *Depends*: everyone.
+         *     **Who may see**: the caller may read the `wallet`.
          */
         get: operations["getWalletTransaction"];
         put?: never;
@@ -9425,7 +9962,7 @@ export type paths = {
          * List wallet journals
          * @description The wallet journals that the caller may see.
          *
-         *     **Who may see**: the caller holds `platformAdmin`. *Yes*: platformAdmin.
+         *     **Who may see**: the caller holds `platformAdmin`.
          */
         get: operations["listWalletJournals"];
         put?: never;
@@ -9447,7 +9984,7 @@ export type paths = {
          * Get a wallet journal
          * @description One wallet journal, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: the caller holds `platformAdmin`. *Yes*: platformAdmin.
+         *     **Who may see**: the caller holds `platformAdmin`.
          */
         get: operations["getWalletJournal"];
         put?: never;
@@ -9469,7 +10006,7 @@ export type paths = {
          * List the legs of a wallet journal
          * @description The legs of one wallet journal that the caller may see. 404 if the caller may not see the wallet journal itself.
          *
-         *     **Who may see**: the caller may read the `wallet`. *Depends*: platformAdmin.
+         *     **Who may see**: the caller may read the `wallet`.
          */
         get: operations["listWalletJournalLegs"];
         put?: never;
@@ -9491,7 +10028,7 @@ export type paths = {
          * List wallet holds
          * @description The wallet holds that the caller may see.
          *
-         *     **Who may see**: the caller may read the `wallet`. *Depends*: everyone.
+         *     **Who may see**: the caller may read the `wallet`.
          */
         get: operations["listWalletHolds"];
         put?: never;
@@ -9513,7 +10050,7 @@ export type paths = {
          * Get a wallet hold
          * @description One wallet hold, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: the caller may read the `wallet`. *Depends*: everyone.
+         *     **Who may see**: the caller may read the `wallet`.
          */
         get: operations["getWalletHold"];
         put?: never;
@@ -9535,7 +10072,7 @@ export type paths = {
          * List wallet credits
          * @description The wallet credits that the caller may see.
          *
-         *     **Who may see**: the caller may read the `wallet`. *Depends*: everyone.
+         *     **Who may see**: the caller may read the `wallet`.
          */
         get: operations["listWalletCredits"];
         put?: never;
@@ -9557,7 +10094,7 @@ export type paths = {
          * Get a wallet credit
          * @description One wallet credit, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: the caller may read the `wallet`. *Depends*: everyone.
+         *     **Who may see**: the caller may read the `wallet`.
          */
         get: operations["getWalletCredit"];
         put?: never;
@@ -9579,7 +10116,7 @@ export type paths = {
          * List notifications
          * @description The notifications that the caller may see.
          *
-         *     **Who may see**: the caller is the `user` and `in_app` is set. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: the caller is the `user` and `in_app` is set.
          */
         get: operations["listNotifications"];
         put?: never;
@@ -9601,7 +10138,7 @@ export type paths = {
          * Get a notification
          * @description One notification, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: the caller is the `user` and `in_app` is set. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         *     **Who may see**: the caller is the `user` and `in_app` is set.
          */
         get: operations["getNotification"];
         put?: never;
@@ -9623,7 +10160,7 @@ export type paths = {
          * List fraud flags
          * @description The fraud flags that the caller may see.
          *
-         *     **Who may see**: the caller holds `platformAdmin`. *Yes*: platformAdmin.
+         *     **Who may see**: the caller holds `platformAdmin`.
          */
         get: operations["listFraudFlags"];
         put?: never;
@@ -9645,7 +10182,7 @@ export type paths = {
          * Get a fraud flag
          * @description One fraud flag, with what the caller may do with it in `allowed_actions`.
          *
-         *     **Who may see**: the caller holds `platformAdmin`. *Yes*: platformAdmin.
+         *     **Who may see**: the caller holds `platformAdmin`.
          */
         get: operations["getFraudFlag"];
         put?: never;
@@ -9665,33 +10202,25 @@ export type paths = {
         };
         /**
          * Get the caller
-         * @description One user, with what the caller may do with it in `allowed_actions`.
-         *
-         *     **Who may see**: `is_public` is set or `admin` or `city_admin`; names: see Users. *Yes*: platformAdmin. *Depends*: anonymous, signed in, orgAdmin, cityAdmin.
+         * @description `GET /users/{id}` with the caller's id.
          */
         get: operations["getMe"];
         /**
          * Replace the caller
-         * @description What is left out becomes its default or empty.
-         *
-         *     **Who may do this**: `admin` or `platform`; names: see Users. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         * @description `PUT /users/{id}` with the caller's id.
          */
         put: operations["replaceMe"];
         post?: never;
         /**
          * Archive the caller
-         * @description Archives the user and what goes along with it. 409 if something below it keeps it; `errors` names it.
-         *
-         *     **Who may do this**: `admin` or `platform`; names: see Users. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         * @description `DELETE /users/{id}` with the caller's id.
          */
         delete: operations["archiveMe"];
         options?: never;
         head?: never;
         /**
          * Update the caller
-         * @description Changes the given fields and leaves the others (JSON Merge Patch): `null` empties.
-         *
-         *     **Who may do this**: `admin` or `platform`; names: see Users. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         * @description `PATCH /users/{id}` with the caller's id.
          */
         patch: operations["updateMe"];
         trace?: never;
@@ -9705,9 +10234,7 @@ export type paths = {
         };
         /**
          * List the followers of the caller
-         * @description The followers of one user that the caller may see. 404 if the caller may not see the user itself.
-         *
-         *     **Who may see**: `mine` or (the caller may read the `follower` and the caller may read the `entity`); names: see Follows. *Depends*: everyone.
+         * @description `GET /users/{id}/followers` with the caller's id.
          */
         get: operations["listMyFollowers"];
         put?: never;
@@ -9727,9 +10254,7 @@ export type paths = {
         };
         /**
          * List the following of the caller
-         * @description The following of one user that the caller may see. 404 if the caller may not see the user itself.
-         *
-         *     **Who may see**: `mine` or (the caller may read the `follower` and the caller may read the `entity`); names: see Follows. *Depends*: everyone.
+         * @description `GET /users/{id}/following` with the caller's id.
          */
         get: operations["listMyFollowing"];
         put?: never;
@@ -9749,9 +10274,7 @@ export type paths = {
         };
         /**
          * List the memberships of the caller
-         * @description The memberships of one user that the caller may see. 404 if the caller may not see the user itself.
-         *
-         *     **Who may see**: `mine` or `staff` of the `community` or (`state` is `active` and the caller may read the `user` and the caller may read the `community`); names: see Community members. *Depends*: everyone.
+         * @description `GET /users/{id}/memberships` with the caller's id.
          */
         get: operations["listMyMemberships"];
         put?: never;
@@ -9771,9 +10294,7 @@ export type paths = {
         };
         /**
          * List the likes of the caller
-         * @description The likes of one user that the caller may see. 404 if the caller may not see the user itself.
-         *
-         *     **Who may see**: `mine` or (the caller may read the `user` and the caller may read the `event`); names: see Likes. *Depends*: everyone.
+         * @description `GET /users/{id}/likes` with the caller's id.
          */
         get: operations["listMyLikes"];
         put?: never;
@@ -9793,9 +10314,7 @@ export type paths = {
         };
         /**
          * List the reviews of the caller
-         * @description The reviews of one user that the caller may see. 404 if the caller may not see the user itself.
-         *
-         *     **Who may see**: `mine` or (the caller may read the `reviewer` and the caller may read the `entity`); names: see Reviews. *Depends*: everyone.
+         * @description `GET /users/{id}/reviews` with the caller's id.
          */
         get: operations["listMyReviews"];
         put?: never;
@@ -9815,9 +10334,7 @@ export type paths = {
         };
         /**
          * List the attendances of the caller
-         * @description The attendances of one user that the caller may see. 404 if the caller may not see the user itself.
-         *
-         *     **Who may see**: the caller is the `user` or `admin` of the `event` or (the caller may read the `user` and the caller may read the `event`); names: see Attendances. *Depends*: everyone.
+         * @description `GET /users/{id}/attendances` with the caller's id.
          */
         get: operations["listMyAttendances"];
         put?: never;
@@ -9837,9 +10354,7 @@ export type paths = {
         };
         /**
          * List the roles of the caller
-         * @description The roles of one user that the caller may see. 404 if the caller may not see the user itself.
-         *
-         *     **Who may see**: `mine` or `grantor` or the caller holds `orgAdmin` of the `scope` or `city_admin` of the `scope`; names: see Role assignments. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         * @description `GET /users/{id}/roles` with the caller's id.
          */
         get: operations["listMyRoles"];
         put?: never;
@@ -9859,9 +10374,7 @@ export type paths = {
         };
         /**
          * List the media of the caller
-         * @description The media of one user that the caller may see. 404 if the caller may not see the user itself.
-         *
-         *     **Who may see**: the caller may read the `entity`. *Depends*: everyone.
+         * @description `GET /users/{id}/media` with the caller's id.
          */
         get: operations["listMyMedia"];
         put?: never;
@@ -9881,9 +10394,7 @@ export type paths = {
         };
         /**
          * List the tickets of the caller
-         * @description The tickets of one user that the caller may see. 404 if the caller may not see the user itself.
-         *
-         *     **Who may see**: the caller is the `holder` or the caller is the `buyer` or `admin` of the `event` or the caller holds `platformAdmin`; names: see Tickets. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         * @description `GET /users/{id}/tickets` with the caller's id.
          */
         get: operations["listMyTickets"];
         put?: never;
@@ -9903,9 +10414,7 @@ export type paths = {
         };
         /**
          * List the orders of the caller
-         * @description The orders of one user that the caller may see. 404 if the caller may not see the user itself.
-         *
-         *     **Who may see**: `buyer` or `host`; names: see Orders. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         * @description `GET /users/{id}/orders` with the caller's id.
          */
         get: operations["listMyOrders"];
         put?: never;
@@ -9925,9 +10434,7 @@ export type paths = {
         };
         /**
          * List the transactions of the caller
-         * @description The transactions of one user that the caller may see. 404 if the caller may not see the user itself.
-         *
-         *     **Who may see**: the caller is the `user` or the caller holds `cityAdmin` of the `city` or `platform`; names: see Transactions. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         * @description `GET /users/{id}/transactions` with the caller's id.
          */
         get: operations["listMyTransactions"];
         put?: never;
@@ -9947,9 +10454,7 @@ export type paths = {
         };
         /**
          * List the payment methods of the caller
-         * @description The payment methods of one user that the caller may see. 404 if the caller may not see the user itself.
-         *
-         *     **Who may see**: the caller is the `user`. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         * @description `GET /users/{id}/payment-methods` with the caller's id.
          */
         get: operations["listMyPaymentMethods"];
         put?: never;
@@ -9969,9 +10474,7 @@ export type paths = {
         };
         /**
          * List the wallet accounts of the caller
-         * @description The wallet accounts of one user that the caller may see. 404 if the caller may not see the user itself.
-         *
-         *     **Who may see**: `holder` or the caller holds `orgAdmin` of the `owner` or the caller holds `cityAdmin` of the `owner` or `platform`; names: see Wallet accounts. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         * @description `GET /users/{id}/wallet-accounts` with the caller's id.
          */
         get: operations["listMyWalletAccounts"];
         put?: never;
@@ -9991,9 +10494,7 @@ export type paths = {
         };
         /**
          * List the waitlist entries of the caller
-         * @description The waitlist entries of one user that the caller may see. 404 if the caller may not see the user itself.
-         *
-         *     **Who may see**: `mine` or `admin` of the `event`; names: see Waitlist entries. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         * @description `GET /users/{id}/waitlist-entries` with the caller's id.
          */
         get: operations["listMyWaitlistEntries"];
         put?: never;
@@ -10013,9 +10514,7 @@ export type paths = {
         };
         /**
          * List the notifications of the caller
-         * @description The notifications of one user that the caller may see. 404 if the caller may not see the user itself.
-         *
-         *     **Who may see**: the caller is the `user` and `in_app` is set. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         * @description `GET /users/{id}/notifications` with the caller's id.
          */
         get: operations["listMyNotifications"];
         put?: never;
@@ -10035,9 +10534,7 @@ export type paths = {
         };
         /**
          * List the notification preferences of the caller
-         * @description The notification preferences of one user that the caller may see. 404 if the caller may not see the user itself.
-         *
-         *     **Who may see**: `mine`; names: see Notification preferences. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         * @description `GET /users/{id}/notification-preferences` with the caller's id.
          */
         get: operations["listMyNotificationPreferences"];
         put?: never;
@@ -10057,9 +10554,7 @@ export type paths = {
         };
         /**
          * List the devices of the caller
-         * @description The devices of one user that the caller may see. 404 if the caller may not see the user itself.
-         *
-         *     **Who may see**: `mine`; names: see Devices. *Depends*: signed in, orgAdmin, cityAdmin, platformAdmin.
+         * @description `GET /users/{id}/devices` with the caller's id.
          */
         get: operations["listMyDevices"];
         put?: never;
@@ -10079,9 +10574,7 @@ export type paths = {
         };
         /**
          * List the referrals of the caller
-         * @description The referrals of one user that the caller may see. 404 if the caller may not see the user itself.
-         *
-         *     **Who may see**: the caller is the `referrer` or the caller is the `referee` or the caller holds `platformAdmin`. *Yes*: platformAdmin. *Depends*: signed in, orgAdmin, cityAdmin.
+         * @description `GET /users/{id}/referrals` with the caller's id.
          */
         get: operations["listMyReferrals"];
         put?: never;
@@ -10948,11 +11441,7 @@ export type components = {
             type: string;
             /** Format: uuid */
             id: string;
-            /**
-             * @description `reference`: something else that it belongs to is archived too; `conflict`: another object has its place by now.
-             * @enum {string}
-             */
-            code: "reference" | "conflict";
+            code: components["schemas"]["StillArchivedCode"];
             /** @description JSON pointer to the value that keeps it; empty if it is not a single one. */
             pointer: string;
             /** @description The same for people. */
@@ -10967,6 +11456,11 @@ export type components = {
             /** @description What went along and stays archived, as far as the caller may restore it. */
             still_archived: components["schemas"]["StillArchived"][];
         };
+        /**
+         * @description `reference`: something else that it belongs to is archived too; `state`: its own rule does not let it come back as it is now; `conflict`: another object has its place by now.
+         * @enum {string}
+         */
+        StillArchivedCode: "reference" | "state" | "conflict";
         /**
          * @description A place on earth (WGS 84), in degrees.
          * @example {
@@ -10986,7 +11480,20 @@ export type components = {
              */
             lng: number;
         };
-        /** @enum {string} */
+        /**
+         * Format: uuid
+         * @description UUID version 7: sorts by time of creation.
+         */
+        ObjectId: string;
+        /**
+         * Format: int64
+         * @description Grows with every change; the first part of the ETag.
+         */
+        ObjectVersion: number;
+        /**
+         * @description `suspended` by a moderator; `archived` is the delete.
+         * @enum {string}
+         */
         Status: "active" | "suspended" | "archived";
         /**
          * Format: uri
@@ -11143,12 +11650,7 @@ export type components = {
              * @enum {string}
              */
             object: "user";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             /** @description The name in addresses of pages, given at sign-up. Unique among users. */
             readonly handle: string;
@@ -11161,15 +11663,15 @@ export type components = {
             social_links: components["schemas"]["SocialLinks"] | null;
             locale: components["schemas"]["LocaleTag"];
             timezone: components["schemas"]["TimeZoneName"];
-            /** @description Only the member and the platform see it; it changes by confirming the new address. Unique among users. Shown only if `private`, with `private`: `admin` or `platform`; `admin`: the caller is this user; `platform`: the caller holds `platformAdmin`. */
+            /** @description Only the member and the platform see it; it changes by confirming the new address. Unique among users. Shown only if `private`. */
             readonly email?: components["schemas"]["EmailAddress"];
-            /** @description Shown only if `private`, with `private`: `admin` or `platform`; `admin`: the caller is this user; `platform`: the caller holds `platformAdmin`. */
+            /** @description Shown only if `private`. */
             phone?: components["schemas"]["PhoneNumber"] | null;
-            /** @description Who this is to Stripe. Shown only if `private`, with `private`: `admin` or `platform`; `admin`: the caller is this user; `platform`: the caller holds `platformAdmin`. */
+            /** @description Who this is to Stripe. Shown only if `private`. */
             readonly stripe_customer_id?: string | null;
             /**
              * Format: date-time
-             * @description When the personal data of a closed account were erased. It can't be restored any more. Shown only if `private`, with `private`: `admin` or `platform`; `admin`: the caller is this user; `platform`: the caller holds `platformAdmin`.
+             * @description When the personal data of a closed account were erased. It can't be restored any more. Shown only if `private`.
              */
             readonly erased_at?: string | null;
             /**
@@ -11197,16 +11699,11 @@ export type components = {
              * @description Number of attendances.
              */
             readonly attended_count: number;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly updated_at: string;
-            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
             readonly allowed_actions?: components["schemas"]["UserAllowedAction"][];
         };
         /** @description A user with the objects that `expand` asks for, null where the caller may not see one. */
@@ -11304,12 +11801,7 @@ export type components = {
         Follow: {
             /** @constant */
             readonly object?: "follow";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             /**
              * Format: uuid
@@ -11323,16 +11815,11 @@ export type components = {
              * @description Id of the user or community or organization or business or venue or institution, as `entity_type` says.
              */
             entity_id: string;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly updated_at: string;
-            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
             readonly allowed_actions?: components["schemas"]["FollowAllowedAction"][];
         };
         /** @description A follow with the objects that `expand` asks for, null where the caller may not see one. */
@@ -11393,12 +11880,7 @@ export type components = {
         Like: {
             /** @constant */
             readonly object?: "like";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             /**
              * Format: uuid
@@ -11410,16 +11892,11 @@ export type components = {
              * @description Id of an event.
              */
             event_id: string;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly updated_at: string;
-            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
             readonly allowed_actions?: components["schemas"]["LikeAllowedAction"][];
         };
         /** @description A like with the objects that `expand` asks for, null where the caller may not see one. */
@@ -11478,12 +11955,7 @@ export type components = {
         RoleAssignment: {
             /** @constant */
             readonly object?: "role_assignment";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             role: components["schemas"]["RoleAssignmentRole"];
             /** @description An offer gives nothing until the member accepts it; founding a profile accepts its role. Changed by `accept`, `decline` only. */
@@ -11505,16 +11977,11 @@ export type components = {
              * @description Who gave the role; none where founding a profile gave it. The signed-in caller.
              */
             readonly granted_by_id: string | null;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly updated_at: string;
-            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
             readonly allowed_actions?: components["schemas"]["RoleAssignmentAllowedAction"][];
         };
         /** @description A role assignment with the objects that `expand` asks for, null where the caller may not see one. */
@@ -11586,12 +12053,7 @@ export type components = {
         Device: {
             /** @constant */
             readonly object?: "device";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             platform: components["schemas"]["DevicePlatform"];
             /** @description What the push service knows the device by. Unique among devices. */
@@ -11608,16 +12070,11 @@ export type components = {
              * @description The session that it was made in.
              */
             readonly session_id: string | null;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly updated_at: string;
-            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
             readonly allowed_actions?: components["schemas"]["DeviceAllowedAction"][];
         };
         /** @enum {string} */
@@ -11696,12 +12153,7 @@ export type components = {
         NotificationPreference: {
             /** @constant */
             readonly object?: "notification_preference";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             channel: components["schemas"]["NotificationPreferenceChannel"];
             type: components["schemas"]["NotificationPreferenceType"];
@@ -11713,16 +12165,11 @@ export type components = {
              * @description The signed-in caller.
              */
             readonly user_id: string;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly updated_at: string;
-            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
             readonly allowed_actions?: components["schemas"]["NotificationPreferenceAllowedAction"][];
         };
         /** @enum {string} */
@@ -11814,12 +12261,7 @@ export type components = {
              * @enum {string}
              */
             object: "country";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             /** @description ISO 3166-1 alpha-2. Unique among countries. */
             code: components["schemas"]["CountryCode"];
@@ -11827,16 +12269,11 @@ export type components = {
             /** @description ISO 4217, what prices are shown in unless said otherwise. */
             currency: components["schemas"]["CurrencyCode"];
             default_locale: components["schemas"]["LocaleTag"];
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly updated_at: string;
-            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
             readonly allowed_actions?: components["schemas"]["CountryAllowedAction"][];
         };
         /** @enum {string} */
@@ -11922,12 +12359,7 @@ export type components = {
              * @enum {string}
              */
             object: "city";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             name: string;
             /** @description Unique in its country. */
@@ -11942,16 +12374,11 @@ export type components = {
              * @description Id of a country.
              */
             country_id: string;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly updated_at: string;
-            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
             readonly allowed_actions?: components["schemas"]["CityAllowedAction"][];
         };
         /** @description A city with the objects that `expand` asks for, null where the caller may not see one. */
@@ -12090,12 +12517,7 @@ export type components = {
              * @enum {string}
              */
             object: "venue";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             avatar_url: components["schemas"]["WebAddress"] | null;
             banner_url: components["schemas"]["WebAddress"] | null;
@@ -12143,16 +12565,11 @@ export type components = {
              * @description Number of reviews.
              */
             readonly rating_count: number;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly updated_at: string;
-            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
             readonly allowed_actions?: components["schemas"]["VenueAllowedAction"][];
         };
         /** @description A venue with the objects that `expand` asks for, null where the caller may not see one. */
@@ -12352,12 +12769,7 @@ export type components = {
              * @enum {string}
              */
             object: "community";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             avatar_url: components["schemas"]["WebAddress"] | null;
             banner_url: components["schemas"]["WebAddress"] | null;
@@ -12378,7 +12790,7 @@ export type components = {
             city_id: string;
             /**
              * Format: uuid
-             * @description Who founded it. The signed-in caller. Shown only if `staff`, with `staff`: `moderator` or `city_admin`; `moderator`: `admin` or the caller is the `user` of one of its members (a community member where `role` is `moderator` and `state` is `active`); `admin`: the caller holds `orgAdmin` of this community; `city_admin`: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`.
+             * @description Who founded it. The signed-in caller. Shown only if `staff`.
              */
             readonly created_by_id?: string | null;
             /**
@@ -12401,16 +12813,11 @@ export type components = {
              * @description Number of members, counting those where `state` is `active`.
              */
             readonly member_count: number;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly updated_at: string;
-            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
             readonly allowed_actions?: components["schemas"]["CommunityAllowedAction"][];
         };
         /** @description A community with the objects that `expand` asks for, null where the caller may not see one. */
@@ -12547,12 +12954,7 @@ export type components = {
         CommunityMember: {
             /** @constant */
             readonly object?: "community_member";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             role: components["schemas"]["CommunityMemberRole"];
             /** @description pending until the other side agrees; unbanned until the member joins again. Changed by `join`, `approve`, `ban`, `unban` only. */
@@ -12569,19 +12971,14 @@ export type components = {
             user_id: string;
             /**
              * Format: uuid
-             * @description The member, who asked, or the one who invited. The signed-in caller. Shown only if `mine` or `staff` of the `community`, with `mine`: the caller is the `user`; `staff of a community`: `moderator` or `city_admin`; `moderator`: `admin` or the caller is the `user` of one of its members (a community member where `role` is `moderator` and `state` is `active`); `admin`: the caller holds `orgAdmin` of this community; `city_admin`: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`.
+             * @description The member, who asked, or the one who invited. The signed-in caller. Shown only if `mine` or `staff` of the `community`.
              */
             readonly added_by_id?: string | null;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly updated_at: string;
-            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
             readonly allowed_actions?: components["schemas"]["CommunityMemberAllowedAction"][];
         };
         /** @description A community member with the objects that `expand` asks for, null where the caller may not see one. */
@@ -12616,7 +13013,7 @@ export type components = {
          */
         CreateCommunityMember: {
             /**
-             * @description May be sent only if `staff` of the `community`, with `staff of a community`: `moderator` or `city_admin`; `moderator`: `admin` or the caller is the `user` of one of its members (a community member where `role` is `moderator` and `state` is `active`); `admin`: the caller holds `orgAdmin` of this community; `city_admin`: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`.
+             * @description May be sent only if `staff` of the `community`.
              * @default member
              */
             role?: components["schemas"]["CommunityMemberRole"];
@@ -12638,7 +13035,7 @@ export type components = {
          *     }
          */
         ReplaceCommunityMember: {
-            /** @description May be sent only if `staff` of the `community`, with `staff of a community`: `moderator` or `city_admin`; `moderator`: `admin` or the caller is the `user` of one of its members (a community member where `role` is `moderator` and `state` is `active`); `admin`: the caller holds `orgAdmin` of this community; `city_admin`: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`. Stays as it is when left out. */
+            /** @description May be sent only if `staff` of the `community`. Stays as it is when left out. */
             role?: components["schemas"]["CommunityMemberRole"];
         };
         /**
@@ -12648,7 +13045,7 @@ export type components = {
          *     }
          */
         PatchCommunityMember: {
-            /** @description May be sent only if `staff` of the `community`, with `staff of a community`: `moderator` or `city_admin`; `moderator`: `admin` or the caller is the `user` of one of its members (a community member where `role` is `moderator` and `state` is `active`); `admin`: the caller holds `orgAdmin` of this community; `city_admin`: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`. */
+            /** @description May be sent only if `staff` of the `community`. */
             role?: components["schemas"]["CommunityMemberRole"];
         };
         /** @description a community member that was restored, and what did not come back with it. */
@@ -12696,12 +13093,7 @@ export type components = {
              * @enum {string}
              */
             object: "organization";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             avatar_url: components["schemas"]["WebAddress"] | null;
             banner_url: components["schemas"]["WebAddress"] | null;
@@ -12709,15 +13101,15 @@ export type components = {
             name: string;
             slug: components["schemas"]["Slug"];
             description: string | null;
-            /** @description As it stands on invoices. Shown only if `staff`, with `staff`: `admin` or `city_admin`; `admin`: the caller holds `orgAdmin` of this organization; `city_admin`: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`. */
+            /** @description As it stands on invoices. Shown only if `staff`. */
             legal_name?: string | null;
             website: components["schemas"]["WebAddress"] | null;
             contact_email: components["schemas"]["EmailAddress"] | null;
-            /** @description The connected account that ticket money goes to. Shown only if `staff`, with `staff`: `admin` or `city_admin`; `admin`: the caller holds `orgAdmin` of this organization; `city_admin`: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`. */
+            /** @description The connected account that ticket money goes to. Shown only if `staff`. */
             readonly stripe_account_id?: string | null;
-            /** @description Stripe lets the account take payments. Shown only if `staff`, with `staff`: `admin` or `city_admin`; `admin`: the caller holds `orgAdmin` of this organization; `city_admin`: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`. */
+            /** @description Stripe lets the account take payments. Shown only if `staff`. */
             readonly charges_enabled?: boolean;
-            /** @description Stripe pays out to the account. Shown only if `staff`, with `staff`: `admin` or `city_admin`; `admin`: the caller holds `orgAdmin` of this organization; `city_admin`: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`. */
+            /** @description Stripe pays out to the account. Shown only if `staff`. */
             readonly payouts_enabled?: boolean;
             /** @description The city has looked at it. */
             readonly verified: boolean;
@@ -12743,16 +13135,11 @@ export type components = {
              * @description Number of reviews.
              */
             readonly rating_count: number;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly updated_at: string;
-            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
             readonly allowed_actions?: components["schemas"]["OrganizationAllowedAction"][];
         };
         /** @description An organization with the objects that `expand` asks for, null where the caller may not see one. */
@@ -12911,12 +13298,7 @@ export type components = {
              * @enum {string}
              */
             object: "business";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             avatar_url: components["schemas"]["WebAddress"] | null;
             banner_url: components["schemas"]["WebAddress"] | null;
@@ -12934,11 +13316,11 @@ export type components = {
              * @description 1 is cheap, 4 is dear.
              */
             price_band: number | null;
-            /** @description The connected account that money goes to. Shown only if `staff`, with `staff`: `admin` or `city_admin`; `admin`: the caller holds `orgAdmin` of this business; `city_admin`: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`. */
+            /** @description The connected account that money goes to. Shown only if `staff`. */
             readonly stripe_account_id?: string | null;
-            /** @description Stripe lets the account take payments. Shown only if `staff`, with `staff`: `admin` or `city_admin`; `admin`: the caller holds `orgAdmin` of this business; `city_admin`: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`. */
+            /** @description Stripe lets the account take payments. Shown only if `staff`. */
             readonly charges_enabled?: boolean;
-            /** @description Stripe pays out to the account. Shown only if `staff`, with `staff`: `admin` or `city_admin`; `admin`: the caller holds `orgAdmin` of this business; `city_admin`: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`. */
+            /** @description Stripe pays out to the account. Shown only if `staff`. */
             readonly payouts_enabled?: boolean;
             /** @description The city has looked at it. */
             readonly verified: boolean;
@@ -12964,16 +13346,11 @@ export type components = {
              * @description Number of reviews.
              */
             readonly rating_count: number;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly updated_at: string;
-            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
             readonly allowed_actions?: components["schemas"]["BusinessAllowedAction"][];
         };
         /** @description A business with the objects that `expand` asks for, null where the caller may not see one. */
@@ -13153,12 +13530,7 @@ export type components = {
              * @enum {string}
              */
             object: "institution";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             avatar_url: components["schemas"]["WebAddress"] | null;
             banner_url: components["schemas"]["WebAddress"] | null;
@@ -13182,16 +13554,11 @@ export type components = {
              * @description Number of followers.
              */
             readonly follower_count: number;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly updated_at: string;
-            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
             readonly allowed_actions?: components["schemas"]["InstitutionAllowedAction"][];
         };
         /** @description An institution with the objects that `expand` asks for, null where the caller may not see one. */
@@ -13335,12 +13702,7 @@ export type components = {
         GrantAnnouncement: {
             /** @constant */
             readonly object?: "grant_announcement";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             title: string;
             description: string;
@@ -13363,16 +13725,11 @@ export type components = {
              * @description Id of an institution.
              */
             institution_id: string;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly updated_at: string;
-            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
             readonly allowed_actions?: components["schemas"]["GrantAnnouncementAllowedAction"][];
         };
         /** @description A grant announcement with the objects that `expand` asks for, null where the caller may not see one. */
@@ -13516,12 +13873,7 @@ export type components = {
              * @enum {string}
              */
             object: "event";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             title: string;
             slug: components["schemas"]["Slug"];
@@ -13537,7 +13889,7 @@ export type components = {
             /** @description IANA name, in which the times are told. */
             timezone: components["schemas"]["TimeZoneName"];
             location: components["schemas"]["Point"] | null;
-            /** @description Where it is streamed; for ticket holders and staff. Shown only if `guest` or `staff`, with `guest`: the caller is the `holder` of one of its tickets (a ticket where `state` is one of `valid`, `checked_in`); `staff`: `admin` or `city_admin`; `admin`: the caller holds `orgAdmin` of the `host`; `city_admin`: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`. */
+            /** @description Where it is streamed; for ticket holders and staff. Shown only if `guest` or `staff`. */
             online_url?: components["schemas"]["WebAddress"] | null;
             /** @description community, for members of the host; unlisted, for those who hold a ticket. */
             visibility: components["schemas"]["EventVisibility"];
@@ -13587,16 +13939,11 @@ export type components = {
             readonly attendance_count: number;
             /** @description True when `capacity` is set and `ticket_count` ≥ `capacity`. */
             readonly sold_out: boolean;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly updated_at: string;
-            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
             readonly allowed_actions?: components["schemas"]["EventAllowedAction"][];
         };
         /** @description An event with the objects that `expand` asks for, null where the caller may not see one. */
@@ -13886,12 +14233,7 @@ export type components = {
         TicketType: {
             /** @constant */
             readonly object?: "ticket_type";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             name: string;
             description: string | null;
@@ -13942,16 +14284,11 @@ export type components = {
             event_id: string;
             /** @description True when `held` + `sold` ≥ `capacity`. */
             readonly sold_out: boolean;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly updated_at: string;
-            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
             readonly allowed_actions?: components["schemas"]["TicketTypeAllowedAction"][];
         };
         /** @description A ticket type with the objects that `expand` asks for, null where the caller may not see one. */
@@ -14110,11 +14447,7 @@ export type components = {
         Attendance: {
             /** @constant */
             readonly object?: "attendance";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
+            readonly id: components["schemas"]["ObjectId"];
             /**
              * Format: uuid
              * @description Id of a user.
@@ -14174,12 +14507,7 @@ export type components = {
         Broadcast: {
             /** @constant */
             readonly object?: "broadcast";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             title: string;
             message: string;
@@ -14210,16 +14538,11 @@ export type components = {
              * @description The signed-in caller.
              */
             readonly created_by_id: string | null;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly updated_at: string;
-            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
             readonly allowed_actions?: components["schemas"]["BroadcastAllowedAction"][];
         };
         /** @description A broadcast with the objects that `expand` asks for, null where the caller may not see one. */
@@ -14358,11 +14681,7 @@ export type components = {
              * @enum {string}
              */
             object: "order";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
+            readonly id: components["schemas"]["ObjectId"];
             /** @description It is `charged_back` when a dispute is lost and the bank has taken the payment back. */
             readonly state: components["schemas"]["OrderState"];
             /**
@@ -14413,27 +14732,27 @@ export type components = {
             readonly currency: components["schemas"]["CurrencyCode"];
             /**
              * Format: int64
-             * @description Commission, frozen at the purchase. In minor units (cents) of `currency`. Shown only if `host`, with `host`: `admin` of the `event` or the caller holds `platformAdmin`; `admin of an event`: the caller holds `orgAdmin` of the `host`.
+             * @description Commission, frozen at the purchase. In minor units (cents) of `currency`. Shown only if `host`.
              */
             readonly platform_fee_cents?: number;
             /**
              * Format: int64
-             * @description What the city gets of the commission, frozen at the purchase. In minor units (cents) of `currency`. Shown only if `host`, with `host`: `admin` of the `event` or the caller holds `platformAdmin`; `admin of an event`: the caller holds `orgAdmin` of the `host`.
+             * @description What the city gets of the commission, frozen at the purchase. In minor units (cents) of `currency`. Shown only if `host`.
              */
             readonly city_share_cents?: number;
             /**
              * Format: int64
-             * @description What the host gets. In minor units (cents) of `currency`. Shown only if `host`, with `host`: `admin` of the `event` or the caller holds `platformAdmin`; `admin of an event`: the caller holds `orgAdmin` of the `host`.
+             * @description What the host gets. In minor units (cents) of `currency`. Shown only if `host`.
              */
             readonly organizer_cents?: number;
             /**
              * Format: int64
-             * @description What of the card payment stays with the platform. In minor units (cents) of `currency`. Shown only if `host`, with `host`: `admin` of the `event` or the caller holds `platformAdmin`; `admin of an event`: the caller holds `orgAdmin` of the `host`.
+             * @description What of the card payment stays with the platform. In minor units (cents) of `currency`. Shown only if `host`.
              */
             readonly application_fee_cents?: number;
             /**
              * Format: int64
-             * @description What the platform adds, because credits were used. In minor units (cents) of `currency`. Shown only if `host`, with `host`: `admin` of the `event` or the caller holds `platformAdmin`; `admin of an event`: the caller holds `orgAdmin` of the `host`.
+             * @description What the platform adds, because credits were used. In minor units (cents) of `currency`. Shown only if `host`.
              */
             readonly top_up_cents?: number;
             readonly fee_paid_by: components["schemas"]["OrderFeePaidBy"];
@@ -14451,11 +14770,11 @@ export type components = {
             readonly ticket_count: number;
             /** @description By the host's staff, for cash. */
             readonly sold_at_door: boolean;
-            /** @description Where the buyer came from, as the front end knows it, such as a campaign or a site. Shown only if `host`, with `host`: `admin` of the `event` or the caller holds `platformAdmin`; `admin of an event`: the caller holds `orgAdmin` of the `host`. */
+            /** @description Where the buyer came from, as the front end knows it, such as a campaign or a site. Shown only if `host`. */
             readonly referrer?: string | null;
-            /** @description Why it could not be refunded when its event was cancelled. It is tried again. Shown only if `host`, with `host`: `admin` of the `event` or the caller holds `platformAdmin`; `admin of an event`: the caller holds `orgAdmin` of the `host`. */
+            /** @description Why it could not be refunded when its event was cancelled. It is tried again. Shown only if `host`. */
             readonly refund_failure?: string | null;
-            /** @description The key the buyer sent, so that a repeated request buys once. Shown only if `buyer`, with `buyer`: the caller is the `user`. */
+            /** @description The key the buyer sent, so that a repeated request buys once. Shown only if `buyer`. */
             readonly idempotency_key?: string;
             /**
              * Format: uuid
@@ -14469,7 +14788,7 @@ export type components = {
             readonly event_id: string;
             /**
              * Format: uuid
-             * @description The rule that the fees came from. Id of a commission rule. Shown only if `host`, with `host`: `admin` of the `event` or the caller holds `platformAdmin`; `admin of an event`: the caller holds `orgAdmin` of the `host`.
+             * @description The rule that the fees came from. Id of a commission rule. Shown only if `host`.
              */
             readonly commission_rule_id?: string | null;
             /**
@@ -14482,11 +14801,7 @@ export type components = {
              * @description The credits that are set aside until it is paid. Id of a wallet hold.
              */
             readonly wallet_hold_id: string | null;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
@@ -14530,11 +14845,7 @@ export type components = {
         OrderItem: {
             /** @constant */
             readonly object?: "order_item";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
+            readonly id: components["schemas"]["ObjectId"];
             /** Format: int32 */
             readonly quantity: number;
             /**
@@ -14613,15 +14924,11 @@ export type components = {
         Ticket: {
             /** @constant */
             readonly object?: "ticket";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
+            readonly id: components["schemas"]["ObjectId"];
             readonly state: components["schemas"]["TicketState"];
             /** @description Why it is void, if nothing was given back for it. */
             readonly void_reason: components["schemas"]["TicketVoidReason"] | null;
-            /** @description Signed, shown as a QR code. Unique among tickets. Shown only if `holder_only`, with `holder_only`: the caller is the `holder`. */
+            /** @description Signed, shown as a QR code. Unique among tickets. Shown only if `holder_only`. */
             readonly code?: string;
             /**
              * Format: int32
@@ -14669,11 +14976,7 @@ export type components = {
              * @description The one it is given back with. Id of a refund.
              */
             readonly refund_id: string | null;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
@@ -14720,11 +15023,7 @@ export type components = {
         TicketTransfer: {
             /** @constant */
             readonly object?: "ticket_transfer";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
+            readonly id: components["schemas"]["ObjectId"];
             /** @description An offer has expired when its time is over, and when the ticket was used or given back meanwhile. */
             readonly state: components["schemas"]["TicketTransferState"];
             /** Format: date-time */
@@ -14746,11 +15045,7 @@ export type components = {
              * @description Id of a user.
              */
             readonly to_id: string;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
@@ -14806,11 +15101,7 @@ export type components = {
         Refund: {
             /** @constant */
             readonly object?: "refund";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
+            readonly id: components["schemas"]["ObjectId"];
             readonly state: components["schemas"]["RefundState"];
             /**
              * Format: int64
@@ -14834,31 +15125,31 @@ export type components = {
             readonly cash_cents: number;
             /**
              * Format: int64
-             * @description What the host gives back of it. In minor units (cents) of `currency`. Shown only if `host`, with `host`: `host` of the `order` or `city_admin` of the `promotion`; `host of an order`: `admin` of the `event` or the caller holds `platformAdmin`; `admin of an event`: the caller holds `orgAdmin` of the `host`; `city_admin of a promotion`: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`.
+             * @description What the host gives back of it. In minor units (cents) of `currency`. Shown only if `host`.
              */
             readonly organizer_cents?: number;
             /**
              * Format: int64
-             * @description What the platform gives back of its commission. In minor units (cents) of `currency`. Shown only if `host`, with `host`: `host` of the `order` or `city_admin` of the `promotion`; `host of an order`: `admin` of the `event` or the caller holds `platformAdmin`; `admin of an event`: the caller holds `orgAdmin` of the `host`; `city_admin of a promotion`: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`.
+             * @description What the platform gives back of its commission. In minor units (cents) of `currency`. Shown only if `host`.
              */
             readonly platform_fee_cents?: number;
             /**
              * Format: int64
-             * @description What the city gives back of its share. In minor units (cents) of `currency`. Shown only if `host`, with `host`: `host` of the `order` or `city_admin` of the `promotion`; `host of an order`: `admin` of the `event` or the caller holds `platformAdmin`; `admin of an event`: the caller holds `orgAdmin` of the `host`; `city_admin of a promotion`: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`.
+             * @description What the city gives back of its share. In minor units (cents) of `currency`. Shown only if `host`.
              */
             readonly city_share_cents?: number;
             /**
              * Format: int64
-             * @description What the host need not give back, as credits had paid it and it was not sent to the host yet. In minor units (cents) of `currency`. Shown only if `host`, with `host`: `host` of the `order` or `city_admin` of the `promotion`; `host of an order`: `admin` of the `event` or the caller holds `platformAdmin`; `admin of an event`: the caller holds `orgAdmin` of the `host`; `city_admin of a promotion`: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`.
+             * @description What the host need not give back, as credits had paid it and it was not sent to the host yet. In minor units (cents) of `currency`. Shown only if `host`.
              */
             readonly withheld_cents?: number;
             readonly currency: components["schemas"]["CurrencyCode"];
             readonly reason: components["schemas"]["RefundReason"];
             readonly note: string | null;
             readonly failure_code: string | null;
-            /** @description Unique among refunds. Shown only if `platform`, with `platform`: the caller holds `platformAdmin`. */
+            /** @description Unique among refunds. Shown only if `platform`. */
             readonly stripe_refund_id?: string | null;
-            /** @description Stored before the call, so that a repeated call refunds once. Unique among refunds. Shown only if `platform`, with `platform`: the caller holds `platformAdmin`. */
+            /** @description Stored before the call, so that a repeated call refunds once. Unique among refunds. Shown only if `platform`. */
             readonly stripe_idempotency_key?: string;
             /** Format: date-time */
             readonly settled_at: string | null;
@@ -14882,11 +15173,7 @@ export type components = {
              * @description Id of a user.
              */
             readonly requested_by_id: string | null;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
@@ -14914,11 +15201,13 @@ export type components = {
             count_is_exact?: components["schemas"]["CountIsExact"];
         };
         /**
-         * @description One scan of a ticket at the door. Scans made offline come in later with the time of the device.
+         * @description One scan of a ticket at the door of an event or at one of its checkpoints. Scans made offline come in later with the time of the device.
          * @example {
          *       "object": "check_in",
          *       "id": "019caddd-0f20-7f7f-ad94-1b6fe378afea",
          *       "result": "ok",
+         *       "direction": "entry",
+         *       "overruled": "already_used",
          *       "nonce": "Nonce of the check in",
          *       "device": "Device of the check in",
          *       "gate": "Gate of the check in",
@@ -14926,6 +15215,7 @@ export type components = {
          *       "at": "2026-06-12T18:00:00Z",
          *       "ticket_id": "019caddd-0f20-7140-a694-29150abcbf24",
          *       "event_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c",
+         *       "checkpoint_id": "019caddd-0f20-7473-a209-87f9a49d5b00",
          *       "scanned_by_id": "019caddd-0f20-704f-a899-6da763b7a969",
          *       "created_at": "2026-03-02T08:15:00Z"
          *     }
@@ -14933,13 +15223,13 @@ export type components = {
         CheckIn: {
             /** @constant */
             readonly object?: "check_in";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
+            readonly id: components["schemas"]["ObjectId"];
             /** @description What the door was told. */
             readonly result: components["schemas"]["CheckInResult"];
+            /** @description Exits are scanned at checkpoints alone. */
+            readonly direction: components["schemas"]["CheckInDirection"];
+            /** @description Why the ticket should have been refused, where a scanner without a connection had let it in at a checkpoint. */
+            readonly overruled: components["schemas"]["CheckInOverruled"] | null;
             /** @description Made by the scanner, so that a scan sent twice counts once. Unique among check ins. */
             readonly nonce: string;
             readonly device: string | null;
@@ -14963,6 +15253,11 @@ export type components = {
             readonly event_id: string;
             /**
              * Format: uuid
+             * @description Where at the event; at its door without it. Id of a checkpoint.
+             */
+            readonly checkpoint_id: string | null;
+            /**
+             * Format: uuid
              * @description Id of a user.
              */
             readonly scanned_by_id: string | null;
@@ -14973,13 +15268,18 @@ export type components = {
         ExpandedCheckIn: components["schemas"]["CheckIn"] & {
             ticket?: components["schemas"]["Ticket"] | null;
             event?: components["schemas"]["Event"] | null;
+            checkpoint?: components["schemas"]["Checkpoint"] | null;
         };
         /** @enum {string} */
-        CheckInResult: "ok" | "already_used" | "wrong_event" | "refunded" | "transferred" | "void" | "forged";
+        CheckInResult: "ok" | "already_used" | "wrong_event" | "wrong_ticket_type" | "not_inside" | "exits_not_counted" | "refunded" | "transferred" | "void" | "forged" | "invalid_time";
+        /** @enum {string} */
+        CheckInDirection: "entry" | "exit";
+        /** @enum {string} */
+        CheckInOverruled: "already_used" | "wrong_ticket_type" | "refunded" | "transferred" | "void" | "invalid_time";
         /** @enum {string} */
         CheckInSort: "at" | "-at" | "id" | "-id";
         /** @enum {string} */
-        CheckInExpand: "ticket" | "event";
+        CheckInExpand: "ticket" | "event" | "checkpoint";
         /** @description A page of check ins. */
         CheckInList: {
             data: components["schemas"]["ExpandedCheckIn"][];
@@ -14988,12 +15288,296 @@ export type components = {
             count_is_exact?: components["schemas"]["CountIsExact"];
         };
         /**
-         * @description A member waits for one ticket to a sold-out event or ticket type, first come first served. What comes free is kept for the next one, who takes it by ordering.
+         * @description A place at an event where tickets are looked at apart from its door, such as a stage, a lounge or one day of several. Every ticket comes in there by itself.
+         * @example {
+         *       "object": "checkpoint",
+         *       "id": "019caddd-0f20-7473-a209-87f9a49d5b00",
+         *       "status": "active",
+         *       "name": "Example checkpoint",
+         *       "all_ticket_types": true,
+         *       "counts_exits": false,
+         *       "allows_reentry": false,
+         *       "event_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c",
+         *       "version": 3,
+         *       "created_at": "2026-03-02T08:15:00Z",
+         *       "updated_at": "2026-03-05T16:40:00Z",
+         *       "allowed_actions": [
+         *         "update"
+         *       ]
+         *     }
+         */
+        Checkpoint: {
+            /** @constant */
+            readonly object?: "checkpoint";
+            readonly id: components["schemas"]["ObjectId"];
+            readonly status: components["schemas"]["Status"];
+            name: string;
+            /** @description Whether it lets in every ticket of the event; else those of the ticket types that are named for it. */
+            all_ticket_types: boolean;
+            /** @description Whether who leaves is scanned as well. */
+            counts_exits: boolean;
+            /** @description Whether who has left may come in again. */
+            allows_reentry: boolean;
+            /**
+             * Format: uuid
+             * @description Id of an event.
+             */
+            event_id: string;
+            readonly version: components["schemas"]["ObjectVersion"];
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly updated_at: string;
+            readonly allowed_actions?: components["schemas"]["CheckpointAllowedAction"][];
+        };
+        /** @description A checkpoint with the objects that `expand` asks for, null where the caller may not see one. */
+        ExpandedCheckpoint: components["schemas"]["Checkpoint"] & {
+            event?: components["schemas"]["Event"] | null;
+        };
+        /** @enum {string} */
+        CheckpointAllowedAction: "update" | "delete" | "restore";
+        /** @enum {string} */
+        CheckpointSort: "name" | "-name" | "id" | "-id";
+        /** @enum {string} */
+        CheckpointExpand: "event";
+        /** @description A page of checkpoints. */
+        CheckpointList: {
+            data: components["schemas"]["ExpandedCheckpoint"][];
+            next_cursor: components["schemas"]["NextCursor"];
+            count?: components["schemas"]["Count"];
+            count_is_exact?: components["schemas"]["CountIsExact"];
+        };
+        /**
+         * @description What a checkpoint is created from.
+         * @example {
+         *       "name": "Example checkpoint",
+         *       "all_ticket_types": true,
+         *       "counts_exits": false,
+         *       "allows_reentry": false,
+         *       "event_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c"
+         *     }
+         */
+        CreateCheckpoint: {
+            name: string;
+            /**
+             * @description Whether it lets in every ticket of the event; else those of the ticket types that are named for it.
+             * @default true
+             */
+            all_ticket_types?: boolean;
+            /**
+             * @description Whether who leaves is scanned as well.
+             * @default false
+             */
+            counts_exits?: boolean;
+            /**
+             * @description Whether who has left may come in again.
+             * @default false
+             */
+            allows_reentry?: boolean;
+            /**
+             * Format: uuid
+             * @description Id of an event.
+             */
+            event_id: string;
+        };
+        /**
+         * @description A whole new representation of a checkpoint. What is left out becomes its default or empty, unless its description says otherwise.
+         * @example {
+         *       "name": "Example checkpoint",
+         *       "all_ticket_types": true,
+         *       "counts_exits": false,
+         *       "allows_reentry": false
+         *     }
+         */
+        ReplaceCheckpoint: {
+            name: string;
+            /** @default true */
+            all_ticket_types?: boolean;
+            /** @default false */
+            counts_exits?: boolean;
+            /** @default false */
+            allows_reentry?: boolean;
+        };
+        /**
+         * @description Changes to a checkpoint. What is left out stays as it is; `null` empties.
+         * @example {
+         *       "name": "Example checkpoint"
+         *     }
+         */
+        PatchCheckpoint: {
+            name?: string;
+            all_ticket_types?: boolean;
+            counts_exits?: boolean;
+            allows_reentry?: boolean;
+        };
+        /** @description a checkpoint that was restored, and what did not come back with it. */
+        RestoredCheckpoint: components["schemas"]["Checkpoint"] & components["schemas"]["Restored"];
+        /**
+         * @description A checkpoint lets in tickets of this type. Counts where the checkpoint does not let in all of them.
+         * @example {
+         *       "object": "checkpoint_ticket_type",
+         *       "id": "019caddd-0f20-75b0-afd7-18e753cd6f8d",
+         *       "status": "active",
+         *       "checkpoint_id": "019caddd-0f20-7473-a209-87f9a49d5b00",
+         *       "ticket_type_id": "019caddd-0f20-73a6-aafe-5b1eb7cabfd1",
+         *       "event_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c",
+         *       "version": 3,
+         *       "created_at": "2026-03-02T08:15:00Z",
+         *       "updated_at": "2026-03-05T16:40:00Z",
+         *       "allowed_actions": [
+         *         "delete"
+         *       ]
+         *     }
+         */
+        CheckpointTicketType: {
+            /** @constant */
+            readonly object?: "checkpoint_ticket_type";
+            readonly id: components["schemas"]["ObjectId"];
+            readonly status: components["schemas"]["Status"];
+            /**
+             * Format: uuid
+             * @description Id of a checkpoint.
+             */
+            checkpoint_id: string;
+            /**
+             * Format: uuid
+             * @description Id of a ticket type.
+             */
+            ticket_type_id: string;
+            /**
+             * Format: uuid
+             * @description Id of an event.
+             */
+            event_id: string;
+            readonly version: components["schemas"]["ObjectVersion"];
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly updated_at: string;
+            readonly allowed_actions?: components["schemas"]["CheckpointTicketTypeAllowedAction"][];
+        };
+        /** @description A checkpoint ticket type with the objects that `expand` asks for, null where the caller may not see one. */
+        ExpandedCheckpointTicketType: components["schemas"]["CheckpointTicketType"] & {
+            checkpoint?: components["schemas"]["Checkpoint"] | null;
+            ticket_type?: components["schemas"]["TicketType"] | null;
+            event?: components["schemas"]["Event"] | null;
+        };
+        /** @enum {string} */
+        CheckpointTicketTypeAllowedAction: "delete" | "restore";
+        /** @enum {string} */
+        CheckpointTicketTypeSort: "id" | "-id";
+        /** @enum {string} */
+        CheckpointTicketTypeExpand: "checkpoint" | "ticket_type" | "event";
+        /** @description A page of checkpoint ticket types. */
+        CheckpointTicketTypeList: {
+            data: components["schemas"]["ExpandedCheckpointTicketType"][];
+            next_cursor: components["schemas"]["NextCursor"];
+            count?: components["schemas"]["Count"];
+            count_is_exact?: components["schemas"]["CountIsExact"];
+        };
+        /**
+         * @description What a checkpoint ticket type is created from.
+         * @example {
+         *       "checkpoint_id": "019caddd-0f20-7473-a209-87f9a49d5b00",
+         *       "ticket_type_id": "019caddd-0f20-73a6-aafe-5b1eb7cabfd1",
+         *       "event_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c"
+         *     }
+         */
+        CreateCheckpointTicketType: {
+            /**
+             * Format: uuid
+             * @description Id of a checkpoint.
+             */
+            checkpoint_id: string;
+            /**
+             * Format: uuid
+             * @description Id of a ticket type.
+             */
+            ticket_type_id: string;
+            /**
+             * Format: uuid
+             * @description Id of an event.
+             */
+            event_id: string;
+        };
+        /** @description a checkpoint ticket type that was restored, and what did not come back with it. */
+        RestoredCheckpointTicketType: components["schemas"]["CheckpointTicketType"] & components["schemas"]["Restored"];
+        /**
+         * @description Somebody came in at a checkpoint with a ticket, and perhaps left again. A ticket is inside once at most.
+         * @example {
+         *       "object": "checkpoint_entry",
+         *       "id": "019caddd-0f20-7f65-adc0-2e3d693cca2f",
+         *       "entered_at": "2026-06-12T18:00:00Z",
+         *       "left_at": "2026-06-13T18:00:00Z",
+         *       "checkpoint_id": "019caddd-0f20-7473-a209-87f9a49d5b00",
+         *       "ticket_id": "019caddd-0f20-7140-a694-29150abcbf24",
+         *       "event_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c",
+         *       "version": 3,
+         *       "created_at": "2026-03-02T08:15:00Z",
+         *       "updated_at": "2026-03-05T16:40:00Z"
+         *     }
+         */
+        CheckpointEntry: {
+            /** @constant */
+            readonly object?: "checkpoint_entry";
+            readonly id: components["schemas"]["ObjectId"];
+            /**
+             * Format: date-time
+             * @description By the clock of the device.
+             */
+            readonly entered_at: string;
+            /**
+             * Format: date-time
+             * @description Empty while they are inside.
+             */
+            readonly left_at: string | null;
+            /**
+             * Format: uuid
+             * @description Id of a checkpoint.
+             */
+            readonly checkpoint_id: string;
+            /**
+             * Format: uuid
+             * @description Id of a ticket.
+             */
+            readonly ticket_id: string;
+            /**
+             * Format: uuid
+             * @description Id of an event.
+             */
+            readonly event_id: string;
+            readonly version: components["schemas"]["ObjectVersion"];
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly updated_at: string;
+        };
+        /** @description A checkpoint entry with the objects that `expand` asks for, null where the caller may not see one. */
+        ExpandedCheckpointEntry: components["schemas"]["CheckpointEntry"] & {
+            checkpoint?: components["schemas"]["Checkpoint"] | null;
+            ticket?: components["schemas"]["Ticket"] | null;
+            event?: components["schemas"]["Event"] | null;
+        };
+        /** @enum {string} */
+        CheckpointEntrySort: "entered_at" | "-entered_at" | "id" | "-id";
+        /** @enum {string} */
+        CheckpointEntryExpand: "checkpoint" | "ticket" | "event";
+        /** @description A page of checkpoint entries. */
+        CheckpointEntryList: {
+            data: components["schemas"]["ExpandedCheckpointEntry"][];
+            next_cursor: components["schemas"]["NextCursor"];
+            count?: components["schemas"]["Count"];
+            count_is_exact?: components["schemas"]["CountIsExact"];
+        };
+        /**
+         * @description A member waits for one ticket to a sold-out event or ticket type. What comes free is kept for the next one, by priority, then first come first served; they take it by ordering.
          * @example {
          *       "object": "waitlist_entry",
          *       "id": "019caddd-0f20-7a05-a3ac-3893059aebcd",
          *       "status": "active",
          *       "position": 120,
+         *       "priority": 0,
+         *       "turn": 120,
          *       "state": "waiting",
          *       "offer_expires_at": "2026-06-12T18:00:00Z",
          *       "event_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c",
@@ -15004,25 +15588,30 @@ export type components = {
          *       "created_at": "2026-03-02T08:15:00Z",
          *       "updated_at": "2026-03-05T16:40:00Z",
          *       "allowed_actions": [
-         *         "delete"
+         *         "update"
          *       ]
          *     }
          */
         WaitlistEntry: {
             /** @constant */
             readonly object?: "waitlist_entry";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             /**
              * Format: int64
              * @description Given on joining, counted by event. Smaller is sooner.
              */
             readonly position: number | null;
+            /**
+             * Format: int32
+             * @description Given by the event's admins, never by the member. Higher is sooner; of equal ones who came first. Shown only if `host`.
+             */
+            priority?: number;
+            /**
+             * Format: int64
+             * @description Orders by priority, then position, in one number. Smaller is sooner. Shown only if `host`.
+             */
+            readonly turn?: number | null;
             readonly state: components["schemas"]["WaitlistEntryState"];
             /**
              * Format: date-time
@@ -15049,16 +15638,11 @@ export type components = {
              * @description The signed-in caller.
              */
             readonly user_id: string;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly updated_at: string;
-            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
             readonly allowed_actions?: components["schemas"]["WaitlistEntryAllowedAction"][];
         };
         /** @description A waitlist entry with the objects that `expand` asks for, null where the caller may not see one. */
@@ -15069,7 +15653,7 @@ export type components = {
         /** @enum {string} */
         WaitlistEntryState: "waiting" | "offered" | "taken" | "expired";
         /** @enum {string} */
-        WaitlistEntryAllowedAction: "delete";
+        WaitlistEntryAllowedAction: "update" | "delete";
         /** @enum {string} */
         WaitlistEntrySort: "id" | "-id";
         /** @enum {string} */
@@ -15084,10 +15668,17 @@ export type components = {
         /**
          * @description What a waitlist entry is created from.
          * @example {
+         *       "priority": 0,
          *       "event_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c"
          *     }
          */
         CreateWaitlistEntry: {
+            /**
+             * Format: int32
+             * @description Given by the event's admins, never by the member. Higher is sooner; of equal ones who came first. May be sent only if `host`.
+             * @default 0
+             */
+            priority?: number;
             /**
              * Format: uuid
              * @description Id of an event.
@@ -15098,6 +15689,32 @@ export type components = {
              * @description Id of a ticket type.
              */
             ticket_type_id?: string | null;
+        };
+        /**
+         * @description A whole new representation of a waitlist entry. What is left out becomes its default or empty, unless its description says otherwise.
+         * @example {
+         *       "priority": 0
+         *     }
+         */
+        ReplaceWaitlistEntry: {
+            /**
+             * Format: int32
+             * @description May be sent only if `host`. Stays as it is when left out.
+             */
+            priority?: number;
+        };
+        /**
+         * @description Changes to a waitlist entry. What is left out stays as it is; `null` empties.
+         * @example {
+         *       "priority": 0
+         *     }
+         */
+        PatchWaitlistEntry: {
+            /**
+             * Format: int32
+             * @description May be sent only if `host`.
+             */
+            priority?: number;
         };
         /**
          * @description A word that makes an event's tickets cheaper. Only the host sees the list; buyers type the word.
@@ -15126,12 +15743,7 @@ export type components = {
         PromoCode: {
             /** @constant */
             readonly object?: "promo_code";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             /** @description Compared without case and blanks. */
             code: string;
@@ -15167,16 +15779,11 @@ export type components = {
              * @description Number of orders, counting those where `state` is one of `pending`, `paid`, `part_refunded`.
              */
             readonly redemption_count: number;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly updated_at: string;
-            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
             readonly allowed_actions?: components["schemas"]["PromoCodeAllowedAction"][];
         };
         /** @description A promo code with the objects that `expand` asks for, null where the caller may not see one. */
@@ -15321,12 +15928,7 @@ export type components = {
              * @enum {string}
              */
             object: "review";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             /** Format: int32 */
             rating: number;
@@ -15345,16 +15947,11 @@ export type components = {
              * @description Id of the organization or business or venue or community, as `entity_type` says.
              */
             entity_id: string;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly updated_at: string;
-            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
             readonly allowed_actions?: components["schemas"]["ReviewAllowedAction"][];
         };
         /** @description A review with the objects that `expand` asks for, null where the caller may not see one. */
@@ -15389,12 +15986,12 @@ export type components = {
         CreateReview: {
             /**
              * Format: int32
-             * @description May be sent only if `mine`, with `mine`: the caller is the `reviewer`.
+             * @description May be sent only if `mine`.
              */
             rating: number;
-            /** @description May be sent only if `mine`, with `mine`: the caller is the `reviewer`. */
+            /** @description May be sent only if `mine`. */
             comment?: string | null;
-            /** @description By the admins of the target. May be sent only if `admin` of the `entity`, with `admin of an organization`: the caller holds `orgAdmin` of this organization; `admin of a business`: the caller holds `orgAdmin` of this business; `admin of a venue`: the caller holds `orgAdmin` of the `owner` or the caller holds `orgAdmin` of this venue; `admin of a community`: the caller holds `orgAdmin` of this community. */
+            /** @description By the admins of the target. May be sent only if `admin` of the `entity`. */
             reply?: string | null;
             /** @description What `entity_id` is the id of. */
             entity_type: components["schemas"]["ReviewEntityType"];
@@ -15413,12 +16010,12 @@ export type components = {
         ReplaceReview: {
             /**
              * Format: int32
-             * @description May be sent only if `mine`, with `mine`: the caller is the `reviewer`. Stays as it is when left out.
+             * @description May be sent only if `mine`. Stays as it is when left out.
              */
             rating?: number;
-            /** @description May be sent only if `mine`, with `mine`: the caller is the `reviewer`. Stays as it is when left out. */
+            /** @description May be sent only if `mine`. Stays as it is when left out. */
             comment?: string | null;
-            /** @description May be sent only if `admin` of the `entity`, with `admin of an organization`: the caller holds `orgAdmin` of this organization; `admin of a business`: the caller holds `orgAdmin` of this business; `admin of a venue`: the caller holds `orgAdmin` of the `owner` or the caller holds `orgAdmin` of this venue; `admin of a community`: the caller holds `orgAdmin` of this community. Stays as it is when left out. */
+            /** @description May be sent only if `admin` of the `entity`. Stays as it is when left out. */
             reply?: string | null;
         };
         /**
@@ -15430,12 +16027,12 @@ export type components = {
         PatchReview: {
             /**
              * Format: int32
-             * @description May be sent only if `mine`, with `mine`: the caller is the `reviewer`.
+             * @description May be sent only if `mine`.
              */
             rating?: number;
-            /** @description May be sent only if `mine`, with `mine`: the caller is the `reviewer`. */
+            /** @description May be sent only if `mine`. */
             comment?: string | null;
-            /** @description May be sent only if `admin` of the `entity`, with `admin of an organization`: the caller holds `orgAdmin` of this organization; `admin of a business`: the caller holds `orgAdmin` of this business; `admin of a venue`: the caller holds `orgAdmin` of the `owner` or the caller holds `orgAdmin` of this venue; `admin of a community`: the caller holds `orgAdmin` of this community. */
+            /** @description May be sent only if `admin` of the `entity`. */
             reply?: string | null;
         };
         /** @description a review that was restored, and what did not come back with it. */
@@ -15472,12 +16069,7 @@ export type components = {
         Media: {
             /** @constant */
             readonly object?: "media";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             /** @description So far only pictures can be uploaded. */
             readonly type: components["schemas"]["MediaType"];
@@ -15511,10 +16103,10 @@ export type components = {
             readonly bytes: number;
             /**
              * Format: uuid
-             * @description The name of its files in the store. Shown only if `owner`, with `owner`: the caller may update the `entity`.
+             * @description The name of its files in the store. Shown only if `owner`.
              */
             readonly storage_key?: string;
-            /** @description SHA-256 of the file that was sent, in hexadecimal. Shown only if `owner`, with `owner`: the caller may update the `entity`. */
+            /** @description SHA-256 of the file that was sent, in hexadecimal. Shown only if `owner`. */
             readonly content_hash?: string;
             /**
              * Format: date-time
@@ -15530,19 +16122,14 @@ export type components = {
             entity_id: string;
             /**
              * Format: uuid
-             * @description Id of a user. Shown only if `owner`, with `owner`: the caller may update the `entity`.
+             * @description Id of a user. Shown only if `owner`.
              */
             readonly uploaded_by_id?: string | null;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly updated_at: string;
-            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
             readonly allowed_actions?: components["schemas"]["MediaAllowedAction"][];
         };
         /** @description A media with the objects that `expand` asks for, null where the caller may not see one. */
@@ -15616,12 +16203,7 @@ export type components = {
         PaymentMethod: {
             /** @constant */
             readonly object?: "payment_method";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             /** @description Unique among payment methods. */
             readonly stripe_payment_method_id: string;
@@ -15638,11 +16220,7 @@ export type components = {
              * @description Id of a user.
              */
             readonly user_id: string;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
@@ -15666,6 +16244,7 @@ export type components = {
          *       "amount_cents": 2500,
          *       "refunded_cents": 0,
          *       "application_fee_cents": 0,
+         *       "city_share_cents": 0,
          *       "currency": "CHF",
          *       "stripe_payment_intent_id": "Stripe payment intent id of the transaction",
          *       "stripe_account_id": "Stripe account id of the transaction",
@@ -15693,11 +16272,7 @@ export type components = {
              * @enum {string}
              */
             object: "transaction";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
+            readonly id: components["schemas"]["ObjectId"];
             readonly type: components["schemas"]["TransactionType"];
             /**
              * Format: int64
@@ -15711,15 +16286,20 @@ export type components = {
             readonly refunded_cents: number;
             /**
              * Format: int64
-             * @description What of it stays with the platform. In minor units (cents) of `currency`. Shown only if `platform`, with `platform`: the caller holds `platformAdmin`.
+             * @description What of it stays with the platform. In minor units (cents) of `currency`. Shown only if `platform`.
              */
             readonly application_fee_cents?: number;
+            /**
+             * Format: int64
+             * @description What the city gets of a period of a plan, frozen when it was paid. Of anything else that stands with what was paid for. In minor units (cents) of `currency`. Shown only if `city_admin`.
+             */
+            readonly city_share_cents?: number;
             readonly currency: components["schemas"]["CurrencyCode"];
             /** @description Known once Stripe has answered. Unique among transactions. */
             readonly stripe_payment_intent_id: string | null;
-            /** @description The connected account that the rest goes to. Shown only if `platform`, with `platform`: the caller holds `platformAdmin`. */
+            /** @description The connected account that the rest goes to. Shown only if `platform`. */
             readonly stripe_account_id?: string | null;
-            /** @description It settles where that account is, as Stripe is told with the payment. Shown only if `platform`, with `platform`: the caller holds `platformAdmin`. */
+            /** @description It settles where that account is, as Stripe is told with the payment. Shown only if `platform`. */
             readonly on_behalf_of_host?: boolean;
             /** @description After `failed`, a declined card, another one may be tried. */
             readonly status: components["schemas"]["TransactionStatus"];
@@ -15729,13 +16309,13 @@ export type components = {
              * @description Counts the tries to pay one thing.
              */
             readonly attempt: number;
-            /** @description Stored before the call, so that a repeated call charges once. Unique among transactions. Shown only if `platform`, with `platform`: the caller holds `platformAdmin`. */
+            /** @description Stored before the call, so that a repeated call charges once. Unique among transactions. Shown only if `platform`. */
             readonly stripe_idempotency_key?: string;
             /** @description Real money. */
             readonly livemode: boolean;
             /**
              * Format: date-time
-             * @description When it was last read from Stripe. What was read earlier changes nothing any more. Shown only if `platform`, with `platform`: the caller holds `platformAdmin`.
+             * @description When it was last read from Stripe. What was read earlier changes nothing any more. Shown only if `platform`.
              */
             readonly synced_at?: string | null;
             /**
@@ -15768,11 +16348,7 @@ export type components = {
              * @description Id of a quote.
              */
             readonly quote_id: string | null;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
@@ -15826,11 +16402,7 @@ export type components = {
         Dispute: {
             /** @constant */
             readonly object?: "dispute";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
+            readonly id: components["schemas"]["ObjectId"];
             /** @description It is `closed` if it ended before any money moved. */
             readonly state: components["schemas"]["DisputeState"];
             /**
@@ -15849,10 +16421,10 @@ export type components = {
             readonly closed_at: string | null;
             /**
              * Format: date-time
-             * @description When it was read from Stripe as it is here. What was read earlier changes nothing any more. Shown only if `platform`, with `platform`: the caller holds `platformAdmin`.
+             * @description When it was read from Stripe as it is here. What was read earlier changes nothing any more. Shown only if `platform`.
              */
             readonly synced_at?: string | null;
-            /** @description Unique among disputes. Shown only if `platform`, with `platform`: the caller holds `platformAdmin`. */
+            /** @description Unique among disputes. Shown only if `platform`. */
             readonly stripe_dispute_id?: string;
             /**
              * Format: uuid
@@ -15874,11 +16446,7 @@ export type components = {
              * @description Id of a transaction.
              */
             readonly transaction_id: string;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
@@ -15932,11 +16500,7 @@ export type components = {
         Transfer: {
             /** @constant */
             readonly object?: "transfer";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
+            readonly id: components["schemas"]["ObjectId"];
             /** @description A `top_up` is what credits have paid for; reversals take back. */
             readonly kind: components["schemas"]["TransferKind"];
             /**
@@ -15952,11 +16516,11 @@ export type components = {
              */
             readonly attempt: number;
             readonly failure_code: string | null;
-            /** @description Whose money it is. Shown only if `platform`, with `platform`: the caller holds `platformAdmin`. */
+            /** @description Whose money it is. Shown only if `platform`. */
             readonly stripe_account_id?: string;
-            /** @description The transfer or its reversal at Stripe. Unique among transfers. Shown only if `platform`, with `platform`: the caller holds `platformAdmin`. */
+            /** @description The transfer or its reversal at Stripe. Unique among transfers. Shown only if `platform`. */
             readonly stripe_object_id?: string | null;
-            /** @description Stored before the call, so that a repeated call moves money once. Unique among transfers. Shown only if `platform`, with `platform`: the caller holds `platformAdmin`. */
+            /** @description Stored before the call, so that a repeated call moves money once. Unique among transfers. Shown only if `platform`. */
             readonly stripe_idempotency_key?: string;
             /** Format: date-time */
             readonly settled_at: string | null;
@@ -15985,11 +16549,7 @@ export type components = {
              * @description The transfer that a reversal takes back from; without it, the one that went with the payment. Id of a transfer.
              */
             readonly source_id: string | null;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
@@ -16047,11 +16607,7 @@ export type components = {
         ConnectedAccount: {
             /** @constant */
             readonly object?: "connected_account";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
+            readonly id: components["schemas"]["ObjectId"];
             /** @description Known once Stripe has answered. Unique among connected accounts. */
             readonly stripe_account_id: string | null;
             /** @description Where the owner is at home; Stripe never changes it. */
@@ -16091,11 +16647,7 @@ export type components = {
             readonly owner_id: string;
             /** @description True when `charges_enabled` is set and `payouts_enabled` is set and `transfers_active` is set and `deauthorized_at` is empty. */
             readonly is_ready: boolean;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
@@ -16143,11 +16695,7 @@ export type components = {
         StripeEvent: {
             /** @constant */
             readonly object?: "stripe_event";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
+            readonly id: components["schemas"]["ObjectId"];
             /** @description Told twice, it is worked on once. Unique among stripe events. */
             readonly stripe_event_id: string;
             readonly type: string;
@@ -16166,11 +16714,7 @@ export type components = {
             readonly error: string | null;
             /** Format: date-time */
             readonly settled_at: string | null;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
@@ -16218,12 +16762,7 @@ export type components = {
         Plan: {
             /** @constant */
             readonly object?: "plan";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             name: string;
             description: string | null;
@@ -16249,18 +16788,13 @@ export type components = {
             has_reports: boolean;
             /** @description Can be subscribed to now. */
             is_offered: boolean;
-            /** @description Made when somebody first subscribes at this price. Shown only if `platform`, with `platform`: the caller holds `platformAdmin`. */
+            /** @description Made when somebody first subscribes at this price. Shown only if `platform`. */
             readonly stripe_price_id?: string | null;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly updated_at: string;
-            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
             readonly allowed_actions?: components["schemas"]["PlanAllowedAction"][];
         };
         /** @enum {string} */
@@ -16415,11 +16949,7 @@ export type components = {
         Subscription: {
             /** @constant */
             readonly object?: "subscription";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
+            readonly id: components["schemas"]["ObjectId"];
             readonly state: components["schemas"]["SubscriptionState"];
             /** Format: date-time */
             readonly current_period_start: string | null;
@@ -16432,11 +16962,11 @@ export type components = {
              * @description Until then the business has what the plan gives, which is the paid period and some days to pay the next.
              */
             readonly entitled_until: string | null;
-            /** @description Known once Stripe has answered. Unique among subscriptions. Shown only if `platform`, with `platform`: the caller holds `platformAdmin`. */
+            /** @description Known once Stripe has answered. Unique among subscriptions. Shown only if `platform`. */
             readonly stripe_subscription_id?: string | null;
-            /** @description Shown only if `platform`, with `platform`: the caller holds `platformAdmin`. */
+            /** @description Shown only if `platform`. */
             readonly stripe_item_id?: string | null;
-            /** @description Stored before the call, so that a repeated call subscribes once. Unique among subscriptions. Shown only if `platform`, with `platform`: the caller holds `platformAdmin`. */
+            /** @description Stored before the call, so that a repeated call subscribes once. Unique among subscriptions. Shown only if `platform`. */
             readonly stripe_idempotency_key?: string;
             readonly failure_code: string | null;
             /**
@@ -16461,11 +16991,7 @@ export type components = {
             readonly user_id: string | null;
             /** @description True when `entitled_until` is set and `entitled_until` > now. */
             readonly is_entitled: boolean;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
@@ -16518,12 +17044,7 @@ export type components = {
         CommissionRule: {
             /** @constant */
             readonly object?: "commission_rule";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             type: components["schemas"]["CommissionRuleType"];
             /**
@@ -16568,16 +17089,11 @@ export type components = {
              * @description Whom it is for; everybody without it. Id of the country or city or organization or community or business or institution or event, as `scope_type` says.
              */
             scope_id: string | null;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly updated_at: string;
-            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
             readonly allowed_actions?: components["schemas"]["CommissionRuleAllowedAction"][];
         };
         /** @description A commission rule with the objects that `expand` asks for, null where the caller may not see one. */
@@ -16736,6 +17252,193 @@ export type components = {
         /** @description a commission rule that was restored, and what did not come back with it. */
         RestoredCommissionRule: components["schemas"]["CommissionRule"] & components["schemas"]["Restored"];
         /**
+         * @description What a city's administrators would have the platform keep of payments in their city, and the city get of that. A platform administrator decides: accepted, it becomes the city's rule, and the one before it ends where it begins.
+         * @example {
+         *       "object": "commission_proposal",
+         *       "id": "019caddd-0f20-7a9b-a0c1-6c1ad8a5b675",
+         *       "status": "active",
+         *       "type": "ticket",
+         *       "basis_points": 3,
+         *       "fixed_cents": 0,
+         *       "min_cents": 0,
+         *       "max_cents": 2500,
+         *       "currency": "CHF",
+         *       "paid_by": "organizer",
+         *       "city_share_basis_points": 0,
+         *       "valid_from": "2026-06-12T18:00:00Z",
+         *       "valid_to": "2026-06-13T18:00:00Z",
+         *       "reason": "Reason of the commission proposal",
+         *       "state": "proposed",
+         *       "city_id": "019caddd-0f20-711a-a62c-23412b77477a",
+         *       "proposed_by_id": "019caddd-0f20-704f-a899-6da763b7a969",
+         *       "version": 3,
+         *       "created_at": "2026-03-02T08:15:00Z",
+         *       "updated_at": "2026-03-05T16:40:00Z",
+         *       "allowed_actions": [
+         *         "accept"
+         *       ]
+         *     }
+         */
+        CommissionProposal: {
+            /** @constant */
+            readonly object?: "commission_proposal";
+            readonly id: components["schemas"]["ObjectId"];
+            readonly status: components["schemas"]["Status"];
+            type: components["schemas"]["CommissionProposalType"];
+            /**
+             * Format: int32
+             * @description Hundredths of a percent of the payment.
+             */
+            basis_points: number;
+            /**
+             * Format: int64
+             * @description Per paid ticket or charge. In minor units (cents) of `currency`.
+             */
+            fixed_cents: number;
+            /**
+             * Format: int64
+             * @description The fee is at least this. In minor units (cents) of `currency`.
+             */
+            min_cents: number;
+            /**
+             * Format: int64
+             * @description The fee is at most this. In minor units (cents) of `currency`.
+             */
+            max_cents: number | null;
+            currency: components["schemas"]["CurrencyCode"];
+            /** @description Whether the fee comes on top or out of the price. */
+            paid_by: components["schemas"]["CommissionProposalPaidBy"];
+            /**
+             * Format: int32
+             * @description Hundredths of a percent of the fee.
+             */
+            city_share_basis_points: number;
+            /**
+             * Format: date-time
+             * @description When it is accepted later than that, from then on.
+             */
+            valid_from: string;
+            /**
+             * Format: date-time
+             * @description Must hold: `valid_to` > `valid_from`.
+             */
+            valid_to: string | null;
+            /** @description Why, for whoever decides. */
+            reason: string;
+            /** @description Changed by `accept`, `decline`, `withdraw` only. */
+            readonly state: components["schemas"]["CommissionProposalState"];
+            /**
+             * Format: uuid
+             * @description Id of a city.
+             */
+            city_id: string;
+            /**
+             * Format: uuid
+             * @description The signed-in caller.
+             */
+            readonly proposed_by_id: string | null;
+            readonly version: components["schemas"]["ObjectVersion"];
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly updated_at: string;
+            readonly allowed_actions?: components["schemas"]["CommissionProposalAllowedAction"][];
+        };
+        /** @description A commission proposal with the objects that `expand` asks for, null where the caller may not see one. */
+        ExpandedCommissionProposal: components["schemas"]["CommissionProposal"] & {
+            city?: components["schemas"]["City"] | null;
+        };
+        /** @enum {string} */
+        CommissionProposalType: "ticket" | "service_fee" | "featured" | "subscription";
+        /** @enum {string} */
+        CommissionProposalPaidBy: "buyer" | "organizer";
+        /** @enum {string} */
+        CommissionProposalState: "proposed" | "accepted" | "declined" | "withdrawn";
+        /** @enum {string} */
+        CommissionProposalAllowedAction: "accept" | "decline" | "withdraw";
+        /** @enum {string} */
+        CommissionProposalSort: "valid_from" | "-valid_from" | "id" | "-id";
+        /** @enum {string} */
+        CommissionProposalExpand: "city";
+        /** @description A page of commission proposals. */
+        CommissionProposalList: {
+            data: components["schemas"]["ExpandedCommissionProposal"][];
+            next_cursor: components["schemas"]["NextCursor"];
+            count?: components["schemas"]["Count"];
+            count_is_exact?: components["schemas"]["CountIsExact"];
+        };
+        /**
+         * @description What a commission proposal is created from.
+         * @example {
+         *       "type": "ticket",
+         *       "basis_points": 3,
+         *       "fixed_cents": 0,
+         *       "min_cents": 0,
+         *       "max_cents": 2500,
+         *       "currency": "CHF",
+         *       "paid_by": "organizer",
+         *       "city_share_basis_points": 0,
+         *       "valid_from": "2026-06-12T18:00:00Z",
+         *       "valid_to": "2026-06-13T18:00:00Z",
+         *       "reason": "Reason of the commission proposal",
+         *       "city_id": "019caddd-0f20-711a-a62c-23412b77477a"
+         *     }
+         */
+        CreateCommissionProposal: {
+            type: components["schemas"]["CommissionProposalType"];
+            /**
+             * Format: int32
+             * @description Hundredths of a percent of the payment.
+             */
+            basis_points: number;
+            /**
+             * Format: int64
+             * @description Per paid ticket or charge. In minor units (cents) of `currency`.
+             * @default 0
+             */
+            fixed_cents?: number;
+            /**
+             * Format: int64
+             * @description The fee is at least this. In minor units (cents) of `currency`.
+             * @default 0
+             */
+            min_cents?: number;
+            /**
+             * Format: int64
+             * @description The fee is at most this. In minor units (cents) of `currency`.
+             */
+            max_cents?: number | null;
+            currency: components["schemas"]["CurrencyCode"];
+            /**
+             * @description Whether the fee comes on top or out of the price.
+             * @default organizer
+             */
+            paid_by?: components["schemas"]["CommissionProposalPaidBy"];
+            /**
+             * Format: int32
+             * @description Hundredths of a percent of the fee.
+             * @default 0
+             */
+            city_share_basis_points?: number;
+            /**
+             * Format: date-time
+             * @description When it is accepted later than that, from then on.
+             */
+            valid_from: string;
+            /**
+             * Format: date-time
+             * @description Must hold: `valid_to` > `valid_from`.
+             */
+            valid_to?: string | null;
+            /** @description Why, for whoever decides. */
+            reason: string;
+            /**
+             * Format: uuid
+             * @description Id of a city.
+             */
+            city_id: string;
+        };
+        /**
          * @description What a city has earned of the platform's commission in one month. Refunds may make it negative.
          * @example {
          *       "object": "revenue_share",
@@ -16755,11 +17458,7 @@ export type components = {
         RevenueShare: {
             /** @constant */
             readonly object?: "revenue_share";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
+            readonly id: components["schemas"]["ObjectId"];
             /**
              * Format: date
              * @description First day of the month.
@@ -16784,11 +17483,7 @@ export type components = {
              * @description The payment to the city. Id of a transfer.
              */
             readonly transfer_id: string | null;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
@@ -16836,12 +17531,7 @@ export type components = {
         FeaturedPlace: {
             /** @constant */
             readonly object?: "featured_place";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             /** @description Where it is shown. */
             slot: components["schemas"]["FeaturedPlaceSlot"];
@@ -16868,16 +17558,11 @@ export type components = {
              * @description Id of a city.
              */
             city_id: string;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly updated_at: string;
-            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
             readonly allowed_actions?: components["schemas"]["FeaturedPlaceAllowedAction"][];
         };
         /** @description A featured place with the objects that `expand` asks for, null where the caller may not see one. */
@@ -17022,12 +17707,7 @@ export type components = {
              * @enum {string}
              */
             object: "promotion";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             /** @description Where it is shown. */
             slot: components["schemas"]["PromotionSlot"];
@@ -17055,7 +17735,7 @@ export type components = {
             readonly amount_cents: number;
             /**
              * Format: int64
-             * @description What the city gets of it, frozen when it is asked for. In minor units (cents) of `currency`. Shown only if `city_admin`, with `city_admin`: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`.
+             * @description What the city gets of it, frozen when it is asked for. In minor units (cents) of `currency`. Shown only if `city_admin`.
              */
             readonly city_share_cents?: number;
             /** @description Of the featured place. */
@@ -17084,16 +17764,11 @@ export type components = {
              * @description Id of a city.
              */
             city_id: string;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly updated_at: string;
-            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
             readonly allowed_actions?: components["schemas"]["PromotionAllowedAction"][];
         };
         /** @description A promotion with the objects that `expand` asks for, null where the caller may not see one. */
@@ -17178,12 +17853,7 @@ export type components = {
              * @enum {string}
              */
             object: "referral";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             readonly state: components["schemas"]["ReferralState"];
             /** Format: date-time */
@@ -17198,11 +17868,7 @@ export type components = {
              * @description The new member. The signed-in caller.
              */
             readonly referee_id: string;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
@@ -17261,12 +17927,7 @@ export type components = {
         ServiceRequest: {
             /** @constant */
             readonly object?: "service_request";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             title: string;
             category: components["schemas"]["ServiceRequestCategory"];
@@ -17303,16 +17964,11 @@ export type components = {
              * @description Number of leads.
              */
             readonly lead_count: number;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly updated_at: string;
-            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
             readonly allowed_actions?: components["schemas"]["ServiceRequestAllowedAction"][];
         };
         /** @description A service request with the objects that `expand` asks for, null where the caller may not see one. */
@@ -17449,12 +18105,7 @@ export type components = {
         Lead: {
             /** @constant */
             readonly object?: "lead";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             title: string;
             /** @description What the organiser tells this business. */
@@ -17479,16 +18130,11 @@ export type components = {
              * @description Id of a business.
              */
             business_id: string;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly updated_at: string;
-            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
             readonly allowed_actions?: components["schemas"]["LeadAllowedAction"][];
         };
         /** @description A lead with the objects that `expand` asks for, null where the caller may not see one. */
@@ -17613,12 +18259,7 @@ export type components = {
         Quote: {
             /** @constant */
             readonly object?: "quote";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
-            /** @description `suspended` by a moderator; `archived` is the delete. */
+            readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             /**
              * Format: int64
@@ -17635,15 +18276,15 @@ export type components = {
             readonly accepted_at: string | null;
             /**
              * Format: int64
-             * @description What the platform takes of this side for having brought the two together; known a moment after the quote is accepted. In minor units (cents) of `currency`. Shown only if `payer`, with `payer`: (`fee_paid_by` is `provider` and `provider`) or (`fee_paid_by` is `organizer` and `organizer`); `provider`: `provider` of the `lead`; `provider of a lead`: the caller holds `orgAdmin` of the `business`; `organizer`: `organizer` of the `lead`; `organizer of a lead`: `organizer` of the `service_request`; `organizer of a service request`: the caller holds `orgAdmin` of the `host`.
+             * @description What the platform takes of this side for having brought the two together; known a moment after the quote is accepted. In minor units (cents) of `currency`. Shown only if `payer`.
              */
             readonly fee_cents?: number;
             /**
              * Format: int64
-             * @description What the city gets of it. In minor units (cents) of `currency`. Shown only if `platform`, with `platform`: the caller holds `platformAdmin`.
+             * @description What the city gets of it. In minor units (cents) of `currency`. Shown only if `platform`.
              */
             readonly fee_city_share_cents?: number;
-            /** @description Which side pays it. The other one is told nothing of it. Shown only if `payer`, with `payer`: (`fee_paid_by` is `provider` and `provider`) or (`fee_paid_by` is `organizer` and `organizer`); `provider`: `provider` of the `lead`; `provider of a lead`: the caller holds `orgAdmin` of the `business`; `organizer`: `organizer` of the `lead`; `organizer of a lead`: `organizer` of the `service_request`; `organizer of a service request`: the caller holds `orgAdmin` of the `host`. */
+            /** @description Which side pays it. The other one is told nothing of it. Shown only if `payer`. */
             readonly fee_paid_by?: components["schemas"]["QuoteFeePaidBy"];
             /**
              * Format: date-time
@@ -17652,7 +18293,7 @@ export type components = {
             readonly fee_decided_at: string | null;
             /**
              * Format: date-time
-             * @description Shown only if `payer`, with `payer`: (`fee_paid_by` is `provider` and `provider`) or (`fee_paid_by` is `organizer` and `organizer`); `provider`: `provider` of the `lead`; `provider of a lead`: the caller holds `orgAdmin` of the `business`; `organizer`: `organizer` of the `lead`; `organizer of a lead`: `organizer` of the `service_request`; `organizer of a service request`: the caller holds `orgAdmin` of the `host`.
+             * @description Shown only if `payer`.
              */
             readonly fee_paid_at?: string | null;
             /**
@@ -17667,16 +18308,11 @@ export type components = {
             readonly accepted_by_id: string | null;
             /** @description True when `state` is `sent` and `valid_until` ≤ now. */
             readonly lapsed: boolean;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly updated_at: string;
-            /** @description What the caller may do with this object now. Part of the answer when a single object is read. */
             readonly allowed_actions?: components["schemas"]["QuoteAllowedAction"][];
         };
         /** @description A quote with the objects that `expand` asks for, null where the caller may not see one. */
@@ -17782,11 +18418,7 @@ export type components = {
         WalletAccount: {
             /** @constant */
             readonly object?: "wallet_account";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
+            readonly id: components["schemas"]["ObjectId"];
             /** @description user, or one of the accounts of the platform. */
             readonly kind: components["schemas"]["WalletAccountKind"];
             readonly currency: components["schemas"]["CurrencyCode"];
@@ -17807,7 +18439,7 @@ export type components = {
             readonly last_seq: number;
             /**
              * Format: date-time
-             * @description Nothing is taken from it since then, as its balance is not what its legs add up to. Shown only if `platform`, with `platform`: the caller holds `platformAdmin`.
+             * @description Nothing is taken from it since then, as its balance is not what its legs add up to. Shown only if `platform`.
              */
             readonly frozen_at?: string | null;
             /** @description Off for busy accounts of the platform, whose balance is added up when asked for. */
@@ -17824,18 +18456,14 @@ export type components = {
              * @description Who a payable is owed to. Id of the organization or business or community or institution or city, as `owner_type` says.
              */
             readonly owner_id: string | null;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly updated_at: string;
         };
         /** @enum {string} */
-        WalletAccountKind: "user" | "platform_cash" | "promo_budget" | "refund_liability" | "org_payable" | "city_payable" | "rounding";
+        WalletAccountKind: "user" | "platform_cash" | "promo_budget" | "refund_liability" | "org_payable" | "city_payable" | "rounding" | "dispute_receivable" | "dispute_loss";
         /** @enum {string} */
         WalletAccountOwnerType: "organization" | "business" | "community" | "institution" | "city";
         /** @enum {string} */
@@ -17866,11 +18494,7 @@ export type components = {
         WalletTransaction: {
             /** @constant */
             readonly object?: "wallet_transaction";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
+            readonly id: components["schemas"]["ObjectId"];
             /**
              * Format: int64
              * @description In minor units (cents) of `currency`.
@@ -17935,11 +18559,7 @@ export type components = {
         WalletJournal: {
             /** @constant */
             readonly object?: "wallet_journal";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
+            readonly id: components["schemas"]["ObjectId"];
             readonly kind: components["schemas"]["WalletJournalKind"];
             /** @description The same key is booked once. Unique among wallet journals. */
             readonly idempotency_key: string;
@@ -17958,7 +18578,7 @@ export type components = {
             readonly created_at: string;
         };
         /** @enum {string} */
-        WalletJournalKind: "funding" | "refund_credit" | "event_credit" | "promotion_bonus" | "referral_reward" | "purchase" | "expiry" | "reversal" | "adjustment";
+        WalletJournalKind: "funding" | "refund_credit" | "event_credit" | "promotion_bonus" | "referral_reward" | "purchase" | "expiry" | "reversal" | "adjustment" | "dispute_taken" | "dispute_won" | "dispute_lost";
         /** @enum {string} */
         WalletJournalSort: "id" | "-id";
         /** @description A page of wallet journals. */
@@ -17988,11 +18608,7 @@ export type components = {
         WalletHold: {
             /** @constant */
             readonly object?: "wallet_hold";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
+            readonly id: components["schemas"]["ObjectId"];
             /**
              * Format: int64
              * @description In minor units (cents) of `currency`.
@@ -18013,11 +18629,7 @@ export type components = {
              * @description Id of a wallet journal.
              */
             readonly journal_id: string | null;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
@@ -18059,11 +18671,7 @@ export type components = {
         WalletCredit: {
             /** @constant */
             readonly object?: "wallet_credit";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
+            readonly id: components["schemas"]["ObjectId"];
             /**
              * Format: int64
              * @description In minor units (cents) of `currency`.
@@ -18087,11 +18695,7 @@ export type components = {
              * @description Id of a wallet journal.
              */
             readonly journal_id: string;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
@@ -18137,11 +18741,7 @@ export type components = {
         Notification: {
             /** @constant */
             readonly object?: "notification";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
+            readonly id: components["schemas"]["ObjectId"];
             readonly title: string;
             readonly message: string;
             readonly type: components["schemas"]["NotificationType"];
@@ -18156,7 +18756,7 @@ export type components = {
             readonly dedupe_key: string;
             /**
              * Format: int64
-             * @description The transaction that made it or marked it last; by it streams find what is new. Shown only if `operator`, with `operator`: the caller holds `platformAdmin`.
+             * @description The transaction that made it or marked it last; by it streams find what is new. Shown only if `operator`.
              */
             readonly changed_in?: number;
             /**
@@ -18174,11 +18774,7 @@ export type components = {
              * @description The member whose name stands in it, if there is one. It goes when they are erased. Id of a user.
              */
             readonly named_id: string | null;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
@@ -18223,11 +18819,7 @@ export type components = {
         FraudFlag: {
             /** @constant */
             readonly object?: "fraud_flag";
-            /**
-             * Format: uuid
-             * @description UUID version 7: sorts by time of creation.
-             */
-            readonly id: string;
+            readonly id: components["schemas"]["ObjectId"];
             readonly rule: components["schemas"]["FraudFlagRule"];
             /**
              * Format: int32
@@ -18256,11 +18848,7 @@ export type components = {
              * @description Id of a user.
              */
             readonly decided_by_id: string | null;
-            /**
-             * Format: int64
-             * @description Grows with every change; the first part of the ETag.
-             */
-            readonly version: number;
+            readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
@@ -18379,8 +18967,7 @@ export type components = {
         SearchHit: {
             /** @constant */
             readonly object?: "search_hit";
-            /** @enum {string} */
-            type: "event" | "venue" | "community" | "organization" | "business" | "institution" | "member";
+            type: components["schemas"]["SearchHitType"];
             /** Format: uuid */
             id: string;
             /** @description Its name or title. */
@@ -18408,8 +18995,7 @@ export type components = {
         MapObject: {
             /** @constant */
             readonly object?: "map_object";
-            /** @enum {string} */
-            type: "event" | "venue" | "business" | "institution";
+            type: components["schemas"]["MapObjectType"];
             /** Format: uuid */
             id: string;
             /** @description Its name or title. */
@@ -18541,6 +19127,11 @@ export type components = {
              * @description `changed_since` of the next time. A ticket may come again then; nothing is left out.
              */
             as_of: string;
+            /**
+             * Format: date-time
+             * @description Until when the event lets in, as it is today: it counts for all codes, and not the time that stands in them.
+             */
+            admits_until: string;
         };
         /** @description A sum, once by how it was paid and once by whose it is. */
         Amounts: {
@@ -18578,8 +19169,7 @@ export type components = {
          *     }
          */
         AnnouncedPicture: {
-            /** @enum {string} */
-            entity_type: "user" | "community" | "organization" | "business" | "venue" | "institution" | "event";
+            entity_type: components["schemas"]["AnnouncedPictureEntityType"];
             /** Format: uuid */
             entity_id: string;
             /** @description `image/jpeg`, `image/png`, `image/webp` or `image/gif`. */
@@ -18623,14 +19213,12 @@ export type components = {
          *     }
          */
         AskedPlace: {
-            /** @enum {string} */
-            target_type: "event" | "business" | "venue";
+            target_type: components["schemas"]["AskedPlaceTargetType"];
             /** Format: uuid */
             target_id: string;
             /** Format: uuid */
             city_id: string;
-            /** @enum {string} */
-            slot: "home" | "category" | "map";
+            slot: components["schemas"]["AskedPlaceSlot"];
             /** Format: date-time */
             starts_at: string;
             /** Format: date-time */
@@ -18675,6 +19263,11 @@ export type components = {
             /** Format: date-time */
             checked_in_at: string | null;
             gate: string | null;
+            /**
+             * Format: date-time
+             * @description When the ticket was bought, checked in, handed on, given back or made void last.
+             */
+            changed_at: string;
             /** @enum {string} */
             readonly object?: "attendee";
         };
@@ -18682,6 +19275,11 @@ export type components = {
             data: components["schemas"]["Attendee"][];
             /** @description Null: there is no more. */
             next_cursor: string | null;
+            /**
+             * Format: date-time
+             * @description `changed_since` of the next time. A ticket may come again then; nothing is left out.
+             */
+            as_of: string;
         };
         /**
          * @description One change of one object.
@@ -19103,6 +19701,34 @@ export type components = {
             /** Format: int64 */
             refused: number;
         };
+        /** @description Who is at a checkpoint. */
+        CheckpointFigures: {
+            /** Format: uuid */
+            checkpoint_id: string;
+            name: string;
+            /**
+             * Format: int64
+             * @description Tickets that have come in, each once.
+             */
+            entered: number;
+            /**
+             * Format: int64
+             * @description How often somebody came in; who left and came back counts again.
+             */
+            entries: number;
+            /**
+             * Format: int64
+             * @description Tickets that are inside now.
+             */
+            inside: number;
+            /** @enum {string} */
+            readonly object?: "checkpoint_figures";
+        };
+        CheckpointFiguresList: {
+            data: components["schemas"]["CheckpointFigures"][];
+            /** @description Null: there is no more. */
+            next_cursor: string | null;
+        };
         /** @description What the administrators of a city look at first. */
         CityDashboard: {
             /** Format: uuid */
@@ -19313,7 +19939,7 @@ export type components = {
             /** @description All there is, in the period or not: by ticket type, and the money by currency. */
             sales: components["schemas"]["Sales"];
             waiting_list: components["schemas"]["WaitingList"];
-            /** @description By hour, the last 744 of them with a scan. */
+            /** @description At the door, by hour, the last 744 of them with a scan. */
             check_ins: components["schemas"]["CheckInsInHour"][];
             /** Format: int64 */
             likes: number;
@@ -19441,11 +20067,8 @@ export type components = {
         GiveBack: {
             /** @description Without it all that are left; for the buyer all that they still hold. */
             ticket_ids?: string[] | null;
-            /**
-             * @description `source` if it is left out.
-             * @enum {string|null}
-             */
-            to?: "source" | "wallet" | null;
+            /** @description `source` if it is left out. */
+            to?: components["schemas"]["GiveBackTo"] | null;
             /** @description Why; staff only. */
             note?: string | null;
         };
@@ -19463,8 +20086,7 @@ export type components = {
         GiveCredits: {
             /** Format: uuid */
             user_id: string;
-            /** @enum {string} */
-            kind: "promotion_bonus" | "event_credit";
+            kind: components["schemas"]["GiveCreditsKind"];
             /** Format: int64 */
             amount_cents: number;
             currency: string;
@@ -19590,7 +20212,7 @@ export type components = {
         /** @description What one scan of many came to. */
         LateScanResult: {
             nonce: string;
-            /** @description As at `POST /check-ins`; `nonce_used`: the nonce belongs to a scan at another event, and nothing was kept. */
+            /** @description As at `POST /check-ins`; `nonce_used`: the nonce belongs to another scan, and nothing was kept. */
             result: string;
             /** Format: uuid */
             ticket_id: string | null;
@@ -19600,6 +20222,8 @@ export type components = {
              */
             first_at: string | null;
             first_gate: string | null;
+            /** @description Of `ok` with `force`: why the ticket should have been refused, if it should have. */
+            overruled: string | null;
             /** @enum {string} */
             readonly object?: "late_scan_result";
         };
@@ -19882,7 +20506,7 @@ export type components = {
             state: string;
             /**
              * Format: int64
-             * @description How many are to be served before; 0 once a place is offered.
+             * @description How many are to be served before, those of a higher priority included; 0 once a place is offered.
              */
             ahead: number;
             /**
@@ -20271,7 +20895,7 @@ export type components = {
             readonly object?: "sales";
         };
         /**
-         * @description A code at the door.
+         * @description A code at the door, or at a checkpoint.
          * @example {
          *       "code": "AeF2…",
          *       "event_id": "0199e005-7f50-7e55-820c-639f580d23cc",
@@ -20297,6 +20921,18 @@ export type components = {
              * @description When it was scanned without a connection, by the clock of the device.
              */
             at?: string | null;
+            /**
+             * Format: uuid
+             * @description The checkpoint of the event where it was scanned; without it, at the door.
+             */
+            checkpoint_id?: string | null;
+            /** @description `entry` if it is left out. Exits are scanned at checkpoints. */
+            direction?: components["schemas"]["ScanDirection"] | null;
+            /**
+             * @description Of an entry with `at` at a checkpoint: the scanner has let somebody in, whatever is said now. It counts unless the
+             *     ticket is inside already.
+             */
+            force?: boolean | null;
         };
         /**
          * @description Scans at one event, in any order.
@@ -20319,6 +20955,11 @@ export type components = {
              * @description The event that people were let in to.
              */
             event_id: string;
+            /**
+             * Format: uuid
+             * @description The checkpoint of the event where all of them were scanned; without it, at the door.
+             */
+            checkpoint_id?: string | null;
             scans: {
                 /** @description What the QR code holds. */
                 code: string;
@@ -20331,20 +20972,32 @@ export type components = {
                  * @description When it was scanned, by the clock of the device. Without it: now.
                  */
                 at?: string | null;
+                /**
+                 * @description `entry` if it is left out. Exits are scanned at checkpoints.
+                 * @enum {string|null}
+                 */
+                direction?: "entry" | "exit" | null;
+                /** @description Of an entry with `at` at a checkpoint: the scanner has let somebody in, whatever is said now. */
+                force?: boolean | null;
             }[];
         };
         /** @description What the door says. */
         ScanResult: {
-            /** @description `ok`: let in. Else why not: `already_used`, `wrong_event`, `refunded`, `transferred`, `void`, `forged`. */
+            /**
+             * @description `ok`: let in, or out. Else why not: `already_used`, `wrong_event`, `refunded`, `transferred`, `void`, `forged`,
+             *     `invalid_time`; at a checkpoint also `wrong_ticket_type`, `not_inside` and `exits_not_counted`.
+             */
             result: string;
             /** Format: uuid */
             ticket_id: string | null;
             /**
              * Format: date-time
-             * @description Of `already_used`: when and where it was let in.
+             * @description Of `already_used`: when and where it was first let in, at this door or checkpoint.
              */
             first_at: string | null;
             first_gate: string | null;
+            /** @description Of `ok` with `force`: why the ticket should have been refused, if it should have. */
+            overruled: string | null;
             /** @enum {string} */
             readonly object?: "scan_result";
         };
@@ -20702,7 +21355,7 @@ export type components = {
          * @description The kind of problem; its documentation is there.
          * @enum {string}
          */
-        ProblemType: "/problems/invalid-syntax" | "/problems/bad-request" | "/problems/invalid-cursor" | "/problems/authentication-required" | "/problems/invalid-token" | "/problems/account-suspended" | "/problems/session-revoked" | "/problems/invalid-credentials" | "/problems/step-up-required" | "/problems/forbidden" | "/problems/forbidden-field" | "/problems/not-found" | "/problems/no-such-route" | "/problems/method-not-allowed" | "/problems/request-timeout" | "/problems/conflict" | "/problems/invalid-state" | "/problems/request-in-progress" | "/problems/gone" | "/problems/precondition-failed" | "/problems/content-too-large" | "/problems/unsupported-media-type" | "/problems/invalid-request" | "/problems/invalid-reference" | "/problems/idempotency-key-reused" | "/problems/precondition-required" | "/problems/quota-exceeded" | "/problems/headers-too-large" | "/problems/internal-error" | "/problems/unavailable" | "/problems/card-declined" | "/problems/insufficient-credits" | "/problems/wallet-frozen" | "/problems/sold-out" | "/problems/not-on-sale" | "/problems/limit-reached" | "/problems/promo-code-refused" | "/problems/order-expired" | "/problems/refund-exceeds-payment" | "/problems/payment-refused" | "/problems/host-cannot-be-paid" | "/problems/plan-required" | "/problems/host-not-known-yet" | "/problems/too-many-broadcasts" | "/problems/place-not-offered" | "/problems/place-taken" | "/problems/storage-full" | "/problems/upload-missing" | "/problems/upload-over" | "/problems/picture-refused" | "/problems/file-store-unavailable" | "/problems/payment-provider-unavailable";
+        ProblemType: "/problems/invalid-syntax" | "/problems/bad-request" | "/problems/invalid-cursor" | "/problems/authentication-required" | "/problems/invalid-token" | "/problems/account-suspended" | "/problems/session-revoked" | "/problems/invalid-credentials" | "/problems/step-up-required" | "/problems/forbidden" | "/problems/forbidden-field" | "/problems/not-found" | "/problems/no-such-route" | "/problems/method-not-allowed" | "/problems/request-timeout" | "/problems/conflict" | "/problems/invalid-state" | "/problems/request-in-progress" | "/problems/gone" | "/problems/precondition-failed" | "/problems/content-too-large" | "/problems/unsupported-media-type" | "/problems/invalid-request" | "/problems/invalid-reference" | "/problems/idempotency-key-reused" | "/problems/precondition-required" | "/problems/quota-exceeded" | "/problems/headers-too-large" | "/problems/internal-error" | "/problems/unavailable" | "/problems/card-declined" | "/problems/insufficient-credits" | "/problems/wallet-frozen" | "/problems/sold-out" | "/problems/not-on-sale" | "/problems/limit-reached" | "/problems/promo-code-refused" | "/problems/order-expired" | "/problems/refund-exceeds-payment" | "/problems/payment-refused" | "/problems/host-cannot-be-paid" | "/problems/plan-required" | "/problems/guests-only" | "/problems/host-not-known-yet" | "/problems/too-many-broadcasts" | "/problems/place-not-offered" | "/problems/place-taken" | "/problems/storage-full" | "/problems/upload-missing" | "/problems/upload-over" | "/problems/picture-refused" | "/problems/file-store-unavailable" | "/problems/payment-provider-unavailable";
         /**
          * @description What is wrong with a value, for programs.
          *
@@ -20729,9 +21382,26 @@ export type components = {
          *     - `limit`: it is more than one person may have
          *     - `not_on_sale`: it can't be bought now
          *     - `currency`: it is not in the currency of the rest
+         *     - `not_a_guest`: the caller was not there
          * @enum {string}
          */
-        ProblemCode: "required" | "unknown" | "repeated" | "type" | "null" | "length" | "range" | "multiple_of" | "format" | "choice" | "invalid" | "read_only" | "reserved" | "card_number" | "weak" | "forbidden" | "reference" | "conflict" | "blocked" | "sold_out" | "limit" | "not_on_sale" | "currency";
+        ProblemCode: "required" | "unknown" | "repeated" | "type" | "null" | "length" | "range" | "multiple_of" | "format" | "choice" | "invalid" | "read_only" | "reserved" | "card_number" | "weak" | "forbidden" | "reference" | "conflict" | "blocked" | "sold_out" | "limit" | "not_on_sale" | "currency" | "not_a_guest";
+        /** @enum {string} */
+        SearchHitType: "event" | "venue" | "community" | "organization" | "business" | "institution" | "member";
+        /** @enum {string} */
+        MapObjectType: "event" | "venue" | "business" | "institution";
+        /** @enum {string} */
+        AnnouncedPictureEntityType: "user" | "community" | "organization" | "business" | "venue" | "institution" | "event";
+        /** @enum {string} */
+        AskedPlaceTargetType: "event" | "business" | "venue";
+        /** @enum {string} */
+        AskedPlaceSlot: "home" | "category" | "map";
+        /** @enum {string} */
+        GiveBackTo: "source" | "wallet";
+        /** @enum {string} */
+        GiveCreditsKind: "promotion_bonus" | "event_credit";
+        /** @enum {string} */
+        ScanDirection: "entry" | "exit";
     };
     responses: {
         /** @description The request could not be read: malformed JSON, a key given twice, a bad header or cursor. */
@@ -21977,6 +22647,115 @@ export type components = {
             };
         };
         /** @description The page. */
+        CheckpointPage: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["CheckpointList"];
+            };
+        };
+        /** @description Created. */
+        CheckpointCreated: {
+            headers: {
+                ETag: components["headers"]["ETag"];
+                Location: components["headers"]["Location"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Checkpoint"];
+            };
+        };
+        /** @description The object. */
+        CheckpointFound: {
+            headers: {
+                ETag: components["headers"]["ETag"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ExpandedCheckpoint"];
+            };
+        };
+        /** @description The object. */
+        CheckpointChanged: {
+            headers: {
+                ETag: components["headers"]["ETag"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Checkpoint"];
+            };
+        };
+        /** @description The object, and what did not come back with it. */
+        CheckpointRestored: {
+            headers: {
+                ETag: components["headers"]["ETag"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["RestoredCheckpoint"];
+            };
+        };
+        /** @description The page. */
+        CheckpointTicketTypePage: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["CheckpointTicketTypeList"];
+            };
+        };
+        /** @description Created. */
+        CheckpointTicketTypeCreated: {
+            headers: {
+                ETag: components["headers"]["ETag"];
+                Location: components["headers"]["Location"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["CheckpointTicketType"];
+            };
+        };
+        /** @description The object. */
+        CheckpointTicketTypeFound: {
+            headers: {
+                ETag: components["headers"]["ETag"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ExpandedCheckpointTicketType"];
+            };
+        };
+        /** @description The object, and what did not come back with it. */
+        CheckpointTicketTypeRestored: {
+            headers: {
+                ETag: components["headers"]["ETag"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["RestoredCheckpointTicketType"];
+            };
+        };
+        /** @description The page. */
+        CheckpointEntryPage: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["CheckpointEntryList"];
+            };
+        };
+        /** @description The object. */
+        CheckpointEntryFound: {
+            headers: {
+                ETag: components["headers"]["ETag"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ExpandedCheckpointEntry"];
+            };
+        };
+        /** @description The page. */
         WaitlistEntryPage: {
             headers: {
                 [name: string]: unknown;
@@ -22004,6 +22783,16 @@ export type components = {
             };
             content: {
                 "application/json": components["schemas"]["ExpandedWaitlistEntry"];
+            };
+        };
+        /** @description The object. */
+        WaitlistEntryChanged: {
+            headers: {
+                ETag: components["headers"]["ETag"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["WaitlistEntry"];
             };
         };
         /** @description The page. */
@@ -22376,6 +23165,46 @@ export type components = {
             };
             content: {
                 "application/json": components["schemas"]["RestoredCommissionRule"];
+            };
+        };
+        /** @description The page. */
+        CommissionProposalPage: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["CommissionProposalList"];
+            };
+        };
+        /** @description Created. */
+        CommissionProposalCreated: {
+            headers: {
+                ETag: components["headers"]["ETag"];
+                Location: components["headers"]["Location"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["CommissionProposal"];
+            };
+        };
+        /** @description The object. */
+        CommissionProposalFound: {
+            headers: {
+                ETag: components["headers"]["ETag"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ExpandedCommissionProposal"];
+            };
+        };
+        /** @description The object. */
+        CommissionProposalChanged: {
+            headers: {
+                ETag: components["headers"]["ETag"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["CommissionProposal"];
             };
         };
         /** @description The page. */
@@ -22828,6 +23657,105 @@ export type components = {
             };
             content: {
                 "text/calendar": string;
+            };
+        };
+        /** @description It was so. */
+        FollowAnswer: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Follow"];
+            };
+        };
+        /** @description It is so now. */
+        FollowAdded: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Follow"];
+            };
+        };
+        /** @description The figures */
+        HostDashboardAnswer: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["HostDashboard"];
+            };
+        };
+        /** @description The subscription */
+        SubscribedAnswer: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Subscribed"];
+            };
+        };
+        /** @description The offer */
+        OfferedTicketAnswer: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["OfferedTicket"];
+            };
+        };
+        /** @description Its reviews, by stars. */
+        RatingAnswer: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Rating"];
+            };
+        };
+        /** @description The link */
+        OnboardingAnswer: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Onboarding"];
+            };
+        };
+        /** @description The payment */
+        PaymentAnswer: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Payment"];
+            };
+        };
+        /** @description It is booked */
+        BookedAdded: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Booked"];
+            };
+        };
+        /** @description The order */
+        PlacedOrderAdded: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["PlacedOrder"];
+            };
+        };
+        /** @description The refund */
+        AskedRefundAdded: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["AskedRefund"];
             };
         };
     };
@@ -23477,6 +24405,12 @@ export type components = {
         "CheckIn.result.ne": components["schemas"]["CheckInResult"];
         /** @description One of these, separated by commas. */
         "CheckIn.result.in": components["schemas"]["CheckInResult"][];
+        /** @description `direction` is this. */
+        "CheckIn.direction": components["schemas"]["CheckInDirection"];
+        /** @description Another, or none. */
+        "CheckIn.direction.ne": components["schemas"]["CheckInDirection"];
+        /** @description One of these, separated by commas. */
+        "CheckIn.direction.in": components["schemas"]["CheckInDirection"][];
         /** @description `at` is this. */
         at: string;
         /** @description Another, or none. */
@@ -23489,10 +24423,56 @@ export type components = {
         "at.gt": string;
         /** @description Before this. */
         "at.lt": string;
+        /** @description `checkpoint_id` is this. */
+        checkpoint_id: string;
+        /** @description Another, or none. */
+        "checkpoint_id.ne": string;
+        /** @description One of these, separated by commas. */
+        "checkpoint_id.in": string[];
+        /** @description `true`: those without one; `false`: those with one. */
+        "checkpoint_id.null": boolean;
         /** @description Order; `-` turns it round. Without it the newest come first. */
         "CheckIn.sort": components["schemas"]["CheckInSort"];
         /** @description Relations to put into the answer as whole objects, separated by commas. */
         "CheckIn.expand": components["schemas"]["CheckInExpand"][];
+        /** @description Order; `-` turns it round. Without it the newest come first. */
+        "Checkpoint.sort": components["schemas"]["CheckpointSort"];
+        /** @description Relations to put into the answer as whole objects, separated by commas. */
+        "Checkpoint.expand": components["schemas"]["CheckpointExpand"][];
+        /** @description Order; `-` turns it round. Without it the newest come first. */
+        "CheckpointTicketType.sort": components["schemas"]["CheckpointTicketTypeSort"];
+        /** @description Relations to put into the answer as whole objects, separated by commas. */
+        "CheckpointTicketType.expand": components["schemas"]["CheckpointTicketTypeExpand"][];
+        /** @description `entered_at` is this. */
+        entered_at: string;
+        /** @description Another, or none. */
+        "entered_at.ne": string;
+        /** @description At or after this. */
+        "entered_at.gte": string;
+        /** @description At or before this. */
+        "entered_at.lte": string;
+        /** @description After this. */
+        "entered_at.gt": string;
+        /** @description Before this. */
+        "entered_at.lt": string;
+        /** @description `left_at` is this. */
+        left_at: string;
+        /** @description Another, or none. */
+        "left_at.ne": string;
+        /** @description At or after this. */
+        "left_at.gte": string;
+        /** @description At or before this. */
+        "left_at.lte": string;
+        /** @description After this. */
+        "left_at.gt": string;
+        /** @description Before this. */
+        "left_at.lt": string;
+        /** @description `true`: those without one; `false`: those with one. */
+        "left_at.null": boolean;
+        /** @description Order; `-` turns it round. Without it the newest come first. */
+        "CheckpointEntry.sort": components["schemas"]["CheckpointEntrySort"];
+        /** @description Relations to put into the answer as whole objects, separated by commas. */
+        "CheckpointEntry.expand": components["schemas"]["CheckpointEntryExpand"][];
         /** @description `state` is this. */
         "WaitlistEntry.state": components["schemas"]["WaitlistEntryState"];
         /** @description Another, or none. */
@@ -23753,6 +24733,22 @@ export type components = {
         "CommissionRule.sort": components["schemas"]["CommissionRuleSort"];
         /** @description Relations to put into the answer as whole objects, separated by commas. */
         "CommissionRule.expand": components["schemas"]["CommissionRuleExpand"][];
+        /** @description `type` is this. */
+        "CommissionProposal.type": components["schemas"]["CommissionProposalType"];
+        /** @description Another, or none. */
+        "CommissionProposal.type.ne": components["schemas"]["CommissionProposalType"];
+        /** @description One of these, separated by commas. */
+        "CommissionProposal.type.in": components["schemas"]["CommissionProposalType"][];
+        /** @description `state` is this. */
+        "CommissionProposal.state": components["schemas"]["CommissionProposalState"];
+        /** @description Another, or none. */
+        "CommissionProposal.state.ne": components["schemas"]["CommissionProposalState"];
+        /** @description One of these, separated by commas. */
+        "CommissionProposal.state.in": components["schemas"]["CommissionProposalState"][];
+        /** @description Order; `-` turns it round. Without it the newest come first. */
+        "CommissionProposal.sort": components["schemas"]["CommissionProposalSort"];
+        /** @description Relations to put into the answer as whole objects, separated by commas. */
+        "CommissionProposal.expand": components["schemas"]["CommissionProposalExpand"][];
         /** @description `period_start` is this. */
         period_start: string;
         /** @description Another, or none. */
@@ -24015,6 +25011,22 @@ export type components = {
         "FraudFlag.expand": components["schemas"]["FraudFlagExpand"][];
         /** @description The ETag of the calendar that the client has. */
         "Calendar.known": string;
+        /** @description A fresh random text per thing that is meant: repeated with the same body, the request does nothing more and gets the same answer, with `Idempotent-Replayed: true`. Without one the answer is 400. Kept for three days. */
+        IdempotencyKeyRequired: string;
+        /** @description Last day; at most 366 days */
+        to: string;
+        /** @description Of this city. */
+        "city_id.required": string;
+        /** @description First day; 365 days back */
+        from: string;
+        /** @description `as_of` of the time before */
+        changed_since: string;
+        /** @description Tickets on a page (100) */
+        limit: number;
+        /** @description As in the link */
+        "token.required": string;
+        /** @description By one of the secrets of this endpoint */
+        "Stripe-Signature.required": string;
     };
     requestBodies: never;
     headers: {
@@ -24059,7 +25071,10 @@ export type CountIsExact = components['schemas']['CountIsExact'];
 export type Reason = components['schemas']['Reason'];
 export type StillArchived = components['schemas']['StillArchived'];
 export type Restored = components['schemas']['Restored'];
+export type StillArchivedCode = components['schemas']['StillArchivedCode'];
 export type Point = components['schemas']['Point'];
+export type ObjectId = components['schemas']['ObjectId'];
+export type ObjectVersion = components['schemas']['ObjectVersion'];
 export type Status = components['schemas']['Status'];
 export type WebAddress = components['schemas']['WebAddress'];
 export type EmailAddress = components['schemas']['EmailAddress'];
@@ -24306,9 +25321,34 @@ export type RefundList = components['schemas']['RefundList'];
 export type CheckIn = components['schemas']['CheckIn'];
 export type ExpandedCheckIn = components['schemas']['ExpandedCheckIn'];
 export type CheckInResult = components['schemas']['CheckInResult'];
+export type CheckInDirection = components['schemas']['CheckInDirection'];
+export type CheckInOverruled = components['schemas']['CheckInOverruled'];
 export type CheckInSort = components['schemas']['CheckInSort'];
 export type CheckInExpand = components['schemas']['CheckInExpand'];
 export type CheckInList = components['schemas']['CheckInList'];
+export type Checkpoint = components['schemas']['Checkpoint'];
+export type ExpandedCheckpoint = components['schemas']['ExpandedCheckpoint'];
+export type CheckpointAllowedAction = components['schemas']['CheckpointAllowedAction'];
+export type CheckpointSort = components['schemas']['CheckpointSort'];
+export type CheckpointExpand = components['schemas']['CheckpointExpand'];
+export type CheckpointList = components['schemas']['CheckpointList'];
+export type CreateCheckpoint = components['schemas']['CreateCheckpoint'];
+export type ReplaceCheckpoint = components['schemas']['ReplaceCheckpoint'];
+export type PatchCheckpoint = components['schemas']['PatchCheckpoint'];
+export type RestoredCheckpoint = components['schemas']['RestoredCheckpoint'];
+export type CheckpointTicketType = components['schemas']['CheckpointTicketType'];
+export type ExpandedCheckpointTicketType = components['schemas']['ExpandedCheckpointTicketType'];
+export type CheckpointTicketTypeAllowedAction = components['schemas']['CheckpointTicketTypeAllowedAction'];
+export type CheckpointTicketTypeSort = components['schemas']['CheckpointTicketTypeSort'];
+export type CheckpointTicketTypeExpand = components['schemas']['CheckpointTicketTypeExpand'];
+export type CheckpointTicketTypeList = components['schemas']['CheckpointTicketTypeList'];
+export type CreateCheckpointTicketType = components['schemas']['CreateCheckpointTicketType'];
+export type RestoredCheckpointTicketType = components['schemas']['RestoredCheckpointTicketType'];
+export type CheckpointEntry = components['schemas']['CheckpointEntry'];
+export type ExpandedCheckpointEntry = components['schemas']['ExpandedCheckpointEntry'];
+export type CheckpointEntrySort = components['schemas']['CheckpointEntrySort'];
+export type CheckpointEntryExpand = components['schemas']['CheckpointEntryExpand'];
+export type CheckpointEntryList = components['schemas']['CheckpointEntryList'];
 export type WaitlistEntry = components['schemas']['WaitlistEntry'];
 export type ExpandedWaitlistEntry = components['schemas']['ExpandedWaitlistEntry'];
 export type WaitlistEntryState = components['schemas']['WaitlistEntryState'];
@@ -24317,6 +25357,8 @@ export type WaitlistEntrySort = components['schemas']['WaitlistEntrySort'];
 export type WaitlistEntryExpand = components['schemas']['WaitlistEntryExpand'];
 export type WaitlistEntryList = components['schemas']['WaitlistEntryList'];
 export type CreateWaitlistEntry = components['schemas']['CreateWaitlistEntry'];
+export type ReplaceWaitlistEntry = components['schemas']['ReplaceWaitlistEntry'];
+export type PatchWaitlistEntry = components['schemas']['PatchWaitlistEntry'];
 export type PromoCode = components['schemas']['PromoCode'];
 export type ExpandedPromoCode = components['schemas']['ExpandedPromoCode'];
 export type PromoCodeAllowedAction = components['schemas']['PromoCodeAllowedAction'];
@@ -24414,6 +25456,16 @@ export type CreateCommissionRule = components['schemas']['CreateCommissionRule']
 export type ReplaceCommissionRule = components['schemas']['ReplaceCommissionRule'];
 export type PatchCommissionRule = components['schemas']['PatchCommissionRule'];
 export type RestoredCommissionRule = components['schemas']['RestoredCommissionRule'];
+export type CommissionProposal = components['schemas']['CommissionProposal'];
+export type ExpandedCommissionProposal = components['schemas']['ExpandedCommissionProposal'];
+export type CommissionProposalType = components['schemas']['CommissionProposalType'];
+export type CommissionProposalPaidBy = components['schemas']['CommissionProposalPaidBy'];
+export type CommissionProposalState = components['schemas']['CommissionProposalState'];
+export type CommissionProposalAllowedAction = components['schemas']['CommissionProposalAllowedAction'];
+export type CommissionProposalSort = components['schemas']['CommissionProposalSort'];
+export type CommissionProposalExpand = components['schemas']['CommissionProposalExpand'];
+export type CommissionProposalList = components['schemas']['CommissionProposalList'];
+export type CreateCommissionProposal = components['schemas']['CreateCommissionProposal'];
 export type RevenueShare = components['schemas']['RevenueShare'];
 export type ExpandedRevenueShare = components['schemas']['ExpandedRevenueShare'];
 export type RevenueShareState = components['schemas']['RevenueShareState'];
@@ -24572,6 +25624,8 @@ export type Cart = components['schemas']['Cart'];
 export type ChangePassword = components['schemas']['ChangePassword'];
 export type Charge = components['schemas']['Charge'];
 export type CheckInsInHour = components['schemas']['CheckInsInHour'];
+export type CheckpointFigures = components['schemas']['CheckpointFigures'];
+export type CheckpointFiguresList = components['schemas']['CheckpointFiguresList'];
 export type CityDashboard = components['schemas']['CityDashboard'];
 export type CityMonth = components['schemas']['CityMonth'];
 export type ConfirmEmail = components['schemas']['ConfirmEmail'];
@@ -24678,6 +25732,14 @@ export type Watch = components['schemas']['Watch'];
 export type WonAmount = components['schemas']['WonAmount'];
 export type ProblemType = components['schemas']['ProblemType'];
 export type ProblemCode = components['schemas']['ProblemCode'];
+export type SearchHitType = components['schemas']['SearchHitType'];
+export type MapObjectType = components['schemas']['MapObjectType'];
+export type AnnouncedPictureEntityType = components['schemas']['AnnouncedPictureEntityType'];
+export type AskedPlaceTargetType = components['schemas']['AskedPlaceTargetType'];
+export type AskedPlaceSlot = components['schemas']['AskedPlaceSlot'];
+export type GiveBackTo = components['schemas']['GiveBackTo'];
+export type GiveCreditsKind = components['schemas']['GiveCreditsKind'];
+export type ScanDirection = components['schemas']['ScanDirection'];
 export type ResponseBadRequest = components['responses']['BadRequest'];
 export type ResponseUnauthorized = components['responses']['Unauthorized'];
 export type ResponseForbidden = components['responses']['Forbidden'];
@@ -24792,9 +25854,21 @@ export type ResponseRefundPage = components['responses']['RefundPage'];
 export type ResponseRefundFound = components['responses']['RefundFound'];
 export type ResponseCheckInPage = components['responses']['CheckInPage'];
 export type ResponseCheckInFound = components['responses']['CheckInFound'];
+export type ResponseCheckpointPage = components['responses']['CheckpointPage'];
+export type ResponseCheckpointCreated = components['responses']['CheckpointCreated'];
+export type ResponseCheckpointFound = components['responses']['CheckpointFound'];
+export type ResponseCheckpointChanged = components['responses']['CheckpointChanged'];
+export type ResponseCheckpointRestored = components['responses']['CheckpointRestored'];
+export type ResponseCheckpointTicketTypePage = components['responses']['CheckpointTicketTypePage'];
+export type ResponseCheckpointTicketTypeCreated = components['responses']['CheckpointTicketTypeCreated'];
+export type ResponseCheckpointTicketTypeFound = components['responses']['CheckpointTicketTypeFound'];
+export type ResponseCheckpointTicketTypeRestored = components['responses']['CheckpointTicketTypeRestored'];
+export type ResponseCheckpointEntryPage = components['responses']['CheckpointEntryPage'];
+export type ResponseCheckpointEntryFound = components['responses']['CheckpointEntryFound'];
 export type ResponseWaitlistEntryPage = components['responses']['WaitlistEntryPage'];
 export type ResponseWaitlistEntryCreated = components['responses']['WaitlistEntryCreated'];
 export type ResponseWaitlistEntryFound = components['responses']['WaitlistEntryFound'];
+export type ResponseWaitlistEntryChanged = components['responses']['WaitlistEntryChanged'];
 export type ResponsePromoCodePage = components['responses']['PromoCodePage'];
 export type ResponsePromoCodeCreated = components['responses']['PromoCodeCreated'];
 export type ResponsePromoCodeFound = components['responses']['PromoCodeFound'];
@@ -24833,6 +25907,10 @@ export type ResponseCommissionRuleCreated = components['responses']['CommissionR
 export type ResponseCommissionRuleFound = components['responses']['CommissionRuleFound'];
 export type ResponseCommissionRuleChanged = components['responses']['CommissionRuleChanged'];
 export type ResponseCommissionRuleRestored = components['responses']['CommissionRuleRestored'];
+export type ResponseCommissionProposalPage = components['responses']['CommissionProposalPage'];
+export type ResponseCommissionProposalCreated = components['responses']['CommissionProposalCreated'];
+export type ResponseCommissionProposalFound = components['responses']['CommissionProposalFound'];
+export type ResponseCommissionProposalChanged = components['responses']['CommissionProposalChanged'];
 export type ResponseRevenueSharePage = components['responses']['RevenueSharePage'];
 export type ResponseRevenueShareFound = components['responses']['RevenueShareFound'];
 export type ResponseFeaturedPlacePage = components['responses']['FeaturedPlacePage'];
@@ -24879,6 +25957,17 @@ export type ResponseFraudFlagPage = components['responses']['FraudFlagPage'];
 export type ResponseFraudFlagFound = components['responses']['FraudFlagFound'];
 export type ResponseFeaturedEventPage = components['responses']['FeaturedEventPage'];
 export type ResponseCalendar = components['responses']['Calendar'];
+export type ResponseFollowAnswer = components['responses']['FollowAnswer'];
+export type ResponseFollowAdded = components['responses']['FollowAdded'];
+export type ResponseHostDashboardAnswer = components['responses']['HostDashboardAnswer'];
+export type ResponseSubscribedAnswer = components['responses']['SubscribedAnswer'];
+export type ResponseOfferedTicketAnswer = components['responses']['OfferedTicketAnswer'];
+export type ResponseRatingAnswer = components['responses']['RatingAnswer'];
+export type ResponseOnboardingAnswer = components['responses']['OnboardingAnswer'];
+export type ResponsePaymentAnswer = components['responses']['PaymentAnswer'];
+export type ResponseBookedAdded = components['responses']['BookedAdded'];
+export type ResponsePlacedOrderAdded = components['responses']['PlacedOrderAdded'];
+export type ResponseAskedRefundAdded = components['responses']['AskedRefundAdded'];
 export type ParameterId = components['parameters']['id'];
 export type ParameterCursor = components['parameters']['Cursor'];
 export type ParameterCountParameter = components['parameters']['CountParameter'];
@@ -25200,14 +26289,40 @@ export type ParameterRefundExpand = components['parameters']['Refund.expand'];
 export type ParameterCheckInResult = components['parameters']['CheckIn.result'];
 export type ParameterCheckInResultNe = components['parameters']['CheckIn.result.ne'];
 export type ParameterCheckInResultIn = components['parameters']['CheckIn.result.in'];
+export type ParameterCheckInDirection = components['parameters']['CheckIn.direction'];
+export type ParameterCheckInDirectionNe = components['parameters']['CheckIn.direction.ne'];
+export type ParameterCheckInDirectionIn = components['parameters']['CheckIn.direction.in'];
 export type ParameterAt = components['parameters']['at'];
 export type ParameterAtNe = components['parameters']['at.ne'];
 export type ParameterAtGte = components['parameters']['at.gte'];
 export type ParameterAtLte = components['parameters']['at.lte'];
 export type ParameterAtGt = components['parameters']['at.gt'];
 export type ParameterAtLt = components['parameters']['at.lt'];
+export type ParameterCheckpointId = components['parameters']['checkpoint_id'];
+export type ParameterCheckpointIdNe = components['parameters']['checkpoint_id.ne'];
+export type ParameterCheckpointIdIn = components['parameters']['checkpoint_id.in'];
+export type ParameterCheckpointIdNull = components['parameters']['checkpoint_id.null'];
 export type ParameterCheckInSort = components['parameters']['CheckIn.sort'];
 export type ParameterCheckInExpand = components['parameters']['CheckIn.expand'];
+export type ParameterCheckpointSort = components['parameters']['Checkpoint.sort'];
+export type ParameterCheckpointExpand = components['parameters']['Checkpoint.expand'];
+export type ParameterCheckpointTicketTypeSort = components['parameters']['CheckpointTicketType.sort'];
+export type ParameterCheckpointTicketTypeExpand = components['parameters']['CheckpointTicketType.expand'];
+export type ParameterEnteredAt = components['parameters']['entered_at'];
+export type ParameterEnteredAtNe = components['parameters']['entered_at.ne'];
+export type ParameterEnteredAtGte = components['parameters']['entered_at.gte'];
+export type ParameterEnteredAtLte = components['parameters']['entered_at.lte'];
+export type ParameterEnteredAtGt = components['parameters']['entered_at.gt'];
+export type ParameterEnteredAtLt = components['parameters']['entered_at.lt'];
+export type ParameterLeftAt = components['parameters']['left_at'];
+export type ParameterLeftAtNe = components['parameters']['left_at.ne'];
+export type ParameterLeftAtGte = components['parameters']['left_at.gte'];
+export type ParameterLeftAtLte = components['parameters']['left_at.lte'];
+export type ParameterLeftAtGt = components['parameters']['left_at.gt'];
+export type ParameterLeftAtLt = components['parameters']['left_at.lt'];
+export type ParameterLeftAtNull = components['parameters']['left_at.null'];
+export type ParameterCheckpointEntrySort = components['parameters']['CheckpointEntry.sort'];
+export type ParameterCheckpointEntryExpand = components['parameters']['CheckpointEntry.expand'];
 export type ParameterWaitlistEntryState = components['parameters']['WaitlistEntry.state'];
 export type ParameterWaitlistEntryStateNe = components['parameters']['WaitlistEntry.state.ne'];
 export type ParameterWaitlistEntryStateIn = components['parameters']['WaitlistEntry.state.in'];
@@ -25338,6 +26453,14 @@ export type ParameterCommissionRuleScopeTypeIn = components['parameters']['Commi
 export type ParameterCommissionRuleScopeTypeNull = components['parameters']['CommissionRule.scope_type.null'];
 export type ParameterCommissionRuleSort = components['parameters']['CommissionRule.sort'];
 export type ParameterCommissionRuleExpand = components['parameters']['CommissionRule.expand'];
+export type ParameterCommissionProposalType = components['parameters']['CommissionProposal.type'];
+export type ParameterCommissionProposalTypeNe = components['parameters']['CommissionProposal.type.ne'];
+export type ParameterCommissionProposalTypeIn = components['parameters']['CommissionProposal.type.in'];
+export type ParameterCommissionProposalState = components['parameters']['CommissionProposal.state'];
+export type ParameterCommissionProposalStateNe = components['parameters']['CommissionProposal.state.ne'];
+export type ParameterCommissionProposalStateIn = components['parameters']['CommissionProposal.state.in'];
+export type ParameterCommissionProposalSort = components['parameters']['CommissionProposal.sort'];
+export type ParameterCommissionProposalExpand = components['parameters']['CommissionProposal.expand'];
 export type ParameterPeriodStart = components['parameters']['period_start'];
 export type ParameterPeriodStartNe = components['parameters']['period_start.ne'];
 export type ParameterPeriodStartGte = components['parameters']['period_start.gte'];
@@ -25469,6 +26592,14 @@ export type ParameterFraudFlagEntityTypeIn = components['parameters']['FraudFlag
 export type ParameterFraudFlagSort = components['parameters']['FraudFlag.sort'];
 export type ParameterFraudFlagExpand = components['parameters']['FraudFlag.expand'];
 export type ParameterCalendarKnown = components['parameters']['Calendar.known'];
+export type ParameterIdempotencyKeyRequired = components['parameters']['IdempotencyKeyRequired'];
+export type ParameterTo = components['parameters']['to'];
+export type ParameterCityIdRequired = components['parameters']['city_id.required'];
+export type ParameterFrom = components['parameters']['from'];
+export type ParameterChangedSince = components['parameters']['changed_since'];
+export type ParameterLimit = components['parameters']['limit'];
+export type ParameterTokenRequired = components['parameters']['token.required'];
+export type ParameterStripeSignatureRequired = components['parameters']['Stripe-Signature.required'];
 export type HeaderETag = components['headers']['ETag'];
 export type HeaderLocation = components['headers']['Location'];
 export type HeaderRateLimit = components['headers']['RateLimit'];
@@ -25491,8 +26622,8 @@ export interface operations {
                 performed_by?: string;
                 /** @description Entries on a page (20) */
                 limit?: number;
-                /** @description `next_cursor` of the page before */
-                cursor?: string;
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
             path?: never;
@@ -25509,9 +26640,6 @@ export interface operations {
                     "application/json": components["schemas"]["AuditLogList"];
                 };
             };
-            /** @description The caller is no platform administrator */
-            403: components["responses"]["Forbidden"];
-            /** @description A parameter is unknown or has a wrong value */
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
@@ -25773,8 +26901,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the broadcast */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -25789,7 +26917,6 @@ export interface operations {
                     "application/json": components["schemas"]["BroadcastPreview"];
                 };
             };
-            /** @description There is no such broadcast, or the caller may not see it */
             404: components["responses"]["NotFound"];
             default: components["responses"]["OtherProblem"];
         };
@@ -25799,8 +26926,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the broadcast */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -25815,7 +26942,6 @@ export interface operations {
                     "application/json": components["schemas"]["BroadcastReport"];
                 };
             };
-            /** @description There is no such broadcast, or the caller may not see it */
             404: components["responses"]["NotFound"];
             default: components["responses"]["OtherProblem"];
         };
@@ -25824,31 +26950,20 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description First day; 365 days back */
-                from?: string;
+                from?: components["parameters"]["from"];
                 /** @description Last day; at most 366 days */
-                to?: string;
+                to?: components["parameters"]["to"];
             };
             header?: never;
             path: {
-                /** @description Of the host */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description The figures */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HostDashboard"];
-                };
-            };
-            /** @description The caller does not administer it */
-            403: components["responses"]["Forbidden"];
-            /** @description There is none, or the caller may not see it */
+            200: components["responses"]["HostDashboardAnswer"];
             404: components["responses"]["NotFound"];
             /** @description The period is too long or not one */
             422: components["responses"]["UnprocessableContent"];
@@ -25860,8 +26975,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the business */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -25871,25 +26986,13 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The link */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Onboarding"];
-                };
-            };
+            200: components["responses"]["OnboardingAnswer"];
             /** @description The caller does not administer it */
             403: components["responses"]["Forbidden"];
-            /** @description There is no such business, or the caller may not see it */
             404: components["responses"]["NotFound"];
             /** @description The provider refuses it */
             409: components["responses"]["Conflict"];
-            /** @description A value is wrong */
             422: components["responses"]["UnprocessableContent"];
-            /** @description The provider does not answer */
-            503: components["responses"]["Unavailable"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -25898,8 +27001,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the business */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -25916,7 +27019,6 @@ export interface operations {
             };
             /** @description The caller does not administer it, or its plan does not include them */
             403: components["responses"]["Forbidden"];
-            /** @description There is no such business, or the caller may not see it */
             404: components["responses"]["NotFound"];
             default: components["responses"]["OtherProblem"];
         };
@@ -25925,12 +27027,12 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /** @description The same key subscribes once */
-                "Idempotency-Key": string;
+                /** @description A fresh random text per thing that is meant: repeated with the same body, the request does nothing more and gets the same answer, with `Idempotent-Replayed: true`. Without one the answer is 400. Kept for three days. */
+                "Idempotency-Key": components["parameters"]["IdempotencyKeyRequired"];
             };
             path: {
-                /** @description Of the business */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -25940,29 +27042,16 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The subscription */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Subscribed"];
-                };
-            };
-            /** @description The key is missing */
-            400: components["responses"]["BadRequest"];
+            200: components["responses"]["SubscribedAnswer"];
             /** @description The card was declined */
             402: components["responses"]["OtherProblem"];
             /** @description The caller does not administer it */
             403: components["responses"]["Forbidden"];
-            /** @description There is no such business, or the caller may not see it */
             404: components["responses"]["NotFound"];
             /** @description It has a subscription, the provider refuses it, or the same request is being worked on */
             409: components["responses"]["Conflict"];
             /** @description A value is wrong, or the key belongs to another request */
             422: components["responses"]["UnprocessableContent"];
-            /** @description The provider does not answer */
-            503: components["responses"]["Unavailable"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -25975,6 +27064,12 @@ export interface operations {
                 "result.ne"?: components["parameters"]["CheckIn.result.ne"];
                 /** @description One of these, separated by commas. */
                 "result.in"?: components["parameters"]["CheckIn.result.in"];
+                /** @description `direction` is this. */
+                direction?: components["parameters"]["CheckIn.direction"];
+                /** @description Another, or none. */
+                "direction.ne"?: components["parameters"]["CheckIn.direction.ne"];
+                /** @description One of these, separated by commas. */
+                "direction.in"?: components["parameters"]["CheckIn.direction.in"];
                 /** @description `at` is this. */
                 at?: components["parameters"]["at"];
                 /** @description Another, or none. */
@@ -25993,6 +27088,14 @@ export interface operations {
                 "event_id.ne"?: components["parameters"]["event_id.ne"];
                 /** @description One of these, separated by commas. */
                 "event_id.in"?: components["parameters"]["event_id.in"];
+                /** @description `checkpoint_id` is this. */
+                checkpoint_id?: components["parameters"]["checkpoint_id"];
+                /** @description Another, or none. */
+                "checkpoint_id.ne"?: components["parameters"]["checkpoint_id.ne"];
+                /** @description One of these, separated by commas. */
+                "checkpoint_id.in"?: components["parameters"]["checkpoint_id.in"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "checkpoint_id.null"?: components["parameters"]["checkpoint_id.null"];
                 /** @description Order; `-` turns it round. Without it the newest come first. */
                 sort?: components["parameters"]["CheckIn.sort"];
                 /** @description Objects per page. */
@@ -26043,11 +27146,9 @@ export interface operations {
             };
             /** @description The caller does not run the event */
             403: components["responses"]["Forbidden"];
-            /** @description There is no such event, or the caller may not see it */
             404: components["responses"]["NotFound"];
             /** @description Another scan with this nonce is being worked on */
             409: components["responses"]["Conflict"];
-            /** @description A value is wrong */
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
@@ -26076,11 +27177,9 @@ export interface operations {
             };
             /** @description The caller does not run the event */
             403: components["responses"]["Forbidden"];
-            /** @description There is no such event, or the caller may not see it */
             404: components["responses"]["NotFound"];
             /** @description A scan with one of these nonces is being worked on */
             409: components["responses"]["Conflict"];
-            /** @description A value is wrong */
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
@@ -26089,14 +27188,14 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description First day; 365 days back */
-                from?: string;
+                from?: components["parameters"]["from"];
                 /** @description Last day; at most 366 days */
-                to?: string;
+                to?: components["parameters"]["to"];
             };
             header?: never;
             path: {
-                /** @description Of the city */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -26111,9 +27210,6 @@ export interface operations {
                     "application/json": components["schemas"]["CityDashboard"];
                 };
             };
-            /** @description The caller does not administer the city */
-            403: components["responses"]["Forbidden"];
-            /** @description There is no such city, or the caller may not see it */
             404: components["responses"]["NotFound"];
             /** @description The period is too long or not one */
             422: components["responses"]["UnprocessableContent"];
@@ -26125,8 +27221,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the city */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -26136,25 +27232,14 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The link */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Onboarding"];
-                };
-            };
+            200: components["responses"]["OnboardingAnswer"];
             /** @description The caller does not administer it */
             403: components["responses"]["Forbidden"];
             /** @description There is no such city */
             404: components["responses"]["NotFound"];
             /** @description The provider refuses it */
             409: components["responses"]["Conflict"];
-            /** @description A value is wrong */
             422: components["responses"]["UnprocessableContent"];
-            /** @description The provider does not answer */
-            503: components["responses"]["Unavailable"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -26162,31 +27247,20 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description First day; 365 days back */
-                from?: string;
+                from?: components["parameters"]["from"];
                 /** @description Last day; at most 366 days */
-                to?: string;
+                to?: components["parameters"]["to"];
             };
             header?: never;
             path: {
-                /** @description Of the host */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description The figures */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HostDashboard"];
-                };
-            };
-            /** @description The caller does not administer it */
-            403: components["responses"]["Forbidden"];
-            /** @description There is none, or the caller may not see it */
+            200: components["responses"]["HostDashboardAnswer"];
             404: components["responses"]["NotFound"];
             /** @description The period is too long or not one */
             422: components["responses"]["UnprocessableContent"];
@@ -26197,8 +27271,8 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /** @description The same key sells once */
-                "Idempotency-Key": string;
+                /** @description A fresh random text per thing that is meant: repeated with the same body, the request does nothing more and gets the same answer, with `Idempotent-Replayed: true`. Without one the answer is 400. Kept for three days. */
+                "Idempotency-Key": components["parameters"]["IdempotencyKeyRequired"];
             };
             path?: never;
             cookie?: never;
@@ -26218,11 +27292,8 @@ export interface operations {
                     "application/json": components["schemas"]["PlacedOrder"];
                 };
             };
-            /** @description The key is missing */
-            400: components["responses"]["BadRequest"];
             /** @description The caller does not run the event */
             403: components["responses"]["Forbidden"];
-            /** @description There is no such event, or the caller may not see it */
             404: components["responses"]["NotFound"];
             /** @description Sold out, the promo code, or the same request is being worked on */
             409: components["responses"]["Conflict"];
@@ -26243,15 +27314,17 @@ export interface operations {
                  * @example checked_in
                  */
                 state?: string;
+                /** @description `as_of` of the time before */
+                changed_since?: components["parameters"]["changed_since"];
                 /** @description Tickets on a page (50) */
                 limit?: number;
-                /** @description `next_cursor` of the page before */
-                cursor?: string;
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
             path: {
-                /** @description Of the event */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -26266,11 +27339,7 @@ export interface operations {
                     "application/json": components["schemas"]["AttendeeList"];
                 };
             };
-            /** @description The caller does not run the event */
-            403: components["responses"]["Forbidden"];
-            /** @description There is no such event, or the caller may not see it */
             404: components["responses"]["NotFound"];
-            /** @description A parameter is unknown or has a wrong value */
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
@@ -26280,8 +27349,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the event */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -26296,9 +27365,6 @@ export interface operations {
                     "text/csv": string;
                 };
             };
-            /** @description The caller does not run the event */
-            403: components["responses"]["Forbidden"];
-            /** @description There is no such event, or the caller may not see it */
             404: components["responses"]["NotFound"];
             default: components["responses"]["OtherProblem"];
         };
@@ -26308,8 +27374,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the event */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -26324,9 +27390,6 @@ export interface operations {
                     "application/json": components["schemas"]["Cancellation"];
                 };
             };
-            /** @description The caller does not run the event */
-            403: components["responses"]["Forbidden"];
-            /** @description There is no such event, or the caller may not see it */
             404: components["responses"]["NotFound"];
             /** @description The event is not cancelled */
             409: components["responses"]["Conflict"];
@@ -26337,16 +27400,16 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description `as_of` of the time before */
-                changed_since?: string;
+                changed_since?: components["parameters"]["changed_since"];
                 /** @description Tickets on a page (100) */
-                limit?: number;
-                /** @description `next_cursor` of the page before */
-                cursor?: string;
+                limit?: components["parameters"]["limit"];
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
             path: {
-                /** @description Of the event */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -26361,11 +27424,38 @@ export interface operations {
                     "application/json": components["schemas"]["AdmissionList"];
                 };
             };
-            /** @description The caller does not run the event */
-            403: components["responses"]["Forbidden"];
-            /** @description There is no such event, or the caller may not see it */
             404: components["responses"]["NotFound"];
-            /** @description A parameter is unknown or has a wrong value */
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listCheckpointFigures: {
+        parameters: {
+            query?: {
+                /** @description Checkpoints on a page (50) */
+                limit?: number;
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of figures */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckpointFiguresList"];
+                };
+            };
+            404: components["responses"]["NotFound"];
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
@@ -26373,10 +27463,13 @@ export interface operations {
     copyEvent: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A fresh random text per thing that is meant to be created: repeated with the same body, the request creates nothing more and gets the same answer, with `Idempotent-Replayed: true`. For signed-in callers; kept for three days. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
-                /** @description Of the original */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -26397,8 +27490,9 @@ export interface operations {
             };
             /** @description The caller may not create events of this host */
             403: components["responses"]["Forbidden"];
-            /** @description There is no such event, or the caller may not see it */
             404: components["responses"]["NotFound"];
+            /** @description By this key the copy was made already, and the original has been changed since */
+            409: components["responses"]["Conflict"];
             /** @description A value is wrong, or the original has more than twenty ticket types */
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
@@ -26416,8 +27510,8 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description Of the event */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -26432,9 +27526,6 @@ export interface operations {
                     "application/json": components["schemas"]["EventDashboard"];
                 };
             };
-            /** @description The caller is not of the event's host */
-            403: components["responses"]["Forbidden"];
-            /** @description There is no such event, or the caller may not see it */
             404: components["responses"]["NotFound"];
             /** @description The period is too long or not one */
             422: components["responses"]["UnprocessableContent"];
@@ -26445,16 +27536,16 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description `as_of` of the time before */
-                changed_since?: string;
+                changed_since?: components["parameters"]["changed_since"];
                 /** @description Tickets on a page (100) */
-                limit?: number;
-                /** @description `next_cursor` of the page before */
-                cursor?: string;
+                limit?: components["parameters"]["limit"];
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
             path: {
-                /** @description Of the event */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -26469,11 +27560,7 @@ export interface operations {
                     "application/json": components["schemas"]["RevokedCodeList"];
                 };
             };
-            /** @description The caller does not run the event */
-            403: components["responses"]["Forbidden"];
-            /** @description There is no such event, or the caller may not see it */
             404: components["responses"]["NotFound"];
-            /** @description A parameter is unknown or has a wrong value */
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
@@ -26483,8 +27570,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the event */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -26499,9 +27586,6 @@ export interface operations {
                     "application/json": components["schemas"]["Sales"];
                 };
             };
-            /** @description The caller is not of the event's host */
-            403: components["responses"]["Forbidden"];
-            /** @description There is no such event, or the caller may not see it */
             404: components["responses"]["NotFound"];
             default: components["responses"]["OtherProblem"];
         };
@@ -26511,8 +27595,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the event */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -26525,7 +27609,6 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description There is no such event, or the caller may not see it */
             404: components["responses"]["NotFound"];
             /** @description Too many events in a day */
             429: components["responses"]["TooManyRequests"];
@@ -26537,8 +27620,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the event */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -26551,7 +27634,6 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description There is no such event, or the caller may not see it */
             404: components["responses"]["NotFound"];
             /** @description Too many events in a day */
             429: components["responses"]["TooManyRequests"];
@@ -26563,8 +27645,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the flag */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -26597,8 +27679,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the flag */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -26621,7 +27703,6 @@ export interface operations {
             404: components["responses"]["NotFound"];
             /** @description It has been decided already */
             409: components["responses"]["Conflict"];
-            /** @description A value is wrong */
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
@@ -26630,31 +27711,20 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description First day; 365 days back */
-                from?: string;
+                from?: components["parameters"]["from"];
                 /** @description Last day; at most 366 days */
-                to?: string;
+                to?: components["parameters"]["to"];
             };
             header?: never;
             path: {
-                /** @description Of the host */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description The figures */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HostDashboard"];
-                };
-            };
-            /** @description The caller does not administer it */
-            403: components["responses"]["Forbidden"];
-            /** @description There is none, or the caller may not see it */
+            200: components["responses"]["HostDashboardAnswer"];
             404: components["responses"]["NotFound"];
             /** @description The period is too long or not one */
             422: components["responses"]["UnprocessableContent"];
@@ -26671,8 +27741,8 @@ export interface operations {
                 name?: string;
                 /** @description Jobs on a page (20) */
                 limit?: number;
-                /** @description `next_cursor` of the page before */
-                cursor?: string;
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
             path?: never;
@@ -26689,9 +27759,6 @@ export interface operations {
                     "application/json": components["schemas"]["DeadJobList"];
                 };
             };
-            /** @description The caller is no platform administrator */
-            403: components["responses"]["Forbidden"];
-            /** @description A parameter is unknown or has a wrong value */
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
@@ -26701,8 +27768,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the job */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -26727,8 +27794,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the job */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -26878,8 +27945,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the identity */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -26928,8 +27995,8 @@ export interface operations {
             query?: {
                 /** @description Sessions on a page (20) */
                 limit?: number;
-                /** @description `next_cursor` of the page before */
-                cursor?: string;
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
             path?: never;
@@ -26946,9 +28013,6 @@ export interface operations {
                     "application/json": components["schemas"]["SessionList"];
                 };
             };
-            /** @description The cursor belongs to another list */
-            400: components["responses"]["BadRequest"];
-            /** @description A parameter is unknown or has a wrong value */
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
@@ -26958,8 +28022,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the session */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -27004,7 +28068,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The ETag of the file that the client has */
-                "If-None-Match"?: string | null;
+                "If-None-Match"?: string;
             };
             path: {
                 /** @description Of the picture's files */
@@ -27045,7 +28109,10 @@ export interface operations {
     announcePicture: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A fresh random text per thing that is meant to be created: repeated with the same body, the request creates nothing more and gets the same answer, with `Idempotent-Replayed: true`. For signed-in callers; kept for three days. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -27066,7 +28133,6 @@ export interface operations {
             };
             /** @description The caller may not change the target */
             403: components["responses"]["Forbidden"];
-            /** @description There is no such target, or the caller may not see it */
             404: components["responses"]["NotFound"];
             /** @description The caller's pictures would take more than they may */
             409: components["responses"]["Conflict"];
@@ -27084,8 +28150,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the upload */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -27125,8 +28191,8 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description Of the upload */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -27185,7 +28251,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The newest `id` that came */
-                "Last-Event-ID"?: string | null;
+                "Last-Event-ID"?: string;
             };
             path?: never;
             cookie?: never;
@@ -27232,7 +28298,7 @@ export interface operations {
         parameters: {
             query: {
                 /** @description As in the link */
-                token: string;
+                token: components["parameters"]["token.required"];
             };
             header?: never;
             path?: never;
@@ -27258,7 +28324,7 @@ export interface operations {
         parameters: {
             query: {
                 /** @description As in the link */
-                token: string;
+                token: components["parameters"]["token.required"];
             };
             header?: never;
             path?: never;
@@ -27285,8 +28351,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the notification */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -27309,8 +28375,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the notification */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -27403,8 +28469,8 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /** @description The same key buys once */
-                "Idempotency-Key": string;
+                /** @description A fresh random text per thing that is meant: repeated with the same body, the request does nothing more and gets the same answer, with `Idempotent-Replayed: true`. Without one the answer is 400. Kept for three days. */
+                "Idempotency-Key": components["parameters"]["IdempotencyKeyRequired"];
             };
             path?: never;
             cookie?: never;
@@ -27415,18 +28481,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The order */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["PlacedOrder"];
-                };
-            };
-            /** @description The key is missing */
-            400: components["responses"]["BadRequest"];
-            /** @description There is no such event, or the caller may not see it */
+            201: components["responses"]["PlacedOrderAdded"];
             404: components["responses"]["NotFound"];
             /** @description It can't be bought now: sold out, not on sale, the limit of a person, the promo code, too few credits, or the same request is being worked on */
             409: components["responses"]["Conflict"];
@@ -27457,11 +28512,9 @@ export interface operations {
                     "application/json": components["schemas"]["Price"];
                 };
             };
-            /** @description There is no such event, or the caller may not see it */
             404: components["responses"]["NotFound"];
             /** @description It can't be bought now: not on sale, the limit of a person, the promo code */
             409: components["responses"]["Conflict"];
-            /** @description A value is wrong */
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
@@ -27470,31 +28523,20 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /** @description The same key cancels once */
-                "Idempotency-Key": string;
+                /** @description A fresh random text per thing that is meant: repeated with the same body, the request does nothing more and gets the same answer, with `Idempotent-Replayed: true`. Without one the answer is 400. Kept for three days. */
+                "Idempotency-Key": components["parameters"]["IdempotencyKeyRequired"];
             };
             path: {
-                /** @description Of the order */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description The order */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["PlacedOrder"];
-                };
-            };
-            /** @description The key is missing */
-            400: components["responses"]["BadRequest"];
+            200: components["responses"]["PlacedOrderAdded"];
             /** @description It is somebody else's */
             403: components["responses"]["Forbidden"];
-            /** @description There is no such order, or the caller may not see it */
             404: components["responses"]["NotFound"];
             /** @description It is not pending any more, or the same request is being worked on */
             409: components["responses"]["Conflict"];
@@ -27507,12 +28549,12 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /** @description The same key charges a saved card once */
-                "Idempotency-Key": string;
+                /** @description A fresh random text per thing that is meant: repeated with the same body, the request does nothing more and gets the same answer, with `Idempotent-Replayed: true`. Without one the answer is 400. Kept for three days. */
+                "Idempotency-Key": components["parameters"]["IdempotencyKeyRequired"];
             };
             path: {
-                /** @description Of the order */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -27522,22 +28564,11 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The payment */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Payment"];
-                };
-            };
-            /** @description The key is missing */
-            400: components["responses"]["BadRequest"];
+            200: components["responses"]["PaymentAnswer"];
             /** @description The card was declined; the order still waits for another one */
             402: components["responses"]["OtherProblem"];
             /** @description It is somebody else's */
             403: components["responses"]["Forbidden"];
-            /** @description There is no such order, or the caller may not see it */
             404: components["responses"]["NotFound"];
             /** @description It is not pending any more, the host can't be paid, the provider refuses the payment, or the same request is being worked on */
             409: components["responses"]["Conflict"];
@@ -27619,12 +28650,12 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /** @description The same key refunds once */
-                "Idempotency-Key": string;
+                /** @description A fresh random text per thing that is meant: repeated with the same body, the request does nothing more and gets the same answer, with `Idempotent-Replayed: true`. Without one the answer is 400. Kept for three days. */
+                "Idempotency-Key": components["parameters"]["IdempotencyKeyRequired"];
             };
             path: {
-                /** @description Of the order */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -27634,20 +28665,9 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The refund */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["AskedRefund"];
-                };
-            };
-            /** @description The key is missing */
-            400: components["responses"]["BadRequest"];
+            201: components["responses"]["AskedRefundAdded"];
             /** @description It is somebody else's */
             403: components["responses"]["Forbidden"];
-            /** @description There is no such order, or the caller may not see it */
             404: components["responses"]["NotFound"];
             /** @description It is too late, nothing is left to refund, or the same request is being worked on */
             409: components["responses"]["Conflict"];
@@ -27660,31 +28680,20 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description First day; 365 days back */
-                from?: string;
+                from?: components["parameters"]["from"];
                 /** @description Last day; at most 366 days */
-                to?: string;
+                to?: components["parameters"]["to"];
             };
             header?: never;
             path: {
-                /** @description Of the host */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description The figures */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HostDashboard"];
-                };
-            };
-            /** @description The caller does not administer it */
-            403: components["responses"]["Forbidden"];
-            /** @description There is none, or the caller may not see it */
+            200: components["responses"]["HostDashboardAnswer"];
             404: components["responses"]["NotFound"];
             /** @description The period is too long or not one */
             422: components["responses"]["UnprocessableContent"];
@@ -27696,8 +28705,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the organisation */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -27707,25 +28716,13 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The link */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Onboarding"];
-                };
-            };
+            200: components["responses"]["OnboardingAnswer"];
             /** @description The caller does not administer it */
             403: components["responses"]["Forbidden"];
-            /** @description There is no such organisation, or the caller may not see it */
             404: components["responses"]["NotFound"];
             /** @description The provider refuses it */
             409: components["responses"]["Conflict"];
-            /** @description A value is wrong */
             422: components["responses"]["UnprocessableContent"];
-            /** @description The provider does not answer */
-            503: components["responses"]["Unavailable"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -27733,8 +28730,8 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /** @description The same key begins once */
-                "Idempotency-Key": string;
+                /** @description A fresh random text per thing that is meant: repeated with the same body, the request does nothing more and gets the same answer, with `Idempotent-Replayed: true`. Without one the answer is 400. Kept for three days. */
+                "Idempotency-Key": components["parameters"]["IdempotencyKeyRequired"];
             };
             path?: never;
             cookie?: never;
@@ -27750,14 +28747,10 @@ export interface operations {
                     "application/json": components["schemas"]["CardSetup"];
                 };
             };
-            /** @description The key is missing */
-            400: components["responses"]["BadRequest"];
             /** @description The provider refuses it, or the same request is being worked on */
             409: components["responses"]["Conflict"];
             /** @description The key belongs to another request */
             422: components["responses"]["UnprocessableContent"];
-            /** @description The provider does not answer */
-            503: components["responses"]["Unavailable"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -27787,8 +28780,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the payment method */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -27813,8 +28806,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the payment method */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -27840,7 +28833,7 @@ export interface operations {
                 /** @description First day; 30 days back */
                 from?: string;
                 /** @description Last day; at most 366 days */
-                to?: string;
+                to?: components["parameters"]["to"];
                 /** @description Activity and revenue of this country alone */
                 country_id?: string;
                 /** @description Activity and revenue of this city alone */
@@ -27861,8 +28854,6 @@ export interface operations {
                     "application/json": components["schemas"]["PlatformDashboard"];
                 };
             };
-            /** @description The caller is not a platform administrator */
-            403: components["responses"]["Forbidden"];
             /** @description The period is too long or not one */
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
@@ -27901,12 +28892,12 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /** @description The same key charges a saved card once */
-                "Idempotency-Key": string;
+                /** @description A fresh random text per thing that is meant: repeated with the same body, the request does nothing more and gets the same answer, with `Idempotent-Replayed: true`. Without one the answer is 400. Kept for three days. */
+                "Idempotency-Key": components["parameters"]["IdempotencyKeyRequired"];
             };
             path: {
-                /** @description Of the promotion */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -27916,22 +28907,11 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The payment */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Payment"];
-                };
-            };
-            /** @description The key is missing */
-            400: components["responses"]["BadRequest"];
+            200: components["responses"]["PaymentAnswer"];
             /** @description The card was declined; the promotion still waits for another one */
             402: components["responses"]["OtherProblem"];
             /** @description The caller does not administer what is promoted */
             403: components["responses"]["Forbidden"];
-            /** @description There is no such promotion, or the caller may not see it */
             404: components["responses"]["NotFound"];
             /** @description It is paid, costs nothing or is over, the provider refuses the payment, or the same request is being worked on */
             409: components["responses"]["Conflict"];
@@ -27947,8 +28927,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the quote */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -27963,7 +28943,6 @@ export interface operations {
                     "application/json": components["schemas"]["QuoteFee"];
                 };
             };
-            /** @description There is no such quote, or the caller may not see it */
             404: components["responses"]["NotFound"];
             default: components["responses"]["OtherProblem"];
         };
@@ -27972,12 +28951,12 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /** @description The same key charges a saved card once */
-                "Idempotency-Key": string;
+                /** @description A fresh random text per thing that is meant: repeated with the same body, the request does nothing more and gets the same answer, with `Idempotent-Replayed: true`. Without one the answer is 400. Kept for three days. */
+                "Idempotency-Key": components["parameters"]["IdempotencyKeyRequired"];
             };
             path: {
-                /** @description Of the quote */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -27987,22 +28966,11 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The payment */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Payment"];
-                };
-            };
-            /** @description The key is missing */
-            400: components["responses"]["BadRequest"];
+            200: components["responses"]["PaymentAnswer"];
             /** @description The card was declined; another one may be tried */
             402: components["responses"]["OtherProblem"];
             /** @description The other side pays it */
             403: components["responses"]["Forbidden"];
-            /** @description There is no such quote, or the caller may not see it */
             404: components["responses"]["NotFound"];
             /** @description There is no fee, it is paid, the provider refuses the payment, or the same request is being worked on */
             409: components["responses"]["Conflict"];
@@ -28017,12 +28985,12 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /** @description The same key refunds once */
-                "Idempotency-Key": string;
+                /** @description A fresh random text per thing that is meant: repeated with the same body, the request does nothing more and gets the same answer, with `Idempotent-Replayed: true`. Without one the answer is 400. Kept for three days. */
+                "Idempotency-Key": components["parameters"]["IdempotencyKeyRequired"];
             };
             path: {
-                /** @description Of the quote */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -28032,17 +29000,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The refund */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["AskedRefund"];
-                };
-            };
-            /** @description The key is missing */
-            400: components["responses"]["BadRequest"];
+            201: components["responses"]["AskedRefundAdded"];
             /** @description The caller is no platform administrator */
             403: components["responses"]["Forbidden"];
             /** @description There is no such quote */
@@ -28059,8 +29017,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the event */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -28086,36 +29044,24 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /** @description The same key cancels once */
-                "Idempotency-Key": string;
+                /** @description A fresh random text per thing that is meant: repeated with the same body, the request does nothing more and gets the same answer, with `Idempotent-Replayed: true`. Without one the answer is 400. Kept for three days. */
+                "Idempotency-Key": components["parameters"]["IdempotencyKeyRequired"];
             };
             path: {
-                /** @description Of the subscription */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description The subscription */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Subscribed"];
-                };
-            };
-            /** @description The key is missing */
-            400: components["responses"]["BadRequest"];
+            200: components["responses"]["SubscribedAnswer"];
             /** @description There is no such subscription, or the caller does not administer the business */
             404: components["responses"]["NotFound"];
             /** @description It has ended or not begun, the provider refuses it, or the same request is being worked on */
             409: components["responses"]["Conflict"];
             /** @description The key belongs to another request */
             422: components["responses"]["UnprocessableContent"];
-            /** @description The provider does not answer */
-            503: components["responses"]["Unavailable"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -28123,36 +29069,24 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /** @description The same key keeps once */
-                "Idempotency-Key": string;
+                /** @description A fresh random text per thing that is meant: repeated with the same body, the request does nothing more and gets the same answer, with `Idempotent-Replayed: true`. Without one the answer is 400. Kept for three days. */
+                "Idempotency-Key": components["parameters"]["IdempotencyKeyRequired"];
             };
             path: {
-                /** @description Of the subscription */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description The subscription */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Subscribed"];
-                };
-            };
-            /** @description The key is missing */
-            400: components["responses"]["BadRequest"];
+            200: components["responses"]["SubscribedAnswer"];
             /** @description There is no such subscription, or the caller does not administer the business */
             404: components["responses"]["NotFound"];
             /** @description It has ended or not begun, the provider refuses it, or the same request is being worked on */
             409: components["responses"]["Conflict"];
             /** @description The key belongs to another request */
             422: components["responses"]["UnprocessableContent"];
-            /** @description The provider does not answer */
-            503: components["responses"]["Unavailable"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -28160,12 +29094,12 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /** @description The same key changes once */
-                "Idempotency-Key": string;
+                /** @description A fresh random text per thing that is meant: repeated with the same body, the request does nothing more and gets the same answer, with `Idempotent-Replayed: true`. Without one the answer is 400. Kept for three days. */
+                "Idempotency-Key": components["parameters"]["IdempotencyKeyRequired"];
             };
             path: {
-                /** @description Of the subscription */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -28175,17 +29109,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The subscription */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Subscribed"];
-                };
-            };
-            /** @description The key is missing */
-            400: components["responses"]["BadRequest"];
+            200: components["responses"]["SubscribedAnswer"];
             /** @description The card was declined; the plan is as before */
             402: components["responses"]["OtherProblem"];
             /** @description There is no such subscription, or the caller does not administer the business */
@@ -28194,8 +29118,6 @@ export interface operations {
             409: components["responses"]["Conflict"];
             /** @description A value is wrong, or the key belongs to another request */
             422: components["responses"]["UnprocessableContent"];
-            /** @description The provider does not answer */
-            503: components["responses"]["Unavailable"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -28226,25 +29148,16 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the offer */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description The offer */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["OfferedTicket"];
-                };
-            };
+            200: components["responses"]["OfferedTicketAnswer"];
             /** @description It is offered to somebody else */
             403: components["responses"]["Forbidden"];
-            /** @description There is no such offer, or the caller may not see it */
             404: components["responses"]["NotFound"];
             /** @description The offer is not open any more, or the ticket can't change hands any more */
             409: components["responses"]["Conflict"];
@@ -28256,25 +29169,16 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the offer */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description The offer */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["OfferedTicket"];
-                };
-            };
+            200: components["responses"]["OfferedTicketAnswer"];
             /** @description It is offered to somebody else */
             403: components["responses"]["Forbidden"];
-            /** @description There is no such offer, or the caller may not see it */
             404: components["responses"]["NotFound"];
             /** @description The offer is not open any more */
             409: components["responses"]["Conflict"];
@@ -28286,25 +29190,16 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the offer */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description The offer */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["OfferedTicket"];
-                };
-            };
+            200: components["responses"]["OfferedTicketAnswer"];
             /** @description Somebody else made it */
             403: components["responses"]["Forbidden"];
-            /** @description There is no such offer, or the caller may not see it */
             404: components["responses"]["NotFound"];
             /** @description The offer is not open any more */
             409: components["responses"]["Conflict"];
@@ -28316,8 +29211,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the ticket */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -28342,8 +29237,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the ticket */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -28405,10 +29300,13 @@ export interface operations {
     offerTicket: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A fresh random text per thing that is meant to be created: repeated with the same body, the request creates nothing more and gets the same answer, with `Idempotent-Replayed: true`. For signed-in callers; kept for three days. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
-                /** @description Of the ticket */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -28418,18 +29316,9 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The offer */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["OfferedTicket"];
-                };
-            };
+            201: components["responses"]["OfferedTicketAnswer"];
             /** @description Somebody else holds it */
             403: components["responses"]["Forbidden"];
-            /** @description There is no such ticket, or the caller may not see it */
             404: components["responses"]["NotFound"];
             /** @description It is offered already, used, given back or about to be, its payment is disputed, or the event is over or does not take place */
             409: components["responses"]["Conflict"];
@@ -28443,8 +29332,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the transfer */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -28466,13 +29355,73 @@ export interface operations {
             default: components["responses"]["OtherProblem"];
         };
     };
+    showLeavingWaitlist: {
+        parameters: {
+            query: {
+                /**
+                 * @description As in the link
+                 * @example AaIefKPIc32bde--1JzPyHvSWxK6_zdtwv2Iq0n3mBk
+                 */
+                token: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page with a button; nothing is changed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example <p>Leave the waiting list of A full house?</p><form method="post"><button>Leave</button></form> */
+                    "text/html": string;
+                };
+            };
+            /** @description Nobody here made this token, or its entry waits no longer */
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    leaveWaitlist: {
+        parameters: {
+            query: {
+                /**
+                 * @description As in the link
+                 * @example AaIefKPIc32bde--1JzPyHvSWxK6_zdtwv2Iq0n3mBk
+                 */
+                token: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The member waits no longer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example <p>Done. You are no longer on this waiting list. You can join it again.</p> */
+                    "text/html": string;
+                };
+            };
+            /** @description Nobody here made this token, or its entry waits no longer */
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
     getPlaceInLine: {
         parameters: {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the entry */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -28487,7 +29436,6 @@ export interface operations {
                     "application/json": components["schemas"]["PlaceInLine"];
                 };
             };
-            /** @description There is no such entry, or the caller may not see it */
             404: components["responses"]["NotFound"];
             default: components["responses"]["OtherProblem"];
         };
@@ -28496,12 +29444,12 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /** @description The same key books once */
-                "Idempotency-Key": string;
+                /** @description A fresh random text per thing that is meant: repeated with the same body, the request does nothing more and gets the same answer, with `Idempotent-Replayed: true`. Without one the answer is 400. Kept for three days. */
+                "Idempotency-Key": components["parameters"]["IdempotencyKeyRequired"];
             };
             path: {
-                /** @description Of the entry */
-                id: string;
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
             };
             cookie?: never;
         };
@@ -28511,22 +29459,12 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It is booked */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Booked"];
-                };
-            };
-            /** @description The key is missing */
-            400: components["responses"]["BadRequest"];
+            201: components["responses"]["BookedAdded"];
             /** @description The caller is no platform administrator */
             403: components["responses"]["Forbidden"];
             /** @description There is no such entry */
             404: components["responses"]["NotFound"];
-            /** @description It was reversed before, or the credits are spent */
+            /** @description It was reversed before, the credits are spent, or it is of a dispute */
             409: components["responses"]["Conflict"];
             /** @description A value is wrong, or the key belongs to another request */
             422: components["responses"]["UnprocessableContent"];
@@ -28537,8 +29475,8 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /** @description The same key books once */
-                "Idempotency-Key": string;
+                /** @description A fresh random text per thing that is meant: repeated with the same body, the request does nothing more and gets the same answer, with `Idempotent-Replayed: true`. Without one the answer is 400. Kept for three days. */
+                "Idempotency-Key": components["parameters"]["IdempotencyKeyRequired"];
             };
             path: {
                 /** @description ISO 4217 code */
@@ -28552,17 +29490,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It is booked */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Booked"];
-                };
-            };
-            /** @description The key is missing */
-            400: components["responses"]["BadRequest"];
+            201: components["responses"]["BookedAdded"];
             /** @description The caller is no platform administrator */
             403: components["responses"]["Forbidden"];
             /** @description There is no such currency */
@@ -28578,8 +29506,8 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /** @description The same key books once */
-                "Idempotency-Key": string;
+                /** @description A fresh random text per thing that is meant: repeated with the same body, the request does nothing more and gets the same answer, with `Idempotent-Replayed: true`. Without one the answer is 400. Kept for three days. */
+                "Idempotency-Key": components["parameters"]["IdempotencyKeyRequired"];
             };
             path?: never;
             cookie?: never;
@@ -28590,17 +29518,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It is booked */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Booked"];
-                };
-            };
-            /** @description The key is missing */
-            400: components["responses"]["BadRequest"];
+            201: components["responses"]["BookedAdded"];
             /** @description The caller is no platform administrator */
             403: components["responses"]["Forbidden"];
             /** @description The budget has less, or the same request is being worked on */
@@ -28675,7 +29593,7 @@ export interface operations {
             query?: never;
             header: {
                 /** @description By one of the secrets of this endpoint */
-                "Stripe-Signature": string;
+                "Stripe-Signature": components["parameters"]["Stripe-Signature.required"];
             };
             path?: never;
             cookie?: never;
@@ -28705,7 +29623,7 @@ export interface operations {
             query?: never;
             header: {
                 /** @description By one of the secrets of this endpoint */
-                "Stripe-Signature": string;
+                "Stripe-Signature": components["parameters"]["Stripe-Signature.required"];
             };
             path?: never;
             cookie?: never;
@@ -37547,6 +38465,12 @@ export interface operations {
                 "result.ne"?: components["parameters"]["CheckIn.result.ne"];
                 /** @description One of these, separated by commas. */
                 "result.in"?: components["parameters"]["CheckIn.result.in"];
+                /** @description `direction` is this. */
+                direction?: components["parameters"]["CheckIn.direction"];
+                /** @description Another, or none. */
+                "direction.ne"?: components["parameters"]["CheckIn.direction.ne"];
+                /** @description One of these, separated by commas. */
+                "direction.in"?: components["parameters"]["CheckIn.direction.in"];
                 /** @description `at` is this. */
                 at?: components["parameters"]["at"];
                 /** @description Another, or none. */
@@ -37559,6 +38483,14 @@ export interface operations {
                 "at.gt"?: components["parameters"]["at.gt"];
                 /** @description Before this. */
                 "at.lt"?: components["parameters"]["at.lt"];
+                /** @description `checkpoint_id` is this. */
+                checkpoint_id?: components["parameters"]["checkpoint_id"];
+                /** @description Another, or none. */
+                "checkpoint_id.ne"?: components["parameters"]["checkpoint_id.ne"];
+                /** @description One of these, separated by commas. */
+                "checkpoint_id.in"?: components["parameters"]["checkpoint_id.in"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "checkpoint_id.null"?: components["parameters"]["checkpoint_id.null"];
                 /** @description Order; `-` turns it round. Without it the newest come first. */
                 sort?: components["parameters"]["CheckIn.sort"];
                 /** @description Objects per page. */
@@ -37584,6 +38516,39 @@ export interface operations {
         requestBody?: never;
         responses: {
             200: components["responses"]["CheckInPage"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listEventCheckpoints: {
+        parameters: {
+            query?: {
+                /** @description Order; `-` turns it round. Without it the newest come first. */
+                sort?: components["parameters"]["Checkpoint.sort"];
+                /** @description Objects per page. */
+                limit?: components["parameters"]["limit.20"];
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description `exact`: also answer how many there are, up to 10,000. */
+                count?: components["parameters"]["CountParameter"];
+                /** @description Relations to put into the answer as whole objects, separated by commas. */
+                expand?: components["parameters"]["Checkpoint.expand"];
+                /** @description Only these, separated by commas. */
+                "id.in"?: components["parameters"]["IdIn"];
+                /** @description All but this one. */
+                "id.ne"?: components["parameters"]["IdNe"];
+            };
+            header?: never;
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["CheckpointPage"];
             404: components["responses"]["NotFound"];
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
@@ -38916,6 +39881,12 @@ export interface operations {
                 "result.ne"?: components["parameters"]["CheckIn.result.ne"];
                 /** @description One of these, separated by commas. */
                 "result.in"?: components["parameters"]["CheckIn.result.in"];
+                /** @description `direction` is this. */
+                direction?: components["parameters"]["CheckIn.direction"];
+                /** @description Another, or none. */
+                "direction.ne"?: components["parameters"]["CheckIn.direction.ne"];
+                /** @description One of these, separated by commas. */
+                "direction.in"?: components["parameters"]["CheckIn.direction.in"];
                 /** @description `at` is this. */
                 at?: components["parameters"]["at"];
                 /** @description Another, or none. */
@@ -38934,6 +39905,14 @@ export interface operations {
                 "event_id.ne"?: components["parameters"]["event_id.ne"];
                 /** @description One of these, separated by commas. */
                 "event_id.in"?: components["parameters"]["event_id.in"];
+                /** @description `checkpoint_id` is this. */
+                checkpoint_id?: components["parameters"]["checkpoint_id"];
+                /** @description Another, or none. */
+                "checkpoint_id.ne"?: components["parameters"]["checkpoint_id.ne"];
+                /** @description One of these, separated by commas. */
+                "checkpoint_id.in"?: components["parameters"]["checkpoint_id.in"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "checkpoint_id.null"?: components["parameters"]["checkpoint_id.null"];
                 /** @description Order; `-` turns it round. Without it the newest come first. */
                 sort?: components["parameters"]["CheckIn.sort"];
                 /** @description Objects per page. */
@@ -39205,6 +40184,652 @@ export interface operations {
             default: components["responses"]["OtherProblem"];
         };
     };
+    listCheckpoints: {
+        parameters: {
+            query?: {
+                /** @description `event_id` is this. */
+                event_id?: components["parameters"]["event_id"];
+                /** @description Another, or none. */
+                "event_id.ne"?: components["parameters"]["event_id.ne"];
+                /** @description One of these, separated by commas. */
+                "event_id.in"?: components["parameters"]["event_id.in"];
+                /** @description Order; `-` turns it round. Without it the newest come first. */
+                sort?: components["parameters"]["Checkpoint.sort"];
+                /** @description Objects per page. */
+                limit?: components["parameters"]["limit.20"];
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description `exact`: also answer how many there are, up to 10,000. */
+                count?: components["parameters"]["CountParameter"];
+                /** @description Relations to put into the answer as whole objects, separated by commas. */
+                expand?: components["parameters"]["Checkpoint.expand"];
+                /** @description Only these, separated by commas. */
+                "id.in"?: components["parameters"]["IdIn"];
+                /** @description All but this one. */
+                "id.ne"?: components["parameters"]["IdNe"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["CheckpointPage"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    createCheckpoint: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A fresh random text per thing that is meant to be created: repeated with the same body, the request creates nothing more and gets the same answer, with `Idempotent-Replayed: true`. For signed-in callers; kept for three days. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateCheckpoint"];
+            };
+        };
+        responses: {
+            201: components["responses"]["CheckpointCreated"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getCheckpoint: {
+        parameters: {
+            query?: {
+                /** @description Relations to put into the answer as whole objects, separated by commas. */
+                expand?: components["parameters"]["Checkpoint.expand"];
+            };
+            header?: {
+                /** @description ETag of a former answer: 304 if it would be the same again. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["CheckpointFound"];
+            304: components["responses"]["NotModified"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    replaceCheckpoint: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The version that the change is based on: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of it. Another version in the meantime is answered with 412.
+                 * @example "3"
+                 */
+                "If-Match": components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReplaceCheckpoint"];
+            };
+        };
+        responses: {
+            200: components["responses"]["CheckpointChanged"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            422: components["responses"]["UnprocessableContent"];
+            428: components["responses"]["PreconditionRequired"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    archiveCheckpoint: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The version that is meant: its ETag, or the `version` of the object in double quotes, such as `"3"`. Another version in the meantime is answered with 412. */
+                "If-Match"?: components["parameters"]["IfMatchOptional"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: components["responses"]["Archived"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    updateCheckpoint: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The version that the change is based on: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of it. Another version in the meantime is answered with 412.
+                 * @example "3"
+                 */
+                "If-Match": components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PatchCheckpoint"];
+            };
+        };
+        responses: {
+            200: components["responses"]["CheckpointChanged"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            422: components["responses"]["UnprocessableContent"];
+            428: components["responses"]["PreconditionRequired"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listArchivedCheckpoints: {
+        parameters: {
+            query?: {
+                /** @description Objects per page. */
+                limit?: components["parameters"]["limit.20"];
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["CheckpointPage"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    restoreCheckpoint: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The version that is meant: its ETag, or the `version` of the object in double quotes, such as `"3"`. Another version in the meantime is answered with 412. */
+                "If-Match"?: components["parameters"]["IfMatchOptional"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["CheckpointRestored"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listTicketTypesOfCheckpoint: {
+        parameters: {
+            query?: {
+                /** @description `ticket_type_id` is this. */
+                ticket_type_id?: components["parameters"]["ticket_type_id"];
+                /** @description Another, or none. */
+                "ticket_type_id.ne"?: components["parameters"]["ticket_type_id.ne"];
+                /** @description One of these, separated by commas. */
+                "ticket_type_id.in"?: components["parameters"]["ticket_type_id.in"];
+                /** @description `event_id` is this. */
+                event_id?: components["parameters"]["event_id"];
+                /** @description Another, or none. */
+                "event_id.ne"?: components["parameters"]["event_id.ne"];
+                /** @description One of these, separated by commas. */
+                "event_id.in"?: components["parameters"]["event_id.in"];
+                /** @description Order; `-` turns it round. Without it the newest come first. */
+                sort?: components["parameters"]["CheckpointTicketType.sort"];
+                /** @description Objects per page. */
+                limit?: components["parameters"]["limit.20"];
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description `exact`: also answer how many there are, up to 10,000. */
+                count?: components["parameters"]["CountParameter"];
+                /** @description Relations to put into the answer as whole objects, separated by commas. */
+                expand?: components["parameters"]["CheckpointTicketType.expand"];
+                /** @description Only these, separated by commas. */
+                "id.in"?: components["parameters"]["IdIn"];
+                /** @description All but this one. */
+                "id.ne"?: components["parameters"]["IdNe"];
+            };
+            header?: never;
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["CheckpointTicketTypePage"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listEntriesOfCheckpoint: {
+        parameters: {
+            query?: {
+                /** @description `entered_at` is this. */
+                entered_at?: components["parameters"]["entered_at"];
+                /** @description Another, or none. */
+                "entered_at.ne"?: components["parameters"]["entered_at.ne"];
+                /** @description At or after this. */
+                "entered_at.gte"?: components["parameters"]["entered_at.gte"];
+                /** @description At or before this. */
+                "entered_at.lte"?: components["parameters"]["entered_at.lte"];
+                /** @description After this. */
+                "entered_at.gt"?: components["parameters"]["entered_at.gt"];
+                /** @description Before this. */
+                "entered_at.lt"?: components["parameters"]["entered_at.lt"];
+                /** @description `left_at` is this. */
+                left_at?: components["parameters"]["left_at"];
+                /** @description Another, or none. */
+                "left_at.ne"?: components["parameters"]["left_at.ne"];
+                /** @description At or after this. */
+                "left_at.gte"?: components["parameters"]["left_at.gte"];
+                /** @description At or before this. */
+                "left_at.lte"?: components["parameters"]["left_at.lte"];
+                /** @description After this. */
+                "left_at.gt"?: components["parameters"]["left_at.gt"];
+                /** @description Before this. */
+                "left_at.lt"?: components["parameters"]["left_at.lt"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "left_at.null"?: components["parameters"]["left_at.null"];
+                /** @description `ticket_id` is this. */
+                ticket_id?: components["parameters"]["ticket_id"];
+                /** @description Another, or none. */
+                "ticket_id.ne"?: components["parameters"]["ticket_id.ne"];
+                /** @description One of these, separated by commas. */
+                "ticket_id.in"?: components["parameters"]["ticket_id.in"];
+                /** @description `event_id` is this. */
+                event_id?: components["parameters"]["event_id"];
+                /** @description Another, or none. */
+                "event_id.ne"?: components["parameters"]["event_id.ne"];
+                /** @description One of these, separated by commas. */
+                "event_id.in"?: components["parameters"]["event_id.in"];
+                /** @description Order; `-` turns it round. Without it the newest come first. */
+                sort?: components["parameters"]["CheckpointEntry.sort"];
+                /** @description Objects per page. */
+                limit?: components["parameters"]["limit.20"];
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description `exact`: also answer how many there are, up to 10,000. */
+                count?: components["parameters"]["CountParameter"];
+                /** @description Relations to put into the answer as whole objects, separated by commas. */
+                expand?: components["parameters"]["CheckpointEntry.expand"];
+                /** @description Only these, separated by commas. */
+                "id.in"?: components["parameters"]["IdIn"];
+                /** @description All but this one. */
+                "id.ne"?: components["parameters"]["IdNe"];
+            };
+            header?: never;
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["CheckpointEntryPage"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listCheckpointCheckIns: {
+        parameters: {
+            query?: {
+                /** @description `result` is this. */
+                result?: components["parameters"]["CheckIn.result"];
+                /** @description Another, or none. */
+                "result.ne"?: components["parameters"]["CheckIn.result.ne"];
+                /** @description One of these, separated by commas. */
+                "result.in"?: components["parameters"]["CheckIn.result.in"];
+                /** @description `direction` is this. */
+                direction?: components["parameters"]["CheckIn.direction"];
+                /** @description Another, or none. */
+                "direction.ne"?: components["parameters"]["CheckIn.direction.ne"];
+                /** @description One of these, separated by commas. */
+                "direction.in"?: components["parameters"]["CheckIn.direction.in"];
+                /** @description `at` is this. */
+                at?: components["parameters"]["at"];
+                /** @description Another, or none. */
+                "at.ne"?: components["parameters"]["at.ne"];
+                /** @description At or after this. */
+                "at.gte"?: components["parameters"]["at.gte"];
+                /** @description At or before this. */
+                "at.lte"?: components["parameters"]["at.lte"];
+                /** @description After this. */
+                "at.gt"?: components["parameters"]["at.gt"];
+                /** @description Before this. */
+                "at.lt"?: components["parameters"]["at.lt"];
+                /** @description `event_id` is this. */
+                event_id?: components["parameters"]["event_id"];
+                /** @description Another, or none. */
+                "event_id.ne"?: components["parameters"]["event_id.ne"];
+                /** @description One of these, separated by commas. */
+                "event_id.in"?: components["parameters"]["event_id.in"];
+                /** @description Order; `-` turns it round. Without it the newest come first. */
+                sort?: components["parameters"]["CheckIn.sort"];
+                /** @description Objects per page. */
+                limit?: components["parameters"]["limit.20"];
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description `exact`: also answer how many there are, up to 10,000. */
+                count?: components["parameters"]["CountParameter"];
+                /** @description Relations to put into the answer as whole objects, separated by commas. */
+                expand?: components["parameters"]["CheckIn.expand"];
+                /** @description Only these, separated by commas. */
+                "id.in"?: components["parameters"]["IdIn"];
+                /** @description All but this one. */
+                "id.ne"?: components["parameters"]["IdNe"];
+            };
+            header?: never;
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["CheckInPage"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listCheckpointTicketTypes: {
+        parameters: {
+            query?: {
+                /** @description `checkpoint_id` is this. */
+                checkpoint_id?: components["parameters"]["checkpoint_id"];
+                /** @description Another, or none. */
+                "checkpoint_id.ne"?: components["parameters"]["checkpoint_id.ne"];
+                /** @description One of these, separated by commas. */
+                "checkpoint_id.in"?: components["parameters"]["checkpoint_id.in"];
+                /** @description `ticket_type_id` is this. */
+                ticket_type_id?: components["parameters"]["ticket_type_id"];
+                /** @description Another, or none. */
+                "ticket_type_id.ne"?: components["parameters"]["ticket_type_id.ne"];
+                /** @description One of these, separated by commas. */
+                "ticket_type_id.in"?: components["parameters"]["ticket_type_id.in"];
+                /** @description `event_id` is this. */
+                event_id?: components["parameters"]["event_id"];
+                /** @description Another, or none. */
+                "event_id.ne"?: components["parameters"]["event_id.ne"];
+                /** @description One of these, separated by commas. */
+                "event_id.in"?: components["parameters"]["event_id.in"];
+                /** @description Order; `-` turns it round. Without it the newest come first. */
+                sort?: components["parameters"]["CheckpointTicketType.sort"];
+                /** @description Objects per page. */
+                limit?: components["parameters"]["limit.20"];
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description `exact`: also answer how many there are, up to 10,000. */
+                count?: components["parameters"]["CountParameter"];
+                /** @description Relations to put into the answer as whole objects, separated by commas. */
+                expand?: components["parameters"]["CheckpointTicketType.expand"];
+                /** @description Only these, separated by commas. */
+                "id.in"?: components["parameters"]["IdIn"];
+                /** @description All but this one. */
+                "id.ne"?: components["parameters"]["IdNe"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["CheckpointTicketTypePage"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    createCheckpointTicketType: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A fresh random text per thing that is meant to be created: repeated with the same body, the request creates nothing more and gets the same answer, with `Idempotent-Replayed: true`. For signed-in callers; kept for three days. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateCheckpointTicketType"];
+            };
+        };
+        responses: {
+            201: components["responses"]["CheckpointTicketTypeCreated"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getCheckpointTicketType: {
+        parameters: {
+            query?: {
+                /** @description Relations to put into the answer as whole objects, separated by commas. */
+                expand?: components["parameters"]["CheckpointTicketType.expand"];
+            };
+            header?: {
+                /** @description ETag of a former answer: 304 if it would be the same again. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["CheckpointTicketTypeFound"];
+            304: components["responses"]["NotModified"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    archiveCheckpointTicketType: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The version that is meant: its ETag, or the `version` of the object in double quotes, such as `"3"`. Another version in the meantime is answered with 412. */
+                "If-Match"?: components["parameters"]["IfMatchOptional"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: components["responses"]["Archived"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listArchivedCheckpointTicketTypes: {
+        parameters: {
+            query?: {
+                /** @description Objects per page. */
+                limit?: components["parameters"]["limit.20"];
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["CheckpointTicketTypePage"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    restoreCheckpointTicketType: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The version that is meant: its ETag, or the `version` of the object in double quotes, such as `"3"`. Another version in the meantime is answered with 412. */
+                "If-Match"?: components["parameters"]["IfMatchOptional"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["CheckpointTicketTypeRestored"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listCheckpointEntries: {
+        parameters: {
+            query?: {
+                /** @description `entered_at` is this. */
+                entered_at?: components["parameters"]["entered_at"];
+                /** @description Another, or none. */
+                "entered_at.ne"?: components["parameters"]["entered_at.ne"];
+                /** @description At or after this. */
+                "entered_at.gte"?: components["parameters"]["entered_at.gte"];
+                /** @description At or before this. */
+                "entered_at.lte"?: components["parameters"]["entered_at.lte"];
+                /** @description After this. */
+                "entered_at.gt"?: components["parameters"]["entered_at.gt"];
+                /** @description Before this. */
+                "entered_at.lt"?: components["parameters"]["entered_at.lt"];
+                /** @description `left_at` is this. */
+                left_at?: components["parameters"]["left_at"];
+                /** @description Another, or none. */
+                "left_at.ne"?: components["parameters"]["left_at.ne"];
+                /** @description At or after this. */
+                "left_at.gte"?: components["parameters"]["left_at.gte"];
+                /** @description At or before this. */
+                "left_at.lte"?: components["parameters"]["left_at.lte"];
+                /** @description After this. */
+                "left_at.gt"?: components["parameters"]["left_at.gt"];
+                /** @description Before this. */
+                "left_at.lt"?: components["parameters"]["left_at.lt"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "left_at.null"?: components["parameters"]["left_at.null"];
+                /** @description `checkpoint_id` is this. */
+                checkpoint_id?: components["parameters"]["checkpoint_id"];
+                /** @description Another, or none. */
+                "checkpoint_id.ne"?: components["parameters"]["checkpoint_id.ne"];
+                /** @description One of these, separated by commas. */
+                "checkpoint_id.in"?: components["parameters"]["checkpoint_id.in"];
+                /** @description `ticket_id` is this. */
+                ticket_id?: components["parameters"]["ticket_id"];
+                /** @description Another, or none. */
+                "ticket_id.ne"?: components["parameters"]["ticket_id.ne"];
+                /** @description One of these, separated by commas. */
+                "ticket_id.in"?: components["parameters"]["ticket_id.in"];
+                /** @description `event_id` is this. */
+                event_id?: components["parameters"]["event_id"];
+                /** @description Another, or none. */
+                "event_id.ne"?: components["parameters"]["event_id.ne"];
+                /** @description One of these, separated by commas. */
+                "event_id.in"?: components["parameters"]["event_id.in"];
+                /** @description Order; `-` turns it round. Without it the newest come first. */
+                sort?: components["parameters"]["CheckpointEntry.sort"];
+                /** @description Objects per page. */
+                limit?: components["parameters"]["limit.20"];
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description `exact`: also answer how many there are, up to 10,000. */
+                count?: components["parameters"]["CountParameter"];
+                /** @description Relations to put into the answer as whole objects, separated by commas. */
+                expand?: components["parameters"]["CheckpointEntry.expand"];
+                /** @description Only these, separated by commas. */
+                "id.in"?: components["parameters"]["IdIn"];
+                /** @description All but this one. */
+                "id.ne"?: components["parameters"]["IdNe"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["CheckpointEntryPage"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getCheckpointEntry: {
+        parameters: {
+            query?: {
+                /** @description Relations to put into the answer as whole objects, separated by commas. */
+                expand?: components["parameters"]["CheckpointEntry.expand"];
+            };
+            header?: {
+                /** @description ETag of a former answer: 304 if it would be the same again. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["CheckpointEntryFound"];
+            304: components["responses"]["NotModified"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
     listWaitlistEntries: {
         parameters: {
             query?: {
@@ -39301,6 +40926,38 @@ export interface operations {
             default: components["responses"]["OtherProblem"];
         };
     };
+    replaceWaitlistEntry: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The version that the change is based on: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of it. Another version in the meantime is answered with 412.
+                 * @example "3"
+                 */
+                "If-Match": components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReplaceWaitlistEntry"];
+            };
+        };
+        responses: {
+            200: components["responses"]["WaitlistEntryChanged"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            422: components["responses"]["UnprocessableContent"];
+            428: components["responses"]["PreconditionRequired"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
     archiveWaitlistEntry: {
         parameters: {
             query?: never;
@@ -39321,6 +40978,38 @@ export interface operations {
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
             412: components["responses"]["PreconditionFailed"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    updateWaitlistEntry: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The version that the change is based on: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of it. Another version in the meantime is answered with 412.
+                 * @example "3"
+                 */
+                "If-Match": components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PatchWaitlistEntry"];
+            };
+        };
+        responses: {
+            200: components["responses"]["WaitlistEntryChanged"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            422: components["responses"]["UnprocessableContent"];
+            428: components["responses"]["PreconditionRequired"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -41344,6 +43033,211 @@ export interface operations {
         requestBody?: never;
         responses: {
             200: components["responses"]["CommissionRuleRestored"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listCommissionProposals: {
+        parameters: {
+            query?: {
+                /** @description `type` is this. */
+                type?: components["parameters"]["CommissionProposal.type"];
+                /** @description Another, or none. */
+                "type.ne"?: components["parameters"]["CommissionProposal.type.ne"];
+                /** @description One of these, separated by commas. */
+                "type.in"?: components["parameters"]["CommissionProposal.type.in"];
+                /** @description `currency` is this. */
+                currency?: components["parameters"]["currency"];
+                /** @description Another, or none. */
+                "currency.ne"?: components["parameters"]["currency.ne"];
+                /** @description One of these, separated by commas; `\,` is a comma of the value itself. */
+                "currency.in"?: components["parameters"]["currency.in"];
+                /** @description `valid_from` is this. */
+                valid_from?: components["parameters"]["valid_from"];
+                /** @description Another, or none. */
+                "valid_from.ne"?: components["parameters"]["valid_from.ne"];
+                /** @description At or after this. */
+                "valid_from.gte"?: components["parameters"]["valid_from.gte"];
+                /** @description At or before this. */
+                "valid_from.lte"?: components["parameters"]["valid_from.lte"];
+                /** @description After this. */
+                "valid_from.gt"?: components["parameters"]["valid_from.gt"];
+                /** @description Before this. */
+                "valid_from.lt"?: components["parameters"]["valid_from.lt"];
+                /** @description `valid_to` is this. */
+                valid_to?: components["parameters"]["valid_to"];
+                /** @description Another, or none. */
+                "valid_to.ne"?: components["parameters"]["valid_to.ne"];
+                /** @description At or after this. */
+                "valid_to.gte"?: components["parameters"]["valid_to.gte"];
+                /** @description At or before this. */
+                "valid_to.lte"?: components["parameters"]["valid_to.lte"];
+                /** @description After this. */
+                "valid_to.gt"?: components["parameters"]["valid_to.gt"];
+                /** @description Before this. */
+                "valid_to.lt"?: components["parameters"]["valid_to.lt"];
+                /** @description `true`: those without one; `false`: those with one. */
+                "valid_to.null"?: components["parameters"]["valid_to.null"];
+                /** @description `state` is this. */
+                state?: components["parameters"]["CommissionProposal.state"];
+                /** @description Another, or none. */
+                "state.ne"?: components["parameters"]["CommissionProposal.state.ne"];
+                /** @description One of these, separated by commas. */
+                "state.in"?: components["parameters"]["CommissionProposal.state.in"];
+                /** @description `city_id` is this. */
+                city_id?: components["parameters"]["city_id"];
+                /** @description Another, or none. */
+                "city_id.ne"?: components["parameters"]["city_id.ne"];
+                /** @description One of these, separated by commas. */
+                "city_id.in"?: components["parameters"]["city_id.in"];
+                /** @description Order; `-` turns it round. Without it the newest come first. */
+                sort?: components["parameters"]["CommissionProposal.sort"];
+                /** @description Objects per page. */
+                limit?: components["parameters"]["limit.20"];
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description `exact`: also answer how many there are, up to 10,000. */
+                count?: components["parameters"]["CountParameter"];
+                /** @description Relations to put into the answer as whole objects, separated by commas. */
+                expand?: components["parameters"]["CommissionProposal.expand"];
+                /** @description Only these, separated by commas. */
+                "id.in"?: components["parameters"]["IdIn"];
+                /** @description All but this one. */
+                "id.ne"?: components["parameters"]["IdNe"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["CommissionProposalPage"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    createCommissionProposal: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A fresh random text per thing that is meant to be created: repeated with the same body, the request creates nothing more and gets the same answer, with `Idempotent-Replayed: true`. For signed-in callers; kept for three days. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateCommissionProposal"];
+            };
+        };
+        responses: {
+            201: components["responses"]["CommissionProposalCreated"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getCommissionProposal: {
+        parameters: {
+            query?: {
+                /** @description Relations to put into the answer as whole objects, separated by commas. */
+                expand?: components["parameters"]["CommissionProposal.expand"];
+            };
+            header?: {
+                /** @description ETag of a former answer: 304 if it would be the same again. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["CommissionProposalFound"];
+            304: components["responses"]["NotModified"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    acceptCommissionProposal: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The version that is meant: its ETag, or the `version` of the object in double quotes, such as `"3"`. Another version in the meantime is answered with 412. */
+                "If-Match"?: components["parameters"]["IfMatchOptional"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Reason"];
+            };
+        };
+        responses: {
+            200: components["responses"]["CommissionProposalChanged"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    declineCommissionProposal: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The version that is meant: its ETag, or the `version` of the object in double quotes, such as `"3"`. Another version in the meantime is answered with 412. */
+                "If-Match"?: components["parameters"]["IfMatchOptional"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Reason"];
+            };
+        };
+        responses: {
+            200: components["responses"]["CommissionProposalChanged"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    withdrawCommissionProposal: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The version that is meant: its ETag, or the `version` of the object in double quotes, such as `"3"`. Another version in the meantime is answered with 412. */
+                "If-Match"?: components["parameters"]["IfMatchOptional"];
+            };
+            path: {
+                /** @description Id of the object. */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["CommissionProposalChanged"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
@@ -44984,7 +46878,7 @@ export interface operations {
         parameters: {
             query: {
                 /** @description Of this city. */
-                city_id: string;
+                city_id: components["parameters"]["city_id.required"];
                 /**
                  * @description `scaled`: after the best events of a host come the best of others, before more of it.
                  * @example scaled
@@ -44992,8 +46886,8 @@ export interface operations {
                 variant?: "hot" | "scaled";
                 /** @description Objects per page. */
                 limit?: components["parameters"]["limit.20"];
-                /** @description `next_cursor` of the page before. */
-                cursor?: string;
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
             path?: never;
@@ -45010,13 +46904,13 @@ export interface operations {
         parameters: {
             query: {
                 /** @description Of this city. */
-                city_id: string;
+                city_id: components["parameters"]["city_id.required"];
                 /** @description Only in this place. */
                 slot?: components["schemas"]["PromotionSlot"];
                 /** @description Objects per page. */
                 limit?: components["parameters"]["limit.20"];
-                /** @description `next_cursor` of the page before. */
-                cursor?: string;
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
             path?: never;
@@ -45034,8 +46928,8 @@ export interface operations {
             query?: {
                 /** @description Objects per page. */
                 limit?: components["parameters"]["limit.20"];
-                /** @description `next_cursor` of the page before. */
-                cursor?: string;
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
             path?: never;
@@ -45119,24 +47013,8 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It was so. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Follow"];
-                };
-            };
-            /** @description It is so now. */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Follow"];
-                };
-            };
+            200: components["responses"]["FollowAnswer"];
+            201: components["responses"]["FollowAdded"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
             422: components["responses"]["UnprocessableContent"];
@@ -45178,24 +47056,8 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It was so. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Follow"];
-                };
-            };
-            /** @description It is so now. */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Follow"];
-                };
-            };
+            200: components["responses"]["FollowAnswer"];
+            201: components["responses"]["FollowAdded"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
             422: components["responses"]["UnprocessableContent"];
@@ -45237,24 +47099,8 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It was so. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Follow"];
-                };
-            };
-            /** @description It is so now. */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Follow"];
-                };
-            };
+            200: components["responses"]["FollowAnswer"];
+            201: components["responses"]["FollowAdded"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
             422: components["responses"]["UnprocessableContent"];
@@ -45296,24 +47142,8 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It was so. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Follow"];
-                };
-            };
-            /** @description It is so now. */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Follow"];
-                };
-            };
+            200: components["responses"]["FollowAnswer"];
+            201: components["responses"]["FollowAdded"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
             422: components["responses"]["UnprocessableContent"];
@@ -45355,24 +47185,8 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It was so. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Follow"];
-                };
-            };
-            /** @description It is so now. */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Follow"];
-                };
-            };
+            200: components["responses"]["FollowAnswer"];
+            201: components["responses"]["FollowAdded"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
             422: components["responses"]["UnprocessableContent"];
@@ -45414,24 +47228,8 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It was so. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Follow"];
-                };
-            };
-            /** @description It is so now. */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Follow"];
-                };
-            };
+            200: components["responses"]["FollowAnswer"];
+            201: components["responses"]["FollowAdded"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
             422: components["responses"]["UnprocessableContent"];
@@ -45465,11 +47263,11 @@ export interface operations {
         parameters: {
             query: {
                 /** @description Of this city. */
-                city_id: string;
+                city_id: components["parameters"]["city_id.required"];
                 /** @description Objects per page. */
                 limit?: components["parameters"]["limit.20"];
-                /** @description `next_cursor` of the page before. */
-                cursor?: string;
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
             path?: never;
@@ -45494,15 +47292,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Its reviews, by stars. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Rating"];
-                };
-            };
+            200: components["responses"]["RatingAnswer"];
             404: components["responses"]["NotFound"];
             default: components["responses"]["OtherProblem"];
         };
@@ -45511,11 +47301,11 @@ export interface operations {
         parameters: {
             query: {
                 /** @description Of this city. */
-                city_id: string;
+                city_id: components["parameters"]["city_id.required"];
                 /** @description Objects per page. */
                 limit?: components["parameters"]["limit.20"];
-                /** @description `next_cursor` of the page before. */
-                cursor?: string;
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
             path?: never;
@@ -45540,15 +47330,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Its reviews, by stars. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Rating"];
-                };
-            };
+            200: components["responses"]["RatingAnswer"];
             404: components["responses"]["NotFound"];
             default: components["responses"]["OtherProblem"];
         };
@@ -45557,11 +47339,11 @@ export interface operations {
         parameters: {
             query: {
                 /** @description Of this city. */
-                city_id: string;
+                city_id: components["parameters"]["city_id.required"];
                 /** @description Objects per page. */
                 limit?: components["parameters"]["limit.20"];
-                /** @description `next_cursor` of the page before. */
-                cursor?: string;
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
             path?: never;
@@ -45586,15 +47368,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Its reviews, by stars. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Rating"];
-                };
-            };
+            200: components["responses"]["RatingAnswer"];
             404: components["responses"]["NotFound"];
             default: components["responses"]["OtherProblem"];
         };
@@ -45603,11 +47377,11 @@ export interface operations {
         parameters: {
             query: {
                 /** @description Of this city. */
-                city_id: string;
+                city_id: components["parameters"]["city_id.required"];
                 /** @description Objects per page. */
                 limit?: components["parameters"]["limit.20"];
-                /** @description `next_cursor` of the page before. */
-                cursor?: string;
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
             path?: never;
@@ -45632,15 +47406,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Its reviews, by stars. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Rating"];
-                };
-            };
+            200: components["responses"]["RatingAnswer"];
             404: components["responses"]["NotFound"];
             default: components["responses"]["OtherProblem"];
         };
@@ -45874,6 +47640,7 @@ export interface operations {
                     "application/json": components["schemas"]["CalendarFeedAddress"];
                 };
             };
+            429: components["responses"]["TooManyRequests"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -45893,6 +47660,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooManyRequests"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -45934,7 +47702,7 @@ export interface operations {
                 /** @description `city_id` is this. */
                 city_id?: components["parameters"]["city_id"];
                 /** @description Only these kinds. All of them without it. */
-                types?: ("event" | "venue" | "community" | "organization" | "business" | "institution" | "member")[];
+                types?: components["schemas"]["SearchHitType"][];
                 /** @description How many of each kind. */
                 limit?: number;
             };
@@ -45966,7 +47734,7 @@ export interface operations {
                  */
                 bbox: string;
                 /** @description Only these kinds. `event,venue` without it. */
-                types?: ("event" | "venue" | "business" | "institution")[];
+                types?: components["schemas"]["MapObjectType"][];
                 /** @description Most clusters. */
                 cells?: number;
                 /** @description Words to look for in `title`, `description`: all of them, the last one perhaps not typed to its end; accents and capitals do not matter. `"two words"` stand side by side, `-word` is not there, `or` is between alternatives. Where few hold the words, parts of names are found as well. Finds public events only, and orders and filters at most the 2,000 newest of them. */
@@ -46034,8 +47802,8 @@ export interface operations {
                 open_seats?: number;
                 /** @description Objects per page. */
                 limit?: components["parameters"]["limit.20"];
-                /** @description `next_cursor` of the page before. */
-                cursor?: string;
+                /** @description `next_cursor` of the page before, with the same filters and order. */
+                cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
             path?: never;
