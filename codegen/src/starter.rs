@@ -40,6 +40,9 @@ access:
   create: signed_in
   update: mine
   delete: mine
+
+# What one member may make in a day.
+quota: 200 a day
 "
     );
     Ok((path, text))
