@@ -81,6 +81,7 @@ union all
 select 'reference not validated: ' || conrelid::regclass || ' ' || conname from pg_constraint
   where connamespace = 'app'::regnamespace and not convalidated
 union all
+-- In whatever collation: texts are filtered in the one that they are sorted by.
 select 'same index twice: ' || min(indexrelid::regclass::text) || ' ' || max(indexrelid::regclass::text) from pg_index i join tables t on t.oid = i.indrelid
   group by i.indrelid, i.indkey::text, i.indexprs::text, i.indpred::text, i.indclass::text having count(*) > 1
 union all

@@ -92,12 +92,13 @@ fn list(resource: &Resource, condition: &str) -> String {
     ))
 }
 
-/// Whether the table is entered by this column.
-fn is_found(plan: &Value, column: &str) -> bool {
-    let of_column = format!("{column} =");
+/// Whether the table is entered by this column. A text that is compared in a collation may be shown as `(t.title)::text`.
+fn is_found(plan: &Value, sql: &str) -> bool {
+    let column = sql.split(' ').next().unwrap_or(sql);
+    let of_column = [format!("{column} ="), format!("({column})::text =")];
     nodes(plan).into_iter().any(|node| {
-        let condition = node["Index Cond"].as_str();
-        condition.is_some_and(|condition| condition.contains(&of_column))
+        let condition = node["Index Cond"].as_str().unwrap_or_default();
+        of_column.iter().any(|one| condition.contains(one))
     })
 }
 

@@ -34,9 +34,12 @@ pub fn filters(model: &Model, id: EntityId) -> Vec<String> {
                 }
                 lines.push(line)
             }
-            Source::Field(field) if field.filter => {
-                lines.push(line(&name, &sql, &kind(entity, &name, &field.ty)))
-            }
+            // A text in the order of the list: then the index of that order finds it, and no other is needed.
+            Source::Field(field) if field.filter => lines.push(line(
+                &name,
+                &format!("t.{}", schema::as_sorted(entity, &name)),
+                &kind(entity, &name, &field.ty),
+            )),
             Source::TypeOf(relation) if relation.filter => {
                 let words = format!(
                     "Kind::Enum({}{}Type::WORDS)",

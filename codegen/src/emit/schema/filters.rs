@@ -35,8 +35,8 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
 
 /// A value leaves few of many rows.
 fn is_selective(field: &Field) -> bool {
-    let is_found = field.sort && !matches!(field.ty, Ty::Text { .. });
-    if !field.filter || field.read.is_some() || is_found {
+    // The index of an order finds a value as well: texts are compared in the collation that they are sorted by.
+    if !field.filter || field.read.is_some() || field.sort {
         return false;
     }
     match &field.ty {
