@@ -268,11 +268,14 @@ async fn more_movements(conn: &mut PgConnection) {
          where user_id is not null order by id limit 5;
          insert into app.transactions (user_id, type, amount_cents, currency, stripe_idempotency_key)
          select id, 'ticket', 100, 'AUD', 'test:' || id from app.users u
+         where not exists (select from app.role_assignments r where r.user_id = u.id) order by id limit 5;
+         insert into app.payment_methods (user_id, stripe_payment_method_id, brand, last4, exp_month, exp_year)
+         select id, 'pm_test_' || id, 'visa', '4242', 1, 2100 from app.users u
          where not exists (select from app.role_assignments r where r.user_id = u.id) order by id limit 5",
     )
     .execute(conn)
     .await
-    .expect("holds and payments");
+    .expect("holds, payments and cards");
 }
 
 /// How a message fares on its way is for the platform: not even for whom it is meant.

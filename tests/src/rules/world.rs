@@ -1,13 +1,16 @@
 //! A random world: every table filled from the model, with rows of every status, so that rules can be
-//! asked about cases nobody thought of. Deterministic for a seed.
+//! asked about cases nobody thought of. Deterministic for a seed, and for each entity by itself: its rows are drawn by
+//! its name, so that another entity in the spec moves none of them.
 //!
 //! Written as a superuser, so that constraints hold and rules do not.
 
-use codegen::model::{Entity, EntityId, Expr, Field, Lifecycle, Literal, Model, Relation, Ty};
+mod values;
+
+use codegen::model::{Entity, EntityId, Expr, Field, Lifecycle, Literal, Model, Relation};
 use fastrand::Rng;
 use serde_json::{Map, Value};
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 pub type Row = Map<String, Value>;
@@ -37,9 +40,12 @@ pub async fn make(conn: &mut PgConnection, model: &Model, seed: u64, size: usize
     };
     let mut filler = Filler {
         model,
+        seed,
         rng: Rng::with_seed(seed),
         ids: vec![Vec::new(); model.entities.len()],
-        serial: 0,
+        turns: vec![0; model.entities.len()],
+        serials: vec![0; model.entities.len()],
+        at: 0,
         hours: 0,
         is_rough,
     };
@@ -78,16 +84,23 @@ async fn some_ended_by_themselves(conn: &mut PgConnection, entity: &Entity) {
 }
 
 /// Rows for the tables that have none, by and about these people: so suites over all entities find something of an
-/// entity that nobody has written demonstration data for.
-pub async fn fill_empty(conn: &mut PgConnection, model: &Model, people: &[Uuid]) {
+/// entity that nobody has written demonstration data for. Their names.
+pub async fn fill_empty<'m>(
+    conn: &mut PgConnection,
+    model: &'m Model,
+    people: &[Uuid],
+) -> Vec<&'m str> {
     let there = read(conn, model).await;
     let mut filler = Filler {
         model,
+        seed: 1,
         rng: Rng::with_seed(1),
         ids: (there.rows.iter().zip(&model.entities))
             .map(|(rows, entity)| references(entity, rows))
             .collect(),
-        serial: 0,
+        turns: vec![0; model.entities.len()],
+        serials: vec![0; model.entities.len()],
+        at: 0,
         hours: 0,
         is_rough: false,
     };
@@ -96,12 +109,16 @@ pub async fn fill_empty(conn: &mut PgConnection, model: &Model, people: &[Uuid])
         .execute(&mut *conn)
         .await
         .expect("begin");
+    let mut filled = Vec::new();
     for id in order(model) {
-        if there.rows[id].is_empty() && !model.entities[id].internal {
+        let entity = &model.entities[id];
+        if there.rows[id].is_empty() && !entity.internal {
             filler.fill(conn, id, 12).await;
+            filled.push(entity.name.as_str());
         }
     }
     sqlx::raw_sql("commit").execute(conn).await.expect("commit");
+    filled
 }
 
 /// What new rows that refer to these have to agree with.
@@ -173,17 +190,33 @@ pub fn order(model: &Model) -> Vec<EntityId> {
 
 struct Filler<'a> {
     model: &'a Model,
+    seed: u64,
+    /// Of the entity at hand, since it was turned to.
     rng: Rng,
     /// id and same-relation values of what was inserted: (id, columns)
     ids: Vec<Vec<(String, HashMap<String, String>)>>,
-    serial: u64,
+    /// How often each entity was turned to.
+    turns: Vec<u64>,
+    /// How many values each entity has, so that none is given twice.
+    serials: Vec<u64>,
+    /// The entity at hand.
+    at: EntityId,
     /// The last time given to the row at hand, in hours from now.
     hours: i32,
     is_rough: bool,
 }
 
 impl Filler<'_> {
+    /// What is drawn from here on depends on this entity, and on none that was filled before.
+    fn turn_to(&mut self, id: EntityId) {
+        self.turns[id] += 1;
+        self.at = id;
+        let name = &self.model.entities[id].name;
+        self.rng = Rng::with_seed(seed_of(self.seed, self.turns[id], name));
+    }
+
     async fn fill(&mut self, conn: &mut PgConnection, id: EntityId, size: usize) {
+        self.turn_to(id);
         let entity = &self.model.entities[id];
         let mut attempts = 0;
         let mut refused = None;
@@ -238,6 +271,7 @@ impl Filler<'_> {
         if entity.lifecycle != Lifecycle::SoftDelete {
             return;
         }
+        self.turn_to(id);
         for at in 0..self.ids[id].len() {
             let status = match (self.rng.u8(0..10), self.is_rough) {
                 (0, _) | (2..=4, true) => "suspended",
@@ -278,7 +312,7 @@ impl Filler<'_> {
             let chosen = if relation.optional && self.rng.u8(0..4) == 0 {
                 None
             } else {
-                self.reference(relation, &columns)
+                self.reference(entity, relation, &columns)
             };
             match chosen {
                 Some((target, id)) => {
@@ -326,6 +360,7 @@ impl Filler<'_> {
     /// A row to refer to that has the same values in the relations named by `same`.
     fn reference(
         &mut self,
+        entity: &Entity,
         relation: &Relation,
         columns: &[(String, String)],
     ) -> Option<(EntityId, String)> {
@@ -337,92 +372,45 @@ impl Filler<'_> {
                 own.is_none() || other.get(&column).is_none() || own == other.get(&column)
             })
         };
-        let candidates: Vec<&str> = self.ids[target]
+        let mut candidates: Vec<&str> = self.ids[target]
             .iter()
             .filter(|(_, c)| fits(c))
             .map(|(id, _)| id.as_str())
             .collect();
+        for followers in self.followers(entity, relation) {
+            let is_followed = |id: &&str| followers.contains(&quote(id));
+            if candidates.iter().any(is_followed) {
+                candidates.retain(is_followed);
+            }
+        }
         let id = (*self.rng.choice(&candidates)?).to_owned();
         Some((target, id))
     }
 
-    fn value(&mut self, field: &Field) -> Option<String> {
-        self.serial += 1;
-        let n = self.serial;
-        let rng = &mut self.rng;
-        let number = |rng: &mut Rng, min: Option<i64>, max: Option<i64>| {
-            let low = min.unwrap_or(0);
-            let high = max.unwrap_or(low + 100).min(low + 100);
-            rng.i64(low..=high).to_string()
+    /// For each reference that has to agree with this one, with what its rows do: of few events there are checkpoints.
+    fn followers(&self, entity: &Entity, relation: &Relation) -> Vec<HashSet<&String>> {
+        let column = relation.id_column();
+        let agreeing = entity
+            .belongs
+            .iter()
+            .filter(|other| !other.optional && other.same.contains(&relation.name));
+        let rows = |other: &Relation| {
+            let rows = other.targets.iter().flat_map(|t| &self.ids[*t]);
+            rows.filter_map(|(_, c)| c.get(&column))
+                .collect::<HashSet<_>>()
         };
-        Some(match &field.ty {
-            Ty::Text { min, max } => {
-                let mut text = format!("w{n} {}", rng.u32(..));
-                while text.chars().count() < *min as usize {
-                    text.push('x');
-                }
-                quote(&text.chars().take(*max as usize).collect::<String>())
-            }
-            Ty::Int { min, max } | Ty::Bigint { min, max } => number(rng, *min, *max),
-            // Sums have to add up: mostly of nothing.
-            Ty::Money { min, max } if rng.u8(0..8) == 0 => number(rng, *min, *max),
-            Ty::Money { min, .. } => min.unwrap_or(0).to_string(),
-            Ty::Decimal { .. } => rng.u8(0..9).to_string(),
-            Ty::Bool => rng.bool().to_string(),
-            Ty::Time => {
-                // Later fields are later times, as most checks want it.
-                self.hours += rng.i32(1..200);
-                format!("now() + {} * interval '1 hour'", self.hours)
-            }
-            Ty::Date => format!("current_date + {}", rng.i32(-40..40)),
-            Ty::Uuid => "gen_random_uuid()".to_owned(),
-            Ty::Json => "'{}'".to_owned(),
-            Ty::Url => quote(&format!("https://example.org/{n}")),
-            Ty::Email => quote(&format!("p{n}@example.org")),
-            Ty::Phone => quote(&format!("+61{}", 400_000_000 + n)),
-            Ty::Slug { .. } => quote(&format!("s-{n}")),
-            Ty::Currency => quote(rng.choice(["AUD", "EUR"])?),
-            Ty::Country => quote(country(n)),
-            Ty::Social { network } => quote(codegen::emit::openapi::example::social(network)),
-            Ty::LocalTime => quote("08:30"),
-            Ty::Code { .. } => quote(&format!("CODE{n}")),
-            Ty::Locale => quote("en"),
-            Ty::Timezone => quote("UTC"),
-            Ty::Enum { values } | Ty::States { values } => quote(rng.choice(values)?),
-            Ty::Point => format!(
-                "'SRID=4326;POINT({} {})'::public.geography",
-                rng.i32(-170..170),
-                rng.i32(-80..80)
-            ),
-            Ty::Object { object } => {
-                let required = self.model.objects[*object]
-                    .fields
-                    .iter()
-                    .filter(|f| !f.optional);
-                let pairs: Vec<String> = required
-                    .map(|f| format!("\"{}\": {}", f.name, object_text(f)))
-                    .collect();
-                quote(&format!("{{{}}}", pairs.join(", ")))
-            }
-            Ty::TextList { .. } => "array['one', 'two']".to_owned(),
+        agreeing.map(rows).filter(|rows| !rows.is_empty()).collect()
+    }
+}
+
+/// The same in every run: FNV-1a.
+fn seed_of(seed: u64, turn: u64, name: &str) -> u64 {
+    let bytes = seed.to_le_bytes().into_iter().chain(turn.to_le_bytes());
+    bytes
+        .chain(name.bytes())
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         })
-    }
-}
-
-fn object_text(field: &Field) -> &'static str {
-    match (&field.ty, &field.default) {
-        (Ty::LocalTime, _) => "\"22:00\"",
-        (Ty::Bool, _) => "true",
-        (Ty::Int { .. }, _) => "1",
-        (_, Some(Literal::Text(_))) => "\"x\"",
-        _ => "\"x\"",
-    }
-}
-
-/// Distinct for as many numbers as there are countries.
-fn country(n: u64) -> &'static str {
-    let countries: Vec<&str> = kernel::input::COUNTRIES.split(' ').collect();
-    countries[n as usize % countries.len()]
 }
 
 /// Runs the statement in a savepoint; what constraints refuse is skipped.

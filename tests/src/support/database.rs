@@ -13,10 +13,14 @@ use generated::migrations::MIGRATIONS;
 use kernel::migrate::{self, Limits};
 use server::seed::demo::PEOPLE;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// Password of both roles in tests.
 const PASSWORD: &str = "test";
+
+/// Which entities have no row of the demonstration.
+const FILLED: &str = "create schema tests; create table tests.filled (entity text primary key)";
 
 /// What a database starts with.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -123,6 +127,15 @@ impl Database {
         self.admin.clone().database(&self.name)
     }
 
+    /// Entities that the demonstration has no rows of: those that are there were drawn for tests.
+    pub async fn filled(&self) -> BTreeSet<String> {
+        let names: Vec<String> = sqlx::query_scalar("select entity from tests.filled")
+            .fetch_all(&mut self.superuser().await)
+            .await
+            .expect("what was noted");
+        names.into_iter().collect()
+    }
+
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -218,11 +231,18 @@ async fn fill(options: &PgConnectOptions, content: Content) {
         // Rows whose files are nowhere: the demonstration's own are sent while a server runs.
         let pictures = include_str!("../../sql/pictures.sql");
         execute(&mut conn, pictures.to_owned()).await;
+        // Before there is more: what stays depends on the demonstration alone.
+        if content == Content::Sample {
+            sample::thin(&mut conn).await;
+        }
         let people: Vec<Uuid> = PEOPLE.iter().map(|person| person.id).collect();
-        world::fill_empty(&mut conn, super::model(), &people).await;
-    }
-    if content == Content::Sample {
-        sample::thin(&mut conn).await;
+        let filled = world::fill_empty(&mut conn, super::model(), &people).await;
+        execute(&mut conn, FILLED.to_owned()).await;
+        sqlx::query("insert into tests.filled select unnest($1::text[])")
+            .bind(filled)
+            .execute(&mut conn)
+            .await
+            .expect("noted");
     }
     execute(&mut conn, "vacuum (full, analyze)".to_owned()).await;
     conn.close().await.expect("close");
