@@ -31,7 +31,6 @@ mod round_trips;
 mod routes;
 mod rows;
 mod same;
-mod samples;
 mod snapshots;
 mod tenants;
 mod together;

@@ -116,7 +116,7 @@ fn sample<'w>(world: &'w World, resource: &Resource, people: &[Persona]) -> Vec<
 }
 
 /// Their own id, and what they hold roles of.
-fn about(person: &Persona, world: &World) -> Vec<String> {
+pub fn about(person: &Persona, world: &World) -> Vec<String> {
     let own = person.me.map(|id| id.to_string());
     let held = person.facts(world).roles.into_values();
     let scopes = held.flat_map(|held| match held {

@@ -215,16 +215,16 @@ create function sec.is_social(p_text text, p_network text) returns boolean
 begin
   return char_length(p_text) <= 300 and p_text ~ case p_network
     when 'instagram' then '^https://www\.instagram\.com/[A-Za-z0-9._]{1,30}$'
-    when 'facebook' then '^https://www\.facebook\.com/([A-Za-z0-9.-]{1,75}|profile\.php\?id=[0-9]{1,20}|(people|groups|pages)/[A-Za-z0-9.%/_-]{1,150})$'
-    when 'youtube' then '^https://www\.youtube\.com/(@[A-Za-z0-9._-]{1,60}|channel/[A-Za-z0-9_-]{1,60}|(c|user)/[A-Za-z0-9._%-]{1,100})$'
+    when 'facebook' then '^https://www\.facebook\.com/([A-Za-z0-9.-]{1,75}|profile\.php\?id=[0-9]{1,20}|(people|groups|pages)/[A-Za-z0-9.%/_-]{1,150}|p/[A-Za-z0-9.%_-]{1,150}|share/[A-Za-z0-9_-]{6,40})$'
+    when 'youtube' then '^https://www\.youtube\.com/(@[A-Za-z0-9._%-]{1,180}|channel/[A-Za-z0-9_-]{1,60}|(c|user)/[A-Za-z0-9._%-]{1,100})$'
     when 'linkedin' then '^https://www\.linkedin\.com/(in|company|school|showcase)/[A-Za-z0-9._%-]{1,150}$'
     when 'x' then '^https://x\.com/[A-Za-z0-9_]{1,15}$'
     when 'tiktok' then '^https://www\.tiktok\.com/@[A-Za-z0-9._]{1,24}$'
-    when 'mastodon' then '^https://([a-z0-9]+(-+[a-z0-9]+)*\.)+[a-z0-9]+(-+[a-z0-9]+)*/@[A-Za-z0-9._-]{1,60}$'
+    when 'mastodon' then '^https://(?!([a-z0-9-]+\.)*(instagram\.com|instagr\.am|facebook\.com|fb\.com|fb\.me|youtube\.com|linkedin\.com|x\.com|twitter\.com|tiktok\.com|threads\.com|threads\.net|bsky\.app|wa\.me|whatsapp\.com|t\.me|telegram\.me|telegram\.dog)/)([a-z0-9]+(-+[a-z0-9]+)*\.)+[a-z0-9]+(-+[a-z0-9]+)*/@[A-Za-z0-9._-]{1,60}$'
     when 'threads' then '^https://www\.threads\.com/@[A-Za-z0-9._]{1,30}$'
     when 'bluesky' then '^https://bsky\.app/profile/[A-Za-z0-9.:-]{3,100}$'
-    when 'whatsapp' then '^https://(wa\.me/[0-9]{7,15}|chat\.whatsapp\.com/[A-Za-z0-9]{10,40}|whatsapp\.com/channel/[A-Za-z0-9]{10,40})$'
-    when 'telegram' then '^https://t\.me/([A-Za-z0-9_]{4,32}|\+[A-Za-z0-9_-]{10,40}|joinchat/[A-Za-z0-9_-]{10,40})$'
+    when 'whatsapp' then '^https://(wa\.me/([0-9]{7,15}|message/[A-Za-z0-9]{8,40})|chat\.whatsapp\.com/[A-Za-z0-9]{10,40}|whatsapp\.com/channel/[A-Za-z0-9]{10,40})$'
+    when 'telegram' then '^https://t\.me/([A-Za-z0-9_]{3,32}|\+[A-Za-z0-9_-]{10,40}|joinchat/[A-Za-z0-9_-]{10,40})$'
   end;
 end
 $$;

@@ -4,6 +4,7 @@
 use super::{
     address::{email, normal_email, normal_url, url},
     codes::{COUNTRIES, CURRENCIES, is_one},
+    line::pasted,
     phone::e164,
     social::Network,
     tags::{normal_locale, normal_timezone},
@@ -53,7 +54,7 @@ impl Format {
 impl Format {
     /// The form that is stored. What cannot be understood stays as it is, and is refused.
     pub fn normal(self, text: &str) -> String {
-        let text = text.trim();
+        let text = pasted(text);
         let understood = match self {
             Format::Email => Some(normal_email(text)),
             Format::Url | Format::Https => Some(normal_url(text)),
@@ -266,6 +267,8 @@ mod tests {
             ),
             (Https, "www.example.org", "https://www.example.org"),
             (Phone, "+49 (0)30 123-456", "+4930123456"),
+            (Phone, "\u{202a}+49 30 123456\u{202c}", "+4930123456"),
+            (Email, "\u{feff}ana@example.org\u{200b}", "ana@example.org"),
             (Currency, "eur ", "EUR"),
             (Country, "de", "DE"),
             (Locale, "de-ch", "de-CH"),

@@ -76,6 +76,17 @@ pub fn normal_line(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Without blanks at its ends, and without what shows nothing there: marks of direction that telephones and chats put around
+/// what is copied from them. For texts with a format; names are refused with them.
+pub fn pasted(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || is_hidden(c))
+}
+
+/// Shows nothing where it stands.
+pub fn is_hidden(c: char) -> bool {
+    is_in(c, HIDDEN)
+}
+
 /// Is there something to see?
 pub fn is_seen(text: &str) -> bool {
     text.chars().any(|c| !is_in(c, UNSEEN))
@@ -86,7 +97,7 @@ pub fn is_line(text: &str) -> bool {
     text.is_empty()
         || (is_seen(text)
             && normal_line(text) == text
-            && !text.chars().any(|c| is_in(c, HIDDEN))
+            && !text.chars().any(is_hidden)
             && !text.starts_with(JOINERS)
             && !text.ends_with(JOINERS)
             && !text.as_bytes().windows(6).any(|pair| {
@@ -100,7 +111,7 @@ pub fn is_line(text: &str) -> bool {
 pub fn line_of(text: &str, max: usize) -> Option<String> {
     let kept = text
         .chars()
-        .filter(|c| !is_in(*c, HIDDEN) && !JOINERS.contains(c));
+        .filter(|c| !is_hidden(*c) && !JOINERS.contains(c));
     let cut: String = (normal_line(&kept.collect::<String>()).chars().take(max)).collect();
     let line = normal_line(&cut).into_owned();
     is_seen(&line).then_some(line)
@@ -191,5 +202,9 @@ mod tests {
         assert_eq!(line_of("\u{200b} \u{3164}", 80), None);
         assert_eq!(line_of("Ana Costa", 4).as_deref(), Some("Ana"));
         assert_eq!(normal_line("\u{3000}e\u{301} \n"), "é");
+        assert_eq!(
+            pasted("\u{202a} +41\u{200e} 44\u{202c}\n"),
+            "+41\u{200e} 44"
+        );
     }
 }

@@ -1,9 +1,11 @@
 //! Telephone numbers as people write them → E.164.
 
+use super::line::{is_hidden, pasted};
+
 /// Blanks, brackets, dots, slashes and hyphens between digits mean nothing; `00` is a `+`; `(0)` is left away behind a
 /// country's code. A number of a country alone is none: nothing in a body says which country is meant.
 pub fn e164(text: &str) -> Option<String> {
-    let text = text.trim();
+    let text = pasted(text);
     let text = text.strip_prefix("tel:").unwrap_or(text);
     let international = match text.strip_prefix(['+', '＋']) {
         Some(rest) => rest,
@@ -14,7 +16,7 @@ pub fn e164(text: &str) -> Option<String> {
         match c {
             '0'..='9' => digits.push(c),
             '-' | '.' | '/' | '(' | ')' | '\u{2010}'..='\u{2015}' | '\u{2212}' => {}
-            c if c.is_whitespace() => {}
+            c if c.is_whitespace() || is_hidden(c) => {}
             _ => return None,
         }
     }
@@ -34,6 +36,7 @@ mod tests {
             "0041 44 668 18 00",
             "+41 (0)44 668-18-00",
             "+41.44.668.18.00",
+            "\u{202a}+41 44\u{200e} 668 18 00\u{202c}",
             "tel:+41\u{a0}44\u{202f}668/1800",
         ] {
             assert_eq!(e164(text).as_deref(), Some("+41446681800"), "{text:?}");

@@ -83,6 +83,9 @@ static FACEBOOK: Data = data(
         page("www.facebook.com", "people/", (1, 150), ".%/_-"),
         page("www.facebook.com", "groups/", (1, 150), ".%/_-"),
         page("www.facebook.com", "pages/", (1, 150), ".%/_-"),
+        page("www.facebook.com", "p/", (1, 150), ".%_-"),
+        // What its app gives to whoever shares a page.
+        page("www.facebook.com", "share/", (6, 40), "_-"),
     ],
 );
 static YOUTUBE: Data = data(
@@ -90,7 +93,7 @@ static YOUTUBE: Data = data(
     &["youtube.com"],
     true,
     &[
-        page("www.youtube.com", "@", (1, 60), "._-"),
+        page("www.youtube.com", "@", (1, 180), "._%-"),
         page("www.youtube.com", "channel/", (1, 60), "_-"),
         page("www.youtube.com", "c/", (1, 100), "._%-"),
         page("www.youtube.com", "user/", (1, 100), "._%-"),
@@ -144,6 +147,8 @@ static WHATSAPP: Data = data(
     false,
     &[
         page("wa.me", "", (7, 15), ""),
+        // The short link of a business.
+        page("wa.me", "message/", (8, 40), ""),
         page("chat.whatsapp.com", "", (10, 40), ""),
         page("whatsapp.com", "channel/", (10, 40), ""),
     ],
@@ -153,7 +158,7 @@ static TELEGRAM: Data = data(
     &["t.me", "telegram.me", "telegram.dog"],
     true,
     &[
-        page("t.me", "", (4, 32), "_"),
+        page("t.me", "", (3, 32), "_"),
         page("t.me", "+", (10, 40), "_-"),
         page("t.me", "joinchat/", (10, 40), "_-"),
     ],
@@ -177,6 +182,29 @@ const ALL: [Network; 11] = [
 const PAGES_OF_NETWORKS: [&str; 20] = [
     "about", "accounts", "events", "explore", "hashtag", "help", "home", "i", "intent", "login",
     "p", "pages", "people", "groups", "reel", "reels", "search", "share", "stories", "watch",
+];
+
+/// The same where names have a sign before them, so that everything else is such a page.
+const PAGES_BESIDE_NAMES: [&str; 19] = [
+    "c",
+    "channel",
+    "discover",
+    "embed",
+    "feed",
+    "following",
+    "foryou",
+    "gaming",
+    "live",
+    "music",
+    "playlist",
+    "premium",
+    "results",
+    "shorts",
+    "t",
+    "tag",
+    "upload",
+    "user",
+    "video",
 ];
 
 /// What stands between a name and one post or film.
@@ -225,36 +253,39 @@ impl Network {
 
     fn named(self, text: &str) -> Option<String> {
         let data = self.data();
-        let name = text.strip_prefix('@').unwrap_or(text);
+        let name = text.strip_prefix(['@', '＠']).unwrap_or(text);
         let page = data.pages.first().filter(|_| data.names)?;
         let name = match self {
             Network::Bluesky if !name.contains('.') => format!("{name}.bsky.social"),
             _ => name.to_owned(),
         };
-        page.of(&name)
+        page.of(&encoded(&name))
     }
 
     fn page(self, host: &str, path: &str) -> Option<String> {
         let data = self.data();
-        let under = |known: &&str| {
-            host == *known
-                || host
-                    .strip_suffix(*known)
-                    .is_some_and(|rest| rest.ends_with('.'))
-        };
-        data.hosts.iter().find(|known| under(known))?;
+        // A name on Bluesky is a host, which leads to the page of that name.
+        if self == Network::Bluesky && host.ends_with(".bsky.social") {
+            return path
+                .trim_matches('/')
+                .is_empty()
+                .then(|| self.named(host))?;
+        }
+        let known = data.hosts.iter().find(|known| is_under(host, known))?;
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let path = path.trim_matches('/');
+        let path = encoded(path.trim_matches('/'));
         // The two that name the page in the query.
         let given = |key: &str| {
             query
                 .split('&')
                 .find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='))
         };
-        let path = match (self, path) {
+        let path = match (self, path.as_str()) {
             (Network::Facebook, "profile.php") => format!("profile.php?id={}", given("id")?),
-            (Network::Whatsapp, "send") => given("phone")?.to_owned(),
-            _ => path.to_owned(),
+            (Network::Whatsapp, "send") => given("phone")?.trim_start_matches("%2B").to_owned(),
+            // What a browser shows of a channel without the app.
+            (Network::Telegram, preview) if preview.starts_with("s/") => preview[2..].to_owned(),
+            _ => path,
         };
         // A country's or a phone's host of the same page; some kinds of pages have a host of their own.
         let own = data.pages.iter().any(|page| page.host == host);
@@ -267,14 +298,23 @@ impl Network {
                     .pages
                     .iter()
                     .find(|page| page.path.is_empty() && (!own || page.host == host))?;
-                let name = path
-                    .strip_prefix(['@', '+'])
-                    .filter(|_| self != Network::Telegram)
-                    .unwrap_or(&path);
+                let name = path.strip_prefix('@').unwrap_or(&path);
+                let name = name
+                    .strip_prefix('+')
+                    .filter(|_| self == Network::Whatsapp)
+                    .unwrap_or(name);
                 let first = name.split('/').next().unwrap_or_default();
                 (!PAGES_OF_NETWORKS.contains(&first))
                     .then(|| page.of(name))
                     .flatten()
+            })
+            .or_else(|| {
+                // `tiktok.com/name`: the sign before the name is easily forgotten. Short links have hosts of their own.
+                let is_main = ["", "www.", "m."].contains(&host.strip_suffix(*known)?);
+                let mut pages = PAGES_OF_NETWORKS.iter().chain(&PAGES_BESIDE_NAMES);
+                let is_name = !path.contains('/') && pages.all(|page| *page != path);
+                let page = data.pages.first().filter(|page| page.path == "@")?;
+                (is_main && is_name).then(|| page.of(&path)).flatten()
             })
     }
 }
@@ -290,7 +330,7 @@ impl Page {
             Some((name, _)) => name,
             None => rest,
         };
-        let digits = self.host == "wa.me" || self.path.ends_with("id=");
+        let digits = (self.host == "wa.me" && self.path.is_empty()) || self.path.ends_with("id=");
         let fits = (self.least..=self.most).contains(&name.len())
             && name.bytes().all(|b| match digits {
                 true => b.is_ascii_digit(),
@@ -303,6 +343,7 @@ impl Page {
 /// Host in lower case, and what follows it without its fragment. Nothing where it is a name.
 fn link(text: &str) -> Option<(String, &str)> {
     let text = text.split('#').next().unwrap_or_default();
+    let text = text.trim_start_matches("//");
     let scheme = text.split_once("://");
     if scheme.is_some_and(|(scheme, _)| {
         !["https", "http"]
@@ -325,24 +366,53 @@ fn link(text: &str) -> Option<(String, &str)> {
     is_link.then_some((host, path))
 }
 
-/// `@name@host`, `name@host`, `https://host/@name`, `https://host/users/name`: every server is its own host.
+/// Letters of other scripts as addresses have them: `%C3%BC`.
+fn encoded(path: &str) -> String {
+    let mut text = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        match byte.is_ascii() {
+            true => text.push(char::from(byte)),
+            false => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
+}
+
+/// `@name@host`, `name@host`, `https://host/@name`, `https://host/users/name`: every server is its own host, but those of
+/// other networks are none. On one server, `/@name@host` is somebody of another.
 fn mastodon(text: &str) -> Option<String> {
-    let pair = || text.strip_prefix('@').unwrap_or(text).split_once('@');
+    let pair = |text: &str| {
+        let (name, host) = text.strip_prefix('@').unwrap_or(text).split_once('@')?;
+        Some((name.to_owned(), host.to_owned()))
+    };
     let (name, host) = match link(text) {
         Some((host, path)) => {
             let path = path.split('?').next()?.trim_matches('/');
+            let path = path.strip_prefix("web/").unwrap_or(path);
             let name = path
                 .strip_prefix('@')
                 .or_else(|| path.strip_prefix("users/"))?;
-            (name.to_owned(), host)
+            pair(name).unwrap_or_else(|| (name.to_owned(), host))
         }
-        None => pair().map(|(name, host)| (name.to_owned(), host.to_owned()))?,
+        None => pair(text)?,
     };
-    let host = ascii_host(&host).filter(|host| is_host(host))?;
+    let host = ascii_host(&host).filter(|host| is_host(host) && !is_of_another(host))?;
     let fits = (1..=60).contains(&name.len())
         && host.len() <= 200
         && name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
     fits.then(|| format!("https://{host}/@{name}"))
+}
+
+/// A host of one of the networks that have hosts of their own.
+fn is_of_another(host: &str) -> bool {
+    let mut known = ALL.iter().flat_map(|network| network.data().hosts);
+    known.any(|known| is_under(host, known))
+}
+
+/// The host itself, or one under it such as `www.`, `m.`, `de.`
+fn is_under(host: &str, known: &str) -> bool {
+    let rest = host.strip_suffix(known);
+    rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }

@@ -17,6 +17,9 @@ fn what_people_paste_is_one_address() {
                 "http://m.instagram.com/foo?hl=de#x",
                 "www.instagram.com/@foo",
                 "https://www.instagram.com/foo/reels/",
+                "www.instagram.com/foo/?igsh=MXY%3D%3D",
+                "//instagram.com/foo",
+                "＠foo",
             ],
         ),
         (
@@ -34,9 +37,30 @@ fn what_people_paste_is_one_address() {
             &["facebook.com/profile.php?ref=x&id=123"],
         ),
         (
+            Facebook,
+            "https://www.facebook.com/p/Foo-Bar-100012345",
+            &["https://m.facebook.com/p/Foo-Bar-100012345/?mibextid=x"],
+        ),
+        (
+            Facebook,
+            "https://www.facebook.com/share/1AbCdEf",
+            &["https://www.facebook.com/share/1AbCdEf/?mibextid=x"],
+        ),
+        (
             Youtube,
             "https://www.youtube.com/@foo",
-            &["@foo", "foo", "youtube.com/@foo/videos"],
+            &[
+                "@foo",
+                "foo",
+                "youtube.com/@foo/videos",
+                "youtube.com/foo",
+                "https://www.youtube.com/@foo?si=x",
+            ],
+        ),
+        (
+            Youtube,
+            "https://www.youtube.com/@%E6%9D%B1%E4%BA%AC",
+            &["@東京", "youtube.com/@東京"],
         ),
         (
             Youtube,
@@ -52,6 +76,11 @@ fn what_people_paste_is_one_address() {
             ],
         ),
         (
+            Linkedin,
+            "https://www.linkedin.com/in/j%C3%BCrgen",
+            &["linkedin.com/in/jürgen"],
+        ),
+        (
             X,
             "https://x.com/foo",
             &[
@@ -63,7 +92,7 @@ fn what_people_paste_is_one_address() {
         (
             Tiktok,
             "https://www.tiktok.com/@foo",
-            &["@foo", "foo", "tiktok.com/@foo?lang=de"],
+            &["@foo", "foo", "tiktok.com/@foo?lang=de", "tiktok.com/foo"],
         ),
         (
             Mastodon,
@@ -73,6 +102,8 @@ fn what_people_paste_is_one_address() {
                 "foo@Mastodon.social",
                 "https://mastodon.social/@foo",
                 "mastodon.social/users/foo",
+                "https://mastodon.social/web/@foo",
+                "https://chaos.social/@foo@mastodon.social",
             ],
         ),
         (
@@ -83,7 +114,12 @@ fn what_people_paste_is_one_address() {
         (
             Threads,
             "https://www.threads.com/@foo",
-            &["@foo", "https://www.threads.net/@foo"],
+            &[
+                "@foo",
+                "https://www.threads.net/@foo",
+                "threads.net/foo",
+                "https://www.threads.com/@foo?xmt=x",
+            ],
         ),
         (
             Bluesky,
@@ -91,7 +127,9 @@ fn what_people_paste_is_one_address() {
             &[
                 "@foo",
                 "foo.bsky.social",
+                "@foo.bsky.social",
                 "bsky.app/profile/foo.bsky.social",
+                "https://foo.bsky.social/",
             ],
         ),
         (
@@ -102,7 +140,13 @@ fn what_people_paste_is_one_address() {
                 "wa.me/41446681800",
                 "wa.me/+41446681800",
                 "https://api.whatsapp.com/send?phone=41446681800&text=x",
+                "https://api.whatsapp.com/send/?phone=%2B41446681800",
             ],
+        ),
+        (
+            Whatsapp,
+            "https://wa.me/message/ABCDEF1234",
+            &["wa.me/message/ABCDEF1234"],
         ),
         (
             Whatsapp,
@@ -112,8 +156,15 @@ fn what_people_paste_is_one_address() {
         (
             Telegram,
             "https://t.me/foobar",
-            &["@foobar", "t.me/foobar", "https://telegram.me/foobar"],
+            &[
+                "@foobar",
+                "t.me/foobar",
+                "t.me/@foobar",
+                "https://t.me/s/foobar",
+                "https://telegram.me/foobar",
+            ],
         ),
+        (Telegram, "https://t.me/foo", &["t.me/foo", "@foo"]),
         (
             Telegram,
             "https://t.me/+AbcDef1234567",
@@ -170,6 +221,18 @@ fn what_is_of_another_network_is_of_none() {
                 "https://mastodon.social",
                 "@foo@localhost",
                 "@foo@1.2.3.4",
+                "https://www.tiktok.com/@foo",
+                "https://www.youtube.com/@foo",
+                "@foo@threads.net",
+                "https://mastodon.social/@foo/1234",
+            ],
+        ),
+        (
+            Tiktok,
+            &[
+                "https://vm.tiktok.com/ZMabc/",
+                "https://www.tiktok.com/t/ZMabc/",
+                "https://www.tiktok.com/foryou",
             ],
         ),
         (Whatsapp, &["044 668 18 00", "@foo", "wa.me/foo"]),
@@ -178,6 +241,9 @@ fn what_is_of_another_network_is_of_none() {
             &[
                 "https://www.youtube.com/watch?v=abc",
                 "https://youtu.be/abc",
+                "https://www.youtube.com/shorts/abc",
+                "https://www.youtube.com/playlist?list=abc",
+                "https://music.youtube.com/foo",
             ],
         ),
     ];
