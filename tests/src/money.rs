@@ -21,6 +21,7 @@ mod fees;
 mod frozen;
 mod holds;
 mod hosts;
+mod inbox;
 mod invariants;
 mod kills;
 mod lapses;

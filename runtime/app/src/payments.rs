@@ -174,6 +174,7 @@ impl Module for Payments {
             "payments.accrue": accrue,
             "payments.pay_cities": pay_cities,
         }
+            "payments.purge": purge,
     }
 
     fn periodic(&self) -> Vec<Periodic> {
@@ -188,6 +189,7 @@ impl Module for Payments {
             every("payments.accrue", 3600),
             every("payments.pay_cities", 3600),
         ]
+            every("payments.purge", 3600),
     }
 
     fn consumers(&self) -> Vec<Consumer> {

@@ -42,6 +42,16 @@ impl Payments {
         run.await
     }
 
+    /// Whether a customer at the provider is a member of ours.
+    pub(super) async fn is_member(&self, customer: &str, request: Uuid) -> Result<bool> {
+        let customer = customer.to_owned();
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            let customer = customer.clone();
+            Box::pin(async move { Ok(of_customer(cx, &customer).await?.is_some()) })
+        });
+        run.await
+    }
+
     /// `key` is the member's own.
     pub(super) async fn save_card(&self, member: &Member, key: &str) -> Result<CardSetup> {
         let customer = self.customer(member.id(), member.request_id).await?;
@@ -174,6 +184,11 @@ async fn known(cx: &mut Cx, user: Uuid) -> Result<Option<String>> {
     Ok(found.flatten())
 }
 
+async fn of_customer(cx: &mut Cx, customer: &str) -> Result<Option<Uuid>> {
+    let found = sqlx::query_scalar("select id from app.users where stripe_customer_id = $1");
+    Ok(found.bind(customer).fetch_optional(cx.conn()).await?)
+}
+
 /// The provider's id of a card of the caller.
 async fn own(cx: &mut Cx, card: Uuid) -> Result<String> {
     if !cx.may(&PAYMENT_METHOD, "read", card).await? {
@@ -195,12 +210,7 @@ async fn lock(cx: &mut Cx, user: Uuid) -> Result<()> {
 }
 
 async fn keep(cx: &mut Cx, card: &Card, customer: &str) -> Result<()> {
-    let user: Option<Uuid> =
-        sqlx::query_scalar("select id from app.users where stripe_customer_id = $1")
-            .bind(customer)
-            .fetch_optional(cx.conn())
-            .await?;
-    let Some(user) = user else {
+    let Some(user) = of_customer(cx, customer).await? else {
         return Ok(());
     };
     lock(cx, user).await?;
