@@ -1,6 +1,7 @@
 //! P7: what a dispute does to the order it is about: while it is open, when it is won, and when it is lost.
 
 mod receivable;
+mod twice;
 
 use super::stage::{Stage, keyed};
 use fake_stripe::fault::{Fault, Kind};
@@ -151,7 +152,6 @@ async fn p7_a_lost_dispute_takes_the_tickets_that_nobody_has_come_in_with() {
     assert!(found.contains(&fault), "{found:?}");
 }
 
-#[tokio::test]
 /// Events come in any order: of the dispute before that of the payment that it is about.
 #[tokio::test]
 async fn h5_p7_a_dispute_that_is_told_before_the_payment_counts() {
@@ -190,6 +190,7 @@ async fn h5_p7_a_dispute_that_is_told_before_the_payment_counts() {
     }
 }
 
+#[tokio::test]
 async fn p7_after_a_dispute_that_is_won_all_is_as_before() {
     let stage = Stage::new().await;
     let kind = stage.tickets("Seat", 4_500, 5).await;

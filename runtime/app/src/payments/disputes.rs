@@ -3,13 +3,14 @@
 //! nobody has come in with are void. A featured place is given up at once; a plan goes on as
 //! the provider says. Evidence is given at the provider.
 //!
+//! Credits that the payer has for the same money go back as well ([`super::paid_twice`]).
 //! What the bank has taken meanwhile is owed to the platform in the ledger, booked in the transaction that changes the state.
 
 use super::{
     Payments,
     command::Of,
     left::{self, left, part},
-    plan_shares,
+    paid_twice, plan_shares,
     refunds::Again,
     transfers::New,
 };
@@ -107,6 +108,9 @@ async fn learn(cx: &mut Cx, told: &Dispute, began: DateTime<Utc>) -> Result<bool
             }
             ("lost", None) => plan_shares::follow(cx, disputed.transaction).await?,
             _ => {}
+        }
+        if disputed.of.is_some() {
+            paid_twice::settle(cx, disputed.transaction).await?;
         }
         if let Some(of) = disputed.of.filter(|_| ["won", "lost"].contains(&state)) {
             wake_refunds(cx, of).await?;
