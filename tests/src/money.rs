@@ -10,6 +10,7 @@ mod bad_weeks;
 mod bank;
 mod buyers;
 mod cancelled;
+mod cards;
 mod changes;
 mod checkpoints;
 mod cities;

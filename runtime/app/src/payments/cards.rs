@@ -1,7 +1,7 @@
 //! Members as the provider knows them, and the cards that it keeps for them. No card number comes here: the member's
 //! client gives it to the provider, and what is kept of it is what the provider tells.
 
-use super::{Payments, bodies::CardSetup, call};
+use super::{Payments, bodies::CardSetup, call, looks::in_turn};
 use crate::module::Module;
 use gateway::{Card, Failure, Gateway, Key, Metadata, NewCustomer, NewSetup, Setup, SetupStatus};
 use generated::payment_method::PAYMENT_METHOD;
@@ -150,14 +150,47 @@ impl Payments {
         run.await
     }
 
+    /// Of members whose account was closed and whose data were erased the provider forgets the cards as well: nobody is there
+    /// who could remove them. Until then the account may be opened again.
+    pub(super) async fn forget_cards_of_the_erased(&self, request: Uuid) -> Result<()> {
+        let found = self.in_turn::<String>(
+            request,
+            in_turn!(
+                "select m.id, m.stripe_payment_method_id as name, m.created_at from app.payment_methods m
+                 join app.users u on u.id = m.user_id
+                 where u.erased_at is not null and m.detached_at is null"
+            ),
+        );
+        for card in found.await? {
+            if let Err(error) = self.detach(&card, request).await {
+                tracing::warn!(%error, "a card could not be forgotten yet");
+            }
+        }
+        Ok(())
+    }
+
+    async fn detach(&self, id: &str, request: Uuid) -> Result<()> {
+        // With a key of this look's own: to detach twice changes nothing, and an error that the provider keeps under an older
+        // key would be in the way for a day.
+        let key = call::key(call::digest("detach", &format!("{id}:{request}")))?;
+        let gateway = self.gateway()?;
+        if let Err(failure) = gateway.detach_card(&key, id).await {
+            let is_gone = is_gone(gateway, id).await;
+            if !is_gone.unwrap_or(false) {
+                return Err(call::told(&failure));
+            }
+        }
+        self.forget(id, request).await
+    }
+
     async fn forget(&self, id: &str, request: Uuid) -> Result<()> {
         let id = id.to_owned();
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             let id = id.clone();
             Box::pin(async move {
                 sqlx::query(
-                    "update app.payment_methods set status = 'archived', is_default = false
-                     where stripe_payment_method_id = $1 and status <> 'archived'",
+                    "update app.payment_methods set status = 'archived', is_default = false, detached_at = coalesce(detached_at, now())
+                     where stripe_payment_method_id = $1 and (status <> 'archived' or detached_at is null)",
                 )
                 .bind(id)
                 .execute(cx.conn())
