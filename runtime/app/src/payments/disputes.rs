@@ -90,6 +90,11 @@ async fn learn(cx: &mut Cx, told: &Dispute, began: DateTime<Utc>) -> Result<bool
     .await?;
     book(cx, &told.id).await?;
     if let Some(id) = id {
+        // The order, then wallets, and the busiest rows last, as whoever buys takes them.
+        if let Some(of) = disputed.of {
+            lock_order(cx, of).await?;
+            paid_twice::settle(cx, disputed.transaction).await?;
+        }
         match (state, disputed.of) {
             // What has gone abroad can't be sent there again: it stays until the dispute is lost.
             ("needs_response" | "under_review", Some(Of::Order(_))) if disputed.on_behalf => {}
@@ -109,14 +114,21 @@ async fn learn(cx: &mut Cx, told: &Dispute, began: DateTime<Utc>) -> Result<bool
             ("lost", None) => plan_shares::follow(cx, disputed.transaction).await?,
             _ => {}
         }
-        if disputed.of.is_some() {
-            paid_twice::settle(cx, disputed.transaction).await?;
-        }
         if let Some(of) = disputed.of.filter(|_| ["won", "lost"].contains(&state)) {
             wake_refunds(cx, of).await?;
         }
     }
     Ok(true)
+}
+
+async fn lock_order(cx: &mut Cx, of: Of) -> Result<()> {
+    if let Some(order) = of.order() {
+        sqlx::query("select from app.orders where id = $1 for update")
+            .bind(order)
+            .execute(cx.conn())
+            .await?;
+    }
+    Ok(())
 }
 
 /// As it is by now in our books, whether or not this news has changed it.
