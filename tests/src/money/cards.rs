@@ -12,7 +12,7 @@ impl Stage {
         cards.filter(|card| card["customer"].is_string()).count()
     }
 
-    async fn reconciled(&self) {
+    async fn service_is_asked(&self) {
         let run = self.payments().reconcile_all(Uuid::now_v7()).await;
         run.expect("a run");
         self.stripe.deliver(&self.server).await;
@@ -29,7 +29,7 @@ async fn p6_the_service_forgets_the_cards_of_who_is_erased() {
     assert_eq!(stage.cards_there(), 2);
     vera.client.delete("/me").await.expect(204);
     stage.server.settled().await;
-    stage.reconciled().await;
+    stage.service_is_asked().await;
     assert_eq!(stage.cards_there(), 2, "the account may be opened again");
 
     stage
@@ -43,7 +43,7 @@ async fn p6_the_service_forgets_the_cards_of_who_is_erased() {
     let forgotten = "select count(*) from app.payment_methods where detached_at is not null";
     assert_eq!(stage.number(forgotten).await, 0);
     for _ in 0..2 {
-        stage.reconciled().await;
+        stage.service_is_asked().await;
         assert_eq!(stage.cards_there(), 1, "Mira's");
         assert_eq!(stage.number(forgotten).await, 1);
     }
