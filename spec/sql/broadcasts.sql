@@ -74,7 +74,7 @@ revoke execute on function app.hold_broadcast() from public;
 create trigger hold_broadcast before update of state on app.broadcasts
   for each row when (new.state = 'scheduled' and old.state = 'draft') execute function app.hold_broadcast();
 
--- To whom a broadcast goes, as things stand.
+-- To whom a broadcast goes, as things stand. Who has come in has done so at the door or at a checkpoint.
 create function app.broadcast_audience(p_id uuid) returns setof uuid
   language sql stable set search_path = '' as $$
   select u.id from app.users u
@@ -84,7 +84,9 @@ create function app.broadcast_audience(p_id uuid) returns setof uuid
       when 'guests' then t.state in ('valid', 'checked_in')
       when 'ticket_types' then t.state in ('valid', 'checked_in') and t.ticket_type_id::text = any(b.ticket_type_ids)
       when 'checked_in' then t.state = 'checked_in'
+        or (t.state = 'valid' and exists (select from app.checkpoint_entries x where x.ticket_id = t.id))
       when 'not_checked_in' then t.state = 'valid'
+        and not exists (select from app.checkpoint_entries x where x.ticket_id = t.id)
       else false end
     union
     select w.user_id from app.broadcasts b join app.waitlist_entries w on w.event_id = b.event_id

@@ -57,6 +57,26 @@ create trigger connected_accounts_read_later before update of synced_at on app.c
 create trigger subscriptions_read_later before update of synced_at on app.subscriptions
   for each row when (new.synced_at < old.synced_at) execute function app.forbid_older_news();
 
+-- Events of Stripe's that have come to an end before then go; what is parked or not worked on yet stays. So many at once; how
+-- many. That they were told, and what came of it, stands in the audit log.
+create function app.purge_stripe_events(p_before timestamptz, p_most int) returns bigint
+  language plpgsql security definer set search_path = '' as $$
+declare
+  v_count bigint;
+begin
+  delete from app.stripe_events e using (
+    select o.id from app.stripe_events o
+    where o.state in ('done', 'ignored') and o.created_at < p_before and o.settled_at < p_before limit p_most
+  ) x where e.id = x.id;
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+alter function app.purge_stripe_events(timestamptz, int) owner to <app>_counter;
+revoke execute on function app.purge_stripe_events(timestamptz, int) from public;
+grant execute on function app.purge_stripe_events(timestamptz, int) to <app>_job;
+grant select, delete on app.stripe_events to <app>_counter;
+
 -- What must be empty, at any moment.
 create view app.payment_faults with (security_invoker = true) as
   select 'paid by card without a payment' as fault, 'order' as entity_type, o.id as entity_id

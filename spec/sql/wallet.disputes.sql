@@ -50,3 +50,38 @@ $$;
 alter function app.book_dispute(uuid,text,bigint,text) owner to <app>_owner;
 revoke execute on function app.book_dispute(uuid,text,bigint,text) from public;
 grant execute on function app.book_dispute(uuid,text,bigint,text) to <app>_job;
+
+-- Credits of a member that stand for money which their bank has given them, too: as many as are due have been taken back
+-- afterwards, as far as they were not spent; what is not due any more is given again. Told as often as it may be: only the
+-- difference is booked. Whoever calls has locked the payment. How many have been taken back by now.
+create function app.claim_credits(p_payment uuid, p_wallet uuid, p_due bigint) returns bigint
+  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+declare
+  v_leg bigint;
+  v_taken bigint := 0;
+  v_next int := 1;
+begin
+  -- Nobody spends in between what is there.
+  perform from app.wallet_accounts w where w.id = p_wallet for update;
+  loop
+    select case t.type when 'debit' then t.amount_cents else -t.amount_cents end into v_leg
+    from app.wallet_journals j join app.wallet_transactions t on t.journal_id = j.id and t.wallet_id = p_wallet
+    where j.idempotency_key = 'disputed:' || p_payment || ':' || v_next;
+    exit when not found;
+    v_taken := v_taken + v_leg;
+    v_next := v_next + 1;
+  end loop;
+  v_leg := least(p_due - v_taken, greatest(app.available_credits(p_wallet), 0));
+  if v_leg <> 0 then
+    perform app.post_journal('adjustment', 'disputed:' || p_payment || ':' || v_next, 'payment:' || p_payment, null, null,
+      jsonb_build_array(
+        jsonb_build_object('wallet_id', p_wallet, 'amount_cents', -v_leg),
+        jsonb_build_object('wallet_id', app.system_wallet('platform_cash', null, null,
+          (select w.currency from app.wallet_accounts w where w.id = p_wallet)), 'amount_cents', v_leg)));
+  end if;
+  return v_taken + v_leg;
+end
+$$;
+alter function app.claim_credits(uuid,uuid,bigint) owner to <app>_owner;
+revoke execute on function app.claim_credits(uuid,uuid,bigint) from public;
+grant execute on function app.claim_credits(uuid,uuid,bigint) to <app>_job;

@@ -3,6 +3,7 @@
 //! `docs/architecture.md` says the same in words.
 
 mod clocks;
+mod floats;
 
 use crate::support::root;
 use serde_json::Value;

@@ -1,12 +1,14 @@
-//! `POST /events/{id}/copy`: the same event at another time, as a draft, with its ticket types and without what was sold.
+//! `POST /events/{id}/copy`: the same event at another time, as a draft, with its ticket types and checkpoints, and without
+//! what was sold.
 //!
 //! It is read and created through the generated routes, as the caller: who may, what is checked and what is audited is
-//! theirs. Knows no table.
+//! theirs. Whoever may create the copy runs its host, and so the original too: its checkpoints are copied by a statement of
+//! this module, which knows no other table.
 
 use crate::{
     access::{Access, Table},
     listed::{self, Asking},
-    module::{Module, NoSettings, Parts, digest, id},
+    module::{self, Module, NoSettings, Parts, digest, id},
 };
 use axum::{
     Json, Router,
@@ -18,7 +20,7 @@ use axum::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use kernel::{
-    Error, Member, Result, error,
+    Db, Error, Member, Result, error,
     http::{ConfigError, Sent},
     idempotency::{Claimed, Keyed, offered},
     problem::Item,
@@ -27,6 +29,7 @@ use kernel::{
 use macros::Input;
 use serde_json::{Map, Value, json};
 use utoipa::{OpenApi, openapi};
+use uuid::Uuid;
 
 /// What a copy takes over as it is.
 const KEPT: [&str; 12] = [
@@ -61,11 +64,15 @@ const MOVED: [&str; 3] = ["sales_start", "sales_end", "refundable_until"];
 /// The module. Has no tables of its own.
 #[derive(Clone)]
 pub struct Copies {
+    db: Db,
     keyed: Keyed,
 }
 
 #[derive(Clone)]
-struct Generated(Router);
+struct Generated {
+    routes: Router,
+    db: Db,
+}
 
 impl Module for Copies {
     const NAME: &'static str = "copies";
@@ -73,6 +80,7 @@ impl Module for Copies {
 
     fn new(parts: &Parts, _: NoSettings) -> Result<Self, ConfigError> {
         Ok(Self {
+            db: parts.db.clone(),
             keyed: parts.keyed.clone(),
         })
     }
@@ -81,7 +89,10 @@ impl Module for Copies {
         let offered = from_fn_with_state(self.keyed.clone(), offered);
         Router::new()
             .route("/events/{id}/copy", post(copy).route_layer(offered))
-            .with_state(Generated(generated.clone()))
+            .with_state(Generated {
+                routes: generated.clone(),
+                db: self.db.clone(),
+            })
     }
 
     fn access() -> Table {
@@ -114,7 +125,7 @@ pub struct EventCopy {
 
 /// Copy an event
 ///
-/// Makes a draft at another time, with the active ticket types of the original and none of what was sold. Their times move by as much as its beginning. Whoever may create an event of its host may do this.
+/// Makes a draft at another time, with the active ticket types and checkpoints of the original and none of what was sold. Their times move by as much as its beginning. Whoever may create an event of its host may do this.
 #[utoipa::path(post, path = "/events/{id}/copy", operation_id = "copyEvent", tag = "Events", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the original"),
         ("Idempotency-Key" = Option<String>, Header, description = "The same key makes one", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
@@ -126,15 +137,15 @@ pub struct EventCopy {
         (status = 409, description = "By this key the copy was made already, and the original has been changed since"),
         (status = 422, description = "A value is wrong, or the original has more than twenty ticket types")))]
 async fn copy(
-    State(Generated(generated)): State<Generated>,
-    caller: Member,
+    State(generated): State<Generated>,
+    member: Member,
     Path(path): Path<String>,
     claimed: Option<Claimed>,
     Sent(wanted): Sent<EventCopy>,
 ) -> Result<Response> {
     let original = id(&path)?;
-    let caller = caller.caller();
-    let read = |path| listed::ask(&generated, caller, Asking::Read(path));
+    let caller = member.caller();
+    let read = |path| listed::ask(&generated.routes, caller, Asking::Read(path));
     let event = match read(format!("/events/{original}")).await? {
         Ok(event) => event,
         Err(refusal) => return Ok(refusal),
@@ -159,10 +170,12 @@ async fn copy(
         Some(key) => Asking::CreateOnce("/events", body, key),
         None => Asking::Create("/events", body),
     };
-    let made = listed::ask(&generated, caller, create).await?;
+    let made = listed::ask(&generated.routes, caller, create).await?;
     Ok(match made {
         Ok(event) => {
-            let place = format!("/events/{}", event["id"].as_str().unwrap_or_default());
+            let id = event["id"].as_str().unwrap_or_default();
+            let place = format!("/events/{id}");
+            copy_checkpoints(&generated.db, &member, original, module::id(id)?).await?;
             (
                 StatusCode::CREATED,
                 [(header::LOCATION, place)],
@@ -181,6 +194,43 @@ async fn copy(
         }
         Err(refusal) => refusal,
     })
+}
+
+/// Those of the original that are open, each for the ticket types of the same names. An attempt that comes after one that was
+/// cut off leaves them as they are.
+async fn copy_checkpoints(db: &Db, member: &Member, original: Uuid, copy: Uuid) -> Result<()> {
+    let run = db.run(
+        Copies::NAME,
+        Some(member),
+        member.request_id,
+        move |cx| {
+            Box::pin(async move {
+                sqlx::query(
+                    "with made as (
+                       insert into app.checkpoints (event_id, name, all_ticket_types, counts_exits, allows_reentry)
+                       select $2, c.name, c.all_ticket_types, c.counts_exits, c.allows_reentry from app.checkpoints c
+                       where c.event_id = $1 and c.status = 'active'
+                         and not exists (select from app.checkpoints k where k.event_id = $2)
+                       order by c.id returning id, name
+                     )
+                     insert into app.checkpoint_ticket_types (checkpoint_id, ticket_type_id, event_id)
+                     select m.id, t.id, $2
+                     from made m
+                     join app.checkpoints c on c.event_id = $1 and c.name = m.name and c.status = 'active'
+                     join app.checkpoint_ticket_types x on x.checkpoint_id = c.id and x.status = 'active'
+                     join app.ticket_types o on o.id = x.ticket_type_id
+                     join app.ticket_types t on t.event_id = $2 and t.name = o.name and t.status = 'active'
+                     order by x.id",
+                )
+                .bind(original)
+                .bind(copy)
+                .execute(cx.conn())
+                .await?;
+                Ok(())
+            })
+        },
+    );
+    run.await
 }
 
 /// The body that creates the copy.

@@ -7,7 +7,7 @@
 //! `pay` charges an order or a featured place, which `command` has written down before; `sync` applies what is known of a
 //! payment; `refunds` and `transfers` carry out what goes back and to hosts (`left` knows what they have, `top_up` sends
 //! what credits have paid); `subscriptions` are plans of businesses; `cards`, `connect` and `disputes` keep what the provider
-//! says of them; `inbox` takes in its events, and `reconcile` looks after what nobody told, in turn (`looks`). `shares` adds up what cities earn
+//! says of them (`paid_twice`: credits for what a bank gives as well); `inbox` takes in its events, and `reconcile` looks after what nobody told, in turn (`looks`). `shares` adds up what cities earn
 //! (`plan_shares` is what they get of plans), `cities` sends it to them.
 
 mod bodies;
@@ -22,6 +22,7 @@ mod fees;
 mod inbox;
 mod left;
 mod looks;
+mod paid_twice;
 mod pay;
 mod plan_shares;
 mod reconcile;
@@ -173,6 +174,7 @@ impl Module for Payments {
             "payments.reconcile": reconcile,
             "payments.accrue": accrue,
             "payments.pay_cities": pay_cities,
+            "payments.purge": purge,
         }
     }
 
@@ -187,6 +189,7 @@ impl Module for Payments {
             every("payments.reconcile", 600),
             every("payments.accrue", 3600),
             every("payments.pay_cities", 3600),
+            every("payments.purge", 3600),
         ]
     }
 

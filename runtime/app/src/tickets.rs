@@ -15,6 +15,7 @@ pub mod commission;
 mod door;
 mod offline;
 mod place;
+mod proposals;
 mod qr;
 pub mod refund;
 mod routes;
@@ -91,6 +92,7 @@ impl Module for Tickets {
             .merge(cancelled::routes::router(self.clone()))
             .merge(checkpoints::routes::router(self.clone()))
             .merge(offline::routes::router(self.clone()))
+            .merge(proposals::router(self.clone()))
             .merge(sales::router(self.clone()))
             .merge(transfers::routes::router(self.clone()))
             .merge(waitlist::routes::router(self.clone()))
@@ -108,6 +110,7 @@ impl Module for Tickets {
             ("listRevokedCodes", Access::HostStaff),
             ("listCheckpointFigures", Access::HostStaff),
             ("getSales", Access::HostAdminOrPlatform),
+            ("priceCommissionProposal", Access::CityAdmin),
             ("createOrder", Access::Concerned),
             ("priceOrder", Access::Concerned),
             ("cancelOrder", Access::Concerned),
@@ -128,6 +131,7 @@ impl Module for Tickets {
         document.merge(cancelled::routes::document());
         document.merge(checkpoints::routes::document());
         document.merge(offline::routes::document());
+        document.merge(proposals::document());
         document.merge(sales::document());
         document.merge(transfers::routes::document());
         document.merge(waitlist::routes::document());

@@ -71,6 +71,18 @@ async fn od5_a_broadcast_goes_to_its_audience_once() {
         .await
         .expect(201);
     let wim = guests.server.member("wim_who_waits").await;
+    // She has come in at a checkpoint, past the door.
+    let cleo = guests.guest("cleo_at_the_stage").await;
+    guests
+        .run(&format!(
+            "set session_replication_role = replica;
+             insert into app.checkpoints (event_id, name) values ('{0}', 'Stage');
+             insert into app.checkpoint_entries (checkpoint_id, ticket_id, event_id, entered_at, left_at)
+               select c.id, k.id, k.event_id, now(), now() from app.checkpoints c join app.tickets k on k.event_id = c.event_id
+               where c.event_id = '{0}' and k.holder_id = '{1}'",
+            guests.event, cleo.id
+        ))
+        .await;
     guests
         .run(&format!(
             "set session_replication_role = replica;
@@ -79,16 +91,16 @@ async fn od5_a_broadcast_goes_to_its_audience_once() {
             guests.event, wim.id, guests.event, ben.id
         ))
         .await;
-    let everybody = [&ana, &ben, &eva, &wim];
+    let everybody = [&ana, &ben, &eva, &cleo, &wim];
     for (audience, expected) in [
-        (json!({}), [1, 1, 1, 0]),
+        (json!({}), [1, 1, 1, 1, 0]),
         (
             json!({"audience": "ticket_types", "ticket_type_ids": [box_seat]}),
-            [0, 0, 1, 0],
+            [0, 0, 1, 0, 0],
         ),
-        (json!({"audience": "checked_in"}), [0, 1, 0, 0]),
-        (json!({"audience": "not_checked_in"}), [1, 0, 1, 0]),
-        (json!({"audience": "waiting_list"}), [0, 0, 0, 1]),
+        (json!({"audience": "checked_in"}), [0, 1, 0, 1, 0]),
+        (json!({"audience": "not_checked_in"}), [1, 0, 1, 0, 0]),
+        (json!({"audience": "waiting_list"}), [0, 0, 0, 0, 1]),
     ] {
         let broadcast = written(&guests, audience.clone()).await;
         let count: i64 = expected.iter().sum();

@@ -1,6 +1,6 @@
 //! `POST /events/{id}/copy`.
 
-use crate::money::stage::{Stage, keyed};
+use crate::money::stage::{Stage, keyed, keyed_by};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -125,4 +125,92 @@ async fn od6_whoever_may_create_events_of_the_host_may_copy_one() {
             .await
             .expect("a count");
     assert_eq!(events, 1);
+}
+
+/// Those of an event: the name, whether all come in, and the names of the ticket types that do.
+async fn checkpoints(stage: &Stage, event: &str) -> Vec<(String, bool, Vec<String>)> {
+    sqlx::query_as(
+        "select c.name, c.all_ticket_types and not c.counts_exits and not c.allows_reentry, array(
+             select t.name from app.checkpoint_ticket_types x join app.ticket_types t on t.id = x.ticket_type_id
+             where x.checkpoint_id = c.id and x.event_id = c.event_id and t.event_id = c.event_id order by 1)
+         from app.checkpoints c where c.event_id = $1::text::uuid order by 1",
+    )
+    .bind(event)
+    .fetch_all(&mut stage.server.superuser().await)
+    .await
+    .expect("checkpoints")
+}
+
+#[tokio::test]
+async fn od3_od6_a_copy_has_the_checkpoints_of_the_original() {
+    let stage = Stage::without_provider().await;
+    let seat = stage.tickets("Seat", 2_500, 30).await;
+    let lounge = stage.tickets("Lounge", 9_500, 30).await;
+    stage.tickets("Free", 0, 10).await;
+    let olga = &stage.olga.client;
+    let event = stage.event;
+    for (name, all, kinds) in [
+        ("Lounge", false, vec![lounge]),
+        ("Second day", true, vec![]),
+        ("Stage", false, vec![seat, lounge]),
+        ("Taken down", true, vec![]),
+    ] {
+        let body = json!({"event_id": event, "name": name, "all_ticket_types": all, "counts_exits": !all, "allows_reentry": !all});
+        let made = olga.post("/checkpoints", body).await.expect(201).id();
+        for kind in kinds {
+            let body = json!({"event_id": event, "checkpoint_id": made, "ticket_type_id": kind});
+            olga.post("/checkpoint-ticket-types", body)
+                .await
+                .expect(201);
+        }
+        if name == "Taken down" {
+            olga.delete(&format!("/checkpoints/{made}"))
+                .await
+                .expect(204);
+        }
+    }
+    let expected = [
+        ("Lounge".to_owned(), false, vec!["Lounge".to_owned()]),
+        ("Second day".to_owned(), true, vec![]),
+        (
+            "Stage".to_owned(),
+            false,
+            vec!["Lounge".to_owned(), "Seat".to_owned()],
+        ),
+    ];
+    let path = format!("/events/{event}/copy");
+    let body = json!({"starts_at": "2041-06-01T18:30:00Z"});
+    let copied = keyed(&stage.olga, &path, body.clone()).await.expect(201);
+    assert_eq!(checkpoints(&stage, &copied.id()).await, expected);
+    // Whoever runs it sees them, and they were made by whoever has copied it.
+    let list = format!("/checkpoints?event_id={}", copied.id());
+    let seen = olga.get(&list).await.expect(200).json;
+    assert_eq!(seen["data"].as_array().map(Vec::len), Some(3));
+    let by = "select count(*) from audit.audit_logs a join app.checkpoints c on c.id = a.entity_id
+              where a.entity_type = 'checkpoint' and a.performed_by = '{olga}' and c.event_id = '{copy}'";
+    let by = by.replace("{olga}", &stage.olga.id.to_string());
+    let by = by.replace("{copy}", &copied.id());
+    assert_eq!(stage.number(&by).await, 3);
+
+    // Cut off between the draft and its checkpoints, the same request makes what is missing, once.
+    let copies = "select count(*) from app.events where title = 'A full house'";
+    let before = stage.number(copies).await;
+    stage
+        .run(
+            "create function app.refuse_checkpoints() returns trigger language plpgsql as 'begin raise exception ''cut off''; end';
+             create trigger refused before insert on app.checkpoints for each row execute function app.refuse_checkpoints()",
+        )
+        .await;
+    let key = "the-copy-that-was-cut-off";
+    keyed_by(&stage.olga, &path, key, body.clone())
+        .await
+        .expect(500);
+    stage
+        .run("drop trigger refused on app.checkpoints; drop function app.refuse_checkpoints()")
+        .await;
+    let again = keyed_by(&stage.olga, &path, key, body).await.expect(201);
+    assert_eq!(checkpoints(&stage, &again.id()).await, expected);
+    assert_eq!(stage.number(copies).await, before + 1);
+    // What is sold at the original stays there.
+    assert_eq!(checkpoints(&stage, &event.to_string()).await.len(), 4);
 }

@@ -1,6 +1,7 @@
 //! P7: what a dispute does to the order it is about: while it is open, when it is won, and when it is lost.
 
 mod receivable;
+mod twice;
 
 use super::stage::{Stage, keyed};
 use fake_stripe::fault::{Fault, Kind};
@@ -149,6 +150,44 @@ async fn p7_a_lost_dispute_takes_the_tickets_that_nobody_has_come_in_with() {
     let found = super::all_faults(&mut stage.server.superuser().await).await;
     let fault = format!("let in after the payment was taken back order {order}");
     assert!(found.contains(&fault), "{found:?}");
+}
+
+/// Events come in any order: of the dispute before that of the payment that it is about.
+#[tokio::test]
+async fn h5_p7_a_dispute_that_is_told_before_the_payment_counts() {
+    for is_lost in [false, true] {
+        let stage = Stage::new().await;
+        let kind = stage.tickets("Seat", 4_500, 2).await;
+        let placed = stage.order(&stage.mira, &[(kind, 1)], false).await;
+        let order = placed.expect(201).id();
+        stage.pay(&stage.mira, &order, json!({})).await.expect(200);
+        stage.stripe.deliver(&stage.server).await;
+        let payment = stage.payment_of(&order).await;
+        let fake = &stage.stripe.fake;
+        let intent = fake_stripe::Intent::Payment;
+        fake.pay_as_buyer(intent, &payment, "4242424242424242")
+            .expect("paid");
+        let dispute = fake
+            .dispute(&payment, "fraudulent", false)
+            .expect("a dispute");
+        if is_lost {
+            let dispute = dispute["id"].as_str().expect("an id");
+            fake.close_dispute(dispute, false).expect("lost");
+        }
+        let (early, late) = stage.stripe.due_apart("charge.dispute.");
+        assert!(!early.is_empty() && !late.is_empty());
+        assert_eq!(stage.state(&order).await, "pending");
+        for posts in [early, late] {
+            stage.stripe.bring(&stage.server, posts).await;
+            let state = if is_lost { "charged_back" } else { "paid" };
+            assert_eq!(stage.state(&order).await, state);
+            let (_, sold) = stage.stock(kind).await;
+            assert_eq!(sold, i32::from(!is_lost));
+        }
+        stage.stripe.deliver(&stage.server).await;
+        assert_eq!(stage.host_has(), 0, "its part was taken back");
+        stage.books_agree().await;
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! C10: what cities propose for their commission, and what becomes of it.
 
+use super::stage::Stage;
 use crate::support::{Answer, Member, TestServer};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
@@ -331,4 +332,85 @@ async fn c10_a_city_proposes_so_many_in_a_day() {
         .post("/commission-proposals", council.body(450, soon))
         .await;
     assert_eq!(refused.expect(429).problem(), "quota-exceeded");
+}
+
+/// Who gets what of an order of three tickets that are 45.05 each, as it was written down.
+async fn charged(stage: &Stage) -> Value {
+    let kind = stage.tickets(&Uuid::now_v7().to_string(), 4_505, 10).await;
+    let placed = stage.order(&stage.mira, &[(kind, 3)], false).await;
+    let order = placed.expect(201).id();
+    let shares: (i64, i64, String, i64, i64, i64) = sqlx::query_as(
+        "select amount_cents, platform_fee_cents + city_share_cents, fee_paid_by, organizer_cents, platform_fee_cents, city_share_cents
+         from app.orders where id = $1::text::uuid",
+    )
+    .bind(order)
+    .fetch_one(&mut stage.server.superuser().await)
+    .await
+    .expect("an order");
+    json!({"amount_cents": shares.0, "fee_cents": shares.1, "fee_paid_by": shares.2, "organizer_cents": shares.3,
+        "platform_cents": shares.4, "city_share_cents": shares.5})
+}
+
+#[tokio::test]
+async fn c10_what_a_proposal_says_of_an_order_is_what_is_charged_once_it_is_accepted() {
+    for paid_by in ["organizer", "buyer"] {
+        let stage = Stage::without_provider().await;
+        let server = &stage.server;
+        let carlo = server.sign_in(PEOPLE[1].id).await;
+        let neighbour = server.member("neighbour").await;
+        let city = server.city("melbourne").await;
+        let other: Uuid = sqlx::query_scalar(
+            "select id from app.cities where id <> $1 and status = 'active' order by id limit 1",
+        )
+        .bind(city)
+        .fetch_one(&mut server.superuser().await)
+        .await
+        .expect("another city");
+        let role = Some(("city", other));
+        server.grant(&neighbour, "cityAdmin", role).await;
+        let propose = async |kind: &str| {
+            let body = json!({"city_id": city, "type": kind, "basis_points": 725, "fixed_cents": 35, "max_cents": 1_900,
+                "currency": "AUD", "paid_by": paid_by, "city_share_basis_points": 3_333,
+                "valid_from": Utc::now() - TimeDelta::days(1), "reason": "Small halls pay as much as large ones."});
+            let made = carlo.client.post("/commission-proposals", body).await;
+            made.expect(201).id()
+        };
+        let proposal = propose("ticket").await;
+        let path = format!("/commission-proposals/{proposal}/price");
+        let three = json!({"price_cents": 4_505, "quantity": 3});
+        for (who, status) in [
+            (&carlo, 200),
+            (&stage.paula, 200),
+            (&neighbour, 404),
+            (&stage.mira, 403),
+        ] {
+            who.client.post(&path, three.clone()).await.expect(status);
+        }
+        let tried = carlo.client.post(&path, three).await.expect(200).json;
+        assert_eq!(tried["currency"], "AUD");
+        assert_ne!(tried["now"], tried["proposed"]);
+        // Nothing has changed by asking.
+        assert_eq!(charged(&stage).await, tried["now"]);
+        let accept = format!("/commission-proposals/{proposal}/accept");
+        let body = json!({"reason": "As was agreed"});
+        stage.paula.client.post(&accept, body).await.expect(200);
+        assert_eq!(charged(&stage).await, tried["proposed"]);
+
+        // What costs nothing has no fee, and what no card takes is refused.
+        let free = json!({"price_cents": 0, "quantity": 1});
+        let tried = carlo.client.post(&path, free).await.expect(200).json;
+        assert_eq!(tried["proposed"]["fee_cents"], 0);
+        for wrong in [
+            json!({"price_cents": 1, "quantity": 1}),
+            json!({"price_cents": 4_500, "quantity": 0}),
+            json!({"price_cents": -1, "quantity": 1}),
+        ] {
+            carlo.client.post(&path, wrong).await.expect(422);
+        }
+        // Others are about no order.
+        let featured = format!("/commission-proposals/{}/price", propose("featured").await);
+        let body = json!({"price_cents": 4_505, "quantity": 1});
+        let refused = carlo.client.post(&featured, body).await.expect(409);
+        assert_eq!(refused.problem(), "invalid-state");
+    }
 }

@@ -102,6 +102,24 @@ async fn t9_a_storm_of_one_key_has_one_effect() {
     stage.sound().await;
 }
 
+/// What was asked with a key is forgotten after some days; the order knows its key for ever, and answers no other request.
+#[tokio::test]
+async fn t9_a_key_that_has_bought_something_buys_nothing_else_later() {
+    let stage = Stage::without_provider().await;
+    let kind = stage.tickets("Seat", 0, 1_000).await;
+    let other = stage.tickets("Stool", 0, 1_000).await;
+    let key = format!("storm-{}", Uuid::now_v7());
+    let first = sent(&stage, &key, kind, 1).await.expect(201).id();
+    for (kind, quantity) in [(kind, 2), (other, 1)] {
+        stage.run("delete from requests.keys").await;
+        let reused = sent(&stage, &key, kind, quantity).await.expect(422);
+        assert_eq!(reused.problem(), "idempotency-key-reused");
+    }
+    stage.run("delete from requests.keys").await;
+    assert_eq!(sent(&stage, &key, kind, 1).await.expect(201).id(), first);
+    assert_eq!(orders(&stage).await, 1);
+}
+
 /// The negative control: with keys that are forgotten at once and orders that don't know theirs, each request buys.
 #[tokio::test]
 async fn t9_notices_keys_that_are_forgotten() {

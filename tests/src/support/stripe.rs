@@ -147,18 +147,33 @@ impl Stripe {
             if due.is_empty() {
                 return;
             }
-            for mut post in due {
-                // The fake's clock may be ahead by months; the server's is not.
-                let secret = match post.target {
-                    Target::Platform => SECRET,
-                    Target::Connect => CONNECT_SECRET,
-                };
-                post.signature = gateway::sign(&post.body, secret, chrono::Utc::now());
-                let status = send(server, &post).await;
-                self.fake.webhook_answered(post.delivery, Some(status));
-            }
-            server.settled().await;
+            self.bring(server, due).await;
         }
+    }
+
+    /// Delivers these, and waits until the server has worked on them.
+    pub async fn bring(&self, server: &TestServer, posts: Vec<Post>) {
+        for mut post in posts {
+            // The fake's clock may be ahead by months; the server's is not.
+            let secret = match post.target {
+                Target::Platform => SECRET,
+                Target::Connect => CONNECT_SECRET,
+            };
+            post.signature = gateway::sign(&post.body, secret, chrono::Utc::now());
+            let status = send(server, &post).await;
+            self.fake.webhook_answered(post.delivery, Some(status));
+        }
+        server.settled().await;
+    }
+
+    /// What is due, events of these types apart from the others.
+    pub fn due_apart(&self, prefix: &str) -> (Vec<Post>, Vec<Post>) {
+        let due = self.fake.due_webhooks().into_iter();
+        due.partition(|post| {
+            let event: serde_json::Value = serde_json::from_slice(&post.body).expect("an event");
+            let kind = event["type"].as_str();
+            kind.is_some_and(|kind| kind.starts_with(prefix))
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Members as the provider knows them, and the cards that it keeps for them. No card number comes here: the member's
 //! client gives it to the provider, and what is kept of it is what the provider tells.
 
-use super::{Payments, bodies::CardSetup, call};
+use super::{Payments, bodies::CardSetup, call, looks::in_turn};
 use crate::module::Module;
 use gateway::{Card, Failure, Gateway, Key, Metadata, NewCustomer, NewSetup, Setup, SetupStatus};
 use generated::payment_method::PAYMENT_METHOD;
@@ -38,6 +38,16 @@ impl Payments {
                     .await?;
                 Ok(known(cx, user).await?.unwrap_or(id))
             })
+        });
+        run.await
+    }
+
+    /// Whether a customer at the provider is a member of ours.
+    pub(super) async fn is_member(&self, customer: &str, request: Uuid) -> Result<bool> {
+        let customer = customer.to_owned();
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            let customer = customer.clone();
+            Box::pin(async move { Ok(of_customer(cx, &customer).await?.is_some()) })
         });
         run.await
     }
@@ -140,14 +150,47 @@ impl Payments {
         run.await
     }
 
+    /// Of members whose account was closed and whose data were erased the provider forgets the cards as well: nobody is there
+    /// who could remove them. Until then the account may be opened again.
+    pub(super) async fn forget_cards_of_the_erased(&self, request: Uuid) -> Result<()> {
+        let found = self.in_turn::<String>(
+            request,
+            in_turn!(
+                "select m.id, m.stripe_payment_method_id as name, m.created_at from app.payment_methods m
+                 join app.users u on u.id = m.user_id
+                 where u.erased_at is not null and m.detached_at is null"
+            ),
+        );
+        for card in found.await? {
+            if let Err(error) = self.detach(&card, request).await {
+                tracing::warn!(%error, "a card could not be forgotten yet");
+            }
+        }
+        Ok(())
+    }
+
+    async fn detach(&self, id: &str, request: Uuid) -> Result<()> {
+        // With a key of this look's own: to detach twice changes nothing, and an error that the provider keeps under an older
+        // key would be in the way for a day.
+        let key = call::key(call::digest("detach", &format!("{id}:{request}")))?;
+        let gateway = self.gateway()?;
+        if let Err(failure) = gateway.detach_card(&key, id).await {
+            let is_gone = is_gone(gateway, id).await;
+            if !is_gone.unwrap_or(false) {
+                return Err(call::told(&failure));
+            }
+        }
+        self.forget(id, request).await
+    }
+
     async fn forget(&self, id: &str, request: Uuid) -> Result<()> {
         let id = id.to_owned();
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             let id = id.clone();
             Box::pin(async move {
                 sqlx::query(
-                    "update app.payment_methods set status = 'archived', is_default = false
-                     where stripe_payment_method_id = $1 and status <> 'archived'",
+                    "update app.payment_methods set status = 'archived', is_default = false, detached_at = coalesce(detached_at, now())
+                     where stripe_payment_method_id = $1 and (status <> 'archived' or detached_at is null)",
                 )
                 .bind(id)
                 .execute(cx.conn())
@@ -174,6 +217,11 @@ async fn known(cx: &mut Cx, user: Uuid) -> Result<Option<String>> {
     Ok(found.flatten())
 }
 
+async fn of_customer(cx: &mut Cx, customer: &str) -> Result<Option<Uuid>> {
+    let found = sqlx::query_scalar("select id from app.users where stripe_customer_id = $1");
+    Ok(found.bind(customer).fetch_optional(cx.conn()).await?)
+}
+
 /// The provider's id of a card of the caller.
 async fn own(cx: &mut Cx, card: Uuid) -> Result<String> {
     if !cx.may(&PAYMENT_METHOD, "read", card).await? {
@@ -195,12 +243,7 @@ async fn lock(cx: &mut Cx, user: Uuid) -> Result<()> {
 }
 
 async fn keep(cx: &mut Cx, card: &Card, customer: &str) -> Result<()> {
-    let user: Option<Uuid> =
-        sqlx::query_scalar("select id from app.users where stripe_customer_id = $1")
-            .bind(customer)
-            .fetch_optional(cx.conn())
-            .await?;
-    let Some(user) = user else {
+    let Some(user) = of_customer(cx, customer).await? else {
         return Ok(());
     };
     lock(cx, user).await?;

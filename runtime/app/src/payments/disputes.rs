@@ -3,13 +3,14 @@
 //! nobody has come in with are void. A featured place is given up at once; a plan goes on as
 //! the provider says. Evidence is given at the provider.
 //!
+//! Credits that the payer has for the same money go back as well ([`super::paid_twice`]).
 //! What the bank has taken meanwhile is owed to the platform in the ledger, booked in the transaction that changes the state.
 
 use super::{
     Payments,
     command::Of,
     left::{self, left, part},
-    plan_shares,
+    paid_twice, plan_shares,
     refunds::Again,
     transfers::New,
 };
@@ -89,6 +90,11 @@ async fn learn(cx: &mut Cx, told: &Dispute, began: DateTime<Utc>) -> Result<bool
     .await?;
     book(cx, &told.id).await?;
     if let Some(id) = id {
+        // The order, then wallets, and the busiest rows last, as whoever buys takes them.
+        if let Some(of) = disputed.of {
+            lock_order(cx, of).await?;
+            paid_twice::settle(cx, disputed.transaction).await?;
+        }
         match (state, disputed.of) {
             // What has gone abroad can't be sent there again: it stays until the dispute is lost.
             ("needs_response" | "under_review", Some(Of::Order(_))) if disputed.on_behalf => {}
@@ -113,6 +119,16 @@ async fn learn(cx: &mut Cx, told: &Dispute, began: DateTime<Utc>) -> Result<bool
         }
     }
     Ok(true)
+}
+
+async fn lock_order(cx: &mut Cx, of: Of) -> Result<()> {
+    if let Some(order) = of.order() {
+        sqlx::query("select from app.orders where id = $1 for update")
+            .bind(order)
+            .execute(cx.conn())
+            .await?;
+    }
+    Ok(())
 }
 
 /// As it is by now in our books, whether or not this news has changed it.

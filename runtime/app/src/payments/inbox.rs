@@ -2,14 +2,15 @@
 //!
 //! An event is believed only for where it points. The object itself is read from the provider, outside of any
 //! transaction, and applied; so events may come twice, late, in any order or in another version of the API, and the
-//! outcome is that of the object as it is. Whatever changes after the object was read causes an event of its own.
+//! outcome is that of the object as it is. Whatever changes after the object was read causes an event of its own. What is
+//! told before the payment that it is about can be known here waits for that, parked.
 
 use super::{Payments, call, sync::Applied};
 use crate::module::Module;
 use axum::http::HeaderMap;
 use gateway::{Envelope, Failure, SignatureFault, verify};
 use kernel::{
-    Error, Result, failpoint,
+    Cx, Error, Result, failpoint,
     jobs::{NewJob, Outcome, Run},
     problems,
 };
@@ -24,6 +25,12 @@ pub const LARGEST: usize = 1 << 20;
 
 pub const PLATFORM: &str = "/webhooks/stripe";
 pub const CONNECT: &str = "/webhooks/stripe-connect";
+
+/// Why an event is parked that goes on by itself, as soon as the payment is known that it is about.
+const EARLY: &str = "It is about a payment that is not known yet, and goes on once it is.";
+
+/// Events that go in one transaction.
+const PURGED_AT_ONCE: i32 = 1_000;
 
 #[derive(Serialize, Deserialize)]
 struct Work {
@@ -117,6 +124,9 @@ impl Payments {
             // Trying again would change nothing: it waits for somebody, who can have it tried again.
             Err(error) => Settled::Parked(reason(&error)),
         };
+        if let Settled::Parked(why) = &settled {
+            tracing::warn!(%event, why, "an event is put aside");
+        }
         failpoint::reach("event.followed");
         Ok(self.settle_event(event, settled, run.request_id).await?)
     }
@@ -162,11 +172,7 @@ impl Payments {
                     None => Ok(done(known)),
                 }
             }
-            "dispute" => {
-                let began = self.now(request).await?;
-                let dispute = gateway.dispute(id).await.map_err(lost)?;
-                Ok(done(self.learn_dispute(&dispute, began, request).await?))
-            }
+            "dispute" => self.follow_dispute(id, request).await,
             "setup_intent" => {
                 let setup = gateway.setup(id).await.map_err(lost)?;
                 self.learn_setup(&setup, request).await?;
@@ -210,6 +216,67 @@ impl Payments {
             Applied::Unknown => Settled::Ignored,
             Applied::Differs(why) => Settled::Parked(why),
         })
+    }
+
+    /// After the payment that it is about: that may have been paid without our having heard so, and what a dispute takes back
+    /// has to be there first. The payment of a plan's period is known once its invoice is told.
+    async fn follow_dispute(&self, id: &str, request: Uuid) -> Result<Settled> {
+        let gateway = self.gateway()?;
+        let began = self.now(request).await?;
+        let dispute = gateway.dispute(id).await.map_err(lost)?;
+        let Some(payment) = &dispute.payment else {
+            return Ok(Settled::Ignored);
+        };
+        let read = self.now(request).await?;
+        let payment = gateway.payment(payment).await.map_err(lost)?;
+        let applied = self.apply(request, &payment, read).await?;
+        if self.learn_dispute(&dispute, began, request).await? {
+            return Ok(Settled::Done);
+        }
+        match (applied, &payment.customer) {
+            (Applied::Differs(why), _) => Ok(Settled::Parked(why)),
+            (_, Some(customer)) if self.is_member(customer, request).await? => {
+                Ok(Settled::Parked(EARLY.to_owned()))
+            }
+            _ => Ok(Settled::Ignored),
+        }
+    }
+
+    /// What waits for its payment is looked at once more, what was not for longest first.
+    pub(super) async fn wake_early(&self, request: Uuid) -> Result<()> {
+        let run = self.db.run(Self::NAME, None, request, |cx| {
+            Box::pin(async move { wake_early(cx).await })
+        });
+        run.await
+    }
+
+    pub(super) async fn purge(&self, run: Arc<Run>) -> Outcome {
+        Ok(self.purge_events(run.request_id).await.map(drop)?)
+    }
+
+    /// What has come to an end and is older than events are kept. How many.
+    pub async fn purge_events(&self, request: Uuid) -> Result<i64> {
+        let days = i32::from(self.settings.stripe_events_kept_days);
+        let mut all = 0;
+        loop {
+            let purged = self.db.run(Self::NAME, None, request, move |cx| {
+                Box::pin(async move {
+                    let purged: i64 = sqlx::query_scalar(
+                        "select app.purge_stripe_events(now() - make_interval(days => $1), $2)",
+                    )
+                    .bind(days)
+                    .bind(PURGED_AT_ONCE)
+                    .fetch_one(cx.conn())
+                    .await?;
+                    Ok(purged)
+                })
+            });
+            let purged = purged.await?;
+            all += purged;
+            if purged < PURGED_AT_ONCE.into() {
+                return Ok(all);
+            }
+        }
     }
 
     async fn settle_event(&self, event: Uuid, settled: Settled, request: Uuid) -> Result<()> {
@@ -264,7 +331,28 @@ impl Payments {
     }
 }
 
-async fn load(cx: &mut kernel::Cx, event: Uuid) -> Result<Option<Told>> {
+/// The same in the transaction that has written a payment down. As long as the provider lists the event, and some days.
+pub async fn wake_early(cx: &mut Cx) -> Result<()> {
+    let woken: Vec<Uuid> = sqlx::query_scalar(
+        "update app.stripe_events e set state = 'received', error = null, settled_at = null
+         from (
+           select w.id from app.stripe_events w
+           where w.state = 'parked' and w.error = $1 and w.created_at > now() - interval '35 days'
+           order by w.settled_at, w.id limit 100 for update skip locked
+         ) x where e.id = x.id returning e.id",
+    )
+    .bind(EARLY)
+    .fetch_all(cx.conn())
+    .await?;
+    for event in woken {
+        NewJob::new("payments.event", Work { event })?
+            .put(cx)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn load(cx: &mut Cx, event: Uuid) -> Result<Option<Told>> {
     let row = sqlx::query(
         "select type, stripe_account_id, object_type, object_id, livemode from app.stripe_events where id = $1 and state = 'received'",
     )

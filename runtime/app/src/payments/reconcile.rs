@@ -130,8 +130,9 @@ impl Payments {
             ),
         );
         for refund in refunds.await? {
-            if self.carry_out(refund, request).await.is_err() {
-                tracing::warn!(%refund, "a refund could not be settled yet");
+            if let Err(failure) = self.carry_out(refund, request).await {
+                let error = failure.text();
+                tracing::warn!(%refund, error, "a refund could not be settled yet");
             }
         }
         let transfers = self.in_turn::<Uuid>(
@@ -142,12 +143,15 @@ impl Payments {
             ),
         );
         for transfer in transfers.await? {
-            if self.send_transfer(transfer, request).await.is_err() {
-                tracing::warn!(%transfer, "a transfer could not be settled yet");
+            if let Err(failure) = self.send_transfer(transfer, request).await {
+                let error = failure.text();
+                tracing::warn!(%transfer, error, "a transfer could not be settled yet");
             }
         }
         self.accounts(request).await?;
         self.subscriptions(request).await?;
+        self.wake_early(request).await?;
+        self.forget_cards_of_the_erased(request).await?;
         self.forget_looks(request).await?;
         events
     }

@@ -56,8 +56,9 @@ impl Payments {
     /// Where it does not come to an end, its own job and the reconciler go on.
     pub(super) async fn refund_again(&self, run: Arc<Run>) -> Outcome {
         let Again { refund } = run.payload()?;
-        if self.carry_out(refund, run.request_id).await.is_err() {
-            tracing::warn!(%refund, "a refund could not be settled yet");
+        if let Err(failure) = self.carry_out(refund, run.request_id).await {
+            let error = failure.text();
+            tracing::warn!(%refund, error, "a refund could not be settled yet");
         }
         Ok(())
     }

@@ -36,6 +36,10 @@ pub struct Settings {
     /// Days after a paid period in which a business keeps what its plan gives, while the next payment is tried.
     #[arg(long, env = "SUBSCRIPTION_GRACE_DAYS", default_value_t = 7, value_parser = clap::value_parser!(u16).range(0..=90))]
     pub subscription_grace_days: u16,
+    /// How many days events of Stripe are kept that have come to an end. No less than Stripe lists them: what it tells again is
+    /// worked on once.
+    #[arg(long, env = "STRIPE_EVENTS_KEPT_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u16).range(35..=3_650))]
+    pub stripe_events_kept_days: u16,
 }
 
 fn country(text: &str) -> Result<String, &'static str> {

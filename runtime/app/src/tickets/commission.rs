@@ -54,27 +54,32 @@ fn rule(row: &PgRow, charge: Charge, currency: Currency) -> Result<Rule> {
         (Some("country"), Some(id)) => Scope::Country(id),
         _ => Scope::Platform,
     };
-    let points = |column: &str| -> Result<BasisPoints> {
-        let points: i32 = row.try_get(column)?;
-        BasisPoints::new(points.into()).map_err(|error| Error::internal(error.to_string()))
-    };
     Ok(Rule {
         id: row.try_get("id")?,
         scope,
         charge,
-        terms: Terms {
-            currency,
-            percentage: points("basis_points")?,
-            fixed_cents: row.try_get("fixed_cents")?,
-            min_cents: row.try_get("min_cents")?,
-            max_cents: row.try_get("max_cents")?,
-            paid_by: match row.try_get::<&str, _>("paid_by")? {
-                "buyer" => PaidBy::Buyer,
-                _ => PaidBy::Organizer,
-            },
-            city_share: points("city_share_basis_points")?,
-        },
+        terms: terms(row, currency)?,
         valid_from: row.try_get("valid_from")?,
         valid_to: row.try_get("valid_to")?,
+    })
+}
+
+/// Of a rule, or of one that is proposed.
+pub fn terms(row: &PgRow, currency: Currency) -> Result<Terms> {
+    let points = |column: &str| -> Result<BasisPoints> {
+        let points: i32 = row.try_get(column)?;
+        BasisPoints::new(points.into()).map_err(|error| Error::internal(error.to_string()))
+    };
+    Ok(Terms {
+        currency,
+        percentage: points("basis_points")?,
+        fixed_cents: row.try_get("fixed_cents")?,
+        min_cents: row.try_get("min_cents")?,
+        max_cents: row.try_get("max_cents")?,
+        paid_by: match row.try_get::<&str, _>("paid_by")? {
+            "buyer" => PaidBy::Buyer,
+            _ => PaidBy::Organizer,
+        },
+        city_share: points("city_share_basis_points")?,
     })
 }

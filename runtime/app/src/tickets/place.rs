@@ -42,7 +42,7 @@ impl Tickets {
                 let (tickets, buyer, cart, key) =
                     (tickets.clone(), buyer.clone(), cart.clone(), key.clone());
                 Box::pin(async move {
-                    match placed_before(cx, &buyer, &key).await? {
+                    match placed_before(cx, &buyer, &cart, &key, at_door).await? {
                         Some(order) => shown(cx, order).await,
                         None => tickets.set_aside(cx, &buyer, &cart, &key, at_door).await,
                     }
@@ -233,13 +233,38 @@ fn sold_out(cart: &Cart, error: sqlx::Error) -> Error {
     }
 }
 
-/// A request that came again after an accident finds what it did.
-async fn placed_before(cx: &mut Cx, buyer: &Member, key: &str) -> Result<Option<Uuid>> {
-    let found =
-        sqlx::query_scalar("select id from app.orders where user_id = $1 and idempotency_key = $2")
-            .bind(buyer.id())
-            .bind(key);
-    Ok(found.fetch_optional(cx.conn()).await?)
+/// A request that came again after an accident finds what it did. The order knows its key for ever, longer than what was
+/// asked with it is known: with another cart it is a key that was used for something else.
+async fn placed_before(
+    cx: &mut Cx,
+    buyer: &Member,
+    cart: &Cart,
+    key: &str,
+    at_door: bool,
+) -> Result<Option<Uuid>> {
+    let items = cart.items.0.iter();
+    let (kinds, quantities): (Vec<Uuid>, Vec<i32>) = items
+        .map(|item| (item.ticket_type_id, item.quantity))
+        .unzip();
+    let found: Option<(Uuid, bool)> = sqlx::query_as(
+        "select o.id, o.event_id = $3 and o.sold_at_door = $4 and not exists (
+             select from (select i.ticket_type_id, i.quantity from app.order_items i where i.order_id = o.id) i
+             full join unnest($5::uuid[], $6::int[]) w(ticket_type_id, quantity) using (ticket_type_id, quantity)
+             where i.ticket_type_id is null or w.ticket_type_id is null) as is_same
+         from app.orders o where o.user_id = $1 and o.idempotency_key = $2",
+    )
+    .bind(buyer.id())
+    .bind(key)
+    .bind(cart.event_id)
+    .bind(at_door)
+    .bind(kinds)
+    .bind(quantities)
+    .fetch_optional(cx.conn())
+    .await?;
+    match found {
+        Some((_, false)) => Err(Error::new(&kernel::problems::KEY_REUSED)),
+        found => Ok(found.map(|(order, _)| order)),
+    }
 }
 
 pub(super) async fn shown(cx: &mut Cx, order: Uuid) -> Result<PlacedOrder> {

@@ -210,7 +210,7 @@ async fn reverse(
             Box::pin(async move {
                 let found: Vec<(Uuid, i64, bool)> = sqlx::query_as(
                 "select t.wallet_id, case t.type when 'credit' then -t.amount_cents else t.amount_cents end,
-                   j.kind in ('dispute_taken', 'dispute_won', 'dispute_lost')
+                   j.kind in ('dispute_taken', 'dispute_won', 'dispute_lost') or j.idempotency_key like 'disputed:%'
                  from app.wallet_transactions t join app.wallet_journals j on j.id = t.journal_id where j.id = $1",
             )
             .bind(journal)

@@ -107,7 +107,8 @@ impl Failure {
         }
     }
 
-    pub(super) fn text(&self) -> String {
+    /// Why, for whoever looks after it.
+    pub fn text(&self) -> String {
         match std::error::Error::source(&self.error) {
             Some(cause) => cause.to_string(),
             None => self.error.to_string(),

@@ -1,12 +1,7 @@
 //! C4, C6, C7: what a city gets of the plans of its businesses, by which rule, and what it gives back.
 
 use super::{DAY, Shop};
-use crate::{
-    money::all_faults,
-    support::{Member, stripe},
-};
-use chrono::Utc;
-use fake_stripe::webhook::Post;
+use crate::{money::all_faults, support::Member};
 use serde_json::{Value, json};
 use server::seed::demo::PEOPLE;
 use uuid::Uuid;
@@ -229,26 +224,99 @@ async fn h5_c4_subscription_a_refund_that_is_told_before_the_payment_counts() {
         .create_refund(&key, &by_hand)
         .await
         .expect("a refund");
-    let of_invoice = |post: &Post| {
-        let event: Value = serde_json::from_slice(&post.body).expect("an event");
-        let kind = event["type"].as_str().unwrap_or_default();
-        kind.starts_with("invoice.")
-    };
-    let (late, early): (Vec<Post>, Vec<Post>) =
-        fake.due_webhooks().into_iter().partition(of_invoice);
+    let (late, early) = shop.stage.stripe.due_apart("invoice.");
     assert!(!late.is_empty() && !early.is_empty());
     for posts in [early, late] {
         assert_eq!(shop.earned().await, before);
-        for mut post in posts {
-            post.signature = gateway::sign(&post.body, stripe::SECRET, Utc::now());
-            let status = stripe::send(&shop.stage.server, &post).await;
-            fake.webhook_answered(post.delivery, Some(status));
-        }
-        shop.stage.server.settled().await;
+        shop.stage.stripe.bring(&shop.stage.server, posts).await;
     }
     assert_eq!(shop.periods().await, [(1_900, 617)]);
     assert_eq!(shop.earned().await, before);
     shop.stage.books_agree().await;
+}
+
+/// So is a dispute: it waits until the payment is known.
+#[tokio::test]
+async fn h5_c4_subscription_a_dispute_that_is_told_before_the_payment_waits_for_it() {
+    let shop = Shop::new().await;
+    let before = shop.earned().await;
+    shop.rule(None, 3_250).await;
+    let card = shop.stage.saved(&shop.binh, GOOD_CARD).await;
+    let stripe = &shop.stage.stripe;
+    shop.subscribe(shop.plans[0], &card).await.expect(200);
+    let payments = stripe.fake.all("payment_intents");
+    let payment = payments.last().expect("a payment")["id"].as_str();
+    let disputed = stripe
+        .fake
+        .dispute(payment.expect("an id"), "fraudulent", false);
+    let dispute = disputed.expect("a dispute")["id"].clone();
+    let dispute = dispute.as_str().expect("an id");
+    stripe.fake.close_dispute(dispute, false).expect("lost");
+    let (late, early) = stripe.due_apart("invoice.");
+    assert!(!late.is_empty());
+    stripe.bring(&shop.stage.server, early).await;
+    let waiting =
+        "select count(*) from app.stripe_events where state = 'parked' and object_type = 'dispute'";
+    let told = shop.stage.number(waiting).await;
+    assert!(told > 0, "nobody knows the payment yet");
+    let why: String = sqlx::query_scalar(
+        "select error from app.stripe_events where state = 'parked' and object_type = 'dispute' limit 1",
+    )
+    .fetch_one(&mut shop.stage.server.superuser().await)
+    .await
+    .expect("a reason");
+    stripe.bring(&shop.stage.server, late).await;
+    assert_eq!(shop.stage.number(waiting).await, 0);
+    let lost =
+        "select count(*) from app.disputes where state = 'lost' and transaction_id is not null";
+    assert_eq!(shop.stage.number(lost).await, 1);
+    assert_eq!(shop.periods().await, [(1_900, 617)]);
+    assert_eq!(shop.earned().await, before);
+    shop.stage.books_agree().await;
+
+    // One that was put aside at the very moment in which the invoice was booked is found by the reconciler; what waits for a
+    // person is not.
+    shop.stage
+        .run(format!(
+            "update app.stripe_events set state = 'parked', error = '{why}' where object_type = 'dispute';
+             update app.stripe_events set state = 'parked', error = 'It differs.' where object_type = 'invoice'"
+        ))
+        .await;
+    let payments = shop.stage.payments();
+    let run = payments.reconcile_all(Uuid::now_v7()).await;
+    run.expect("a run");
+    shop.stage.server.settled().await;
+    assert_eq!(shop.stage.number(waiting).await, 0);
+    let differing = "select count(*) from app.stripe_events where state = 'parked'";
+    assert!(shop.stage.number(differing).await > 0);
+    shop.stage.books_agree().await;
+}
+
+/// What is none of ours waits for nothing.
+#[tokio::test]
+async fn h5_a_dispute_about_the_payment_of_a_stranger_is_ignored() {
+    let shop = Shop::new().await;
+    let stripe = &shop.stage.stripe;
+    let gateway = stripe.gateway();
+    let key = gateway::Key::new("somebody-elses-shop").expect("a key");
+    let aud = gateway::Currency::new("AUD").expect("a currency");
+    let new = gateway::NewPayment::new(2_000, aud);
+    let made = gateway.create_payment(&key, &new).await.expect("a payment");
+    stripe
+        .fake
+        .pay_as_buyer(fake_stripe::Intent::Payment, &made.id, GOOD_CARD)
+        .expect("paid");
+    stripe
+        .fake
+        .dispute(&made.id, "fraudulent", false)
+        .expect("a dispute");
+    shop.deliver().await;
+    for (state, is_there) in [("ignored", true), ("parked", false)] {
+        let text = format!(
+            "select count(*) from app.stripe_events where state = '{state}' and object_type = 'dispute'"
+        );
+        assert_eq!(shop.stage.number(&text).await > 0, is_there, "{state}");
+    }
 }
 
 #[tokio::test]

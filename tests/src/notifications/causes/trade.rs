@@ -24,6 +24,9 @@ cases! {
     promotion_asked: featured_place_asked,
     promotion_approved: featured_place_approved,
     promotion_rejected: featured_place_rejected,
+    proposal_made: proposed,
+    proposal_accepted: proposal_accepted,
+    proposal_declined: proposal_declined,
     refund_paid: refunded,
     refund_failed: refunded_by_the_bank,
     credits_received: credited,
@@ -300,4 +303,57 @@ async fn new_device(world: &World) -> Told {
     let client = &world.stage.server.client;
     sign_in(client, "sam_travels", PASSWORD).await.expect(200);
     of_the_account(member, "A new sign-in", "sign out everywhere")
+}
+
+impl World {
+    /// Carlo would have another commission in his city.
+    async fn proposal(&self) -> String {
+        let body = json!({"city_id": self.city, "type": "ticket", "basis_points": 450, "currency": "AUD",
+            "valid_from": "2040-01-01T00:00:00Z", "reason": "Small halls pay as much as large ones."});
+        let made = self.carlo.client.post("/commission-proposals", body).await;
+        made.expect(201).id()
+    }
+
+    async fn decided_proposal(&self, verb: &str) -> String {
+        let proposal = self.proposal().await;
+        self.stage.server.settled().await;
+        let path = format!("/commission-proposals/{proposal}/{verb}");
+        let body = json!({"reason": "As was agreed"});
+        let decided = self.stage.paula.client.post(&path, body).await;
+        decided.expect(200);
+        proposal
+    }
+}
+
+async fn proposed(world: &World) -> Told {
+    let proposal = world.proposal().await;
+    Told {
+        by: world.carlo.id,
+        to: world.platform_administrators().await,
+        title: "Melbourne proposes another commission".into(),
+        says: "Accept the proposal or decline it".into(),
+        leads_to: ("commission_proposal", proposal),
+    }
+}
+
+async fn proposal_accepted(world: &World) -> Told {
+    let proposal = world.decided_proposal("accept").await;
+    Told {
+        by: world.stage.paula.id,
+        to: vec![world.carlo.id],
+        title: "The commission that you proposed is accepted".into(),
+        says: "It holds in Melbourne from".into(),
+        leads_to: ("commission_proposal", proposal),
+    }
+}
+
+async fn proposal_declined(world: &World) -> Told {
+    let proposal = world.decided_proposal("decline").await;
+    Told {
+        by: world.stage.paula.id,
+        to: vec![world.carlo.id],
+        title: "The commission that you proposed is declined".into(),
+        says: "In Melbourne everything stays as it is".into(),
+        leads_to: ("commission_proposal", proposal),
+    }
 }

@@ -137,6 +137,16 @@ impl World {
         .expect("roles")
     }
 
+    pub async fn platform_administrators(&self) -> Vec<Uuid> {
+        sqlx::query_scalar(
+            "select distinct r.user_id from app.role_assignments r join app.users u on u.id = r.user_id
+             where r.role = 'platformAdmin' and r.state = 'accepted' and r.status = 'active' and u.status = 'active'",
+        )
+        .fetch_all(&mut self.stage.server.superuser().await)
+        .await
+        .expect("roles")
+    }
+
     /// Past the rules.
     pub async fn run(&self, text: String) {
         sqlx::raw_sql(AssertSqlSafe(text))

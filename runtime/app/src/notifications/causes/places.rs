@@ -78,4 +78,41 @@ pub(super) const CAUSES: &[Cause] = &[
               from app.promotions p
               where p.id = $1 and p.state = 'rejected'",
     },
+    Cause {
+        event: "commission_proposal.create",
+        changed: &[],
+        message: "proposal_made",
+        to_its_cause: false,
+        sql: "select jsonb_build_object('city', c.name) as values, jsonb_build_object('commission_proposal', p.id, 'city', c.id) as data,
+                null::uuid as event_id, null::timestamptz as expires_at, 'proposal_made:' || p.id as key,
+                array(select r.user_id from app.role_assignments r
+                  where r.role = 'platformAdmin' and r.state = 'accepted' and r.status = 'active') as members
+              from app.commission_proposals p join app.cities c on c.id = p.city_id
+              where p.id = $1 and p.state = 'proposed' and p.status = 'active'",
+    },
+    Cause {
+        event: "commission_proposal.accept",
+        changed: &[],
+        message: "proposal_accepted",
+        to_its_cause: false,
+        // Accepted late, it holds from then on.
+        sql: "select jsonb_build_object('city', c.name,
+                  'starts', jsonb_build_object('at', greatest(p.valid_from, p.updated_at), 'zone', c.timezone)) as values,
+                jsonb_build_object('commission_proposal', p.id, 'city', c.id) as data,
+                null::uuid as event_id, null::timestamptz as expires_at, 'proposal_accepted:' || p.id as key,
+                array[p.proposed_by_id] as members
+              from app.commission_proposals p join app.cities c on c.id = p.city_id
+              where p.id = $1 and p.state = 'accepted' and p.proposed_by_id is not null",
+    },
+    Cause {
+        event: "commission_proposal.decline",
+        changed: &[],
+        message: "proposal_declined",
+        to_its_cause: false,
+        sql: "select jsonb_build_object('city', c.name) as values, jsonb_build_object('commission_proposal', p.id, 'city', c.id) as data,
+                null::uuid as event_id, null::timestamptz as expires_at, 'proposal_declined:' || p.id as key,
+                array[p.proposed_by_id] as members
+              from app.commission_proposals p join app.cities c on c.id = p.city_id
+              where p.id = $1 and p.state = 'declined' and p.proposed_by_id is not null",
+    },
 ];

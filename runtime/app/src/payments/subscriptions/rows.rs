@@ -1,6 +1,6 @@
 //! Subscriptions as they are written down: begun, found again, and what may be changed of them.
 
-use super::super::plan_shares;
+use super::super::{inbox, plan_shares};
 use chrono::{DateTime, TimeDelta, Utc};
 use gateway::{Invoice, Metadata, Subscription};
 use generated::{business::BUSINESS, plan::PLAN};
@@ -266,7 +266,7 @@ pub async fn book(cx: &mut Cx, invoice: &Invoice, subscription: &str) -> Result<
     let (amount, currency) = (invoice.amount_paid, invoice.currency.as_str());
     let made_at = invoice.created;
     let city_share = plan_shares::of_period(cx, subscription, amount, currency, made_at).await?;
-    sqlx::query(
+    let booked = sqlx::query(
         "insert into app.transactions (user_id, city_id, subscription_id, type, amount_cents, currency, stripe_payment_intent_id,
            status, livemode, stripe_idempotency_key, city_share_cents)
          select s.user_id, b.city_id, s.id, 'subscription', $3, $4, $5, 'succeeded', $6, 'invoice:' || $2, $7
@@ -282,5 +282,8 @@ pub async fn book(cx: &mut Cx, invoice: &Invoice, subscription: &str) -> Result<
     .bind(city_share)
     .execute(cx.conn())
     .await?;
-    Ok(())
+    match booked.rows_affected() {
+        0 => Ok(()),
+        _ => inbox::wake_early(cx).await,
+    }
 }

@@ -1,0 +1,197 @@
+//! What a rule that a city proposes would mean for an order, beside what is so today: the price of both is made by the
+//! function that makes the price of orders.
+
+use super::{Tickets, commission};
+use crate::module::{Module, id};
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    routing::post,
+};
+use chrono::{DateTime, Utc};
+use generated::commission_proposal::COMMISSION_PROPOSAL;
+use kernel::{Cx, Error, Member, Result, http::Sent, openapi::Objects, problems};
+use macros::Input;
+use money::{
+    Chain, Charge, Currency, Line, Money, PaidBy, Purchase, Rule, Scope,
+    rule::{Unresolved, resolve},
+};
+use serde::Serialize;
+use sqlx::Row;
+use utoipa::{OpenApi, ToSchema, openapi};
+use uuid::Uuid;
+
+/// An order for which a proposal is tried.
+#[derive(Input, Clone, Debug)]
+#[input(body, example = r#"{"price_cents": 4500, "quantity": 2}"#)]
+pub struct TriedOrder {
+    /// Of a ticket.
+    #[input(range(0, 100_000_000))]
+    pub price_cents: i64,
+    #[input(range(1, 100))]
+    pub quantity: i32,
+}
+
+/// The same order by the rules of today and by the proposed one.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "object", rename = "tried_proposal")]
+#[schema(example = json!({"object": "tried_proposal", "commission_proposal_id": "0199e009-9c38-7e6f-b0a1-3b2b3f1c9a10",
+    "currency": "AUD", "at": "2040-06-01T00:00:00Z",
+    "now": {"amount_cents": 9000, "fee_cents": 510, "fee_paid_by": "organizer", "organizer_cents": 8490, "platform_cents": 408,
+        "city_share_cents": 102},
+    "proposed": {"amount_cents": 9000, "fee_cents": 465, "fee_paid_by": "organizer", "organizer_cents": 8535,
+        "platform_cents": 349, "city_share_cents": 116}}))]
+pub struct TriedProposal {
+    pub commission_proposal_id: Uuid,
+    pub currency: String,
+    /// When it would begin, for which both are.
+    pub at: DateTime<Utc>,
+    /// By the rule of the city, its country or the platform that holds then as things are. Null: none does, so nothing that
+    /// costs something could be sold.
+    pub now: Option<TriedShares>,
+    pub proposed: TriedShares,
+}
+
+/// Who gets what of it. Rules of an event or its host come before those of the city.
+#[derive(Serialize, ToSchema)]
+pub struct TriedShares {
+    /// What the buyer pays in all.
+    pub amount_cents: i64,
+    /// The commission, of which the city has its share.
+    pub fee_cents: i64,
+    /// `buyer`, on top of the price, or `organizer`, out of it.
+    pub fee_paid_by: String,
+    pub organizer_cents: i64,
+    pub platform_cents: i64,
+    pub city_share_cents: i64,
+}
+
+pub fn router(tickets: Tickets) -> Router {
+    Router::new()
+        .route("/commission-proposals/{id}/price", post(price))
+        .with_state(tickets)
+}
+
+static OBJECTS: Objects = Objects(&[("TriedProposal", "tried_proposal")]);
+
+#[derive(OpenApi)]
+#[openapi(paths(price), modifiers(&OBJECTS))]
+struct Document;
+
+pub fn document() -> openapi::OpenApi {
+    Document::openapi()
+}
+
+/// Try a proposal
+///
+/// What an order would cost, and who would get what of it, by the proposed rule and by the one that holds now. Nothing
+/// changes. For those of the city and of the platform; of proposals for tickets.
+#[utoipa::path(post, path = "/commission-proposals/{id}/price", operation_id = "priceCommissionProposal",
+    tag = "Commission proposals", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "Of the proposal")),
+    request_body = TriedOrder,
+    responses(
+        (status = 200, description = "The order by both rules", body = TriedProposal),
+        (status = 403, description = "The caller administers no city"),
+        (status = 404, description = "There is no such proposal, or the caller may not see it"),
+        (status = 409, description = "It is not about tickets"),
+        (status = 422, description = "A value is wrong, or no card could be charged this")))]
+async fn price(
+    State(tickets): State<Tickets>,
+    caller: Member,
+    Path(path): Path<String>,
+    Sent(order): Sent<TriedOrder>,
+) -> Result<Json<TriedProposal>> {
+    let proposal = id(&path)?;
+    let run = tickets
+        .db
+        .run(Tickets::NAME, Some(&caller), caller.request_id, move |cx| {
+            let order = order.clone();
+            Box::pin(async move {
+                cx.require(&COMMISSION_PROPOSAL, "read", proposal).await?;
+                tried(cx, proposal, &order).await
+            })
+        });
+    run.await.map(Json)
+}
+
+async fn tried(cx: &mut Cx, proposal: Uuid, order: &TriedOrder) -> Result<TriedProposal> {
+    let row = sqlx::query(
+        "select p.type, p.basis_points, p.fixed_cents, p.min_cents, p.max_cents, p.currency, p.paid_by, p.city_share_basis_points,
+           greatest(p.valid_from, now()) as at, p.city_id, c.country_id
+         from app.commission_proposals p join app.cities c on c.id = p.city_id where p.id = $1",
+    )
+    .bind(proposal)
+    .fetch_one(cx.conn())
+    .await?;
+    if row.try_get::<&str, _>("type")? != "ticket" {
+        return Err(Error::new(&problems::STATE)
+            .detail("Only a proposal for tickets says what an order would cost."));
+    }
+    let currency = Currency::parse(row.try_get("currency")?);
+    let currency =
+        currency.map_err(|error| Error::new(&problems::STATE).detail(error.to_string()))?;
+    let at: DateTime<Utc> = row.try_get("at")?;
+    let city: Uuid = row.try_get("city_id")?;
+    let chain = Chain {
+        event: None,
+        host: None,
+        city: Some(city),
+        country: Some(row.try_get("country_id")?),
+    };
+    let proposed = Rule {
+        id: proposal,
+        scope: Scope::City(city),
+        charge: Charge::Ticket,
+        terms: commission::terms(&row, currency)?,
+        valid_from: at,
+        valid_to: None,
+    };
+    let rules = commission::rules(cx, &chain, Charge::Ticket, currency, at).await?;
+    let now = match resolve(&rules, &chain, Charge::Ticket, currency, at) {
+        Ok(rule) => Some(shares(rule, city, order)?),
+        Err(Unresolved::NoRule(_)) => None,
+        Err(error) => return Err(Error::internal(error.to_string())),
+    };
+    Ok(TriedProposal {
+        commission_proposal_id: proposal,
+        currency: currency.code().to_owned(),
+        at,
+        now,
+        proposed: shares(&proposed, city, order)?,
+    })
+}
+
+/// By the function that orders are priced by.
+fn shares(rule: &Rule, city: Uuid, order: &TriedOrder) -> Result<TriedShares> {
+    let currency = rule.terms.currency;
+    let line = Line {
+        ticket_type: Uuid::nil(),
+        quantity: order.quantity.unsigned_abs(),
+        unit_price: Money::new(order.price_cents, currency),
+    };
+    let quote = money::price(&Purchase {
+        currency,
+        lines: &[line],
+        promo: None,
+        rule: Ok(rule),
+        city: Some(city),
+        credits: Money::zero(currency),
+    });
+    let quote = quote.map_err(|error| {
+        let detail = format!("can't be charged: {error}");
+        Error::field("/price_cents", "range", detail)
+    })?;
+    Ok(TriedShares {
+        amount_cents: quote.total.amount(),
+        fee_cents: quote.fee.amount(),
+        fee_paid_by: match quote.fee_paid_by {
+            PaidBy::Buyer => "buyer",
+            PaidBy::Organizer => "organizer",
+        }
+        .to_owned(),
+        organizer_cents: quote.parts.organizer.amount(),
+        platform_cents: quote.parts.platform.amount(),
+        city_share_cents: quote.parts.city_share.amount(),
+    })
+}

@@ -1,0 +1,93 @@
+//! P7: nobody has credits for what their bank gives them as well.
+
+use super::super::stage::{Stage, keyed};
+use serde_json::json;
+
+impl Stage {
+    /// Bought for 45.00 by card, and given back as credits.
+    async fn back_as_credits(&self) -> String {
+        let kind = self.tickets("Seat", 4_500, 5).await;
+        let card = self.saved(&self.mira, "4242424242424242").await;
+        let order = self.bought_by_card(&self.mira, &card, &[(kind, 1)]).await;
+        let path = format!("/orders/{order}/refunds");
+        let asked = keyed(&self.mira, &path, json!({"to": "wallet"})).await;
+        asked.expect(201);
+        self.stripe.deliver(&self.server).await;
+        assert_eq!(self.wallet(&self.mira).await, (4_500, 0));
+        order
+    }
+}
+
+#[tokio::test]
+async fn p7_credits_for_what_a_bank_takes_back_go_back_as_well() {
+    for won in [true, false] {
+        let stage = Stage::new().await;
+        let order = stage.back_as_credits().await;
+        let dispute = stage.disputed(&order).await;
+        // While the bank decides nobody spends them.
+        assert_eq!(stage.wallet(&stage.mira).await, (0, 0));
+        stage.told_once_more().await;
+        assert_eq!(stage.wallet(&stage.mira).await, (0, 0));
+        stage.sound().await;
+        stage.decided(&dispute, won).await;
+        let has = if won { 4_500 } else { 0 };
+        assert_eq!(stage.wallet(&stage.mira).await, (has, 0));
+        stage.told_once_more().await;
+        assert_eq!(stage.wallet(&stage.mira).await, (has, 0));
+        assert_eq!(stage.host_has(), 0);
+        stage.books_agree().await;
+        // By hand nobody undoes it.
+        let journal: String = sqlx::query_scalar(
+            "select id::text from app.wallet_journals where idempotency_key like 'disputed:%' limit 1",
+        )
+        .fetch_one(&mut stage.server.superuser().await)
+        .await
+        .expect("an entry");
+        let path = format!("/wallet-journals/{journal}/reversals");
+        let refused = keyed(&stage.paula, &path, json!({"reason": "It was not so"})).await;
+        assert_eq!(refused.expect(409).problem(), "invalid-state");
+    }
+}
+
+/// What is spent can't be taken, and nothing else is.
+#[tokio::test]
+async fn p7_credits_that_are_spent_before_the_bank_takes_the_money_are_lost() {
+    let stage = Stage::new().await;
+    let order = stage.back_as_credits().await;
+    let kind = stage.tickets("Stool", 1_000, 5).await;
+    let placed = stage.order(&stage.mira, &[(kind, 2)], true).await;
+    assert_eq!(placed.expect(201).json["state"], "paid");
+    assert_eq!(stage.wallet(&stage.mira).await, (2_500, 0));
+    let dispute = stage.disputed(&order).await;
+    assert_eq!(stage.wallet(&stage.mira).await, (0, 0));
+    stage.decided(&dispute, false).await;
+    assert_eq!(stage.wallet(&stage.mira).await, (0, 0));
+    stage.stripe.deliver(&stage.server).await;
+    stage.sound().await;
+}
+
+/// The control: where nobody claims them, the member has the money twice.
+#[tokio::test]
+async fn p7_notices_credits_that_nobody_claims() {
+    let stage = Stage::new().await;
+    stage
+        .run(
+            "create or replace function app.claim_credits(p_payment uuid, p_wallet uuid, p_due bigint) returns bigint
+             language sql as 'select p_due'",
+        )
+        .await;
+    let order = stage.back_as_credits().await;
+    let dispute = stage.disputed(&order).await;
+    stage.decided(&dispute, false).await;
+    assert_eq!(stage.wallet(&stage.mira).await, (4_500, 0));
+}
+
+impl Stage {
+    async fn told_once_more(&self) {
+        for event in self.stripe.fake.all("events") {
+            let id = event["id"].as_str().expect("an id");
+            let _ = self.stripe.fake.resend(id);
+        }
+        self.stripe.deliver(&self.server).await;
+    }
+}
