@@ -17,7 +17,7 @@ const MADE_ON_THE_WAY: [&str; 7] = [
 ];
 
 /// Empty until the worker has run for the first time.
-const MADE_BY_JOBS: [&str; 10] = [
+const MADE_BY_JOBS: [&str; 11] = [
     "delivery_pause",
     "event_rank",
     "mail_suppression",
@@ -26,6 +26,7 @@ const MADE_BY_JOBS: [&str; 10] = [
     "rank_past",
     "rank_state",
     "rating_mean",
+    "review_policy",
     "share_return",
     "visit",
 ];
