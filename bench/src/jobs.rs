@@ -1,7 +1,8 @@
-//! The queue of jobs: how fast a backlog is worked off, and how soon a new job starts: `bench jobs`.
+//! The queue of jobs: how fast a backlog is worked off, how soon a new job starts, and how long a worker takes to stop:
+//! `bench jobs`.
 
 use crate::{prepare, search::percentiles};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use kernel::{
     Db,
     config::DbConfig,
@@ -18,6 +19,9 @@ use uuid::Uuid;
 
 /// New jobs, one after the other, whose start is waited for.
 const SINGLE: u32 = 200;
+
+/// How long running jobs may go on once a worker is asked to stop.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// As a table in Markdown.
 pub async fn run(admin: &str, backlog: i32, at_once: u32) -> Result<String> {
@@ -37,6 +41,7 @@ pub async fn run(admin: &str, backlog: i32, at_once: u32) -> Result<String> {
         .await?;
 
     let (started, mut starts) = mpsc::unbounded_channel();
+    let stuck = started.clone();
     let work = Work {
         jobs: vec![
             Job::new("bench.nothing", |_| async { Ok(()) }),
@@ -47,11 +52,16 @@ pub async fn run(admin: &str, backlog: i32, at_once: u32) -> Result<String> {
                     Ok(())
                 }
             }),
+            Job::new("bench.stuck", move |_| {
+                let _ = stuck.send(Instant::now());
+                std::future::pending()
+            }),
         ],
         ..Work::default()
     };
     let config = WorkerConfig {
         at_once: at_once as usize,
+        grace: GRACE,
         ..WorkerConfig::default()
     };
     let (stop, stopped) = watch::channel(false);
@@ -76,11 +86,39 @@ pub async fn run(admin: &str, backlog: i32, at_once: u32) -> Result<String> {
         // So that each finds a worker with nothing to do.
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    stop.send(true)?;
-    worker.await?;
+    let stopping = stopping(&db, &mut look, &mut starts, stop, worker).await?;
     let [p50, p95, p99] = percentiles(waits);
     Ok(format!(
         "| jobs | |\n|---|--:|\n| {backlog} that do nothing, worked off by {at_once} at once | {drained:.0} a second |\n| \
-         from commit to start, of a worker with nothing to do | p50 {p50:.1} ms, p95 {p95:.1} ms, p99 {p99:.1} ms |\n"
+         from commit to start, of a worker with nothing to do | p50 {p50:.1} ms, p95 {p95:.1} ms, p99 {p99:.1} ms |\n| \
+         asked to stop while jobs never end, until it has given them back and is gone, {} s of grace | {stopping:.2} s |\n",
+        GRACE.as_secs()
     ))
+}
+
+/// Asks a worker to stop whose jobs never end. In how many seconds it is gone, and nobody has them any more.
+async fn stopping(
+    db: &Db,
+    look: &mut PgConnection,
+    starts: &mut mpsc::UnboundedReceiver<Instant>,
+    stop: watch::Sender<bool>,
+    worker: tokio::task::JoinHandle<()>,
+) -> Result<f64> {
+    for _ in 0..2 {
+        let mut cx = db.job("bench", None, Uuid::now_v7()).await?;
+        NewJob::new("bench.stuck", json!({}))?.put(&mut cx).await?;
+        cx.commit().await?;
+        starts.recv().await;
+    }
+    let begun = Instant::now();
+    stop.send(true)?;
+    worker.await?;
+    let took = begun.elapsed().as_secs_f64();
+    let kept: i64 = sqlx::query_scalar(
+        "select count(*) from jobs.queue where name = 'bench.stuck' and locked_by is not null",
+    )
+    .fetch_one(look)
+    .await?;
+    ensure!(kept == 0, "{kept} jobs are still somebody's");
+    Ok(took)
 }

@@ -49,6 +49,23 @@ alter function app.quiet_until(timestamptz, text, jsonb) owner to <app>_owner;
 revoke execute on function app.quiet_until(timestamptz, text, jsonb) from public;
 grant execute on function app.quiet_until(timestamptz, text, jsonb) to <app>_job;
 
+-- Holds the windows of these members until the transaction ends: of two who tell the same member something, the second one
+-- sees the window that the first one opened. Members share sixty-four locks, taken in one order, so that a crowd holds no
+-- more of them than there are and nobody waits in a circle. Who tells several things holds those of all of them first.
+create function app.hold_windows(p_users uuid[]) returns void
+  language plpgsql set search_path = '' as $$
+declare
+  v_lane int;
+begin
+  for v_lane in select distinct hashtext(u.id::text) & 63 from unnest(p_users) u(id) order by 1 loop
+    perform pg_advisory_xact_lock(hashtext('notifications:digest'), v_lane);
+  end loop;
+end
+$$;
+alter function app.hold_windows(uuid[]) owner to <app>_owner;
+revoke execute on function app.hold_windows(uuid[]) from public;
+grant execute on function app.hold_windows(uuid[]) to <app>_job;
+
 -- Tells members something: a row each, and a delivery for each way that they want it on. `p_texts` says which of the titles
 -- and messages a member gets; pushes and e-mails say something else where there is something. Who has been told under this
 -- key already is not told again. How many were told.
@@ -62,8 +79,7 @@ declare
   v_told bigint;
 begin
   if p_digest is not null then
-    -- Of two who tell the same member something, the second one sees the window that the first one opened.
-    perform pg_advisory_xact_lock(hashtextextended('notifications:digest', 0));
+    perform app.hold_windows(p_users);
   end if;
   execute $statement$
     with choices as (

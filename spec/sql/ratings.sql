@@ -132,23 +132,69 @@ alter function app.stars_of(uuid) owner to <app>_authz;
 revoke execute on function app.stars_of(uuid) from public;
 grant execute on function app.stars_of(uuid) to <app>_app, <app>_job;
 
--- Whether who asks was there: let in to an event of this host or at this venue, or with a ticket to one that has begun and
+-- Whether a member was there: let in to an event of this host or at this venue, or with a ticket to one that has begun and
 -- that nothing was given back for; or, of a business, with an offer of it that they have accepted.
-create function app.was_there(p_type text, p_target uuid) returns boolean
+create function app.is_guest(p_member uuid, p_type text, p_target uuid) returns boolean
   language sql stable security definer set search_path = '' as $$
   select exists (
     select from app.attendances a join app.events e on e.id = a.event_id
-    where a.user_id = sec.uid() and p_target = case p_type when 'venue' then e.venue_id else e.host_id end
+    where a.user_id = p_member and p_target = case p_type when 'venue' then e.venue_id else e.host_id end
   ) or exists (
     select from app.tickets t join app.events e on e.id = t.event_id
-    where t.holder_id = sec.uid() and t.state in ('valid', 'checked_in') and t.refund_id is null
+    where t.holder_id = p_member and t.state in ('valid', 'checked_in') and t.refund_id is null
       and e.starts_at <= now() and e.state in ('published', 'completed')
       and p_target = case p_type when 'venue' then e.venue_id else e.host_id end
   ) or p_type = 'business' and exists (
     select from app.quotes q join app.leads l on l.id = q.lead_id
-    where q.accepted_by_id = sec.uid() and q.state = 'accepted' and l.business_id = p_target
+    where q.accepted_by_id = p_member and q.state = 'accepted' and l.business_id = p_target
   )
 $$;
-alter function app.was_there(text, uuid) owner to <app>_authz;
-revoke execute on function app.was_there(text, uuid) from public;
-grant execute on function app.was_there(text, uuid) to <app>_app;
+alter function app.is_guest(uuid, text, uuid) owner to <app>_authz;
+revoke execute on function app.is_guest(uuid, text, uuid) from public;
+
+-- Whether guests alone are heard.
+create function app.takes_guests_alone() returns boolean
+  language sql stable security definer set search_path = '' as $$
+  select exists (select from app.review_policies p where p.guests_only)
+$$;
+alter function app.takes_guests_alone() owner to <app>_authz;
+revoke execute on function app.takes_guests_alone() from public;
+
+-- Whether a new review by who asks is refused, because guests alone are heard and they are none. `p_guests`: as the asking
+-- server has it set, which may be ahead of what is written down.
+create function app.refuses_review(p_type text, p_target uuid, p_guests boolean) returns boolean
+  language sql stable security definer set search_path = '' as $$
+  select (p_guests or app.takes_guests_alone()) and not app.is_guest(sec.uid(), p_type, p_target)
+$$;
+alter function app.refuses_review(text, uuid, boolean) owner to <app>_authz;
+revoke execute on function app.refuses_review(text, uuid, boolean) from public;
+grant execute on function app.refuses_review(text, uuid, boolean) to <app>_app;
+
+-- Whoever writes it: a review is by a guest, where guests alone are heard.
+create function app.guard_review() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  if app.takes_guests_alone() and not app.is_guest(new.reviewer_id, new.entity_type, new.entity_id) then
+    raise exception 'the reviewer was not there' using errcode = '23514', constraint = 'reviews_guest';
+  end if;
+  return new;
+end
+$$;
+alter function app.guard_review() owner to <app>_authz;
+revoke execute on function app.guard_review() from public;
+
+create trigger reviews_guest before insert on app.reviews
+  for each row execute function app.guard_review();
+
+-- Writes down whose reviews are taken. Whether that is new.
+create function app.keep_review_policy(p_guests_only boolean) returns boolean
+  language plpgsql set search_path = '' as $$
+begin
+  insert into app.review_policies as p (name, guests_only) values ('reviews', p_guests_only)
+  on conflict (name) do update set guests_only = excluded.guests_only where p.guests_only <> excluded.guests_only;
+  return found;
+end
+$$;
+alter function app.keep_review_policy(boolean) owner to <app>_owner;
+revoke execute on function app.keep_review_policy(boolean) from public;
+grant execute on function app.keep_review_policy(boolean) to <app>_job;

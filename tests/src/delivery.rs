@@ -4,4 +4,4 @@ mod feedback;
 mod logs;
 mod mail;
 mod push;
-mod services;
+pub mod services;

@@ -3,6 +3,7 @@
 mod causes;
 mod choices;
 mod deliveries;
+mod digests;
 mod kills;
 mod leave;
 mod lists;

@@ -106,19 +106,16 @@ impl AppHooks for App {
         Box::pin(async move { promotions::refuse(cx, &(&*input).into()).await })
     }
 
-    /// Says that a review is for those who were there, where those alone are heard. Of a target that the caller does not see
-    /// the engine says so.
+    /// Says that a review is for those who were there, where those alone are heard; a trigger holds to the same whoever writes
+    /// it. Of a target that the caller does not see the engine says so.
     fn review_before_create<'a>(
         &'a self,
         cx: &'a mut Cx,
         input: &'a mut CreateReview,
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            if !self.modules.ratings.takes_guests_alone() {
-                return Ok(());
-            }
             let is_refused: bool = sqlx::query_scalar(
-                "select not app.was_there($1, $2) and exists (
+                "select app.refuses_review($1, $2, $3) and exists (
                    select t.id from app.organizations t where t.id = $2
                    union all select t.id from app.businesses t where t.id = $2
                    union all select t.id from app.venues t where t.id = $2
@@ -126,6 +123,7 @@ impl AppHooks for App {
             )
             .bind(input.entity_type.as_str())
             .bind(input.entity_id)
+            .bind(self.modules.ratings.takes_guests_alone())
             .fetch_one(cx.conn())
             .await?;
             match is_refused {

@@ -9,7 +9,7 @@ mod report;
 mod settings;
 
 use crate::access::{Access, Table};
-use crate::module::{Module, Parts};
+use crate::module::{Module, Parts, each};
 use axum::Router;
 use kernel::{
     Cx, Db, Result,
@@ -146,11 +146,7 @@ impl Marketplace {
                 Ok(open)
             })
         });
-        let mut all = 0;
-        for request in requests.await? {
-            all += self.spread(request).await?;
-        }
-        Ok(all)
+        each(requests.await?, |request| self.spread(request)).await
     }
 }
 

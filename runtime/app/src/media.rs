@@ -127,7 +127,7 @@ impl Module for Media {
     }
 
     fn jobs(&self) -> Vec<Job> {
-        let [sweep, clear, place, audit] = std::array::from_fn(|_| self.clone());
+        let [sweep, clear, place, below, audit] = std::array::from_fn(|_| self.clone());
         // A store that is slow is waited for.
         let long = Duration::from_secs(600);
         vec![
@@ -147,6 +147,14 @@ impl Module for Media {
                     Ok(media.place(event.entity_id).await?)
                 }
             }),
+            Job::new("media.place_below", move |run| {
+                let media = below.clone();
+                async move {
+                    let event: kernel::jobs::Event = run.payload()?;
+                    Ok(media.place_below(event.entity_id).await?)
+                }
+            })
+            .timeout(long),
             Job::new("media.audit", move |_| {
                 let media = audit.clone();
                 async move { Ok(media.audit().await.map(drop)?) }
@@ -172,11 +180,26 @@ impl Module for Media {
             "media.suspend",
             "media.unsuspend",
         ];
-        told.map(|event| Consumer {
-            event,
-            job: "media.place",
-        })
-        .into()
+        // What pictures are of.
+        let above = [
+            "user.suspend",
+            "user.unsuspend",
+            "community.suspend",
+            "community.unsuspend",
+            "organization.suspend",
+            "organization.unsuspend",
+            "business.suspend",
+            "business.unsuspend",
+            "venue.suspend",
+            "venue.unsuspend",
+            "institution.suspend",
+            "institution.unsuspend",
+            "event.suspend",
+            "event.unsuspend",
+        ];
+        let places = told.map(|event| (event, "media.place")).into_iter();
+        let places = places.chain(above.map(|event| (event, "media.place_below")));
+        places.map(|(event, job)| Consumer { event, job }).collect()
     }
 }
 

@@ -20,7 +20,10 @@ use kernel::{
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::sync::{Arc, OnceLock};
+use std::{
+    ops::AddAssign,
+    sync::{Arc, OnceLock},
+};
 use url::Url;
 use utoipa::openapi::OpenApi;
 use uuid::Uuid;
@@ -148,6 +151,26 @@ pub fn digest(text: &str) -> String {
     let digest = Sha256::digest(text);
     let bytes = digest.iter().take(16);
     bytes.map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Does this with one after the other, in a transaction of its own: one that fails would fail at every run, and must keep none
+/// of the others from their turn. What it comes to, or one of the failures.
+pub async fn each<T, S, F>(
+    all: impl IntoIterator<Item = T>,
+    mut work: impl FnMut(T) -> F,
+) -> Result<S>
+where
+    S: Default + AddAssign,
+    F: Future<Output = Result<S>>,
+{
+    let (mut sum, mut failed) = (S::default(), None);
+    for one in all {
+        match work(one).await {
+            Ok(some) => sum += some,
+            Err(error) => failed = Some(error),
+        }
+    }
+    failed.map_or(Ok(sum), Err)
 }
 
 /// In the spec, or the engine's own: those touch no entity.

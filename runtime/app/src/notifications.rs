@@ -186,10 +186,8 @@ impl Notifications {
                     .await?,
             );
         }
-        let mut count = 0;
-        for told in all {
-            count += tell::tell(&mut cx, self.settings.notifications_digest_minutes, told).await?;
-        }
+        let window = self.settings.notifications_digest_minutes;
+        let count = tell::tell_all(&mut cx, window, all).await?;
         if event.event == broadcasts::DUE {
             causes::hosts::told(&mut cx, event.entity_id, count).await?;
         }
@@ -214,11 +212,8 @@ impl Notifications {
         self.db
             .run(Self::NAME, None, Uuid::now_v7(), move |cx| {
                 Box::pin(async move {
-                    let mut count = 0;
-                    for told in causes::lapsing(cx).await? {
-                        count += tell::tell(cx, window, told).await?;
-                    }
-                    Ok(count)
+                    let all = causes::lapsing(cx).await?;
+                    tell::tell_all(cx, window, all).await
                 })
             })
             .await

@@ -7,11 +7,7 @@ mod settings;
 
 pub use settings::Settings;
 
-use crate::{
-    clock::Clock,
-    module::{Module, Parts},
-};
-use chrono::TimeDelta;
+use crate::module::{Module, Parts, each};
 use kernel::{
     Db, Result,
     http::ConfigError,
@@ -29,7 +25,6 @@ const AT_ONCE: i64 = 100;
 #[derive(Clone)]
 pub struct Privacy {
     db: Db,
-    clock: Clock,
     settings: Settings,
 }
 
@@ -40,7 +35,6 @@ impl Module for Privacy {
     fn new(parts: &Parts, settings: Settings) -> Result<Self, ConfigError> {
         Ok(Self {
             db: parts.db.clone(),
-            clock: parts.clock.clone(),
             settings,
         })
     }
@@ -66,35 +60,43 @@ impl Module for Privacy {
 impl Privacy {
     /// Everybody whose account has been closed for long enough, each in a transaction of their own. How many.
     pub async fn erase(&self) -> Result<u64> {
-        let before =
-            self.clock.now() - TimeDelta::days(self.settings.privacy_erase_after_days.into());
-        let mut erased = 0;
+        let days = i32::from(self.settings.privacy_erase_after_days);
+        let (mut erased, mut failed, mut after) = (0, None, Uuid::nil());
         loop {
-            // Nobody changes a closed account, so its last change is its closing.
+            // Nobody changes a closed account, so its last change is its closing, by the clock of the database: a server whose
+            // clock runs ahead erases nobody early.
             let find = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
                 Box::pin(async move {
                     let due = sqlx::query_scalar(
-                        "select id from app.users where status = 'archived' and erased_at is null and updated_at < $1 order by id limit $2",
+                        "select id from app.users where status = 'archived' and erased_at is null and updated_at < now() - make_interval(days => $1)
+                           and id > $3 order by id limit $2",
                     );
-                    let due: Vec<Uuid> = due.bind(before).bind(AT_ONCE).fetch_all(cx.conn()).await?;
+                    let due = due.bind(days).bind(AT_ONCE).bind(after);
+                    let due: Vec<Uuid> = due.fetch_all(cx.conn()).await?;
                     Ok(due)
                 })
             });
             let due = find.await?;
-            for member in &due {
-                let member = *member;
-                let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
-                    Box::pin(async move {
-                        let erase = sqlx::query_scalar("select app.erase_member($1)").bind(member);
-                        let done: bool = erase.fetch_one(cx.conn()).await?;
-                        Ok(done)
-                    })
-                });
-                erased += u64::from(run.await?);
+            let some = each(due.iter().copied(), |member| self.erase_one(member)).await;
+            match some {
+                Ok(some) => erased += some,
+                Err(error) => failed = Some(error),
             }
-            if (due.len() as i64) < AT_ONCE {
-                return Ok(erased);
+            match due.last() {
+                Some(last) if due.len() as i64 == AT_ONCE => after = *last,
+                _ => return failed.map_or(Ok(erased), Err),
             }
         }
+    }
+
+    async fn erase_one(&self, member: Uuid) -> Result<u64> {
+        let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
+            Box::pin(async move {
+                let erase = sqlx::query_scalar("select app.erase_member($1)").bind(member);
+                let done: bool = erase.fetch_one(cx.conn()).await?;
+                Ok(done)
+            })
+        });
+        Ok(u64::from(run.await?))
     }
 }

@@ -28,7 +28,7 @@ use kernel::{
     resource::Kind,
 };
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// What can be reviewed: its path, and its name.
@@ -105,22 +105,36 @@ impl Module for Ratings {
     }
 
     fn jobs(&self) -> Vec<Job> {
-        let ratings = self.clone();
-        vec![Job::new("ratings.refresh", move |_| {
-            let ratings = ratings.clone();
-            async move { Ok(ratings.refresh().await.map(drop)?) }
-        })]
+        let (refreshes, keeps) = (self.clone(), self.clone());
+        vec![
+            Job::new("ratings.refresh", move |_| {
+                let ratings = refreshes.clone();
+                async move { Ok(ratings.refresh().await.map(drop)?) }
+            }),
+            Job::new("ratings.keep_policy", move |_| {
+                let ratings = keeps.clone();
+                async move { Ok(ratings.keep_policy().await.map(drop)?) }
+            }),
+        ]
     }
 
     fn periodic(&self) -> Vec<Periodic> {
-        vec![Periodic {
-            job: "ratings.refresh",
-            schedule: Schedule::Cron {
-                expression: "10 3 * * *",
-                zone: "UTC",
+        vec![
+            Periodic {
+                job: "ratings.refresh",
+                schedule: Schedule::Cron {
+                    expression: "10 3 * * *",
+                    zone: "UTC",
+                },
+                catch_up: CatchUp::Last,
             },
-            catch_up: CatchUp::Last,
-        }]
+            // A worker that was started with another setting.
+            Periodic {
+                job: "ratings.keep_policy",
+                schedule: Schedule::Every(Duration::from_secs(60)),
+                catch_up: CatchUp::Last,
+            },
+        ]
     }
 }
 
@@ -128,6 +142,21 @@ impl Ratings {
     /// Whether reviews are taken of those alone who were there.
     pub fn takes_guests_alone(&self) -> bool {
         self.settings.reviews_from == ReviewsFrom::Guests
+    }
+
+    /// Tells the database whose reviews are taken, which holds every writer to it. Whether that is new.
+    pub async fn keep_policy(&self) -> Result<bool> {
+        let guests_only = self.takes_guests_alone();
+        let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
+            Box::pin(async move {
+                let is_new: bool = sqlx::query_scalar("select app.keep_review_policy($1)")
+                    .bind(guests_only)
+                    .fetch_one(cx.conn())
+                    .await?;
+                Ok(is_new)
+            })
+        });
+        run.await
     }
 
     /// The averages of cities, and the order that follows. How many profiles have another place.

@@ -146,10 +146,6 @@ fn hours(duration: Duration) -> String {
     (duration.as_secs() / 3600).to_string()
 }
 
-fn after(time: chrono::DateTime<chrono::Utc>, duration: Duration) -> chrono::DateTime<chrono::Utc> {
-    time + chrono::TimeDelta::from_std(duration).unwrap_or(chrono::TimeDelta::MAX)
-}
-
 /// The one answer to every sign-in that does not succeed.
 fn wrong_credentials() -> Error {
     Error::new(&problems::INVALID_CREDENTIALS)

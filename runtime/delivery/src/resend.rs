@@ -1,7 +1,7 @@
 //! Mail by Resend, over its API.
 //!
-//! It keeps an idempotency key for 24 hours: whoever sends a message again must do so within that time, and with the
-//! same words.
+//! It keeps an idempotency key for 24 hours: whoever sends a message again must do so within that time. With other words
+//! it is refused, which says that the first one was taken.
 
 use crate::{
     exchange::{self, Exchange, Reply, UNTIL_MENDED},
@@ -101,9 +101,10 @@ fn outcome(reply: &Reply, now: DateTime<Utc>) -> Result<Option<String>, Undelive
         (400, Some("validation_error")) if message == Some("API key is invalid") => {
             paused(UNTIL_MENDED)
         }
-        (409, Some("invalid_idempotent_request")) => Undelivered::Never(format!(
-            "{SERVICE} has a message with this id already, in other words"
-        )),
+        // What it would say has changed since it was taken: an item of a digest was dropped, an address or a text is
+        // another one. The key is the id of this message and nobody else's, so this message has left. It is found by that
+        // id, as its name is not told again.
+        (409, Some("invalid_idempotent_request")) => return Ok(None),
         (400 | 413 | 422, _) => Undelivered::Never(answered()),
         (429, Some("daily_quota_exceeded" | "monthly_quota_exceeded")) => {
             paused(reply.retry_after(now).unwrap_or(QUOTA_PAUSE))
@@ -145,7 +146,7 @@ mod tests {
             (error(403, "invalid_api_key", ""), "paused 60"),
             (error(403, "validation_error", "not verified"), "paused 60"),
             (error(404, "not_found", ""), "not now"),
-            (error(409, "invalid_idempotent_request", ""), "never"),
+            (error(409, "invalid_idempotent_request", ""), "sent"),
             (error(409, "concurrent_idempotent_requests", ""), "not now"),
             (error(422, "missing_required_field", ""), "never"),
             (error(422, "invalid_from_address", ""), "paused 60"),

@@ -1,9 +1,10 @@
 //! Too often: per address, per member, and for what costs more than a request.
 
 use crate::support::{Answer, TestServer, database::Content};
-use kernel::config::RateLimit;
+use kernel::config::{DbConfig, RateLimit};
 use reqwest::Method;
 use serde_json::json;
+use std::time::Duration;
 
 const BURST: u32 = 3;
 
@@ -157,4 +158,53 @@ async fn abuse_35_guessing_and_mailing_have_limits_of_their_own() {
     server.settled().await;
     assert_eq!(server.mailer.count(), 2, "mails to one address in an hour");
     server.stop().await;
+}
+
+/// Links in mails that work without a session, as the document has them: what they are about is in a token.
+fn links() -> Vec<(Method, String)> {
+    let document = serde_json::to_value(app::api::document()).expect("JSON");
+    let mut links = Vec::new();
+    for (path, operations) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in operations.as_object().expect("operations") {
+            let mut parameters = operation["parameters"].as_array().into_iter().flatten();
+            if parameters.any(|one| one["name"] == "token" && one["in"] == "query") {
+                let method = method.to_uppercase().parse().expect("a method");
+                links.push((method, path.clone()));
+            }
+        }
+    }
+    links
+}
+
+/// Whoever guesses tokens of such links is one address with one bucket, and never gets as far as the database.
+#[tokio::test]
+async fn abuse_35_links_in_mails_are_guessed_at_the_pace_of_an_address() {
+    let links = links();
+    // To leave a waiting list, and to get no more mail: the page that asks, and what it does.
+    assert_eq!(links.len(), 4, "{links:?}");
+    let burst = u32::try_from(links.len()).expect("a few") + 1;
+    let nowhere = "postgres://nobody@127.0.0.1:1/nothing";
+    let server = TestServer::start_with(Content::Empty, |parts| {
+        parts.http.ip_limit = Some(RateLimit {
+            per_minute: 1,
+            burst,
+        });
+        parts.db = DbConfig::new(nowhere.into());
+        parts.db.job_url = Some(nowhere.into());
+        parts.db.acquire_timeout = Duration::from_millis(10);
+    })
+    .await;
+    // The control: what asks the database cannot be answered.
+    server.client.get("/countries").await.expect(503);
+    let guess = async |(method, path): &(Method, String), token: &str| {
+        let path = format!("{path}?token={token}");
+        server.client.send(method.clone(), &path, None, &[]).await
+    };
+    for link in &links {
+        guess(link, &"A".repeat(43)).await.expect(404);
+    }
+    for link in &links {
+        let refused = guess(link, &"B".repeat(43)).await.expect(429);
+        assert!(refused.header("retry-after").is_some(), "{link:?}");
+    }
 }

@@ -7,22 +7,28 @@ use crate::support::{
 };
 use app::clock::Clock;
 use chrono::{TimeDelta, Utc};
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering::SeqCst},
-};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-/// A server whose clock a test moves forward, in seconds.
-async fn server() -> (TestServer, Arc<AtomicI64>) {
-    let ahead = Arc::new(AtomicI64::new(0));
-    let clock = ahead.clone();
-    let server = TestServer::start_with(Content::Reference, |parts| {
-        parts.clock = Clock::new(move || Utc::now() + TimeDelta::seconds(clock.load(SeqCst)));
-    })
-    .await;
+async fn server() -> TestServer {
+    let server = TestServer::start().await;
     people::sign_up(&server, "ana").await;
-    (server, ahead)
+    server
+}
+
+/// Sessions and their tokens go by the clock of the database: everything is so many seconds older.
+async fn pass(server: &TestServer, seconds: i64) {
+    let older = format!(
+        "set session_replication_role = replica;
+         update app.sessions set authenticated_at = authenticated_at - interval '{seconds} s',
+           expires_at = expires_at - interval '{seconds} s', created_at = created_at - interval '{seconds} s';
+         update app.refresh_tokens set used_at = used_at - interval '{seconds} s',
+           expires_at = expires_at - interval '{seconds} s', created_at = created_at - interval '{seconds} s'"
+    );
+    sqlx::raw_sql(AssertSqlSafe(older))
+        .execute(&mut server.superuser().await)
+        .await
+        .expect("older");
 }
 
 fn text(answer: &Answer, name: &str) -> String {
@@ -67,7 +73,7 @@ async fn revoked_because(server: &TestServer, session: &str) -> (Option<String>,
 
 #[tokio::test]
 async fn abuse_14_a_refresh_token_that_comes_back_ends_the_session() {
-    let (server, ahead) = server().await;
+    let server = server().await;
     let client = &server.client;
     let other = sign_in(client).await;
     let first = sign_in(client).await;
@@ -80,7 +86,7 @@ async fn abuse_14_a_refresh_token_that_comes_back_ends_the_session() {
     for token in &access {
         client.with_token(token).get("/me").await.expect(200);
     }
-    ahead.store(11, SeqCst);
+    pass(&server, 11).await;
     revoked(&refresh(client, &text(&first, "refresh_token")).await);
     // The thief's tokens and the victim's are dead at once: nobody can tell which is which.
     revoked(&refresh(client, &text(&second, "refresh_token")).await);
@@ -99,7 +105,7 @@ async fn abuse_14_a_refresh_token_that_comes_back_ends_the_session() {
 
 #[tokio::test]
 async fn abuse_14_the_token_before_the_last_is_stolen_even_within_the_overlap() {
-    let (server, _) = server().await;
+    let server = server().await;
     let client = &server.client;
     let first = sign_in(client).await;
     let second = refresh(client, &text(&first, "refresh_token"))
@@ -128,7 +134,7 @@ async fn abuse_14_the_token_before_the_last_is_stolen_even_within_the_overlap() 
 
 #[tokio::test]
 async fn abuse_15_twenty_refreshes_at_once_leave_one_chain() {
-    let (server, _) = server().await;
+    let server = server().await;
     let first = sign_in(&server.client).await;
     let token = text(&first, "refresh_token");
     let tries: Vec<_> = (0..20)
@@ -163,11 +169,11 @@ async fn abuse_15_twenty_refreshes_at_once_leave_one_chain() {
 #[tokio::test]
 async fn abuse_16_a_session_ends_after_its_time_and_when_it_lies_idle() {
     const DAY: i64 = 24 * 60 * 60;
-    let (server, ahead) = server().await;
+    let server = server().await;
     let client = &server.client;
 
     let idle = sign_in(client).await;
-    ahead.store(14 * DAY + 1, SeqCst);
+    pass(&server, 14 * DAY + 1).await;
     let answer = refresh(client, &text(&idle, "refresh_token"))
         .await
         .expect(401);
@@ -175,37 +181,68 @@ async fn abuse_16_a_session_ends_after_its_time_and_when_it_lies_idle() {
 
     // Used all the time, and over all the same.
     let mut last = sign_in(client).await;
-    let start = ahead.load(SeqCst);
-    for days in [13, 26, 39, 52, 65, 78, 89] {
-        ahead.store(start + days * DAY, SeqCst);
+    for days in [13, 13, 13, 13, 13, 13, 11] {
+        pass(&server, days * DAY).await;
         last = refresh(client, &text(&last, "refresh_token"))
             .await
             .expect(200);
     }
     let expires = text(&last, "refresh_expires_at");
     let expires = chrono::DateTime::parse_from_rfc3339(&expires).expect("a time");
-    let left = expires.signed_duration_since(Utc::now() + TimeDelta::seconds(start + 89 * DAY));
+    let left = expires.signed_duration_since(Utc::now());
     assert!(
         left <= TimeDelta::days(1),
         "the next token outlives the session: {left}"
     );
     // The last access token ends with the session as well, not ten minutes later.
-    ahead.store(start + 90 * DAY - 100, SeqCst);
+    pass(&server, DAY - 100).await;
     last = refresh(client, &text(&last, "refresh_token"))
         .await
         .expect(200);
     let lifetime = last.json["expires_in"].as_i64().expect("seconds");
     assert!((1..=100).contains(&lifetime), "{lifetime} seconds");
-    ahead.store(start + 90 * DAY + 1, SeqCst);
+    pass(&server, 101).await;
     let answer = refresh(client, &text(&last, "refresh_token"))
         .await
         .expect(401);
     assert_eq!(answer.problem(), "invalid-token");
 }
 
+/// Of two servers the clocks differ: what one has written down the other does not take for a theft, or for over.
+#[tokio::test]
+async fn abuse_14_a_server_with_a_wrong_clock_ends_no_session() {
+    for minutes in [-60, -2, 2, 60] {
+        let server = TestServer::start_with(Content::Reference, |parts| {
+            parts.clock = Clock::new(move || Utc::now() + TimeDelta::minutes(minutes));
+        })
+        .await;
+        people::sign_up(&server, "ana").await;
+        let client = &server.client;
+        let first = sign_in(client).await;
+        let token = text(&first, "refresh_token");
+        let second = refresh(client, &token).await.expect(200);
+        // As another server has written it down, whose answer was lost.
+        sqlx::raw_sql("update app.refresh_tokens set used_at = now() where used_at is not null")
+            .execute(&mut server.superuser().await)
+            .await
+            .expect("used");
+        let again = refresh(client, &token).await.expect(200);
+        assert_eq!(
+            text(&again, "refresh_token"),
+            text(&second, "refresh_token")
+        );
+        let listed = "select count(*) from app.sessions where revoked_at is null and expires_at between now() and now() + interval '91 days'";
+        let listed: i64 = sqlx::query_scalar(listed)
+            .fetch_one(&mut server.superuser().await)
+            .await
+            .expect("counted");
+        assert_eq!(listed, 1, "{minutes}");
+    }
+}
+
 #[tokio::test]
 async fn abuse_16_an_expired_session_is_in_no_list() {
-    let (server, _) = server().await;
+    let server = server().await;
     let client = &server.client;
     let (old, current) = (sign_in(client).await, sign_in(client).await);
     let client = client.with_token(text(&current, "access_token"));

@@ -1,7 +1,7 @@
 //! One contract for all that mail can leave by, and where they differ.
 
 use super::services::{self, Arrived, End, Service, mail, resend, sendgrid};
-use delivery::mail::{Mailer, Undelivered};
+use delivery::mail::{Mail, Mailer, Undelivered};
 use fake_messengers::{
     Config,
     fault::{Fault, Kind},
@@ -188,6 +188,17 @@ async fn no10_a_lost_answer_and_what_comes_of_it() {
             assert_eq!(now.len() - before, copies, "{}", service.name);
             for sent in &now[before..] {
                 assert_eq!(sent.fields["delivery_id"], message.id.to_string());
+            }
+            // In other words by now: with a key it has left all the same.
+            let other = Mail {
+                text: format!("{} And more.", message.text),
+                ..message
+            };
+            let again = service.mailer.send(other).await.expect("taken");
+            let after = running.fake.mail();
+            match service.name {
+                "resend" => assert_eq!((again, after.len() - before), (None, 1)),
+                _ => assert_eq!(after.len() - before, copies + 1, "{}", service.name),
             }
         }
     }

@@ -49,11 +49,41 @@ const MAY: &[(&str, &str)] = &[
     ),
 ];
 
+/// Who goes by the server's own clock, and why: none of it is stored, or decides about what is.
+const OWN: &[(&str, &str)] = &[
+    (
+        "app/src/media/announce.rs",
+        "signs an address, with the end of its time in it",
+    ),
+    ("app/src/media/files.rs", "checks such an address"),
+    (
+        "app/src/media/keep.rs",
+        "compares with the times of files, which the machine has set",
+    ),
+    (
+        "app/src/notifications/feedback.rs",
+        "checks how old a signature is",
+    ),
+    ("app/src/payments/inbox.rs", "checks how old a signature is"),
+    (
+        "app/src/payments/reconcile.rs",
+        "asks Stripe piece by piece, by Stripe's times",
+    ),
+    (
+        "app/src/sessions/issue.rs",
+        "issues access tokens, which every server checks by its own",
+    ),
+    (
+        "app/src/trending/featured.rs",
+        "leaves out of an answer what is over this moment",
+    ),
+];
+
 /// Files of the program that ask, below `runtime`.
-fn asking<'a>(all: impl Iterator<Item = (String, &'a str)>) -> BTreeSet<String> {
+fn asking<'a>(all: impl Iterator<Item = (String, &'a str)>, asks: &[&str]) -> BTreeSet<String> {
     all.filter(|(_, text)| {
         let code = code(text);
-        ASKS.iter().any(|ask| code.contains(ask))
+        asks.iter().any(|ask| code.contains(ask))
     })
     .map(|(path, _)| path)
     .collect()
@@ -70,11 +100,18 @@ fn m5_one_clock_says_what_time_it_is() {
         .filter(|(path, _)| !path.contains("/tests/") && !path.contains("/examples/"))
         .collect();
     let all = || all.iter().map(|(path, text)| (path.clone(), text.as_str()));
-    let may: BTreeSet<String> = MAY.iter().map(|(path, _)| (*path).to_owned()).collect();
+    let paths = |listed: &[(&str, &str)]| -> BTreeSet<String> {
+        listed.iter().map(|(path, _)| (*path).to_owned()).collect()
+    };
     assert_eq!(
-        asking(all()),
-        may,
+        asking(all(), ASKS),
+        paths(MAY),
         "take `clock::of_database`, or `Clock` where nothing is stored"
+    );
+    assert_eq!(
+        asking(all(), &["clock.now()"]),
+        paths(OWN),
+        "what is stored, or compared with what is stored, goes by `now()` in the statement, or `clock::of_database`"
     );
 
     // The test notices what it is there for.
@@ -85,6 +122,9 @@ fn m5_one_clock_says_what_time_it_is() {
     ];
     for text in more {
         let doctored = all().chain([("app/src/wallet.rs".to_owned(), text)]);
-        assert!(asking(doctored).contains("app/src/wallet.rs"), "{text}");
+        assert!(
+            asking(doctored, ASKS).contains("app/src/wallet.rs"),
+            "{text}"
+        );
     }
 }

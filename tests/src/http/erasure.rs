@@ -142,27 +142,39 @@ async fn what_was_personal_is_nowhere_after_an_erasure() {
     paula.client.act(&restore).await.expect(403);
 }
 
-/// A part that fails leaves everything as it was.
+/// A part that fails leaves everything as it was, and keeps nobody else from being erased.
 #[tokio::test]
 async fn an_erasure_is_whole_or_not_at_all() {
     let server = TestServer::start_with(Content::Sample, |_| {}).await;
     let mut conn = server.superuser().await;
     let member = told_all(&server, &mut conn).await;
-    member.client.delete("/me").await.expect(204);
+    let later = server.member("lena_leaves").await;
+    for leaves in [&member, &later] {
+        leaves.client.delete("/me").await.expect(204);
+    }
     server.settled().await;
     run(
         &mut conn,
         &format!(
             "create function app.refuse() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$;
              create trigger refuse before update of comment on app.reviews for each row execute function app.refuse();
-             set session_replication_role = replica; update app.users set updated_at = now() - interval '31 days' where id = '{}'",
-            member.id
+             set session_replication_role = replica; update app.users set updated_at = now() - interval '31 days' where id in ('{}', '{}')",
+            member.id, later.id
         ),
     )
     .await;
     let mut conn = server.superuser().await;
     let privacy = &server.built.app.modules.privacy;
     assert!(privacy.erase().await.is_err());
+    // Whoever comes after them.
+    assert!(member.id < later.id);
+    let erased: bool =
+        sqlx::query_scalar("select erased_at is not null from app.users where id = $1")
+            .bind(later.id)
+            .fetch_one(&mut conn)
+            .await
+            .expect("the other one");
+    assert!(erased);
     let whole = found(&mut conn, MARK).await;
     assert!(
         whole.contains("app.notifications") && whole.contains("app.credentials"),

@@ -15,7 +15,7 @@ fn fails() -> Job {
 }
 
 #[tokio::test]
-async fn dead_jobs_are_listed_newest_first_without_what_is_secret() {
+async fn jb3_dead_jobs_are_listed_newest_first_without_what_is_secret() {
     let mut world = world().await;
     let worker = world.start(vec![fails()]);
     for n in 0..5 {
@@ -53,7 +53,7 @@ async fn dead_jobs_are_listed_newest_first_without_what_is_secret() {
 }
 
 #[tokio::test]
-async fn a_dead_job_is_tried_again_or_given_up_and_both_are_audited() {
+async fn jb3_a_dead_job_is_tried_again_or_given_up_and_both_are_audited() {
     let mut world = world().await;
     let worker = world.start(vec![fails()]);
     let again = world.enqueue("tests.fail", what("again")).await;

@@ -36,7 +36,7 @@ fn hourly(job: &'static str, catch_up: CatchUp) -> Work {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_tick_is_enqueued_once_by_four_workers() {
+async fn jb6_each_tick_is_enqueued_once_by_four_workers() {
     let mut world = world().await;
     let work = || Work {
         jobs: vec![tick("tests.tick")],
@@ -72,7 +72,7 @@ async fn each_tick_is_enqueued_once_by_four_workers() {
 }
 
 #[tokio::test]
-async fn after_six_hours_without_a_worker_as_many_runs_as_declared() {
+async fn jb6_after_six_hours_without_a_worker_as_many_runs_as_declared() {
     for (catch_up, runs) in [(CatchUp::None, 0), (CatchUp::Last, 1), (CatchUp::All, 6)] {
         let mut world = world().await;
         // It was enqueued six and a half hours before the last full hour but three minutes ago at the latest.

@@ -12,7 +12,7 @@ fn job(text: &str) -> NewJob {
 }
 
 #[tokio::test]
-async fn a_job_comes_and_goes_with_its_transaction() {
+async fn jb1_a_job_comes_and_goes_with_its_transaction() {
     let mut world = world().await;
     let mut cx = world.module().await;
     job("lost").put(&mut cx).await.expect("enqueued");
@@ -33,7 +33,7 @@ async fn a_job_comes_and_goes_with_its_transaction() {
 }
 
 #[tokio::test]
-async fn one_key_is_one_job_however_many_enqueue_it_at_once() {
+async fn jb2_one_key_is_one_job_however_many_enqueue_it_at_once() {
     let mut world = world().await;
     for replace in [false, true] {
         let put = (0..16).map(|n| {
@@ -53,7 +53,7 @@ async fn one_key_is_one_job_however_many_enqueue_it_at_once() {
 }
 
 #[tokio::test]
-async fn a_waiting_job_is_replaced_or_cancelled_by_its_key() {
+async fn jb2_a_waiting_job_is_replaced_or_cancelled_by_its_key() {
     let mut world = world().await;
     let later = Utc::now() + TimeDelta::days(2);
     let first = world.put(job("first").replacing("reminder")).await;

@@ -16,7 +16,7 @@ async fn hurry(world: &mut World) {
 }
 
 #[tokio::test]
-async fn what_fails_is_tried_again_later_and_later_and_is_dead_in_the_end() {
+async fn jb3_what_fails_is_tried_again_later_and_later_and_is_dead_in_the_end() {
     let mut world = world().await;
     let worker = world.start(vec![
         Job::new("tests.fail", |_| async {
@@ -47,7 +47,7 @@ async fn what_fails_is_tried_again_later_and_later_and_is_dead_in_the_end() {
 }
 
 #[tokio::test]
-async fn a_panic_and_too_long_a_time_are_failed_attempts_and_the_worker_lives() {
+async fn jb3_a_panic_and_too_long_a_time_are_failed_attempts_and_the_worker_lives() {
     let mut world = world().await;
     let worker = world.start(vec![
         Job::new("tests.panic", |run| async move {
@@ -98,7 +98,7 @@ async fn what_can_not_be_read_or_can_not_succeed_is_dead_at_once() {
 
 /// With nothing but the poll to go by, sixty jobs would take sixty hours.
 #[tokio::test]
-async fn a_backlog_is_worked_off_without_waiting_for_the_next_look() {
+async fn jb7_a_backlog_is_worked_off_without_waiting_for_the_next_look() {
     let mut world = world().await;
     for n in 0..60 {
         world.enqueue("tests.say", what(n)).await;
@@ -210,7 +210,7 @@ async fn a_job_has_the_context_of_its_module_and_member() {
 }
 
 #[tokio::test]
-async fn stopping_waits_for_what_runs_and_gives_back_what_takes_too_long() {
+async fn jb5_stopping_waits_for_what_runs_and_gives_back_what_takes_too_long() {
     let mut world = world().await;
     let jobs = || {
         vec![

@@ -44,7 +44,7 @@ async fn lose(world: &mut World) {
 }
 
 #[tokio::test]
-async fn a_job_of_a_killed_worker_is_done_by_another() {
+async fn jb4_a_job_of_a_killed_worker_is_done_by_another() {
     let mut world = world().await;
     world.enqueue("tests.say", what("done after all")).await;
     let hangs = Job::new("tests.say", |_| std::future::pending());
@@ -62,7 +62,7 @@ async fn a_job_of_a_killed_worker_is_done_by_another() {
 }
 
 #[tokio::test]
-async fn a_job_that_kills_its_workers_is_dead_after_its_attempts() {
+async fn jb4_a_job_that_kills_its_workers_is_dead_after_its_attempts() {
     let mut world = world().await;
     world.enqueue("tests.poison", json!({})).await;
     let tried = Arc::new(AtomicU32::new(0));

@@ -92,7 +92,7 @@ async fn lists(client: &Client) -> Vec<(String, Vec<(String, (f64, f64))>)> {
 }
 
 #[tokio::test]
-async fn near_is_a_circle() {
+async fn se1_near_is_a_circle() {
     let server = sample().await;
     let (mut inside, mut outside) = (0, 0);
     for (path, places) in lists(&server.client).await {
@@ -122,7 +122,7 @@ async fn near_is_a_circle() {
 
 /// Claim: the nearest come first, on all pages together each once, wherever one stands; another order stays one's own.
 #[tokio::test]
-async fn the_nearest_come_first() {
+async fn se1_the_nearest_come_first() {
     let server = sample().await;
     let mut compared = 0;
     for (path, places) in lists(&server.client).await {

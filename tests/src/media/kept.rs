@@ -35,8 +35,19 @@ impl Days {
         (Stage::of(server).await, Self(days))
     }
 
-    fn pass(&self, days: i64) {
+    /// For the rows, whose times are the database's, and for what a server decides by itself.
+    async fn pass(&self, stage: &Stage, days: i64) {
         self.0.fetch_add(days, Ordering::Relaxed);
+        let older = format!(
+            "set session_replication_role = replica;
+             update app.media set updated_at = updated_at - interval '{days} days';
+             update app.media_uploads set created_at = created_at - interval '{days} days', settled_at = settled_at - interval '{days} days'"
+        );
+        let mut conn = stage.server.superuser().await;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(older))
+            .execute(&mut conn)
+            .await
+            .expect("older");
     }
 }
 
@@ -108,6 +119,113 @@ async fn md8_what_is_archived_or_suspended_is_not_served() {
     );
 }
 
+/// Whoever takes an event, or its host, out of sight takes their pictures along, also for those who have noted the address.
+#[tokio::test]
+async fn md8_pictures_of_what_is_suspended_are_not_served() {
+    let (stage, _) = Days::stage().await;
+    let picture = uploaded(
+        &stage.server,
+        &stage.owner,
+        "event",
+        &stage.event,
+        &jpeg(60, 40, 1),
+    )
+    .await;
+    let path = format!("/events/{}", stage.event);
+    let event = stage.owner.client.get(&path).await.expect(200).json;
+    let host = event["host_id"].as_str().expect("an id");
+    let of_host = uploaded(
+        &stage.server,
+        &stage.owner,
+        "organization",
+        host,
+        &jpeg(60, 40, 2),
+    )
+    .await;
+    let carlo = stage.server.sign_in(PEOPLE[1].id).await;
+    let act = async |path: &str, verb: &str| {
+        let path = format!("{path}/{verb}");
+        carlo.client.act(&path).await.expect(200);
+        stage.server.settled().await;
+    };
+    let served = async || {
+        (
+            is_served(&stage, &picture).await,
+            is_served(&stage, &of_host).await,
+        )
+    };
+    assert_eq!(served().await, (true, true));
+    act(&path, "suspend").await;
+    assert_eq!(served().await, (false, true));
+    // It comes back by itself while its event is hidden: it is hidden still.
+    let own = format!("/media/{}", picture["id"].as_str().expect("an id"));
+    let mut conn = stage.server.superuser().await;
+    for status in ["suspended", "active"] {
+        let set =
+            format!("update app.media set status = '{status}' where '{own}' = '/media/' || id");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(set))
+            .execute(&mut conn)
+            .await
+            .expect("changed");
+        stage.server.settled().await;
+    }
+    assert_eq!(served().await, (false, true));
+    assert_eq!(audit(&stage).await.missing, [] as [uuid::Uuid; 0]);
+    act(&path, "unsuspend").await;
+    assert_eq!(served().await, (true, true));
+
+    let host = format!("/organizations/{host}");
+    act(&host, "suspend").await;
+    assert_eq!(served().await, (false, false));
+    assert_eq!(audit(&stage).await.missing, [] as [uuid::Uuid; 0]);
+    act(&host, "unsuspend").await;
+    assert_eq!(served().await, (true, true));
+    let found = audit(&stage).await;
+    let all = Audit {
+        files: 6,
+        ..Audit::default()
+    };
+    assert_eq!(found, all);
+}
+
+/// What nobody else may see any more, but nobody has suspended: its rows are gone for others, and the address, which only
+/// those had who saw the row, is as good as before (ADR 68).
+#[tokio::test]
+async fn md7_an_address_is_known_to_those_who_could_see_the_row() {
+    let (stage, _) = Days::stage().await;
+    let picture = uploaded(
+        &stage.server,
+        &stage.owner,
+        "event",
+        &stage.event,
+        &jpeg(60, 40, 1),
+    )
+    .await;
+    let row = format!("/media/{}", picture["id"].as_str().expect("an id"));
+    let list = format!("/media?entity_id={}", stage.event);
+    let stranger = stage.server.member("stranger").await;
+    let mut conn = stage.server.superuser().await;
+    for (set, sees) in [
+        ("state = 'draft'", false),
+        ("state = 'published'", true),
+        ("visibility = 'unlisted'", false),
+    ] {
+        let set = format!("update app.events set {set} where id = '{}'", stage.event);
+        sqlx::raw_sql(sqlx::AssertSqlSafe(set))
+            .execute(&mut conn)
+            .await
+            .expect("changed");
+        stage.server.settled().await;
+        for client in [&stranger.client, &stage.server.client] {
+            client.get(&row).await.expect(if sees { 200 } else { 404 });
+            let listed = client.get(&list).await.expect(200).json;
+            let count = listed["data"].as_array().map(Vec::len);
+            assert_eq!(count, Some(usize::from(sees)), "{listed}");
+        }
+        assert!(is_served(&stage, &picture).await);
+    }
+}
+
 #[tokio::test]
 async fn md8_files_of_what_was_archived_long_ago_are_deleted() {
     let (stage, days) = Days::stage().await;
@@ -119,11 +237,11 @@ async fn md8_files_of_what_was_archived_long_ago_are_deleted() {
     }
     let path = format!("/media/{}", pictures[0]["id"].as_str().expect("an id"));
     owner.delete(&path).await.expect(204);
-    days.pass(29);
+    days.pass(&stage, 29).await;
     media.sweep().await.expect("swept");
     stage.server.settled().await;
     assert_eq!(audit(&stage).await.files, 6, "it could be restored still");
-    days.pass(2);
+    days.pass(&stage, 2).await;
     media.sweep().await.expect("swept");
     stage.server.settled().await;
     // Twice does no harm.
@@ -152,6 +270,25 @@ async fn md8_files_of_what_was_archived_long_ago_are_deleted() {
     );
 }
 
+/// A server whose clock runs ahead deletes nothing early.
+#[tokio::test]
+async fn md8_a_wrong_clock_deletes_nothing() {
+    let (stage, days) = Days::stage().await;
+    let (owner, media) = (&stage.owner.client, &stage.server.built.app.modules.media);
+    let bytes = jpeg(60, 40, 1);
+    let picture = uploaded(&stage.server, &stage.owner, "event", &stage.event, &bytes).await;
+    let path = format!("/media/{}", picture["id"].as_str().expect("an id"));
+    owner.delete(&path).await.expect(204);
+    stage.server.settled().await;
+    days.0.fetch_add(400, Ordering::Relaxed);
+    media.sweep().await.expect("swept");
+    stage.server.settled().await;
+    days.0.store(0, Ordering::Relaxed);
+    owner.act(&format!("{path}/restore")).await.expect(200);
+    stage.server.settled().await;
+    assert!(is_served(&stage, &picture).await);
+}
+
 #[tokio::test]
 async fn md1_what_nobody_completes_is_deleted_after_a_day() {
     let (stage, days) = Days::stage().await;
@@ -161,12 +298,12 @@ async fn md1_what_nobody_completes_is_deleted_after_a_day() {
     send(&stage.server, &late, &bytes).await.expect(204);
     media.sweep().await.expect("swept");
     assert_eq!(audit(&stage).await.files, 1, "there is time yet");
-    days.pass(2);
+    days.pass(&stage, 2).await;
     media.sweep().await.expect("swept");
     assert_eq!(audit(&stage).await.files, 0);
     let over = complete(owner, &late).await.expect(409);
     assert_eq!(over.problem(), "upload-over");
-    days.pass(31);
+    days.pass(&stage, 31).await;
     media.sweep().await.expect("swept");
     complete(owner, &late).await.expect(404);
 }
@@ -182,7 +319,7 @@ async fn md8_a_picture_without_files_stays_archived() {
     let event = format!("/events/{}", stage.event);
     owner.delete(&event).await.expect(204);
     stage.server.settled().await;
-    days.pass(31);
+    days.pass(&stage, 31).await;
     media.sweep().await.expect("swept");
     stage.server.settled().await;
     let back = owner.act(&format!("{event}/restore")).await.expect(200);

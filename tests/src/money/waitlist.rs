@@ -248,16 +248,22 @@ async fn o7_room_of_the_event_is_for_who_waits_for_another_type() {
     stage.sound().await;
 }
 
-const WAITING: usize = 24;
-const PLACES: i32 = 8;
+/// Places, those who wait for one, and those who come by. `O7_FULL=1` has as many as OD4 asks for, as `script/soak` does.
+fn sizes() -> (i32, usize, usize) {
+    match std::env::var_os("O7_FULL") {
+        Some(_) => (10, 100, 32),
+        None => (8, 24, 6),
+    }
+}
 
 /// Everybody at once: members join, tickets are given back one by one, others try to buy. Who was offered a place, by
 /// position, and how many others bought.
 async fn crowd(stage: &Arc<Stage>) -> (Vec<i64>, usize) {
-    let kind = stage.tickets("Seat", 0, PLACES).await;
-    let waiting = people(stage, "crowd", WAITING).await;
-    let others = people(stage, "passer_by", 6).await;
-    let order = stage.order(&stage.mira, &[(kind, PLACES)], false).await;
+    let (places, waiting, others) = sizes();
+    let kind = stage.tickets("Seat", 0, places).await;
+    let waiting = people(stage, "crowd", waiting).await;
+    let others = people(stage, "passer_by", others).await;
+    let order = stage.order(&stage.mira, &[(kind, places)], false).await;
     let order = order.expect(201);
     let joined = join_all(waiting.iter().map(|member| join(stage, member, Some(kind)))).await;
     let mut positions: Vec<i64> = joined
@@ -265,7 +271,7 @@ async fn crowd(stage: &Arc<Stage>) -> (Vec<i64>, usize) {
         .map(|answer| answer.json["position"].as_i64().expect("a position"))
         .collect();
     positions.sort_unstable();
-    assert_eq!(positions, (1..=WAITING as i64).collect::<Vec<_>>());
+    assert_eq!(positions, (1..=waiting.len() as i64).collect::<Vec<_>>());
 
     let over = Arc::new(AtomicBool::new(false));
     let looks = Arc::new(AtomicUsize::new(0));
@@ -323,7 +329,7 @@ async fn crowd(stage: &Arc<Stage>) -> (Vec<i64>, usize) {
 async fn o7_in_a_crowd_the_first_are_served_and_nobody_slips_in() {
     let stage = Arc::new(Stage::without_provider().await);
     let (offered, bought) = crowd(&stage).await;
-    assert_eq!(offered, (1..=i64::from(PLACES)).collect::<Vec<_>>());
+    assert_eq!(offered, (1..=i64::from(sizes().0)).collect::<Vec<_>>());
     assert_eq!(bought, 0);
     stage.sound().await;
 }

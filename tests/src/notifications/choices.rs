@@ -48,13 +48,22 @@ async fn no2_of_all_combinations_of_choices_the_nearest_one_counts() {
             .execute(&mut conn)
             .await
             .expect("none");
-        for ((channel, ty), choice) in KEYS.iter().zip(choices) {
+        // Some say when it is quiet, too: all day, each until another minute.
+        let ends = |at: usize, enabled: bool| {
+            (at + usize::from(enabled))
+                .is_multiple_of(2)
+                .then(|| format!("23:5{at}"))
+        };
+        for (at, ((channel, ty), choice)) in KEYS.iter().zip(choices).enumerate() {
             let Some(enabled) = choice else { continue };
-            sqlx::query("insert into app.notification_preferences (user_id, channel, type, enabled) values ($1, $2, $3, $4)")
+            let quiet_hours =
+                ends(at, enabled).map(|ends| json!({"starts": "00:00", "ends": ends}));
+            sqlx::query("insert into app.notification_preferences (user_id, channel, type, enabled, quiet_hours) values ($1, $2, $3, $4, $5)")
                 .bind(member.id)
                 .bind(channel)
                 .bind(ty)
                 .bind(enabled)
+                .bind(quiet_hours)
                 .execute(&mut conn)
                 .await
                 .expect("a choice");
@@ -85,6 +94,21 @@ async fn no2_of_all_combinations_of_choices_the_nearest_one_counts() {
         let unwanted = Some("the member does not want it any more");
         let expected = unwanted.filter(|_| expected == Some(false));
         assert_eq!(obstacle.as_deref(), expected, "{choices:?}");
+        // When it is quiet is said by the nearest that says so, where it is planned and where it is claimed.
+        let until: (Option<String>, bool) = sqlx::query_as(
+            "select c.quiet_hours ->> 'ends', o.quiet_until is not distinct from app.quiet_until(now(), u.timezone, c.quiet_hours)
+             from app.delivery_obstacles(array[$1]) o
+             join app.users u on u.id = $2
+             left join app.choices(array[u.id], 'lead') c on c.channel = 'push'",
+        )
+        .bind(delivery)
+        .bind(member.id)
+        .fetch_one(&mut conn)
+        .await
+        .expect("an answer");
+        let mut said = choices.into_iter().enumerate();
+        let expected = said.find_map(|(at, choice)| ends(at, choice?));
+        assert_eq!(until, (expected, true), "{choices:?}");
         tried += 1;
     }
     assert_eq!(tried, 81);

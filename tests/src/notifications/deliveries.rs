@@ -463,7 +463,7 @@ async fn no10_what_members_write_is_no_markup_in_a_mail() {
     assert_eq!(guests.names(&member).await, ["event_published"]);
 }
 
-async fn published(guests: &Guests, title: &str) {
+pub async fn published(guests: &Guests, title: &str) {
     let city = guests.server.city("melbourne").await;
     let host = crate::support::rows::host_of(&guests.server, guests.olga.id, city).await;
     let body = json!({"title": title, "starts_at": "2041-06-01T18:00:00Z", "ends_at": "2041-06-01T20:00:00Z",
@@ -481,7 +481,7 @@ pub async fn keep_workers_away(guests: &Guests) {
         .await;
 }
 
-async fn wait_until(guests: &Guests, text: &str, count: i64) {
+pub async fn wait_until(guests: &Guests, text: &str, count: i64) {
     for _ in 0..400 {
         if guests.count(text).await == count {
             return;

@@ -270,6 +270,38 @@ async fn rm6_after_hours_of_nobody_working_what_is_still_useful_is_sent_once() {
     assert_eq!(guests.count(why).await, 1);
 }
 
+/// An event whose guests cannot be told keeps no other one from being reminded of.
+#[tokio::test]
+async fn rm6_an_event_that_fails_holds_up_no_other() {
+    let guests = Guests::new().await;
+    let member = guests.guest("rina_goes").await;
+    guests.begins_in(22 * 60).await;
+    // It begins sooner, so it is looked at first.
+    let sooner = guests
+        .one(&format!(
+            "insert into app.events (city_id, host_type, host_id, title, starts_at, ends_at, timezone, state)
+             select city_id, host_type, host_id, 'Sooner', now() + interval '20 hours', now() + interval '21 hours', timezone, 'published'
+             from app.events where id = '{}' returning id::text",
+            guests.event
+        ))
+        .await;
+    guests
+        .run(&format!(
+            "set session_replication_role = replica;
+             insert into app.tickets (order_id, ticket_type_id, event_id, holder_id, buyer_id, code, position, currency)
+             values (sec.uuid_v7(), sec.uuid_v7(), '{sooner}', '{0}', '{0}', 'sooner', 1, 'AUD');
+             create function app.refuse() returns trigger language plpgsql as $$ begin raise exception 'broken'; end $$;
+             create trigger refuse before insert on app.notifications
+               for each row when (new.event_id = '{sooner}') execute function app.refuse()",
+            member.id
+        ))
+        .await;
+    assert!(guests.module().remind().await.is_err());
+    assert_eq!(guests.names(&member).await, ["order_paid", "event_soon"]);
+    guests.run("drop trigger refuse on app.notifications").await;
+    assert_eq!(guests.remind().await, 1);
+}
+
 /// What began while nobody worked is counted, once; what no reminder could have been sent for is not.
 #[tokio::test]
 async fn rm6_guests_of_what_began_meanwhile_are_counted() {
@@ -338,6 +370,24 @@ async fn rm7_a_day_is_24_hours_or_what_the_clocks_say() {
             "America/New_York",
             "2026-10-31T20:00:00Z",
             "2026-10-31T19:00:00Z",
+        ),
+        (
+            "2026-04-05T09:00:00Z",
+            "Australia/Sydney",
+            "2026-04-04T09:00:00Z",
+            "2026-04-04T08:00:00Z",
+        ),
+        (
+            "2026-10-25T18:00:00Z",
+            "Europe/London",
+            "2026-10-24T18:00:00Z",
+            "2026-10-24T17:00:00Z",
+        ),
+        (
+            "2026-03-08T20:00:00Z",
+            "America/New_York",
+            "2026-03-07T20:00:00Z",
+            "2026-03-07T21:00:00Z",
         ),
         (
             "2026-03-29T18:00:00Z",

@@ -106,9 +106,11 @@ async fn sg1_liking_and_following_may_be_said_twice_and_so_may_ending_it() {
     assert_eq!(statuses, [200, 200, 200, 200, 200, 200, 200, 201]);
 }
 
-/// Thirty-two clients that like and unlike one event at once.
+/// Thirty-two clients that like and unlike one event at once. `SG2_ROUNDS` are more of them, as `script/soak` has it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sg2_the_counter_is_what_is_there_after_a_storm() {
+    let rounds = std::env::var("SG2_ROUNDS").ok();
+    let rounds = rounds.map_or(20, |text| text.parse().expect("a number"));
     let stage = Stage::new().await;
     let event = stage.events(stage.host, 1).await[0];
     let people = stage.people(64).await;
@@ -116,7 +118,7 @@ async fn sg2_the_counter_is_what_is_there_after_a_storm() {
         let (stage, pair) = (&stage, pair.to_vec());
         async move {
             let mut conn = stage.server.superuser().await;
-            for round in 0..20 {
+            for round in 0..rounds {
                 let person = pair[round % 2];
                 let text = match fastrand::bool() {
                     true => format!("insert into app.likes (user_id, event_id) values ('{person}', '{event}') on conflict do nothing"),

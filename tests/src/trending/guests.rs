@@ -137,7 +137,44 @@ async fn rt1_members_review_unless_it_is_set_and_the_database_knows_the_guests()
     let mira = stage.server.member("mira_was_not").await;
     is_refused(&mira, "organization", stage.host).await;
     stage
-        .sql("create or replace function app.was_there(p_type text, p_target uuid) returns boolean language sql stable set search_path = '' as 'select true'")
+        .sql("create or replace function app.is_guest(p_member uuid, p_type text, p_target uuid) returns boolean language sql stable set search_path = '' as 'select true'")
         .await;
     review(&mira, "organization", stage.host).await.expect(201);
+}
+
+/// Whoever writes it, by whatever way, once the worker has said how it is set.
+#[tokio::test]
+async fn rt1_the_database_takes_no_review_of_a_stranger() {
+    let stage = of_guests().await;
+    let (mira, ben) = (
+        stage.server.member("mira_was_there").await,
+        stage.server.member("ben_was_not").await,
+    );
+    let event = stage.events(stage.host, 1).await[0];
+    ticket(&stage, event, &mira, "valid").await;
+    has_begun(&stage, event).await;
+    let write = async |by: &Member| {
+        let text = "insert into app.reviews (reviewer_id, entity_type, entity_id, rating) values ($1, 'organization', $2, 5)";
+        let done = sqlx::query(text).bind(by.id).bind(stage.host);
+        done.execute(&mut stage.server.superuser().await).await
+    };
+    let ratings = &stage.server.built.app.modules.ratings;
+    // The worker of the stage may have said it already.
+    ratings.keep_policy().await.expect("kept");
+    assert!(!ratings.keep_policy().await.expect("kept"), "said once");
+    let refused = write(&ben).await.expect_err("no guest");
+    let refused = refused.into_database_error().expect("of the database");
+    assert_eq!(refused.constraint(), Some("reviews_guest"));
+    write(&mira).await.expect("a guest");
+    // Whoever asks hears why, and what is there may be edited.
+    is_refused(&ben, "organization", stage.host).await;
+    stage
+        .sql("set session_replication_role = replica; update app.tickets set state = 'refunded'")
+        .await;
+    stage.sql("update app.reviews set rating = 4").await;
+    // The negative control: without the trigger nothing holds.
+    stage
+        .sql("alter table app.reviews disable trigger reviews_guest")
+        .await;
+    write(&ben).await.expect("nobody looks");
 }

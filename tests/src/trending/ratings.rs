@@ -36,15 +36,18 @@ async fn rt1_one_review_of_each_member_that_edits_change_and_never_add_to() {
     assert_eq!(shown(&stage).await, (json!(2.0), json!(1)));
 }
 
+/// `RT2_ROUNDS` are more of them, for each of thirty-two clients: `script/soak` has it at 3,125, which is 100,000 changes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rt2_what_is_shown_is_what_the_rows_say_after_a_storm() {
+    let rounds = std::env::var("RT2_ROUNDS").ok();
+    let rounds = rounds.map_or(30, |text| text.parse().expect("a number"));
     let stage = Stage::new().await;
     let people = stage.people(96).await;
     let storm = people.chunks(3).map(|some| {
         let (stage, some) = (&stage, some.to_vec());
         async move {
             let mut conn = stage.server.superuser().await;
-            for round in 0..30 {
+            for round in 0..rounds {
                 let (person, rating) = (some[round % 3], fastrand::i32(1..=5));
                 let mine = format!("reviewer_id = '{person}' and status = 'active'");
                 let text = match fastrand::u8(..3) {

@@ -29,8 +29,9 @@ pub fn to_delete(model: &Model, id: EntityId) -> Option<Expr> {
 
 /// The condition that a row's state must fulfil to come back with a parent. `None`: any will do.
 ///
-/// What `delete` says of the row, too, is not asked again: it was asked when the row went along and holds since
-/// ([`archive`](super::archive)), or the spec says that it goes along in any state.
+/// What `delete` says of the row, too, was asked when it went along ([`archive`](super::archive)). It is asked again where
+/// it speaks of values, which modules write in archived rows as well; where the spec says that it goes along in any state
+/// it was never asked, and must not keep the row from coming back.
 pub fn to_restore(model: &Model, id: EntityId) -> Option<Expr> {
     let entity = &model.entities[id];
     if entity.lifecycle != Lifecycle::SoftDelete {
@@ -47,11 +48,23 @@ pub fn to_restore(model: &Model, id: EntityId) -> Option<Expr> {
         Some(known) => known == part,
         None => false,
     };
-    let rest: Vec<Expr> = parts.into_iter().filter(|part| !is_known(part)).collect();
+    let went_in_any_state =
+        (entity.belongs.iter()).any(|r| r.on_archive == crate::model::OnArchive::CascadeAlways);
+    let holds =
+        |part: &Expr| is_known(part) && (went_in_any_state || !is_about_values(model, id, part));
+    let rest: Vec<Expr> = parts.into_iter().filter(|part| !holds(part)).collect();
     match joined(rest, &Expr::Anyone, &Expr::Nobody, Expr::All) {
         Expr::Anyone => None,
         condition => Some(condition),
     }
+}
+
+/// Whether a condition looks at values of the row and nothing else. Counts are as they were when it went along: what is
+/// counted is archived too, or comes back after it.
+fn is_about_values(model: &Model, id: EntityId, state: &Expr) -> bool {
+    let fields = &model.entities[id].fields;
+    let columns = columns(model, id, state);
+    !columns.is_empty() && columns.iter().all(|c| fields.iter().any(|f| f.name == *c))
 }
 
 fn said(model: &Model, id: EntityId, rule: &Expr) -> Option<Expr> {

@@ -112,7 +112,7 @@ impl Media {
                 Box::pin(async move {
                     let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(
                         "select m.id, m.storage_key from app.media m
-                         where m.status = 'active' and m.id > $1 order by m.id limit 500",
+                         where m.id > $1 and m.status = 'active' and app.is_served(m.id) order by m.id limit 500",
                     )
                     .bind(after)
                     .fetch_all(cx.conn())

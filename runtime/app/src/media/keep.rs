@@ -15,10 +15,10 @@ use storage::Key;
 use uuid::Uuid;
 
 /// What nobody has completed within this time is abandoned.
-const ABANDONED_HOURS: i64 = 24;
+const ABANDONED_HOURS: i32 = 24;
 
 /// How long an upload that is over answers to those who ask again.
-const SETTLED_DAYS: i64 = 30;
+const SETTLED_DAYS: i32 = 30;
 
 /// Who began to send a file before its address was over may finish within this time.
 const SENDING_MINUTES: i64 = 15;
@@ -113,6 +113,21 @@ impl Media {
         }
     }
 
+    /// The same of all pictures of something that was suspended or came back, and of its events and venues.
+    pub async fn place_below(&self, target: Uuid) -> Result<()> {
+        let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
+            Box::pin(async move {
+                let found = sqlx::query_scalar("select app.pictures_below($1)").bind(target);
+                Ok(found.fetch_all(cx.conn()).await?)
+            })
+        });
+        let pictures: Vec<Uuid> = run.await?;
+        for picture in pictures {
+            self.place(picture).await?;
+        }
+        Ok(())
+    }
+
     /// Its key, and whether it is served. `None`: its files are gone. If it is not archived all the same, it goes:
     /// there is nothing to show.
     async fn wanted(&self, media: Uuid) -> Result<Option<(Uuid, bool)>> {
@@ -123,7 +138,7 @@ impl Media {
                     .execute(cx.conn())
                     .await?;
                 let found = sqlx::query_as(
-                    "select m.storage_key, m.status = 'active' from app.media m where m.id = $1 and m.purged_at is null",
+                    "select m.storage_key, app.is_served(m.id) from app.media m where m.id = $1 and m.purged_at is null",
                 )
                 .bind(media)
                 .fetch_optional(cx.conn());
@@ -133,22 +148,21 @@ impl Media {
         run.await
     }
 
-    /// How much was done.
+    /// How much was done. How old a row is, the database says, by whose clock its times are: a server whose clock runs ahead
+    /// would delete what could be restored still.
     pub async fn sweep(&self) -> Result<usize> {
-        let now = self.clock.now();
-        let mut all = self.stale(now).await?;
-        let archived = now - TimeDelta::days(self.settings.media_keep_days.into());
-        let begun = now - TimeDelta::hours(ABANDONED_HOURS);
+        let mut all = self.stale(self.clock.now()).await?;
+        let keep_days = i32::from(self.settings.media_keep_days);
         loop {
             let base = self.public_url.clone();
             let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
                 let base = base.clone();
                 Box::pin(async move {
                     let done = [
-                        abandon(cx, begun).await?,
-                        purge(cx, archived).await?,
+                        abandon(cx).await?,
+                        purge(cx, keep_days).await?,
                         rebase(cx, &base).await?,
-                        forget(cx, now - TimeDelta::days(SETTLED_DAYS)).await?,
+                        forget(cx).await?,
                     ];
                     Ok(done)
                 })
@@ -162,9 +176,9 @@ impl Media {
     }
 
     /// Halves of files that a process has left behind when it died, and files that came to an upload that was over. Those
-    /// of the others are abandoned with their rows.
+    /// of the others are abandoned with their rows. Times of files are the machine's.
     async fn stale(&self, now: DateTime<Utc>) -> Result<usize> {
-        let before = SystemTime::from(now - TimeDelta::hours(ABANDONED_HOURS));
+        let before = SystemTime::from(now - TimeDelta::hours(ABANDONED_HOURS.into()));
         let listed = self.storage.list(Key::INCOMING).map_err(away)?;
         let old = listed.try_filter(|one| std::future::ready(one.modified < before));
         let mut batches = old.try_chunks(AT_ONCE as usize);
@@ -186,16 +200,16 @@ impl Media {
     }
 }
 
-async fn abandon(cx: &mut Cx, before: DateTime<Utc>) -> Result<usize> {
+async fn abandon(cx: &mut Cx) -> Result<usize> {
     let gone: Vec<(Uuid, Uuid)> = sqlx::query_as(
         "with late as (
-           select u.id from app.media_uploads u where u.state = 'pending' and u.created_at < $1
+           select u.id from app.media_uploads u where u.state = 'pending' and u.created_at < now() - make_interval(hours => $1)
            order by u.created_at limit $2 for update skip locked
          )
          update app.media_uploads u set state = 'abandoned', settled_at = now()
          from late where u.id = late.id returning u.id, u.storage_key",
     )
-    .bind(before)
+    .bind(ABANDONED_HOURS)
     .bind(AT_ONCE)
     .fetch_all(cx.conn())
     .await?;
@@ -206,15 +220,16 @@ async fn abandon(cx: &mut Cx, before: DateTime<Utc>) -> Result<usize> {
 }
 
 /// From now on it can't be restored.
-async fn purge(cx: &mut Cx, before: DateTime<Utc>) -> Result<usize> {
+async fn purge(cx: &mut Cx, keep_days: i32) -> Result<usize> {
     let gone: Vec<Uuid> = sqlx::query_scalar(
         "with old as (
-           select m.id from app.media m where m.status = 'archived' and m.purged_at is null and m.updated_at < $1
+           select m.id from app.media m
+           where m.status = 'archived' and m.purged_at is null and m.updated_at < now() - make_interval(days => $1)
            order by m.id limit $2 for update skip locked
          )
          update app.media m set purged_at = now() from old where m.id = old.id returning m.storage_key",
     )
-    .bind(before)
+    .bind(keep_days)
     .bind(AT_ONCE)
     .fetch_all(cx.conn())
     .await?;
@@ -248,12 +263,12 @@ async fn rebase(cx: &mut Cx, base: &str) -> Result<usize> {
     Ok(usize::try_from(done.rows_affected()).unwrap_or_default())
 }
 
-async fn forget(cx: &mut Cx, before: DateTime<Utc>) -> Result<usize> {
+async fn forget(cx: &mut Cx) -> Result<usize> {
     let done = sqlx::query(
         "delete from app.media_uploads u where u.id in (
-           select o.id from app.media_uploads o where o.state <> 'pending' and o.settled_at < $1 limit $2)",
+           select o.id from app.media_uploads o where o.state <> 'pending' and o.settled_at < now() - make_interval(days => $1) limit $2)",
     )
-    .bind(before)
+    .bind(SETTLED_DAYS)
     .bind(AT_ONCE)
     .execute(cx.conn())
     .await?;

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::module::Module;
 use chrono::{DateTime, Utc};
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 use kernel::{Cx, Result};
 use serde_json::Value;
 use sqlx::{Row, types::Json};
@@ -46,11 +46,17 @@ impl Notifications {
                 Ok(due)
             })
         });
-        stream::iter(due.await?)
-            .map(|event| self.remind_of(event))
-            .buffer_unordered(EVENTS_AT_ONCE)
-            .try_fold(0, |sum, told| async move { Ok(sum + told) })
-            .await
+        let looks = stream::iter(due.await?).map(|event| self.remind_of(event));
+        let looks: Vec<Result<i64>> = looks.buffer_unordered(EVENTS_AT_ONCE).collect().await;
+        // One whose guests cannot be told would come first at every look: the others are told all the same.
+        let (mut told, mut failed) = (0, None);
+        for look in looks {
+            match look {
+                Ok(some) => told += some,
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.map_or(Ok(told), Err)
     }
 
     async fn remind_of(&self, event: Uuid) -> Result<i64> {

@@ -46,6 +46,24 @@ pub struct Told {
     pub members: Vec<Uuid>,
 }
 
+/// Several things in one transaction. How many have been told.
+pub async fn tell_all(cx: &mut Cx, digest_minutes: u32, all: Vec<Told>) -> Result<i64> {
+    if digest_minutes > 0 && all.len() > 1 {
+        // Held one after the other, those of another transaction could be in the way that waits for these.
+        let few = all.iter().filter(|told| told.members.len() <= AT_ONCE);
+        let members: Vec<Uuid> = few.flat_map(|told| told.members.iter().copied()).collect();
+        sqlx::query("select app.hold_windows($1::uuid[])")
+            .bind(members)
+            .execute(cx.conn())
+            .await?;
+    }
+    let mut count = 0;
+    for told in all {
+        count += tell(cx, digest_minutes, told).await?;
+    }
+    Ok(count)
+}
+
 /// How many have been told who had not been under this key. Of more than [`AT_ONCE`] none yet, but jobs are going to.
 pub async fn tell(cx: &mut Cx, digest_minutes: u32, mut told: Told) -> Result<i64> {
     told.members.sort_unstable();

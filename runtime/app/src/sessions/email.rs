@@ -10,7 +10,6 @@ use super::{
     throttle::{Mailing, network},
 };
 use crate::mail::Template;
-use chrono::{DateTime, TimeDelta, Utc};
 use generated::user::constraint;
 use kernel::{Cx, Error, Member, Result, Visitor, error::violated, problems};
 use serde::{Deserialize, Serialize};
@@ -133,18 +132,19 @@ impl Sessions {
         session: Option<Uuid>,
     ) -> Result<()> {
         let mut cx = self.cx_of(caller).await?;
-        let authenticated_at: Option<DateTime<Utc>> = sqlx::query_scalar(
-            "select authenticated_at from app.sessions where id = $1 and user_id = $2
-               and (external_identity_id is null or authenticated_at > created_at)",
+        let is_recent: bool = sqlx::query_scalar(
+            "select exists (select from app.sessions where id = $1 and user_id = $2
+               and (external_identity_id is null or authenticated_at > created_at)
+               and authenticated_at >= now() - make_interval(secs => $3))",
         )
         .bind(session)
         .bind(user)
-        .fetch_optional(cx.conn())
+        .bind(self.0.config.recent.as_secs_f64())
+        .fetch_one(cx.conn())
         .await?;
-        let recent = TimeDelta::from_std(self.0.config.recent).unwrap_or_default();
-        match authenticated_at {
-            Some(at) if self.0.clock.now() - at <= recent => Ok(()),
-            _ => Err(Error::new(&problems::STEP_UP)),
+        match is_recent {
+            true => Ok(()),
+            false => Err(Error::new(&problems::STEP_UP)),
         }
     }
 }

@@ -83,11 +83,10 @@ impl Sessions {
         };
         if ends.identities || one.is_some() {
             sqlx::query(
-                "update app.external_identities set unlinked_at = $2
-                 where user_id = $1 and unlinked_at is null and ($3::uuid is null or id = $3)",
+                "update app.external_identities set unlinked_at = now()
+                 where user_id = $1 and unlinked_at is null and ($2::uuid is null or id = $2)",
             )
             .bind(user)
-            .bind(self.0.clock.now())
             .bind(one)
             .execute(cx.conn())
             .await?;
@@ -130,17 +129,16 @@ impl Sessions {
             Which::OfIdentity(id) => ("identity", Some(id)),
         };
         sqlx::query(
-            "update app.sessions set revoked_at = $3, revoked_because = $4
-             where user_id = $1 and revoked_at is null and (($7 and external_identity_id is not null) or case $5
+            "update app.sessions set revoked_at = now(), revoked_because = $3
+             where user_id = $1 and revoked_at is null and (($6 and external_identity_id is not null) or case $4
                when 'this' then id = $2
                when 'others' then id is distinct from $2
-               when 'identity' then external_identity_id = $6
+               when 'identity' then external_identity_id = $5
                else true
              end)",
         )
         .bind(user)
         .bind(session)
-        .bind(self.0.clock.now())
         .bind(ends.because)
         .bind(which)
         .bind(identity)
@@ -151,28 +149,24 @@ impl Sessions {
     }
 
     async fn end_issued(&self, cx: &mut Cx, user: Uuid) -> Result<()> {
-        let now = self.0.clock.now();
         // Links carry what they were issued for, this moment among it: they are void from here on.
         sqlx::query(
-            "insert into app.credentials (user_id, valid_from) values ($1, $2)
+            "insert into app.credentials (user_id, valid_from) values ($1, clock_timestamp())
              on conflict (user_id) do update set valid_from = excluded.valid_from",
         )
         .bind(user)
-        .bind(now)
         .execute(cx.conn())
         .await?;
         sqlx::query(
-            "update app.email_tokens set used_at = $2 where user_id = $1 and used_at is null",
+            "update app.email_tokens set used_at = now() where user_id = $1 and used_at is null",
         )
         .bind(user)
-        .bind(now)
         .execute(cx.conn())
         .await?;
         sqlx::query(
-            "update app.calendar_feeds set ended_at = $2 where user_id = $1 and ended_at is null",
+            "update app.calendar_feeds set ended_at = now() where user_id = $1 and ended_at is null",
         )
         .bind(user)
-        .bind(now)
         .execute(cx.conn())
         .await?;
         Ok(())

@@ -140,11 +140,9 @@ impl Sessions {
         let Some(id) = id else { return Ok(None) };
         // Now and then is enough: every change is an entry of the audit log.
         sqlx::query(
-            "update app.external_identities set last_used_at = $2
-             where id = $1 and last_used_at < $2::timestamptz - interval '1 hour'",
+            "update app.external_identities set last_used_at = now() where id = $1 and last_used_at < now() - interval '1 hour'",
         )
         .bind(id)
-        .bind(self.0.clock.now())
         .execute(cx.conn())
         .await?;
         let at_issuer = identity.session.as_deref();

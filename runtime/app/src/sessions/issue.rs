@@ -1,6 +1,6 @@
 //! Beginning a session: its row, its first refresh token, an access token.
 
-use super::{Sessions, after, secret};
+use super::{Sessions, secret};
 use chrono::{DateTime, Utc};
 use kernel::{Cx, Error, Result, jobs};
 use secrecy::{ExposeSecret, SecretString};
@@ -46,21 +46,18 @@ impl std::fmt::Debug for Signed {
 impl Sessions {
     /// A new session for this member.
     pub(super) async fn begin(&self, cx: &mut Cx, user: Uuid, device: &Device) -> Result<Signed> {
-        let now = self.0.clock.now();
-        let expires_at = after(now, self.0.config.session_lifetime);
         let agent = device
             .user_agent
             .as_deref()
             .map(|agent| agent.chars().take(300).collect::<String>());
-        let (session, is_new_device): (Uuid, bool) = sqlx::query_as(
+        let (session, expires_at, is_new_device): (Uuid, DateTime<Utc>, bool) = sqlx::query_as(
             "insert into app.sessions (user_id, authenticated_at, expires_at, ip_address, user_agent)
-             values ($1, $2, $3, $4, nullif($5, ''))
-             returning id, exists (select from app.sessions x where x.user_id = $1)
-               and not exists (select from app.sessions x where x.user_id = $1 and x.user_agent is not distinct from nullif($5, ''))",
+             values ($1, now(), now() + make_interval(secs => $2), $3, nullif($4, ''))
+             returning id, expires_at, exists (select from app.sessions x where x.user_id = $1)
+               and not exists (select from app.sessions x where x.user_id = $1 and x.user_agent is not distinct from nullif($4, ''))",
         )
         .bind(user)
-        .bind(now)
-        .bind(expires_at)
+        .bind(self.0.config.session_lifetime.as_secs_f64())
         .bind(device.ip.map(|ip| ip.to_string()))
         .bind(agent)
         .fetch_one(cx.conn())
@@ -83,15 +80,16 @@ impl Sessions {
         token: &SecretString,
         session_expires_at: DateTime<Utc>,
     ) -> Result<DateTime<Utc>> {
-        let expires_at =
-            after(self.0.clock.now(), self.0.config.idle_lifetime).min(session_expires_at);
-        sqlx::query("insert into app.refresh_tokens (session_id, token_hash, expires_at) values ($1, $2, $3)")
-            .bind(session)
-            .bind(secret::digest(token.expose_secret()))
-            .bind(expires_at)
-            .execute(cx.conn())
-            .await?;
-        Ok(expires_at)
+        let kept = sqlx::query_scalar(
+            "insert into app.refresh_tokens (session_id, token_hash, expires_at)
+             values ($1, $2, least(now() + make_interval(secs => $3), $4)) returning expires_at",
+        )
+        .bind(session)
+        .bind(secret::digest(token.expose_secret()))
+        .bind(self.0.config.idle_lifetime.as_secs_f64())
+        .bind(session_expires_at)
+        .fetch_one(cx.conn());
+        Ok(kept.await?)
     }
 
     /// The answer, with a fresh access token.

@@ -2,7 +2,7 @@
 //! sign-ins at that time. Once one of them is another the link is void, whoever changed it and however.
 
 use super::{
-    Sessions, after,
+    Sessions,
     secret::{self, Mailed},
 };
 use chrono::{DateTime, Utc};
@@ -78,7 +78,7 @@ impl Sessions {
         let issued_for = self.issued_for_now(cx, user).await?;
         sqlx::query(
             "insert into app.email_tokens (user_id, session_id, purpose, token_hash, email, issued_for, expires_at)
-             values ($1, $2, $3, $4, $5, $6, $7)",
+             values ($1, $2, $3, $4, $5, $6, now() + make_interval(secs => $7))",
         )
         .bind(user)
         .bind(session)
@@ -86,7 +86,7 @@ impl Sessions {
         .bind(token.digest())
         .bind(email)
         .bind(issued_for)
-        .bind(after(self.0.clock.now(), lifetime))
+        .bind(lifetime.as_secs_f64())
         .execute(cx.conn())
         .await?;
         Ok(token)
@@ -99,20 +99,18 @@ impl Sessions {
         purpose: Purpose,
         token: &SecretString,
     ) -> Result<Opened> {
-        let now = self.0.clock.now();
         let found = sqlx::query(
             "select t.id, t.user_id, t.session_id, t.email::text as sent_to, t.issued_for,
                     u.email::text as email, c.password_hash, c.valid_from
              from app.email_tokens t
              join app.users u on u.id = t.user_id
              left join app.credentials c on c.user_id = u.id
-             where t.token_hash = $1 and t.purpose = $2 and t.used_at is null and t.expires_at > $3
+             where t.token_hash = $1 and t.purpose = $2 and t.used_at is null and t.expires_at > now()
                and u.status = 'active'
              for update of t, u",
         )
         .bind(secret::digest(token.expose_secret()))
         .bind(purpose.word())
-        .bind(now)
         .fetch_optional(cx.conn())
         .await?;
         let found = found.ok_or_else(bad_link)?;
@@ -120,9 +118,8 @@ impl Sessions {
         if issued_for != self.issued_for(&State::of(&found)?) {
             return Err(bad_link());
         }
-        sqlx::query("update app.email_tokens set used_at = $2 where id = $1")
+        sqlx::query("update app.email_tokens set used_at = now() where id = $1")
             .bind(found.try_get::<Uuid, _>("id")?)
-            .bind(now)
             .execute(cx.conn())
             .await?;
         Ok(Opened {

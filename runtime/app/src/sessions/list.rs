@@ -23,17 +23,16 @@ impl Sessions {
                       s.expires_at, s.ip_address, s.user_agent, s.external_identity_id as identity_id,
                       coalesce(s.id = $2, false) as is_current
                from app.sessions s left join app.refresh_tokens r on r.session_id = s.id
-               where s.user_id = $1 and s.revoked_at is null and s.expires_at > $3
+               where s.user_id = $1 and s.revoked_at is null and s.expires_at > now()
                group by s.id
-               having max(r.expires_at) > $3 or s.external_identity_id is not null
+               having max(r.expires_at) > now() or s.external_identity_id is not null
              ) as live
-             where $4::timestamptz is null or (last_used_at, id) < ($4, $5::uuid)
+             where $3::timestamptz is null or (last_used_at, id) < ($3, $4::uuid)
              order by last_used_at desc, id desc
-             limit $6",
+             limit $5",
         )
         .bind(caller.id())
         .bind(caller.session())
-        .bind(self.0.clock.now())
         .bind(after.map(|(used_at, _)| used_at))
         .bind(after.map(|(_, id)| id))
         .bind(asked.rows())

@@ -60,7 +60,7 @@ impl Sessions {
         });
         let purge = Job::new("sessions.purge", move |_| {
             let sessions = purges.clone();
-            async move { Ok(sessions.purge(sessions.0.clock.now()).await.map(drop)?) }
+            async move { Ok(sessions.purge_now().await.map(drop)?) }
         });
         vec![
             decides(INVITE, Decision::Invite),

@@ -1,6 +1,7 @@
 //! Throwing away what can't be used any more.
 
 use super::Sessions;
+use crate::clock;
 use chrono::{DateTime, TimeDelta, Utc};
 use kernel::Result;
 use uuid::Uuid;
@@ -9,7 +10,15 @@ use uuid::Uuid;
 const KEPT: TimeDelta = TimeDelta::days(30);
 
 impl Sessions {
-    /// How many rows went.
+    /// What is over by the clock of the database. How many rows went.
+    pub(super) async fn purge_now(&self) -> Result<u64> {
+        let mut cx = self.cx(Uuid::now_v7()).await?;
+        let now = clock::of_database(&mut cx).await?;
+        cx.commit().await?;
+        self.purge(now).await
+    }
+
+    /// What is over at this time. How many rows went.
     pub async fn purge(&self, now: DateTime<Utc>) -> Result<u64> {
         let mut cx = self.cx(Uuid::now_v7()).await?;
         // What hangs on a session ends with it, so one that nobody can use any more is ended.

@@ -121,13 +121,12 @@ impl Sessions {
         hash: &str,
     ) -> Result<()> {
         sqlx::query(
-            "insert into app.credentials (user_id, password_hash, changed_at) values ($1, $2, $3)
+            "insert into app.credentials (user_id, password_hash, changed_at) values ($1, $2, now())
              on conflict (user_id) do update
              set password_hash = excluded.password_hash, changed_at = excluded.changed_at",
         )
         .bind(user)
         .bind(hash)
-        .bind(self.0.clock.now())
         .execute(cx.conn())
         .await?;
         self.end_all(cx, user, session, event).await

@@ -1,7 +1,7 @@
 //! A refresh token for the next pair. Each is good once; one that comes back late is a theft.
 
 use super::{Sessions, Signed, bodies::RefreshToken, endings::Event, secret};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use kernel::{Cx, Error, Result, Visitor, problems};
 use macros::Entity;
 use secrecy::ExposeSecret;
@@ -11,7 +11,9 @@ use uuid::Uuid;
 #[derive(Entity)]
 struct Found {
     id: Uuid,
-    expires_at: DateTime<Utc>,
+    /// By the clock of the database, which has written down when: with that of another server a request that is sent again
+    /// would look like a theft.
+    is_in_time: bool,
     session: Uuid,
     session_expires_at: DateTime<Utc>,
     revoked_at: Option<DateTime<Utc>>,
@@ -22,10 +24,10 @@ struct Found {
 impl Sessions {
     pub async fn refresh(&self, caller: &Visitor, input: RefreshToken) -> Result<Signed> {
         let token = input.refresh_token.expose_secret();
-        let now = self.0.clock.now();
         let mut cx = self.cx(caller.request_id).await?;
         let found: Option<Found> = sqlx::query_as(
-            "select r.id, r.expires_at, s.id as session, s.expires_at as session_expires_at, s.revoked_at,
+            "select r.id, r.expires_at > now() and s.expires_at > now() as is_in_time, s.id as session,
+                    s.expires_at as session_expires_at, s.revoked_at,
                     u.id as \"user\", u.status
              from app.refresh_tokens r
              join app.sessions s on s.id = r.session_id
@@ -37,7 +39,7 @@ impl Sessions {
         .await?;
         let Found {
             id,
-            expires_at,
+            is_in_time,
             session,
             session_expires_at,
             revoked_at,
@@ -51,16 +53,15 @@ impl Sessions {
         if revoked_at.is_some() {
             return Err(Error::new(&problems::SESSION_REVOKED));
         }
-        if expires_at <= now || session_expires_at <= now {
+        if !is_in_time {
             return Err(refused());
         }
 
         // Of requests that race, one gets the row; the others wait here and then find it used.
         let used: Option<Uuid> = sqlx::query_scalar(
-            "update app.refresh_tokens set used_at = $2 where id = $1 and used_at is null returning id",
+            "update app.refresh_tokens set used_at = now() where id = $1 and used_at is null returning id",
         )
         .bind(id)
-        .bind(now)
         .fetch_optional(cx.conn())
         .await?;
         let next = self.0.key.next_refresh(token);
@@ -69,10 +70,7 @@ impl Sessions {
                 self.keep_refresh(&mut cx, session, &next, session_expires_at)
                     .await?
             }
-            None => match self
-                .repeated(&mut cx, id, next.expose_secret(), now)
-                .await?
-            {
+            None => match self.repeated(&mut cx, id, next.expose_secret()).await? {
                 Some(expires_at) => expires_at,
                 None => {
                     self.end_all(&mut cx, user, Some(session), Event::TokenReused)
@@ -89,23 +87,16 @@ impl Sessions {
 
     /// Is this the same request again, whose answer may have been lost? Then its answer is the same: the next
     /// token, as long as nobody has used that one.
-    async fn repeated(
-        &self,
-        cx: &mut Cx,
-        id: Uuid,
-        next: &str,
-        now: DateTime<Utc>,
-    ) -> Result<Option<DateTime<Utc>>> {
-        let overlap = TimeDelta::from_std(self.0.config.refresh_overlap).unwrap_or_default();
+    async fn repeated(&self, cx: &mut Cx, id: Uuid, next: &str) -> Result<Option<DateTime<Utc>>> {
         Ok(sqlx::query_scalar(
             "select n.expires_at
              from app.refresh_tokens n join app.refresh_tokens r on r.id = $2
              where n.token_hash = $1 and n.session_id = r.session_id and n.used_at is null
-               and r.used_at >= $3",
+               and r.used_at >= now() - make_interval(secs => $3)",
         )
         .bind(secret::digest(next))
         .bind(id)
-        .bind(now - overlap)
+        .bind(self.0.config.refresh_overlap.as_secs_f64())
         .fetch_optional(cx.conn())
         .await?)
     }

@@ -107,9 +107,8 @@ impl Sessions {
         self.check_own_password(caller, user, session, input.password)
             .await?;
         let mut cx = self.cx_of(caller).await?;
-        sqlx::query("update app.sessions set authenticated_at = $2 where id = $1")
+        sqlx::query("update app.sessions set authenticated_at = now() where id = $1")
             .bind(session)
-            .bind(self.0.clock.now())
             .execute(cx.conn())
             .await?;
         cx.commit().await?;

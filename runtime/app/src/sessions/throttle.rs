@@ -4,7 +4,6 @@
 //! Keys are keyed hashes of what is counted, the same for accounts that exist and that do not.
 
 use super::{Sessions, password::normal, too_many};
-use chrono::{DateTime, TimeDelta, Utc};
 use kernel::{Cx, Member, Result, Visitor, http::client};
 use secrecy::{ExposeSecret, SecretString};
 use std::{collections::HashMap, net::IpAddr, time::Duration};
@@ -249,10 +248,9 @@ impl Sessions {
     /// just set a password there through their mailbox?
     async fn is_known(&self, cx: &mut Cx, email: &str, network: &str) -> Result<bool> {
         let proven: bool = sqlx::query_scalar(
-            "select exists (select from app.throttles where key_hash = $1 and counted_from > $2)",
+            "select exists (select from app.throttles where key_hash = $1 and counted_from > now() - interval '1 hour')",
         )
         .bind(self.proven_from(email, network).key)
-        .bind(self.0.clock.now() - TimeDelta::hours(1))
         .fetch_one(cx.conn())
         .await?;
         if proven {
@@ -273,27 +271,24 @@ impl Sessions {
 
     /// Counts; where one of them has become too many, says for how long.
     async fn count(&self, cx: &mut Cx, counters: &[Counter], window: Duration) -> Result<Counted> {
-        let now = self.0.clock.now();
-        let window = TimeDelta::from_std(window).unwrap_or(TimeDelta::MAX);
         let keys: Vec<&str> = counters
             .iter()
             .map(|counter| counter.key.as_str())
             .collect();
         let add: Vec<i32> = counters.iter().map(|counter| counter.add).collect();
         // In the order of keys, so that two who count the same do not wait for each other in a circle.
-        let rows: Vec<(String, i32, DateTime<Utc>)> = sqlx::query_as(
+        let rows: Vec<(String, i32, f64)> = sqlx::query_as(
             "insert into app.throttles as t (key_hash, attempts, counted_from)
-             select k, a, $3 from unnest($1::text[], $2::int[]) given(k, a) order by k
+             select k, a, now() from unnest($1::text[], $2::int[]) given(k, a) order by k
              on conflict (key_hash) do update set
-               attempts = case when t.counted_from <= $4 then excluded.attempts
+               attempts = case when t.counted_from <= now() - make_interval(secs => $3) then excluded.attempts
                                else least(t.attempts + excluded.attempts, 1000000) end,
-               counted_from = case when t.counted_from <= $4 then $3 else t.counted_from end
-             returning key_hash, attempts, counted_from",
+               counted_from = case when t.counted_from <= now() - make_interval(secs => $3) then now() else t.counted_from end
+             returning key_hash, attempts, extract(epoch from counted_from + make_interval(secs => $3) - now())::float8",
         )
         .bind(&keys)
         .bind(&add)
-        .bind(now)
-        .bind(now - window)
+        .bind(window.as_secs_f64())
         .fetch_all(cx.conn())
         .await?;
         let limits: HashMap<&str, i32> = counters
@@ -303,7 +298,7 @@ impl Sessions {
         let wait = rows
             .iter()
             .filter(|(key, attempts, _)| *attempts > limits[key.as_str()])
-            .map(|(_, _, since)| (*since + window - now).num_seconds().max(1) as u64)
+            .map(|(_, _, seconds)| seconds.max(1.0) as u64)
             .max();
         Ok(Counted {
             wait,

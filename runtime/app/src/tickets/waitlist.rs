@@ -8,7 +8,7 @@ pub mod leave;
 pub mod routes;
 
 use super::Tickets;
-use crate::module::Module;
+use crate::module::{Module, each};
 use chrono::{DateTime, Utc};
 use generated::waitlist_entry::WAITLIST_ENTRY;
 use kernel::{Cx, Error, Member, Result};
@@ -55,11 +55,7 @@ impl Tickets {
         let run = self.db.run(Self::NAME, None, Uuid::now_v7(), |cx| {
             Box::pin(async move { unserved(cx).await })
         });
-        let mut all = 0;
-        for kind in run.await? {
-            all += self.offer_places(kind).await?;
-        }
-        Ok(all)
+        each(run.await?, |kind| self.offer_places(kind)).await
     }
 
     /// Of one type. How many.

@@ -1,0 +1,43 @@
+-- Which pictures are served, and which are kept and not served.
+
+-- Whether something that has pictures was suspended or archived.
+create function app.is_withdrawn(p_id uuid) returns boolean
+  language sql stable set search_path = '' as $$
+  select exists (select from app.users x where x.id = p_id and x.status <> 'active')
+    or exists (select from app.communities x where x.id = p_id and x.status <> 'active')
+    or exists (select from app.organizations x where x.id = p_id and x.status <> 'active')
+    or exists (select from app.businesses x where x.id = p_id and x.status <> 'active')
+    or exists (select from app.venues x where x.id = p_id and x.status <> 'active')
+    or exists (select from app.institutions x where x.id = p_id and x.status <> 'active')
+    or exists (select from app.events x where x.id = p_id and x.status <> 'active')
+$$;
+alter function app.is_withdrawn(uuid) owner to <app>_owner;
+revoke execute on function app.is_withdrawn(uuid) from public;
+grant execute on function app.is_withdrawn(uuid) to <app>_job;
+
+-- Whether a picture's files are served: it is not archived or suspended, nor is what it is of, nor whose that is.
+create function app.is_served(p_media uuid) returns boolean
+  language sql stable set search_path = '' as $$
+  select exists (
+    select from app.media m
+    left join app.events e on e.id = m.entity_event_id
+    left join app.venues v on v.id = m.entity_venue_id
+    where m.id = p_media and m.status = 'active' and not app.is_withdrawn(m.entity_id)
+      and not app.is_withdrawn(e.host_id) and not app.is_withdrawn(v.owner_id))
+$$;
+alter function app.is_served(uuid) owner to <app>_owner;
+revoke execute on function app.is_served(uuid) from public;
+grant execute on function app.is_served(uuid) to <app>_job;
+
+-- Pictures of something, and of its events and venues, that are themselves neither archived nor suspended.
+create function app.pictures_below(p_id uuid) returns setof uuid
+  language sql stable set search_path = '' as $$
+  select m.id from app.media m where m.entity_id = p_id and m.status = 'active'
+  union
+  select m.id from app.events e join app.media m on m.entity_event_id = e.id where e.host_id = p_id and m.status = 'active'
+  union
+  select m.id from app.venues v join app.media m on m.entity_venue_id = v.id where v.owner_id = p_id and m.status = 'active'
+$$;
+alter function app.pictures_below(uuid) owner to <app>_owner;
+revoke execute on function app.pictures_below(uuid) from public;
+grant execute on function app.pictures_below(uuid) to <app>_job;
