@@ -1,7 +1,8 @@
 //! Telephone numbers as people write them → E.164.
 
-/// Blanks, brackets, dots, slashes and hyphens between digits mean nothing; `00` is a `+`; `(0)` is left away behind a
-/// country's code. A number of a country alone is none: nothing in a body says which country is meant.
+/// Blanks, brackets, dots, slashes and hyphens between digits are ignored; `00` means `+`; `(0)` after the country
+/// code is dropped. A national number without a country code is refused, because a body does not say which country is
+/// meant.
 pub fn e164(text: &str) -> Option<String> {
     let text = text.trim();
     let text = text.strip_prefix("tel:").unwrap_or(text);

@@ -1,4 +1,5 @@
-//! Pages of people and organisations on social networks: what people paste, and the one address it is stored as.
+//! Pages of people and organisations on social networks: the forms that people paste, and the one address that is
+//! stored.
 //!
 //! `sec.is_social` holds the same addresses in the database; a test compares the two.
 
@@ -25,14 +26,14 @@ struct Page {
     path: &'static str,
     least: usize,
     most: usize,
-    /// Beside letters and digits.
+    /// Characters that names may contain besides letters and digits.
     signs: &'static str,
 }
 
-/// What is known of a network. The first kind of page is that of a bare name, if names are taken.
+/// A network. The first kind of page is the one that a bare name means, if bare names are accepted.
 struct Data {
     wants: &'static str,
-    /// These, and what is under them: `www.`, `m.`, `de.`
+    /// Hosts of the network; their subdomains `www.`, `m.`, `de.` are accepted as well.
     hosts: &'static [&'static str],
     names: bool,
     pages: &'static [Page],
@@ -99,7 +100,7 @@ static YOUTUBE: Data = data(
 static LINKEDIN: Data = data(
     "must be a LinkedIn page such as https://www.linkedin.com/in/name or https://www.linkedin.com/company/name",
     &["linkedin.com"],
-    // Of a person or of a company, a name alone does not say.
+    // A bare name does not say whether it is a person or a company, so it is not accepted.
     false,
     &[
         page("www.linkedin.com", "in/", (1, 150), "._%-"),
@@ -173,13 +174,13 @@ const ALL: [Network; 11] = [
     Network::Telegram,
 ];
 
-/// First parts of paths that are nobody's name.
+/// First path segments that are pages of the network itself and not names of members.
 const PAGES_OF_NETWORKS: [&str; 20] = [
     "about", "accounts", "events", "explore", "hashtag", "help", "home", "i", "intent", "login",
     "p", "pages", "people", "groups", "reel", "reels", "search", "share", "stories", "watch",
 ];
 
-/// What stands between a name and one post or film.
+/// Path segments that come between a name and a single post or video.
 const POSTS: [&str; 7] = ["p", "photo", "post", "posts", "reel", "status", "video"];
 
 impl Network {
@@ -203,7 +204,7 @@ impl Network {
         self.data().wants
     }
 
-    /// The address of the page that a name or link means, if it is one of this network.
+    /// The address of the page that a name or link means; `None` if it is not one of this network.
     pub fn address(self, text: &str) -> Option<String> {
         let text = text.trim();
         match self {
@@ -245,7 +246,7 @@ impl Network {
         data.hosts.iter().find(|known| under(known))?;
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let path = path.trim_matches('/');
-        // The two that name the page in the query.
+        // The two kinds of pages whose name is in the query string.
         let given = |key: &str| {
             query
                 .split('&')
@@ -256,7 +257,7 @@ impl Network {
             (Network::Whatsapp, "send") => given("phone")?.to_owned(),
             _ => path.to_owned(),
         };
-        // A country's or a phone's host of the same page; some kinds of pages have a host of their own.
+        // The same page on a country's or a mobile host; some kinds of pages have a host of their own.
         let own = data.pages.iter().any(|page| page.host == host);
         let pages = data.pages.iter().filter(|page| !own || page.host == host);
         pages
@@ -282,7 +283,7 @@ impl Network {
 impl Page {
     fn of(&self, rest: &str) -> Option<String> {
         let name = match rest.split_once('/').filter(|_| !self.signs.contains('/')) {
-            // Of somebody, but not their page.
+            // Belongs to a member, but is not their page.
             Some((_, more)) if POSTS.contains(&more.split('/').next().unwrap_or_default()) => {
                 return None;
             }
@@ -300,7 +301,7 @@ impl Page {
     }
 }
 
-/// Host in lower case, and what follows it without its fragment. Nothing where it is a name.
+/// The host in lower case, and the rest without its fragment. `None` if the text is a name.
 fn link(text: &str) -> Option<(String, &str)> {
     let text = text.split('#').next().unwrap_or_default();
     let scheme = text.split_once("://");
@@ -309,7 +310,7 @@ fn link(text: &str) -> Option<(String, &str)> {
             .iter()
             .any(|s| scheme.eq_ignore_ascii_case(s))
     }) {
-        // Of no network's host.
+        // The host of no known network.
         return Some((String::new(), ""));
     }
     let rest = scheme.map_or(text, |(_, rest)| rest);
@@ -325,7 +326,7 @@ fn link(text: &str) -> Option<(String, &str)> {
     is_link.then_some((host, path))
 }
 
-/// `@name@host`, `name@host`, `https://host/@name`, `https://host/users/name`: every server is its own host.
+/// `@name@host`, `name@host`, `https://host/@name`, `https://host/users/name`: each server has a host of its own.
 fn mastodon(text: &str) -> Option<String> {
     let pair = || text.strip_prefix('@').unwrap_or(text).split_once('@');
     let (name, host) = match link(text) {
