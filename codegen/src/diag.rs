@@ -1,6 +1,6 @@
-//! What is wrong with a spec, where, and what to write instead.
+//! Diagnostics of a spec: what is wrong, where, and how to correct it.
 //!
-//! Knows files and byte ranges, nothing of the language.
+//! Knows files and byte ranges, but not the language.
 
 use annotate_snippets::{AnnotationKind, Element, Level, Renderer, Snippet};
 use std::cell::RefCell;
@@ -47,14 +47,14 @@ impl Sources {
     }
 }
 
-/// One mistake. The message says what is wrong, the help what to write instead.
+/// One mistake. The message says what is wrong, the help how to correct it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// `None`: about a file or folder that could not be read.
     pub span: Option<Span>,
     pub message: String,
     pub help: Option<String>,
-    /// Another place that plays a part: "first written here".
+    /// Another place that is involved, such as "first defined here".
     pub also: Option<Box<(Span, String)>>,
 }
 
@@ -85,7 +85,7 @@ impl Diagnostic {
     }
 }
 
-/// Everything that is wrong, with the texts to show it in.
+/// All diagnostics of a run, with the sources that they quote.
 #[derive(Clone, Debug)]
 pub struct Diagnostics {
     pub sources: Sources,
@@ -106,7 +106,7 @@ impl fmt::Display for Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
-/// Takes diagnostics from anywhere; must be asked for its verdict, or it panics when dropped.
+/// Collects diagnostics. Panics when dropped without having been asked for the result.
 #[derive(Debug)]
 pub struct Collector {
     list: RefCell<Option<Vec<Diagnostic>>>,
@@ -129,17 +129,17 @@ impl Collector {
         }
     }
 
-    /// Keeps the value of a success, takes the diagnostic of a failure.
+    /// Returns the value of a success, and collects the diagnostic of a failure.
     pub fn keep<T>(&self, result: Result<T, Diagnostic>) -> Option<T> {
         result.map_err(|diagnostic| self.push(diagnostic)).ok()
     }
 
-    /// How many so far: to tell whether a step was clean.
+    /// The number of diagnostics so far, to tell whether a step added any.
     pub fn count(&self) -> usize {
         self.list.borrow().as_ref().map_or(0, Vec::len)
     }
 
-    /// The verdict: everything taken so far, in the order of files and places.
+    /// The result: everything collected so far, sorted by file and position.
     pub fn finish(self, sources: &Sources) -> Result<(), Diagnostics> {
         let mut list = self.list.take().unwrap_or_default();
         if list.is_empty() {

@@ -1,6 +1,6 @@
-//! The list of every output: model → files.
+//! The list of all outputs: from the model to files.
 //!
-//! Each file kind is one module below; they read the model and nothing else.
+//! Each kind of file is one module below, which reads nothing but the model.
 
 pub mod actions;
 pub mod columns;
@@ -20,7 +20,7 @@ use crate::objects::Schema;
 use crate::spec::MessageType;
 use crate::tree::Tree;
 
-/// Everything in `generated/` but what the migrations bring.
+/// All files in `generated/` except those that depend on migrations.
 pub fn emit(model: &Model, database: &Schema, messages: &[MessageType], tree: &mut Tree) {
     tree.add("generated/schema.sql", schema::render(database));
     tree.add("generated/openapi.json", openapi::render(model));

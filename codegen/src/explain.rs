@@ -1,6 +1,6 @@
-//! `cargo gen explain <entity>`: what an entity became, on one page of text.
+//! `cargo gen explain <entity>`: one page of text that shows what was generated for an entity.
 //!
-//! Puts together what the emitters say; works nothing out by itself.
+//! Combines the output of the emitters; computes nothing itself.
 
 use crate::emit::openapi::{self, words};
 use crate::emit::{actions, schema};
@@ -171,7 +171,7 @@ fn keeps(out: &mut String, model: &Model, id: EntityId, entity: &Entity) {
     }
 }
 
-/// What live rows do not share, and which of them that is about.
+/// The values that must be unique, and among which rows.
 fn uniques(out: &mut String, model: &Model, id: EntityId, entity: &Entity) {
     let rows = |filter: Option<&Expr>| {
         filter.map_or(String::new(), |f| format!(" where {}", said(model, id, f)))
@@ -190,7 +190,7 @@ fn uniques(out: &mut String, model: &Model, id: EntityId, entity: &Entity) {
     }
 }
 
-/// What becomes of a row when what it refers to is archived, where that is more than forbidding it.
+/// What happens to the row when the row that it refers to is archived, unless that is simply refused.
 fn archiving(out: &mut String, model: &Model, id: EntityId, entity: &Entity) {
     let mut lines = Vec::new();
     for relation in &entity.belongs {
@@ -262,7 +262,7 @@ fn events(out: &mut String, entity: &Entity) {
     }
 }
 
-/// The policies in full, the rest by name: `generated/schema.sql` has it all.
+/// The policies in full and everything else by name; `generated/schema.sql` has all of it.
 fn sql(out: &mut String, schema: &Schema, entity: &Entity) {
     let name = table(entity);
     let of_table = || {

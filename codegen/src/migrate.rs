@@ -1,4 +1,4 @@
-//! The way from the last migration to the spec as it is now.
+//! Generates the next migration: the difference between the last one and the current spec.
 //!
 //! ```text
 //! history   what was written before, and whether anybody touched it
@@ -59,7 +59,7 @@ pub struct Next {
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     pub migrations: Vec<Planned>,
-    /// What more, fewer or other people may do from now on.
+    /// Changes of access: who may do more, less or something else from now on.
     pub access: Vec<AccessChange>,
 }
 
@@ -171,7 +171,7 @@ impl Plan {
         all.copied().max().unwrap_or(Class::Safe)
     }
 
-    /// Every file with its steps, classes and statements.
+    /// Every file of the migration with its steps, their classes and statements.
     pub fn render(&self) -> String {
         if self.migrations.is_empty() {
             return "Nothing to migrate.\n".to_owned();

@@ -1,8 +1,7 @@
 //! The resolved model: what the spec means once every name is known.
 //!
-//! Emitters read this and nothing else. It holds no YAML, no spans, no unresolved names;
-//! everything in it has passed `check`. It is plain data (serde) so that `generated/model.json`
-//! can hold the model of the last migration.
+//! Emitters read nothing else. It contains no YAML, no positions and no unresolved names, and everything in it has
+//! passed `check`. It is plain data (serde), so `generated/model.json` can store the model of the last migration.
 
 mod expr;
 mod guarded;
@@ -46,14 +45,14 @@ pub struct Model {
     pub tags: Vec<(String, Vec<EntityId>)>,
     /// In file-name order.
     pub entities: Vec<Entity>,
-    /// What modules keep in the database by hand: `spec/sql/<module>.sql`.
+    /// SQL of modules written by hand: `spec/sql/<module>.sql`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub by_hand: Vec<crate::objects::Object>,
-    /// Losses that app.yaml states (`dropped:`): `entity` for a table, `entity.field` for the values
-    /// of a column that changes its type.
+    /// Data that app.yaml allows to be deleted (`dropped:`): `entity` for a table, `entity.field` for the values of a
+    /// column that changes its type.
     #[serde(default)]
     pub dropped: Vec<String>,
-    /// What was found out about its rules, by whoever asks.
+    /// Cached answers about the rules.
     #[serde(skip)]
     pub memo: Memo,
 }
@@ -76,19 +75,19 @@ pub struct Object {
 pub struct Module {
     pub name: String,
     pub doc: String,
-    /// Entities of others that its jobs may read / write.
+    /// Other entities that its jobs may read / write.
     pub reads: Vec<EntityId>,
     pub writes: Vec<EntityId>,
-    /// Of these it writes only some columns.
+    /// Of these entities it writes only some columns.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub narrowed: Vec<Narrowed>,
-    /// Its jobs that a request may ask for, on behalf of the caller.
+    /// Its jobs that a request may enqueue, on behalf of the caller.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requested: Vec<String>,
 }
 
 impl Module {
-    /// What it may write of an entity of others; `None`: everything that can be written.
+    /// What it may write of another entity; `None`: everything that can be written.
     pub fn narrowed(&self, entity: EntityId) -> Option<&Narrowed> {
         self.narrowed.iter().find(|n| n.entity == entity)
     }
@@ -98,7 +97,7 @@ impl Module {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Narrowed {
     pub entity: EntityId,
-    /// `None`: it makes no rows.
+    /// `None`: it inserts no rows.
     pub create: Option<Vec<String>>,
     pub update: Vec<String>,
 }
@@ -131,7 +130,7 @@ pub struct Entity {
     pub derived: Vec<Derived>,
     /// Each a list of column names (relations already replaced by their columns).
     pub unique: Vec<Vec<String>>,
-    /// Of those lists: which rows they are about, where that is not all live ones.
+    /// The conditions of those lists that do not apply to all live rows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unique_where: Vec<UniqueWhere>,
     pub exclude: Vec<Exclude>,
@@ -156,10 +155,10 @@ pub struct Entity {
     /// Every write goes to the audit log; false only for `internal` entities with `audit: off`.
     #[serde(default = "audited")]
     pub audit: bool,
-    /// Former columns whose loss the spec states with `drop`.
+    /// Former columns that the spec marks with `drop`.
     pub dropped: Vec<String>,
     pub was: Option<String>,
-    /// Values of its enums and states that were called something else.
+    /// Values of its enums and states that have a former name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub renamed: Vec<RenamedValue>,
 }
@@ -179,12 +178,12 @@ pub struct Field {
     pub optional: bool,
     pub default: Option<Literal>,
     pub unique: bool,
-    /// The value goes to the newest row; the one that had it is archived.
+    /// A new row takes the value over, and the row that had it before is archived.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub moves: bool,
     pub search: bool,
     pub filter: bool,
-    /// Where the row is when this is null.
+    /// The point of a related row that is used when this one is null.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beside: Option<Beside>,
     pub sort: bool,
@@ -195,12 +194,12 @@ pub struct Field {
     pub write: Option<Expr>,
     pub check: Option<Expr>,
     pub was: Option<String>,
-    /// What it means, where the name does not say it.
+    /// What the field means, if its name does not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doc: Option<String>,
 }
 
-/// `else venue.location`: the place of a related row.
+/// `else venue.location`: the point of a related row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Beside {
     pub relation: String,
@@ -247,9 +246,9 @@ pub enum Ty {
     Social {
         network: String,
     },
-    /// Hours and minutes of a clock on the wall.
+    /// A time of day in hours and minutes.
     LocalTime,
-    /// A text to type in, compared without case and blanks.
+    /// A code that people type, compared without case and blanks.
     Code {
         min: u32,
         max: u32,
@@ -292,9 +291,9 @@ pub enum Literal {
 #[serde(rename_all = "snake_case")]
 pub enum OnArchive {
     Restrict,
-    /// Goes along, if its own `delete` rule allows a row in this state to be archived.
+    /// Archived too, if its own `delete` rule allows a row in this state to be archived.
     Cascade,
-    /// Goes along whatever its state.
+    /// Archived too, whatever its state.
     CascadeAlways,
     Detach,
 }
@@ -303,7 +302,7 @@ pub enum OnArchive {
 #[serde(rename_all = "snake_case")]
 pub enum OnEnd {
     Archive,
-    /// This time is when it ended. An optional one is set once, a required one each time.
+    /// The field is set to the time of the end. An optional one is set once, a required one each time.
     Set(String),
 }
 
@@ -320,7 +319,7 @@ pub struct Relation {
     /// has that relation a composite foreign key is made.
     pub same: Vec<String>,
     pub on_archive: OnArchive,
-    /// What becomes of the row when the one it refers to has ended: suspended or archived; a session: revoked.
+    /// What happens to the row when the row that it refers to has ended: suspended or archived; a session: revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_end: Option<OnEnd>,
     pub movable: bool,
@@ -332,12 +331,12 @@ pub struct Relation {
     pub unique: bool,
     pub filter: bool,
     pub hidden: bool,
-    /// The row is about this person, and others may restore it: not what the person ended themselves.
+    /// The row is about this user, and others may restore it unless the user archived it themselves.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub consents: bool,
     pub read: Option<Expr>,
     pub was: Option<String>,
-    /// What it means, where the name does not say it.
+    /// What the relation means, if its name does not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doc: Option<String>,
 }
@@ -350,7 +349,7 @@ pub struct Has {
     pub child: EntityId,
     /// Name of the child's relation.
     pub via: String,
-    /// How many of them a body that creates this row may hold, to be created with it.
+    /// How many children a body that creates this row may contain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub create_with: Option<u32>,
 }
@@ -361,7 +360,7 @@ pub struct Derived {
     pub kind: DerivedKind,
     pub sort: bool,
     pub filter: bool,
-    /// Changes are noted and added up later, so that many may change it at once.
+    /// Changes are noted and added up later, so that concurrent changes do not wait for each other.
     #[serde(default)]
     pub delta: bool,
 }
@@ -376,7 +375,7 @@ pub enum DerivedKind {
         field: String,
         filter: Option<Expr>,
     },
-    /// One decimal place; null while there is nothing to average.
+    /// With one decimal place; null without values.
     Avg {
         has: usize,
         field: String,
@@ -397,7 +396,7 @@ pub struct Transition {
     /// The verb: route segment and action name.
     pub name: String,
     pub change: Change,
-    /// What it sets besides.
+    /// Assignments besides the change of state.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sets: Vec<Set>,
     pub by: Expr,
@@ -428,12 +427,12 @@ pub struct Set {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Assigned {
-    /// Whoever does it.
+    /// The caller who makes the transition.
     Me,
     Value(Literal),
 }
 
-/// What is `None` is denied to everybody. `deny` rules are already folded in (`grant and not deny`).
+/// Actions without a rule are denied to everybody. `deny` rules are already included (`grant and not deny`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Access {
     pub read: Option<Expr>,
@@ -464,8 +463,8 @@ impl Model {
             .enumerate()
             .find(|(_, e)| e.name == name)
     }
-    /// Whose row it is, of an assignment or a session: the reference to `identity` that is called like
-    /// it, or else the first.
+    /// The owner of an assignment or session: the reference to `identity` with the same name as that entity, or else
+    /// the first one.
     pub fn holder(&self, entity: &Entity) -> Option<&Relation> {
         let to_identity = |r: &&Relation| !r.polymorphic && r.targets == [self.identity];
         let name = &self.entities.get(self.identity)?.name;
@@ -483,13 +482,13 @@ impl Model {
 }
 
 impl Model {
-    /// There is a nested list of it below its parent, if that has routes. The list would tell what is behind
-    /// the `read` rule of the reference.
+    /// Whether there is a nested list of it under its parent, which requires that the parent has routes. There is none
+    /// for a reference with a `read` rule, because the list would reveal its value.
     pub fn is_listed(&self, has: &Has) -> bool {
         let child = &self.entities[has.child];
         let via = child.relation(&has.via);
         !child.internal && via.is_some_and(|via| via.read.is_none())
     }
 }
-/// Before a relation's name: a column of the database that no body and no answer holds.
+/// The prefix of a relation's internal column, which no body and no answer contains.
 pub const ENDED_BY: &str = "ended_by_";

@@ -1,4 +1,4 @@
-//! Spec as written → model: every name is looked up, every value gets its type.
+//! Resolves the parsed spec into the model: looks up every name and types every value.
 //!
 //! In stages, and a stage only starts when the one before had no errors:
 //! names → types and relations → columns, derived values and rules.
@@ -30,7 +30,7 @@ use crate::{diag, names};
 
 pub struct Resolved {
     pub model: Model,
-    /// Where each part of the model was written.
+    /// The position of each part of the model in the spec.
     pub places: Places,
 }
 
@@ -80,7 +80,7 @@ pub fn resolve(spec: &Spec, sources: &Sources) -> Result<Resolved, Diagnostics> 
     Ok(Resolved { model, places })
 }
 
-/// Which assignments count.
+/// The condition for an assignment to count.
 fn counted(resolver: &rules::Resolver, spec: &Spec) -> Option<Expr> {
     let rule = spec.app.counted.as_ref()?;
     let found = resolver.rule(resolver.model.assignments, rule, rules::Kind::Stored)?;

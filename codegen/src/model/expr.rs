@@ -1,10 +1,10 @@
-//! What a rule says, once its names are known: conditions over a row and its caller.
+//! Resolved rules: conditions over a row and its caller.
 
 use super::{EntityId, Literal};
 use serde::{Deserialize, Serialize};
 
-/// One tree for access rules, field rules, checks and guards. `check` makes sure that row
-/// expressions (checks, `when`, derived flags, has-filters) hold no actor atoms.
+/// One tree type for access rules, field rules, checks and guards. `check` ensures that row expressions (checks,
+/// `when`, derived flags, filters of `has`) contain nothing about the caller.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Expr {
@@ -44,8 +44,8 @@ pub enum Expr {
         me: String,
         filter: Option<Box<Expr>>,
     },
-    /// The caller could give every role (of the row that `of` leads to) that the person holds to whom
-    /// `relation` refers (`None`: this row of the identity entity), and is somebody else.
+    /// The caller may give every role that the user at `relation` holds (`None`: this row of the identity entity),
+    /// limited to roles held of the row at `of`, and is not that user.
     MeOutranks {
         relation: Option<usize>,
         of: Option<usize>,
@@ -102,7 +102,7 @@ pub enum Value {
 }
 
 impl Expr {
-    /// Columns of the row that it compares; conditions by name and other rows are not looked into.
+    /// The columns of the row that the expression compares, not including those of named conditions and of other rows.
     pub fn columns(&self) -> Vec<String> {
         let mut found = Vec::new();
         self.collect_columns(&mut found);

@@ -1,9 +1,9 @@
-//! Columns that only some may read: the fields and relations with a `read` rule.
+//! Columns that only some callers may read: the fields and relations with a `read` rule.
 
 use super::{Change, Entity, Expr, Transition, Value};
 
 impl Entity {
-    /// Each with its rule, references first.
+    /// Each column with its rule, references first.
     pub fn private_columns(&self) -> Vec<(String, &Expr)> {
         let relations = self
             .belongs
@@ -28,7 +28,7 @@ impl Entity {
             .any(|(name, _)| name == column)
     }
 
-    /// Whether it can be made from where the row is depends on such a column.
+    /// Whether the transition can be made from the row's state depends on such a column.
     pub fn starts_unseen(&self, transition: &Transition) -> bool {
         match &transition.change {
             Change::State { field, .. } => self.is_private(field),
@@ -36,7 +36,7 @@ impl Entity {
         }
     }
 
-    /// A rule or condition of this entity names such a column.
+    /// Whether a rule or condition of this entity uses such a column.
     pub fn reads_private(&self, rule: &Expr) -> bool {
         let private: Vec<String> = self
             .private_columns()

@@ -1,13 +1,13 @@
-//! Whether one rule holds wherever another does, as far as their shape shows.
+//! Whether one rule is implied by another, as far as their structure shows.
 //!
-//! `false` only means that it was not seen.
+//! `false` only means that no implication was found.
 
 use super::{DerivedKind, Entity, EntityId, Expr, Model, OfWhat, Relation, Value};
 
-/// Rules do not nest deeper; what does is taken for unknown.
+/// The nesting up to which rules are examined; deeper ones count as unknown.
 const DEPTH_MAX: usize = 32;
 
-/// Whoever creates a row can read it.
+/// Whether everybody who may create a row can read it.
 pub fn creator_reads(model: &Model, id: EntityId) -> bool {
     let entity = &model.entities[id];
     match (&entity.access.create, &entity.access.read) {
@@ -19,7 +19,7 @@ pub fn creator_reads(model: &Model, id: EntityId) -> bool {
     }
 }
 
-/// Whoever changes a row may not be able to read it afterwards.
+/// Whether somebody who changes a row may be unable to read it afterwards.
 pub fn hides(model: &Model, id: EntityId) -> bool {
     let entity = &model.entities[id];
     let access = &entity.access;
@@ -28,7 +28,7 @@ pub fn hides(model: &Model, id: EntityId) -> bool {
     };
     let changes = [&access.update, &access.restore, &access.suspend];
     let changes = changes.into_iter().flatten().cloned();
-    // What `by` says of the value that the transition changes is not so any more.
+    // What `by` says about the column that the transition changes no longer holds afterwards.
     let verbs = (entity.transitions.iter()).map(|t| {
         let columns = t.columns();
         columns.fold(t.by.clone(), |rule, column| {
@@ -39,7 +39,7 @@ pub fn hides(model: &Model, id: EntityId) -> bool {
     !rules.all(|rule| implies(model, id, &rule, read, 0))
 }
 
-/// What a rule says although this column may have become anything.
+/// What is still known from a rule when this column may have changed to any value.
 fn without(entity: &Entity, rule: &Expr, column: &str, depth: usize) -> Expr {
     let part = |part: &Expr| without(entity, part, column, depth + 1);
     match rule {
@@ -77,7 +77,7 @@ fn names(entity: &Entity, rule: &Expr, column: &str, depth: usize) -> bool {
     }
 }
 
-/// Whoever writes a row that is equal to another one in these columns can read that one.
+/// Whether everybody who may write a row that equals another one in these columns can read that other row.
 pub fn writer_reads_equals(model: &Model, id: EntityId, columns: &[String]) -> bool {
     let entity = &model.entities[id];
     let Some(read) = &entity.access.read else {
@@ -114,7 +114,7 @@ pub fn writer_reads_equals(model: &Model, id: EntityId, columns: &[String]) -> b
         })
 }
 
-/// What is known of a row that somebody creates.
+/// What is known about a row that somebody creates.
 fn created(entity: &Entity, model: &Model) -> Expr {
     let mine = entity.belongs.iter().enumerate();
     let mine = mine.filter(|(_, r)| r.set_me && !r.optional && r.targets == [model.identity]);
@@ -172,7 +172,7 @@ fn implies(model: &Model, id: EntityId, a: &Expr, b: &Expr, depth: usize) -> boo
     }
 }
 
-/// What a rule says of these columns and of the caller; the rest may hold or not.
+/// The part of a rule about these columns and the caller; everything else may or may not hold.
 fn about(entity: &Entity, rule: &Expr, columns: &[String], depth: usize) -> Expr {
     let part = |part: &Expr| about(entity, part, columns, depth + 1);
     match rule {

@@ -1,4 +1,4 @@
-//! What holds of all rows of an entity together, and of each by itself.
+//! Invariants over all rows of an entity, and over each row by itself.
 
 use super::Expr;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ pub struct Exclude {
     pub columns: Vec<String>,
     pub from: String,
     pub to: String,
-    /// Which rows it is about; `None`: all live ones.
+    /// The condition on the rows; `None`: all live rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<Expr>,
 }
@@ -21,8 +21,8 @@ pub struct UniqueWhere {
     pub filter: Expr,
 }
 
-/// While the row of the relation `per` is not archived, the last active row with `filter` that refers to it stays;
-/// without `per` the last one of all.
+/// At least one active row that fulfils `filter` must remain for each row of the relation `per` that is not archived;
+/// without `per`, at least one in the whole table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Keep {
     pub name: String,

@@ -1,23 +1,23 @@
-//! What entities and relations answer about themselves.
+//! Questions about entities and relations that the model answers.
 
 use super::*;
 
 impl Relation {
-    /// The server knows its value from who asks: no body has it.
+    /// The server sets the value from the caller; no body contains it.
     pub fn of_caller(&self) -> bool {
         self.set_me || self.set_session
     }
     pub fn id_column(&self) -> String {
         format!("{}_id", self.name)
     }
-    /// Whether the person it refers to archived the row themselves.
+    /// Whether the user that it refers to archived the row themselves.
     pub fn ended_column(&self) -> String {
         format!("{ENDED_BY}{}", self.name)
     }
     pub fn type_column(&self) -> Option<String> {
         self.polymorphic.then(|| format!("{}_type", self.name))
     }
-    /// The row is archived together with what it refers to.
+    /// Whether archiving the row that it refers to cascades to this one.
     pub fn cascades(&self) -> bool {
         matches!(
             self.on_archive,
@@ -33,7 +33,7 @@ impl Entity {
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.fields.iter().find(|f| f.name == name)
     }
-    /// Which rows a list of `unique` is about, where that is not all live ones.
+    /// The condition of an entry of `unique`; `None` for all live rows.
     pub fn unique_where(&self, columns: &[String]) -> Option<&Expr> {
         let found = self.unique_where.iter().find(|u| u.columns == columns);
         found.map(|u| &u.filter)
@@ -50,7 +50,7 @@ impl Entity {
 }
 
 impl Transition {
-    /// Everything that it sets, but the state.
+    /// The assignments of the transition, except that of the state.
     pub fn sets(&self) -> impl Iterator<Item = &Set> {
         let first = match &self.change {
             Change::Set(set) => Some(set),

@@ -1,24 +1,24 @@
-//! Answers about rules, each found once.
+//! A cache of answers about rules, so that each is computed once.
 //!
-//! Rules lead through `of` to rules of other entities, and every level is asked about from several places: without
-//! this, the work would multiply at each level. Knows no rule and no SQL.
+//! Rules refer through `of` to rules of other entities, and every level is asked about from several places. Without
+//! the cache the work would multiply at each level. Knows no rule and no SQL.
 
 use super::{EntityId, OfWhat};
 use std::any::Any;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-/// What is asked: a name for the question, a variant of it, and which rule of which entity it is about.
+/// The key of an answer: a name for the question, a variant of it, and the rule and entity that it is about.
 type Key = (&'static str, usize, EntityId, OfWhat);
 
-/// Belongs to one model that no longer changes. A copy of the model starts without answers, because whoever
-/// copies a model usually does so to change it.
+/// Belongs to one model that no longer changes. A clone of the model starts with an empty cache, because a model is
+/// usually cloned in order to change it.
 #[derive(Default)]
 pub struct Memo(Mutex<HashMap<Key, Box<dyn Any + Send>>>);
 
 impl Memo {
-    /// The answer, found by `find` when it is asked for the first time. While it is being found the answer is
-    /// `meanwhile`, which ends a circle of rules.
+    /// Returns the answer, which `find` computes at the first call. While it is being computed, recursive calls get
+    /// `meanwhile`, which ends circles of rules.
     pub fn once<T: Clone + Send + 'static>(
         &self,
         key: Key,
@@ -34,7 +34,7 @@ impl Memo {
         found
     }
 
-    /// How many answers were found: the work that a model makes.
+    /// How many answers were computed: a measure of the work that a model causes.
     pub fn len(&self) -> usize {
         self.lock().len()
     }
@@ -68,7 +68,7 @@ impl std::fmt::Debug for Memo {
     }
 }
 
-/// What was asked about a model is no part of it.
+/// The cache is not part of the model's value, so models are equal regardless of it.
 impl PartialEq for Memo {
     fn eq(&self, _: &Memo) -> bool {
         true

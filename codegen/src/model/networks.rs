@@ -1,4 +1,4 @@
-//! What `social(…)` in a spec may name.
+//! The networks that `social(…)` in a spec may name.
 
 /// Networks whose pages `kernel::input::social` knows.
 pub const NETWORKS: [&str; 11] = [

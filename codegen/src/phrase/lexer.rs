@@ -1,4 +1,4 @@
-//! Phrase → words and signs, each with its byte range inside the phrase.
+//! Splits a phrase into words and signs, each with its byte range.
 
 use std::ops::Range;
 
@@ -6,12 +6,12 @@ use std::ops::Range;
 pub enum Token {
     /// Letters, digits and `_`, starting with a letter or `_`.
     Word(String),
-    /// Digits: too many of them are refused by whoever needs the number.
+    /// Digits. The code that needs the number refuses too many of them.
     Number(String),
     /// `"…"` without the quotes
     Quoted(String),
     Sign(&'static str),
-    /// What no phrase may contain.
+    /// A character that no phrase may contain.
     Unknown(char),
 }
 

@@ -23,7 +23,7 @@ pub fn access(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) ->
         places.put(id, Part::Access, &action.it, action.span);
         if let (Some(slot), Some(expr)) = (access.slot(&action.it), r.rule(id, rule, Kind::Access))
         {
-            // `nobody` is what an action without a rule is anyway.
+            // An action without a rule is `nobody` anyway.
             *slot = (expr != Expr::Nobody).then_some(expr);
         }
     }
@@ -114,7 +114,7 @@ pub fn hooks(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> 
     hooks
 }
 
-/// What a row can go through, besides the verbs of its transitions.
+/// The actions that can happen to a row besides its transitions.
 const EMITTED: [&str; 6] = [
     "create",
     "update",

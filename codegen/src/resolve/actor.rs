@@ -1,4 +1,4 @@
-//! What rules say of the caller and of other rows: roles, relations and memberships looked up.
+//! The parts of rules about the caller and other rows: roles, relations and memberships.
 
 use super::relations::identity_relations;
 use super::rules::{Kind, Resolver};
@@ -72,7 +72,7 @@ impl Resolver<'_> {
         Some(Expr::MeOutranks { relation, of })
     }
 
-    /// A relation to something that roles are held of.
+    /// A relation to an entity that roles are held of.
     fn scope(&self, entity: EntityId, relation: &Word) -> Option<usize> {
         let index = self.relation(entity, relation)?;
         let targets = &self.model.entities[entity].belongs[index].targets;
@@ -90,7 +90,7 @@ impl Resolver<'_> {
         None
     }
 
-    /// A relation to the identity, or none for `this` where the row itself is one.
+    /// A relation to the identity entity; `None` for `this` if the row itself is of that entity.
     fn person(&self, entity: EntityId, relation: &Word, atom: &str) -> Option<Option<usize>> {
         let identity = &self.model.entities[self.model.identity].name;
         if relation.it == "this" {
@@ -239,7 +239,7 @@ impl Resolver<'_> {
         })
     }
 
-    /// Which relation of the child is the caller: the one named, or the only one there is.
+    /// The relation of the child that refers to the caller: the one named, or the only one there is.
     fn caller_among(
         &self,
         candidates: &[&str],

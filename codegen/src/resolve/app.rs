@@ -1,4 +1,4 @@
-//! First stage: the names of entities, roles, modules and objects, and what app.yaml says of them.
+//! First stage: the names of entities, roles, modules and objects, and what app.yaml says about them.
 
 use super::fields::object_fields;
 use super::places::{Part, Places};
@@ -9,7 +9,7 @@ use crate::names;
 use crate::phrase::Word;
 use crate::spec::{EntitySpec, ModuleSpec, Spec, WriteSpec};
 
-/// A model of entities that have names and nothing in them.
+/// A model whose entities have names but no contents yet.
 pub fn names(spec: &Spec, places: &mut Places, errors: &Collector) -> Model {
     let app = &spec.app;
     let mut model = Model {
@@ -154,7 +154,7 @@ fn module(spec: &Spec, entity: &EntitySpec, errors: &Collector) -> Option<usize>
     found
 }
 
-/// A role is a field of the record that `sec.enter` reads into.
+/// Role names become fields of the record that `sec.enter` reads into.
 fn refuse_role_name(name: &Word, errors: &Collector) {
     let word = names::snake(&name.it);
     if names::is_sql_reserved(&word) || names::is_plpgsql_reserved(&word) {
@@ -238,7 +238,7 @@ fn refuse_entity_name(entity: &EntitySpec, plural: &str, errors: &Collector) {
     }
 }
 
-/// SQL by hand belongs to a module, and creates each thing once.
+/// SQL by hand must belong to a module, and create each object once.
 fn of_modules(model: &Model, spec: &Spec, errors: &Collector) {
     let mut seen = std::collections::BTreeSet::new();
     for file in &spec.sql {
@@ -264,7 +264,7 @@ fn of_modules(model: &Model, spec: &Spec, errors: &Collector) {
 }
 
 fn modules(model: &mut Model, spec: &Spec, places: &mut Places, errors: &Collector) {
-    // Its own entities may be listed for the reader; they are its own anyway.
+    // A module may list its own entities for the reader's benefit, although they belong to it anyway.
     let list = |model: &Model, words: &[Word], module: usize| -> Vec<EntityId> {
         let ids = words
             .iter()
@@ -308,7 +308,7 @@ fn modules(model: &mut Model, spec: &Spec, places: &mut Places, errors: &Collect
     }
 }
 
-/// The columns go by the names of fields and relations; what they are is known later.
+/// Stores the names of fields and relations; they are resolved to columns later.
 fn narrowed(
     model: &Model,
     module: &ModuleSpec,
@@ -320,7 +320,7 @@ fn narrowed(
         let WriteSpec::Columns { create, update } = written else {
             continue;
         };
-        // An unknown one is told where the list of entities is read.
+        // Unknown entities are reported where the list of entities is read.
         let Some((entity, owner)) = model.entity(&word.it).map(|(id, e)| (id, e.module)) else {
             continue;
         };
@@ -401,7 +401,8 @@ fn tags(model: &mut Model, spec: &Spec, errors: &Collector) {
 }
 
 fn unused(spec: &Spec, errors: &Collector) {
-    // A misspelt mixin is told where it stands, with the name that was meant: that one is not unused.
+    // A misspelt mixin is reported where it is used, with the name that was probably meant; that one then does not
+    // count as unused.
     let known = |word: &Word| spec.app.mixins.iter().any(|(name, _)| name.it == word.it);
     let mut named = spec.entities.iter().flat_map(|entity| &entity.mixins);
     if named.any(|word| !known(word)) {

@@ -1,4 +1,4 @@
-//! The columns of an entity as expressions see them: by name, with what they can be compared to.
+//! The columns of an entity by name, with what they can be compared to.
 
 use crate::model::{DerivedKind, Entity, EntityId, Lifecycle, Model, Ty};
 
@@ -12,9 +12,9 @@ pub enum Class {
     Bool,
     Time,
     Date,
-    /// Of a row of one of these entities; none: of anything.
+    /// An id of one of these entities; empty: of any entity.
     Id(Vec<EntityId>),
-    /// Cannot be compared; how it is called in messages.
+    /// A type that can't be compared, with its name for messages.
     Opaque(&'static str),
 }
 

@@ -1,8 +1,8 @@
-//! What a person ended, only they bring back.
+//! A row that a person archived themselves can only be restored by that person.
 //!
-//! A row that must refer to somebody is about them: their membership, their role. Where others may restore such rows,
-//! the rule says so except for those that the person archived themselves. That is put into the rule here, once, so
-//! that policies, Rust and the documents all have it.
+//! A row with a required relation to a user is about that user: a membership, a role. If others may restore such rows,
+//! a condition that excludes rows which the user archived is added to the rule here, once, so that policies, Rust and
+//! the documents all have it.
 
 use crate::model::{Entity, EntityId, Expr, Lifecycle, Model, Relation};
 
@@ -35,7 +35,7 @@ pub fn fold(model: &mut Model) {
     }
 }
 
-/// Optional ones say who did something, and go when that account goes.
+/// Optional relations only record who did something, and are emptied when that account is closed.
 fn is_about(relation: &Relation, identity: EntityId) -> bool {
     !relation.polymorphic
         && relation.targets == [identity]
@@ -43,7 +43,7 @@ fn is_about(relation: &Relation, identity: EntityId) -> bool {
         && !relation.system
 }
 
-/// The rule holds for nobody but the person there.
+/// Whether the rule holds for nobody but that user.
 pub fn only_for(entity: &Entity, rule: &Expr, person: usize) -> bool {
     match rule {
         Expr::MeIs { relation } => *relation == person,

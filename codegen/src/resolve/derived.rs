@@ -1,4 +1,5 @@
-//! Derived values: their names and kinds, so that rules can compare the counters. Filters come with the rules.
+//! Derived values: their names and types, so that rules can compare counters. Their filters are resolved with the
+//! rules.
 
 use super::columns::{self, Class};
 use super::fields::refuse_name;

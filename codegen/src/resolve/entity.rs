@@ -1,4 +1,4 @@
-//! Last stage for one entity: every rule it has, and its lists of columns.
+//! Last stage for one entity: all of its rules and lists of columns.
 
 use super::access;
 use super::columns;
@@ -11,7 +11,7 @@ use crate::model::*;
 use crate::names;
 use crate::phrase::{At, DerivedForm, FieldModifier, RelationModifier, Word};
 
-/// What this stage found out, put into the model when all entities are done.
+/// The result of this stage, put into the model when all entities are done.
 #[derive(Default)]
 pub struct Parts {
     /// read, write, check by field.
@@ -117,7 +117,7 @@ fn relation_rule(r: &Resolver, id: EntityId, modifiers: &[At<RelationModifier>])
     read.and_then(|rule| r.rule(id, rule, Kind::Access))
 }
 
-/// The condition of a flag, or the filter of what is counted: that one is about the child.
+/// The condition of a flag, or the filter of a counter, which is about the child.
 fn derived_rule(r: &Resolver, id: EntityId, form: &DerivedForm) -> Option<Expr> {
     match form {
         DerivedForm::Flag(rule) => r.rule(id, rule, Kind::Moment),
@@ -249,7 +249,7 @@ fn transitions(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -
     transitions
 }
 
-/// One for each line, also for one that is wrong: rules name them by their number.
+/// One entry for each line, including invalid ones, because rules refer to them by index.
 fn conditions(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> Vec<NamedExpr> {
     let access = lines.spec.access.iter();
     let mut conditions = Vec::new();

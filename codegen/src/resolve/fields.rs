@@ -1,4 +1,4 @@
-//! Field phrases → typed fields, with their bounds and defaults checked; rules come later.
+//! Resolves field phrases into typed fields and checks their bounds and defaults; their rules come later.
 
 use super::lines::Lines;
 use super::literals::literal_fits;
@@ -70,7 +70,7 @@ pub fn resolve(
     model.entities[id].dropped = lines.dropped.clone();
 }
 
-/// Values with a former name.
+/// Values that have a former name.
 fn renamed(phrase: &TyPhrase) -> impl Iterator<Item = (&Word, &Word)> {
     let values = match phrase {
         TyPhrase::Enum(values) | TyPhrase::States(values) => values.as_slice(),
@@ -81,7 +81,7 @@ fn renamed(phrase: &TyPhrase) -> impl Iterator<Item = (&Word, &Word)> {
         .filter_map(|v| Some((&v.word, v.was.as_ref()?)))
 }
 
-/// A slug that everybody may read is what front ends link by, so each list finds by it, `filter` or not.
+/// Front ends link by slugs, so a slug that everybody may read can be filtered by without the word `filter`.
 fn is_address(phrase: &FieldPhrase, field: &Field) -> bool {
     let is_private = |m: &At<FieldModifier>| matches!(m.it, FieldModifier::Read(_));
     matches!(field.ty, Ty::Slug { .. })
@@ -89,7 +89,7 @@ fn is_address(phrase: &FieldPhrase, field: &Field) -> bool {
         && !crate::check::is_parameter(&field.name)
 }
 
-/// Before transitions are looked up: they would be taken for those of the first.
+/// Runs before transitions are resolved, which would otherwise be taken for those of the first states field.
 fn refuse_second_states(lines: &Lines, errors: &Collector) {
     let states = |(_, phrase): &&(&Word, &FieldPhrase)| matches!(phrase.ty.it, TyPhrase::States(_));
     let mut states = lines.fields.iter().filter(states);

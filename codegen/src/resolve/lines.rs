@@ -17,7 +17,7 @@ pub struct Lines<'a> {
     pub has: Vec<(&'a Word, &'a HasPhrase)>,
     pub derived: Vec<(&'a Word, &'a DerivedPhrase)>,
     pub check: Vec<(&'a Word, &'a CheckPhrase)>,
-    /// Columns that the spec says may go.
+    /// Columns that the spec allows to be dropped.
     pub dropped: Vec<String>,
 }
 
@@ -83,7 +83,8 @@ fn add<'a>(lines: &mut Lines<'a>, body: &'a Body) {
         .extend(body.check.iter().map(|(name, it)| (name, it)));
 }
 
-/// Fields, relations, their columns and derived values share the row; no two may be called the same.
+/// Fields, relations, their columns and derived values must have different names, since they are properties of one
+/// row.
 fn refuse_twice(lines: &Lines, errors: &Collector) {
     let mut seen: HashMap<String, &Word> = HashMap::new();
     let relation_columns = lines.belongs.iter().flat_map(|(name, phrase)| {
@@ -103,7 +104,7 @@ fn refuse_twice(lines: &Lines, errors: &Collector) {
         .map(|word| (word.it.clone(), word))
         .chain(relation_columns)
     {
-        // Without the soft delete's `status` the word is free for the domain's own.
+        // Entities without soft delete have no `status` of their own, so a field may have that name.
         let free = column == "status" && lines.spec.lifecycle.it != Lifecycle::SoftDelete;
         if names::is_builtin_column(&column) && !free {
             errors.push(

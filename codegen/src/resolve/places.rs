@@ -1,4 +1,4 @@
-//! Where the parts of the model were written, for the checks that come after.
+//! The positions of the parts of the model in the spec, for the checks that come later.
 
 use crate::diag::Span;
 use crate::model::EntityId;

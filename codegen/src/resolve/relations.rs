@@ -1,4 +1,4 @@
-//! `belongs` and `has`: both ends of every reference.
+//! `belongs` and `has`: both ends of every relation.
 
 use super::entity_id;
 use super::lines::Lines;
@@ -208,7 +208,7 @@ pub fn has(
     model.entities[id].has = has;
 }
 
-/// The relations that hold one member of the identity entity.
+/// The relations that refer to exactly one row of the identity entity.
 pub fn identity_relations(model: &Model, entity: EntityId) -> impl Iterator<Item = &str> {
     model.entities[entity]
         .belongs

@@ -1,4 +1,4 @@
-//! Rules: conditions, roles and relations looked up.
+//! Rules: resolves conditions, roles and relations.
 
 use crate::diag::{Collector, Diagnostic, Span};
 use crate::model::{EntityId, Expr, Field, Model, Ty};
@@ -8,16 +8,16 @@ use crate::spec::{ACTIONS, Spec};
 use std::cell::RefCell;
 use std::collections::HashSet;
 
-/// What an expression is for: how much it may say.
+/// What an expression is used for, which decides what it may contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Who may: everything.
+    /// An access rule: everything is allowed.
     Access,
-    /// About the row, asked at one moment: no actor.
+    /// Evaluated on the row at one moment: nothing about the caller.
     Moment,
-    /// As `Moment`, for a row that is about to change: related rows can be held as they are.
+    /// Like `Moment`, for a row that is about to change: related rows may be used, since they can be locked.
     When,
-    /// About the row, its answer is kept: no actor, no `now()`.
+    /// Its result is stored: nothing about the caller, and no `now()`.
     Stored,
 }
 
@@ -27,7 +27,7 @@ pub struct Resolver<'a> {
     spec: &'a Spec,
     used_conditions: RefCell<HashSet<(EntityId, usize)>>,
     used_roles: RefCell<HashSet<usize>>,
-    /// Conditions from this index on are not known yet.
+    /// Conditions from this index on are not resolved yet.
     limit: RefCell<Option<(EntityId, usize)>>,
 }
 
@@ -51,7 +51,7 @@ impl<'a> Resolver<'a> {
         expr
     }
 
-    /// Errors go to the collector, all of them.
+    /// All errors are added to the collector.
     pub fn rule(&self, entity: EntityId, rule: &Rule, kind: Kind) -> Option<Expr> {
         let span = rule.span;
         match &rule.form {
@@ -209,7 +209,7 @@ impl<'a> Resolver<'a> {
         Some(Expr::Condition(index))
     }
 
-    /// The way from one condition to another through what they name, from where it is named and back.
+    /// The path from a condition through those that it uses back to itself.
     fn circle(&self, entity: EntityId, from: usize, to: usize) -> Option<Vec<&'a str>> {
         let access = self.spec.entities[entity].access.as_ref()?;
         let name = |index: usize| access.conditions[index].0.it.as_str();
@@ -234,7 +234,7 @@ impl<'a> Resolver<'a> {
         None
     }
 
-    /// What was meant by a name that is no condition.
+    /// What an unknown name probably meant, for the help.
     fn instead_of_condition(&self, entity: EntityId, name: &str) -> String {
         let this = &self.model.entities[entity];
         if ACTIONS.contains(&name) {

@@ -1,4 +1,4 @@
-//! A transition: what it changes, who may, and when.
+//! A transition: what it changes, who may make it, and when.
 
 use super::literals::literal_fits;
 use super::rules::{Kind, Resolver};
@@ -131,7 +131,7 @@ fn set(r: &Resolver, this: &Entity, phrase: &SetPhrase) -> Option<Set> {
     })
 }
 
-/// A relation becomes the caller, or empty.
+/// A relation that becomes the caller, or null.
 fn of_relation(r: &Resolver, relation: &Relation, phrase: &SetPhrase) -> Option<Set> {
     let SetPhrase { target, value } = phrase;
     let refuse = |span, message: String, help: String| {

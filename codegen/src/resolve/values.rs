@@ -1,4 +1,4 @@
-//! Comparisons: both sides looked up and of one kind.
+//! Comparisons: resolves both sides and checks that their types match.
 
 use super::columns::{self, Class};
 use super::rules::{Kind, Resolver};
@@ -154,7 +154,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// A column, or one of the other side's words.
+    /// A column, or one of the words that the other side may be.
     fn named(
         &self,
         entity: EntityId,

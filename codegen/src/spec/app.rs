@@ -31,7 +31,7 @@ pub struct AppSpec {
     pub doc: String,
     pub identity: Word,
     pub assignments: Word,
-    /// Which of them count: `where state == accepted`.
+    /// Which assignments count: `where state == accepted`.
     pub counted: Option<Rule>,
     pub sessions: Option<Word>,
     /// Role → the entities it is held of; none: everywhere.
@@ -42,7 +42,7 @@ pub struct AppSpec {
     pub tags: Vec<(Word, Vec<Word>)>,
     /// `entity` or `entity.field`
     pub dropped: Vec<Word>,
-    /// The key `tags`, where a missing entity would have to go.
+    /// The place of the key `tags`, where a missing entity has to be added.
     pub tags_span: Option<Span>,
 }
 
@@ -52,15 +52,15 @@ pub struct ModuleSpec {
     pub doc: String,
     pub reads: Vec<Word>,
     pub writes: Vec<(Word, WriteSpec)>,
-    /// Jobs that requests may ask for.
+    /// The jobs that requests may enqueue.
     pub requested: Vec<Word>,
 }
 
-/// How much of an entity a module writes.
+/// What a module writes of an entity.
 #[derive(Debug)]
 pub enum WriteSpec {
     All,
-    /// `create: [a, b]`, if it makes rows, and what it changes of rows that are there.
+    /// `create: [a, b]`, if it inserts rows, and what it updates in existing rows.
     Columns {
         create: Option<Vec<Word>>,
         update: Vec<Word>,

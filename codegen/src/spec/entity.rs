@@ -40,7 +40,7 @@ pub const ENTITY_KEYS: [&str; 25] = [
 
 pub const ACTIONS: [&str; 6] = ["read", "create", "update", "delete", "restore", "suspend"];
 
-/// What a mixin may bring.
+/// The keys that a mixin may have.
 pub const MIXIN_KEYS: [&str; 5] = ["fields", "belongs", "has", "derived", "check"];
 
 /// What entities and mixins have in common.
@@ -179,7 +179,7 @@ fn lifecycle(keys: &Keys) -> At<Lifecycle> {
         other => {
             let known = ["soft_delete", "mutable", "append_only"];
             let help = match other {
-                // Nothing like `mutable`, however much it looks like it.
+                // A lifecycle with another name is never taken for `mutable`, however similar.
                 "immutable" | "readonly" | "read_only" | "frozen" => {
                     "write `append_only`: rows are made, and never changed".to_owned()
                 }
@@ -196,7 +196,7 @@ fn lifecycle(keys: &Keys) -> At<Lifecycle> {
     }
 }
 
-/// A key that has only one value; the other is to leave it out.
+/// A key with only one valid value; the alternative is to leave it out.
 fn flag(keys: &Keys, key: &str, only: &str) -> Option<Span> {
     let help = format!("write `{key}: {only}` or leave the key out");
     let text = keys.text(key, &help)?;
@@ -246,7 +246,7 @@ fn quota(keys: &Keys) -> Option<At<u32>> {
     }
 }
 
-/// `[[city, slug]]`, and phrases for those that hold for some rows only.
+/// `[[city, slug]]`, or phrases with a condition on the rows.
 fn unique(keys: &Keys) -> Vec<UniquePhrase> {
     let help = "write `unique: [[city, slug]]`";
     let Some(node) = keys.get("unique") else {
@@ -294,7 +294,7 @@ fn access(keys: &Keys) -> Option<AccessSpec> {
         denies: Vec::new(),
     };
     let lines = match node {
-        // Says that nobody may anything.
+        // An empty mapping, which says that nobody may do anything.
         Node::Map(lines, _) => lines.as_slice(),
         node => entries(node, "`access`", help, errors),
     };

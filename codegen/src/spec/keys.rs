@@ -1,4 +1,4 @@
-//! Taking known keys out of a mapping and saying what is wrong with the others.
+//! Takes the known keys out of a mapping and reports all others.
 
 use super::yaml::{Node, Text};
 use crate::diag::{Collector, Diagnostic, Span};
@@ -13,7 +13,7 @@ pub struct Keys<'a> {
 }
 
 impl<'a> Keys<'a> {
-    /// `what` is said in messages: "an entity".
+    /// `what` names the mapping in messages: "an entity".
     pub fn of(
         node: &'a Node,
         what: &str,
@@ -77,7 +77,7 @@ impl<'a> Keys<'a> {
         scalar(self.get(key)?, &format!("`{key}`"), help, self.errors)
     }
 
-    /// A scalar that is one word, not necessarily a name.
+    /// A scalar that is a single word, but not necessarily a valid name.
     pub fn word(&self, key: &str, help: &str) -> Option<Word> {
         let text = self.text(key, help)?;
         Some(Word {
@@ -112,7 +112,7 @@ impl<'a> Keys<'a> {
             .collect()
     }
 
-    /// name → phrase, both read.
+    /// A mapping from names to phrases, both parsed.
     pub fn phrases<T>(
         &self,
         key: &str,
@@ -125,7 +125,7 @@ impl<'a> Keys<'a> {
     }
 }
 
-/// A phrase after a mapping, under a key that is none: the last line of that mapping, perhaps, at the margin.
+/// A phrase without a key after a mapping, probably the last line of that mapping without its indentation.
 fn outdented<'n>(before: &'n [(Text, Node)], node: &Node, known: &[&str]) -> Option<&'n str> {
     let last = before.iter().rev();
     let (above, lines) = last
@@ -135,7 +135,7 @@ fn outdented<'n>(before: &'n [(Text, Node)], node: &Node, known: &[&str]) -> Opt
     (is_mapping && matches!(node, Node::Scalar(_))).then_some(above.value.as_str())
 }
 
-/// Lines below a key with nothing in it, at the same margin: they are meant to be inside.
+/// Lines at the margin below a key without a value, which are probably meant to be inside it.
 fn not_indented(entries: &[(Text, Node)], known: &[&str]) -> Option<Diagnostic> {
     let is_known = |key: &Text| known.contains(&key.value.as_str());
     let nothing = |node: &Node| matches!(node, Node::Scalar(text) if text.value.is_empty());

@@ -1,8 +1,8 @@
-//! What an application says to its members: `spec/messages/<type>.yaml`.
+//! The texts of notifications: `spec/messages/<type>.yaml`.
 //!
-//! A file is a type of messages, as members choose which they want, with its messages, their values and their texts in
-//! each language. Everything is checked here: a text that names a value which is not there would be noticed by nobody
-//! until somebody gets half a sentence. Knows nothing of entities.
+//! A file describes one type of messages, which members choose by, with its messages, their values and their texts in
+//! each language. Everything is checked here, because a text that uses a missing value would otherwise be noticed only
+//! when a member gets half a sentence. Knows nothing of entities.
 
 use super::keys::{Keys, entries, name, scalar, words};
 use super::yaml::{Node, Text};
@@ -17,10 +17,10 @@ pub const CHANNELS: [&str; 3] = ["in_app", "push", "email"];
 pub const VALUE_TYPES: [&str; 4] = ["text", "number", "money", "time"];
 const TITLE_MAX: usize = 150;
 const TEXT_MAX: usize = 2000;
-/// Devices show little more, and FCM takes 4 kB with everything else.
+/// Devices show little more, and FCM limits a message to 4 kB in total.
 const PUSH_MAX: usize = 240;
 const EMAIL_MAX: usize = 4000;
-/// Every message has a text in it: what others fall back to.
+/// The language that every message must have, as the fallback for others.
 const FIRST_LOCALE: &str = "en";
 
 /// One file.
@@ -28,13 +28,13 @@ const FIRST_LOCALE: &str = "en";
 pub struct MessageType {
     pub name: Word,
     pub doc: String,
-    /// On unless a member says otherwise.
+    /// The channels that are used unless the member chose otherwise.
     pub channels: Vec<String>,
-    /// On whatever a member says.
+    /// The channels that the member can't switch off.
     pub always: Vec<String>,
-    /// Quiet hours do not hold it back.
+    /// Sent during quiet hours too.
     pub urgent: bool,
-    /// Several of them are one mail.
+    /// Several messages are combined in one mail.
     pub digest: bool,
     pub messages: Vec<Message>,
 }
@@ -54,9 +54,9 @@ pub struct Wording {
     pub locale: Word,
     pub title: Vec<Piece>,
     pub text: Vec<Piece>,
-    /// What a device says instead of the text. Empty: the text.
+    /// The text for push messages. Empty: the same as the text.
     pub push: Vec<Piece>,
-    /// What a mail says instead of the text. Empty: the text.
+    /// The text for mails. Empty: the same as the text.
     pub email: Vec<Piece>,
 }
 
@@ -109,8 +109,7 @@ pub fn read(stem: &str, tree: &Node, errors: &Collector) -> Option<MessageType> 
     })
 }
 
-/// What only shows when all files are read: names that are there twice, languages that one message has and another
-/// lacks.
+/// Checks that need all files: duplicate names, and languages that one message has and another lacks.
 pub fn check(types: &[MessageType], errors: &Collector) {
     let all = || types.iter().flat_map(|ty| &ty.messages);
     for (n, message) in all().enumerate() {
@@ -125,7 +124,7 @@ pub fn check(types: &[MessageType], errors: &Collector) {
             );
         }
     }
-    // A region (`en-AU`) may say some things in its own way; a language says all of them.
+    // A regional variant (`en-AU`) may replace some texts; a language must have all of them.
     let mut languages: Vec<&Word> = Vec::new();
     for wording in all().flat_map(|message| &message.wordings) {
         let known = languages.iter().any(|known| known.it == wording.locale.it);
@@ -151,7 +150,7 @@ pub fn check(types: &[MessageType], errors: &Collector) {
     }
 }
 
-/// Who reads another language is told no less by mail.
+/// If a message has a text for mails in one language, it must have one in all languages.
 fn same_channels(message: &Message, errors: &Collector) {
     type Part = (&'static str, fn(&Wording) -> bool);
     let parts: [Part; 2] = [
@@ -265,7 +264,7 @@ fn message(name: Word, node: &Node, errors: &Collector) -> Option<Message> {
         values,
         wordings,
     };
-    // Of a text that can't be read nothing more is known.
+    // If a text can't be parsed, nothing else is known about it.
     if errors.count() == before {
         held_to_values(&message, errors);
     }
@@ -380,7 +379,7 @@ fn pieces(text: &Text) -> Result<Vec<Piece>, Diagnostic> {
     Ok(pieces)
 }
 
-/// Texts name values that are there, and every value is named by somebody.
+/// Texts may only use declared values, and each declared value must be used.
 fn held_to_values(message: &Message, errors: &Collector) {
     let known = || message.values.iter().map(|(name, _)| name.it.as_str());
     for wording in &message.wordings {

@@ -1,9 +1,9 @@
-//! What a module keeps in the database and no spec line can say: `spec/sql/<module>.sql`, or several files
+//! SQL of a module that the spec language can't express: `spec/sql/<module>.sql`, or several files
 //! `<module>.<part>.sql`.
 //!
-//! A file is a list of statements that create a function, a trigger or a view, each with what belongs to it (owner,
-//! rights). They become objects of the schema like all others, so migrations create, replace and drop them. Knows the
-//! heads of these statements and nothing else of SQL: PostgreSQL reads the rest when a migration is applied.
+//! A file is a list of statements that create a function, a trigger or a view, each followed by its owner and grants.
+//! They become objects of the schema like all others, so migrations create, replace and drop them. Knows only the
+//! heads of these statements; PostgreSQL parses the rest when a migration is applied.
 
 use crate::diag::{Collector, Diagnostic, Span};
 use crate::objects::{Kind, Object};
@@ -17,12 +17,12 @@ pub struct SqlFile {
     pub objects: Vec<Object>,
 }
 
-/// Whose file it is: `wallet.sql` and `wallet.holds.sql` are the wallet's.
+/// The module that a file belongs to: `wallet.sql` and `wallet.holds.sql` belong to the wallet.
 pub fn module(file: &str) -> Option<&str> {
     file.strip_suffix(".sql")?.split('.').next()
 }
 
-/// `<app>` in the text stands for the application's name: roles are called after it.
+/// `<app>` in the text stands for the application's name, with which roles are named.
 pub fn read(file: usize, module: &str, text: &str, app: &str, errors: &Collector) -> SqlFile {
     let mut objects = Vec::new();
     for (start, block) in blocks(text) {
@@ -52,8 +52,8 @@ pub fn read(file: usize, module: &str, text: &str, app: &str, errors: &Collector
     }
 }
 
-/// Texts between blank lines, put together until the next one that begins with `create`; comments before that are not
-/// part of it.
+/// Splits the text at blank lines, and joins the parts up to the next one that begins with `create`; comments before
+/// it belong to that one.
 fn blocks(text: &str) -> Vec<(usize, &str)> {
     let mut starts = Vec::new();
     let (mut at, mut after_blank) = (0, true);
@@ -72,7 +72,7 @@ fn blocks(text: &str) -> Vec<(usize, &str)> {
         .collect()
 }
 
-/// Comments at the end are about what comes next.
+/// Comments at the end belong to the next statement.
 fn without_comments_after(block: &str) -> &str {
     let mut rest = block.trim_end();
     while let Some((before, line)) = rest.rsplit_once('\n') {

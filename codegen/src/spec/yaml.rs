@@ -1,24 +1,24 @@
-//! YAML text → a tree of mappings, lists and scalars with the place of each.
+//! Parses YAML text into a tree of mappings, lists and scalars, each with its position.
 //!
-//! Takes the small part of YAML that a spec needs and refuses the rest: no anchors, aliases, merge keys,
-//! tags, directives or second documents, no key twice. Knows nothing of what the keys mean.
+//! Accepts the small part of YAML that a spec needs and refuses the rest: anchors, aliases, merge keys, tags,
+//! directives, second documents and duplicate keys. Knows nothing of what the keys mean.
 
 use crate::diag::{Collector, Diagnostic, Span};
 use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, Tag};
 use std::borrow::Cow;
 
 const FILE_BYTES_MAX: usize = 256 * 1024;
-/// The language needs four.
+/// The deepest nesting that is accepted; the language needs four levels.
 const NESTING_MAX: usize = 8;
 
-/// A scalar, with what is needed to place a word inside it.
+/// A scalar, with what is needed to locate a word inside it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Text {
     pub value: String,
     pub span: Span,
-    /// The text to read as a phrase: that of the file where it stands there as it is.
+    /// The text to parse as a phrase: taken from the file unless it is escaped there.
     pub phrase: String,
-    /// Where `phrase` starts in the file; `None` if its words have no place of their own (escapes, blocks).
+    /// Where `phrase` starts in the file; `None` if words can't be located in it (escapes, blocks).
     pub phrase_start: Option<usize>,
 }
 
@@ -46,7 +46,7 @@ impl Node {
     }
 }
 
-/// `None` when the file is no tree at all; smaller mistakes go to `errors` and the tree stands.
+/// `None` if the file can't be parsed at all; smaller mistakes are added to `errors` and the tree is returned.
 pub fn parse(file: usize, text: &str, errors: &Collector) -> Option<Node> {
     if text.len() > FILE_BYTES_MAX {
         errors.push(
@@ -84,7 +84,7 @@ pub fn parse(file: usize, text: &str, errors: &Collector) -> Option<Node> {
     reader.document().map_err(|Stop| ()).ok().flatten()
 }
 
-/// Told before anything is parsed: the parser says of a tab whatever it makes of the lines around it.
+/// Reported before parsing, because the parser's messages about tabs depend on the lines around them.
 fn tab_indent(file: usize, text: &str) -> Option<Diagnostic> {
     let mut start = 0;
     for line in text.split_inclusive('\n') {
@@ -106,8 +106,8 @@ fn tab_indent(file: usize, text: &str) -> Option<Diagnostic> {
     None
 }
 
-/// The first line that stands at the margin and is no `key:`. The parser notices it a line later, or takes it for a
-/// part of the one above.
+/// The first line at the margin that is not a `key:`. The parser would report it one line later, or take it for a
+/// continuation of the line above.
 fn stray_line(file: usize, text: &str) -> Option<Span> {
     let mut start = 0;
     for line in text.split_inclusive('\n') {
@@ -129,7 +129,7 @@ fn stray_line(file: usize, text: &str) -> Option<Span> {
     None
 }
 
-/// The rest of the file can't be read; why is with the collector.
+/// The rest of the file can't be parsed; the reason has been reported.
 struct Stop;
 
 struct Reader<'a, P> {
@@ -224,7 +224,7 @@ where
         }
     }
 
-    /// The commonest reasons why a line of a spec is no YAML.
+    /// The most common reasons why a line of a spec is not valid YAML.
     fn mend(&self, at: usize) -> &'static str {
         let mut at = at.min(self.text.len());
         while !self.text.is_char_boundary(at) {
@@ -418,7 +418,7 @@ mod tests {
         node.unwrap()
     }
 
-    /// A phrase taken from the file must be what stands there.
+    /// A phrase taken from the file must equal the text at its position.
     fn check(text: &str, value: &str) {
         let Node::Map(entries, _) = parsed(text) else {
             panic!("no mapping")

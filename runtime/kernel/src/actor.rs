@@ -12,7 +12,7 @@ pub enum Actor {
     Anonymous,
     User {
         id: Uuid,
-        /// Checked against the sessions of the user at every request when the token has one.
+        /// If the token names a session, it is checked against the sessions of the user at every request.
         session: Option<Uuid>,
     },
 }

@@ -1,7 +1,7 @@
-//! The audit log: read by whoever the application lets, sealed by the worker, checked by the command line.
+//! The audit log: read by callers that the application admits, sealed by the worker, verified by the command line.
 //!
-//! The log itself is written by triggers; nothing here can write or change an entry, and the request role
-//! can't even read one. So who calls this decides first whether the caller may.
+//! The log is written by triggers; nothing here can write or change an entry, and the request role can't even read
+//! one. So the calling code must check first whether the caller may read it.
 
 use crate::{cx::Db, error::Result, member::Member};
 use chrono::{DateTime, Utc};
@@ -9,16 +9,16 @@ use serde_json::Value;
 use sqlx::{Row, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
-/// One seal over all entries of transactions that had finished.
+/// A seal: a hash over all entries of transactions that had finished by then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seal {
     pub id: i64,
     pub entries: i64,
-    /// Publish it somewhere the database cannot reach.
+    /// The hash, to be published somewhere that the database can't reach.
     pub hash: String,
 }
 
-/// Seals what is new. `None`: nothing is.
+/// Seals the entries that are not sealed yet. `None`: there are none.
 pub async fn seal(db: &Db) -> Result<Option<Seal>> {
     let mut cx = db.job("audit", None, Uuid::now_v7()).await?;
     let statement = sqlx::query("select seal, row_count, hash from audit.seal()");
@@ -35,14 +35,14 @@ pub async fn seal(db: &Db) -> Result<Option<Seal>> {
     Ok(seal)
 }
 
-/// A seal that does not fit the log any more.
+/// A seal that does not match the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
     pub seal: i64,
     pub problem: String,
 }
 
-/// The first broken seal; `None`: the log is as it was sealed.
+/// The first seal that does not match; `None`: the log is unchanged since it was sealed.
 pub async fn verify(db: &Db) -> Result<Option<Broken>> {
     let mut cx = db.job("audit", None, Uuid::now_v7()).await?;
     let statement = sqlx::query("select seal, problem from audit.verify()");
@@ -56,15 +56,15 @@ pub async fn verify(db: &Db) -> Result<Option<Broken>> {
     Ok(broken.transpose()?)
 }
 
-/// Whether a seal with this hash is there: who can rewrite the log can also take its last seals away, but not
-/// the hash that was published elsewhere.
+/// Whether a seal with this hash exists. Somebody who can rewrite the log can also remove its last seals, but not a
+/// hash that was published elsewhere.
 pub async fn has_seal(db: &Db, hash: &str) -> Result<bool> {
     let mut cx = db.job("audit", None, Uuid::now_v7()).await?;
     let statement = sqlx::query_scalar("select audit.has_seal($1)").bind(hash);
     Ok(statement.fetch_one(cx.conn()).await?)
 }
 
-/// Which entries. What is not given does not matter.
+/// Which entries to list. A filter that is `None` does not restrict.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Asked {
     pub entity_type: Option<String>,
@@ -86,8 +86,8 @@ pub struct Entry {
     pub performed_role: String,
     pub request_id: Option<Uuid>,
     pub reason: Option<String>,
-    /// Column → `[before, after]`, with `"•"` for values that the log does not keep. Of a new row those that are not
-    /// null; `status` only where it is not `active`.
+    /// Column → `[before, after]`, with `"•"` for values that the log does not keep. Of a new row only columns that
+    /// are not null, and `status` only if it is not `active`.
     pub changed: Value,
     pub created_at: DateTime<Utc>,
 }

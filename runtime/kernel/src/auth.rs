@@ -1,7 +1,6 @@
 //! From the `Authorization` header to an actor. Runs before any transaction.
 //!
-//! Knows tokens and issuers, no tables: an external subject becomes a user through the application's
-//! [`Resolver`].
+//! Knows tokens and issuers, but no tables: the application's [`Resolver`] maps an external subject to a user.
 
 pub mod external;
 pub mod token;
@@ -20,7 +19,7 @@ use std::{sync::Arc, time::SystemTime};
 /// Longer tokens are refused unread.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// Why a token does not count. For the log; the client only learns that it does not.
+/// Why a token is not accepted. For the log only; the client learns no reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("token refused: {0}")]
 pub struct Refused(pub &'static str);
@@ -48,7 +47,8 @@ impl Authenticator {
         }
     }
 
-    /// No credential is nobody; a bad credential is an error, even where nobody would do.
+    /// Without a credential the caller is anonymous. A bad credential is an error, even on routes that admit anonymous
+    /// callers.
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Identified> {
         let Some(token) = bearer(headers).map_err(refuse)? else {
             return Ok(Identified {

@@ -1,4 +1,4 @@
-//! Settings of the engine as plain structs. Where the values come from is the server's business.
+//! Settings of the engine as plain structs. Reading their values is the server's task.
 
 use secrecy::SecretString;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -8,21 +8,21 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 pub struct DbConfig {
     /// Login of the request role.
     pub url: SecretString,
-    /// Login of the job role; without it no module can write.
+    /// Login of the job role; without it modules can't write.
     pub job_url: Option<SecretString>,
     pub connections: u32,
     pub job_connections: u32,
-    /// For searches, maps and counts, which are kept apart from everything else. One caller has half of them at most.
+    /// Connections for searches, maps and counts, separate from all others. One caller may use half of them at most.
     pub search_connections: u32,
-    /// A search that takes longer is ended, and answered 503.
+    /// A search that takes longer is cancelled and answered 503.
     pub search_timeout: Duration,
-    /// For figures that members ask for, by the job role.
+    /// Connections for figures that members ask for, of the job role.
     pub figure_connections: u32,
-    /// Of a statement on these.
+    /// The statement timeout on these.
     pub figure_timeout: Duration,
-    /// A caller waits this long for a connection, then gets 503.
+    /// How long a caller waits for a connection before getting 503.
     pub acquire_timeout: Duration,
-    /// Per connection; at least the number of generated statements.
+    /// Size of the statement cache per connection; at least the number of generated statements.
     pub statement_cache: usize,
     /// A connection idle for longer is tested before use.
     pub ping_after_idle: Duration,
@@ -46,41 +46,41 @@ impl DbConfig {
     }
 }
 
-/// The listener and what a request may cost.
+/// The listener, and limits of what a request may cost.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
     pub listen: SocketAddr,
     /// A second listener for `/livez`, `/readyz` and `/metrics`.
     pub admin_listen: Option<SocketAddr>,
-    /// Serve `/readyz` and `/metrics` on the public listener as well.
+    /// Whether `/readyz` and `/metrics` are served on the public listener as well.
     pub expose_admin: bool,
     pub header_timeout: Duration,
     pub max_header_bytes: usize,
     pub max_connections: usize,
-    /// Of one IPv4 address or IPv6 /64; trusted proxies are not counted.
+    /// Connections per IPv4 address or IPv6 /64; trusted proxies are not counted.
     pub max_connections_per_address: usize,
-    /// Requests in progress; more are answered 503 at once.
+    /// Concurrent requests; more are answered 503 at once.
     pub max_requests: usize,
     pub body_limit: usize,
     pub body_timeout: Duration,
     pub handler_timeout: Duration,
-    /// A client that takes less than 256 KiB of its answer in this time is not waited for any longer.
+    /// A client that reads less than 256 KiB of its answer in this time is disconnected.
     pub write_timeout: Duration,
-    /// After the signal to stop: not ready any more, but still accepting.
+    /// After the signal to stop: how long the server reports not ready but still accepts connections.
     pub drain_delay: Duration,
-    /// Then: time for requests in progress.
+    /// After that: how long requests in progress may continue.
     pub drain_timeout: Duration,
     /// Origins that browsers may call from; `null` and `*` are refused.
     pub cors_origins: Vec<String>,
-    /// Also from pages on the same machine, whatever their port: for development.
+    /// Whether pages on the same machine may call too, on any port: for development.
     pub cors_localhost: bool,
-    /// Addresses or networks (`10.0.0.0/8`) whose `X-Forwarded-For` is believed.
+    /// Addresses or networks (`10.0.0.0/8`) of proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<String>,
     pub ip_limit: Option<RateLimit>,
     pub user_limit: Option<RateLimit>,
-    /// Routes that differ from `body_limit`.
+    /// Routes whose limit differs from `body_limit`.
     pub body_limits: Vec<BodyLimit>,
-    /// Routes whose addresses hold a secret, as the router knows them: the log has them in this form.
+    /// Templates of routes whose paths contain a secret: the log shows the template instead.
     pub secret_paths: Vec<&'static str>,
 }
 
@@ -118,10 +118,10 @@ impl Default for HttpConfig {
     }
 }
 
-/// The longest body of one route, kept before anything else looks at the request.
+/// The largest body of one route, enforced before anything else reads the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyLimit {
-    /// As the router knows it: `/media/{id}/file`.
+    /// The template of the route: `/media/{id}/file`.
     pub path: &'static str,
     pub bytes: usize,
 }
@@ -132,7 +132,7 @@ impl BodyLimit {
     }
 }
 
-/// Does a path belong to a route, both without a query?
+/// Whether a path, without its query, matches a template.
 pub(crate) fn fits(route: &str, path: &str) -> bool {
     let mut asked = path.split('/');
     let fits = route.split('/').all(|part| {
@@ -145,7 +145,7 @@ pub(crate) fn fits(route: &str, path: &str) -> bool {
     fits && asked.next().is_none()
 }
 
-/// A bucket of `burst` requests that refills with `per_minute`.
+/// A bucket of `burst` requests that is refilled with `per_minute`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
     pub per_minute: u32,
@@ -159,10 +159,10 @@ pub struct TokenConfig {
     pub audience: String,
     /// Ed25519 private key, PKCS #8 PEM.
     pub signing_key: SecretString,
-    /// Ed25519 public keys (PEM) of former signing keys whose tokens still count.
+    /// Ed25519 public keys (PEM) of former signing keys whose tokens are still accepted.
     pub former_keys: Vec<String>,
     pub lifetime: Duration,
-    /// Tolerated difference of clocks.
+    /// Tolerated clock difference.
     pub leeway: Duration,
 }
 
@@ -185,11 +185,11 @@ pub struct IssuerConfig {
     pub issuer: String,
     pub audience: String,
     pub jwks: Jwks,
-    /// Clients that tokens may have been issued to, where they say so (`azp`). By default only the audience itself.
+    /// Clients that tokens may have been issued to, if they say so (`azp`). By default only the audience itself.
     pub authorized_parties: Vec<String>,
     /// The longest time between a token's `iat` and its `exp`.
     pub max_lifetime: Duration,
-    /// Keys are fetched again after this time, or when a token names an unknown one.
+    /// Keys are fetched again after this time, or when a token refers to an unknown one.
     pub refresh: Duration,
 }
 

@@ -1,13 +1,13 @@
-//! Counters that are a moment behind (`delta` in the spec): changes are noted, and a worker adds them up. An
+//! Counters that are updated with a delay (`delta` in the spec): changes are noted, and a worker adds them up. An
 //! application with such a counter calls this from a periodic job.
 
 use crate::{cx::Db, error::Result};
 use uuid::Uuid;
 
-/// Notes that one transaction takes: it holds the counters that it changes until it ends.
+/// How many notes one transaction processes: it locks the counters that it changes until it ends.
 const BATCH: i32 = 20_000;
 
-/// Adds up what is noted by now. How many notes; none while another worker is at it.
+/// Adds up the notes so far. Returns their number; 0 while another worker is doing it.
 pub async fn roll_up(db: &Db) -> Result<u64> {
     let mut total = 0;
     loop {

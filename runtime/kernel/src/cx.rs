@@ -40,18 +40,18 @@ pub const ATTEMPTS: u32 = 3;
 #[derive(Clone)]
 pub struct Db {
     pools: Arc<Pools>,
-    /// False: nobody is told to the database. See [`Db::without_context`].
+    /// False: the caller is not made known to the database. See [`Db::without_context`].
     context: bool,
 }
 
 struct Pools {
     request: PgPool,
-    /// For searches, which may take long and wait for each other.
+    /// For searches, which may take long: they wait for each other instead of delaying other requests.
     search: PgPool,
     job: Option<PgPool>,
     /// As `job`, for figures that members ask for, which may take long.
     figure: Option<PgPool>,
-    /// Shares of each caller in those for requests.
+    /// Limits how many request connections the lists of one caller can use at a time.
     lists: Arc<Lane>,
     searches: Arc<Lane>,
     figures: Arc<Lane>,
@@ -65,7 +65,7 @@ pub struct PoolState {
 }
 
 impl Db {
-    /// Does not wait for the database: `/readyz` says when it is there.
+    /// Returns without waiting for a connection; `/readyz` reports when the database can be reached.
     pub fn connect(config: &DbConfig) -> Result<Self, sqlx::Error> {
         let url = config.url.expose_secret();
         let request = pool(config, url, "request", config.connections, None)?;
@@ -98,9 +98,9 @@ impl Db {
         })
     }
 
-    /// The engine with nothing around it, to measure what it costs by itself: no transaction is begun and no
-    /// actor told, every statement stands alone. Only for a database whose tables have no policies; with
-    /// policies every caller is a stranger.
+    /// The engine without transactions and without telling the database who is asking, to measure what it costs by
+    /// itself: every statement runs alone. Only for a database whose tables have no policies; with policies every
+    /// caller is treated as anonymous.
     pub fn without_context(self) -> Self {
         Self {
             context: false,
@@ -108,8 +108,8 @@ impl Db {
         }
     }
 
-    /// For reading as this caller, by several statements, in the caller's share of the connections as for lists. Anonymous
-    /// callers need no context and get no transaction.
+    /// A transaction for reading as this caller with several statements. It counts in the caller's share of
+    /// connections, as lists do. Anonymous callers need no context and get no transaction.
     pub async fn begin_read(&self, caller: &Caller) -> Result<Cx> {
         let seat = self.pools.lists.enter(caller).await?;
         let connection = self.pools.request.acquire().await?;
@@ -118,8 +118,9 @@ impl Db {
         Ok(cx)
     }
 
-    /// For reading as somebody who is not there with a token but with a secret of theirs: the database is asked whether the
-    /// account is good; that it is *this* account is for the caller to know. `tests/src/house.rs` lists who may.
+    /// For reading on behalf of a member who is identified by a secret of theirs (such as a calendar address) instead
+    /// of a token. The database checks that the account is good; the calling code must have checked the secret.
+    /// `tests/src/house.rs` lists who may call this.
     pub async fn begin_read_of_account(&self, account: Uuid, request: Uuid) -> Result<Cx> {
         let actor = Actor::User {
             id: account,
@@ -132,8 +133,8 @@ impl Db {
         self.begin_read(&caller).await
     }
 
-    /// For a module's search: as [`Db::begin_read`], on the connections of searches, in the caller's share of them, where
-    /// statements end earlier.
+    /// For a module's search: like [`Db::begin_read`], but on the search connections, in the caller's share of them
+    /// and with their shorter statement timeout.
     pub async fn begin_search(&self, caller: &Caller) -> Result<Cx> {
         let seat = self.pools.searches.enter(caller).await?;
         let connection = self.pools.search.acquire().await?;
@@ -179,9 +180,9 @@ impl Db {
         self.enter_job(name, actor, request).await
     }
 
-    /// For somebody who is not there with a token: who has just proven a password or a mailbox, or for whom a durable
-    /// job works. The database is asked whether the account is good; that it is *this* account is for the caller to
-    /// know. `tests/src/house.rs` lists who may.
+    /// For work on behalf of a member without a token: somebody who has just proven a password or a mailbox, or for
+    /// whom a job works. The database checks that the account is good; that it is the right account is for the calling
+    /// code to ensure. `tests/src/house.rs` lists who may call this.
     pub async fn job_of_account(
         &self,
         name: &'static str,
@@ -195,9 +196,9 @@ impl Db {
         self.enter_job(name, actor, request).await
     }
 
-    /// For a module that shows a member figures: every statement sees what there was at the first one, and none writes. They
-    /// may be about very many rows, so they have connections of their own, of which each caller has a share: who signs in or
-    /// buys never waits for them.
+    /// A read-only snapshot for figures that a module shows to a member: all statements see the database as it was at
+    /// the first one. Figures may cover very many rows, so they run on connections of their own with a share for each
+    /// caller, and sign-in and orders never wait for them.
     pub(crate) async fn snapshot_of(
         &self,
         name: &'static str,
@@ -251,8 +252,8 @@ impl Db {
         Ok(cx)
     }
 
-    /// A connection of the job role on which no module works: policies show it nothing. For the functions of the
-    /// queue, each of which is a transaction by itself.
+    /// A connection of the job role without a module: policies show it no rows. For the functions of the job queue,
+    /// each of which is a transaction by itself.
     pub(crate) async fn queue(&self) -> Result<PoolConnection<Postgres>> {
         match &self.pools.job {
             Some(pool) => Ok(pool.acquire().await?),
@@ -260,7 +261,7 @@ impl Db {
         }
     }
 
-    /// Is the database there? For `/readyz`.
+    /// Whether the database can be reached. For `/readyz`.
     pub async fn ping(&self) -> Result<(), sqlx::Error> {
         self.pools.request.acquire().await?.ping().await
     }
@@ -272,7 +273,7 @@ impl Db {
         }
     }
 
-    /// After the last request.
+    /// Closes all connections. To be called after the last request.
     pub async fn close(&self) {
         self.pools.request.close().await;
         self.pools.search.close().await;
@@ -282,7 +283,7 @@ impl Db {
     }
 }
 
-/// A connection without a transaction, on which everybody is nobody.
+/// A connection without a transaction, for an anonymous caller: nobody's context is set on it.
 fn stranger(connection: PoolConnection<Postgres>, caller: &Caller) -> Cx {
     Cx {
         connection,
@@ -319,17 +320,17 @@ async fn open(connection: PoolConnection<Postgres>, text: String, caller: &Calle
     })
 }
 
-/// An actor and their transaction. Dropped without `commit`, it is as if nothing had been done.
+/// An actor and their transaction. If it is dropped without `commit`, the transaction is rolled back.
 pub struct Cx {
     connection: PoolConnection<Postgres>,
     actor: Actor,
     request: Uuid,
     open: bool,
-    /// Whose job it is; `None`: a request.
+    /// The module whose job this is; `None`: a request.
     module: Option<&'static str>,
-    /// Jobs wait for this transaction to end.
+    /// Whether jobs were enqueued that become visible when this transaction commits.
     enqueued: bool,
-    /// A share of what may take long. Given back after the connection.
+    /// The caller's share of connections for slow work. Given back after the connection.
     seat: Option<Seat>,
 }
 
@@ -346,8 +347,8 @@ impl Cx {
         self.module
     }
 
-    /// Goes on as another module, in the same transaction, and says which one it was before: what two modules do together
-    /// is done or not done as one. Only a transaction of a module can.
+    /// Continues as another module in the same transaction and returns the module it was before, so that work of two
+    /// modules commits or rolls back together. Only a transaction of a module may do this.
     pub async fn work_as(&mut self, name: &'static str) -> Result<&'static str> {
         let Some(before) = self.module else {
             return Err(Error::internal("a request does not work as a module"));
@@ -360,7 +361,7 @@ impl Cx {
         Ok(before)
     }
 
-    /// The worker of this process looks for jobs once this is committed.
+    /// The worker of this process looks for new jobs once this is committed.
     pub(crate) fn has_enqueued(&mut self) {
         self.enqueued = true;
     }
@@ -381,7 +382,7 @@ impl Cx {
         Ok(facts)
     }
 
-    /// Goes to the audit log with the changes of this transaction.
+    /// A text that the audit log stores with the changes of this transaction.
     pub async fn set_reason(&mut self, reason: &str) -> Result<(), sqlx::Error> {
         sqlx::query("select sec.set_reason($1)")
             .bind(reason)
@@ -390,7 +391,7 @@ impl Cx {
         Ok(())
     }
 
-    /// Constraints that are checked late may refuse here.
+    /// Deferred constraints are checked here and may refuse.
     pub async fn commit(mut self) -> Result<(), sqlx::Error> {
         if self.open {
             PgTransactionManager::commit(&mut self.connection).await?;

@@ -1,4 +1,4 @@
-//! What the journeys share: the database, the mounted entities, the key for cursors.
+//! What all journeys share: the database, the mounted entities, the key that signs cursors.
 
 use crate::{cx::Db, list::cursor::CursorKey, mount::Mounted, resource::Resource};
 use std::{collections::HashMap, sync::Arc};

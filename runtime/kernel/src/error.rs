@@ -1,6 +1,6 @@
-//! What can go wrong in a request, as one type: a problem for the client and a cause for the log.
+//! The error of a request as one type: a problem for the client and a cause for the log.
 //!
-//! Text of the database stays in the cause and never reaches the client.
+//! Messages of the database stay in the cause and never reach the client.
 
 use crate::{
     http::metrics,
@@ -14,7 +14,7 @@ use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Boxed: errors are rare, results are everywhere.
+/// Boxed, because errors are rare and results are everywhere.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
@@ -29,24 +29,24 @@ struct Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Again {
     No,
-    /// It lost against another one: serialization failure, deadlock.
+    /// The transaction lost against a concurrent one: serialization failure or deadlock.
     Transient,
-    /// Its statement came to nothing, and nothing that is there now says why.
+    /// The statement changed no row, and nothing that can be read now explains why.
     Unexplained,
 }
 
-/// The name of the constraint that the database refused by. Generated code has the names: `user::constraint::EMAIL_KEY`.
+/// The name of the violated constraint. Generated code has constants for them: `user::constraint::EMAIL_KEY`.
 pub fn violated(error: &sqlx::Error) -> Option<&str> {
     error.as_database_error()?.constraint()
 }
 
-/// What a refusal of ours is about. `None`: it is none.
+/// The kind of problem that an answer carries. `None`: the answer is not a problem of ours.
 pub fn refusal(answer: &Response) -> Option<&'static Kind> {
     let carried = answer.extensions().get::<Carried>()?;
     Some(carried.problem.kind)
 }
 
-/// What an answer carries beside its body so that the outer layer can add the request id and log the cause.
+/// What an answer carries besides its body, so that the outer layer can add the request id and log the cause.
 #[derive(Clone)]
 pub(crate) struct Carried {
     pub problem: Problem,
@@ -68,13 +68,13 @@ impl Error {
         self
     }
 
-    /// What it tells the client. The cause stays.
+    /// The problem for the client, without the cause.
     pub(crate) fn copy(&self) -> Self {
         self.0.problem.clone().into()
     }
 
-    /// One more thing that is wrong with the same request. What is wrong by itself comes before what does not fit
-    /// other data: a conflict with an invalid value beside it is an invalid request.
+    /// Adds another error of the same request. Invalid values take precedence over conflicts with other data: a
+    /// conflict together with an invalid value is an invalid request.
     pub(crate) fn with_finding(mut self, item: Item) -> Self {
         let kind = match item.code {
             "reference" => &problems::REFERENCE,
@@ -95,7 +95,8 @@ impl Error {
         self
     }
 
-    /// Together with what was found before it. What has no list stands for itself: a body that can't be read, a header.
+    /// Combined with the errors found before. A problem without a list of errors (an unreadable body, a header) is
+    /// reported alone.
     pub(crate) fn after(self, first: Option<Self>) -> Self {
         match first {
             None => self,
@@ -108,7 +109,7 @@ impl Error {
         }
     }
 
-    /// With each thing that is wrong told otherwise.
+    /// With each listed error mapped to another one.
     pub(crate) fn map_items(mut self, told: impl FnMut(Item) -> Item) -> Self {
         let items = std::mem::take(&mut self.0.problem.errors);
         self.0.problem.errors = items.into_iter().map(told).collect();
@@ -168,8 +169,8 @@ impl Error {
         &self.0.problem
     }
 
-    /// 403 for a statement that changed no row although all that was asked afterwards allows it. Somebody else
-    /// may have changed the row in between, which another try finds out. If it stays so, policies and rules differ.
+    /// 403 for a statement that changed no row although the rules allow it. Somebody else may have changed the row in
+    /// between, which a retry finds out. If it persists, policies and rules differ.
     pub(crate) fn unexplained() -> Self {
         let mut error = Self::forbidden().because("policy divergence: no row");
         error.0.again = Again::Unexplained;
@@ -185,13 +186,13 @@ impl Error {
         self.0.again == Again::Unexplained
     }
 
-    /// Says no to the caller (4xx), in contrast to an accident of ours.
+    /// Whether it is a refusal (4xx) and not a failure of the server.
     pub fn is_refusal(&self) -> bool {
         self.0.again == Again::No && self.0.problem.kind.status < 500
     }
 }
 
-/// The order of kinds that values are refused with.
+/// The order in which kinds of errors take precedence.
 fn rank(kind: &Kind) -> usize {
     let order = [
         &problems::INVALID,
@@ -225,7 +226,7 @@ impl From<Invalid> for Error {
     }
 }
 
-/// What the database's refusal means when nothing more is known about the statement.
+/// Translates an error of the database when nothing more is known about the statement.
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         let code = match &error {
@@ -250,7 +251,7 @@ impl From<sqlx::Error> for Error {
                 again.0.again = Again::Transient;
                 again
             }
-            // lock and statement timeouts, shutdown of the server, too many connections
+            // Lock and statement timeouts, shutdown of the server, too many connections
             "55P03" | "57014" | "57P01" | "57P02" | "57P03" | "53300" | "25P03" => {
                 Self::unavailable()
             }
@@ -266,14 +267,14 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// The database role lacks a grant that one of our own statements needs. That is a mistake of ours, whoever asked,
-/// and never a refusal: an alarm, and 500. (What rules refuse has the same code 42501.)
+/// Whether the database role lacks a grant that one of our own statements needs. That is always a mistake of ours and
+/// never a refusal, so it raises an alarm and is answered 500. (Refusals by policies have the same code 42501.)
 pub(crate) fn missing_privilege(error: &sqlx::Error) -> Option<Error> {
     let database = error.as_database_error()?;
     if database.code().as_deref() != Some("42501") {
         return None;
     }
-    // The message is translated where the server speaks another language; the name of the routine is not.
+    // The message may be translated, but the name of the routine is not.
     let routine = database
         .try_downcast_ref::<PgDatabaseError>()
         .and_then(|error| error.routine())

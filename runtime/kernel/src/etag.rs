@@ -1,4 +1,4 @@
-//! Entity tags: `"<version>-<hash>"`, where the version decides about writing and the whole about reading.
+//! Entity tags: `"<version>-<hash>"`. Writes compare the version, reads the whole tag.
 
 use crate::{
     error::{Error, Result},
@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 
-/// The tag of an answer. Another audience's answer has another body, hence another tag.
+/// The tag of an answer. Another audience gets another body, and therefore another tag.
 pub fn tag(version: i64, body: &[u8]) -> HeaderValue {
     let digest = Sha256::digest(body);
     let mut text = String::with_capacity(32);
@@ -20,13 +20,13 @@ pub fn tag(version: i64, body: &[u8]) -> HeaderValue {
     HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).expect("ASCII")
 }
 
-/// What `If-Match` asks of the version.
+/// The versions that `If-Match` accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Precondition {
     Missing,
     /// `*`
     Any,
-    /// One of these; possibly none, because a foreign tag matches nothing.
+    /// One of these; possibly none, because a tag that is not one of ours matches nothing.
     Versions(Vec<i64>),
 }
 
@@ -39,8 +39,8 @@ impl Precondition {
             for tag in tags(value, &header::IF_MATCH)? {
                 match tag {
                     Tag::Any => return Ok(Self::Any),
-                    // Weak ones too: whoever compresses an answer on its way makes its tag weak, and the version in it
-                    // says as much as before.
+                    // Weak tags too: a proxy that compresses an answer makes its tag weak, but the version in it is
+                    // still right.
                     Tag::One(text) => all.extend(version(text)),
                 }
             }
@@ -52,7 +52,7 @@ impl Precondition {
         })
     }
 
-    /// What statements compare the version with: `None` if any will do.
+    /// The versions for the statement to compare with: `None` accepts any.
     pub fn versions(&self) -> Option<&[i64]> {
         match self {
             Self::Missing | Self::Any => None,
@@ -68,7 +68,7 @@ impl Precondition {
     }
 }
 
-/// Does `If-None-Match` name this tag (weak comparison), so that the answer is 304?
+/// Whether `If-None-Match` contains this tag (weak comparison), so that the answer is 304.
 pub fn not_modified(headers: &HeaderMap, current: &HeaderValue) -> Result<bool> {
     for value in headers.get_all(header::IF_NONE_MATCH) {
         for tag in tags(value, &header::IF_NONE_MATCH)? {
@@ -82,7 +82,7 @@ pub fn not_modified(headers: &HeaderMap, current: &HeaderValue) -> Result<bool> 
     Ok(false)
 }
 
-/// The tag of the same answer in another encoding, which is not the same byte by byte.
+/// The tag of the same answer in another encoding, whose bytes differ.
 pub fn weaken(tag: &HeaderValue) -> Option<HeaderValue> {
     let text = tag.to_str().ok().filter(|text| text.starts_with('"'))?;
     HeaderValue::try_from(format!("W/{text}")).ok()
@@ -90,11 +90,11 @@ pub fn weaken(tag: &HeaderValue) -> Option<HeaderValue> {
 
 enum Tag<'a> {
     Any,
-    /// Strong or weak: the two differ in nothing that is asked here.
+    /// A tag, strong or weak, which makes no difference here.
     One(&'a str),
 }
 
-/// Of `3-9f2c4e1ab07d5583`, or of `3` alone: lists and nested objects show versions and no tags.
+/// Parses `3-9f2c4e1ab07d5583`, or `3` alone: lists and nested objects have versions but no tags.
 fn version(tag: &str) -> Option<i64> {
     let (version, hash) = tag.split_once('-').unwrap_or((tag, "none"));
     let plain = version.bytes().all(|byte| byte.is_ascii_digit());
@@ -109,7 +109,7 @@ fn opaque(tag: &HeaderValue) -> Option<&str> {
     tag.to_str().ok()?.strip_prefix('"')?.strip_suffix('"')
 }
 
-/// Without what proxies put behind a tag when they compress its answer.
+/// Removes the suffix that proxies add to a tag when they compress the answer.
 fn uncompressed(tag: &str) -> &str {
     let ends = ["--gzip", "-gzip", "-br", "-zstd", ";gzip", ";br"];
     ends.iter()
@@ -117,7 +117,7 @@ fn uncompressed(tag: &str) -> &str {
         .unwrap_or(tag)
 }
 
-/// A tag that lost its quotes on the way, to the next comma: version, and perhaps hash.
+/// A tag that lost its quotes on the way, up to the next comma: the version, and perhaps the hash.
 fn unquoted(text: &str) -> Option<(&str, &str)> {
     let (tag, _) = text.split_once(',').unwrap_or((text, ""));
     let rest = &text[tag.len()..];

@@ -1,10 +1,10 @@
-//! Places at which a test can have the process end as if its power were cut, to see that nothing is lost there.
+//! Places at which a test can end the process as if its power were cut, to show that nothing is lost there.
 //!
-//! `FAILPOINT=payment.called:2` ends it the second time that somebody comes by that place. Only in builds with debug
-//! assertions: a release has neither the places nor the variable. Nor has it `CLOCK_OFFSET_SECONDS`, which puts the clock
-//! of a server wrong.
+//! `FAILPOINT=payment.called:2` ends the process the second time that this place is reached. Only in builds with debug
+//! assertions: a release has neither these places nor the variable, and no `CLOCK_OFFSET_SECONDS` either, which makes
+//! the clock of a server wrong.
 
-/// Somebody comes by the place of this name.
+/// Marks a place. Ends the process here if `FAILPOINT` says so.
 #[inline]
 pub fn reach(name: &'static str) {
     #[cfg(debug_assertions)]

@@ -1,4 +1,4 @@
-//! What every request passes on its way in and out, whatever the route.
+//! The layers that every request passes on its way in and out, whatever the route.
 //!
 //! Knows requests, limits and credentials; no entity, no table.
 
@@ -39,11 +39,11 @@ pub struct Http {
     per_ip: Option<Limiter<IpAddr>>,
     per_user: Option<Limiter<Uuid>>,
     requests: Arc<Semaphore>,
-    /// Becomes true when the server stops, for answers that would go on.
+    /// Becomes true when the server stops, so that streaming answers end.
     pub(crate) stopping: watch::Sender<bool>,
 }
 
-/// A setting that cannot be used.
+/// A setting with an invalid value.
 #[derive(Debug, thiserror::Error)]
 #[error("{setting}: {reason}")]
 pub struct ConfigError {
@@ -76,10 +76,10 @@ impl Http {
         }))
     }
 
-    /// Puts the layers around all routes of the API. The router must have at least one route.
+    /// Wraps all routes of the API in the layers. The router must have at least one route.
     pub fn wrap(self: &Arc<Self>, routes: Router) -> Router {
         routes
-            // 404 and 405 are answered before credentials are looked at
+            // Unknown paths and methods are answered with 404 and 405 before credentials are checked.
             .route_layer(from_fn_with_state(self.clone(), identify::identify))
             .merge(docs::router())
             .layer(from_fn_with_state(self.clone(), outer::outer))
@@ -91,7 +91,7 @@ impl Http {
         &self.proxies
     }
 
-    /// Forgets callers whose buckets are full again. Called now and then by the server.
+    /// Removes callers whose rate limit buckets are full again. The server calls it from time to time.
     pub(crate) fn tidy(&self) {
         if let Some(limiter) = &self.per_ip {
             limiter.tidy();

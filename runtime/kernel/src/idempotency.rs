@@ -1,9 +1,10 @@
-//! `Idempotency-Key`: a request that is sent twice has its effect once and gets one answer.
+//! `Idempotency-Key`: a request that is sent twice has its effect once and gets the same answer.
 //!
-//! A key belongs to the caller, the method and the route; its table is the database's (`requests.keys`). Work that
-//! is one transaction claims its key, does it and keeps its answer in that transaction: it can't be half done. Work
-//! that talks to others goes through [`required`], which claims for a while and keeps the answer afterwards. Work on such a
-//! route that is one transaction after all keeps its answer in it, through [`Claimed`].
+//! A key belongs to the caller, the method and the route; keys are stored in the database (`requests.keys`). Work that
+//! is a single transaction claims its key, does its work and stores its answer in that transaction, so it can't be
+//! half done. Work that calls other services goes through [`required`], which claims the key for a while and stores
+//! the answer afterwards. If such a route does its work in one transaction after all, it can store its answer in it
+//! through [`Claimed`].
 
 mod claimed;
 mod layer;
@@ -31,13 +32,13 @@ use std::time::Duration;
 static HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 static REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// Headers that are part of an answer; the others belong to the connection or the request.
+/// Headers that are stored with an answer; all others belong to the connection or the request.
 const KEPT: [HeaderName; 3] = [header::CONTENT_TYPE, header::ETAG, header::LOCATION];
 
 const SHORTEST: usize = 16;
 const LONGEST: usize = 255;
 
-/// One request by its key.
+/// A request, identified by its key.
 #[derive(Debug)]
 pub struct Request {
     method: String,
@@ -46,15 +47,15 @@ pub struct Request {
     fingerprint: String,
 }
 
-/// What is to be done about it.
+/// What to do with a request.
 pub enum Claim {
-    /// The work, and which attempt at it this is: more than 1 if somebody before went away without an answer.
+    /// Do the work. The number of the attempt is more than 1 if an earlier one ended without an answer.
     Work(i32),
-    /// It was done: this is the answer.
+    /// It was done before: this is the stored answer.
     Done(Response),
 }
 
-/// The key of a request, if it has one. 400 for one that is none.
+/// The key of a request, if it has one. 400 if it is malformed.
 pub fn key(headers: &HeaderMap) -> Result<Option<&str>> {
     let mut all = headers.get_all(&HEADER).iter();
     let Some(value) = all.next() else {
@@ -72,7 +73,8 @@ pub fn key(headers: &HeaderMap) -> Result<Option<&str>> {
 }
 
 impl Request {
-    /// `route` is the template (`/tickets/{id}/refunds`), `path` what came: its parameters are part of the request.
+    /// `route` is the template (`/tickets/{id}/refunds`), `path` the actual path, whose parameters are part of the
+    /// request.
     pub fn new(method: &str, route: &str, path: &str, key: &str, body: &[u8]) -> Self {
         let mut hash = Sha256::new();
         for part in [path.as_bytes(), &canonical(body)] {
@@ -87,7 +89,7 @@ impl Request {
         }
     }
 
-    /// In the caller's transaction. Whoever has the key in another transaction is waited for, but not for long.
+    /// In the caller's transaction. If another transaction holds the key, waits for it, but not for long.
     pub async fn claim(&self, cx: &mut Cx, lease: Duration) -> Result<Claim> {
         type Row = (
             String,
@@ -120,7 +122,7 @@ impl Request {
         }
     }
 
-    /// Keeps the answer. False: another attempt has the key by now, and its answer counts.
+    /// Stores the answer. False: another attempt holds the key by now, and its answer counts.
     pub async fn keep(
         &self,
         cx: &mut Cx,
@@ -147,7 +149,8 @@ impl Request {
         Ok(answered.fetch_one(cx.conn()).await?)
     }
 
-    /// It will be decided anew. `begun`: it may have had an effect, so whoever has the key next is another attempt.
+    /// Releases the key, so that the next request is handled anew. `begun`: the work may have had an effect, so the
+    /// next one counts as a further attempt.
     pub async fn give_up(&self, cx: &mut Cx, attempt: i32, begun: bool) -> Result<bool> {
         let given_up = sqlx::query_scalar("select requests.give_up($1, $2, $3, $4, $5)")
             .bind(&self.method)
@@ -183,7 +186,7 @@ fn replay(status: i32, headers: &Map<String, Value>, body: Vec<u8>) -> Result<Re
     Ok(response)
 }
 
-/// The same for bodies that mean the same: without blanks, members in their order by name.
+/// The same for equivalent bodies: without whitespace, members sorted by name.
 fn canonical(body: &[u8]) -> Vec<u8> {
     match serde_json::from_slice::<Value>(body) {
         Ok(value) => serde_json::to_vec(&sorted(value)).unwrap_or_default(),

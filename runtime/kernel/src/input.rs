@@ -43,7 +43,7 @@ pub trait Input: Any + Send + Sync {
     /// Adds the values in the order of the statement's parameters.
     /// Create: one per field. Update: a boolean "is given" and the value per field.
     fn bind(&self, arguments: &mut PgArguments) -> Result<(), sqlx::error::BoxDynError>;
-    /// For hooks, which know the type.
+    /// The concrete type, for hooks, which downcast to it.
     fn as_any_mut(&mut self) -> &mut dyn Any;
     /// Names of the given fields (for messages and field rules).
     fn given(&self) -> Vec<&'static str>;
@@ -83,7 +83,7 @@ pub struct FieldError {
     pub detail: String,
 }
 
-/// A field of an update: absent is not null.
+/// A field of an update, which distinguishes an absent field from null.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Patch<T> {
     #[default]
@@ -96,7 +96,7 @@ impl<T> Patch<T> {
     pub fn is_absent(&self) -> bool {
         matches!(self, Patch::Absent)
     }
-    /// The given value; nothing for absent and null.
+    /// The given value; `None` if the field is absent or null.
     pub fn value(&self) -> Option<&T> {
         match self {
             Patch::Value(value) => Some(value),
@@ -105,7 +105,7 @@ impl<T> Patch<T> {
     }
 }
 
-/// The body as the type that the hook of its entity knows.
+/// The body as the concrete type that the hook of its entity expects.
 pub fn typed<T: Input>(input: &mut dyn Input) -> &mut T {
     input
         .as_any_mut()

@@ -1,8 +1,9 @@
-//! Jobs: work that is done after a transaction, because of it, at least once.
+//! Jobs: work that is done after a transaction and because of it, at least once.
 //!
-//! The queue is tables and functions of the database (`jobs.queue`), so a job is enqueued in the transaction that
-//! wants it: rolled back, there is none. A worker leases jobs, runs them, tries again what failed, and keeps as dead
-//! what failed too often. Nothing is notified and nothing listens: the worker asks, so it works behind a pooler.
+//! The queue consists of tables and functions of the database (`jobs.queue`), so a job is enqueued in the transaction
+//! that needs it and disappears if that is rolled back. A worker leases jobs, runs them, retries those that failed,
+//! and keeps those that failed too often as dead. The worker polls and does not use LISTEN/NOTIFY, so it works behind
+//! a connection pooler.
 //!
 //! Knows names and payloads of jobs, not what they do.
 
@@ -27,7 +28,7 @@ use futures_util::future::BoxFuture;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::Notify;
 
-/// What a handler says at the end of an attempt.
+/// The result of an attempt, as its handler returns it.
 pub type Outcome = Result<(), Failure>;
 
 /// A kind of job, as a module declares it.
@@ -41,8 +42,8 @@ pub struct Job {
 }
 
 impl Job {
-    /// `name` is `<module>.<job>`. The handler may be run again after it has run to its end: the process may die
-    /// before that is written down. Only what it does in [`Run::commit`] is done once.
+    /// `name` is `<module>.<job>`. The handler may run again after it has finished, because the process may die before
+    /// that is recorded. Only what it does in [`Run::commit`] is done exactly once.
     pub fn new<F>(
         name: &'static str,
         handler: impl Fn(Arc<Run>) -> F + Send + Sync + 'static,
@@ -59,17 +60,17 @@ impl Job {
         }
     }
 
-    /// Attempts until it is dead (20, which take about three days; at most 100).
+    /// The number of attempts after which the job is dead (default 20, which take about three days; at most 100).
     pub fn attempts(self, attempts: u32) -> Self {
         Self { attempts, ..self }
     }
 
-    /// An attempt that takes longer has failed (one minute).
+    /// An attempt that takes longer counts as failed (default one minute).
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
 
-    /// Members of the payload that administrators may see of a dead job. Of the others only that they are there.
+    /// The payload members that administrators may see of a dead job. Of the others only the names are shown.
     pub fn shown(self, shown: &'static [&'static str]) -> Self {
         Self { shown, ..self }
     }
@@ -78,13 +79,13 @@ impl Job {
         self.name
     }
 
-    /// The module is what its transactions run as.
+    /// The name of the module that the transactions of this job run as.
     fn module(&self) -> &'static str {
         self.name.split_once('.').map_or("", |(module, _)| module)
     }
 }
 
-/// Everything that a worker does.
+/// All jobs, schedules and consumers of a worker.
 #[derive(Clone, Default)]
 pub struct Work {
     pub jobs: Vec<Job>,
@@ -93,7 +94,7 @@ pub struct Work {
 }
 
 impl Work {
-    /// What is wrong with the declarations: a mistake of the program, found when it starts.
+    /// Checks the declarations. A mistake is one of the program and is found when it starts.
     pub fn check(&self) -> Result<(), String> {
         let mut names = BTreeSet::new();
         for job in &self.jobs {
@@ -138,7 +139,7 @@ impl Work {
     }
 }
 
-/// Somebody in this process has enqueued something: whoever works here need not wait for the next look.
+/// Wakes the worker of this process after something was enqueued, so that it does not wait for its next poll.
 static WOKEN: Notify = Notify::const_new();
 
 pub(crate) fn wake() {

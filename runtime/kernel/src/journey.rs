@@ -1,7 +1,7 @@
-//! The journeys of requests through the engine, one file each; here is what they share.
+//! The journeys of requests through the engine, one file each, and what they share.
 //!
-//! A journey is optimistic: it runs the statement under the policies of the database, and only when that
-//! comes to nothing does [`diagnose`] find out what to answer.
+//! A journey is optimistic: it runs the statement under the policies of the database, and only if no row comes back
+//! does [`diagnose`] find out what to answer.
 
 pub mod act;
 pub mod create;
@@ -39,17 +39,17 @@ use serde::Serialize;
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
-/// A request that the router has let through.
+/// A request, as the router passes it on.
 pub(crate) struct Call {
     pub caller: Caller,
-    /// From the path; none if it is not an id at all.
+    /// The id from the path; `None` if it is not a valid id.
     pub id: Option<Uuid>,
     pub parts: Parts,
     pub body: Body,
 }
 
-/// Whether whoever writes an object gets it back. The other way is tried when the first was refused: most see what
-/// they write, and PostgreSQL refuses to write what its writer may not read.
+/// Whether the statement returns the written object. Most callers can see what they write, so that is tried first;
+/// PostgreSQL refuses to return a row that its writer may not read, and then the change is tried without.
 #[derive(Clone, Copy, PartialEq)]
 enum Way {
     Seen,
@@ -69,7 +69,7 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    /// As in the context of the database, in hooks and in paths.
+    /// The name in the database's context, in hooks and in paths.
     pub fn name(self) -> &'static str {
         match self {
             Self::Create => "create",
@@ -82,7 +82,7 @@ impl Action {
         }
     }
 
-    /// As `Sql::probe` and `allowed_actions` call it.
+    /// The name in `Sql::probe` and in `allowed_actions`.
     fn right(self) -> &'static str {
         match self {
             Self::Archive => "delete",
@@ -102,7 +102,7 @@ impl Action {
         }
     }
 
-    /// The status an object must have for it.
+    /// The status that an object must have for this action.
     fn starts_from(self) -> &'static str {
         match self {
             Self::Restore => "archived",
@@ -124,8 +124,8 @@ impl Action {
     }
 }
 
-/// What can be said about a caller before the database is asked: 401 for strangers where strangers can
-/// do nothing, 403 where nobody can.
+/// What can be decided without the database: 401 for anonymous callers where they can do nothing, 403 where nobody
+/// can.
 fn require(rule: &Rule, caller: &Caller) -> Result<()> {
     match possible(rule, &caller.actor, None) {
         Possible::Never => Err(denied(caller)),
@@ -140,7 +140,7 @@ fn denied(caller: &Caller) -> Error {
     }
 }
 
-/// The same with the roles: is there any object for which it could be allowed?
+/// The same with the caller's roles: is there any object for which it could be allowed?
 async fn require_with_roles(rule: &Rule, caller: &Caller, cx: &mut Cx) -> Result<()> {
     if caller.actor == Actor::Anonymous {
         return require(rule, caller);
@@ -158,7 +158,7 @@ fn span(endpoint: &Endpoint, action: &str) {
     span.record("action", action);
 }
 
-/// Runs a transaction again when it lost against another.
+/// Runs a transaction again if it lost against a concurrent one.
 pub(crate) fn try_again(error: &Error, attempt: u32) -> bool {
     let again = error.is_transient() && attempt < ATTEMPTS;
     if again {
@@ -167,7 +167,7 @@ pub(crate) fn try_again(error: &Error, attempt: u32) -> bool {
     again
 }
 
-/// What is left after the last try. A refusal that nothing explains is an alarm: policies and rules differ.
+/// The error after the last attempt. A refusal without an explanation raises an alarm: policies and rules differ.
 fn settled<T>(resource: &Resource, action: Action, result: Result<T>) -> Result<T> {
     match result {
         Err(error) if error.is_unexplained() => {
@@ -181,7 +181,8 @@ fn has_hook(endpoint: &Endpoint, action: Action) -> bool {
     endpoint.mounted.hooks.is_some() && endpoint.resource().hooks.contains(&action.name())
 }
 
-/// A change that is nothing but its statement, whose answer is in what it gives back, needs no transaction around it.
+/// A change that consists of a single statement, and whose answer is in the row that it returns, needs no transaction
+/// of its own.
 fn is_one_statement(endpoint: &Endpoint, action: Action) -> bool {
     let resource = endpoint.resource();
     let is_answer = match action {
@@ -208,7 +209,7 @@ async fn hook(
     }
 }
 
-/// For the other way: an object that the caller sees may become one that they do not.
+/// For the attempt without returning the object: the change may hide the object from the caller.
 async fn may_be_hidden(cx: &mut Cx, resource: &Resource, id: Uuid) -> Result<()> {
     if diagnose::probe(cx, resource, id).await?.is_some() {
         sqlx::query("select set_config('app.changed', $1::text, true)")
@@ -244,7 +245,7 @@ impl Shown {
         row.map(|row| Self::of(resource, &row)).transpose()
     }
 
-    /// With a property that tells of this change and not of the object: the tag stays.
+    /// The answer with an additional property about this change; the tag is still that of the object.
     fn with(mut self, name: &'static str, value: &impl Serialize) -> Result<Self> {
         let end = self.body.pop();
         debug_assert_eq!(end, Some(b'}'), "an object is encoded as one");

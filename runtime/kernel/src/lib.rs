@@ -1,6 +1,6 @@
-//! The engine: what is the same for every entity, written once.
+//! The engine: everything that is the same for all entities, written once.
 //!
-//! Names no entity, no role and no country; those come as data from the generated crate.
+//! Names no entity, role or country; those come as data from the generated crate.
 
 pub mod actor;
 pub mod audit;
@@ -40,7 +40,7 @@ pub use error::{Error, Result};
 pub use list::{cursor, own};
 pub use member::{Member, Visitor};
 
-/// What expansions of the derives name, so that a crate using them needs no dependency but this one.
+/// The names that derive macros expand to, so that a crate that uses them needs no other dependency.
 #[doc(hidden)]
 pub mod private {
     pub use serde;

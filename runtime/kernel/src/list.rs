@@ -1,6 +1,6 @@
-//! Lists: typed filters, whitelisted orders, pages by key.
+//! Lists: typed filters, allowed sorts, keyset pagination.
 //!
-//! What a caller may see is not decided here: the database leaves out the rest.
+//! What a caller may see is not decided here: the policies of the database leave out the rest.
 
 mod condition;
 pub mod cursor;
@@ -29,12 +29,12 @@ use text::{After, Parent};
 use uuid::Uuid;
 use value::Value;
 
-/// Which rows a list is about.
+/// Which rows a list contains.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Which {
-    /// What the caller may see.
+    /// Rows that the caller may see.
     Seen,
-    /// What the caller may restore.
+    /// Archived rows that the caller may restore.
     Archived,
 }
 
@@ -48,10 +48,10 @@ pub(crate) struct Page<'a> {
     pub which: Which,
 }
 
-/// What was found for it.
+/// The rows that were found.
 pub(crate) struct Found {
     rows: Vec<PgRow>,
-    /// Another page follows.
+    /// Whether another page follows.
     more: bool,
 }
 
@@ -85,7 +85,7 @@ impl Page<'_> {
         Ok(Found { rows, more })
     }
 
-    /// The body of the answer, with a statement more for each kind of related object and for the count.
+    /// The body of the answer. Runs one more statement for each type of expanded object, and one for the count.
     pub async fn write(&self, found: &Found, reader: &mut Reader) -> Result<Vec<u8>> {
         let related = Related::load(self.engine, reader, &self.query.expand, &found.rows).await?;
         let count = self.count(reader).await?;
@@ -130,7 +130,7 @@ impl Page<'_> {
         Ok(Some(row.try_get(0)?))
     }
 
-    /// What a cursor belongs to: it opens nothing else.
+    /// What a cursor is bound to, so that it is invalid for any other list.
     fn scope(&self) -> cursor::Scope {
         let mut scope = self.engine.cursors.scope();
         scope.part(self.resource.name.as_bytes());
@@ -153,7 +153,7 @@ impl Page<'_> {
         scope
     }
 
-    /// Where the last row of the page is, if that is what they are ordered by.
+    /// The position of the last row of the page, if the list is ordered by distance.
     async fn place_of(&self, last: &PgRow, reader: &mut Reader) -> Result<Option<Point>> {
         let Order::Distance(places) = self.query.order else {
             return Ok(None);
@@ -164,7 +164,7 @@ impl Page<'_> {
         let statement = text::place_beside(places, last.try_get("id")?);
         let statement = statement.map_err(Error::internal)?;
         let rows = reader.fetch(statement.question()).await?;
-        // Gone since the page was read: the same question has another answer by now.
+        // The row has gone since the page was read, so the same request would give another page now.
         let row = rows.first().ok_or_else(|| {
             Error::unavailable()
                 .retry_after(1)
@@ -177,7 +177,7 @@ impl Page<'_> {
         let key = match self.query.order {
             Order::Id(_) => None,
             Order::By(sort, _) => Some(Value::of_row(sort.kind, last, sort.name)?.text()),
-            // Where it was: how far that is, the database computes again, to the same last digit.
+            // Its position only: the database computes the distance again and gets exactly the same number.
             Order::Distance(_) => place.map(|place| format!("{} {}", place.lng, place.lat)),
         };
         Ok(self.scope().seal(key.as_deref(), last.try_get("id")?))
@@ -206,7 +206,7 @@ fn place(text: &str) -> Option<Point> {
     })
 }
 
-/// Does the caller see the object?
+/// Whether the caller can see the object.
 pub(crate) async fn is_there(
     reader: &mut Reader,
     resource: &'static Resource,

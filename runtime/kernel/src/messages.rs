@@ -1,19 +1,19 @@
-//! What members are told, as `spec/messages/` says it: plain data that is generated.
+//! Texts of notifications, generated from `spec/messages/` as plain data.
 //!
-//! Knows no member and no way to reach one.
+//! Knows no member and no channel.
 
-/// A type of messages, as members choose which they want.
+/// A type of messages. Members choose by type which they want.
 #[derive(Debug)]
 pub struct Type {
     pub name: &'static str,
     pub doc: &'static str,
-    /// Where they get it unless they say otherwise.
+    /// The channels that are used unless the member chose otherwise.
     pub channels: &'static [Channel],
-    /// Where they get it whatever they say.
+    /// The channels that the member can't switch off.
     pub always: &'static [Channel],
-    /// Quiet hours do not hold it back.
+    /// Whether it is sent during quiet hours too.
     pub urgent: bool,
-    /// Several of them are one mail.
+    /// Whether several messages are combined in one mail.
     pub digest: bool,
 }
 
@@ -30,7 +30,7 @@ pub struct Message {
     /// The name of its [`Type`].
     pub ty: &'static str,
     pub values: &'static [(&'static str, ValueType)],
-    /// One per language, and per region that says it in its own way. `en` is among them.
+    /// One per language, and one per region that has a variant of its own. `en` is always among them.
     pub wordings: &'static [Wording],
 }
 
@@ -47,9 +47,9 @@ pub struct Wording {
     pub locale: &'static str,
     pub title: &'static [Piece],
     pub text: &'static [Piece],
-    /// What a device says instead of the text; empty: the text.
+    /// The text for push messages; empty: the same as the text.
     pub push: &'static [Piece],
-    /// What a mail says instead of the text; empty: the text.
+    /// The text for mails; empty: the same as the text.
     pub email: &'static [Piece],
 }
 
@@ -61,7 +61,7 @@ pub enum Piece {
 }
 
 impl Message {
-    /// In the language of a member, as near as there is: `de-CH`, then `de`, then `en`.
+    /// The text in the closest language to the member's: `de-CH`, then `de`, then `en`.
     pub fn wording(&self, locale: &str) -> &'static Wording {
         let find = |wanted: &str| {
             let mut wordings = self.wordings.iter();

@@ -1,4 +1,4 @@
-//! Brings a database to the version of the program, and back.
+//! Migrates a database to the version of the program, and back.
 //!
 //! Knows sqlx's migrator and a list of texts; knows no table.
 
@@ -27,12 +27,12 @@ pub struct Migration {
 
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// A migration that waits longer for a lock gives up, so that nobody queues behind it for long …
+    /// A migration that waits longer for a lock gives up, so that other statements do not queue behind it for long …
     pub lock_timeout: Duration,
-    /// … and is tried this often.
+    /// … and is retried this often.
     pub attempts: u32,
     pub statement_timeout: Duration,
-    /// Another run of migrations on the same database is waited for this long.
+    /// How long to wait for another run of migrations on the same database.
     pub patience: Duration,
 }
 
@@ -81,7 +81,7 @@ pub enum Error {
 
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Runs what has not run yet. Returns the versions, in order.
+/// Runs the pending migrations. Returns their versions, in order.
 pub async fn up(
     database: &PgConnectOptions,
     list: &[Migration],
@@ -126,7 +126,7 @@ pub async fn up_to(
     Ok(done)
 }
 
-/// Takes back everything above `target` (0: everything). Returns the versions, newest first.
+/// Reverts everything above `target` (0: everything). Returns the versions, newest first.
 pub async fn down(
     database: &PgConnectOptions,
     list: &[Migration],
@@ -165,7 +165,7 @@ pub async fn down(
     Ok(done)
 }
 
-/// What `up` would run. Changes nothing, so that a health check may ask.
+/// The migrations that `up` would run. Changes nothing, so a health check may call it.
 pub async fn pending<'a>(
     conn: &mut PgConnection,
     list: &'a [Migration],
@@ -179,7 +179,7 @@ struct Applied {
     checksum: Vec<u8>,
 }
 
-/// What has not run, once it is certain that what has run is what the list says.
+/// The pending migrations, after checking that those that have run are the ones of the list.
 fn waiting<'a>(list: &'a [Migration], applied: &[Applied]) -> Result<Vec<&'a Migration>> {
     for run in applied {
         let known = list
@@ -202,7 +202,7 @@ fn waiting<'a>(list: &'a [Migration], applied: &[Applied]) -> Result<Vec<&'a Mig
     }
 }
 
-/// The checksum of the text, if it is the one that was written down when it was generated.
+/// The checksum of the text, if it equals the one recorded when the migration was generated.
 fn checksum(migration: &Migration) -> Result<Vec<u8>> {
     let digest = Sha384::digest(migration.up).to_vec();
     let written: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -234,8 +234,8 @@ fn migrator(list: &[Migration]) -> Result<Migrator> {
         both.push(entry(MigrationType::ReversibleDown, migration.down, false)?);
     }
     let mut migrator = Migrator::with_migrations(both);
-    // sqlx waits for its lock inside a statement. That statement's snapshot is one that an index
-    // built beside the traffic waits for in turn, so the lock is taken by asking again and again.
+    // sqlx would wait for its lock inside a statement, whose snapshot a concurrent index build would have to wait for
+    // in turn. So the lock is taken by trying again and again.
     migrator.set_locking(false);
     Ok(migrator)
 }
@@ -258,7 +258,7 @@ async fn applied(conn: &mut PgConnection) -> Result<Vec<Applied>> {
         .collect())
 }
 
-/// Only waiting for a lock in vain is worth another try.
+/// Only a lock timeout is worth another try.
 async fn retry(error: MigrateError, attempt: u32, limits: &Limits) -> Result<()> {
     let waited = match &error {
         MigrateError::ExecuteMigration(source, _) => source

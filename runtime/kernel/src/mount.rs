@@ -1,7 +1,7 @@
 //! Mounted entities become routes.
 //!
-//! Knows the shape of the paths and who is in charge of each, nothing of what happens behind them.
-//! A route exists when its statement does and its rule is not `nobody`.
+//! Knows the shape of the paths and which journey handles each, but not what the journeys do. A route exists if its
+//! statement exists and its rule is not `nobody`.
 
 use crate::{
     caller::Caller,
@@ -31,7 +31,7 @@ pub struct Mounted {
     pub hooks: Option<Arc<dyn Hooks>>,
 }
 
-/// Called inside the transaction, before the statement. Refuses by an error; may alter the input.
+/// Called inside the transaction, before the statement. May refuse with an error, or change the input.
 pub trait Hooks: Send + Sync {
     fn before<'a>(
         &'a self,
@@ -215,7 +215,7 @@ impl Call {
     fn new(request: Request, id: Option<&str>) -> Self {
         let (parts, body) = request.into_parts();
         let caller = Caller::unproven(&parts);
-        // An id in another notation is no id of ours: 404, like one that nobody has.
+        // An id in another notation is not an id of ours: 404, as for an unknown id.
         let id = id.and_then(|id| Uuid::try_parse(id).ok().filter(|_| id.len() == 36));
         Self {
             caller,

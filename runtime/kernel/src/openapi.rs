@@ -1,7 +1,7 @@
 //! `GET /openapi.json`, its parts under `/openapi/`, and the pages under `/docs` that show them.
 //!
-//! The document is put together on the first request, from the generated one and from what the
-//! application says about its hand-written routes. Knows no entity.
+//! The document is built on the first request, from the generated one and from what the application declares about its
+//! hand-written routes. Knows no entity.
 
 mod answers;
 mod groups;
@@ -33,7 +33,7 @@ pub const PATH: &str = "/openapi.json";
 /// Where the parts of it are.
 const PARTS: &str = "/openapi/";
 
-/// Describes the hand-written routes: `<ApiDoc as utoipa::OpenApi>::openapi`.
+/// Returns the description of the hand-written routes: `<ApiDoc as utoipa::OpenApi>::openapi`.
 pub type HandWritten = fn() -> utoipa::openapi::OpenApi;
 
 /// Where the parts of the document come from.
@@ -41,23 +41,24 @@ struct Document {
     generated: &'static str,
     hand_written: HandWritten,
     servers: Vec<String>,
-    /// What stands in examples, and what is to stand there instead.
+    /// Values in examples, and what to replace them with.
     examples: Vec<(String, String)>,
     served: OnceLock<Vec<Served>>,
 }
 
 /// The whole document, or a part of it.
 struct Served {
-    /// For whoever chooses between them.
+    /// The title, for readers who choose between documents.
     name: String,
     path: String,
     text: Bytes,
     etag: HeaderValue,
 }
 
-/// The document and the pages. To be merged into the routes of the API.
+/// The routes of the document and its pages, to be merged into those of the API.
 ///
-/// `servers` are the addresses that clients know; `examples` says what is to stand in examples instead of what does, such as ids of objects that are really there.
+/// `servers` are the addresses that clients use. `examples` says which values in examples to replace, such as ids by
+/// those of existing objects.
 pub fn router(
     generated: &'static str,
     hand_written: HandWritten,
@@ -81,7 +82,7 @@ pub fn router(
 
 /// The whole document: generated routes, hand-written routes, and the engine's own.
 ///
-/// Fails only if the generated text is not a document, which no released build can have.
+/// Fails only if the generated text is not a valid document, which no released build can have.
 pub fn document(generated: &str, hand_written: HandWritten) -> serde_json::Result<Value> {
     let mut document: Value = serde_json::from_str(generated)?;
     let mut hand_written = serde_json::to_value(hand_written())?;
@@ -90,7 +91,7 @@ pub fn document(generated: &str, hand_written: HandWritten) -> serde_json::Resul
     merge::add(&mut document, own::document(), merge::Place::Last);
     lists::add(&mut document);
     shared::say_once(&mut document);
-    // Whose document it is, and what may be done with it: with this program, so its licence.
+    // Who publishes the document and under which licence: that of this program.
     let title = document["info"]["title"].clone();
     document["info"]["contact"] = json!({"name": title});
     document["info"]["license"] =
@@ -135,7 +136,7 @@ impl Served {
     }
 }
 
-/// Whether `If-None-Match` names the tag; weak tags count, as for every read.
+/// Whether `If-None-Match` contains the tag; weak tags match, as for every read.
 fn names(sent: &HeaderValue, etag: &HeaderValue) -> bool {
     let (Ok(sent), Ok(etag)) = (sent.to_str(), etag.to_str()) else {
         return false;
@@ -181,7 +182,7 @@ impl Document {
                     document["servers"] = servers.map(|url| json!({"url": url})).collect();
                     document
                 }
-                // Better the generated text as it is than none.
+                // Serve the generated text unchanged rather than nothing.
                 Err(error) => {
                     tracing::error!(%error, "the API document could not be put together");
                     return vec![whole(self.generated.to_owned())];

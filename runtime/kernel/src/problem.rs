@@ -1,6 +1,6 @@
-//! One problem answer (RFC 9457) on its way to the client.
+//! A problem answer (RFC 9457).
 //!
-//! Holds only what the client may know. Knows no database.
+//! Contains only what the client may know. Knows no database.
 
 use crate::{
     error::Result,
@@ -23,7 +23,7 @@ pub struct Problem {
     pub retry_after: Option<u64>,
 }
 
-/// One thing that is wrong: in the body (pointer), in the query (parameter), or another object in the way.
+/// One error: in the body (pointer), in the query (parameter), or about another object that conflicts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Item {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,7 +43,7 @@ pub struct Named {
     pub id: Uuid,
 }
 
-/// 422 that tells all that is wrong; nothing if nothing is.
+/// 422 with all errors; `None` if there are none.
 pub fn refuse(wrong: Vec<Item>) -> Result<()> {
     if wrong.is_empty() {
         return Ok(());
@@ -63,7 +63,7 @@ impl Problem {
         }
     }
 
-    /// The answer; `instance` identifies the request.
+    /// The HTTP answer; `instance` identifies the request.
     pub fn response(&self, instance: Option<Uuid>) -> Response {
         let mut response = Response::new(Body::from(self.body(instance)));
         *response.status_mut() =

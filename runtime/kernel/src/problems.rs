@@ -28,7 +28,7 @@ macro_rules! problem_kinds {
     };
 }
 
-/// What an application adds to the lists.
+/// Problem types and codes that an application adds to the engine's.
 pub struct Own {
     pub kinds: &'static [&'static Kind],
     pub codes: &'static [(&'static str, &'static str)],
@@ -36,7 +36,7 @@ pub struct Own {
 
 static OWN: OnceLock<&'static Own> = OnceLock::new();
 
-/// Adds the application's own problem types and codes, once per process: they are constants of the program.
+/// Registers the application's own problem types and codes, once per process: they are constants of the program.
 pub fn declare(own: &'static Own) {
     OWN.get_or_init(|| own);
 }
@@ -120,7 +120,7 @@ pub fn by_slug(slug: &str) -> Option<&'static Kind> {
     all().find(|kind| kind.slug == slug)
 }
 
-/// For answers that arose outside our code (router, HTTP library).
+/// The problem for a bare status, for answers that did not arise in our code (router, HTTP library).
 pub fn by_status(status: u16) -> &'static Kind {
     match status {
         401 => &UNAUTHENTICATED,
@@ -143,8 +143,8 @@ pub fn by_status(status: u16) -> &'static Kind {
     }
 }
 
-/// `errors[].code`: what can be wrong with a value, with what it means. A code that is missing here is in no document,
-/// and generated clients do not know it; the system tests hold every answer they get against this list.
+/// All values of `errors[].code` with their meaning: what can be wrong with a value. A code that is missing here is in
+/// no document, and generated clients do not know it; the system tests compare every answer they get with this list.
 pub static CODES: &[(&str, &str)] = &[
     ("required", "it is missing"),
     ("unknown", "there is no such property or parameter here"),

@@ -1,6 +1,6 @@
-//! Quotas of what is no row: counted by the database for one member and one day (UTC), in all processes together.
+//! Quotas of actions that create no row, counted in the database per member and day (UTC) across all processes.
 //!
-//! Quotas of rows are the database's own, by triggers (`quota` in the spec).
+//! Quotas of rows are enforced by triggers (`quota` in the spec).
 
 use crate::{
     cx::Cx,
@@ -9,7 +9,7 @@ use crate::{
 };
 use chrono::Timelike;
 
-/// Counts one, in the caller's transaction: what is rolled back is not counted. 429 if there is none left.
+/// Counts one use in the caller's transaction, so a rolled back use does not count. 429 if none is left.
 pub async fn take(cx: &mut Cx, what: &'static str, per_day: u32) -> Result<()> {
     let limit = i32::try_from(per_day).unwrap_or(i32::MAX);
     let taken: bool = sqlx::query_scalar("select requests.take($1, $2)")

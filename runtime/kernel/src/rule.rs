@@ -1,12 +1,12 @@
-//! Access rules as data: the same tree the database policies were compiled from.
+//! Access rules as data: the same tree that the database policies are compiled from.
 //!
-//! The database decides; this copy picks the status code to answer with, tells whether an actor could
-//! ever be allowed something (before any row is looked at), and lets tests compare both sides.
+//! The database decides. This copy serves to choose the status code of a refusal, to tell whether a caller could ever
+//! be allowed something (before any row is read), and to let tests compare both sides.
 
 pub mod decide;
 pub mod possible;
 
-/// Built only as `static` data by generated code.
+/// Only constructed as `static` data in generated code.
 #[derive(Debug)]
 pub enum Rule {
     Anyone,
@@ -15,7 +15,7 @@ pub enum Rule {
     All(&'static [Rule]),
     Any(&'static [Rule]),
     Not(&'static Rule),
-    /// Another rule of this or another entity's `Resource`, by reference so that each is written once.
+    /// Another rule of this or another entity's `Resource`, by reference, so that each rule exists once.
     Ref(&'static Rule),
     /// The column holds the caller's id.
     MeIs(&'static str),
@@ -25,9 +25,9 @@ pub enum Rule {
     HoldsOf(&'static str, &'static str),
     /// The column's value is in the named set of the caller (`sec.<set>()`).
     In(&'static str, &'static str),
-    /// The related row is readable and the rule holds for it.
+    /// The related row is readable, and the rule holds for it.
     Of(&'static Of),
-    /// The caller could give every role that a person holds, and is somebody else.
+    /// The caller could give every role that the user holds, and is not that user.
     Outranks(&'static Outranked),
     Compare(Value, Op, Value),
     OneOf(Value, &'static [Value]),
@@ -42,18 +42,18 @@ pub struct Of {
     pub column: &'static str,
     /// Column with the related type, for `one of`.
     pub type_column: Option<&'static str>,
-    /// Entity name (equal to the type column's value) and what must hold for its row.
-    /// `None`: being readable is enough.
+    /// The name of the entity (the value of the type column) and the rule that must hold for its row.
+    /// `None`: it is enough that the row is readable.
     pub targets: &'static [(&'static str, Option<&'static Rule>)],
 }
 
 #[derive(Debug)]
 pub struct Outranked {
-    /// Column with the person's id.
+    /// The column with the id of the user.
     pub column: &'static str,
     /// Only roles held of the row whose id is in this column count.
     pub of: Option<&'static str>,
-    /// Who may give a role: a rule about assignments.
+    /// The rule for creating assignments.
     pub grant: &'static Rule,
 }
 

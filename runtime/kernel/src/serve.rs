@@ -1,4 +1,4 @@
-//! Connections: accepting them, bounding what they may cost before there is a request, ending them.
+//! Connections: accepting them, limiting what they may cost before there is a request, closing them.
 //!
 //! hyper is driven directly because `axum::serve` sets no time limit for request headers.
 
@@ -42,14 +42,14 @@ pub async fn serve(
     } else {
         health.public()
     };
-    // In this order: of two routers, the second gives the answer to unknown paths, and that one has the layers.
+    // In this order: of two merged routers, the second one answers unknown paths, and that one has the layers.
     let routes = probes.merge(routes);
     let connections = Arc::new(Semaphore::new(http.config.max_connections));
     let shares = Shares::new(http.config.max_connections_per_address);
     let graceful = GracefulShutdown::new();
     let mut stop = pin!(async {
         stop.await;
-        // Whoever routes requests here learns of it before connections are refused.
+        // Load balancers learn from `/readyz` that this server stops before it refuses connections.
         health.stop();
         sleep(http.config.drain_delay).await;
     });
@@ -66,7 +66,7 @@ pub async fn serve(
         let (stream, peer, permit) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Out of file descriptors, or the client is gone already.
+                // Either there are no file descriptors left, or the client has gone already.
                 tracing::warn!(%error, "accept");
                 sleep(Duration::from_millis(50)).await;
                 continue;
@@ -124,7 +124,7 @@ async fn accept(
     Ok((stream, Peer(peer), permit))
 }
 
-/// One of the connections that this peer may have. `Ok(None)`: it is a proxy of ours and may have all.
+/// Counts a connection of this peer. `Ok(None)`: one of our proxies, whose connections are not limited.
 fn share(http: &Http, shares: &Arc<Shares>, peer: Peer) -> Result<Option<Share>, TooMany> {
     let address = peer.0.ip().to_canonical();
     if client::is_trusted(address, http.proxies()) {
@@ -143,7 +143,8 @@ fn builder(http: &Http) -> http1::Builder {
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(http.config.header_timeout)
-        // Moderate excess is refused by the outer layer, which knows the client; this is where reading stops.
+        // Moderate excess is refused by the outer layer, which knows the client; beyond this limit connections are not
+        // read at all.
         .max_header_size(4 * http.config.max_header_bytes);
     builder
 }

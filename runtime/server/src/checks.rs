@@ -1,4 +1,4 @@
-//! What must be so before the server answers anybody. Each refusal is a sentence that says what to do.
+//! Conditions that must hold before the server answers requests. Each error says what to do.
 
 use crate::{
     cli::Serve,
@@ -15,7 +15,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions}
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-/// Keys that stand in documentation; their private part is known to everybody.
+/// Keys from documentation and tests, whose private part is public.
 const EXAMPLE_KEYS: [&str; 3] = [
     // RFC 8410
     "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC",
@@ -28,7 +28,7 @@ const EXAMPLE_KEYS: [&str; 3] = [
 /// Fewer different bytes than any random key has.
 const FEWEST_BYTES: usize = 16;
 
-/// What the settings alone tell.
+/// What can be checked from the settings alone.
 pub fn settings(production: bool, settings: &Serve, parts: &Parts) -> Result<()> {
     token_key(parts.tokens.signing_key.expose_secret())?;
     if !production {
@@ -53,7 +53,7 @@ pub fn settings(production: bool, settings: &Serve, parts: &Parts) -> Result<()>
     mail(production, &settings.app.mail)
 }
 
-/// Without mail nobody becomes a member and nobody gets a forgotten password back.
+/// Without mail nobody can sign up or reset a password.
 pub fn mail(production: bool, settings: &Mail) -> Result<()> {
     if !production {
         return Ok(());
@@ -76,7 +76,7 @@ pub fn mail(production: bool, settings: &Mail) -> Result<()> {
     Ok(())
 }
 
-/// A key that somebody could guess signs tokens for everybody.
+/// With a key that somebody can guess, they can sign tokens for everybody.
 pub fn token_key(pem: &str) -> Result<()> {
     let body: String = pem
         .lines()
@@ -105,13 +105,13 @@ pub fn token_key(pem: &str) -> Result<()> {
     Ok(())
 }
 
-/// What the database tells: both logins are what they should be, and the schema holds everybody to its rules.
+/// What is checked in the database: both logins have the right roles, and the schema enforces its rules.
 pub async fn database(config: &DbConfig) -> Result<()> {
     tokio::try_join!(request_role(&config.url), job_role(config.job_url.as_ref()))?;
     Ok(())
 }
 
-/// Whoever reads the documentation could sign in as a platform administrator.
+/// The passwords of demonstration accounts are public, so anybody could sign in as a platform administrator.
 pub async fn no_demonstration(db: &Db) -> Result<()> {
     let people: Vec<Uuid> = demo::PEOPLE.iter().map(|person| person.id).collect();
     let mut cx = db.job("sessions", None, Uuid::now_v7()).await?;
@@ -163,7 +163,7 @@ async fn connect(url: &SecretString, setting: &'static str) -> Result<PgConnecti
         .with_context(|| format!("{setting}: the database can't be reached"))
 }
 
-/// Who could go around row-level security may not answer requests.
+/// A login that can bypass row-level security may not answer requests.
 async fn login(connection: &mut PgConnection, setting: &str) -> Result<()> {
     let (role, superuser, bypasses, owns): (String, bool, bool, bool) = sqlx::query_as(
         "select r.rolname::text, r.rolsuper, r.rolbypassrls,
@@ -199,7 +199,7 @@ async fn migrations(connection: &mut PgConnection) -> Result<()> {
     }
 }
 
-/// For `/readyz`: still the same migrations? A rollout may migrate under a running server.
+/// For `/readyz`: whether the migrations still match. A rollout may migrate the database while this server runs.
 pub fn ready(db: Db) -> health::Check {
     Box::new(move || {
         let db = db.clone();
@@ -211,7 +211,7 @@ pub fn ready(db: Db) -> health::Check {
             match migrate::pending(cx.conn(), MIGRATIONS).await {
                 Ok(pending) if pending.is_empty() => Ok(()),
                 Ok(_) => Err("migrations have not run".to_owned()),
-                // A newer program has migrated already: this one serves until it is replaced.
+                // A newer program has migrated the database already; this one continues until it is replaced.
                 Err(migrate::Error::Ahead(_)) => Ok(()),
                 Err(error) => Err(error.to_string()),
             }

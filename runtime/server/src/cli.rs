@@ -22,11 +22,11 @@ pub struct Cli {
 pub enum Command {
     /// Answer requests
     Serve(Box<Serve>),
-    /// Seal the audit log and throw expired things away, again and again
+    /// Run jobs and periodic work: mails, seals of the audit log, deleting expired data
     Worker(Box<Work>),
-    /// Bring the database to this version of the program
+    /// Migrate the database to this version of the program, or back
     Migrate(Migrate),
-    /// Look after the audit log
+    /// Seal and verify the audit log
     Audit {
         #[command(subcommand)]
         action: Audit,
@@ -36,7 +36,7 @@ pub enum Command {
         #[command(subcommand)]
         action: Admin,
     },
-    /// Load data; what is there already stays
+    /// Load data; existing rows are kept
     Seed(Seed),
     /// Print tokens to try the API with; in development only
     Token(Box<Token>),
@@ -46,10 +46,10 @@ pub enum Command {
     Openapi,
     /// List all settings
     Settings {
-        /// As the text of a settings file
+        /// As a settings file
         #[arg(long)]
         example: bool,
-        /// Write `culturepass.env.example` and the table of `docs/settings.md`, in the folder of the repository
+        /// Write `culturepass.env.example` and the table of `docs/settings.md` in the repository
         #[arg(long, conflicts_with = "example")]
         write: bool,
     },
@@ -63,7 +63,7 @@ pub struct Serve {
     pub http: Http,
     #[command(flatten)]
     pub development: Development,
-    /// Do the work of `worker` in the same process
+    /// Run the worker in the same process
     #[arg(long)]
     pub with_worker: bool,
     #[command(flatten)]
@@ -105,22 +105,22 @@ pub struct Migrate {
 
 #[derive(Subcommand, Clone, Debug)]
 pub enum MigrateAction {
-    /// Run what has not run yet
+    /// Run the pending migrations
     Up,
-    /// Take migrations back
+    /// Revert migrations
     Down {
-        /// The newest migration that stays; 0 takes back all
+        /// The newest migration to keep; 0 reverts all
         #[arg(long)]
         to: i64,
-        /// The name of the database, to show that it is the one meant; needed in production
+        /// The name of the database, to confirm that it is the intended one; required in production
         #[arg(long, value_name = "DATABASE")]
         confirm: Option<String>,
     },
-    /// Say what would run; ends with status 1 if something would
+    /// List the pending migrations; exits with status 1 if there are any
     Status,
-    /// Give the server's two roles passwords, and write their logins into a file
+    /// Set passwords for the server's two roles, and write their logins into a file
     Roles {
-        /// The file; passwords that are in it already are kept
+        /// The file; passwords that it already contains are kept
         #[arg(long)]
         write: PathBuf,
     },
@@ -128,15 +128,15 @@ pub enum MigrateAction {
 
 #[derive(Subcommand, Clone, Debug)]
 pub enum Audit {
-    /// Check every seal against the entries under it; ends with status 1 if one does not fit
+    /// Verify every seal against the entries it covers; exits with status 1 if one does not match
     Verify {
         #[command(flatten)]
         roles: Box<Roles>,
-        /// A hash that `audit seal` or the worker told earlier: fails if the seal with it is gone
+        /// A hash that `audit seal` or the worker printed earlier: fails if the seal with this hash is missing
         #[arg(long, value_name = "HASH")]
         expect: Option<String>,
     },
-    /// Seal what is new now
+    /// Seal the entries that are not sealed yet
     Seal {
         #[command(flatten)]
         roles: Box<Roles>,
@@ -145,13 +145,13 @@ pub enum Audit {
 
 #[derive(Subcommand, Clone, Debug)]
 pub enum Admin {
-    /// Make a member a platform administrator; who is one stays one
+    /// Make a member a platform administrator; does nothing if they are one already
     Grant {
         #[command(flatten)]
         owner: Owner,
-        /// The address that the member signs in with
+        /// The address with which the member signs in
         email: String,
-        /// Why, for the audit log
+        /// The reason, for the audit log
         #[arg(long, default_value = "granted on the command line")]
         reason: String,
     },
@@ -169,11 +169,11 @@ pub struct Seed {
 pub enum SeedWhat {
     /// Countries and cities
     Reference,
-    /// Members, profiles, events and what they did, all invented; never in production
+    /// Members, profiles, events and their activities, all invented; never in production
     Demo,
-    /// Orders of the demonstration's members, paid through a fake of Stripe while the server runs; never in production
+    /// Orders of the demonstration, paid through a fake of Stripe while the server runs; never in production
     Trade(Box<App>),
-    /// Pictures of the demonstration, drawn and sent as members send theirs; never in production
+    /// Pictures of the demonstration, drawn and uploaded; never in production
     Pictures(Box<App>),
 }
 
@@ -181,10 +181,10 @@ pub enum SeedWhat {
 pub struct Token {
     #[command(flatten)]
     pub app: App,
-    /// Of the demonstration accounts, one per role
+    /// For the demonstration accounts, one per role
     #[arg(long, conflicts_with = "email")]
     pub demo: bool,
-    /// Of this member
+    /// For this member
     #[arg(long, required_unless_present = "demo")]
     pub email: Option<String>,
 }

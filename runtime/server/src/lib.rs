@@ -1,4 +1,4 @@
-//! The program around the application: settings, wiring, subcommands. Wires; decides nothing.
+//! The program around the application: settings, wiring, subcommands. Contains no business logic.
 
 pub mod checks;
 pub mod cli;

@@ -7,10 +7,10 @@ use anyhow::{Context, Result};
 use std::io::stderr;
 use tracing_subscriber::EnvFilter;
 
-/// Where the driver logs what PostgreSQL remarks.
+/// Where the driver logs notices of PostgreSQL.
 const NOTICES: &str = "sqlx::postgres::notice";
 
-/// Where the library that fetches access tokens logs what it was answered, word by word.
+/// Where the library that fetches access tokens logs the responses it gets, verbatim.
 const ACCESS: &str = "gcp_auth";
 
 pub fn start(settings: &Common) -> Result<()> {
@@ -30,11 +30,11 @@ pub fn start(settings: &Common) -> Result<()> {
     Ok(())
 }
 
-/// What is logged. Two libraries log more than anybody should read, unless they are named.
+/// The log filter. Two libraries log too much, or secrets, so they are off unless the filter names them.
 pub fn filter(log: &str) -> Result<EnvFilter> {
     let mut filter = EnvFilter::try_new(log)?;
     if !log.contains(NOTICES) {
-        // What PostgreSQL remarks, such as `already exists, skipping`, is nothing that happened.
+        // Notices of PostgreSQL, such as `already exists, skipping`, are not events worth logging.
         filter = filter.add_directive(format!("{NOTICES}=warn").parse()?);
     }
     if !log.contains(ACCESS) {

@@ -5,7 +5,7 @@ use server::{cli::Cli, commands, log, settings};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // Before there are threads: it writes to the environment.
+    // Before any thread is started, because it writes to the environment.
     if let Err(error) = settings::load() {
         eprintln!("culturepass: {error:#}");
         return ExitCode::from(2);
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     match runtime.block_on(commands::run(cli)) {
         Ok(code) => code,
         Err(error) => {
-            // For people; the log has said what led here.
+            // For people; the log contains what led to it.
             eprintln!("culturepass: {error:#}");
             ExitCode::FAILURE
         }

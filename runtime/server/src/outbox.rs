@@ -1,6 +1,6 @@
-//! `/dev/outbox`: what was sent, while somebody develops. In one page, from what `fake-messengers` has taken.
+//! `/dev/outbox`: one page with the messages that `fake-messengers` has received, for development.
 //!
-//! Not in production, where the server does not start with it: it would show everybody the mail of everybody.
+//! The server does not start with it in production, because it would show everybody's mail to everybody.
 
 use anyhow::{Result, ensure};
 use axum::{
@@ -26,7 +26,7 @@ struct Outbox {
     url: String,
 }
 
-/// Only of something on this machine.
+/// Only addresses on this machine are accepted.
 pub fn router(url: Url) -> Result<Router> {
     let is_local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
     ensure!(
@@ -132,7 +132,7 @@ fn text(value: &Value) -> String {
     escape(value.as_str().unwrap_or_default())
 }
 
-/// Addresses of the web can be followed: most mail is there for its link.
+/// Makes web addresses clickable, because most mails are about their link.
 fn linked(text: &str) -> String {
     let mut html = String::new();
     for word in text.split_inclusive(char::is_whitespace) {

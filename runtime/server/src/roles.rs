@@ -1,6 +1,6 @@
-//! Migrating, and passwords for the server's two roles with their logins as settings.
+//! Migrates the database, and sets passwords for the server's two roles, whose logins it writes as settings.
 //!
-//! Made once and kept in a file that only its owner reads; a second run keeps them.
+//! The passwords are made once and stored in a file that only its owner can read; a second run keeps them.
 
 use anyhow::{Context, Result, bail};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -10,13 +10,13 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, postgres::PgConnectOptions
 use std::{collections::BTreeMap, fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 use url::Url;
 
-/// Setting and role.
+/// A setting and its role.
 const LOGINS: [(&str, &str); 2] = [
     ("APP_DATABASE_URL", "culturepass_app"),
     ("JOB_DATABASE_URL", "culturepass_job"),
 ];
 
-/// Runs the migrations that have not run, and lets the server see which have. Returns their versions.
+/// Runs the pending migrations, and lets the server see which have run. Returns their versions.
 pub async fn migrate(database: &PgConnectOptions) -> Result<Vec<i64>> {
     let done = kernel::migrate::up(database, MIGRATIONS, &Limits::default()).await?;
     let mut connection = database.connect().await?;
@@ -37,7 +37,7 @@ pub async fn prepare(database: &PgConnectOptions, owner: &str, file: &Path) -> R
             Some(url) => Url::parse(url)?.password().unwrap_or_default().to_owned(),
             None => random_password(),
         };
-        // A password is no parameter of this statement. This one needs no quoting, and is checked to be such.
+        // This statement takes no parameters for the password. It needs no quoting, which is checked.
         if password.is_empty()
             || !password
                 .bytes()
@@ -73,7 +73,7 @@ fn read(file: &Path) -> Result<BTreeMap<String, String>> {
 /// The owner's URL with another login.
 fn login(owner: &str, role: &str, password: &str) -> Result<Url> {
     let mut url = Url::parse(owner).context("DATABASE_URL")?;
-    // A URL without a host is written for a socket; it carries its login as parameters.
+    // A URL without a host is for a socket; it has its login as parameters.
     if url.host_str().is_some_and(|host| !host.is_empty()) {
         let set = url
             .set_username(role)

@@ -1,8 +1,7 @@
-//! Data to start with: every country and some thousand cities, and a demonstration world.
+//! Initial data: every country, some thousand cities, and a demonstration world.
 //!
-//! Written straight to the tables through a superuser's connection, in one transaction each; but orders that are paid by
-//! card ([`trade`]) and pictures ([`pictures`]), which are made through the API.
-//! A second run adds nothing twice.
+//! Written directly to the tables through a superuser's connection, in one transaction each, except orders paid by
+//! card ([`trade`]) and pictures ([`pictures`]), which are made through the API. A second run adds nothing twice.
 
 mod api;
 pub mod demo;

@@ -1,7 +1,7 @@
-//! Settings: environment variables, or one file of `KEY=VALUE` lines that they take precedence over.
+//! Settings: environment variables, which take precedence, or a file of `KEY=VALUE` lines.
 //!
-//! Each subcommand takes the groups it needs, so that `serve` never holds the owner's login.
-//! Knows names, defaults and what values look like; what follows from them is `wire`'s.
+//! Each subcommand takes the groups that it needs, so `serve` never has the owner's login. Knows names, defaults and
+//! formats of values; `wire` decides what follows from them.
 
 pub mod document;
 mod file;
@@ -24,10 +24,10 @@ pub enum Environment {
     Production,
 }
 
-/// What every subcommand takes.
+/// Settings of every subcommand.
 #[derive(Args, Clone, Debug)]
 pub struct Common {
-    /// In `production` conveniences of development are refused.
+    /// In `production`, development features are refused.
     #[arg(
         long,
         env = "CULTUREPASS_ENV",
@@ -35,7 +35,7 @@ pub struct Common {
         global = true
     )]
     pub environment: Environment,
-    /// What is logged, in the syntax of tracing-subscriber: `info,sqlx=warn`.
+    /// The log filter, in the syntax of tracing-subscriber: `info,sqlx=warn`.
     #[arg(long, env = "LOG", default_value = "info", global = true)]
     pub log: String,
     /// `json` (one object per line) or `text`.
@@ -49,7 +49,7 @@ pub enum LogFormat {
     Text,
 }
 
-/// The login that migrates and seeds. Not for the server.
+/// The login for migrating and seeding. The server must not use it.
 #[derive(Args, Clone, Debug)]
 pub struct Owner {
     #[command(flatten)]
@@ -69,16 +69,16 @@ pub struct Roles {
     /// Connections for modules and the worker.
     #[arg(long, env = "DB_JOB_CONNECTIONS", default_value_t = 8)]
     pub db_job_connections: u32,
-    /// Connections for searches, maps and counts, of which one caller has half at most.
+    /// Connections for searches, maps and counts. One caller can use half of them at most.
     #[arg(long, env = "DB_SEARCH_CONNECTIONS", default_value_t = 4)]
     pub db_search_connections: u32,
-    /// A search that takes longer is answered 503.
+    /// A search that takes longer is cancelled and answered 503.
     #[arg(long, env = "DB_SEARCH_TIMEOUT_MS", default_value_t = 2000)]
     pub db_search_timeout_ms: u64,
-    /// Connections for dashboards and other figures, of which one caller has half at most.
+    /// Connections for dashboards and other figures. One caller can use half of them at most.
     #[arg(long, env = "DB_FIGURE_CONNECTIONS", default_value_t = 4)]
     pub db_figure_connections: u32,
-    /// Figures that take longer are answered 503.
+    /// Figures that take longer are cancelled and answered 503.
     #[arg(long, env = "DB_FIGURE_TIMEOUT_MS", default_value_t = 10_000)]
     pub db_figure_timeout_ms: u64,
     /// A request that gets no connection within this time is answered 503.
@@ -99,31 +99,31 @@ pub struct Http {
     /// machine.
     #[arg(long, env = "CORS_ORIGINS", value_delimiter = ',')]
     pub cors_origins: Vec<String>,
-    /// Addresses or networks whose `X-Forwarded-For` is believed, separated by commas.
+    /// Addresses or networks of proxies whose `X-Forwarded-For` is trusted, separated by commas.
     #[arg(long, env = "TRUSTED_PROXIES", value_delimiter = ',')]
     pub trusted_proxies: Vec<String>,
     /// Serve Swagger UI under `/docs`. Default: only in development.
     #[arg(long, env = "API_DOCS")]
     pub api_docs: Option<bool>,
-    /// In production `API_DOCS=true` is refused unless this says that it is meant.
+    /// In production, `API_DOCS=true` is refused unless this is set to confirm it.
     #[arg(long, env = "API_DOCS_IN_PRODUCTION", default_value_t = false, action = clap::ArgAction::Set)]
     pub api_docs_in_production: bool,
-    /// The longest request body.
+    /// Maximum size of a request body.
     #[arg(long, env = "BODY_LIMIT_BYTES", default_value_t = 256 * 1024)]
     pub body_limit_bytes: usize,
     /// A connection must send the head of its request within this time.
     #[arg(long, env = "HEADER_TIMEOUT_SECONDS", default_value_t = 5)]
     pub header_timeout_seconds: u64,
-    /// The longest head of a request.
+    /// Maximum size of the head of a request.
     #[arg(long, env = "MAX_HEADER_BYTES", default_value_t = 16 * 1024)]
     pub max_header_bytes: usize,
-    /// The body of a request must have come within this time.
+    /// The body of a request must arrive within this time.
     #[arg(long, env = "BODY_TIMEOUT_SECONDS", default_value_t = 30)]
     pub body_timeout_seconds: u64,
-    /// A request is answered within this time, not counting that for its body.
+    /// A request must be answered within this time, to which that for its body is added.
     #[arg(long, env = "HANDLER_TIMEOUT_SECONDS", default_value_t = 15)]
     pub handler_timeout_seconds: u64,
-    /// A client that takes less than 256 KiB of its answer in this time is not waited for any longer.
+    /// A client that reads less than 256 KiB of its answer in this time is disconnected.
     #[arg(long, env = "WRITE_TIMEOUT_SECONDS", default_value_t = 60)]
     pub write_timeout_seconds: u64,
     /// Open connections.
@@ -135,61 +135,61 @@ pub struct Http {
     /// Requests in progress; more are answered 503 at once.
     #[arg(long, env = "MAX_REQUESTS", default_value_t = 512)]
     pub max_requests: usize,
-    /// Requests per minute from one address, in the long run. 0: no limit.
+    /// Sustained requests per minute from one address. 0: no limit.
     #[arg(long, env = "IP_RATE_PER_MINUTE", default_value_t = 1200)]
     pub ip_rate_per_minute: u32,
-    /// Requests from one address at once.
+    /// Burst of requests from one address.
     #[arg(long, env = "IP_RATE_BURST", default_value_t = 200)]
     pub ip_rate_burst: u32,
-    /// Requests per minute of one member, in the long run. 0: no limit.
+    /// Sustained requests per minute of one member. 0: no limit.
     #[arg(long, env = "USER_RATE_PER_MINUTE", default_value_t = 600)]
     pub user_rate_per_minute: u32,
-    /// Requests of one member at once.
+    /// Burst of requests of one member.
     #[arg(long, env = "USER_RATE_BURST", default_value_t = 100)]
     pub user_rate_burst: u32,
     /// Requests of one member in a day (UTC) that move money, over all servers: those that need an `Idempotency-Key`.
     /// Repeats with the same key and sales at the door are not counted. 0: no limit.
     #[arg(long, env = "MONEY_REQUESTS_PER_DAY", default_value_t = 500)]
     pub money_requests_per_day: u32,
-    /// After the signal to stop: not ready any more, still accepting.
+    /// After the signal to stop: how long the server reports not ready but still accepts connections.
     #[arg(long, env = "DRAIN_DELAY_SECONDS", default_value_t = 0)]
     pub drain_delay_seconds: u64,
-    /// Then: time for requests in progress.
+    /// After that: how long requests in progress may continue.
     #[arg(long, env = "DRAIN_TIMEOUT_SECONDS", default_value_t = 25)]
     pub drain_timeout_seconds: u64,
 }
 
-/// Access tokens, and those of other issuers.
+/// Access tokens of this API, and those of other issuers.
 #[derive(Args, Clone, Debug)]
 pub struct Tokens {
     #[command(flatten)]
     pub token_key: secret::TokenKey,
-    /// Files with public keys (PEM) of former signing keys whose tokens still count, separated by commas.
+    /// Files with public keys (PEM) of former signing keys whose tokens are still accepted, separated by commas.
     #[arg(long, env = "TOKEN_FORMER_KEY_FILES", value_delimiter = ',')]
     pub token_former_key_files: Vec<PathBuf>,
-    /// Where clients reach the API; the issuer of its tokens.
+    /// The address at which clients reach the API; also the issuer of its tokens.
     #[arg(long, env = "PUBLIC_URL", default_value = "http://127.0.0.1:8080")]
     pub public_url: Url,
-    /// For whom tokens are.
+    /// The audience of its tokens.
     #[arg(long, env = "TOKEN_AUDIENCE", default_value = "culturepass")]
     pub token_audience: String,
-    /// How long an access token counts.
+    /// How long an access token is valid.
     #[arg(long, env = "TOKEN_LIFETIME_SECONDS", default_value_t = 600)]
     pub token_lifetime_seconds: u64,
     /// An OpenID Connect issuer whose tokens are accepted as well.
     #[arg(long, env = "OIDC_ISSUER", requires = "oidc_audience")]
     pub oidc_issuer: Option<String>,
-    /// What its tokens must be for.
+    /// The audience that its tokens must have.
     #[arg(long, env = "OIDC_AUDIENCE")]
     pub oidc_audience: Option<String>,
     /// Clients of the issuer whose tokens are accepted, where tokens say to whom they were issued (`azp`), separated by
     /// commas. Default: only the audience itself.
     #[arg(long, env = "OIDC_CLIENTS", value_delimiter = ',')]
     pub oidc_clients: Vec<String>,
-    /// The longest life of its tokens that is accepted, from `iat` to `exp`.
+    /// The longest accepted lifetime of its tokens, from `iat` to `exp`.
     #[arg(long, env = "OIDC_MAX_LIFETIME_SECONDS", default_value_t = 24 * 60 * 60)]
     pub oidc_max_lifetime_seconds: u64,
-    /// Where its keys are. Default: the issuer with `/.well-known/jwks.json`.
+    /// The address of its keys. Default: the issuer with `/.well-known/jwks.json`.
     #[arg(long, env = "OIDC_JWKS_URL", conflicts_with = "oidc_jwks_file")]
     pub oidc_jwks_url: Option<Url>,
     /// Its keys as a file.
@@ -197,18 +197,18 @@ pub struct Tokens {
     pub oidc_jwks_file: Option<PathBuf>,
 }
 
-/// How mail leaves: by SMTP, Resend or SendGrid, or into a folder. One of them only. Without any it is only mentioned in
-/// the log.
+/// How mail is sent: by SMTP, Resend or SendGrid, or into a folder; at most one of them. Without any, mails are only
+/// mentioned in the log.
 #[derive(Args, Clone, Debug)]
 pub struct Mail {
-    /// The server that takes mail further. In production this, RESEND_API_KEY or SENDGRID_API_KEY is needed.
+    /// The server that relays mail. In production this, RESEND_API_KEY or SENDGRID_API_KEY is required.
     #[arg(long, env = "SMTP_HOST")]
     pub smtp_host: Option<String>,
-    /// Its port. Default: 587, 465 or 25, as `SMTP_TLS` is.
+    /// Its port. Default: 587, 465 or 25, depending on `SMTP_TLS`.
     #[arg(long, env = "SMTP_PORT")]
     pub smtp_port: Option<u16>,
-    /// `starttls` (must be encrypted before anything is said), `implicit` (from the first byte) or `none`. `none` is
-    /// refused in production, but for a server on the same machine.
+    /// `starttls` (the connection must be encrypted before anything is sent), `implicit` (encrypted from the first
+    /// byte) or `none`. `none` is refused in production unless the server is on the same machine.
     #[arg(long, env = "SMTP_TLS", default_value = "starttls")]
     pub smtp_tls: SmtpTls,
     /// The user that signs in there.
@@ -216,19 +216,19 @@ pub struct Mail {
     pub smtp_user: Option<String>,
     #[command(flatten)]
     pub smtp_password: secret::SmtpPassword,
-    /// PEM certificates of authorities that are trusted besides the public ones.
+    /// PEM certificates of authorities that are trusted in addition to the public ones.
     #[arg(long, env = "SMTP_CA_FILE")]
     pub smtp_ca_file: Option<PathBuf>,
-    /// What this side calls itself (`EHLO`). Default: the domain of `MAIL_FROM`.
+    /// The name with which this server introduces itself (`EHLO`). Default: the domain of `MAIL_FROM`.
     #[arg(long, env = "SMTP_HELLO")]
     pub smtp_hello: Option<String>,
-    /// A message must be with the server within this time, connecting included.
+    /// A message must be accepted within this time, including connecting.
     #[arg(long, env = "SMTP_TIMEOUT_SECONDS", default_value_t = 20)]
     pub smtp_timeout_seconds: u64,
-    /// Connections to it.
+    /// The number of connections to it.
     #[arg(long, env = "SMTP_CONNECTIONS", default_value_t = 8)]
     pub smtp_connections: u32,
-    /// Who mail comes from: `CulturePass <no-reply@example.org>`.
+    /// The sender of mails: `CulturePass <no-reply@example.org>`.
     #[arg(long, env = "MAIL_FROM")]
     pub mail_from: Option<String>,
     /// For development: mail is written into this folder.
@@ -236,33 +236,33 @@ pub struct Mail {
     pub mail_dir: Option<PathBuf>,
     #[command(flatten)]
     pub resend_api_key: secret::ResendApiKey,
-    /// Where Resend answers. Another address is for something that plays it, such as `fake-messengers`.
+    /// The address of Resend's API. Change it only for a substitute such as `fake-messengers`.
     #[arg(long, env = "RESEND_URL", default_value = ResendConfig::URL)]
     pub resend_url: Url,
     #[command(flatten)]
     pub resend_webhook_secret: secret::ResendWebhookSecret,
     #[command(flatten)]
     pub sendgrid_api_key: secret::SendgridApiKey,
-    /// Where SendGrid answers: `https://api.eu.sendgrid.com` for accounts whose data stay in Europe.
+    /// The address of SendGrid's API: `https://api.eu.sendgrid.com` for accounts whose data stay in Europe.
     #[arg(long, env = "SENDGRID_URL", default_value = SendgridConfig::URL)]
     pub sendgrid_url: Url,
     #[command(flatten)]
     pub sendgrid_webhook_key: secret::SendgridWebhookKey,
-    /// Resend or SendGrid must have answered within this time.
+    /// Resend or SendGrid must answer within this time.
     #[arg(long, env = "MAIL_TIMEOUT_SECONDS", default_value_t = 15)]
     pub mail_timeout_seconds: u64,
 }
 
-/// How push messages leave: by FCM, or into a folder. Without any they are only mentioned in the log.
+/// How push messages are sent: by FCM, or into a folder. Without either they are only mentioned in the log.
 #[derive(Args, Clone, Debug)]
 pub struct Push {
     #[command(flatten)]
     pub fcm_service_account: secret::FcmServiceAccount,
-    /// Where FCM answers. Another address is for something that plays it, such as `fake-messengers`.
+    /// The address of FCM's API. Change it only for a substitute such as `fake-messengers`.
     #[arg(long, env = "FCM_URL", default_value = FcmConfig::URL)]
     pub fcm_url: Url,
-    /// FCM must have answered within this time. Not below 15: what is given up earlier has often been delivered, and
-    /// comes twice.
+    /// FCM must answer within this time, 15 seconds at least: a message that is given up earlier has often been
+    /// delivered, and would be delivered twice.
     #[arg(long, env = "FCM_TIMEOUT_SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(15..))]
     pub fcm_timeout_seconds: u64,
     /// For development: push messages are written into this folder.
@@ -270,10 +270,10 @@ pub struct Push {
     pub push_dir: Option<PathBuf>,
 }
 
-/// Pages for whoever develops.
+/// Pages for developers.
 #[derive(Args, Clone, Debug)]
 pub struct Development {
-    /// `/dev/outbox` shows what `fake-messengers` at this address has taken. Refused in production.
+    /// `/dev/outbox` shows the messages that `fake-messengers` at this address has received. Refused in production.
     #[arg(long, env = "DEV_OUTBOX_URL")]
     pub dev_outbox_url: Option<Url>,
 }
@@ -285,33 +285,33 @@ pub enum SmtpTls {
     None,
 }
 
-/// The way to the payment provider.
+/// The payment provider.
 #[derive(Args, Clone, Debug)]
 pub struct Stripe {
     #[command(flatten)]
     pub stripe_secret_key: secret::StripeSecretKey,
-    /// Where Stripe answers. Another address is for something that plays Stripe, such as `fake-stripe`.
+    /// The address of Stripe's API. Change it only for a substitute such as `fake-stripe`.
     #[arg(long, env = "STRIPE_URL", default_value = "https://api.stripe.com")]
     pub stripe_url: Url,
-    /// A call of Stripe has its answer within this time, all its attempts together, or counts as not answered. Less than
-    /// `HANDLER_TIMEOUT_SECONDS`.
+    /// Time limit for a call of Stripe with all its attempts, after which its outcome counts as unknown. Must be less
+    /// than `HANDLER_TIMEOUT_SECONDS`.
     #[arg(long, env = "STRIPE_TIMEOUT_SECONDS", default_value_t = 12)]
     pub stripe_timeout_seconds: u64,
 }
 
-/// Jobs, and work that comes round again.
+/// Jobs and periodic work.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Worker {
-    /// Jobs that run at the same time. Each may need one of `DB_JOB_CONNECTIONS`; requests need some too.
+    /// How many jobs run at the same time. Each may need one of `DB_JOB_CONNECTIONS`, and requests need some too.
     #[arg(long, env = "JOBS_AT_ONCE", default_value_t = 4)]
     pub jobs_at_once: usize,
-    /// How often to look for jobs. What the process itself enqueues, it sees at once.
+    /// How often to poll for jobs. Jobs enqueued by the process itself are picked up at once.
     #[arg(long, env = "JOBS_POLL_MS", default_value_t = 250)]
     pub jobs_poll_ms: u64,
-    /// A worker that gives no sign of life for this long has lost its jobs to others.
+    /// A worker that has not reported for this long loses its jobs to others.
     #[arg(long, env = "JOBS_LEASE_SECONDS", default_value_t = 45)]
     pub jobs_lease_seconds: u64,
-    /// After the signal to stop: time for jobs that run.
+    /// After the signal to stop: how long running jobs may continue.
     #[arg(long, env = "JOBS_GRACE_SECONDS", default_value_t = 20)]
     pub jobs_grace_seconds: u64,
 }

@@ -1,4 +1,4 @@
-//! From settings to a running application.
+//! Assembles a running application from settings.
 
 mod couriers;
 
@@ -31,7 +31,7 @@ use std::{sync::Arc, time::Duration};
 use stripe_gateway::StripeGateway;
 use url::Url;
 
-/// An application that is ready to answer.
+/// An application that is ready to answer requests.
 pub struct Built {
     pub app: App,
     pub db: Db,
@@ -41,11 +41,11 @@ pub struct Built {
     pub http: Arc<Http>,
 }
 
-/// Everything an application is made of: what settings lead to, and what tests put together by themselves.
+/// The parts of an application: made from settings, or put together by tests.
 pub struct Parts {
     pub db: DbConfig,
     pub http: HttpConfig,
-    /// How many requests that move money one member may begin in a day, if not any number.
+    /// How many requests that move money one member may begin per day; `None`: any number.
     pub keyed_per_day: Option<u32>,
     pub tokens: TokenConfig,
     pub issuer: Option<IssuerConfig>,
@@ -55,18 +55,18 @@ pub struct Parts {
     pub mail_webhooks: webhooks::Keys,
     pub clock: Clock,
     pub public_url: Url,
-    /// Conveniences of development are refused.
+    /// Whether development features are refused.
     pub production: bool,
-    /// Who takes payments, if anybody does.
+    /// The payment provider, if there is one.
     pub provider: Option<Provider>,
     pub api_docs: bool,
-    /// Where what was sent can be seen, while somebody develops.
+    /// The address of the page that shows sent messages, in development.
     pub outbox: Option<Url>,
-    /// What stands in the examples of the document, and what is to stand there instead.
+    /// Values in the examples of the document, and what to replace them with.
     pub examples: Vec<(String, String)>,
 }
 
-/// Connects lazily: a database that is not there yet does not matter here.
+/// Connects lazily, so the database need not be there yet.
 pub fn build(parts: Parts) -> Result<Built> {
     let db = Db::connect(&parts.db).context("the database URLs")?;
     let tokens = Arc::new(Issuer::new(&parts.tokens).context("TOKEN_KEY")?);
@@ -97,7 +97,7 @@ pub fn build(parts: Parts) -> Result<Built> {
         external.push(External::new(issuer, resolver).context("OIDC_ISSUER")?);
     }
     let public = shared.public_url.as_str().trim_end_matches('/').to_owned();
-    // While somebody develops, the first is wherever they look at the document.
+    // In development, the first server of the document is the address at which the document was opened.
     let servers = match parts.production {
         true => vec![public],
         false => vec!["/".to_owned(), public],

@@ -1,4 +1,5 @@
-//! What the program says before it talks to anybody. That this is here also has the program built with the tests.
+//! What the program prints before it connects to anything. Because this test exists, the program is built with the
+//! tests.
 
 use clap::Parser;
 use server::cli::Cli;
@@ -21,7 +22,7 @@ fn program(arguments: &[&str], settings: &[(&str, &str)]) -> (Output, String) {
     (output, said)
 }
 
-/// Ends before it listens, and says why.
+/// The program ends before it listens, and says why.
 fn refused(settings: &[(&str, &str)]) -> String {
     let key = server::commands::fresh_key();
     let defaults = [
@@ -121,7 +122,7 @@ fn abuse_57_settings_that_open_the_door_are_refused() {
         let said = refused(settings);
         assert!(said.contains(why), "{settings:?}: {said}");
     }
-    // With nothing wrong it goes on to the database, which is not there.
+    // If nothing is wrong it continues to the database, which is not there.
     let by_api = |name| [("SMTP_HOST", ""), (name, "canary")];
     for settings in [
         &[][..],
@@ -149,7 +150,7 @@ fn abuse_57_a_misspelt_setting_is_refused() {
     );
 }
 
-/// Whatever is wrong with a setting, what it holds is not repeated.
+/// Error messages never repeat the value of a setting.
 #[test]
 fn abuse_59_no_secret_is_in_what_the_program_says() {
     let urls = [

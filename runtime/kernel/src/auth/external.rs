@@ -32,12 +32,13 @@ const FETCH_PAUSE: Duration = Duration::from_secs(30);
 const MAX_KEY_SET_BYTES: usize = 256 * 1024;
 const REMEMBERED: u64 = 10_000;
 
-/// Knows which of our users a subject of an issuer is. The application's: it may create the user.
+/// Maps a subject of an issuer to one of our users. Implemented by the application, which may create the user.
 pub trait Resolver: Send + Sync {
     fn resolve<'a>(&'a self, identity: &'a Identity) -> BoxFuture<'a, Result<Option<Known>>>;
 }
 
-/// Whom a token stands for. The session is asked for in the database at every request, like that of our own tokens.
+/// The user and session that a token stands for. The session is checked in the database at every request, like that of
+/// our own tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Known {
     pub user: Uuid,
@@ -72,7 +73,7 @@ pub struct External {
     resolver: Arc<dyn Resolver>,
     client: reqwest::Client,
     keys: RwLock<Arc<Keys>>,
-    /// Held while fetching, so that many requests wait for one fetch.
+    /// Held while fetching keys, so that concurrent requests wait for one fetch.
     fetched: Mutex<Option<Instant>>,
     verified: Cache<[u8; 32], Verified>,
 }
@@ -166,7 +167,7 @@ impl External {
         })
     }
 
-    /// What an issuer's token is good for ends with it; nothing else here ends a token that is never shown again.
+    /// Refuses a token that is valid for too long: nothing but its expiry ends a token that never reaches us again.
     fn check_lifetime(&self, issued: i64, expires: i64) -> Result<(), Refused> {
         let longest = i64::try_from(self.config.max_lifetime.as_secs()).unwrap_or(i64::MAX);
         match expires.checked_sub(issued) {
@@ -175,8 +176,9 @@ impl External {
         }
     }
 
-    /// One of the audiences, and issued to one of our clients where it says to whom. A token for several audiences
-    /// must say so: it may have been made for another of them.
+    /// Whether the token is for one of our audiences and, where it names the client that it was issued to (`azp`), for
+    /// one of our clients. A token for several audiences must name the client, since it may have been issued to
+    /// another one's.
     fn check_audience(&self, claims: &Claims) -> Result<(), Refused> {
         let audiences = match &claims.aud {
             Audience::One(audience) => std::slice::from_ref(audience),
@@ -230,7 +232,7 @@ impl External {
         };
         let mut fetched = match known(self) {
             Some(key) => {
-                // A stale set is refreshed by whoever finds nobody else doing so.
+                // A stale key set is refreshed by the first request that finds no refresh running.
                 match self.fetched.try_lock() {
                     Ok(fetched) if fetched.is_none_or(|at| at.elapsed() > self.config.refresh) => {
                         fetched
@@ -281,7 +283,7 @@ impl External {
     }
 }
 
-/// Which issuer a token claims to be from, to find the keys to check that with.
+/// The issuer that a token claims to be from, to choose the keys for verifying that claim.
 pub(super) fn issuer_of(token: &str) -> Result<String, Refused> {
     #[derive(Deserialize)]
     struct Issuer {

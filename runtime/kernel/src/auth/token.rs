@@ -1,6 +1,6 @@
 //! Our own access tokens: Ed25519, short-lived, without roles.
 //!
-//! `typ` is `at+jwt` (RFC 9068), so that no other token of the same issuer passes for one.
+//! `typ` is `at+jwt` (RFC 9068), so that no other kind of token from the same issuer is accepted as one.
 
 use super::{Identified, Refused};
 use crate::{actor::Actor, config::TokenConfig};
@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use std::{collections::HashMap, time::Duration};
 use uuid::Uuid;
 
-/// Verified tokens that are remembered by their digest.
+/// How many verified tokens are remembered by their digest.
 const REMEMBERED: u64 = 10_000;
 
 pub struct Tokens {
@@ -88,7 +88,7 @@ impl Tokens {
         self.issue_until(user, session, now, i64::MAX)
     }
 
-    /// The same, for a session that ends at `until`: the token does not outlive it. Both times in seconds since 1970.
+    /// The same for a session that ends at `until`: the token expires no later. Both times in seconds since 1970.
     pub fn issue_until(
         &self,
         user: Uuid,
@@ -169,7 +169,7 @@ impl Tokens {
     }
 }
 
-/// A token must not bring its own key, nor demand what we do not know.
+/// A token must not contain its own key, nor have critical headers that we do not understand.
 pub(super) fn check_header(header: &Header) -> Result<(), Refused> {
     if header.jku.is_some() || header.jwk.is_some() || header.x5u.is_some() || header.x5c.is_some()
     {

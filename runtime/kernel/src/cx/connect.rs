@@ -1,4 +1,4 @@
-//! Pools of connections, and what is set on each connection before anybody uses it. Knows no caller.
+//! Connection pools, and the settings made on each connection before its first use. Knows no caller.
 
 use crate::config::DbConfig;
 use sqlx::{
@@ -7,7 +7,7 @@ use sqlx::{
 };
 use std::{str::FromStr, sync::Arc, time::Duration};
 
-/// `timeout` for its statements, if another one than the role's.
+/// `timeout` is the statement timeout, if it differs from that of the role.
 pub fn pool(
     config: &DbConfig,
     url: &str,
@@ -22,7 +22,7 @@ pub fn pool(
     let settings: Arc<str> = session_settings(timeout).into();
     let ping_after = config.ping_after_idle;
     Ok(PgPoolOptions::new()
-        // Those with a timeout of their own are for what is asked now and then.
+        // Pools with a timeout of their own are for occasional statements.
         .min_connections(if timeout.is_some() { 0 } else { connections })
         .max_connections(connections)
         .acquire_timeout(config.acquire_timeout)
@@ -47,10 +47,11 @@ pub fn pool(
         .connect_lazy_with(options))
 }
 
-/// Set once connected and not as parameters of the connection, which poolers refuse or drop.
+/// Set after connecting and not as parameters of the connection, which poolers refuse or drop.
 fn session_settings(statement_timeout: Option<Duration>) -> String {
-    // Policies make plans large: planning one takes longer than running it, so each is made once per connection.
-    // Compiling them pays off even less. Notices are about what callers write, and there may be one for each row.
+    // Policies make plans large: planning a statement takes longer than running it, so each is planned once per
+    // connection. JIT compilation pays off even less. Notices concern what callers write, and there may be one for
+    // each row.
     let mut text =
         "set plan_cache_mode = force_generic_plan; set jit = off; set client_min_messages = warning"
             .to_owned();
@@ -63,8 +64,8 @@ fn session_settings(statement_timeout: Option<Duration>) -> String {
     text
 }
 
-/// The driver asks for unknown types between preparing an unnamed statement and running it, which loses
-/// the statement (SQLSTATE 26000). So it gets to know the one such type that is selected beforehand.
+/// The driver looks up unknown types between preparing an unnamed statement and running it, which loses the statement
+/// (SQLSTATE 26000). So the one such type that is selected is made known beforehand.
 async fn learn_types(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let question = "select to_regtype('public.geography') is not null";
     if sqlx::query_scalar(question)

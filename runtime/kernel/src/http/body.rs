@@ -1,4 +1,4 @@
-//! Request bodies: how much, how slowly, and of which kind.
+//! Request bodies: limits for size, time and media type.
 
 use crate::{
     error::{Error, Result},
@@ -21,7 +21,7 @@ use std::{
 };
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A JSON body of a hand-written route, with problems like everywhere else. 422 for a wrong shape.
+/// A JSON body of a hand-written route, with the usual problems as errors. 422 if the structure is wrong.
 pub struct Json<T>(pub T);
 
 impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
@@ -41,7 +41,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
     }
 }
 
-/// A body that derives `Input` with `#[input(body)]`: everything that is wrong at once, unknown fields refused.
+/// A body that derives `Input` with `#[input(body)]`: all errors are reported at once, and unknown fields are refused.
 pub struct Sent<T>(pub T);
 
 impl<T: Posted, S: Sync> FromRequest<S> for Sent<T> {
@@ -56,8 +56,8 @@ impl<T: Posted, S: Sync> FromRequest<S> for Sent<T> {
     }
 }
 
-/// The bytes of a body as they came, of whatever kind: for signatures over them, and for files. How many there may be,
-/// [`BodyLimit`](crate::config::BodyLimit) says.
+/// The raw bytes of a body of any media type: for verifying signatures, and for files. The route's
+/// [`BodyLimit`](crate::config::BodyLimit) limits their number.
 pub struct Raw(pub Bytes);
 
 impl<S: Sync> FromRequest<S> for Raw {
@@ -76,7 +76,7 @@ pub async fn read_json(headers: &HeaderMap, body: Body, mode: Mode) -> Result<By
     read(body).await
 }
 
-/// The whole body. The outer layer has limited it.
+/// The whole body, whose size the outer layer limits.
 pub async fn read(body: Body) -> Result<Bytes> {
     match body.collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
@@ -84,7 +84,7 @@ pub async fn read(body: Body) -> Result<Bytes> {
     }
 }
 
-/// Why reading a body failed: the limits of [`Limited`] are found under the layers that wrap errors.
+/// Why reading a body failed. The errors of [`Limited`] are wrapped in those of other layers.
 pub fn refusal(error: axum::Error) -> Error {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(at) = source {
@@ -128,7 +128,7 @@ enum Exceeded {
     Time,
 }
 
-/// A body that ends in an error when it is longer or slower than allowed.
+/// A body that fails when it is larger or slower than allowed.
 pub(crate) struct Limited {
     body: Body,
     limit: usize,

@@ -1,4 +1,4 @@
-//! The address of the client, also behind proxies, and only those we trust.
+//! The address of the client, also behind proxies that we trust.
 
 use super::ConfigError;
 use axum::http::HeaderMap;
@@ -72,15 +72,15 @@ impl Network {
     }
 }
 
-/// The right-most address of `X-Forwarded-For` that is not one of our proxies. What a stranger puts
-/// into the header stands to the left of it and is never believed.
+/// The right-most address of `X-Forwarded-For` that is not one of our proxies. Whatever a client puts into the header
+/// itself stands to the left of it and is ignored.
 pub fn address(peer: Option<Peer>, headers: &HeaderMap, proxies: &[Network]) -> Option<IpAddr> {
     let mut address = peer?.0.ip().to_canonical();
     if proxies.is_empty() {
         return Some(address);
     }
     let values: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
-    // As bytes: what a stranger wrote to the left need not be text, and must not hide what our proxy added.
+    // Handled as bytes: what a client wrote need not be valid text, and must not hide what our proxy added.
     let hops = values
         .iter()
         .rev()
@@ -94,7 +94,7 @@ pub fn address(peer: Option<Peer>, headers: &HeaderMap, proxies: &[Network]) -> 
         match parse_hop(hop) {
             Some(hop) => address = hop.to_canonical(),
             None => {
-                // Everybody behind this proxy shares one bucket then; its settings should be mended.
+                // All clients behind this proxy share one bucket in this case; its configuration should be corrected.
                 tracing::warn!(proxy = %address, "X-Forwarded-For holds something that is not an address");
                 break;
             }
@@ -103,13 +103,13 @@ pub fn address(peer: Option<Peer>, headers: &HeaderMap, proxies: &[Network]) -> 
     Some(address)
 }
 
-/// Is this one of our proxies?
+/// Whether this is one of our proxies.
 pub fn is_trusted(address: IpAddr, proxies: &[Network]) -> bool {
     proxies.iter().any(|network| network.contains(address))
 }
 
-/// One hop as proxies write it: an address, perhaps with a port, brackets, a zone or in quotes:
-/// `203.0.113.1`, `203.0.113.1:4711`, `2001:db8::1`, `[2001:db8::1]`, `"[2001:db8::1]:4711"`, `fe80::1%eth0`.
+/// Parses one hop as proxies write it: an address, perhaps with a port, brackets, a zone or in quotes: `203.0.113.1`,
+/// `203.0.113.1:4711`, `2001:db8::1`, `[2001:db8::1]`, `"[2001:db8::1]:4711"`, `fe80::1%eth0`.
 fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(hop).ok()?;
     let text = text
@@ -142,7 +142,7 @@ fn is_port(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
 
-/// By what anything is counted: one customer usually holds a whole /64.
+/// The key that everything is counted by: a /64 for IPv6, since one customer usually has a whole one.
 pub fn bucket(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
@@ -250,7 +250,7 @@ mod tests {
             bucket("2001:db8:0:1::1".parse().unwrap()),
             bucket("2001:db8::1".parse().unwrap())
         );
-        // However the listener shows it.
+        // In whichever form the listener reports it.
         assert_eq!(
             bucket("::ffff:192.0.2.1".parse().unwrap()),
             bucket("192.0.2.1".parse().unwrap())

@@ -1,8 +1,8 @@
-//! Answers in fewer bytes, for clients that say they can read them. Requests are never compressed.
+//! Compresses answers for clients that accept it. Requests are never compressed.
 //!
-//! An answer that repeats what its request said and holds a secret as well tells by its length how much of the secret
-//! was guessed (BREACH). Nobody can make a browser send somebody else's token, so answers to a token are no such case;
-//! those that hold tokens themselves say `no-transform` and go out as they are, past every proxy too.
+//! If an answer repeats parts of its request and also contains a secret, its compressed length reveals how much of the
+//! secret was guessed (BREACH). Since nobody can make a browser send another user's token, answers to requests with a
+//! token are not affected; answers that contain tokens say `no-transform` and are not compressed, by proxies neither.
 
 use crate::etag;
 use axum::{
@@ -15,7 +15,7 @@ use tower_http::compression::{
     predicate::{NotForContentType, Predicate, SizeAbove},
 };
 
-/// Less than a packet of the network holds is not worth it.
+/// Less than this fits into one network packet, so compressing it gains nothing.
 const LEAST_BYTES: u16 = 1024;
 
 pub fn layer() -> CompressionLayer<impl Predicate> {
@@ -37,14 +37,14 @@ impl Predicate for NotSecret {
     }
 }
 
-/// Said to be left as it is.
+/// Whether the answer forbids to transform it.
 pub fn is_secret(headers: &HeaderMap) -> bool {
     let cache = headers.get(header::CACHE_CONTROL);
     let text = cache.and_then(|value| value.to_str().ok());
     text.is_some_and(|text| text.contains("no-transform"))
 }
 
-/// A strong tag names bytes, and these are others now.
+/// A strong tag identifies exact bytes, which compression changes.
 pub async fn weaken(mut answer: Answer) -> Answer {
     let headers = answer.headers_mut();
     if headers.contains_key(header::CONTENT_ENCODING)

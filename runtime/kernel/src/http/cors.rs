@@ -1,4 +1,4 @@
-//! Which web pages may call the API. Tokens travel in a header, so credentials are never allowed.
+//! Which web pages may call the API. Tokens are sent in a header, so credentials mode is never allowed.
 
 use super::ConfigError;
 use axum::{
@@ -18,7 +18,7 @@ const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
 pub struct Origins {
     exact: Vec<HeaderValue>,
-    /// Whatever is served on the reader's own machine, on any port: for development.
+    /// Pages served from the developer's own machine, on any port.
     local: bool,
 }
 
@@ -47,7 +47,7 @@ impl Origins {
         self.exact.contains(origin) || self.local && is_local(origin)
     }
 
-    /// The answer to a browser that asks before it calls.
+    /// The answer to a preflight request.
     pub fn preflight<B>(&self, request: &Request<B>) -> Option<Response> {
         let headers = request.headers();
         let asks = request.method() == Method::OPTIONS
@@ -94,7 +94,7 @@ fn is_local(origin: &HeaderValue) -> bool {
         return false;
     };
     let is_host = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
-    // As browsers write it, and nothing else.
+    // In the exact form that browsers send.
     is_host
         && matches!(url.scheme(), "http" | "https")
         && url.origin().ascii_serialization() == text

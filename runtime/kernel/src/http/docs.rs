@@ -45,7 +45,7 @@ async fn one(Path(slug): Path<String>) -> Result<Response> {
     Ok(page(title, &body))
 }
 
-/// All texts are our own; none of it comes from a request.
+/// All texts are constants of ours; nothing in them comes from a request.
 fn page(title: &str, body: &str) -> Response {
     let page = format!(
         "<!doctype html><html lang=\"en\"><title>{title}</title><h1>{title}</h1>{body}</html>"

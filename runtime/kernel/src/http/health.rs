@@ -1,4 +1,4 @@
-//! `/livez`, `/readyz`, `/metrics`: for the platform, not for clients.
+//! `/livez`, `/readyz`, `/metrics`: for the platform that runs the server, not for clients.
 
 use super::metrics;
 use crate::{cx::Db, jobs};
@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-/// Anything else that must be so before requests may come, such as the state of the migrations.
+/// A further condition for being ready, such as the state of the migrations.
 pub type Check = Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
 #[derive(Clone)]
@@ -39,7 +39,7 @@ impl Health {
         }))
     }
 
-    /// From now on not ready, though still answering.
+    /// Reports not ready from now on, while requests are still answered.
     pub fn stop(&self) {
         self.0.stopping.store(true, Relaxed);
     }
@@ -59,7 +59,7 @@ impl Health {
         }
     }
 
-    /// `/livez` alone says nothing worth hiding.
+    /// Only `/livez`, which reveals nothing.
     pub fn public(&self) -> Router {
         Router::new().route("/livez", get(live))
     }
@@ -88,7 +88,7 @@ async fn ready(State(health): State<Health>) -> Response {
 }
 
 async fn figures(State(health): State<Health>) -> Response {
-    // Figures of this process are told also while the database does not answer.
+    // The figures of this process are reported even if the database does not answer.
     let asked = tokio::time::timeout(Duration::from_secs(3), jobs::figures(&health.0.db)).await;
     let jobs = asked.ok().and_then(Result::ok);
     (

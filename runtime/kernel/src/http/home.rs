@@ -1,4 +1,4 @@
-//! `/`: what this is and where to go, for people and for programs. Knows no route of the application.
+//! `/`: describes the API and links to its documents, for people and for programs. Knows no route of the application.
 
 use axum::{
     Json, Router,
@@ -10,10 +10,10 @@ use serde::Deserialize;
 use serde_json::json;
 use std::fmt::Write;
 
-/// What the page tells.
+/// The contents of the page.
 #[derive(Clone, Copy)]
 pub struct Home {
-    /// The API document, which has the title and says what it is.
+    /// The API document, whose title and description are shown.
     pub document: fn() -> &'static str,
     /// Whether the document and its pages are served.
     pub docs: bool,
@@ -86,7 +86,7 @@ impl About {
         )
     }
 
-    /// The first paragraph: what follows is for those who write programs.
+    /// The first paragraph only: the rest is for programmers.
     fn summary(&self) -> &str {
         self.description.split("\n\n").next().unwrap_or_default()
     }
@@ -121,7 +121,7 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;")
 }
 
-/// Browsers name it; what takes anything gets JSON, like everywhere else.
+/// Browsers ask for HTML explicitly; clients that accept anything get JSON, as elsewhere.
 fn wants_html(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::ACCEPT);
     let all: Vec<&str> = values.iter().filter_map(|v| v.to_str().ok()).collect();

@@ -1,4 +1,4 @@
-//! Between router and handler: who is asking, and have they asked too often.
+//! Between router and handler: authenticates the caller and applies the rate limit.
 
 use super::{Http, stream};
 use crate::{actor::Actor, auth::Identified, caller::Caller};
@@ -10,7 +10,7 @@ use axum::{
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// The outer layer has put an anonymous caller with address and id into the request.
+/// The outer layer has put an anonymous caller with address and request id into the request.
 pub(super) async fn identify(
     State(http): State<Arc<Http>>,
     mut request: Request,

@@ -1,6 +1,6 @@
-//! Rate limits: buckets by key, and the headers that describe them.
+//! Rate limits: token buckets by key, and the headers that describe them.
 //!
-//! The application uses the same for its own sensitive routes (sign-in, mails).
+//! The application uses them for its own sensitive routes too (sign-in, mails).
 
 use super::ConfigError;
 use crate::{
@@ -30,7 +30,7 @@ pub struct Limiter<K: Hash + Eq + Clone> {
     buckets: RateLimiter<K, DashMapStateStore<K>, DefaultClock, StateInformationMiddleware>,
 }
 
-/// A refusal with its headers.
+/// A refusal together with its headers.
 pub struct Exceeded {
     error: Error,
     headers: [(HeaderName, HeaderValue); 2],
@@ -57,7 +57,7 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
         })
     }
 
-    /// Takes one from the bucket of `key`; says how many are left.
+    /// Takes one token from the bucket of `key` and returns how many are left.
     pub fn check(&self, key: &K) -> Result<u32, Box<Exceeded>> {
         match self.buckets.check_key(key) {
             Ok(state) => Ok(state.remaining_burst_capacity()),
@@ -79,7 +79,7 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
         }
     }
 
-    /// For handlers that only want the error.
+    /// The same for handlers that only need the error.
     pub fn take(&self, key: &K) -> Result<()> {
         self.check(key).map(drop).map_err(|exceeded| exceeded.error)
     }

@@ -1,4 +1,4 @@
-//! Counters of the process, written as Prometheus text.
+//! Counters of the process, exported as Prometheus text.
 //!
 //! Plain atomics: no labels with values from requests, so the number of series is fixed.
 
@@ -25,20 +25,20 @@ impl Counter {
     }
 }
 
-/// The database refused what the rules in Rust allow. Must stay 0.
+/// Refusals by the database of something that the rules in Rust allow. Must stay 0.
 pub static POLICY_DIVERGENCE: Counter = Counter::new();
-/// A statement of ours needs a grant that its role has not. Must stay 0.
+/// Statements of ours that failed for lack of a grant. Must stay 0.
 pub static MISSING_PRIVILEGE: Counter = Counter::new();
 pub static RATE_LIMITED: Counter = Counter::new();
 pub static SHED: Counter = Counter::new();
-/// Connections closed at once because their address had too many.
+/// Connections closed at once because their address held too many.
 pub static CONNECTIONS_REFUSED: Counter = Counter::new();
 pub static PANICS: Counter = Counter::new();
 pub static RETRIED: Counter = Counter::new();
 pub static JOBS_FAILED: Counter = Counter::new();
 pub static JOBS_DIED: Counter = Counter::new();
 
-/// By class of status: 1xx to 5xx.
+/// By class of the status: 1xx to 5xx.
 static ANSWERS: [Counter; 5] = [const { Counter::new() }; 5];
 static DURATIONS: [Counter; BOUNDS.len() + 1] = [const { Counter::new() }; BOUNDS.len() + 1];
 static MICROSECONDS: AtomicU64 = AtomicU64::new(0);
@@ -65,7 +65,7 @@ pub(crate) fn answered(status: u16, took: Duration) {
     DURATIONS[bucket].add();
 }
 
-/// `jobs`: what the queue holds, unless it could not be asked.
+/// `jobs`: figures of the job queue, if they could be read.
 pub fn text(pool: PoolState, jobs: Option<Figures>) -> String {
     let mut text = String::with_capacity(2048);
     counters(&mut text);
@@ -161,7 +161,7 @@ fn connections(text: &mut String, pool: PoolState) {
     }
 }
 
-/// Of the whole queue: every process tells the same.
+/// Figures of the whole queue, which are the same in every process.
 fn queue(text: &mut String, jobs: Figures) {
     let name = "jobs";
     head(text, name, "gauge", "Jobs in the queue");

@@ -1,7 +1,7 @@
-//! The outermost layer: an id, a span, limits that need no credentials, and answers in one form.
+//! The outermost layer: request id, tracing span, limits that need no credentials, and one form of error answers.
 //!
-//! One function instead of a stack of layers: the order is the order of the lines, and a request pays
-//! for one boxed future.
+//! One function instead of a stack of layers: the order is the order of the lines, and a request pays for one boxed
+//! future only.
 
 use super::{Http, body, client, compress, metrics};
 use crate::{
@@ -83,15 +83,15 @@ pub(super) async fn outer(
     response
 }
 
-/// A path without the secret that it may hold.
+/// The path for the log, without a secret that it may contain.
 fn logged<'a>(secret: &[&'static str], path: &'a str) -> &'a str {
-    // A slash too many leads nowhere, and is no reason to write the secret down.
+    // A path with a slash too many matches no route, but may still contain the secret.
     let asked = path.trim_end_matches('/');
     let known = secret.iter().find(|route| fits(route, asked));
     known.copied().unwrap_or(path)
 }
 
-/// Everything that may refuse before the router is asked, then the router.
+/// Everything that can be refused before routing, then the router.
 async fn admit(http: &Http, mut request: Request, next: Next) -> Response {
     if let Some(preflight) = http.origins.preflight(&request) {
         return preflight;
@@ -114,7 +114,7 @@ async fn admit(http: &Http, mut request: Request, next: Next) -> Response {
         metrics::SHED.add();
         return Error::unavailable().retry_after(1).into_response();
     };
-    // The body has a deadline of its own; the handler's time counts on top of it.
+    // The body has a time limit of its own, and the handler's time is added to it.
     let mut time = http.config.handler_timeout;
     if !request.body().is_end_stream() {
         time += http.config.body_timeout;
@@ -166,7 +166,7 @@ fn limit_body(http: &Http, request: &mut Request) -> Result<(), Error> {
     Ok(())
 }
 
-/// Every refusal is problem+json with the id of the request, whoever made it.
+/// Turns every refusal into problem+json with the id of the request, whichever layer made it.
 fn as_problem(mut response: Response, id: Uuid) -> Response {
     let carried = response.extensions_mut().remove::<Carried>();
     let (problem, cause) = match carried {
@@ -187,7 +187,7 @@ fn as_problem(mut response: Response, id: Uuid) -> Response {
         tracing::debug!(kind = problem.kind.slug, cause, "refused");
     }
     let mut answer = problem.response(Some(id));
-    // `Allow`, `RateLimit`, `Retry-After` and the like stay
+    // `Allow`, `RateLimit`, `Retry-After` and similar headers are kept.
     for (name, value) in response.headers() {
         if name != header::CONTENT_LENGTH && name != header::CONTENT_TYPE {
             answer.headers_mut().insert(name, value.clone());
@@ -230,15 +230,15 @@ pub(crate) fn finish(response: &mut Response, id: Uuid, credential: bool) {
     }
 }
 
-/// The client's own id of its request, which its answer bears then. In the audit log and in the database the request
-/// has an id of ours: whoever could choose that would make two requests look like one.
+/// The client's own id for its request, which the answer repeats. In the audit log and the database the request has an
+/// id of ours, because a client that could choose it could make two requests look like one.
 fn given_id(headers: &HeaderMap) -> Option<Uuid> {
     let text = headers.get(&REQUEST_ID)?.to_str().ok()?;
     let id = Uuid::try_parse(text).ok().filter(|_| text.len() == 36)?;
     (!id.is_nil() && !id.is_max()).then_some(id)
 }
 
-/// What the client calls its request is logged beside our id, if it is harmless.
+/// The client's id is logged beside ours if it contains only harmless characters.
 fn sane_id(headers: &HeaderMap) -> Option<&str> {
     let text = headers.get(&REQUEST_ID)?.to_str().ok()?;
     let harmless = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');

@@ -1,21 +1,22 @@
-//! Answers that go on for as long as somebody listens: server-sent events.
+//! Answers that continue for as long as the client listens: server-sent events.
 //!
-//! A request has a deadline, an answer of this kind has none: it ends with the token that it was asked with, and when the
-//! server stops. Whoever writes one asks now and then whether account and session are still good.
+//! Requests have a time limit, but streams do not: a stream ends when the token expires with which it was requested,
+//! and when the server stops. The code that writes one must check from time to time whether account and session are
+//! still good.
 
 use crate::{error::Error, member::Member};
 use axum::{extract::FromRequestParts, http::request::Parts};
 use std::time::{Duration, SystemTime};
 use tokio::{sync::watch, time::Instant};
 
-/// For how long an answer may go on. Put into requests that have a token.
+/// How long an answer may continue. Put into requests that have a token.
 #[derive(Clone, Debug)]
 pub(super) struct Span {
     until: Instant,
     stopping: watch::Receiver<bool>,
 }
 
-/// A member who wants to be told things as they happen. As an argument of a handler: 401 for everybody else.
+/// A member who subscribes to a stream. As an argument of a handler: 401 for anonymous callers.
 pub struct Listener {
     pub member: Member,
     span: Span,
@@ -36,12 +37,12 @@ impl Span {
 }
 
 impl Listener {
-    /// Waits until nothing more may be said: the token is no longer good, or the server stops. Either way the client comes
-    /// back, with a newer token or to another server.
+    /// Waits until the stream has to end: the token has expired, or the server stops. In both cases the client
+    /// reconnects, with a new token or to another server.
     pub async fn over(&mut self) {
         tokio::select! {
             () = tokio::time::sleep_until(self.span.until) => {}
-            // An error says that there is no server any more.
+            // An error means that the server is gone.
             _ = self.span.stopping.wait_for(|stopping| *stopping) => {}
         }
     }
@@ -75,7 +76,7 @@ mod tests {
             left > Duration::from_secs(58) && left <= Duration::from_secs(61),
             "{left:?}"
         );
-        // One that is over is over at once.
+        // If the time is over already, the stream ends at once.
         assert!(Span::new(0, server.subscribe()).until <= Instant::now());
     }
 }

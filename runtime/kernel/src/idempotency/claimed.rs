@@ -1,4 +1,4 @@
-//! What a handler knows of the key that its request was claimed with, and how its answer becomes part of its work.
+//! What a handler knows about the key of its request, and how it stores its answer in the transaction of its work.
 
 use super::{Request, busy};
 use crate::{
@@ -14,7 +14,7 @@ use axum::{
 use serde::Serialize;
 use std::{convert::Infallible, sync::Arc};
 
-/// The key of a request on a route with [`required`](super::required); an argument of its handler. On a route with
+/// The key of a request on a route with [`required`](super::required), as an argument of its handler. On a route with
 /// [`offered`](super::offered) it is an `Option`.
 #[derive(Clone, Debug)]
 pub struct Claimed {
@@ -28,20 +28,20 @@ impl Claimed {
         &self.request.key
     }
 
-    /// From 1.
+    /// The number of the attempt, starting at 1.
     pub fn attempt(&self) -> i32 {
         self.attempt
     }
 
-    /// An attempt before this one ended without an answer: something may have been done already.
+    /// Whether an earlier attempt ended without an answer, so that part of the work may have been done already.
     pub fn is_repeated(&self) -> bool {
         self.attempt > 1
     }
 
-    /// Keeps the answer in the transaction of the work, so that neither is there without the other: a request that is sent
-    /// again after its answer was lost has no second effect. For work that is one transaction.
+    /// Stores the answer in the transaction of the work, so that either both are committed or neither: a request that
+    /// is sent again because its answer was lost has no second effect. For work that is a single transaction.
     ///
-    /// 409 if another attempt has the key by now; the work is to be rolled back then.
+    /// 409 if another attempt holds the key by now; the transaction must then be rolled back.
     pub async fn keep(&self, cx: &mut Cx, answer: &Answer) -> Result<()> {
         let Answer {
             status,
@@ -73,7 +73,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for Claimed {
     }
 }
 
-/// An answer that is kept as it is sent.
+/// An answer that is stored exactly as it is sent.
 #[derive(Clone, Debug)]
 pub struct Answer {
     status: StatusCode,
@@ -91,7 +91,7 @@ impl Answer {
         })
     }
 
-    /// 201, and where it is.
+    /// 201 with a `Location`.
     pub fn created(location: &str, body: &impl Serialize) -> Result<Self> {
         let mut answer = Self::json(StatusCode::CREATED, body)?;
         let location = HeaderValue::try_from(location).map_err(Error::internal)?;

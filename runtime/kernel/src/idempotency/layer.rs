@@ -1,11 +1,13 @@
-//! The layers of routes that demand a key, and of those that offer one: their work may talk to others, so it is no single transaction.
+//! The layers of routes that require a key and of those that offer one. Their work may call other services, so it is
+//! not a single transaction.
 //!
-//! The key is claimed for a minute in a transaction of its own, the handler runs, its answer is kept in another one.
-//! A process that dies in between leaves a claim that ends by itself; whoever asks then runs the handler again, which
-//! learns from [`Claimed`] that it was begun before. So it does after an accident (5xx) of the attempt before.
+//! The key is claimed for a minute in a transaction of its own, the handler runs, and its answer is stored in another
+//! transaction. If the process dies in between, the claim expires; the next request with the key runs the handler
+//! again, which learns from [`Claimed`] that an attempt had begun. The same happens after an attempt that failed with
+//! 5xx.
 //!
-//! Where a key is demanded, one that nobody had before is counted for its member, in the transaction that claims it. Repeats
-//! are free.
+//! Where a key is required, each new key is counted for its member, in the transaction that claims it. Repeats are not
+//! counted.
 
 use super::{Claim, Claimed, HEADER, Request, key};
 use crate::{
@@ -25,17 +27,17 @@ use axum::{
 use std::{sync::Arc, time::Duration};
 use tracing::Instrument;
 
-/// For as long a claim holds although nobody says that it is being worked on.
+/// How long a claim lasts without a sign that it is being worked on.
 const LEASE: Duration = Duration::from_secs(60);
 
-/// The name under which the database counts them.
+/// The name of the quota in the database.
 const COUNTED_AS: &str = "keyed request";
 
-/// What the layer works with.
+/// The state of the layer.
 #[derive(Clone)]
 pub struct Keyed {
     pub db: Db,
-    /// How many such requests one member may begin in a day (UTC), over all routes and processes. `None`: any number.
+    /// How many such requests one member may begin per day (UTC), over all routes and processes. `None`: any number.
     pub per_day: Option<u32>,
 }
 
@@ -53,10 +55,10 @@ type Keeps = fn(StatusCode) -> bool;
 
 async fn to_its_end(keyed: Keyed, keeps: Keeps, request: extract::Request, next: Next) -> Response {
     let (parts, content) = request.into_parts();
-    // The database proves the caller where the key is claimed.
+    // The database proves the caller when the key is claimed.
     let caller = Caller::unproven(&parts);
     let request = extract::Request::from_parts(parts, content);
-    // To its end also when the client goes away: what was done is kept.
+    // Runs to the end even if the client disconnects, so that the answer is stored.
     let work = async move { once(keyed, keeps, caller, request, next).await };
     match tokio::spawn(work.in_current_span()).await {
         Ok(Ok(response)) => response,
@@ -65,9 +67,9 @@ async fn to_its_end(keyed: Keyed, keeps: Keeps, request: extract::Request, next:
     }
 }
 
-/// `.route_layer(from_fn_with_state(keyed, idempotency::offered))`: as [`required`], for whoever sends a key; others are
-/// let through. For routes that create something and move no money, so nothing is counted; what is refused has had no
-/// effect and is decided anew, as generated creates do it.
+/// `.route_layer(from_fn_with_state(keyed, idempotency::offered))`: like [`required`] for requests with a key; those
+/// without are let through. For routes that create something and move no money, so nothing is counted. A refused
+/// request has had no effect and is handled anew, as with generated creates.
 pub async fn offered(
     State(keyed): State<Keyed>,
     request: extract::Request,
@@ -140,7 +142,8 @@ async fn begin(db: &Db, caller: &Caller) -> Result<Cx> {
     db.begin_write(caller, "idempotency").await
 }
 
-/// Refusals of who may ask at all, and accidents, are not answers: they are decided anew.
+/// Refusals to ask at all (authentication, limits) and failures of the server are not stored: the next request is
+/// handled anew.
 fn is_answer(status: StatusCode) -> bool {
     let refused = [401, 403, 408, 429].contains(&status.as_u16());
     !status.is_server_error() && !refused
@@ -161,7 +164,7 @@ async fn finish(
     };
     let mut cx = begin(db, caller).await?;
     if !is_kept {
-        // An accident may have come after the work had talked to others.
+        // A failure may have happened after the work had called other services.
         let begun = response.status().is_server_error();
         keyed.give_up(&mut cx, attempt, begun).await?;
         cx.commit().await?;
@@ -176,7 +179,7 @@ async fn finish(
     Ok(Response::from_parts(parts, Body::from(content)))
 }
 
-/// A refusal as the client will get it, with the id of this request.
+/// A refusal as the client gets it, with the id of this request.
 fn written_out(mut response: Response, caller: &Caller) -> Response {
     match response.extensions_mut().remove::<Carried>() {
         Some(carried) => {

@@ -1,5 +1,5 @@
-//! Addresses of mail and of the web. Hosts of other scripts are stored in the ASCII form that mail servers and name
-//! servers take (`xn--…`): it cannot be mistaken for another, as Cyrillic letters are for Latin ones.
+//! E-mail and web addresses. Internationalised hosts are stored in the ASCII form that mail and name servers use
+//! (`xn--…`), so that one written with Cyrillic letters can't be mistaken for one in Latin letters.
 
 /// `bücher.example` → `xn--bcher-kva.example`
 pub fn ascii_host(host: &str) -> Option<String> {
@@ -53,7 +53,7 @@ fn host_label(label: &str) -> bool {
         && !label.ends_with('-')
 }
 
-/// Scheme and host in lower-case ASCII, the rest as it was sent; `www.` alone says that it is a link.
+/// Scheme and host in lower-case ASCII, the rest as it was sent. Without a scheme, `www.` marks a text as an address.
 pub fn normal_url(text: &str) -> String {
     let text = text.trim();
     if text
@@ -90,7 +90,7 @@ pub fn normal_url(text: &str) -> String {
     }
 }
 
-/// Credentials are refused: they would be stored and shown to everyone.
+/// Credentials are refused, because they would be stored and shown to everybody.
 pub fn url(text: &str, schemes: &[&str]) -> bool {
     if text.chars().count() > 2000
         || text
@@ -114,7 +114,7 @@ pub fn url(text: &str, schemes: &[&str]) -> bool {
     })
 }
 
-/// As it was sent: the parser drops empty credentials.
+/// Checks the text as it was sent, because the parser drops empty credentials.
 fn authority(text: &str) -> &str {
     let rest = text.split_once("://").map_or("", |(_, rest)| rest);
     rest.split(['/', '?', '#']).next().unwrap_or_default()

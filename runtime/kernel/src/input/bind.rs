@@ -12,7 +12,7 @@ where
     arguments.add(value)
 }
 
-/// Two arguments: is it given, and the value.
+/// Two arguments: whether the value is given, and the value.
 pub fn bind_patch<'q, T>(
     arguments: &mut PgArguments,
     value: &'q Patch<T>,

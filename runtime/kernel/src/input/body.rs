@@ -1,7 +1,7 @@
-//! A body while its fields are taken out of it. What is left over in the end is unknown to the entity.
+//! A body while its fields are taken out of it. Fields that are left over at the end are unknown to the entity.
 //!
-//! The methods with a type parameter are thin; what they share is not generic, because a body of every
-//! entity comes through here.
+//! The methods with a type parameter are thin wrappers; what they share is not generic, because the bodies of all
+//! entities pass through here.
 
 use super::{Check, FieldError, FromJson, Invalid, Mode, Node, Parts, Patch, Place, card};
 use serde::Serialize;
@@ -15,7 +15,7 @@ pub struct Body {
     mode: Mode,
 }
 
-/// How a field came.
+/// The method by which a field came.
 enum Sent {
     Absent,
     Null,
@@ -29,7 +29,7 @@ impl Body {
         })?;
         let cards = card::find(&node);
         if !cards.is_empty() {
-            // Before anything else looks at the values, or names them.
+            // First of all, before a value with a card number could be looked at or named in an error.
             return Err(Invalid::Fields(cards));
         }
         match node {
@@ -46,7 +46,7 @@ impl Body {
         }
     }
 
-    /// An object inside of a body; [`Body::leave`] hands its faults on.
+    /// An object inside a body; [`Body::leave`] passes its errors on to the outer body.
     pub fn nested(entries: Vec<(String, Node)>, pointer: &str) -> Body {
         Body {
             entries,
@@ -149,8 +149,8 @@ impl Body {
         }
     }
 
-    /// Update: absent stays as it is, on PUT too. For fields that not everyone gets to see or may set:
-    /// who sends back what they were given must not empty the rest.
+    /// Update: an absent field stays as it is, with PUT too. For fields that not every caller may see or set: a caller
+    /// who sends back what they were given must not empty the others.
     pub fn patch_kept<T: FromJson>(
         &mut self,
         name: &str,
@@ -165,7 +165,7 @@ impl Body {
         }
     }
 
-    /// PATCH of a closed object: the key with its new value, or null if it is taken away. Absent it stays.
+    /// PATCH of a closed object: the key with its new value, or null to remove it. An absent key stays.
     pub fn part<T: FromJson + Serialize>(
         &mut self,
         name: &str,
@@ -188,7 +188,7 @@ impl Body {
         parts.insert(name.to_owned(), value);
     }
 
-    /// Two fields that mean something only together. To be asked before they are taken.
+    /// Two fields that are only valid together. To be called before they are taken.
     pub fn together(&mut self, one: &str, other: &str) {
         let sent = |name: &str| {
             self.entries
@@ -210,13 +210,13 @@ impl Body {
         }
     }
 
-    /// A fault that no check of one field finds.
+    /// Adds an error that no check of a single field finds.
     pub fn refuse(&mut self, name: &str, code: &'static str, detail: impl Into<String>) {
         self.push(name, code, detail.into());
     }
 
-    /// Unknown fields are refused, then everything that was found wrong is told at once.
-    /// `input` is what was made of the fields: nothing if one of them was wrong.
+    /// Refuses unknown fields, then reports everything that was found wrong at once. `input` is what was built from
+    /// the fields: `None` if one of them was wrong.
     pub fn finish<T>(mut self, input: Option<T>) -> Result<T, Invalid> {
         self.refuse_rest();
         input
@@ -224,7 +224,7 @@ impl Body {
             .ok_or(Invalid::Fields(self.errors))
     }
 
-    /// For an object inside of a body: hands the faults on.
+    /// For an object inside a body: passes its errors on.
     pub fn leave<T>(mut self, value: Option<T>, errors: &mut Vec<FieldError>) -> Option<T> {
         self.refuse_rest();
         let sound = self.errors.is_empty();

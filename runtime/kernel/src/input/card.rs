@@ -1,9 +1,9 @@
-//! Numbers of payment cards in a body. None is ever to be sent here: the member's client gives it to the payment provider.
-//! One that comes all the same, in whatever field, is refused before it could be stored, shown or logged.
+//! Detects numbers of payment cards in bodies. Clients must send them to the payment provider and never to this API; a
+//! body that contains one in any field is refused before it is stored, shown or logged.
 //!
-//! Found is what has the length and the first digits of a brand and the check digit that fits, in one piece or in groups as
-//! on the card. What is a part of something longer is something else: an address of a page, an IBAN, a telephone number
-//! with `+`, an id with letters.
+//! A card number is a sequence of digits with the length and first digits of a brand and a valid check digit, in one
+//! piece or in groups as printed on cards. Sequences that are part of something longer are ignored: URLs, IBANs,
+//! telephone numbers with `+`, ids with letters.
 
 use super::{FieldError, Invalid, Node};
 
@@ -11,16 +11,16 @@ pub const CODE: &str = "card_number";
 
 const DETAIL: &str = "holds the number of a payment card, which is never to be sent here";
 
-/// The fewest digits that a card has.
+/// The smallest number of digits of a card number.
 const SHORTEST: usize = 14;
 const LONGEST: usize = 19;
 
-/// The fewest that stand together on a card.
+/// The smallest group of digits printed on a card.
 const PART: usize = 4;
 
-/// For bodies that are read in another way than field by field.
+/// Checks a raw body that is not decoded field by field.
 pub fn refuse(bytes: &[u8]) -> Result<(), Invalid> {
-    // What can't be read is for others to say.
+    // A body that is not JSON is refused later, by its reader.
     let found = Node::parse(bytes).map_or_else(|_| Vec::new(), |body| find(&body));
     match found.is_empty() {
         true => Ok(()),
@@ -28,7 +28,7 @@ pub fn refuse(bytes: &[u8]) -> Result<(), Invalid> {
     }
 }
 
-/// Every value of a body that holds one.
+/// Pointers to all values of a body that contain one.
 pub fn find(body: &Node) -> Vec<FieldError> {
     let mut found = Vec::new();
     walk(body, &mut String::new(), &mut found);
@@ -48,7 +48,8 @@ fn walk(node: &Node, pointer: &mut String, found: &mut Vec<FieldError>) {
             false
         }
         Node::Object(entries) => {
-            // A name that holds one is not told: what it is in, is.
+            // If a key itself contains one, the error points to the object around it, so that the number is not
+            // repeated.
             let (cards, others): (Vec<_>, Vec<_>) =
                 entries.iter().partition(|(name, _)| holds(name));
             for (name, node) in others {
@@ -82,7 +83,7 @@ fn holds(text: &str) -> bool {
     many >= SHORTEST && chains(text).iter().any(|chain| has_card(chain))
 }
 
-/// Groups of digits with one blank between them, of each chain that stands for itself.
+/// The sequences of digits that are not part of something longer, each as groups that single blanks separate.
 fn chains(text: &str) -> Vec<Vec<Vec<u8>>> {
     let mut chains = Vec::new();
     let mut before = None;
@@ -103,7 +104,7 @@ fn chains(text: &str) -> Vec<Vec<Vec<u8>>> {
     chains
 }
 
-/// The groups at the beginning of a text, and what comes after them.
+/// The groups at the beginning of a text, and the rest of the text.
 fn chain(text: &str) -> (Vec<Vec<u8>>, &str) {
     let mut groups = Vec::new();
     let mut rest = text;
@@ -117,7 +118,7 @@ fn chain(text: &str) -> (Vec<Vec<u8>>, &str) {
     }
 }
 
-/// Digits, with hyphens among them or without. What hyphens divide into small parts is a date or the like: nothing.
+/// Digits, possibly with hyphens. `None` if hyphens divide them into small parts, as in dates.
 fn group(text: &str) -> (Vec<u8>, &str) {
     let mut number = Vec::new();
     let (mut parts, mut smallest) = (0, usize::MAX);
@@ -135,14 +136,14 @@ fn group(text: &str) -> (Vec<u8>, &str) {
     }
 }
 
-/// The digits that come after one of these.
+/// The text behind one of these separators, if a digit follows.
 fn another<'a>(text: &'a str, between: &[char]) -> Option<&'a str> {
     let next = text.strip_prefix(between)?;
     next.starts_with(|first: char| first.is_ascii_digit())
         .then_some(next)
 }
 
-/// What stands before the digits is a part of the same word, or says that they are no card.
+/// Whether the text before the digits belongs to the same word, or shows that they are not a card number.
 fn leads_on(before: char) -> bool {
     before.is_alphanumeric() || "+/_-.@#%&?=~$".contains(before)
 }
@@ -156,7 +157,7 @@ fn goes_on(after: &str) -> bool {
     }
 }
 
-/// One group, or some one after the other, none of them small: a date or the code on the back may stand beside them.
+/// One group, or several consecutive ones of which none is small: a date or security code may stand beside them.
 fn has_card(groups: &[Vec<u8>]) -> bool {
     (0..groups.len()).any(|from| {
         let mut number = Vec::new();
@@ -178,8 +179,8 @@ fn is_card(digits: &[u8]) -> bool {
     (SHORTEST..=LONGEST).contains(&digits.len()) && is_of_a_brand(digits) && has_check_digit(digits)
 }
 
-/// By the length and the first digits. Brands whose numbers begin like everything else are left out: ids of other services
-/// would be taken for theirs.
+/// Recognises brands by length and first digits. Brands whose prefixes are too common are left out, because ids of
+/// other services would be taken for card numbers.
 fn is_of_a_brand(digits: &[u8]) -> bool {
     let first = digits
         .iter()
@@ -200,7 +201,7 @@ fn is_of_a_brand(digits: &[u8]) -> bool {
     }
 }
 
-/// ISO/IEC 7812: every second digit from the right counts double.
+/// The Luhn check of ISO/IEC 7812: every second digit from the right counts double.
 fn has_check_digit(digits: &[u8]) -> bool {
     let sum: u32 = digits
         .iter()
@@ -243,7 +244,7 @@ mod tests {
     #[test]
     fn other_numbers_are_none() {
         for text in [
-            // Another check digit, another length, another beginning.
+            // A wrong check digit, length or prefix.
             "4242424242424241",
             "424242424242424",
             "42424242424242424242",

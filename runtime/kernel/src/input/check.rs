@@ -1,21 +1,21 @@
-//! What a field's value must be like beyond its type. The same bounds are CHECKs in the database;
-//! here they are found before the database is asked, all at once, with a sentence for people.
+//! Checks of a field's value beyond its type. The same bounds are CHECK constraints in the database; here they are
+//! checked before the database is asked, all at once, and with messages for people.
 
 use super::{
     format::Format,
     line::{self, LINE_MAX, is_seen},
 };
 
-/// One demand on a value, as the derive writes it down.
+/// One check, as the derive generates it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Check {
-    /// Characters of a text that people read: see [`line`](super::line).
+    /// Number of characters of a text that people read: see [`line`](super::line).
     Length(u32, u32),
-    /// Characters of one line, also of more than [`LINE_MAX`].
+    /// Number of characters of a single line, which may exceed [`LINE_MAX`].
     Line(u32, u32),
-    /// Characters of a text that nobody reads, such as a password.
+    /// Number of characters of a text that nobody reads, such as a password.
     Opaque(u32, u32),
-    /// Either end may be open.
+    /// A range; both bounds are optional.
     Range(Option<i64>, Option<i64>),
     Format(Format),
     /// Characters of each text and number of texts of a list.
@@ -27,7 +27,7 @@ pub enum Check {
 /// What is wrong: code and sentence.
 pub type Fault = (&'static str, String);
 
-/// Checks of a text. A text without any still holds no control characters.
+/// Checks of a text. A text without any may still not contain control characters.
 pub fn text(value: &str, checks: &[Check]) -> Option<Fault> {
     if value
         .chars()
@@ -60,8 +60,8 @@ pub fn normal(text: String, checks: &[Check]) -> String {
     })
 }
 
-/// Times of bodies lie within these years, which the database holds as well: others are slips of the keyboard, and some
-/// clients cannot read them.
+/// Times in bodies must be within these years, which the database checks too: others are typing errors, and some
+/// clients can't parse them.
 pub fn year(year: i32) -> Option<Fault> {
     let (first, last) = (1900, 2200);
     (!(first..=last).contains(&year))
@@ -79,7 +79,7 @@ pub fn decimal(value: f64, checks: &[Check]) -> Option<Fault> {
     checks.iter().find_map(|check| match check {
         Check::Places(places) => {
             let scaled = value * 10f64.powi(*places as i32);
-            // More digits than a double holds would be stored as other ones.
+            // A double can't represent more digits exactly.
             if scaled.abs() >= 1e15 {
                 return Some(("range", "must be a smaller number".into()));
             }

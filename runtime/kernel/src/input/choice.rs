@@ -1,4 +1,4 @@
-//! Closed sets of words: `#[derive(Choice)]` gives the words, the rest is here.
+//! Closed sets of words: `#[derive(Choice)]` generates the words, everything else is here.
 
 use super::{Node, Place};
 
@@ -28,7 +28,8 @@ pub fn choice(node: Node, words: &[&str], place: &mut Place) -> Option<usize> {
 }
 
 /// What a [`Choice`] is to PostgreSQL (text), to JSON and to the other traits of this crate.
-/// Imports modules, here and below: an imported type would hide one that a spec gave the same name.
+/// Imports modules rather than types, here and below: an imported type would shadow a type of the same name from a
+/// spec.
 #[macro_export]
 macro_rules! choice_impls {
     ($name:ty) => {
@@ -115,7 +116,8 @@ macro_rules! choice_impls {
     };
 }
 
-/// What an object of `#[input(object)]`, which also derives serde's traits, is inside of bodies and to PostgreSQL (jsonb).
+/// Implements for an object of `#[input(object)]`, which also derives serde's traits, how it is read from bodies and
+/// stored in PostgreSQL (jsonb).
 #[macro_export]
 macro_rules! object_impls {
     ($name:ty) => {

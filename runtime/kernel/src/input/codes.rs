@@ -1,7 +1,7 @@
-//! Codes that exist: ISO 4217 and ISO 3166-1. `sec.is_currency` and `sec.is_country` hold the same lists; a test compares
-//! them. The two change about once a year.
+//! The codes of ISO 4217 and ISO 3166-1 that are in use. `sec.is_currency` and `sec.is_country` have the same lists,
+//! which a test compares. The standards change about once a year.
 
-/// ISO 4217, those in use, with the metals, funds and `XXX` for none.
+/// ISO 4217: currencies in use, metals, funds, and `XXX` for no currency.
 pub const CURRENCIES: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF \
     CHE CHF CHW CLF CLP CNY COP COU CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP \
     GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT \
@@ -20,7 +20,7 @@ pub const COUNTRIES: &str = "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA 
     SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE \
     YT ZA ZM ZW";
 
-/// Is it one of these words of `length` letters?
+/// Whether the text is one of these words of `length` letters.
 pub fn is_one(code: &str, length: usize, codes: &str) -> bool {
     code.len() == length && codes.split(' ').any(|known| known == code)
 }

@@ -1,7 +1,7 @@
 //! A change of a JSON object that is stored in one column: PUT replaces it, PATCH merges into it (RFC 7396).
 //!
-//! The merging itself is done where the stored object is, by the SQL function `sec.patched`: whoever changes another
-//! key at the same moment loses nothing.
+//! The merge happens in the database, in the SQL function `sec.patched`, so that concurrent changes of other keys are
+//! not lost.
 
 use super::{Check, FromJson, Mode, Node, Place};
 use crate::value::{Json, object_to_sql};
@@ -14,13 +14,13 @@ use sqlx::{
     postgres::{PgArgumentBuffer, PgTypeInfo},
 };
 
-/// As the statement gets it: `{"replace": …}` or `{"merge": …}`.
+/// The form in which the statement gets it: `{"replace": …}` or `{"merge": …}`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Edit<T> {
     /// The whole new object.
     Replace(T),
-    /// Keys with their new values, null for those that are taken away; the others stay.
+    /// Keys with their new values, null for those that are removed; other keys stay.
     Merge(Parts),
 }
 

@@ -1,5 +1,5 @@
 //! Formats of texts: what people send, the form that is stored, and what is refused. The CHECK of the same name in the
-//! database takes the stored form alone.
+//! database accepts only the stored form.
 
 use super::{
     address::{email, normal_email, normal_url, url},
@@ -11,7 +11,7 @@ use super::{
 };
 use unicode_normalization::UnicodeNormalization;
 
-/// What a text is.
+/// The format of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     Email,
@@ -28,11 +28,11 @@ pub enum Format {
     Locale,
     /// A name of the IANA database
     Timezone,
-    /// Hours and minutes of a clock on the wall
+    /// A time of day, hours and minutes
     LocalTime,
-    /// A word to type in: capital letters without blanks
+    /// A code that people type: capital letters without blanks
     Code,
-    /// A page of that network
+    /// A page on that network
     Social(Network),
 }
 
@@ -52,7 +52,8 @@ impl Format {
 }
 
 impl Format {
-    /// The form that is stored. What cannot be understood stays as it is, and is refused.
+    /// Converts a text to the form that is stored. A text that is not understood is returned unchanged, and then
+    /// refused.
     pub fn normal(self, text: &str) -> String {
         let text = pasted(text);
         let understood = match self {
@@ -70,7 +71,7 @@ impl Format {
         understood.unwrap_or_else(|| text.to_owned())
     }
 
-    /// Is it the stored form of something right?
+    /// Whether the text is valid and in its stored form.
     pub fn accepts(self, text: &str) -> bool {
         let valid = match self {
             Format::Email => email(text),
@@ -89,13 +90,14 @@ impl Format {
         valid && self.normal(text) == text
     }
 
-    /// What was typed outside of a body, such as in a path, in the form that is stored; nothing if it is wrong.
+    /// Converts a text from outside a body, such as a path segment, to the form that is stored; `None` if it is
+    /// invalid.
     pub fn read(self, text: &str) -> Option<String> {
         let normal = self.normal(text);
         self.accepts(&normal).then_some(normal)
     }
 
-    /// Ends a sentence that begins with the field's name.
+    /// The end of an error message that begins with the name of the field.
     pub fn wants(self) -> &'static str {
         match self {
             Format::Email => "must be an e-mail address such as ana@example.org",
@@ -141,7 +143,7 @@ fn local_time(text: &str) -> Option<String> {
     (rest && parts.next().is_none()).then(|| format!("{hours:02}:{minutes:02}"))
 }
 
-/// Compared without case and blanks, so it is stored without them.
+/// Case and blanks make no difference, so it is stored in capitals and without blanks.
 fn code(text: &str) -> String {
     let upper: String = text
         .chars()

@@ -1,4 +1,4 @@
-//! Lists in bodies of hand-written routes: of objects, and of single values. Every item is checked in its place.
+//! Lists in bodies of hand-written routes, of objects or single values. Errors point to the item.
 
 use super::{Body, Check, FromJson, Node, Place, Posted};
 use serde_json::{Value, json};

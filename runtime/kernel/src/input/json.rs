@@ -1,11 +1,11 @@
-//! JSON text → tree, refusing what serde_json lets pass: keys that come twice and trees that are too deep.
-//! Knows no field.
+//! Parses JSON text into a tree, and refuses what serde_json accepts: duplicate keys and excessive nesting. Knows no
+//! field.
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 use std::fmt;
 
-/// Deep enough for every body there is, far from any stack.
+/// Deeper than any body needs, and far from overflowing the stack.
 pub const DEPTH_MAX: usize = 16;
 
 /// One JSON value. Keys stay in the order in which they were sent.
@@ -41,7 +41,7 @@ impl Node {
         }
     }
 
-    /// PostgreSQL can store the character NUL in no text, not even inside jsonb.
+    /// PostgreSQL can't store the character NUL in any text, not even inside jsonb.
     pub fn has_nul(&self) -> bool {
         match self {
             Node::Text(text) => text.contains('\0'),
@@ -70,7 +70,7 @@ impl Node {
 }
 
 fn write_text(text: &str, out: &mut String) {
-    // A text always serialises.
+    // Serialising a text can't fail.
     out.push_str(&serde_json::to_string(text).unwrap_or_default());
 }
 
@@ -91,7 +91,7 @@ fn write_all<T>(
     out.push(close);
 }
 
-/// A seed, because only it can carry the depth downwards.
+/// A seed, because only a seed can pass the depth down.
 struct Depth(usize);
 
 impl<'de> DeserializeSeed<'de> for Depth {

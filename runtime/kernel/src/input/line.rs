@@ -1,16 +1,19 @@
-//! What people can see of a text: a name that nobody sees is no name, and one that turns the writing round is a lie.
+//! Which characters of a text are visible: a name without visible characters is refused, and so are characters that
+//! reverse the direction of writing.
 //!
-//! `sec.is_line` and `sec.is_seen` say the same in the database; a test compares them for every character there is.
+//! `sec.is_line` and `sec.is_seen` implement the same in the database; a test compares them for every Unicode
+//! character.
 
 use std::borrow::Cow;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
-/// Texts of at most so many characters are one line: names, titles, codes. Longer ones have paragraphs.
+/// Texts of at most this many characters are single lines: names, titles, codes. Longer ones may have paragraphs.
 pub const LINE_MAX: u32 = 300;
 
-/// Not in a line: control characters, line ends, what changes the direction of writing, and all that shows nothing where it
-/// stands. With it two names that look the same would be two, and a unique one would be there twice. Blanks are seen
-/// between words. What people write with stays: joiners, what chooses the look of an emoji, the letters of a flag.
+/// Characters that a line may not contain: control characters, line breaks, characters that change the direction of
+/// writing, and characters that are invisible where they stand. They would allow two different names to look the same,
+/// and get past unique constraints. Blanks are visible between words. Characters that writing needs are allowed:
+/// joiners, variation selectors of emoji, tags of flags.
 const HIDDEN: &[(char, char)] = &[
     ('\u{0}', '\u{1f}'),
     ('\u{7f}', '\u{9f}'),
@@ -36,7 +39,7 @@ const HIDDEN: &[(char, char)] = &[
     ('\u{e01f0}', '\u{e0fff}'),
 ];
 
-/// Leaves nothing on the screen by itself: the hidden ones, blanks, fillers, joiners, marks without a letter.
+/// Characters that are invisible on their own: the hidden ones, blanks, fillers, joiners, combining marks.
 const UNSEEN: &[(char, char)] = &[
     ('\u{0}', '\u{20}'),
     ('\u{7f}', '\u{a0}'),
@@ -62,37 +65,37 @@ const UNSEEN: &[(char, char)] = &[
     ('\u{e0000}', '\u{e0fff}'),
 ];
 
-/// Persian words and families of emoji need them, between two other characters.
+/// Joiners, which Persian words and emoji families need between two other characters.
 const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
 
-/// As a line is stored: without blanks at its ends, and in Unicode's form NFC, so that what looks the same is the same.
-/// Bodies and filters are brought into it; the database takes no other (`sec.is_line`).
+/// The form in which a line is stored: without blanks at its ends, and in Unicode normal form NFC, so that texts that
+/// look the same are the same. Bodies and filters are converted to it; the database accepts no other (`sec.is_line`).
 pub fn normal_line(text: &str) -> Cow<'_, str> {
     let trimmed = text.trim();
     match is_nfc_quick(trimmed.chars()) {
         IsNormalized::Yes => Cow::Borrowed(trimmed),
-        // A composed character is never a blank, but a mark can go with the blank before it: trimming comes first.
+        // Trim first: composing never produces a blank, but a combining mark may attach to the blank before it.
         IsNormalized::No | IsNormalized::Maybe => Cow::Owned(trimmed.nfc().collect()),
     }
 }
 
-/// Without blanks at its ends, and without what shows nothing there: marks of direction that telephones and chats put around
-/// what is copied from them. For texts with a format; names are refused with them.
+/// The text without blanks and invisible characters at its ends: phones and chats put direction marks around what is
+/// copied from them. For texts with a format; names that contain such characters are refused.
 pub fn pasted(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || is_hidden(c))
 }
 
-/// Shows nothing where it stands.
+/// Whether the character is invisible where it stands.
 pub fn is_hidden(c: char) -> bool {
     is_in(c, HIDDEN)
 }
 
-/// Is there something to see?
+/// Whether a text contains a visible character.
 pub fn is_seen(text: &str) -> bool {
     text.chars().any(|c| !is_in(c, UNSEEN))
 }
 
-/// One line that shows what it holds, in its normal form. The empty text is one.
+/// Whether a text is a single line in normal form with something visible. The empty text is one.
 pub fn is_line(text: &str) -> bool {
     text.is_empty()
         || (is_seen(text)
@@ -107,7 +110,7 @@ pub fn is_line(text: &str) -> bool {
             }))
 }
 
-/// Makes a line of a text that somebody else wrote, or nothing if nothing is to be seen in it.
+/// Makes a line of a text from elsewhere; `None` if nothing in it is visible.
 pub fn line_of(text: &str, max: usize) -> Option<String> {
     let kept = text
         .chars()
@@ -171,7 +174,7 @@ mod tests {
         assert!(is_seen("a\nb") && !is_seen("\n\t \u{2060}"));
     }
 
-    /// What shows nothing by itself shows nothing beside a letter either, but for what people write with.
+    /// Invisible characters are invisible beside a letter too, except for those that writing needs.
     #[test]
     fn nothing_that_is_not_seen_hides_among_letters() {
         const WRITTEN_WITH: &[(char, char)] = &[

@@ -2,8 +2,9 @@
 
 use super::line::{is_hidden, pasted};
 
-/// Blanks, brackets, dots, slashes and hyphens between digits mean nothing; `00` is a `+`; `(0)` is left away behind a
-/// country's code. A number of a country alone is none: nothing in a body says which country is meant.
+/// Blanks, brackets, dots, slashes and hyphens between digits are ignored; `00` means `+`; `(0)` after the country
+/// code is dropped. A national number without a country code is refused, because a body does not say which country is
+/// meant.
 pub fn e164(text: &str) -> Option<String> {
     let text = pasted(text);
     let text = text.strip_prefix("tel:").unwrap_or(text);

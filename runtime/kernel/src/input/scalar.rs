@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// Where in the body we are, and where faults go.
+/// The position in the body, and where to report errors.
 pub struct Place<'a> {
     /// JSON pointer of the value.
     pub pointer: &'a str,
@@ -26,7 +26,7 @@ impl Place<'_> {
         None
     }
 
-    /// `wants`: what should stand here, with its article.
+    /// `wants`: what is expected here, with its article.
     pub fn wrong_type<T>(&mut self, wants: &str, got: &Node) -> Option<T> {
         self.fault("type", format!("must be {wants}, not {}", got.kind()))
     }
@@ -44,7 +44,7 @@ pub trait FromJson: Sized {
     /// `node` is never null.
     fn from_json(node: Node, checks: &[Check], place: &mut Place) -> Option<Self>;
 
-    /// What the API document says of it, without its checks.
+    /// The schema of the API document, without its checks.
     fn schema() -> Value {
         json!({"type": "string"})
     }
@@ -96,7 +96,7 @@ impl FromJson for String {
     }
 }
 
-/// What no log may show.
+/// A secret, which must not appear in logs.
 impl FromJson for SecretString {
     fn from_json(node: Node, checks: &[Check], place: &mut Place) -> Option<Self> {
         String::from_json(node, checks, place).map(Self::from)
@@ -153,7 +153,8 @@ impl FromJson for bool {
 
 impl FromJson for Uuid {
     fn from_json(node: Node, _: &[Check], place: &mut Place) -> Option<Self> {
-        // Only the one spelling that answers use: braces, urn: and bare digits would make keys of caches differ.
+        // Only the spelling that answers use: with braces, `urn:` or bare digits the same id would make different
+        // cache keys.
         parsed(node, "a UUID", place, |text| {
             (text.len() == 36)
                 .then(|| Uuid::try_parse(text).ok())

@@ -1,4 +1,4 @@
-//! What the API document says about a body of a hand-written route, from the same lines that check it.
+//! The schema in the API document of a body of a hand-written route, made from the same declarations that validate it.
 
 use super::{Check, Format, LINE_MAX};
 use serde_json::{Map, Value, json};
@@ -18,7 +18,7 @@ pub struct Described {
 /// `example` is a JSON text.
 ///
 /// # Panics
-/// When it is not: that is a mistake in the program, found by whatever asks for the document first.
+/// If it is not JSON: a mistake of the program, which shows as soon as the document is requested.
 pub fn body(doc: &str, example: Option<&str>, fields: &[Described]) -> RefOr<Schema> {
     let properties: Map<String, Value> = fields
         .iter()
@@ -97,7 +97,7 @@ fn add(schema: &mut Value, check: Check) {
     }
 }
 
-/// Texts that are no line: with `paragraphs`, or `opaque` to all but who made them.
+/// Texts that are not single lines: with `paragraphs`, or `opaque` tokens that only their issuer reads.
 fn lines(check: &Check) -> Option<&'static str> {
     match check {
         Check::Length(_, max) if *max > LINE_MAX => Some("paragraphs"),

@@ -1,4 +1,5 @@
-//! Pages of people and organisations on social networks: what people paste, and the one address it is stored as.
+//! Pages of people and organisations on social networks: the forms that people paste, and the one address that is
+//! stored.
 //!
 //! `sec.is_social` holds the same addresses in the database; a test compares the two.
 
@@ -25,14 +26,14 @@ struct Page {
     path: &'static str,
     least: usize,
     most: usize,
-    /// Beside letters and digits.
+    /// Characters that names may contain besides letters and digits.
     signs: &'static str,
 }
 
-/// What is known of a network. The first kind of page is that of a bare name, if names are taken.
+/// A network. The first kind of page is the one that a bare name means, if bare names are accepted.
 struct Data {
     wants: &'static str,
-    /// These, and what is under them: `www.`, `m.`, `de.`
+    /// Hosts of the network; their subdomains `www.`, `m.`, `de.` are accepted as well.
     hosts: &'static [&'static str],
     names: bool,
     pages: &'static [Page],
@@ -102,7 +103,7 @@ static YOUTUBE: Data = data(
 static LINKEDIN: Data = data(
     "must be a LinkedIn page such as https://www.linkedin.com/in/name or https://www.linkedin.com/company/name",
     &["linkedin.com"],
-    // Of a person or of a company, a name alone does not say.
+    // A bare name does not say whether it is a person or a company, so it is not accepted.
     false,
     &[
         page("www.linkedin.com", "in/", (1, 150), "._%-"),
@@ -178,13 +179,13 @@ const ALL: [Network; 11] = [
     Network::Telegram,
 ];
 
-/// First parts of paths that are nobody's name.
+/// First path segments that are pages of the network itself and not names of members.
 const PAGES_OF_NETWORKS: [&str; 20] = [
     "about", "accounts", "events", "explore", "hashtag", "help", "home", "i", "intent", "login",
     "p", "pages", "people", "groups", "reel", "reels", "search", "share", "stories", "watch",
 ];
 
-/// The same where names have a sign before them, so that everything else is such a page.
+/// Pages of networks where names begin with a sign, so that every other first segment is a page of the network.
 const PAGES_BESIDE_NAMES: [&str; 19] = [
     "c",
     "channel",
@@ -207,7 +208,7 @@ const PAGES_BESIDE_NAMES: [&str; 19] = [
     "video",
 ];
 
-/// What stands between a name and one post or film.
+/// Path segments that come between a name and a single post or video.
 const POSTS: [&str; 7] = ["p", "photo", "post", "posts", "reel", "status", "video"];
 
 impl Network {
@@ -231,7 +232,7 @@ impl Network {
         self.data().wants
     }
 
-    /// The address of the page that a name or link means, if it is one of this network.
+    /// The address of the page that a name or link means; `None` if it is not one of this network.
     pub fn address(self, text: &str) -> Option<String> {
         let text = text.trim();
         match self {
@@ -274,7 +275,7 @@ impl Network {
         let known = data.hosts.iter().find(|known| is_under(host, known))?;
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let path = encoded(path.trim_matches('/'));
-        // The two that name the page in the query.
+        // The two kinds of pages whose name is in the query string.
         let given = |key: &str| {
             query
                 .split('&')
@@ -287,7 +288,7 @@ impl Network {
             (Network::Telegram, preview) if preview.starts_with("s/") => preview[2..].to_owned(),
             _ => path,
         };
-        // A country's or a phone's host of the same page; some kinds of pages have a host of their own.
+        // The same page on a country's or a mobile host; some kinds of pages have a host of their own.
         let own = data.pages.iter().any(|page| page.host == host);
         let pages = data.pages.iter().filter(|page| !own || page.host == host);
         pages
@@ -322,7 +323,7 @@ impl Network {
 impl Page {
     fn of(&self, rest: &str) -> Option<String> {
         let name = match rest.split_once('/').filter(|_| !self.signs.contains('/')) {
-            // Of somebody, but not their page.
+            // Belongs to a member, but is not their page.
             Some((_, more)) if POSTS.contains(&more.split('/').next().unwrap_or_default()) => {
                 return None;
             }
@@ -340,7 +341,7 @@ impl Page {
     }
 }
 
-/// Host in lower case, and what follows it without its fragment. Nothing where it is a name.
+/// The host in lower case, and the rest without its fragment. `None` if the text is a name.
 fn link(text: &str) -> Option<(String, &str)> {
     let text = text.split('#').next().unwrap_or_default();
     let text = text.trim_start_matches("//");
@@ -350,7 +351,7 @@ fn link(text: &str) -> Option<(String, &str)> {
             .iter()
             .any(|s| scheme.eq_ignore_ascii_case(s))
     }) {
-        // Of no network's host.
+        // The host of no known network.
         return Some((String::new(), ""));
     }
     let rest = scheme.map_or(text, |(_, rest)| rest);

@@ -2,8 +2,8 @@
 
 use icu_time::zone::iana::IanaParserExtended;
 
-/// `de_ch`, `DE-ch`, `de_CH.UTF-8`, `de-CH-u-co-phonebk` → `de-CH`: language, script, region and variants. Extensions say
-/// how to sort or to count, which is nobody's language.
+/// `de_ch`, `DE-ch`, `de_CH.UTF-8`, `de-CH-u-co-phonebk` → `de-CH`: language, script, region and variants. Extensions,
+/// which say how to sort or count, are dropped.
 pub fn normal_locale(text: &str) -> Option<String> {
     let text = text.trim();
     let text = text.split(['.', '@']).next().unwrap_or_default();
@@ -30,7 +30,7 @@ pub fn normal_locale(text: &str) -> Option<String> {
     for part in parts {
         let word = part.bytes().all(|b| b.is_ascii_alphanumeric());
         match part.len() {
-            // An extension begins, which runs to the end.
+            // An extension begins here and extends to the end.
             1 if word => break,
             5..=8 if word => {}
             4 if word && part.as_bytes()[0].is_ascii_digit() => {}

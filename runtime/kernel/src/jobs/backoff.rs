@@ -1,14 +1,16 @@
-//! How long to wait after a failed attempt: twice as long each time, up to a bound, and never all at once.
+//! How long to wait after a failed attempt: twice as long each time, up to a limit, with random jitter so that jobs
+//! that failed together are not retried together.
 
 use std::time::Duration;
 use uuid::Uuid;
 
 const FIRST_SECONDS: u64 = 5;
 
-/// No wait is longer.
+/// The longest wait.
 pub(super) const LONGEST: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// The wait after this attempt (1, 2, …). `random` is anything; it spreads waits over their upper half.
+/// The wait after this attempt (1, 2, …). `random` may be any number; it spreads waits over the upper half of the
+/// interval.
 pub(super) fn delay(attempt: u32, random: u64) -> Duration {
     let seconds = FIRST_SECONDS.saturating_mul(1 << attempt.saturating_sub(1).min(30));
     let longest = Duration::from_secs(seconds).min(LONGEST);

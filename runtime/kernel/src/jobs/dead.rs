@@ -1,6 +1,7 @@
-//! Jobs that failed too often: shown to administrators without what is secret, tried again, or given up.
+//! Dead jobs, those that failed too often: listed for administrators without their secret values, retried, or
+//! discarded.
 //!
-//! Who calls this decides first whether the caller may.
+//! The calling code must have checked that the caller may do this.
 
 use super::Work;
 use crate::{cx::Db, error::Result, member::Member};
@@ -9,16 +10,16 @@ use serde_json::{Map, Value};
 use sqlx::{Row, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
-/// In place of a member of the payload that is not shown.
+/// Shown instead of the value of a payload member that must stay hidden.
 const HIDDEN: &str = "•";
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dead {
     pub id: Uuid,
-    /// Newer jobs have a higher one.
+    /// Ascending: newer jobs have a higher number.
     pub place: i64,
     pub name: String,
-    /// Members that its job does not show are hidden.
+    /// Members that the job does not declare as shown are replaced by a placeholder.
     pub payload: Map<String, Value>,
     pub on_behalf_of: Option<Uuid>,
     pub request_id: Option<Uuid>,
@@ -28,7 +29,7 @@ pub struct Dead {
     pub ended_at: Option<DateTime<Utc>>,
 }
 
-/// Newest first. `work` says what may be shown.
+/// Newest first. `work` knows which payload members may be shown.
 pub async fn dead(
     db: &Db,
     work: &Work,
@@ -76,16 +77,16 @@ fn redacted(mut payload: Map<String, Value>, shown: &[&str]) -> Map<String, Valu
     payload
 }
 
-/// What came of trying a dead job again.
+/// The outcome of retrying a dead job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Revived {
     Queued,
-    /// One with the same key waits already; it stays dead.
+    /// Another job with the same unique key is waiting already, so this one stays dead.
     Waiting,
     Missing,
 }
 
-/// From its first attempt. Goes to the audit log.
+/// Puts the job back into the queue, starting with its first attempt. Recorded in the audit log.
 pub async fn revive(db: &Db, by: Option<&Member>, request: Uuid, id: Uuid) -> Result<Revived> {
     let mut cx = db.job("jobs", by, request).await?;
     let revived = sqlx::query_scalar("select jobs.revive($1)").bind(id);
@@ -99,7 +100,7 @@ pub async fn revive(db: &Db, by: Option<&Member>, request: Uuid, id: Uuid) -> Re
     })
 }
 
-/// Gives it up. Goes to the audit log. Whether it was there.
+/// Discards the job. Recorded in the audit log. Returns whether it was there.
 pub async fn discard(db: &Db, by: Option<&Member>, request: Uuid, id: Uuid) -> Result<bool> {
     let mut cx = db.job("jobs", by, request).await?;
     let discarded = sqlx::query_scalar("select jobs.discard($1)").bind(id);

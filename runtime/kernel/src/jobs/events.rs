@@ -1,7 +1,8 @@
-//! Events: what happened, told in the transaction that made it so, to jobs that other modules declare as consumers.
+//! Events: what happened, recorded in the transaction that caused it and delivered to jobs that other modules declare
+//! as consumers.
 //!
-//! Entities tell by trigger, as `emit:` in their spec says; a module tells of its own with [`tell`]. A consumer gets
-//! each event at least once, those of one object in their order.
+//! Entities emit events by trigger, as `emit:` in their spec says; a module emits its own with [`tell`]. A consumer
+//! gets each event at least once, and the events of one object in their order.
 
 use crate::{cx::Cx, error::Result};
 use chrono::{DateTime, Utc};
@@ -23,26 +24,27 @@ pub struct Consumer {
 pub struct Event {
     pub event_id: Uuid,
     pub event: String,
-    /// The object may have changed since: look at it.
+    /// The id of the object. It may have changed since the event, so read it again.
     pub entity_type: String,
     pub entity_id: Uuid,
-    /// The member who did it; `None`: a module by itself.
+    /// The member who caused it; `None`: a module on its own.
     pub caused_by: Option<Uuid>,
     pub created_at: DateTime<Utc>,
-    /// Of what entities tell: empty, or what [`Event::changed`] reads.
+    /// For events of entities: empty, or what [`Event::changed`] reads.
     pub payload: Value,
 }
 
 impl Event {
-    /// Of an update: the columns that it changed. What they hold is in the row, for those who may read it.
+    /// For an update: the columns that it changed. Their values are not part of the event; they are in the row, for
+    /// those who may read it.
     pub fn changed(&self) -> impl Iterator<Item = &str> {
         let changed = self.payload["changed"].as_array();
         changed.into_iter().flatten().filter_map(Value::as_str)
     }
 }
 
-/// Tells of something in the transaction of a module; `event` is `<module>.<what>`. Transactions that tell of the
-/// same object wait for each other. The payload stands in the clear, is kept for a week, and has 32 KiB at most.
+/// Emits an event in the transaction of a module; `event` is `<module>.<what>`. Transactions that emit events of the
+/// same object wait for each other. The payload is stored unencrypted for a week and has 32 KiB at most.
 pub async fn tell(
     cx: &mut Cx,
     event: &'static str,

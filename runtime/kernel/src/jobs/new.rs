@@ -10,8 +10,8 @@ use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-/// A job to be. In the transaction of a module its own jobs, with all options; in the transaction of a request
-/// those that the spec lists under `on_request`, always on behalf of the caller.
+/// A job to be enqueued. In the transaction of a module: one of its own jobs, with all options. In the transaction of
+/// a request: one of those that the spec lists under `on_request`, always on behalf of the caller.
 #[derive(Debug)]
 pub struct NewJob {
     name: &'static str,
@@ -25,7 +25,7 @@ pub struct NewJob {
 }
 
 impl NewJob {
-    /// The payload is an object of at most 64 KiB. It stands in the queue in the clear: no secrets.
+    /// The payload is an object of at most 64 KiB. It is stored unencrypted, so it must not contain secrets.
     pub fn new(name: &'static str, payload: impl Serialize) -> Result<Self> {
         Ok(Self {
             name,
@@ -39,7 +39,7 @@ impl NewJob {
         })
     }
 
-    /// Not before.
+    /// The earliest time at which the job may run.
     pub fn at(self, time: DateTime<Utc>) -> Self {
         Self {
             run_at: Some(time),
@@ -47,7 +47,7 @@ impl NewJob {
         }
     }
 
-    /// Of the jobs of this name that wait only one has this key: while there is one, nothing is enqueued.
+    /// At most one waiting job of this name has this key: if there is one already, nothing is enqueued.
     pub fn unless_waiting(self, key: impl Into<String>) -> Self {
         Self {
             unique_key: Some(key.into()),
@@ -56,7 +56,8 @@ impl NewJob {
         }
     }
 
-    /// Of the jobs of this name that wait only one has this key: this one, with its payload and its time.
+    /// At most one waiting job of this name has this key: if there is one already, it gets the payload and time of
+    /// this one.
     pub fn replacing(self, key: impl Into<String>) -> Self {
         Self {
             unique_key: Some(key.into()),
@@ -65,8 +66,8 @@ impl NewJob {
         }
     }
 
-    /// Jobs with the same key run one after the other, in the order in which they were enqueued, also while one
-    /// waits for another attempt. One that is dead lets the others go on.
+    /// Jobs with the same key run one after the other in the order in which they were enqueued, even while one of them
+    /// waits for another attempt. A dead job no longer holds back those behind it.
     pub fn in_order(self, key: impl Into<String>) -> Self {
         Self {
             order_key: Some(key.into()),
@@ -74,7 +75,8 @@ impl NewJob {
         }
     }
 
-    /// It is asked again before the job runs whether the account is good; if not, the job is dropped.
+    /// The job runs for this member. Whether the account is still good is checked before each attempt; if it is not,
+    /// the job is dropped.
     pub fn on_behalf_of(self, member: Uuid) -> Self {
         Self {
             on_behalf_of: Some(member),
@@ -82,12 +84,12 @@ impl NewJob {
         }
     }
 
-    /// Lower runs earlier (0).
+    /// Jobs with a lower priority number run earlier; the default is 0.
     pub fn priority(self, priority: i32) -> Self {
         Self { priority, ..self }
     }
 
-    /// `None`: one with its key waits already.
+    /// Enqueues the job and returns its id. `None`: a job with the same unique key is waiting already.
     pub async fn put(self, cx: &mut Cx) -> Result<Option<Uuid>> {
         let id = match cx.module() {
             Some(_) => self.enqueue(cx).await?,
@@ -130,7 +132,8 @@ impl NewJob {
     }
 }
 
-/// Takes a waiting job out by its key: a module one of its own, a request one of its caller. Whether there was one.
+/// Removes a waiting job by its unique key: a module one of its own, a request one of its caller. Returns whether
+/// there was one.
 pub async fn cancel(cx: &mut Cx, name: &'static str, key: &str) -> Result<bool> {
     let cancelled = sqlx::query_scalar("select jobs.cancel($1, $2)")
         .bind(name)

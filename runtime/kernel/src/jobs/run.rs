@@ -15,11 +15,11 @@ use uuid::Uuid;
 
 pub struct Run {
     pub id: Uuid,
-    /// 1, 2, …
+    /// The number of this attempt: 1, 2, …
     pub attempt: u32,
-    /// The member for whom, whose account was good a moment ago.
+    /// The member on whose behalf the job runs. The account was good when the attempt began.
     pub on_behalf_of: Option<Uuid>,
-    /// Of the request that enqueued it; else its own id.
+    /// The id of the request that enqueued the job; for others the job's own id.
     pub request_id: Uuid,
     module: &'static str,
     payload: Value,
@@ -43,13 +43,13 @@ impl Run {
         }
     }
 
-    /// One that does not fit is never going to: the job is dead at once.
+    /// Parses the payload. One that does not parse never will, so the job is dead at once.
     pub fn payload<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         T::deserialize(&self.payload)
             .map_err(|error| Failure::last(Error::internal(format!("the payload: {error}"))))
     }
 
-    /// A transaction of the job's module, for its member.
+    /// Begins a transaction of the job's module, on behalf of its member.
     pub async fn begin(&self) -> Result<Cx> {
         let (db, module, request) = (&self.db, self.module, self.request_id);
         match self.on_behalf_of {
@@ -58,8 +58,8 @@ impl Run {
         }
     }
 
-    /// Ends the transaction and with it the job: what was written is written once, however often the job is tried.
-    /// Fails if somebody else has the job by now; then nothing is written.
+    /// Commits the transaction and completes the job with it, so what was written is written once however often the
+    /// job is attempted. Fails, and writes nothing, if another worker has the job by now.
     pub async fn commit(&self, mut cx: Cx) -> Result<()> {
         let completed: bool = sqlx::query_scalar(store::COMPLETE)
             .bind(self.id)
@@ -80,9 +80,9 @@ impl Run {
     }
 }
 
-/// Why an attempt failed, and whether another one may help. Errors convert to one that may.
+/// Why an attempt failed, and whether another one may help. Other errors convert to one that may be retried.
 ///
-/// Its text is kept with the job and shown to administrators: no secrets and no addresses.
+/// The text is kept with the job and shown to administrators, so it must not contain secrets or addresses.
 #[derive(Debug)]
 pub struct Failure {
     pub(super) error: Error,
@@ -91,7 +91,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Trying again would change nothing: the job is dead.
+    /// Another attempt would change nothing: the job is dead.
     pub fn last(error: impl Into<Error>) -> Self {
         Self {
             last: true,
@@ -99,7 +99,7 @@ impl Failure {
         }
     }
 
-    /// Whoever refused said when to come again.
+    /// The service that refused said when to try again.
     pub fn retry_in(error: impl Into<Error>, delay: Duration) -> Self {
         Self {
             retry_in: Some(delay),

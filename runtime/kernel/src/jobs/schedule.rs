@@ -1,14 +1,14 @@
-//! When a job comes round again, and what becomes of the times at which nobody worked.
+//! When a periodic job is due, and what happens to due times that passed while no worker ran.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use croner::Cron;
 use std::{str::FromStr, time::Duration};
 
-/// A job that is enqueued again and again, once per time in all processes together.
+/// A periodic job: enqueued once for each due time, by all processes together.
 #[derive(Clone, Copy, Debug)]
 pub struct Periodic {
-    /// Its name; the payload holds the time as `tick`.
+    /// Name of the job; its payload has the due time as `tick`.
     pub job: &'static str,
     pub schedule: Schedule,
     pub catch_up: CatchUp,
@@ -16,34 +16,34 @@ pub struct Periodic {
 
 #[derive(Clone, Copy, Debug)]
 pub enum Schedule {
-    /// At multiples of this, counted from 1970.
+    /// At multiples of this interval, counted from 1970.
     Every(Duration),
-    /// Five fields, or six with seconds first; by the clocks of a time zone (`Europe/Zurich`, `UTC`). An hour that
-    /// the clocks skip is made up for, one that comes twice counts once.
+    /// A cron expression of five fields, or six with seconds first, in a time zone (`Europe/Zurich`, `UTC`). A time
+    /// that the clocks skip in spring runs afterwards; an hour that comes twice in autumn counts once.
     Cron {
         expression: &'static str,
         zone: &'static str,
     },
 }
 
-/// What becomes of times that were missed.
+/// What happens to due times that were missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CatchUp {
-    /// They are forgotten.
+    /// They are skipped.
     None,
-    /// The last one is made up for.
+    /// The job runs once for the last of them.
     Last,
-    /// Each one is.
+    /// The job runs for each of them.
     All,
 }
 
-/// A tick that is older was missed.
+/// A due time older than this counts as missed.
 const LATE: TimeDelta = TimeDelta::seconds(60);
 
-/// Runs that are enqueued at once; the rest follows.
+/// How many runs are enqueued at once; the rest follows in the next round.
 const AT_ONCE: usize = 1000;
 
-/// What to enqueue, and up to when that is everything.
+/// The runs to enqueue, and the time up to which these are all.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Due {
     pub runs: Vec<DateTime<Utc>>,
@@ -79,7 +79,7 @@ impl Periodic {
         })
     }
 
-    /// The oldest of the ticks in (last, now].
+    /// The oldest due times in (last, now].
     fn ticks(&self, last: DateTime<Utc>, now: DateTime<Utc>) -> Vec<DateTime<Utc>> {
         let next = |last: &DateTime<Utc>| self.next(*last).filter(|tick| *tick <= now);
         std::iter::successors(next(&last), next)
@@ -175,7 +175,7 @@ mod tests {
             );
             let one = make(CatchUp::Last).due(last, now).unwrap();
             assert_eq!(one.runs, [time("2026-03-01T06:00:00Z")]);
-            // Half a minute late is on time; two minutes are not.
+            // Half a minute late counts as on time; two minutes do not.
             assert_eq!(make(CatchUp::None).due(last, now), Some(one));
             let late = make(CatchUp::None)
                 .due(last, now + TimeDelta::minutes(2))
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!((last, runs), (now, 3600));
     }
 
-    /// A daily time comes once a day, whatever the clocks do; the last one due is the last of all.
+    /// A daily job runs once a day, whatever the clocks do; the last due time found is the latest of all.
     #[test]
     fn clocks_that_change_neither_lose_nor_double_a_day() {
         for (zone, from) in [

@@ -1,4 +1,4 @@
-//! The functions of the queue, as the worker calls them. Each is a transaction by itself.
+//! The functions of the job queue in the database, as the worker calls them. Each call is a transaction by itself.
 
 use super::Consumer;
 use crate::{cx::Db, error::Result};
@@ -8,7 +8,7 @@ use sqlx::types::Json;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// A job that this worker has for a while.
+/// A job that this worker has leased.
 #[derive(Debug)]
 pub(super) struct Claimed {
     pub id: Uuid,
@@ -49,7 +49,7 @@ pub(super) async fn claim(
     Ok(claimed.collect())
 }
 
-/// Those of `ids` that the worker still has.
+/// Those of `ids` that are still leased to this worker.
 pub(super) async fn heartbeat(
     db: &Db,
     worker: Uuid,
@@ -68,7 +68,7 @@ pub(super) async fn rescue(db: &Db) -> Result<i32> {
     Ok(rescued.fetch_one(&mut *db.queue().await?).await?)
 }
 
-/// False: somebody else has the job by now.
+/// False: another worker has the job by now.
 pub(super) async fn complete(db: &Db, id: Uuid, worker: Uuid, attempt: i32) -> Result<bool> {
     let completed = sqlx::query_scalar(COMPLETE)
         .bind(id)
@@ -79,7 +79,7 @@ pub(super) async fn complete(db: &Db, id: Uuid, worker: Uuid, attempt: i32) -> R
 
 pub(super) const COMPLETE: &str = "select jobs.complete($1, $2, $3)";
 
-/// What became of it: `queued`, `dead`, `superseded`; `None`: somebody else has the job by now.
+/// The new state of the job: `queued`, `dead` or `superseded`; `None`: another worker has the job by now.
 pub(super) async fn fail(
     db: &Db,
     (id, worker, attempt): (Uuid, Uuid, i32),
@@ -109,7 +109,7 @@ pub(super) async fn is_active(db: &Db, member: Uuid) -> Result<bool> {
     Ok(active.fetch_one(&mut *db.queue().await?).await?)
 }
 
-/// Name, tick up to which runs were enqueued, and what time it is.
+/// For each periodic job: its name, the last tick for which runs were enqueued, and the current time of the database.
 pub(super) type Ticked = (String, DateTime<Utc>, DateTime<Utc>);
 
 pub(super) async fn ticks(db: &Db, names: &[&'static str]) -> Result<Vec<Ticked>> {
@@ -117,7 +117,7 @@ pub(super) async fn ticks(db: &Db, names: &[&'static str]) -> Result<Vec<Ticked>
     Ok(ticks.fetch_all(&mut *db.queue().await?).await?)
 }
 
-/// False: another process was faster.
+/// False: another process has enqueued them already.
 pub(super) async fn tick(
     db: &Db,
     name: &str,
@@ -134,7 +134,7 @@ pub(super) async fn tick(
     Ok(ticked.fetch_one(&mut *db.queue().await?).await?)
 }
 
-/// Says which jobs consume which events.
+/// Registers which jobs consume which events.
 pub(super) async fn subscribe(db: &Db, consumers: &[Consumer]) -> Result<()> {
     let events: Vec<&str> = consumers.iter().map(|one| one.event).collect();
     let jobs: Vec<&str> = consumers.iter().map(|one| one.job).collect();
@@ -146,13 +146,13 @@ pub(super) async fn subscribe(db: &Db, consumers: &[Consumer]) -> Result<()> {
     Ok(())
 }
 
-/// Turns events into jobs. How many events.
+/// Turns events into jobs. Returns the number of events.
 pub(super) async fn relay(db: &Db, limit: i32) -> Result<i32> {
     let relayed = sqlx::query_scalar("select jobs.relay($1)").bind(limit);
     Ok(relayed.fetch_one(&mut *db.queue().await?).await?)
 }
 
-/// For monitoring.
+/// Figures of the queue for monitoring.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Figures {
     pub queued: i64,
@@ -175,7 +175,7 @@ pub async fn figures(db: &Db) -> Result<Figures> {
     })
 }
 
-/// Throws away jobs that have been dead for longer than they are kept. How many; not more than `limit` at once.
+/// Deletes dead jobs that are older than the retention time, at most `limit` at once. Returns how many.
 pub async fn purge(db: &Db, kept: TimeDelta, limit: i32) -> Result<u64> {
     let purged: i64 = sqlx::query_scalar("select jobs.purge(now() - $1::interval, $2)")
         .bind(kept)
@@ -185,7 +185,8 @@ pub async fn purge(db: &Db, kept: TimeDelta, limit: i32) -> Result<u64> {
     Ok(purged.max(0) as u64)
 }
 
-/// Throws away answers to requests with a key that are older than they are kept. How many; not more than `limit` at once.
+/// Deletes stored answers of idempotency keys that are older than the retention time, at most `limit` at once. Returns
+/// how many.
 pub async fn purge_requests(db: &Db, kept: TimeDelta, limit: i32) -> Result<u64> {
     let purged: i64 = sqlx::query_scalar("select requests.purge(now() - $1::interval, $2)")
         .bind(kept)
@@ -195,7 +196,8 @@ pub async fn purge_requests(db: &Db, kept: TimeDelta, limit: i32) -> Result<u64>
     Ok(purged.max(0) as u64)
 }
 
-/// Throws away events that were turned into jobs longer ago than they are kept. How many; not more than `limit` at once.
+/// Deletes events that were turned into jobs longer ago than the retention time, at most `limit` at once. Returns how
+/// many.
 pub async fn purge_events(db: &Db, kept: TimeDelta, limit: i32) -> Result<u64> {
     let purged: i64 = sqlx::query_scalar("select jobs.purge_events(now() - $1::interval, $2)")
         .bind(kept)

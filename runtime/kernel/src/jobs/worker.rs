@@ -1,4 +1,4 @@
-//! The worker: looks for jobs, runs some at a time, tells the queue that it is alive, stops when asked to.
+//! The worker: polls for jobs, runs a few at a time, reports to the queue that it is alive, and stops when asked to.
 
 mod attempt;
 
@@ -18,13 +18,13 @@ use uuid::Uuid;
 
 #[derive(Clone, Copy, Debug)]
 pub struct WorkerConfig {
-    /// Jobs that run at the same time.
+    /// How many jobs run at the same time.
     pub at_once: usize,
-    /// How often to look for jobs. What this process itself enqueues, it sees at once.
+    /// How often to poll for jobs. Jobs enqueued by this process are picked up at once.
     pub poll: Duration,
-    /// A worker that gives no sign of life for this long has lost its jobs.
+    /// A worker that has not reported for this long loses its jobs to others.
     pub lease: Duration,
-    /// After the signal to stop: time for jobs that run.
+    /// How long running jobs may continue after the signal to stop.
     pub grace: Duration,
 }
 
@@ -39,13 +39,13 @@ impl Default for WorkerConfig {
     }
 }
 
-/// How often to look whether something has come round again.
+/// How often to check which periodic jobs are due.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How often to say again which jobs consume which events.
+/// How often to register again which jobs consume which events.
 const SUBSCRIBE: Duration = Duration::from_secs(60 * 60);
 
-/// Events that are turned into jobs at once.
+/// How many events are turned into jobs at once.
 const RELAYED_AT_ONCE: i32 = 500;
 
 /// Runs until `stop` turns true. `work` must have been [checked](Work::check).
@@ -55,7 +55,7 @@ pub async fn run(db: Db, work: Arc<Work>, config: WorkerConfig, mut stop: watch:
     let mut beat = ticker(config.lease / 3);
     let mut tick = ticker(TICK);
     let mut subscribe = ticker(SUBSCRIBE);
-    // Before the first job, whichever of the tickers were the first to wake up.
+    // Before the first job runs, whichever ticker fires first.
     worker.subscribe().await;
     worker.beat().await;
     loop {
@@ -77,11 +77,11 @@ pub async fn run(db: Db, work: Arc<Work>, config: WorkerConfig, mut stop: watch:
 }
 
 async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // An error means that nobody can ask any more.
+    // An error means that the sender is gone, so nobody can ask to stop any more.
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-/// Ticks for the first time when a period is over.
+/// A ticker whose first tick comes after one period instead of at once.
 fn ticker(period: Duration) -> tokio::time::Interval {
     let mut interval = interval_at(tokio::time::Instant::now() + period, period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -95,9 +95,9 @@ struct Worker {
     names: Vec<&'static str>,
     config: WorkerConfig,
     running: JoinSet<()>,
-    /// By task: which job it is, and the way to stop it.
+    /// The job of each running task, and the handle to abort it.
     jobs: HashMap<Id, (Uuid, AbortHandle)>,
-    /// When the queue last heard of this worker.
+    /// When this worker last reported to the queue.
     heard: Instant,
 }
 
@@ -121,7 +121,7 @@ impl Worker {
         }
     }
 
-    /// At what happened, and at what is to be done.
+    /// Turns new events into jobs and enqueues periodic jobs that are due.
     async fn look(&mut self) {
         if !self.work.consumers.is_empty()
             && let Err(error) = store::relay(&self.db, RELAYED_AT_ONCE).await
@@ -131,7 +131,7 @@ impl Worker {
         self.fill().await;
     }
 
-    /// Takes as many jobs as there is room for.
+    /// Leases as many jobs as there is room for.
     async fn fill(&mut self) {
         while let Some(ended) = self.running.try_join_next_with_id() {
             self.forget(ended);
@@ -161,7 +161,8 @@ impl Worker {
         self.jobs.remove(&id);
     }
 
-    /// Says that it is alive, stops what somebody else has by now, and takes jobs from those who say nothing.
+    /// Reports that this worker is alive, aborts jobs that another worker has taken over, and takes over those of
+    /// workers that stopped reporting.
     async fn beat(&mut self) {
         let ids: Vec<Uuid> = self.jobs.values().map(|(id, _)| *id).collect();
         if ids.is_empty() {
@@ -189,7 +190,7 @@ impl Worker {
         }
     }
 
-    /// A job that has completed in the meantime is not in the queue either; its task ends by itself.
+    /// A job that has completed in the meantime is no longer in the queue either; its task ends by itself.
     fn abort(&self, which: impl Fn(Uuid) -> bool) {
         for (id, handle) in self.jobs.values().filter(|(id, _)| which(*id)) {
             if !handle.is_finished() {
@@ -226,7 +227,7 @@ impl Worker {
         }
     }
 
-    /// Lets running jobs finish for a while, gives the rest back.
+    /// Lets running jobs finish for a while, then gives the others back to the queue.
     async fn stop(mut self, mut beat: tokio::time::Interval) {
         let until = tokio::time::Instant::now() + self.config.grace;
         while !self.running.is_empty() {
@@ -253,7 +254,7 @@ impl Worker {
     }
 }
 
-/// Logs what the worker could not do; it goes on, because the next round may succeed.
+/// Logs an error of the worker itself; it continues, because the next round may succeed.
 fn reported<T>(what: &'static str, error: &Error) -> Vec<T> {
     let cause = std::error::Error::source(error).map(ToString::to_string);
     tracing::error!(what, %error, cause, "the queue of jobs");

@@ -1,4 +1,4 @@
-//! `DELETE /events/{id}` and `POST /events/{id}/<verb>`: changes that need no body, or only a reason.
+//! `DELETE /events/{id}` and `POST /events/{id}/<verb>`: changes without a body, or with a reason only.
 
 use super::{
     Action, Call, Shown, Way,
@@ -136,7 +136,8 @@ impl Act<'_> {
             if !error.is_refusal() {
                 return Err(error);
             }
-            // Its reason is for those who may do this at all. The hook may have spoilt its transaction.
+            // A hook's reason is only told to those who may do this at all. The hook's failure may have aborted its
+            // transaction.
             drop(cx);
             let mut cx = self.begin().await?;
             return Err(diagnose(&mut cx, self.trouble(None, Some(error))).await);
@@ -158,7 +159,7 @@ impl Act<'_> {
                 return self.refused(way, error).await;
             }
         }
-        // Whoever archives an object, or loses sight of it, gets nothing back.
+        // Nothing is returned if the object is archived or the caller can no longer see it.
         let shown = match action {
             Action::Archive => None,
             _ if way == Way::Unseen => None,
@@ -192,7 +193,7 @@ impl Act<'_> {
     }
 }
 
-/// `{"reason": "…"}` and nothing else, read like every other body: it is one line of the audit log.
+/// `{"reason":"…"}` and nothing else, validated like every other body: a single line for the audit log.
 fn read_reason(text: &[u8]) -> Result<String> {
     let mut sent = Body::parse(text, Mode::Create)?;
     let reason = sent.required("reason", &[Check::Line(1, REASON_MAX)]);

@@ -56,12 +56,12 @@ struct Create<'a> {
     endpoint: &'a Endpoint,
     caller: &'a Caller,
     parts: Parts<'a>,
-    /// What is wrong with the request outside its body.
+    /// Errors in the request outside its body.
     extra: &'a Result<()>,
     keyed: Option<&'a Request>,
 }
 
-/// A stranger has no keys: anybody else could be meant.
+/// Anonymous callers have no idempotency keys, because their keys could not be told apart.
 fn keyed(
     endpoint: &Endpoint,
     caller: &Caller,
@@ -79,7 +79,7 @@ fn keyed(
     Ok(Some(Request::new("POST", &path, &path, key, text)))
 }
 
-/// No longer than the transaction, which ends by itself.
+/// The key is claimed for no longer than the transaction, which has a time limit itself.
 const LEASE: Duration = Duration::from_secs(60);
 
 impl Create<'_> {
@@ -148,7 +148,7 @@ impl Create<'_> {
             .await)
     }
 
-    /// What is wrong with the objects that were to be made along is told with what is wrong with this one.
+    /// Errors of nested objects are reported together with those of the object itself.
     async fn with_parts(&self, error: Error) -> Error {
         if self.parts.is_empty() || !findings::is_about_values(&error) {
             return error;
@@ -190,7 +190,8 @@ impl Create<'_> {
         }
         let (action, given) = (Action::Create, Some(&mut *input));
         if let Err(error) = hook(self.endpoint, action, &mut cx, None, given).await {
-            // Its reason is for those who may do this at all. The hook may have spoilt its transaction.
+            // A hook's reason is only told to those who may do this at all. The hook's failure may have aborted its
+            // transaction.
             if error.is_refusal() {
                 drop(cx);
                 let mut cx = self.begin().await?;
@@ -198,7 +199,7 @@ impl Create<'_> {
             }
             return Err(error);
         }
-        // It may be only what is made with it that its maker does not see.
+        // It may be only the nested objects that their creator can't see.
         let statement = match way {
             Way::Seen => resource.sql.create,
             Way::Unseen if !resource.created_unseen => resource.sql.create,
@@ -217,7 +218,7 @@ impl Create<'_> {
             Some(row) => {
                 let id = row.try_get("id")?;
                 let shown = match self.parts.is_empty() {
-                    // It is read once more when there is something below it.
+                    // If there are nested objects, the object is read again.
                     false => None,
                     true if resource.guarded => Shown::read(resource, &mut cx, id).await?,
                     true => Some(Shown::of(resource, &row)?),
@@ -249,7 +250,7 @@ impl Create<'_> {
             refused::commit(cx, &self.attempt()).await?;
             return Ok(answer);
         };
-        // In the same transaction: there is never the one without the other.
+        // In the same transaction, so the object and its nested objects are created together or not at all.
         let (parts, content) = answer.into_parts();
         let content = body::read(content).await?;
         keyed
@@ -260,7 +261,7 @@ impl Create<'_> {
     }
 }
 
-/// The object as it is now that there is something below it, and that.
+/// The object as it is after its nested objects were created, with them.
 fn with(shown: Option<Shown>, made: Made) -> Result<Option<Shown>> {
     let Some(mut shown) = shown else {
         return Ok(None);
@@ -277,7 +278,7 @@ fn bound(input: &dyn Input) -> Result<PgArguments> {
     Ok(arguments)
 }
 
-/// The object that this transaction has made and does not show.
+/// Marks an object that this transaction created and can't read.
 async fn made_unseen(cx: &mut Cx) -> Result<Uuid> {
     let id = sqlx::query_scalar("select sec.created()").fetch_one(cx.conn());
     Ok(id.await?)
@@ -288,7 +289,7 @@ fn without_returning(text: &'static str) -> &'static str {
         .map_or(text, |(before, _)| before)
 }
 
-/// Without a body for whoever may create but not read.
+/// The answer without a body, for callers who may create but not read.
 fn created(resource: &Resource, id: Uuid, shown: Option<Shown>) -> Result<Response> {
     let mut response = match shown {
         Some(shown) => shown.answer(StatusCode::CREATED),

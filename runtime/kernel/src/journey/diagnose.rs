@@ -1,6 +1,6 @@
-//! Which refusal it is, in the documented order, once a statement has come to nothing.
+//! Finds out which refusal to answer with, in the documented order, after a statement changed no row.
 //!
-//! Runs after the fact and in the same transaction, so the usual request pays nothing for it.
+//! Runs afterwards and in the same transaction, so a request that succeeds pays nothing for it.
 
 use super::{Action, denied, require_with_roles};
 use crate::{
@@ -21,16 +21,16 @@ pub(super) struct Trouble<'a> {
     pub caller: &'a Caller,
     pub action: Action,
     pub id: Option<Uuid>,
-    /// What is wrong with the request itself.
+    /// Errors in the request itself.
     pub invalid: Option<Error>,
     pub precondition: &'a Precondition,
-    /// Is `If-Match` required?
+    /// Whether `If-Match` is required.
     pub required: bool,
-    /// Why it was refused, if nothing comes before that.
+    /// The reason for the refusal, unless an earlier one in the order applies.
     pub otherwise: Option<Error>,
 }
 
-/// Answer of `Sql::probe`.
+/// The row that `Sql::probe` returns.
 pub(super) struct Probe {
     version: i64,
     status: String,
@@ -69,13 +69,13 @@ async fn find(cx: &mut Cx, trouble: Trouble<'_>) -> Result<Error> {
         action,
         ..
     } = trouble;
-    // 7 could it ever be allowed?
+    // 7. Could it ever be allowed?
     require_with_roles(action.rule(resource), caller, cx).await?;
-    // 8 what depends on the request alone
+    // 8. Errors in the request alone
     if let Some(invalid) = trouble.invalid {
         return Ok(invalid);
     }
-    // 9 hidden, archived and missing look the same
+    // 9. Hidden, archived and missing objects look the same
     let Some(id) = trouble.id else {
         return Ok(Error::not_found());
     };
@@ -86,11 +86,11 @@ async fn find(cx: &mut Cx, trouble: Trouble<'_>) -> Result<Error> {
     if is_archived && !matches!(action, Action::Restore) {
         return Ok(Error::not_found());
     }
-    // 10 seen but not allowed
+    // 10. Visible but not allowed
     if !row.may.iter().any(|right| right == action.right()) {
         return Ok(denied(caller));
     }
-    // 11 another version
+    // 11. Another version
     if trouble.required && *trouble.precondition == Precondition::Missing {
         return Ok(Error::new(&problems::PRECONDITION_REQUIRED));
     }
@@ -103,7 +103,7 @@ async fn find(cx: &mut Cx, trouble: Trouble<'_>) -> Result<Error> {
     if let Some(state) = wrong_state(action, &row) {
         return Ok(state);
     }
-    // Either it changed between the statement and the probe, which does not last, or the policy refuses what
+    // Either the row changed between the statement and the probe, which a retry resolves, or the policy refuses what
     // its copy in the probe allows.
     Ok(Error::unexplained())
 }

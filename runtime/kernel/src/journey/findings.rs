@@ -1,9 +1,9 @@
-//! What else is wrong with a body that is refused anyway, so that its sender hears of everything at once.
+//! Finds everything else that is wrong with a body that is refused anyway, so that all errors are reported at once.
 //!
-//! A decoder finds every value that is wrong by itself, the database the first rule that is broken. Here the rules
-//! between values and the references are asked as well. Runs after the refusal is certain and in a transaction in
-//! which the caller has proven that they may do this at all, so the usual request pays nothing for it. Whether a value
-//! is taken already is not asked: that is the one thing that only the attempt itself may tell.
+//! A decoder finds every value that is invalid by itself, the database only the first rule that is broken. Here the
+//! rules between values and the references are checked as well. It runs once the refusal is certain, in a transaction
+//! in which the caller is known to be allowed the action, so a request that succeeds pays nothing for it. Whether a
+//! unique value is taken is not checked, because only an actual attempt may reveal that.
 
 use super::refused::{Attempt, unusable_references};
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 };
 use serde_json::{Map, Value};
 
-/// Adds what else is wrong. `shown` is the object that is to be changed, as the caller sees it.
+/// Adds further errors. `shown` is the object to be changed, as the caller sees it.
 pub(super) async fn complete(
     cx: &mut Cx,
     attempt: &Attempt<'_>,
@@ -29,7 +29,7 @@ pub(super) async fn complete(
     Ok(found.into_iter().fold(error, Error::with_finding))
 }
 
-/// Broken rules and references of the object that stands at `within` in the body that `error` is about.
+/// Broken rules and references of the object at the pointer `within` of the body that `error` is about.
 pub(super) async fn all(
     cx: &mut Cx,
     attempt: &Attempt<'_>,
@@ -43,7 +43,7 @@ pub(super) async fn all(
     let unsound = members(error, within);
     let mut found = broken_rules(cx, attempt, shown, &body, &unsound).await?;
     if let Some(unusable) = unusable_references(cx, attempt).await? {
-        // Of a member that is wrong in another way, that has been said.
+        // An error of this property has been reported already.
         let is_new = |item: &&Item| {
             let member = item
                 .pointer
@@ -56,7 +56,7 @@ pub(super) async fn all(
     Ok(found)
 }
 
-/// 422, and 409 for a value that is taken. All others stand for themselves.
+/// 422, and 409 for a value that is taken. Other errors are reported alone.
 pub(super) fn is_about_values(error: &Error) -> bool {
     let kind = error.kind();
     let names_a_value = |item: &Item| item.pointer.is_some() || item.parameter.is_some();
@@ -71,7 +71,7 @@ pub(super) fn is_about_values(error: &Error) -> bool {
         && !error.problem().errors.is_empty()
 }
 
-/// Members of the object that something is wrong with: `social_links` for `/social_links/website`.
+/// The top-level properties with errors: `social_links` for `/social_links/website`.
 fn members(error: &Error, within: &str) -> Vec<String> {
     let items = error.problem().errors.iter();
     let pointers = items.filter_map(|item| item.pointer.as_deref());
@@ -82,7 +82,7 @@ fn members(error: &Error, within: &str) -> Vec<String> {
         .collect()
 }
 
-/// Rules between the values of the row that would come of it, where all of them are known.
+/// The rules between values of the resulting row, as far as all of their values are known.
 async fn broken_rules(
     cx: &mut Cx,
     attempt: &Attempt<'_>,
@@ -94,7 +94,7 @@ async fn broken_rules(
     let rules = || {
         let all = resource.constraints.iter();
         all.filter(|constraint| matches!(constraint.answer, Answer::Invalid | Answer::Counted))
-            // The decoder knows formats, and writes a value as it is stored, which the body does not.
+            // Values come from the decoder, which converts them to the stored form that the body may not have.
             .filter(|constraint| !constraint.name.ends_with("_format"))
     };
     if rules().next().is_none() {
@@ -111,7 +111,7 @@ async fn broken_rules(
         .bind(resource.plural)
         .bind(Value::Object(row))
         .bind(unsound)
-        // A new row has nothing where the body says nothing; of one that exists, not everybody sees everything.
+        // What the body leaves out is null in a new row; of an existing row the caller may not see every value.
         .bind(shown.is_none())
         .bind(names)
         .fetch_all(cx.conn())

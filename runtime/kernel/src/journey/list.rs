@@ -50,7 +50,7 @@ pub(crate) async fn archived(endpoint: &Endpoint, call: Call) -> Result<Response
         }
         Err(error) => Err(error.copy()),
     };
-    // Nothing there, or a mistake in the request: for those who could ever restore anything.
+    // An empty list or an error in the request, for callers who could restore some object; 403 for others.
     require_with_roles(rule, caller, &mut reader.begin().await?).await?;
     found.map(json)
 }
@@ -64,7 +64,7 @@ fn json(body: Vec<u8>) -> Response {
     response
 }
 
-/// Held to one parent, which the caller must be able to see.
+/// Restricted to one parent, which the caller must be able to see.
 pub(crate) async fn children(
     endpoint: &Endpoint,
     call: Call,
@@ -124,13 +124,13 @@ async fn run(
     };
     let body = page.write(&found, &mut reader).await?;
     if found.is_empty() && caller.actor != Actor::Anonymous {
-        // Nothing to see and nothing ever to be seen are two answers.
+        // An empty list and a list that the caller can never see are answered differently.
         require_with_roles(resource.rules.read, caller, &mut reader.begin().await?).await?;
     }
     Ok(json(body))
 }
 
-/// What is wrong with the request is for those who could ever be allowed it, of the parent and of the list.
+/// Errors in the request are only told to callers who could ever be allowed to read the parent and the list.
 async fn wrong(
     error: Error,
     caller: &Caller,

@@ -1,7 +1,7 @@
-//! What a body repeats of the answer that it was made of: ids, times, counters.
+//! Read-only properties that a body repeats from an answer: ids, times, counters.
 //!
-//! Whoever reads an object, changes a value and sends all of it back, sends these as well. Unchanged they say nothing;
-//! changed they are a mistake, because nothing would come of it.
+//! A client that reads an object, changes a value and sends all of it back sends these as well. They are ignored if
+//! they are unchanged and refused if they are changed, because the change would have no effect.
 
 use crate::{
     error::Error,
@@ -14,11 +14,11 @@ use crate::{
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-/// Properties that a body held and no update takes.
+/// Read-only properties that the body contained.
 #[derive(Default)]
 pub(super) struct Repeated(Vec<(String, Node)>);
 
-/// Takes them out of a body. A body that is not even an object stays as it is: that is for others to say.
+/// Removes them from a body. A body that is not an object is left as it is and refused later.
 pub(super) fn take(resource: &Resource, text: Bytes) -> (Bytes, Repeated) {
     let Ok(Node::Object(entries)) = Node::parse(&text) else {
         return (text, Repeated::default());
@@ -31,7 +31,7 @@ pub(super) fn take(resource: &Resource, text: Bytes) -> (Bytes, Repeated) {
     }
     let mut without = String::with_capacity(text.len());
     Node::Object(rest).write(&mut without);
-    // What moves by itself may be anything.
+    // Values that change by themselves may differ.
     let repeated = repeated
         .into_iter()
         .filter(|(name, _)| resource.fixed.contains(&name.as_str()));
@@ -50,7 +50,7 @@ impl Repeated {
         self.0.is_empty()
     }
 
-    /// Which of them differ from the object as the caller sees it.
+    /// Those that differ from the object as the caller sees it.
     pub fn changed(&self, resource: &Resource, shown: &[u8]) -> Option<Error> {
         let shown: Map<String, Value> = serde_json::from_slice(shown).unwrap_or_default();
         let mut problem = Problem::new(&problems::INVALID);
@@ -58,7 +58,7 @@ impl Repeated {
             let is_same = match shown.get(name) {
                 Some(shown) => is_same(given, shown),
                 None if name == "object" => *given == Node::Text(resource.name.to_owned()),
-                // Programs write null for what they were not given.
+                // Some programs send null for values that they did not get.
                 None => *given == Node::Null,
             };
             if !is_same {
@@ -101,7 +101,7 @@ fn is_same(given: &Node, shown: &Value) -> bool {
     }
 }
 
-/// Many programs keep milliseconds only, or write the zone in another way.
+/// Many programs keep only milliseconds, or write the time zone differently.
 fn is_same_time(given: &str, shown: &str) -> bool {
     let time = |text| parse_time(text).map(|time| time.timestamp_millis());
     time(given).is_some_and(|given| time(shown) == Some(given))

@@ -1,7 +1,7 @@
-//! What it means that the database refused a change with an error.
+//! Explains an error with which the database refused a change.
 //!
-//! Names of constraints are looked up in the resource; text of the database is never passed on, except
-//! the names of fields that our own trigger reports.
+//! Constraint names are looked up in the resource. Messages of the database are never passed on, except the field
+//! names that our own trigger reports.
 
 use super::{
     Action, Shown, Way,
@@ -39,7 +39,7 @@ pub(super) struct Attempt<'a> {
     pub body: &'a [u8],
 }
 
-/// Commits; late constraints are explained like early ones.
+/// Commits. Deferred constraints are explained like immediate ones.
 pub(super) async fn commit(cx: Cx, attempt: &Attempt<'_>) -> Result<()> {
     match cx.commit().await {
         Ok(()) => Ok(()),
@@ -47,7 +47,7 @@ pub(super) async fn commit(cx: Cx, attempt: &Attempt<'_>) -> Result<()> {
     }
 }
 
-/// Asks in new transactions: whose statement failed can only be given up, and is by now.
+/// Looks up the reason in new transactions, because the one with the failed statement has been rolled back.
 pub(super) async fn explain(attempt: &Attempt<'_>, error: sqlx::Error) -> Error {
     if let Some(missing) = missing_privilege(&error) {
         return missing;
@@ -66,8 +66,8 @@ pub(super) async fn explain(attempt: &Attempt<'_>, error: sqlx::Error) -> Error 
     }
 }
 
-/// Whether to try again and give nothing back: a policy refused the new row, and it may have been the one for reading,
-/// because some who make such an object, or change it, do not see it afterwards.
+/// Whether to try again without returning the object: a policy refused the new row, and it may have been the policy
+/// for reading, because some callers can't see the objects that they create or change.
 pub(super) fn may_be_unseen(attempt: &Attempt<'_>, way: Way, error: &sqlx::Error) -> bool {
     let resource = attempt.endpoint.resource();
     let goes_unseen = match attempt.action {
@@ -77,14 +77,14 @@ pub(super) fn may_be_unseen(attempt: &Attempt<'_>, way: Way, error: &sqlx::Error
     way == Way::Seen && goes_unseen && by_policy(error)
 }
 
-/// Whether the error tells of one row of several that a statement writes, and so not by itself of which.
+/// Whether the error is about one of several rows that a statement writes, without saying which.
 pub(super) fn is_about_a_row(error: &sqlx::Error) -> bool {
     let database = error.as_database_error();
     let code = database.and_then(DatabaseError::code);
     code.is_some_and(|code| code.starts_with("23") || code == "42501")
 }
 
-/// A policy refused the new row: either nobody may write it, or its writer may not read it.
+/// A policy refused the new row: either the caller may not write it, or the caller may not read it afterwards.
 fn by_policy(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|database| {
         let text = "new row violates row-level security policy";
@@ -92,8 +92,8 @@ fn by_policy(error: &sqlx::Error) -> bool {
     })
 }
 
-/// Rows below the object may not be archived with it. The database tells which; the caller is told of those that
-/// they see.
+/// Children that may not be archived with the object. The database reports all of them; the caller is told of those
+/// that they can see.
 async fn blocked(attempt: &Attempt<'_>, error: &sqlx::Error) -> Option<Result<Error>> {
     let database = error.as_database_error()?;
     let name = database.constraint()?;
@@ -134,7 +134,7 @@ async fn name_blocking(
     Ok(error)
 }
 
-/// The database names one thing that is wrong. Whoever hears of it has tried, and so may know the rest.
+/// The database reports one mistake. The caller has tried the change and may therefore be told of all others too.
 async fn everything(attempt: &Attempt<'_>, error: Error) -> Error {
     if !matches!(attempt.action, Action::Create | Action::Update) {
         return error;
@@ -151,7 +151,7 @@ async fn find_all(attempt: &Attempt<'_>, error: Error) -> Result<Error> {
     let shown = match attempt.id {
         Some(id) => match Shown::read(attempt.endpoint.resource(), &mut cx, id).await? {
             Some(shown) => Some(shown),
-            // Gone meanwhile.
+            // It has gone meanwhile.
             None => return Ok(error),
         },
         None => None,
@@ -160,7 +160,7 @@ async fn find_all(attempt: &Attempt<'_>, error: Error) -> Result<Error> {
     complete(&mut cx, attempt, shown, error).await
 }
 
-/// The policies or grants of the database said no.
+/// The policies or grants of the database refused.
 async fn denied(attempt: &Attempt<'_>, message: &str) -> Error {
     if let Some(fields) = message.strip_prefix("fields ") {
         let wrong = |field| {
@@ -175,7 +175,7 @@ async fn denied(attempt: &Attempt<'_>, message: &str) -> Error {
     }
 }
 
-/// In a new transaction: is it a reference, or the caller?
+/// Finds out in a new transaction whether a reference or the caller was refused.
 async fn second_look(attempt: &Attempt<'_>) -> Result<Error> {
     let resource = attempt.endpoint.resource();
     let mut cx = attempt
@@ -192,7 +192,7 @@ async fn second_look(attempt: &Attempt<'_>) -> Result<Error> {
     let Some(id) = attempt.id else {
         let rule = attempt.action.rule(resource);
         return Ok(match possible(rule, &attempt.caller.actor, None) {
-            // Whoever is always allowed can only have been refused for a reference.
+            // Callers who are always allowed can only have been refused because of a reference.
             Possible::Always => unnamed_references(resource, attempt.body),
             _ => super::denied(attempt.caller),
         });
@@ -205,14 +205,14 @@ async fn second_look(attempt: &Attempt<'_>) -> Result<Error> {
         invalid: None,
         precondition: &Precondition::Any,
         required: false,
-        // It may change the object, but not into this.
+        // The caller may change the object, but not to these values.
         otherwise: Some(Error::forbidden()),
     };
     Ok(diagnose(&mut cx, trouble).await)
 }
 
-/// References in the body to rows that the caller does not see, or that are suspended: some see those as
-/// well, but nothing can be attached to them.
+/// References in the body to rows that the caller can't see, or that are suspended: some callers can see suspended
+/// rows, but nobody can refer to them.
 pub(super) async fn unusable_references(
     cx: &mut Cx,
     attempt: &Attempt<'_>,
@@ -244,7 +244,7 @@ pub(super) async fn unusable_references(
     Ok((!error.problem().errors.is_empty()).then_some(error))
 }
 
-/// References in the body that can't be looked up, because they lead to nothing that is ever shown.
+/// References in the body to entities that are never shown, which therefore can't be looked up.
 fn unnamed_references(resource: &Resource, body: &[u8]) -> Error {
     let body = serde_json::from_slice::<Map<String, Value>>(body).unwrap_or_default();
     let mut pointers: Vec<&'static str> = Vec::new();
@@ -312,7 +312,7 @@ fn of_constraint(attempt: &Attempt<'_>, constraint: &Constraint) -> Error {
     let resource = attempt.endpoint.resource();
     let (kind, code) = match (constraint.answer, attempt.action) {
         (Answer::Conflict, _) => (&problems::CONFLICT, "conflict"),
-        // Without a body there is no field to blame: what stands in the way is other data.
+        // Without a body no field of it can be wrong: the conflict is with other data.
         (Answer::Reference, Action::Create | Action::Update) => (&problems::REFERENCE, "reference"),
         (Answer::Reference, _) => (&problems::CONFLICT, "reference"),
         (Answer::Invalid, Action::Create | Action::Update) => (&problems::INVALID, "invalid"),
@@ -320,7 +320,7 @@ fn of_constraint(attempt: &Attempt<'_>, constraint: &Constraint) -> Error {
             (&problems::INVALID, "invalid")
         }
         (Answer::Invalid | Answer::Counted, _) => return broken(resource, constraint),
-        // No field is to blame.
+        // No single field is wrong.
         (Answer::Kept | Answer::Blocked, _) => {
             return Error::new(&problems::CONFLICT).detail(constraint.detail);
         }
@@ -333,7 +333,7 @@ fn of_constraint(attempt: &Attempt<'_>, constraint: &Constraint) -> Error {
     Error::new(kind).item(Item::body(constraint.pointer, code, constraint.detail))
 }
 
-/// A check of a row whose values nobody has sent, in its own words.
+/// A check of a row whose values were not sent by the caller, in the words of the check.
 fn broken(of: &Resource, check: &Constraint) -> Error {
     let detail = match check.detail.starts_with("must ") {
         true => format!("This {} {}.", of.name.replace('_', " "), check.detail),
@@ -342,14 +342,14 @@ fn broken(of: &Resource, check: &Constraint) -> Error {
     Error::new(&problems::CONFLICT).detail(detail)
 }
 
-/// Whether the body has this field, which `/name` points to.
+/// Whether the body has the field that `/name` points to.
 fn is_sent(body: &[u8], pointer: &str) -> bool {
     let body = serde_json::from_slice::<Map<String, Value>>(body).unwrap_or_default();
     let name = pointer.strip_prefix('/').unwrap_or_default();
     body.contains_key(name)
 }
 
-/// `<table>_<verb>_from`, `<table>_<verb>_when`: raised by the trigger that holds actions to their effect.
+/// `<table>_<verb>_from`, `<table>_<verb>_when`: raised by the guard trigger of transitions.
 fn guard(
     resource: &Resource,
     action: Action,
@@ -373,23 +373,23 @@ fn guard(
     Some(Error::new(&problems::STATE).detail(detail))
 }
 
-/// Constraints of other tables (a cascade, a row that refers to this one) and those without a text.
+/// Constraints of other tables (a cascade, a row that refers to this one) and those without a text of their own.
 fn unknown(attempt: &Attempt<'_>, database: &dyn DatabaseError) -> Option<Error> {
     let resource = attempt.endpoint.resource();
     let changes_fields = matches!(attempt.action, Action::Create | Action::Update);
     let kind = match database.code().as_deref() {
         Some("23503") if changes_fields => &problems::REFERENCE,
-        // 23001: a trigger of ours keeps a row that this would end, or one that is archived as it is.
+        // 23001: one of our triggers refuses to end a row that must remain, or to change an archived row.
         Some("23503" | "23001") => &problems::CONFLICT,
         Some("23505" | "23P01") if changes_fields => &problems::INVALID,
         Some("23505" | "23P01") => &problems::CONFLICT,
-        // Of a row above, which counts the rows below it.
+        // A check of a parent, which counts its children.
         Some("23514")
             if database
                 .table()
                 .is_some_and(|table| table != resource.plural) =>
         {
-            // However far above: archiving may take along what is counted there.
+            // Of any ancestor: archiving can cascade to rows that are counted there.
             if let Some(told) = check_of_another(attempt, database) {
                 return Some(told);
             }

@@ -1,6 +1,6 @@
-//! What did not come back with an object that was restored, for the answer.
+//! Rows that were not restored together with an object, for the answer.
 //!
-//! The database tells of every such row (`sec.stayed`); the caller is told of those that they may restore.
+//! The database lists all such rows (`sec.stayed`); the caller is told only of those that they may restore.
 
 use crate::{
     cx::Cx,
@@ -12,7 +12,7 @@ use sqlx::{Row, types::Json};
 use std::collections::HashSet;
 use uuid::Uuid;
 
-/// As the database tells it, by the names that the answer has.
+/// One row as the database reports it, with the property names of the answer.
 #[derive(Deserialize, Serialize)]
 pub(super) struct Stayed {
     r#type: String,
@@ -23,16 +23,16 @@ pub(super) struct Stayed {
     detail: &'static str,
 }
 
-/// Of more than these the answer does not tell; all are in the lists of what is archived.
+/// The most rows that the answer lists. All of them are in the lists of archived objects.
 const TOLD: usize = 100;
 
-/// In the transaction that restores: it shows archived rows to those who may restore them.
+/// Runs in the transaction that restores, which shows archived rows to those who may restore them.
 pub(super) async fn read(endpoint: &Endpoint, cx: &mut Cx) -> Result<Vec<Stayed>> {
     let question = sqlx::query_scalar("select sec.stayed()");
     let Json(mut stayed): Json<Vec<Stayed>> = question.fetch_one(cx.conn()).await?;
     let archived = archived(endpoint, cx, &stayed).await?;
     stayed.retain(|one| archived.contains(&one.id));
-    // One that waited for two others was met twice; the last word counts.
+    // A row that waits for two others is reported twice; the last report counts.
     let mut seen = HashSet::new();
     stayed.reverse();
     stayed.retain(|one| seen.insert(one.id));
@@ -48,7 +48,7 @@ pub(super) async fn read(endpoint: &Endpoint, cx: &mut Cx) -> Result<Vec<Stayed>
     Ok(stayed)
 }
 
-/// Those that are archived to the end and that the caller may know of.
+/// Those that are still archived at the end and that the caller may know of.
 async fn archived(
     endpoint: &Endpoint,
     cx: &mut Cx,

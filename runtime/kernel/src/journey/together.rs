@@ -1,7 +1,7 @@
-//! Objects that a body holds to be created with its own: `ticket_types` in `POST /events`.
+//! Nested objects in a body, which are created with it: `ticket_types` in `POST /events`.
 //!
-//! They are what their own route would create for the same caller, one after the other, in the transaction of the
-//! object that they belong to; but they go to the database in one statement. Knows nothing of objects in theirs.
+//! They become what their own route would create for the same caller, one after the other, in the transaction of the
+//! outer object, but the database gets them in one statement. Nested objects can't have nested objects themselves.
 
 use super::{
     Action, Way, findings, hook,
@@ -22,28 +22,28 @@ use sqlx::{AssertSqlSafe, Row, postgres::PgArguments};
 use std::{borrow::Cow, collections::HashMap, fmt::Write, sync::Arc};
 use uuid::Uuid;
 
-/// A body, taken apart.
+/// A body, split into its own properties and its nested lists.
 pub(super) struct Parts<'a> {
-    /// Without its lists.
+    /// The body without its nested lists.
     pub own: Cow<'a, [u8]>,
     lists: Vec<List>,
     wrong: Vec<FieldError>,
 }
 
-/// One list of a body.
+/// One nested list of a body.
 struct List {
     of: &'static Together,
     objects: Vec<Object>,
 }
 
-/// What the body says of one object, as it was sent.
+/// The properties of one nested object, as they were sent.
 struct Object {
     place: usize,
     entries: Vec<(String, Node)>,
 }
 
 impl<'a> Parts<'a> {
-    /// What cannot be read is left whole: the object's own decoder says why.
+    /// A list that can't be read is left in the body: the decoder reports why.
     pub fn of(resource: &Resource, body: &'a [u8]) -> Self {
         let mut parts = Self {
             own: Cow::Borrowed(body),
@@ -113,7 +113,7 @@ impl<'a> Parts<'a> {
         self.lists.iter().all(|list| list.objects.is_empty())
     }
 
-    /// The object's own input, if nothing is wrong anywhere; else all that is.
+    /// The input of the outer object, if nothing is wrong anywhere; otherwise all errors.
     pub fn check(
         &self,
         endpoint: &Endpoint,
@@ -137,7 +137,7 @@ impl<'a> Parts<'a> {
                             pointer: format!("/{}/{n}{}", list.of.name, fault.pointer),
                             ..fault
                         });
-                        // Of what the server sets there is a better word above.
+                        // Properties set by the server have a better error message above.
                         wrong.extend(named.filter(|fault| !list.is_reference(&fault.pointer, n)));
                     }
                     Err(syntax) => return Err(syntax.into()),
@@ -150,7 +150,7 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// Adds what else is wrong with the objects of the lists.
+    /// Adds all other errors of the nested objects.
     pub async fn complete(
         &self,
         cx: &mut Cx,
@@ -183,7 +183,7 @@ impl<'a> Parts<'a> {
 }
 
 impl List {
-    /// The body that the route of these objects would take.
+    /// The body that the route of the nested object would get.
     fn within(&self, parent: &Resource, object: &Object, id: Uuid) -> Vec<u8> {
         let own = |key: &str| key == self.of.column || Some(key) == self.of.type_column;
         let mut entries: Vec<_> = object
@@ -227,20 +227,20 @@ fn decoder(engine: &Engine, of: &Together) -> Result<Decode> {
     decode.ok_or_else(|| Error::internal(format!("no way to create {}", of.entity)))
 }
 
-/// How the objects of a list go to the database. One by one only to find out which of them it refuses.
+/// How the nested objects are sent to the database. One by one only to find out which of them is refused.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Pace {
     AtOnce,
     OneByOne,
 }
 
-/// Why they were not made.
+/// Why they were not created.
 pub(super) enum Stop {
-    /// Said in full.
+    /// The final error.
     Refused(Error),
-    /// The statement of all of them failed: see which one it is.
+    /// The statement with all of them failed: try one by one to see which.
     OneByOne,
-    /// Whoever makes these does not see them.
+    /// Their creator may not read them: try without returning them.
     Unseen,
 }
 
@@ -256,7 +256,7 @@ impl From<sqlx::Error> for Stop {
     }
 }
 
-/// Makes the objects of all lists, in the transaction that has made `id`.
+/// Creates the objects of all nested lists, in the transaction that has created `id`.
 pub(super) struct Making<'a> {
     pub endpoint: &'a Endpoint,
     pub caller: &'a Caller,
@@ -265,11 +265,11 @@ pub(super) struct Making<'a> {
     pub pace: Pace,
 }
 
-/// What was made, by the names of the lists.
+/// The created objects, by the name of the list.
 pub(super) type Made = Vec<(&'static str, Vec<Box<RawValue>>)>;
 
 impl Making<'_> {
-    /// Gives the transaction back: whose statement fails loses it.
+    /// Ends the transaction, which a failed statement has aborted.
     pub async fn all(&self, mut cx: Cx, parts: &Parts<'_>) -> Result<(Cx, Made), Stop> {
         let mut made = Vec::new();
         for list in &parts.lists {
@@ -343,7 +343,7 @@ impl Making<'_> {
         Ok((cx, objects))
     }
 
-    /// Its reason is for those who may do this at all.
+    /// A hook's reason is only told to those who may do this at all.
     async fn refused_by_hook(
         &self,
         child: &Endpoint,
@@ -381,7 +381,7 @@ impl Making<'_> {
             caller: self.caller,
             action: Action::Create,
             id: None,
-            // Without the reference to what this transaction would have made.
+            // Without the reference to the object that this transaction would have created.
             body: &body,
         };
         if refused::may_be_unseen(&attempt, self.way, &error) {
@@ -395,7 +395,7 @@ impl Making<'_> {
     }
 }
 
-/// The place in the whole body.
+/// The pointer in the whole body.
 fn at(list: &List, n: usize, mut item: Item) -> Item {
     if let Some(pointer) = item.pointer {
         item.pointer = Some(format!("/{}/{n}{pointer}", list.of.name).into());
@@ -403,7 +403,8 @@ fn at(list: &List, n: usize, mut item: Item) -> Item {
     item
 }
 
-/// The statement that makes one object, for several: the same columns, a list of values each.
+/// The statement that creates one object, changed to create several: the same columns, with an array of values for
+/// each.
 fn statement(resource: &Resource, count: usize, way: Way) -> Result<String> {
     let whole = resource.sql.create;
     let parts = whole.split_once("returning ");

@@ -28,11 +28,11 @@ struct Update<'a> {
     caller: &'a Caller,
     id: Option<Uuid>,
     text: &'a [u8],
-    /// What the body held beside that.
+    /// Read-only properties that the body contained.
     repeated: &'a Repeated,
     mode: Mode,
     precondition: Precondition,
-    /// What is wrong with the request outside its body.
+    /// Errors in the request outside its body.
     wrong: Option<Error>,
 }
 
@@ -102,7 +102,7 @@ impl Update<'_> {
         self.in_transaction(id, input, way).await
     }
 
-    /// All that is wrong at once: with the object as the caller sees it, too.
+    /// All errors at once, including those against the object as the caller sees it.
     async fn invalid(&self, found: Option<Error>) -> Result<Error> {
         let resource = self.endpoint.resource();
         let mut cx = self.begin().await?;
@@ -191,7 +191,8 @@ impl Update<'_> {
         ))
     }
 
-    /// What the body repeats is compared with the object as it is now. Of one that is not there, nothing is said here.
+    /// Compares repeated read-only properties with the object as it is now. If the object is missing, nothing is
+    /// reported here.
     async fn changed(&self, cx: &mut Cx, id: Uuid) -> Result<Option<Error>> {
         if self.repeated.is_empty() {
             return Ok(None);
@@ -201,7 +202,8 @@ impl Update<'_> {
         Ok(shown.and_then(|shown| self.repeated.changed(resource, &shown.body)))
     }
 
-    /// Its reason is for those who may do this at all. The hook may have spoilt its transaction.
+    /// A hook's reason is only told to those who may do this at all. The hook's failure may have aborted its
+    /// transaction.
     async fn refused_by_hook(&self, cx: Cx, error: Error) -> Error {
         if !error.is_refusal() {
             return error;

@@ -1,4 +1,4 @@
-//! What a filter asks of each row, read and typed.
+//! The condition of a filter on each row, parsed and typed.
 
 use super::{time::Day, value::Value};
 use crate::resource::Filter;
@@ -7,9 +7,9 @@ use crate::resource::Filter;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Places {
     pub column: &'static str,
-    /// Public rows with a place of their own.
+    /// Public rows with a point of their own.
     pub own: &'static str,
-    /// Those without, at the place of something else; empty where there is no such thing.
+    /// Rows without one, at the point of a related row; empty if the entity has no such fallback.
     pub beside: &'static str,
 }
 
@@ -49,7 +49,7 @@ pub enum Condition {
         sql: &'static str,
         values: Vec<Value>,
     },
-    /// Empty is not equal to anything, so it is among those found.
+    /// Null is not equal to any value, so rows with null are included.
     Not {
         sql: &'static str,
         value: Value,
@@ -58,7 +58,7 @@ pub enum Condition {
         sql: &'static str,
         is_null: bool,
     },
-    /// Times on a day, or all others and none.
+    /// Times on one day, or all other times and null.
     On {
         sql: &'static str,
         day: Day,
@@ -79,7 +79,7 @@ pub enum Condition {
 }
 
 impl Condition {
-    /// Whether a look at each row decides it.
+    /// Whether it has to be evaluated on each row.
     pub fn is_plain(&self) -> bool {
         !matches!(
             self,

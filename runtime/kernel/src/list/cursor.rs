@@ -1,7 +1,7 @@
-//! Where a page ended: opaque to clients, signed, and worth nothing elsewhere.
+//! Cursors, which mark the end of a page: opaque to clients, signed, and valid only for the same list.
 //!
-//! The signature covers what the cursor belongs to — list, parent, filters, order, caller — without
-//! carrying it. Whoever changes one of them gets 400, not somebody else's page.
+//! The signature covers the list, parent, filters, sort and caller without containing them. A client that changes one
+//! of them gets 400 and not a page of something else.
 
 use crate::{
     error::{Error, Result},
@@ -14,13 +14,13 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 const SIGNATURE: usize = 16;
-/// Longer ones are refused unread.
+/// Longer cursors are refused without decoding them.
 pub const MAX_LENGTH: usize = 1000;
 
-/// The same on all instances.
+/// The same key on all instances.
 pub struct CursorKey([u8; 32]);
 
-/// What a cursor belongs to. Parts are length-prefixed, so that none can pass for another.
+/// What a cursor is bound to. Parts are length-prefixed, so that different parts can't produce the same bytes.
 #[derive(Clone)]
 pub struct Scope(Hmac<Sha256>);
 
@@ -46,7 +46,7 @@ impl Scope {
         self.0.update(part);
     }
 
-    /// `key` is the value of the sorted column as text; none when the order is that of the ids.
+    /// `key` is the value of the sorted column as text; `None` if rows are sorted by id.
     pub fn seal(mut self, key: Option<&str>, id: Uuid) -> String {
         let mut bytes = Vec::with_capacity(64);
         bytes.extend_from_slice(id.as_bytes());

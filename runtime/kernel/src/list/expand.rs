@@ -1,6 +1,7 @@
-//! `expand=host`: related objects inside the answer, one statement per target type however many rows.
+//! `expand=host`: includes related objects in the answer, with one statement per target type regardless of the number
+//! of rows.
 //!
-//! Only what the caller may read appears; everything else is null, missing and hidden alike.
+//! Objects that the caller may not read appear as null, exactly like missing ones.
 
 use crate::{
     cx::{Question, Reader},
@@ -62,7 +63,7 @@ impl Related {
         Ok(related)
     }
 
-    /// Adds the members to the object that `out` ends with.
+    /// Adds the expanded members to the object at the end of `out`.
     pub fn write(&self, expand: &[&'static Expand], row: &PgRow, out: &mut Vec<u8>) -> Result<()> {
         if expand.is_empty() {
             return Ok(());
@@ -80,7 +81,7 @@ impl Related {
     }
 }
 
-/// Which object a row refers to.
+/// The entity and id of the object that a row refers to.
 fn reference(
     expand: &'static Expand,
     row: &PgRow,

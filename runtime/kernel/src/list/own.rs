@@ -1,7 +1,7 @@
-//! Lists of hand-written routes: the same query string, pages and cursors as those of generated ones.
+//! Lists of hand-written routes: the same query string, pages and cursors as those of generated lists.
 //!
-//! The statement is written by hand and fixed: what is asked for comes as parameters that may be null. So these lists
-//! compare for equality, look for words and inside of a box, in one order.
+//! The statement is fixed and written by hand, and filters are parameters that may be null. So these lists support
+//! equality, words and a bounding box, and one sort order.
 
 pub use super::text::is_half;
 use super::{
@@ -24,16 +24,16 @@ use sqlx::postgres::PgRow;
 use std::borrow::Cow;
 use uuid::Uuid;
 
-/// What a list takes beside `limit` and `cursor`. One `static` per route.
+/// What a list accepts besides `limit` and `cursor`. One `static` per route.
 pub struct List(Resource);
 
-/// A parameter that compares for equality.
+/// A parameter that is compared for equality.
 pub const fn parameter(name: &'static str, kind: Kind) -> Filter {
     Filter::new(name, name, kind)
 }
 
 impl List {
-    /// `page` objects are on a page unless `limit` says otherwise.
+    /// The page size is `page` unless `limit` says otherwise.
     pub const fn new(name: &'static str, page: u32, parameters: &'static [Filter]) -> Self {
         const NOBODY: &Rule = &Rule::Nobody;
         Self(Resource {
@@ -73,7 +73,7 @@ impl List {
         })
     }
 
-    /// Everything that is wrong with a query string at once.
+    /// Parses the query string and reports everything that is wrong with it at once.
     pub fn read(
         &'static self,
         text: Option<&str>,
@@ -260,12 +260,12 @@ impl Asked {
         self.sides
     }
 
-    /// A time from which on something is asked for: a day from its beginning.
+    /// The beginning of a period: a date means the beginning of that day.
     pub fn begin(&self, name: &str) -> Option<DateTime<Utc>> {
         self.time(name).or(self.day(name).map(|day| day.start))
     }
 
-    /// A time up to which something is asked for: a day to its end.
+    /// The end of a period: a date means the end of that day.
     pub fn end(&self, name: &str) -> Option<DateTime<Utc>> {
         self.time(name).or(self.day(name).map(|day| day.end))
     }
@@ -289,9 +289,9 @@ impl Asked {
             .map(|(_, value)| value)
     }
 
-    /// The key of the row that the page before ended with, as [`Asked::page`] was given it.
+    /// The key of the last row of the previous page, as it was passed to [`Asked::page`].
     pub fn after<K: std::str::FromStr>(&self) -> Result<Option<(K, Uuid)>> {
-        // What opens nothing was refused before.
+        // An invalid cursor was refused before.
         let Some(Ok((key, id))) = &self.after else {
             return Ok(None);
         };
@@ -300,12 +300,12 @@ impl Asked {
         Ok(Some((key, *id)))
     }
 
-    /// The cursor behind a row, for whoever cuts the page.
+    /// The cursor behind a row, for callers that cut the page themselves.
     pub fn cursor(&self, key: &str, id: Uuid) -> String {
         self.scope.clone().seal(Some(key), id)
     }
 
-    /// Cuts the rows to the page. `key` is what the list is ordered by, and the row's id, or nil where the key is unique.
+    /// Cuts the rows to the page. `key` returns the sort key and the id of a row; the id is nil if the key is unique.
     pub fn page<T>(self, mut rows: Vec<T>, key: impl Fn(&T) -> (String, Uuid)) -> Page<T> {
         let more = rows.len() > self.limit;
         rows.truncate(self.limit);

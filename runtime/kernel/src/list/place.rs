@@ -66,7 +66,7 @@ pub(super) fn bbox(reader: &mut Reader, filter: &Filter, text: &str) -> Option<C
     }
 }
 
-/// `N` numbers, each within its bound on both sides of zero.
+/// `N` numbers, each at least minus and at most plus its limit.
 fn degrees<const N: usize>(text: &str, bounds: [f64; N]) -> Option<[f64; N]> {
     let mut numbers = [0.0; N];
     let mut parts = text.split(',');

@@ -1,4 +1,4 @@
-//! The query string of a list, read against what the resource allows; all mistakes at once.
+//! Parses the query string of a list by what the resource allows, and reports all mistakes at once.
 
 pub use super::condition::{Condition, Near, Places};
 
@@ -11,13 +11,13 @@ use crate::{
 use std::borrow::Cow;
 
 const LIMIT_MAX: u32 = 100;
-/// Values of one `.in`.
+/// The most values of one `.in`.
 const IN_MAX: usize = 100;
 
-/// Every entity may be sorted by it: ids are in the order of their making, and have an index anyway.
+/// Every entity can be sorted by it: ids ascend with the time of creation, and are indexed anyway.
 const BY_ID: &str = "id";
 
-/// Every list can be cut to objects that a client knows already, or to the others.
+/// Every list can be restricted to given ids, or to all others.
 const ID: Filter = Filter::new("id", "t.id", Kind::Uuid);
 
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub struct Query {
     pub cursor: Option<String>,
     pub count: bool,
     pub expand: Vec<&'static Expand>,
-    /// The filters as given, in a fixed order: what a cursor is bound to.
+    /// The filters as given, in a fixed order; a cursor is bound to them.
     pub given: Vec<(String, String)>,
 }
 
@@ -40,7 +40,7 @@ pub enum Direction {
 
 #[derive(Clone, Copy, Debug)]
 pub enum Order {
-    /// Descending, where nothing else is asked for: the newest first.
+    /// The default order: descending ids, so the newest first.
     Id(Direction),
     By(&'static Sort, Direction),
     /// The nearest first.
@@ -55,7 +55,7 @@ impl Order {
         }
     }
 
-    /// What a cursor is bound to.
+    /// The text that a cursor is bound to.
     pub fn name(self) -> Cow<'static, str> {
         match self {
             Self::Id(Direction::Descending) => "".into(),
@@ -74,7 +74,7 @@ impl Query {
         Ok(query)
     }
 
-    /// As far as it can be read, and what is wrong with the rest: for whoever has more to find.
+    /// What could be parsed, and the errors of the rest, for callers that have more to check.
     pub fn look(resource: &'static Resource, text: &str) -> (Self, Vec<Item>) {
         let mut reader = Reader::new(resource, text);
         let mut query = Self::all(resource);
@@ -109,7 +109,7 @@ impl Query {
         (query, reader.errors)
     }
 
-    /// The query string of a list without filters and orders.
+    /// The query string of a list without filters and sorts.
     pub fn read_page(resource: &'static Resource, text: &str) -> Result<Self> {
         let mut reader = Reader::new(resource, text);
         let mut query = Self::all(resource);
@@ -135,12 +135,12 @@ impl Query {
         }
     }
 
-    /// Whether it is kept apart from what always takes little.
+    /// Whether the query may be slow, and so uses the connections that are reserved for searches.
     pub fn searches(&self) -> bool {
         self.count || !self.conditions.iter().all(Condition::is_plain)
     }
 
-    /// The query string of one object: only `expand`.
+    /// The query string for a single object: only `expand`.
     pub fn read_expand(resource: &'static Resource, text: &str) -> Result<Vec<&'static Expand>> {
         let mut reader = Reader::new(resource, text);
         let mut expand = Vec::new();
@@ -166,7 +166,7 @@ pub fn refuse_any(text: Option<&str>) -> Result<()> {
     refuse(unknown.collect())
 }
 
-/// Given again, these go on: `x.in=a&x.in=b` is `x.in=a,b`.
+/// Parameters that may be repeated: `x.in=a&x.in=b` means `x.in=a,b`.
 fn is_list(resource: &Resource, name: &str) -> bool {
     let is_set = |filter: &Filter| filter.param == name && matches!(filter.kind, Kind::Set(_));
     name == "expand" || name.ends_with(".in") || resource.filters.iter().any(is_set)
@@ -436,7 +436,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A day is all of its times: up to it is up to its end, after it is from the next one on.
+/// A date stands for all times of that day: `lte` means until its end, and `gt` from the next day on.
 fn on_day(sql: &'static str, op: &'static str, day: Day) -> Condition {
     let (op, bound) = match op {
         ">=" => (">=", day.start),

@@ -1,4 +1,4 @@
-//! What a list may be asked, and what it answers to anything else.
+//! What a list accepts in its query string, and how it answers everything else.
 
 use super::*;
 use crate::{
@@ -303,7 +303,7 @@ fn a_day_is_all_of_its_times() {
             "<=",
             "2026-11-27T00:00:00Z",
         ),
-        // A `+` that nobody escaped.
+        // A `+` that was not percent-encoded.
         (
             "starts_at=2026-11-27T01:00:00+01:00",
             "=",
@@ -355,7 +355,7 @@ fn one_object_knows_only_expand() {
     assert!(refuse_any(Some("")).is_ok() && refuse_any(None).is_ok());
 }
 
-/// Of a closed set, by commas or given again; anything else is no kind.
+/// Values of a closed set, separated by commas or repeated; anything else is refused.
 #[test]
 fn several_of_a_set_are_asked_for_in_one_parameter_or_in_more() {
     let kinds = |text: &str| -> Result<String, Vec<(String, &'static str)>> {

@@ -1,7 +1,7 @@
-//! The statement of a list: static fragments, numbered parameters and one number, nothing else.
+//! The SQL of a list, composed of static fragments, parameter numbers and one literal number only.
 //!
-//! Besides `cx` the only place that makes SQL text at run time. Every fragment is `&'static str`, so no
-//! text of a request can get in.
+//! Besides `cx` the only place that composes SQL at run time. Every fragment is `&'static str`, so no text of a
+//! request can become part of it.
 
 mod found;
 
@@ -20,13 +20,13 @@ use sqlx::{Arguments, error::BoxDynError, postgres::PgArguments};
 use std::fmt::Write;
 use uuid::Uuid;
 
-/// Nobody looks at more than that many rows to count them.
+/// Counting stops after this many rows.
 pub const COUNT_MAX: i64 = 10_000;
 
 pub struct Statement {
     pub text: String,
     pub arguments: PgArguments,
-    /// Seldom the same text again: not worth a place in the cache of prepared statements.
+    /// The same text seldom recurs, so it is not worth a place in the cache of prepared statements.
     pub rare: bool,
 }
 
@@ -40,10 +40,10 @@ impl Statement {
     }
 }
 
-/// Where a nested list belongs: the child's column and the parent's id.
+/// The parent of a nested list: the child's column and the parent's id.
 pub type Parent = Option<(&'static str, Uuid)>;
 
-/// Where the page before ended.
+/// The end of the previous page.
 #[derive(Clone, Debug, PartialEq)]
 pub enum After {
     Id(Uuid),
@@ -52,7 +52,7 @@ pub enum After {
     Place(Point, Uuid),
 }
 
-/// One page, with one row more to see whether another follows.
+/// One page, and one row more to know whether another page follows.
 pub fn page(
     resource: &'static Resource,
     query: &Query,
@@ -66,10 +66,10 @@ pub fn page(
     builder.conditions(&query.conditions, &wanted)?;
     builder.after(query.order, after)?;
     builder.order(query)?;
-    // A number in the text, not a parameter: the plan depends on it.
+    // A literal instead of a parameter, because the plan depends on it.
     let _ = write!(builder.text, " limit {}", query.limit + 1);
     if !resource.sql.list_end.is_empty() {
-        // Cut first: what only some may read is asked for the rows of this page.
+        // Limit first: private columns are computed only for the rows of this page.
         builder.push(resource.sql.list_end);
         builder.order(query)?;
     }
@@ -77,7 +77,7 @@ pub fn page(
     Ok(builder.finish(!usual))
 }
 
-/// One page of what may be restored, likewise.
+/// The same for rows that the caller may restore.
 pub fn archived(
     resource: &'static Resource,
     limit: u32,
@@ -100,7 +100,7 @@ pub fn archived(
     Ok(builder.finish(false))
 }
 
-/// The rows of the list on all pages, up to one more than [`COUNT_MAX`].
+/// The number of rows on all pages, counted up to one more than [`COUNT_MAX`].
 pub fn count(
     resource: &'static Resource,
     query: &Query,
@@ -117,7 +117,7 @@ pub fn count(
     Ok(builder.finish(query.conditions.len() > 1))
 }
 
-/// Where the row is that has no place of its own.
+/// The point of the related row, for rows without one of their own.
 pub fn place_beside(places: Places, id: Uuid) -> Result<Statement, BoxDynError> {
     let mut builder = Builder::new("select e.");
     builder.push(places.column);
@@ -128,7 +128,7 @@ pub fn place_beside(places: Places, id: Uuid) -> Result<Statement, BoxDynError> 
     Ok(builder.finish(true))
 }
 
-/// Is the row there for this caller?
+/// Whether the caller can see the row.
 pub fn exists(resource: &'static Resource, id: Uuid) -> Result<Statement, BoxDynError> {
     let mut builder = Builder::new("select 1 from app.");
     builder.push(resource.plural);
@@ -166,7 +166,7 @@ impl Builder {
         self.has_where = true;
     }
 
-    /// Gives the number of the parameter.
+    /// Adds a parameter and returns its number.
     fn add<'q, T>(&mut self, value: T) -> Result<usize, BoxDynError>
     where
         T: sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
@@ -197,7 +197,7 @@ impl Builder {
         Ok(())
     }
 
-    /// No list shows what is archived. Said here as well, the indexes over what is unique among the others can be used.
+    /// No list shows archived rows. Stating it here as well lets PostgreSQL use the partial indexes of unique values.
     fn live(&mut self, resource: &Resource, query: &Query) {
         if resource.lifecycle == Lifecycle::SoftDelete && !query.conditions.is_empty() {
             self.and();
@@ -268,7 +268,7 @@ impl Builder {
         Ok(())
     }
 
-    /// The rows behind the last one of the page before.
+    /// Only rows behind the last one of the previous page.
     fn after(&mut self, order: Order, after: Option<&After>) -> Result<(), BoxDynError> {
         let Some(after) = after else { return Ok(()) };
         let than = match order.direction() {
@@ -296,7 +296,7 @@ impl Builder {
                 self.push(than);
                 self.bind(*id)?;
             }
-            // The nearest are looked for behind this place already.
+            // The nearest rows have already been searched behind this place.
             _ => {}
         }
         Ok(())

@@ -1,9 +1,9 @@
-//! Times as people and programs write them into addresses. Bodies take RFC 3339 alone.
+//! Times in query strings, in the forms that people and programs write. Bodies accept RFC 3339 only.
 
 use crate::value::{parse_date, parse_time};
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 
-/// A day in UTC, from its first moment to the first of the next one.
+/// The first moment of a day in UTC, and that of the next day.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Day {
     pub start: DateTime<Utc>,
@@ -21,8 +21,8 @@ impl Day {
     }
 }
 
-/// `2026-11-27T10:00:00Z`, and the same with a blank instead of `T`, without seconds, or with a zone such as `+01`.
-/// A `+` that nobody escaped has become a blank on its way and is read as what it was.
+/// `2026-11-27T10:00:00Z`, and also with a blank instead of `T`, without seconds, or with a zone such as `+01`. A `+`
+/// that was not percent-encoded arrives as a blank and is read as a `+`.
 pub fn read(text: &str) -> Option<DateTime<Utc>> {
     if let Some(time) = parse_time(text) {
         return Some(time);
@@ -32,7 +32,7 @@ pub fn read(text: &str) -> Option<DateTime<Utc>> {
     parse_time(&format!("{time}{zone}"))
 }
 
-/// What to send instead.
+/// The part of the error message that says what to send instead.
 pub fn expected(text: &str) -> String {
     match parts(text).map(|(time, zone)| (parse_time(&format!("{time}Z")), zone.trim())) {
         Some((Some(_), "")) => format!(
@@ -43,7 +43,7 @@ pub fn expected(text: &str) -> String {
     }
 }
 
-/// Date and time to the second, and what follows.
+/// The date and time to the second, and the rest of the text.
 fn parts(text: &str) -> Option<(String, &str)> {
     let (date, rest) = text.split_at_checked(10)?;
     let rest = rest.strip_prefix(['T', 't', ' '])?;
@@ -98,7 +98,7 @@ mod tests {
             "2026-11-27T11:00+01",
             "2026-11-27T11:00+0100",
             "2026-11-27T09:30-00:30",
-            // What `+` becomes in an address.
+            // In a URL, `+` means a blank.
             "2026-11-27T11:00:00 01:00",
             "2026-11-27 11:00:00.000 01:00",
             "2026-11-27 11:00  01:00",

@@ -1,4 +1,4 @@
-//! One value to compare with: read from text by its kind, bound as a parameter, written back as text.
+//! A value to compare with: parsed from text by its kind, bound as a parameter, written back as text.
 
 use super::time;
 use crate::{
@@ -14,7 +14,7 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-/// Longest text to compare with.
+/// The longest text to compare with.
 const TEXT_MAX: usize = 200;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +31,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// The error says what to send instead.
+    /// The error message says what to send instead.
     pub fn read(kind: Kind, text: &str) -> Result<Self, String> {
         let ok = match kind {
             Kind::Uuid => Uuid::try_parse(text)
@@ -39,7 +39,8 @@ impl Value {
                 .filter(|_| text.len() == 36)
                 .map(Self::Uuid),
             Kind::Text | Kind::Search => {
-                // Stored texts of one line have this form too, so a pasted blank or another normal form finds them.
+                // Stored lines are trimmed and normalised in the same way, so a pasted blank or another normal form
+                // still matches.
                 let text = normal_line(text);
                 let fits =
                     !text.is_empty() && text.chars().count() <= TEXT_MAX && !text.contains('\0');
@@ -81,7 +82,7 @@ impl Value {
         }
     }
 
-    /// The same as [`Value::read`] reads.
+    /// Writes the text that [`Value::read`] parses.
     pub fn text(&self) -> String {
         match self {
             Self::Uuid(value) => value.to_string(),
@@ -123,7 +124,7 @@ impl Value {
     }
 }
 
-/// Sorted texts may be longer than those one may filter by, and hold any character.
+/// Sorted texts may be longer than those that can be filtered by, and contain any character.
 pub fn read_key(kind: Kind, text: String) -> Result<Value, String> {
     match kind {
         Kind::Text | Kind::Formatted(_) | Kind::Enum(_) => Ok(Value::Text(text)),

@@ -1,6 +1,6 @@
 //! Several values in one parameter: `film,talk`, and `Bern\, Altstadt` where a value has a comma itself.
 
-/// `\,` is a comma of the value and `\\` a backslash; before anything else a backslash stands for itself.
+/// `\,` is a comma inside a value and `\\` a backslash; a backslash before any other character is just a backslash.
 pub fn split(text: &str) -> Vec<String> {
     let mut values = vec![String::new()];
     let mut rest = text.chars().peekable();
@@ -20,9 +20,9 @@ pub fn split(text: &str) -> Vec<String> {
     values
 }
 
-/// What was given in a parameter of the same name goes on behind the rest.
+/// Appends the values of a repeated parameter to those before.
 pub fn join(all: &mut String, more: &str) {
-    // A backslash at the end belongs to its value and not to the comma that follows now.
+    // A backslash at the end belongs to its value and does not escape the comma that is added here.
     let backslashes = all.bytes().rev().take_while(|byte| *byte == b'\\').count();
     if backslashes % 2 == 1 {
         all.push('\\');

@@ -1,13 +1,13 @@
-//! The connection that migrates: its role, its limits, its lock.
+//! The connection that runs migrations: its role, its time limits, its lock.
 //!
-//! It is one of its own: a lock or a timeout that is left over ends with it.
+//! A separate connection, so that a lock or a changed time limit ends with it.
 
 use super::{Error, Limits, Result};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, PgConnection};
 use std::time::Duration;
 
-/// Alone among those that migrate this database.
+/// Takes the lock that only one process migrating this database can hold.
 pub async fn open(database: &PgConnectOptions, limits: &Limits) -> Result<PgConnection> {
     let mut conn = connect(database, limits).await?;
     may_migrate(&mut conn).await?;
@@ -15,7 +15,7 @@ pub async fn open(database: &PgConnectOptions, limits: &Limits) -> Result<PgConn
     Ok(conn)
 }
 
-/// A build beside the traffic that fails leaves its index behind, unusable, with its name taken.
+/// A concurrent index build that fails leaves an invalid index behind, which still occupies its name.
 pub async fn drop_unfinished_indexes(conn: &mut PgConnection) -> Result<()> {
     let left: Vec<String> = sqlx::query_scalar(
         "select format('%I.%I', n.nspname, c.relname) from pg_index i \
@@ -39,7 +39,7 @@ async fn connect(database: &PgConnectOptions, limits: &Limits) -> Result<PgConne
         .application_name("migrate")
         .disable_statement_logging();
     let mut conn = options.connect().await?;
-    // Not as parameters of the connection, which poolers refuse or drop.
+    // Set by statements, because poolers refuse or drop parameters of the connection.
     let settings = format!(
         "set lock_timeout = {}; set statement_timeout = {}; set idle_in_transaction_session_timeout = 0; set search_path = public",
         limits.lock_timeout.as_millis(),
@@ -59,7 +59,7 @@ async fn may_migrate(conn: &mut PgConnection) -> Result<()> {
     if free { Ok(()) } else { Err(Error::Role(role)) }
 }
 
-/// `migrate`, as the database counts letters; locks of other databases are not in the way.
+/// `migrate` as a number. Advisory locks are per database, so other databases are not affected.
 const LOCK: i64 = 0x006d_6967_7261_7465;
 
 async fn lock(conn: &mut PgConnection, limits: &Limits) -> Result<()> {

@@ -1,13 +1,13 @@
-//! Answers of hand-written routes have all of their properties, as those of generated ones: null where there is nothing.
-//! Derives leave out of `required` what may be null, so it is put right here for all of them. What is sent may leave out
-//! what may be null: schemas of bodies stay as they are, those that are answered as well included.
+//! Lists all properties of answers of hand-written routes as required, as in generated ones: empty values are sent as
+//! null. Derives leave nullable properties out of `required`, which is corrected here for all of them. Bodies may
+//! leave out nullable properties, so schemas of bodies stay as they are, including those that are used in answers too.
 //!
 //! Knows JSON only.
 
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 
-/// To be done before the two are merged, while it is known which schemas are hand-written.
+/// Must run before the two documents are merged, while it is known which schemas are hand-written.
 pub fn require(generated: &Value, hand_written: &mut Value) {
     let sent = sent(&[generated, &*hand_written]);
     let schemas = hand_written.pointer_mut("/components/schemas");
@@ -32,7 +32,7 @@ pub fn require(generated: &Value, hand_written: &mut Value) {
         .for_each(complete);
 }
 
-/// What bodies and parameters refer to.
+/// The schemas that bodies and parameters refer to.
 fn sent(documents: &[&Value]) -> HashSet<String> {
     let mut found = HashSet::new();
     let operations = documents
@@ -70,7 +70,7 @@ fn follow(documents: &[&Value], at: &Value, found: &mut HashSet<String>) {
     }
 }
 
-/// Every property is required, within what stands inside of it as well.
+/// Makes every property required, in nested schemas as well.
 fn complete(schema: &mut Value) {
     let Some(schema) = schema.as_object_mut() else {
         return;
@@ -90,7 +90,7 @@ fn complete(schema: &mut Value) {
     }
 }
 
-/// Those that are required already keep their places.
+/// Properties that are required already keep their places.
 fn require_all(schema: &mut Map<String, Value>, names: Vec<Value>) {
     if names.is_empty() {
         return;
@@ -105,7 +105,8 @@ fn require_all(schema: &mut Map<String, Value>, names: Vec<Value>) {
     }
 }
 
-/// What the object is, a constant. Whoever keeps old answers is not wrong ([`Objects`](super::Objects)).
+/// The constant that names the type of the object. It stays optional, so that stored answers remain valid
+/// ([`Objects`](super::Objects)).
 fn is_kind(name: &str, property: &Value) -> bool {
     name == "object" && property["readOnly"] == true
 }

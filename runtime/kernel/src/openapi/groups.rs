@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 
 pub struct Group {
     pub name: String,
-    /// The last segment of its address.
+    /// The last segment of its path.
     pub file: String,
     pub document: Value,
 }
 
-/// One part for each of `x-tagGroups`, in their order.
+/// One part for each entry of `x-tagGroups`, in their order.
 pub fn split(document: &Value) -> Vec<Group> {
     let groups = document["x-tagGroups"].as_array();
     let groups = groups.into_iter().flatten();
@@ -75,7 +75,8 @@ fn part(document: &Value, name: &str, tags: &BTreeSet<&str>) -> Value {
     Value::Object(part)
 }
 
-/// What the paths refer to, directly or not; how one signs in is referred to by name and always there.
+/// Everything that the paths refer to, directly or indirectly. Security schemes are referred to by name and always
+/// included.
 fn components(document: &Value, paths: &Map<String, Value>) -> Value {
     let mut open = BTreeSet::new();
     paths.values().for_each(|item| references(item, &mut open));
@@ -104,7 +105,7 @@ fn components(document: &Value, paths: &Map<String, Value>) -> Value {
     Value::Object(components)
 }
 
-/// The pointers of all `$ref` inside, and of the mappings of discriminators.
+/// The targets of all `$ref`s inside, and of the mappings of discriminators.
 fn references(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::String(text) => {

@@ -1,9 +1,9 @@
-//! What the code knows and no spec: every problem type, and every code of a value that is wrong.
+//! Lists that come from code and not from a spec: all problem types, and all codes of errors.
 
 use crate::problems;
 use serde_json::{Value, json};
 
-/// Puts the lists into the document, and lets `Problem` and `ProblemItem` refer to them.
+/// Adds the lists to the document, and lets `Problem` and `ProblemItem` refer to them.
 pub fn add(document: &mut Value) {
     let types: Vec<String> = problems::all()
         .map(|kind| format!("/problems/{}", kind.slug))

@@ -1,18 +1,18 @@
-//! Two OpenAPI documents become one: paths and tags side by side, every component once,
-//! and the same problem answers everywhere.
+//! Merges two OpenAPI documents: paths and tags side by side, every component once, and the same problem answers
+//! everywhere.
 //!
 //! Knows JSON only.
 
 use serde_json::{Map, Value, json};
 
-/// Where the added routes stand for whoever reads from top to bottom.
+/// Where the added routes are placed for readers of the document.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     First,
     Last,
 }
 
-/// Adds `other` to `document`. What both define, `document` keeps.
+/// Adds `other` to `document`. If both define something, the one of `document` is kept.
 pub fn add(document: &mut Value, mut other: Value, place: Place) {
     complete(document, &mut other);
     let tags = tags(&mut other);
@@ -23,7 +23,7 @@ pub fn add(document: &mut Value, mut other: Value, place: Place) {
     let names: Vec<Value> = tags.iter().map(|tag| tag["name"].clone()).collect();
     let target = as_list(document["tags"].take());
     document["tags"] = Value::Array(joined(target, tags, place, |tag| tag["name"].clone()));
-    // A chapter of their own, for readers that fold tags into chapters and leave out the others.
+    // In a tag group of its own, for readers that fold tags into groups and leave out all others.
     let grouped = |name: &Value| {
         let groups = document["x-tagGroups"].as_array().into_iter().flatten();
         groups
@@ -40,13 +40,13 @@ pub fn add(document: &mut Value, mut other: Value, place: Place) {
 
     for (kind, components) in as_map(take(&mut other, "components")) {
         let target = as_map(document["components"][&kind].take());
-        // The generated ones first: what both define is theirs.
+        // The generated ones come first and are kept if both define something.
         document["components"][&kind] =
             Value::Object(side_by_side(target, as_map(components), Place::Last));
     }
 }
 
-/// The declared tags, and those that operations bear without declaration.
+/// The declared tags, and those that operations use without declaration.
 fn tags(document: &mut Value) -> Vec<Value> {
     let mut tags = as_list(take(document, "tags"));
     let items = document["paths"]
@@ -66,10 +66,10 @@ fn tags(document: &mut Value) -> Vec<Value> {
     tags
 }
 
-/// The shared answer that stands for what any request may be answered with.
+/// The name of the shared answer for problems that any request may get.
 const OTHERS: &str = "OtherProblem";
 
-/// Gives every operation the problem answers that the layers around all routes may send, in the one shared form.
+/// Adds the problem answers that the layers around all routes may send to every operation, in the shared form.
 fn complete(document: &Value, other: &mut Value) {
     let shared = shared_problems(document);
     let Some(paths) = other.get_mut("paths").and_then(Value::as_object_mut) else {
@@ -87,7 +87,7 @@ fn complete(document: &Value, other: &mut Value) {
         for (status, answer) in responses {
             let answer = match shared.iter().find(|(known, _)| *known == status) {
                 Some((_, name)) => reference(name, answer.get("description")),
-                // A problem of the application alone, such as a declined card.
+                // A problem that only the application has, such as a declined card.
                 None if status.starts_with(['4', '5']) && answer.get("content").is_none() => {
                     reference(OTHERS, answer.get("description"))
                 }
@@ -113,7 +113,7 @@ fn complete(document: &Value, other: &mut Value) {
         answers.sort_by(|(one, _), (other, _)| one.cmp(other));
         operation["responses"] = Value::Object(answers.into_iter().collect());
         if operation["security"] == json!([{}]) {
-            // Whoever only offers "nothing" means that nothing is asked for.
+            // A requirement that consists of an empty alternative only means that no token is needed.
             operation["security"] = json!([]);
         }
         if let Some(operation) = operation.as_object_mut() {
@@ -122,7 +122,7 @@ fn complete(document: &Value, other: &mut Value) {
     }
 }
 
-/// Status → name of the shared answer, by the status its example bears.
+/// Status → name of the shared answer, by the status in its example.
 fn shared_problems(document: &Value) -> Vec<(String, String)> {
     let responses = document["components"]["responses"]
         .as_object()
@@ -147,7 +147,7 @@ fn reference(name: &str, description: Option<&Value>) -> Value {
     reference
 }
 
-/// Both maps; a path that both have gets the operations of both.
+/// Both maps; a path that is in both gets the operations of both.
 fn side_by_side(
     target: Map<String, Value>,
     added: Map<String, Value>,

@@ -1,4 +1,4 @@
-//! Objects of hand-written routes say what they are, like generated ones.
+//! Lets objects of hand-written routes tell their type, like generated ones.
 
 use serde_json::json;
 use utoipa::{
@@ -9,8 +9,9 @@ use utoipa::{
     },
 };
 
-/// Names of schemas, and what `object` is in answers of them: `#[serde(tag = "object", rename = "session")]` writes it,
-/// and this tells the document, which derives do not do for structs. For `#[openapi(modifiers(&OBJECTS))]`.
+/// Names of schemas, and the value of `object` in answers with them: `#[serde(tag = "object", rename = "session")]`
+/// writes it, and this describes it in the document, which derives do not do for structs. For
+/// `#[openapi(modifiers(&OBJECTS))]`.
 pub struct Objects(pub &'static [(&'static str, &'static str)]);
 
 impl Modify for Objects {

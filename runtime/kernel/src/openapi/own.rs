@@ -1,10 +1,11 @@
-//! The engine's own routes, as the document describes them.
+//! The description of the engine's own routes.
 
 use serde_json::{Value, json};
 
-/// Its parameter is demanded by routes that are behind [`required`](crate::idempotency::required).
+/// Its parameter is required on routes behind [`required`](crate::idempotency::required).
 ///
-/// Answers of these are not JSON or come from before the layers, so they name their problems themselves (`x-plain`).
+/// Answers of these are not JSON or come from before the layers, so their problems are listed individually
+/// (`x-plain`).
 pub fn document() -> Value {
     let tag = "About the API";
     let page = |what: &str| json!({"description": what, "content": {"text/html": {"schema": {"type": "string"}}}});

@@ -21,7 +21,7 @@ pub fn router() -> Router {
         .route("/docs/{*file}", get(file))
 }
 
-/// Styles are set from script, the logo is a data URL; everything else comes from and goes to this server.
+/// Styles are set by script and the logo is a data URL; everything else comes from and goes to this server.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
      connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -42,13 +42,13 @@ async fn file(Path(name): Path<String>) -> Result<Response> {
     Ok((headers, Body::from(file.bytes.into_owned())).into_response())
 }
 
-/// Only for `serve`, whose own initializer is not served.
+/// Only needed by `serve`, whose own initializer is not served.
 fn config() -> Arc<Config<'static>> {
     static CONFIG: OnceLock<Arc<Config<'static>>> = OnceLock::new();
     CONFIG.get_or_init(|| Arc::new(Config::from(PATH))).clone()
 }
 
-/// Starts Swagger UI with what it lacks (`docs/`) and with the documents to choose from.
+/// Starts Swagger UI with our extensions (`docs/`) and with the documents to choose from.
 pub fn initializer(urls: &Value) -> Response {
     const PLUGINS: &str = include_str!("docs/plugins.js");
     const START: &str = include_str!("docs/initializer.js");

@@ -1,7 +1,9 @@
-//! What several hand-written operations say is said once, as the generated ones have it: parameters, answers, closed
-//! sets, general errors, and whose token is needed. Done to the finished document; what is generated is so already.
+//! Moves what several hand-written operations have in common into shared components, as in the generated part:
+//! parameters, answers, closed sets, general errors, and security. Works on the finished document, whose generated
+//! part is in this form already.
 //!
-//! A shared part is called after what it is about, never by a number: what has no such name stays where it is.
+//! A shared component is named after what it describes, never numbered; where no such name can be derived, nothing is
+//! moved.
 //!
 //! Knows JSON only.
 
@@ -9,7 +11,7 @@ mod choices;
 
 use serde_json::{Map, Value, json};
 
-/// Parameters of the engine; their own words do for all routes.
+/// Parameters of the engine, whose descriptions fit all routes.
 const PARAMETERS: [&str; 5] = [
     "id",
     "Cursor",
@@ -18,15 +20,15 @@ const PARAMETERS: [&str; 5] = [
     "IfNoneMatch",
 ];
 
-/// What any request may be answered with; `default` stands for all of these.
+/// Statuses that any request may be answered with; `default` stands for all of these.
 const GENERAL: [&str; 9] = [
     "400", "401", "408", "413", "415", "429", "431", "500", "503",
 ];
 
-/// Whoever asks too often is refused everywhere, so no operation is without a refusal.
+/// Rate limits apply everywhere, so every operation has at least this refusal.
 const TOO_MANY: &str = "TooManyRequests";
 
-/// What the shared answers say already, in other words.
+/// Descriptions that say the same as the shared answers.
 const USUAL: [(&str, &str); 5] = [
     ("400", "The key is missing"),
     ("400", "The cursor belongs to another list"),
@@ -65,7 +67,7 @@ fn for_each_operation(document: &mut Value, mut with: impl FnMut(&str, &mut Map<
     }
 }
 
-/// Those of the engine, then whatever two operations say in the same words.
+/// Moves the engine's parameters, and all others that two operations have with the same description.
 fn parameters(document: &mut Value) {
     let components = &document["components"]["parameters"];
     let known: Vec<(&str, Value)> = PARAMETERS
@@ -79,7 +81,7 @@ fn parameters(document: &mut Value) {
         {
             parameter.remove("required");
         }
-        // A header is there or not; it can't be null.
+        // A header is either present or absent; it can't be null.
         if parameter.get("in") == Some(&json!("header"))
             && parameter["schema"]["type"] == json!(["string", "null"])
         {
@@ -110,7 +112,7 @@ fn for_each_parameter(document: &mut Value, mut with: impl FnMut(&mut Value)) {
     });
 }
 
-/// But for the words.
+/// Whether they are equal except for the description.
 fn is_same(one: &Value, other: &Value) -> bool {
     ["name", "in", "required", "schema"]
         .iter()
@@ -126,7 +128,7 @@ fn parameter_name(parameter: &Value) -> Option<String> {
     })
 }
 
-/// Successes that two operations tell alike, such as the figures of each kind of host.
+/// Success answers that two operations have in common, such as the figures of each type of host.
 fn answers(document: &mut Value) {
     let mut found = Repeated::default();
     for_each_success(document, |status, answer| {
@@ -150,7 +152,7 @@ fn for_each_success(document: &mut Value, mut with: impl FnMut(&str, &mut Value)
     });
 }
 
-/// `PaymentAnswer`, and `PaymentAdded` where something is there that was not before.
+/// `PaymentAnswer`, or `PaymentAdded` if the operation creates something.
 fn answer_name(status: &str, answer: &Value) -> Option<String> {
     let schema = answer["content"]["application/json"]["schema"]["$ref"].as_str()?;
     let schema = schema.strip_prefix("#/components/schemas/")?;
@@ -158,8 +160,8 @@ fn answer_name(status: &str, answer: &Value) -> Option<String> {
     Some(format!("{schema}{what}"))
 }
 
-/// General ones are in `default`, unless more is said of them here. A refusal stays that is all there is: linters want
-/// to see one by its number.
+/// General errors are covered by `default` unless the operation says more about them. If an operation would have no
+/// explicit error left, one stays, because linters require it.
 fn errors(method: &str, answers: &mut Map<String, Value>) {
     for (status, answer) in answers.iter_mut() {
         if let Some(answer) = answer.as_object_mut()
@@ -175,7 +177,7 @@ fn errors(method: &str, answers: &mut Map<String, Value>) {
         return;
     }
     let is_general = |status: &str, answer: &Value| {
-        // Whom a read is refused says `x-access`, unless there is another reason as well.
+        // `x-access` says who is refused a read, so 403 is only kept if there is another reason as well.
         let told = answer.get("description").and_then(Value::as_str);
         let has_another = told.is_some_and(|text| text.contains(", or "));
         let to_readers = status == "403" && method == "get" && !has_another;
@@ -191,7 +193,7 @@ fn errors(method: &str, answers: &mut Map<String, Value>) {
     answers.sort_keys();
 }
 
-/// It tells no more than the shared answer that it stands beside.
+/// Whether the description says no more than the shared answer.
 fn is_usual(status: &str, text: &Value) -> bool {
     let text = text.as_str().unwrap_or_default();
     let is_missing =
@@ -199,7 +201,7 @@ fn is_usual(status: &str, text: &Value) -> bool {
     is_missing || USUAL.contains(&(status, text))
 }
 
-/// Where no token is looked at, all kinds of caller may that any operation knows.
+/// An operation that does not use the token admits all kinds of callers that appear in the document.
 fn access(document: &mut Value) {
     let mut callers = Map::new();
     for_each_operation(document, |_, operation| {
@@ -214,14 +216,14 @@ fn access(document: &mut Value) {
         return;
     }
     for_each_operation(document, |_, operation| {
-        // Unless it says by itself whom it takes, by a signature for example.
+        // Unless the operation says itself whom it accepts, for example by a signature.
         if operation.get("security") == Some(&json!([])) && !operation.contains_key("x-access") {
             operation.insert("x-access".to_owned(), json!({"callers": callers}));
         }
     });
 }
 
-/// What most operations ask for stands at the top; only those that ask for something else say so.
+/// Moves the most frequent security requirement to the top; only operations with another one keep theirs.
 fn security(document: &mut Value) {
     let Some(usual) = document.get("security").cloned() else {
         return;
@@ -233,7 +235,7 @@ fn security(document: &mut Value) {
     });
 }
 
-/// Parts in the order in which they come up, how often, and what they could be called.
+/// Parts in the order of their first use, with the number of uses and the possible names.
 #[derive(Default)]
 struct Repeated(Vec<(Value, usize, Option<String>)>);
 
@@ -245,7 +247,7 @@ impl Repeated {
         }
     }
 
-    /// Of two that could have the same name, the one that is met more often has it.
+    /// If two parts could have the same name, the one with more uses gets it.
     fn named(mut self, taken: &Value) -> Vec<(String, Value)> {
         self.0
             .sort_by_key(|(_, times, _)| std::cmp::Reverse(*times));

@@ -1,4 +1,4 @@
-//! Shared parts that nothing refers to are left out: linters complain of them, and generators make types nobody needs.
+//! Removes components that nothing refers to: linters complain about them, and generators make useless types of them.
 //!
 //! Knows JSON only.
 

@@ -1,4 +1,4 @@
-//! A connection that is not written to for ever: a client that stops reading its answer would hold it.
+//! A time limit for writing: a client that stops reading its answer must not hold a connection for ever.
 //!
 //! Knows bytes and time, nothing of HTTP.
 
@@ -13,13 +13,14 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// What a client has to take within `patience`, in bytes.
+/// How many bytes a client has to read within `patience`.
 const PORTION: u32 = 256 * 1024;
 
 /// Ends with an error when a client takes less than [`PORTION`] within `patience`.
 ///
-/// The time runs from the first write that has to wait until everything is written, and what is taken meanwhile
-/// adds its part of it: a client that takes a byte now and then is not waited for, one that takes a large answer is.
+/// The time runs from the first write that has to wait until everything is written. Bytes that are read meanwhile
+/// extend it in proportion, so a client that reads a byte now and then is cut off, and one that reads a large answer
+/// steadily is not.
 pub struct Patient<S> {
     stream: S,
     patience: Duration,

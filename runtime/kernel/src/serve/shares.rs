@@ -1,6 +1,6 @@
-//! How many connections one address may hold, so that it can't take all there are.
+//! How many connections one address may hold, so that it can't take all of them.
 //!
-//! Behind a proxy of ours the peer is the proxy, which holds the connections of everybody: it is not counted.
+//! Behind one of our proxies, the peer is the proxy and holds the connections of everybody, so it is not counted.
 
 use std::{
     collections::HashMap,
@@ -28,7 +28,7 @@ impl Shares {
         })
     }
 
-    /// `None`: this address has as many as it may.
+    /// `None`: this address has as many connections as it may have.
     pub fn take(self: &Arc<Self>, address: IpAddr) -> Option<Share> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let count = open.entry(address).or_insert(0);

@@ -1,7 +1,8 @@
-//! What hyper answers by itself, with words.
+//! Turns answers that hyper makes by itself into problem+json.
 //!
-//! A head that is too long or is no HTTP never becomes a request: hyper answers 400, 414 or 431 without a body and ends
-//! the connection. Seen on its way out, that answer is replaced by a problem like all others.
+//! A request head that is too long or is not HTTP never becomes a request: hyper answers 400, 414 or 431 without a
+//! body and closes the connection. Such an answer is recognised while it is written and replaced by a problem like all
+//! others.
 
 use crate::{http::outer::finish, problem::Problem, problems};
 use std::{
@@ -17,11 +18,11 @@ pub struct Worded<S> {
     replacing: Option<Replacing>,
 }
 
-/// An answer in place of the one that hyper believes to be writing.
+/// The answer that replaces the one of hyper.
 struct Replacing {
     bytes: Vec<u8>,
     written: usize,
-    /// How long the other one is.
+    /// The length of hyper's answer in bytes.
     instead_of: usize,
 }
 
@@ -101,7 +102,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Worded<S> {
     }
 }
 
-/// The status of an answer that hyper made: nothing else of ours is without the id of its request.
+/// The status of an answer made by hyper, recognised by having no request id, which all of our answers have.
 fn wordless(bytes: &[u8]) -> Option<u16> {
     let line = bytes
         .strip_prefix(b"HTTP/1.1 ")

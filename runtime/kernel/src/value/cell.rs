@@ -1,4 +1,4 @@
-//! One column of a row: as a Rust value, and straight as JSON without one.
+//! One column of a row: decoded into a Rust value, or written as JSON directly.
 //!
 //! Writing goes through function pointers in a table per entity, so the loop over a row is compiled once.
 
@@ -22,7 +22,8 @@ pub struct Column {
     /// With quotes and colon: `"title":`
     pub key: &'static str,
     pub write: fn(PgValueRef<'_>, &mut Vec<u8>) -> Result<(), BoxDynError>,
-    /// Left out where the caller may not see it. What may be seen and is empty is null.
+    /// Left out if the caller may not see the column. A column that the caller may see and that is empty is written as
+    /// null.
     pub private: bool,
 }
 
@@ -31,9 +32,9 @@ pub fn column<T: Cell>(row: &PgRow, i: usize) -> Result<T, sqlx::Error> {
     T::read(row.try_get_raw(i)?).map_err(|source| at(i, source))
 }
 
-/// Writes a row as members of a JSON object, each after a comma: what comes first, says whose they are.
-/// Behind its columns an entity with private ones has which of them the caller sees, bit by bit. One column more is
-/// `allowed_actions`.
+/// Writes a row as members of a JSON object, each preceded by a comma, because the caller has written the first member
+/// already. Of an entity with private columns, the column behind its own is a bit set of those that the caller may
+/// see. One more column, if there is one, is `allowed_actions`.
 pub fn encode_row(row: &PgRow, columns: &[Column], out: &mut Vec<u8>) -> Result<(), sqlx::Error> {
     let mut end = columns.len();
     let mut seen = 0;

@@ -1,4 +1,4 @@
-//! JSON that is kept and handed on without being understood.
+//! JSON that is stored and passed on without being parsed.
 
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::encode::IsNull;

@@ -6,7 +6,7 @@ use std::io::Write;
 /// Only with an offset, only within years that PostgreSQL and every client can hold.
 pub fn parse_time(text: &str) -> Option<DateTime<Utc>> {
     let time = DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc);
-    // PostgreSQL keeps microseconds; cut here so that what is answered is what was stored.
+    // PostgreSQL stores microseconds; cutting the rest here makes the answer equal to what is stored.
     let time = time.with_nanosecond(time.nanosecond().min(999_999_999) / 1000 * 1000)?;
     (1..=9999).contains(&time.year()).then_some(time)
 }

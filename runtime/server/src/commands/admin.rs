@@ -1,7 +1,8 @@
-//! `admin grant`: the first administrator of the platform, whom nobody else can make one.
+//! `admin grant`: makes the first platform administrator, because before there is one, nobody can give the role
+//! through the API.
 //!
-//! With a superuser's login, past the rules for members. The audit log says so: done by nobody, in the role `job:cli`,
-//! with a reason.
+//! Uses a superuser's login and bypasses the rules for members. The audit log records it without a member, as the role
+//! `job:cli`, with a reason.
 
 use crate::{cli::Admin, settings::Secret};
 use anyhow::{Context, Result, bail};
@@ -31,7 +32,7 @@ pub async fn run(action: &Admin) -> Result<()> {
     Ok(())
 }
 
-/// Whether it was new.
+/// Returns whether the role is new.
 async fn grant(connection: &mut PgConnection, email: &str, reason: &str) -> Result<bool> {
     let mut transaction = connection.begin().await?;
     let user = account(&mut transaction, email).await?;
@@ -43,7 +44,7 @@ async fn grant(connection: &mut PgConnection, email: &str, reason: &str) -> Resu
     .bind(reason)
     .execute(&mut *transaction)
     .await?;
-    // Two at once wait for each other here: the second finds the role.
+    // Two concurrent runs wait for each other here; the second one finds the role.
     sqlx::query("select 1 from app.users where id = $1 for update")
         .bind(user)
         .execute(&mut *transaction)
@@ -55,7 +56,7 @@ async fn grant(connection: &mut PgConnection, email: &str, reason: &str) -> Resu
     .bind(ROLE)
     .fetch_optional(&mut *transaction)
     .await?;
-    // Who runs this and who asked for it have talked to each other: there is nothing left to accept.
+    // The operator and the member have agreed in person, so the role counts as accepted.
     let text = match held.as_deref() {
         Some("accepted") => return Ok(false),
         Some(_) => {
@@ -76,7 +77,7 @@ async fn grant(connection: &mut PgConnection, email: &str, reason: &str) -> Resu
     Ok(true)
 }
 
-/// Only an account that could sign in.
+/// Only accounts that can sign in are accepted.
 async fn account(connection: &mut PgConnection, email: &str) -> Result<Uuid> {
     let found: Vec<(Uuid, String)> = sqlx::query_as(
         "select id, status from app.users where email = $1 order by status = 'archived'",

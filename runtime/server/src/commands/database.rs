@@ -54,7 +54,7 @@ pub async fn migrate(common: &Common, arguments: &Migrate) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Going back drops tables and columns with what is in them.
+/// Reverting drops tables and columns with their data.
 fn confirmed(database: &PgConnectOptions, confirm: Option<&str>) -> Result<()> {
     let name = database.get_database().unwrap_or_default();
     if confirm == Some(name) {

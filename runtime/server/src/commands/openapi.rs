@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-/// The same text that `GET /openapi.json` answers, but with line breaks, for diffs and for generators of clients.
+/// The text that `GET /openapi.json` answers, but with line breaks, for diffs and for client generators.
 pub fn text() -> Result<String> {
     let document = kernel::openapi::document(app::api::document(), app::api::hand_written);
     let document = document.context("the generated document")?;

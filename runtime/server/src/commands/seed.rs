@@ -1,4 +1,4 @@
-//! `seed`: loads data; what is there already stays.
+//! `seed`: loads data and keeps existing rows.
 
 use crate::{
     cli::{App, Seed, SeedWhat},
@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 use uuid::Uuid;
 
-/// Of every demonstration account.
+/// The password of every demonstration account.
 pub const PASSWORD: &str = "seven small elephants";
 
 pub async fn run(common: &Common, arguments: &Seed) -> Result<()> {
@@ -82,7 +82,7 @@ async fn pictures(common: &Common, app: &App) -> Result<()> {
     Ok(())
 }
 
-/// Whoever can be signed in as has the one password. One that was changed stays.
+/// Gives all demonstration accounts the same password. A password that was changed is kept.
 async fn passwords(connection: &mut PgConnection) -> Result<()> {
     let ids: Vec<Uuid> = demo::PEOPLE.iter().map(|person| person.id).collect();
     sqlx::query(

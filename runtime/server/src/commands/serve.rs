@@ -1,4 +1,4 @@
-//! `serve` and `worker`: run until told to stop, then finish what was begun.
+//! `serve` and `worker`: run until told to stop, then finish what is in progress.
 
 use crate::{
     checks,
@@ -22,7 +22,7 @@ pub async fn serve(common: &Common, arguments: &Serve) -> Result<()> {
     let production = common.environment == Environment::Production;
     checks::settings(production, arguments, &parts)?;
     let (listen, admin_listen) = (parts.http.listen, parts.http.admin_listen);
-    // What is wrong with the settings of a module is told first.
+    // Errors in the settings of modules are reported first.
     let (database, built) = (parts.db.clone(), build(parts)?);
     checks::database(&database).await?;
     if production {
@@ -83,7 +83,7 @@ fn start_worker(app: &App, settings: &Worker, stop: watch::Receiver<bool>) -> Jo
     tokio::spawn(worker::run(app.clone(), worker_config(settings), stop))
 }
 
-/// Turns true at SIGTERM or SIGINT. A second one ends the process at once.
+/// Becomes true at SIGTERM or SIGINT. A second signal ends the process at once.
 fn stop_signal() -> Result<watch::Receiver<bool>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -105,6 +105,6 @@ fn stop_signal() -> Result<watch::Receiver<bool>> {
 }
 
 async fn wait(mut stop: watch::Receiver<bool>) {
-    // An error means that nobody can ask any more, which never happens before the end.
+    // An error means that the sender is gone, which does not happen before the end.
     let _ = stop.wait_for(|stop| *stop).await;
 }

@@ -1,4 +1,4 @@
-//! `token` and `token-key`: what one needs to try the API.
+//! `token` and `token-key`: what developers need to try the API.
 
 use crate::{
     cli::Token,
@@ -10,7 +10,7 @@ use crate::{
 use anyhow::{Context, Result, bail};
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-/// Until the evening, so that a day of trying needs one token.
+/// Long enough for a day of trying.
 const LIFETIME_SECONDS: u64 = 12 * 60 * 60;
 
 pub async fn print(common: &Common, arguments: &Token) -> Result<()> {

@@ -1,4 +1,4 @@
-//! The API of this application as people of the demonstration use it, without a network between.
+//! Calls the API of this application as the people of the demonstration, in the same process.
 
 use super::demo::PEOPLE;
 use anyhow::{Context, Result, ensure};
@@ -63,7 +63,7 @@ impl Api {
         self.answer(request.body(body)?).await
     }
 
-    /// Whoever asks; the answer must be a good one.
+    /// Sends a request as this person and fails unless the answer is a success.
     pub async fn answer(&self, request: Request<Body>) -> Result<Value> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let response = self.router.clone().oneshot(request).await?;

@@ -1,17 +1,17 @@
-//! A believable world to look at: people, profiles and events of eight cities.
+//! A demonstration world to look at: people, profiles and events of eight cities.
 //!
-//! The words come from `data/demo`, the choices from hashes, so that every run makes the same rows;
-//! only the dates of events lie around the day of the run.
+//! Texts come from `data/demo` and choices from hashes, so every run makes the same rows; only the dates of events are
+//! relative to the day of the run.
 
 use sqlx::{Connection, PgConnection};
 use uuid::{Uuid, uuid};
 
-/// Someone to sign in as.
+/// An account to sign in with.
 #[derive(Debug)]
 pub struct Person {
     pub id: Uuid,
     pub handle: &'static str,
-    /// What they may do, for the greeting of `script/run`.
+    /// What the account may do, for the greeting of `script/run`.
     pub is: &'static str,
 }
 
@@ -63,7 +63,7 @@ const WORDS: [(&str, &str); 5] = [
     ),
 ];
 
-/// Each builds on the ones before.
+/// Each file builds on the ones before.
 const STEPS: [&str; 9] = [
     include_str!("demo/tools.sql"),
     include_str!("demo/people.sql"),
@@ -76,7 +76,7 @@ const STEPS: [&str; 9] = [
     include_str!("demo/roles.sql"),
 ];
 
-/// Needs the reference data. False: the world is already there.
+/// Needs the reference data. False: the world exists already.
 pub async fn load(db: &mut PgConnection) -> anyhow::Result<bool> {
     let mut tx = db.begin().await?;
     let there: bool = sqlx::query_scalar("select exists (select from app.users where id = $1)")
@@ -86,7 +86,7 @@ pub async fn load(db: &mut PgConnection) -> anyhow::Result<bool> {
     if there {
         return Ok(false);
     }
-    // Their accounts have a password that everybody knows.
+    // The password of these accounts is public.
     let others: bool = sqlx::query_scalar("select exists (select from app.users)")
         .fetch_one(&mut *tx)
         .await?;
@@ -110,7 +110,7 @@ pub async fn load(db: &mut PgConnection) -> anyhow::Result<bool> {
     for step in STEPS {
         sqlx::raw_sql(step).execute(&mut *tx).await?;
     }
-    // All of it happened long ago: nobody is to be told of it now.
+    // All of it is meant to have happened long ago, so nobody is notified now.
     sqlx::raw_sql(
         "do $$ begin delete from jobs.events; exception when insufficient_privilege then null; end $$",
     )

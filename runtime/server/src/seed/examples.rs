@@ -1,9 +1,10 @@
-//! What stands in the examples of the API document while the demonstration world is served: its rows, instead of
-//! objects that are nowhere. So what the document shows can be tried out as it is.
+//! Replaces the ids and values in the examples of the API document by those of the demonstration world, so that the
+//! examples can be tried as they are.
 
 use sha2::{Digest, Sha256};
 
-/// An entity, and the row that stands for it: what belongs to Olga or what she may see, where there is such a row.
+/// An entity, and a query for the row used in its examples: one that belongs to Olga or that she may see, if there is
+/// such a row.
 pub const ROWS: &[(&str, &str)] = &[
     ("attendance", "0199f7ee-2b58-7e7a-8592-597122f5c55f"),
     ("broadcast", "0199e03b-32a8-7508-83d2-d0bd99a2acd3"),
@@ -64,15 +65,15 @@ pub const ROWS: &[(&str, &str)] = &[
     ("wallet_transaction", "0199e004-bbd8-7a2a-80cc-38c6fc8deddd"),
 ];
 
-/// An example of the document, and what is to stand there instead.
+/// A value in the examples of the document, and what to replace it with.
 pub fn of_the_demonstration() -> Vec<(String, String)> {
     let rows = ROWS
         .iter()
         .map(|(entity, id)| (example_id(entity), (*id).to_owned()));
     let others = [
-        // The account that may change most of it, with the password of all of them.
+        // The account that may change most of them, with the password that all demonstration accounts have.
         ("ana@example.org", "olga_organiser@example.org"),
-        // As every row is before its first change.
+        // The version of every row before its first change.
         ("\\\"3-9f2c4e1ab07d5583\\\"", "\\\"1\\\""),
         ("\\\"3\\\"", "\\\"1\\\""),
     ];
@@ -80,7 +81,7 @@ pub fn of_the_demonstration() -> Vec<(String, String)> {
         .collect()
 }
 
-/// As the generator makes it of the name of an entity.
+/// The example id that the generator derives from the name of an entity.
 fn example_id(entity: &str) -> String {
     let hash: String = Sha256::digest(entity)
         .iter()

@@ -1,5 +1,5 @@
-//! Pictures of the demonstration: drawn here, and sent as members send theirs, to wherever the settings say that files are
-//! kept. Nothing is inserted. Where there is a picture already, this does nothing.
+//! Pictures of the demonstration, drawn here and uploaded through the API, to wherever the settings store files.
+//! Nothing is inserted into tables. Does nothing if there is a picture already.
 
 mod draw;
 
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use url::Url;
 
-/// Of everybody at most: as many as may be announced in a minute.
+/// The most pictures per member, which is the number of uploads that may be announced per minute.
 const EACH: usize = 18;
 
 /// In the order of [`PEOPLE`].
@@ -36,12 +36,12 @@ struct Target {
 
 struct Pictures {
     api: Api,
-    /// Addresses that begin with it lead to this application.
+    /// The prefix of addresses that lead to this application.
     here: String,
     http: reqwest::Client,
 }
 
-/// How many were sent.
+/// Returns how many were uploaded.
 pub async fn make(app: &App, router: Router, here: &Url) -> Result<usize> {
     let pictures = Pictures {
         api: Api::of_everybody(app, router).await?,
@@ -60,7 +60,7 @@ impl Pictures {
         let cities = self.api.get(PAULA, "/cities?slug=melbourne").await?;
         let city = cities["data"][0]["id"].as_str().context("Melbourne")?;
         let mut sent = 0;
-        // One each of what the platform's administrator finds, two each of what people look after themselves.
+        // One each for what the platform's administrator finds, two each for what people manage themselves.
         let mut all = Vec::new();
         for (entity, path, name, most) in [
             ("institution", "institutions", "name", 1),
@@ -93,7 +93,7 @@ impl Pictures {
         Ok(sent)
     }
 
-    /// What the member may change.
+    /// The objects that the member may change.
     async fn targets(
         &self,
         member: usize,
@@ -106,7 +106,7 @@ impl Pictures {
         let mut found = Vec::new();
         for row in list(&self.api.get(member, &page).await?) {
             let id = row["id"].as_str().context("an id")?;
-            // Lists do not say what the caller may do; one object does.
+            // Lists do not contain what the caller may do, but single objects do.
             let one = self.api.get(member, &format!("/{path}/{id}")).await?;
             let may = one["allowed_actions"].as_array();
             if may.is_some_and(|actions| actions.iter().any(|action| action == "update")) {

@@ -2,7 +2,7 @@
 
 use sqlx::{Connection, PgConnection};
 
-/// What was added.
+/// The number of rows that were added.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Added {
     pub countries: u64,

@@ -1,7 +1,7 @@
-//! Orders, plans, featured places and offers of the demonstration, made as people make them: through the API of this application, with cards of a fake
-//! Stripe, whose events the running server is told.
+//! Orders, plans, featured places and offers of the demonstration, made through the API as people would make them,
+//! with cards of a fake Stripe that sends its events to the running server.
 //!
-//! Nothing is inserted. Who has ordered by card already makes this do nothing.
+//! Nothing is inserted into tables. Does nothing if somebody has already ordered by card.
 
 mod market;
 
@@ -16,10 +16,10 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use url::Url;
 
-/// The server answers events within a moment; a busy machine takes longer.
+/// The server usually processes an event within a moment; a busy machine takes longer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Tickets that an event must have left.
+/// The number of tickets that an event must have left.
 const ROOM: i64 = 10;
 
 /// In the order of [`PEOPLE`].
@@ -36,7 +36,7 @@ struct Trade {
     http: reqwest::Client,
 }
 
-/// `stripe` is where a fake listens. Says whether anything was made.
+/// `stripe` is the address of the fake. Returns whether anything was made.
 pub async fn make(app: &App, router: Router, stripe: &Url) -> Result<bool> {
     let is_here = stripe.host_str() == Some("127.0.0.1") && stripe.scheme() == "http";
     ensure!(
@@ -60,7 +60,7 @@ impl Trade {
     async fn run(&self) -> Result<()> {
         let (event, kind) = self.event().await?;
         self.onboard(&event).await?;
-        // What credits pay is sent out of the platform's balance.
+        // The part paid with credits is transferred from the platform's balance.
         let balance = json!({"currency": "aud", "amount": 1_000_000});
         self.fake("balance", balance).await?;
         let budget = json!({"amount_cents": 100_000, "reference": "Welcome credits"});
@@ -71,7 +71,7 @@ impl Trade {
             "reference": "Welcome"});
         self.send(PAULA, "/wallet/credits", credits).await?;
 
-        // By card and credits, one given back later; by another card and given back; disputed; declined.
+        // By card and credits, one of them refunded later; by another card and refunded; disputed; declined.
         let order = self.order(MIRA, &event, &kind, 2).await?;
         let card = self.card(MIRA, "4242424242424242").await?;
         self.pay(MIRA, &order, json!({"payment_method_id": card}))
@@ -97,7 +97,7 @@ impl Trade {
         self.market(&event, &kind).await
     }
 
-    /// One of Olga's that sells tickets for money, and the type.
+    /// One of Olga's events that sells tickets for money, and the ticket type.
     async fn event(&self) -> Result<(Value, String)> {
         let cities = self.get(OLGA, "/cities?slug=melbourne").await?;
         let city = cities["data"][0]["id"].as_str().context("Melbourne")?;
@@ -109,7 +109,7 @@ impl Trade {
             .await?;
         for event in list(&events) {
             let id = event["id"].as_str().unwrap_or_default();
-            // Lists do not say what the caller may do; one object does.
+            // Lists do not contain what the caller may do, but single objects do.
             let one = self.get(OLGA, &format!("/events/{id}")).await?;
             let may = one["allowed_actions"].as_array();
             if !may.is_some_and(|actions| actions.iter().any(|action| action == "update")) {
@@ -177,13 +177,13 @@ impl Trade {
             .await
     }
 
-    /// As the buyer's browser would: with a card that is not saved.
+    /// Pays as the buyer's browser would, with a card that is not saved.
     async fn confirm(&self, buyer: usize, order: &str, card: &str) -> Result<()> {
         let begun = self.pay(buyer, order, json!({})).await?;
         let secret = begun["client_secret"].as_str().context("a payment")?;
         let id = secret.split("_secret").next().unwrap_or_default();
         let path = format!("payment_intents/{id}/confirm");
-        // Declined is an answer too.
+        // A declined card is a valid outcome too.
         self.ask_fake(&path, json!({"card": card})).await.map(drop)
     }
 

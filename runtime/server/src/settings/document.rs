@@ -1,11 +1,11 @@
-//! The list of settings as text, made from the definitions: `culturepass.env.example` and a table.
+//! Writes the list of settings from their definitions: `culturepass.env.example` and a table.
 
 use crate::cli::Cli;
 use anyhow::{Context, Result};
 use clap::{Arg, Command, CommandFactory};
 use std::{collections::BTreeSet, fmt::Write, fs};
 
-/// Groups in reading order: title, and one setting that is in the group.
+/// Groups in reading order: the title, and one setting that belongs to the group.
 const GROUPS: &[(&str, &[&str])] = &[
     ("General", &["CULTUREPASS_ENV", "LOG", "LOG_FORMAT"]),
     (
@@ -25,7 +25,7 @@ struct Setting {
     default: Option<String>,
 }
 
-/// Each once, in the order of their definition.
+/// Each setting once, in the order of definition.
 fn all() -> Vec<Setting> {
     let mut settings: Vec<Setting> = Vec::new();
     let mut command = Cli::command();
@@ -120,7 +120,7 @@ pub fn table() -> String {
     text
 }
 
-/// Writes both, in the folder of the repository.
+/// Writes both files in the repository.
 pub fn write() -> Result<()> {
     const PAGE: &str = "docs/settings.md";
     let page = fs::read_to_string(PAGE)

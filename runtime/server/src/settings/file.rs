@@ -1,13 +1,13 @@
-//! The settings file. Environment variables take precedence; names that nobody knows are refused.
+//! The settings file. Environment variables take precedence; unknown names are refused.
 
 use super::document;
 use anyhow::{Context, Result, bail};
 use std::{env, path::PathBuf};
 
-/// Which file, unless `CULTUREPASS_SETTINGS` names another.
+/// The default file; `CULTUREPASS_SETTINGS` can name another.
 const DEFAULT: &str = "culturepass.env";
 
-/// Puts the file's settings into the environment. To be called before there are threads.
+/// Puts the settings of the file into the environment. Must be called before any thread is started.
 pub fn load() -> Result<()> {
     let path = match env::var_os("CULTUREPASS_SETTINGS") {
         Some(path) => PathBuf::from(path),

@@ -76,23 +76,23 @@ secret!(
     StripeSecretKey, stripe_secret_key, stripe_secret_key_file, "STRIPE_SECRET_KEY", "STRIPE_SECRET_KEY_FILE"
 );
 secret!(
-    /// Key of the account at Resend, `re_…`. Mail leaves through Resend then.
+    /// Key of the account at Resend, `re_…`. Mail is then sent through Resend.
     ResendApiKey, resend_api_key, resend_api_key_file, "RESEND_API_KEY", "RESEND_API_KEY_FILE"
 );
 secret!(
-    /// Signing secret of the webhook at Resend, `whsec_…`. Without it nothing that Resend tells is believed.
+    /// Signing secret of the webhook at Resend, `whsec_…`. Without it events from Resend are refused.
     ResendWebhookSecret, resend_webhook_secret, resend_webhook_secret_file, "RESEND_WEBHOOK_SECRET", "RESEND_WEBHOOK_SECRET_FILE"
 );
 secret!(
-    /// Key of the account at SendGrid, `SG.…`. Mail leaves through SendGrid then, and now and then twice: SendGrid has no
-    /// idempotency keys.
+    /// Key of the account at SendGrid, `SG.…`. Mail is then sent through SendGrid. SendGrid has no idempotency keys,
+    /// so a mail is occasionally sent twice.
     SendgridApiKey, sendgrid_api_key, sendgrid_api_key_file, "SENDGRID_API_KEY", "SENDGRID_API_KEY_FILE"
 );
 secret!(
-    /// Verification key of the event webhook at SendGrid, `MFkwEw…`. Without it nothing that SendGrid tells is believed.
+    /// Verification key of the event webhook at SendGrid, `MFkwEw…`. Without it events from SendGrid are refused.
     SendgridWebhookKey, sendgrid_webhook_key, sendgrid_webhook_key_file, "SENDGRID_WEBHOOK_KEY", "SENDGRID_WEBHOOK_KEY_FILE"
 );
 secret!(
-    /// JSON of a service account of Firebase that may send messages. Push messages leave through FCM then.
+    /// JSON of a service account of Firebase that may send messages. Push messages are then sent through FCM.
     FcmServiceAccount, fcm_service_account, fcm_service_account_file, "FCM_SERVICE_ACCOUNT", "FCM_SERVICE_ACCOUNT_FILE"
 );

@@ -1,4 +1,4 @@
-//! How mail and push messages leave, by the settings: one way each.
+//! How mail and push messages are sent, chosen by the settings: one service for each.
 
 use crate::settings::{Mail, Push, Secret, SmtpTls};
 use anyhow::{Context, Result, anyhow, bail};
@@ -146,7 +146,7 @@ pub fn webhooks(settings: &Mail) -> Result<Keys> {
     })
 }
 
-/// Which of two would count is nothing to guess.
+/// With two services configured it would be unclear which one is used.
 fn one_of(what: &str, ways: &[(&str, bool)]) -> Result<()> {
     let set: Vec<&str> = ways
         .iter()
@@ -162,7 +162,7 @@ fn one_of(what: &str, ways: &[(&str, bool)]) -> Result<()> {
     Ok(())
 }
 
-/// The key goes along, and messages with links that open accounts.
+/// The service gets the key, and messages with links that give access to accounts.
 fn encrypted(name: &str, url: &Url, production: bool) -> Result<Url> {
     if production && url.scheme() != "https" {
         bail!("{name}: in production it is https only");

@@ -1,4 +1,5 @@
-//! JB9: schedules against an oracle that looks at every minute, and knows nothing of how the next one is found.
+//! JB9: compares schedules with an oracle that tests every minute by itself, without the code that computes the next
+//! due time.
 
 use super::*;
 use chrono::{Datelike, LocalResult, NaiveDate, TimeZone, Timelike};

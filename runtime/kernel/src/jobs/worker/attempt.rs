@@ -1,4 +1,4 @@
-//! One attempt, from asking whether it may be made to writing down what came of it.
+//! One attempt at a job: from checking that it may still be made to recording its outcome.
 
 use crate::{
     cx::Db,
@@ -35,16 +35,16 @@ pub(super) async fn run(db: Db, worker: Uuid, job: Job, claimed: store::Claimed)
         Err(failure) => failed(&db, &job, key, &failure).await,
     };
     if let Err(error) = written {
-        // The lease ends, and somebody tries again.
+        // The lease will expire, and another worker will try again.
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         tracing::error!(job = name, id = %claimed.id, %error, cause, "what came of a job could not be written down");
     }
 }
 
-/// False: nobody wants it any more.
+/// False: the job is no longer wanted.
 async fn may_run(db: &Db, job: &Job, claimed: &store::Claimed) -> Result<bool, Failure> {
     if claimed.attempt.unsigned_abs() > job.attempts {
-        // Its attempts ended with their workers, which could not say so.
+        // All its attempts ended because their workers died, so none of them could record a failure.
         let error = Error::internal("every worker that tried went away without finishing");
         return Err(Failure::last(error));
     }
@@ -54,7 +54,7 @@ async fn may_run(db: &Db, job: &Job, claimed: &store::Claimed) -> Result<bool, F
     }
 }
 
-/// A panic and too long a time are failures like others.
+/// A panic or a timeout counts as a failure like any other.
 async fn guarded(job: &Job, run: Arc<Run>) -> Outcome {
     let attempt = AssertUnwindSafe((job.handler)(run)).catch_unwind();
     match tokio::time::timeout(job.timeout, attempt).await {

@@ -1,11 +1,12 @@
-//! What is found by words and by place: ids of public rows, from indexes that know no policy, and of the caller's own,
-//! and not too many.
+//! The ids of rows that words or a place find: of public rows from indexes, without policies, and of the caller's own;
+//! limited in number.
 //!
-//! They are the newest (words), the nearest (a circle) or some (a box). Filters and orders then go over these only:
-//! a search for a common word costs what a search for a rare one does.
+//! They are the newest matches (words), the nearest (a circle) or arbitrary ones (a box). Filters and sorts then apply
+//! to these only, so a search for a common word costs no more than one for a rare word.
 //!
-//! They are an array: found once, before the rows are looked up. Of a set PostgreSQL would decide by its estimate of how many
-//! rows the policies leave; where that was far too low, it searched anew for each row of the table.
+//! They are collected into an array before the rows are looked up. With a set, PostgreSQL would plan by its estimate
+//! of how many rows pass the policies; where the estimate was far too low, it repeated the search for each row of the
+//! table.
 
 use super::{After, Builder, COUNT_MAX, Parent};
 use crate::{
@@ -19,26 +20,28 @@ use sqlx::error::BoxDynError;
 use std::fmt::Write;
 use uuid::Uuid;
 
-/// Rows that filters and orders still go over.
+/// The most rows that filters and sorts apply to.
 pub const FOUND_MAX: i32 = 2_000;
-/// Shorter words are not taken for the beginning of others: too many begin with them.
+/// Shorter words are not matched as prefixes of others, because too many words begin with them.
 const HALF_MIN: usize = 3;
-/// Degrees between a parallel and the straight way of half a degree along it, and more: at most 0.0003.
+/// The largest distance, in degrees, between a parallel and the great circle over half a degree of longitude, rounded
+/// up from 0.0003.
 const MARGIN: f64 = 0.001;
 
-/// How much has to be found.
+/// How many ids are needed.
 pub struct Wanted {
     /// Ids that each row found by words refers to.
     within: Vec<String>,
     rows: i32,
-    /// In the order in which rows are found: those behind this one.
+    /// Only rows behind this one, in the order in which rows are found.
     after: Option<After>,
 }
 
 impl Wanted {
     pub fn page(resource: &Resource, query: &Query, parent: Parent, after: Option<&After>) -> Self {
         let wanted = Self::new(resource, query, parent, FOUND_MAX);
-        // Found in the order of the list, and nothing else leaves rows out: no more than a page is needed.
+        // If the search returns rows in the order of the list and no other filter removes any, a page of them is
+        // enough.
         let alone = |finds: fn(&Condition) -> bool| {
             resource.public_to_all
                 && query
@@ -97,7 +100,7 @@ fn is_search(condition: &Condition) -> bool {
     matches!(condition, Condition::Search { .. })
 }
 
-/// The id of a filter that the index over words knows as well.
+/// The id in a filter that the index over words also contains.
 fn narrowing(resource: &Resource, condition: &Condition) -> Option<Uuid> {
     match condition {
         Condition::Compare {
@@ -127,7 +130,7 @@ impl Builder {
             self.add(before)?,
             self.add(wanted.rows)?,
         ];
-        // What everybody sees, and what only some see and the caller is one of them.
+        // Public rows, and rows that only some callers see if the caller is one of them.
         self.push("t.id = any(array(select ");
         self.push(function);
         self.parameters(&parameters);
@@ -159,7 +162,7 @@ impl Builder {
         self.push("), 4326)::public.geography");
     }
 
-    /// Behind a place: how far it is from the point that the list is ordered around.
+    /// Rows farther away than a given distance from the point that the list is ordered around.
     pub(super) fn distance(&mut self) {
         self.push(" operator(public.<->) ");
         if let Some(around) = self.around {
@@ -167,7 +170,7 @@ impl Builder {
         }
     }
 
-    /// Of a row of the list: its own, or the other.
+    /// The point of the row itself, or of the related row.
     pub(super) fn place(&mut self, places: Places) {
         let own = places.beside.is_empty();
         self.push(if own { "t." } else { "coalesce(t." });
@@ -181,8 +184,8 @@ impl Builder {
         }
     }
 
-    /// Only what is public is looked through: its index can be used without asking the policies of each row. One index
-    /// after the other where there are two, each no further than is wanted.
+    /// Searches public rows only, because then the index can be used without evaluating the policies of each row. If
+    /// there are two indexes, one after the other, each only as far as rows are needed.
     pub(super) fn near(&mut self, near: &Near, wanted: &Wanted) -> Result<(), BoxDynError> {
         let circle = Circle {
             around: (self.add(near.lng)?, self.add(near.lat)?),
@@ -208,7 +211,7 @@ impl Builder {
     }
 
     fn nearest(&mut self, view: &'static str, column: &'static str, circle: &Circle) {
-        // The inner order is that of the index, and the outer one only sorts what is at one place: it ends early.
+        // The inner order is that of the index; the outer one only sorts rows at the same place, so it can stop early.
         self.push("(select o.id, o.distance from (select p.id, p.");
         self.push(column);
         self.distance();
@@ -262,8 +265,9 @@ impl Builder {
 
     fn inside(&mut self, column: &'static str, edges: [f64; 4]) -> Result<(), BoxDynError> {
         let [west, south, east, north] = edges;
-        // The index knows great circles, not parallels: edges are cut into short pieces, and the box is made
-        // larger by what these still differ. Boxes over the date line or most of the globe go without.
+        // The index works with great circles, not parallels: edges are divided into short pieces, and the box is
+        // enlarged by the remaining difference. Boxes across the date line or over most of the globe do not use the
+        // index.
         if west < east && east - west <= 90.0 && north - south <= 90.0 {
             self.push("p.");
             self.push(column);
@@ -302,7 +306,7 @@ impl Builder {
     }
 }
 
-/// Numbers of parameters.
+/// The numbers of the parameters.
 struct Circle {
     around: (usize, usize),
     radius: usize,
@@ -310,7 +314,7 @@ struct Circle {
     after: Option<(usize, usize, usize)>,
 }
 
-/// Is the last word perhaps not typed to its end? Not one that is excluded or that a quotation ends with.
+/// Whether the last word may be incomplete. Not if it is excluded or ends a quotation.
 pub fn is_half(text: &str) -> bool {
     let letters = (text.chars().rev()).take_while(|c| c.is_alphanumeric());
     let last = text.split_whitespace().next_back().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Closed sets of hand-written schemas and parameters under names of their own: `SearchHitType`.
+//! Gives closed sets of hand-written schemas and parameters names of their own: `SearchHitType`.
 //!
 //! Knows JSON only.
 
@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 
 type Named = Vec<(String, Value)>;
 
-/// Sets that stand inside of schemas are called after schema and property; a parameter takes the name of the same set, or
-/// one after operation and parameter.
+/// A set inside a schema is named after schema and property. A parameter refers to the set with the same values if
+/// there is one; otherwise its set is named after operation and parameter.
 pub fn name(document: &mut Value) {
     let mut named = Named::new();
     let mut schemas = document["components"]["schemas"].take();
@@ -50,7 +50,7 @@ fn properties(name: &str, schema: &mut Value, taken: &[String], named: &mut Name
     }
 }
 
-/// The schema, or that of its items, becomes a reference if it is a set. One of a single word is a constant.
+/// Replaces the schema, or that of its items, by a reference if it is a set. A set of a single word is a constant.
 fn set(name: &str, schema: &mut Value, taken: &[String], named: &mut Named) {
     if let Some(items) = schema.get_mut("items") {
         return set(name, items, taken, named);
@@ -63,7 +63,7 @@ fn set(name: &str, schema: &mut Value, taken: &[String], named: &mut Named) {
         .get("enum")
         .and_then(Value::as_array)
         .is_some_and(|words| words.iter().filter(|word| word.is_string()).count() > 1);
-    // A default beside a name is more than some generators can compile.
+    // Some generators produce code that does not compile for a default beside a reference.
     if !is_set || object.contains_key("default") {
         return;
     }

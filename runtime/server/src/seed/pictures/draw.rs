@@ -1,6 +1,6 @@
-//! Pictures that nobody has taken: an evening sky, a sun and hills, all of it made of a word.
+//! Draws pictures: an evening sky, a sun and hills, all derived from a word.
 //!
-//! What comes out is dedicated to the public domain (CC0 1.0).
+//! The pictures are dedicated to the public domain (CC0 1.0).
 
 use anyhow::Result;
 use sha2::{Digest, Sha256};
@@ -52,7 +52,7 @@ const EVENINGS: [[Colour; 4]; 6] = [
 
 const HILLS: usize = 4;
 
-/// PNG; the same word gives the same bytes.
+/// A PNG; the same word always gives the same bytes.
 pub fn draw(word: &str) -> Result<Vec<u8>> {
     let dice: [u8; 32] = Sha256::digest(word).into();
     let roll = |at: usize| f64::from(dice[at]) / 255.0;

@@ -1,5 +1,5 @@
-//! What businesses and cities do in the demonstration: a plan, featured places, an offer for a service, and a sale at the
-//! door; each made as people make it.
+//! What businesses and cities do in the demonstration: a plan, featured places, an offer for a service, and a sale at
+//! the door, each made through the API.
 
 use super::{BINH, CARLO, OLGA, Trade, list};
 use anyhow::{Context, Result, bail};
@@ -17,7 +17,7 @@ impl Trade {
         self.send(OLGA, "/door-sales", cart).await.map(drop)
     }
 
-    /// Binh's, in the city of the event.
+    /// Binh's business, in the city of the event.
     async fn business(&self, event: &Value) -> Result<Value> {
         let city = event["city_id"].as_str().context("a city")?;
         let path = format!("/businesses?city_id={city}&limit=100");
@@ -50,7 +50,7 @@ impl Trade {
             .await
     }
 
-    /// One that the city shows, one that it does not want and whose money goes back, one that the plan pays for.
+    /// One featured place that the city approves, one that it rejects and refunds, one that the plan pays for.
     async fn places(&self, event: &Value, business: &Value, card: &str) -> Result<()> {
         let olgas = self.card(OLGA, "4242424242424242").await?;
         let shown = self.book(OLGA, "event", event, "home", 7).await?;
@@ -99,7 +99,7 @@ impl Trade {
             .await
     }
 
-    /// Olga looks for what Binh offers, and takes it.
+    /// Olga asks for a service that Binh offers, and accepts the quote.
     async fn service(&self, event: &Value, business: &Value) -> Result<()> {
         let body = json!({"title": "Supper for the crew", "category": business["category"], "city_id": event["city_id"],
             "description": "For thirty people, after the show.", "host_type": event["host_type"], "host_id": event["host_id"],
