@@ -149,3 +149,33 @@ cluster_psql() {
   shift 3
   PGPASSWORD=$password "$pg_bin/psql" -X -q -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$port" -U postgres -d "$database" "$@"
 }
+
+# In memory where there is plenty of it: each test makes a database of some thousand files.
+database_folder() {
+  local free_kb
+  free_kb=$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 {print $4}')
+  if [ -z "${TMPDIR:-}" ] && [ -w /dev/shm ] && [ "${free_kb:-0}" -gt $((6 * 1024 * 1024)) ]; then
+    echo /dev/shm
+  else
+    echo "${TMPDIR:-/tmp}"
+  fi
+}
+
+# A cluster for the test suite, in the folder $cluster, which whoever calls this stops and removes. TEST_DATABASE_URL leads to it.
+test_cluster() {
+  local password port
+  cluster=$(mktemp -d "$(database_folder)/culturepass-test.XXXXXX")
+  if is_root; then
+    chown "$(pg_account)" "$cluster"
+    as_pg test -w "$cluster" || die "$(pg_account) can't use $cluster; set TMPDIR to a folder it may enter"
+  fi
+  password=$(random_word)
+  # The suite opens thousands of connections. scram hashes a password 4,096 times for each, on both sides; md5 does for
+  # one that lives as long as the suite. PostGIS takes some milliseconds to load: once instead of in each session.
+  cluster_make "$cluster" "$password" md5
+  port=$(free_port $((20000 + RANDOM % 12000)))
+  # Nothing in it has to survive a crash.
+  cluster_start "$cluster" "$port" fsync=off synchronous_commit=off full_page_writes=off \
+    autovacuum=off max_connections=300 shared_buffers=256MB shared_preload_libraries="plpgsql,$(postgis_library)"
+  export TEST_DATABASE_URL=postgres://postgres:$password@127.0.0.1:$port/postgres
+}

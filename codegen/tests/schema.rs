@@ -109,6 +109,25 @@ fn values_are_asked_again_when_a_row_comes_back_and_counts_are_not() {
     assert!(!restores("events", &same("event")).contains(state));
 }
 
+/// A text that lists are filtered and sorted by has the index of its order, and no other beside it.
+#[test]
+fn no_two_indexes_differ_in_their_collation_alone() {
+    let mut in_order = 0;
+    for model in both() {
+        let mut seen = BTreeSet::new();
+        for object in schema(&model).objects {
+            if object.kind != Kind::Index {
+                continue;
+            }
+            let (_, what) = object.create.split_once(" on ").expect("a table");
+            let plain = what.replace(" collate \"und-x-icu\"", "");
+            in_order += usize::from(plain != what);
+            assert!(seen.insert(plain), "{}", object.create);
+        }
+    }
+    assert!(in_order > 10, "{in_order}");
+}
+
 #[test]
 fn objects_come_in_the_order_of_their_kinds() {
     for model in both() {

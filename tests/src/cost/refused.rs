@@ -32,6 +32,8 @@ use uuid::Uuid;
 const TELLING: u32 = 2;
 /// The same once more after an error of the database, with which the first transaction is lost.
 const AGAIN: u32 = 2;
+/// Once more with nothing given back, where some who write such an object do not see it afterwards.
+const UNSEEN: u32 = 3;
 const FACTS: &str = "select sec.facts()";
 const REASON: &str = "select sec.set_reason($1)";
 
@@ -104,9 +106,8 @@ async fn abuse_40_a_member_is_refused_by_the_statement_itself_and_the_telling_qu
     let (server, proxy) = server().await;
     let member = server.member("somebody").await;
     let mut conn = server.superuser().await;
-    let mut tried = 0;
-    // The requests are settled one by one: a part of them, and other ones of every entity.
-    for operation in never(member.id).into_iter().step_by(3) {
+    let (mut tried, mut wrong) = (0, Vec::new());
+    for operation in never(member.id) {
         // The application's own questions come first.
         if operation.resource.hooks.contains(&operation.name()) {
             continue;
@@ -118,24 +119,28 @@ async fn abuse_40_a_member_is_refused_by_the_statement_itself_and_the_telling_qu
         let (title, body) = (operation.title(), bodies::body(&operation, &row));
         proxy.take_prepared();
         send(&member.client, &operation, id, body.clone()).await;
-        for text in asked(&proxy) {
-            assert!(is_its_own(&operation, &text), "{title} asks {text}");
-        }
+        let foreign = asked(&proxy).into_iter();
+        let foreign = foreign.filter(|text| !is_its_own(&operation, text));
+        wrong.extend(foreign.map(|text| format!("{title} asks {text}")));
         let before = settled(&proxy).await;
         send(&member.client, &operation, id, body).await;
         let trips = settled(&proxy).await - before - PING;
+        let unseen = |may_be: bool| if may_be { UNSEEN } else { 0 };
         let more = match operation.kind {
-            Kind::Create => AGAIN,
+            Kind::Create => AGAIN + unseen(operation.resource.created_unseen),
             // For `*` it is looked which version there is, of a row that the policy shows.
-            Kind::Replace | Kind::Merge => 1,
+            Kind::Replace | Kind::Merge => 1 + unseen(operation.resource.hides),
             // It is one statement, after which the connection goes back, with its ping.
             Kind::Archive => PING,
             _ => u32::from(operation.wants_reason()),
         };
-        assert!(trips <= TELLING + 1 + more, "{title}: {trips} trips");
+        if trips > TELLING + 1 + more {
+            wrong.push(format!("{title}: {trips} trips"));
+        }
         tried += 1;
     }
-    assert!(tried > 20, "{tried} operations");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(tried > 60, "{tried} operations");
 
     // The control: what the same member may try looks for more than that, and it shows.
     let path = "/communities/019caddd-0f20-7b8e-a1f8-0bd70ae0784c";
@@ -167,6 +172,8 @@ fn is_its_own(operation: &Operation, text: &str) -> bool {
         Kind::Suspend => sql.suspend,
         Kind::Unsuspend => sql.unsuspend,
         Kind::Transition(transition) => transition.sql,
+        // Of a body that gives nothing it sets nothing.
+        Kind::Replace | Kind::Merge => sql.update,
         _ => sql.probe,
     };
     // The condition that tells who asks stands before what is given back.
