@@ -1,9 +1,13 @@
 //! What the API document shows can be tried out as it stands while the demonstration world is served: each GET has an answer
 //! for one of the people to sign in as, with the ids that stand in the examples.
 
-use crate::support::{Member, TestServer, document, resources};
+use crate::support::{Member, TestServer, database::Content, document, resources};
 use serde_json::Value;
-use server::seed::{demo::PEOPLE, examples::ROWS};
+use server::seed::{
+    demo::PEOPLE,
+    examples::{MADE_LATER, ROWS, example_id, of_the_demonstration},
+};
+use sqlx::AssertSqlSafe;
 use std::collections::BTreeMap;
 
 /// Operations that have no answer as they stand.
@@ -35,19 +39,6 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "/waitlist-entries/leave",
         "its token is in mails, signed for their member",
     ),
-];
-
-/// Entities without a row that could stand in an example: they come by way of Stripe or of an upload (`seed trade`, `seed
-/// pictures`), which give them another id each time.
-const MADE_LATER: [&str; 8] = [
-    "connected_account",
-    "dispute",
-    "media",
-    "payment_method",
-    "stripe_event",
-    "subscription",
-    "transaction",
-    "transfer",
 ];
 
 /// Whom the examples are for; what is not hers is for those who see it.
@@ -185,6 +176,47 @@ async fn what_the_document_shows_can_be_tried_out_as_it_stands() {
     }
     let found: Vec<&str> = of_others.keys().map(String::as_str).collect();
     assert_eq!(found, OF_OTHERS, "not for Olga: {of_others:?}");
+}
+
+/// What comes by way of Stripe or of an upload stands in the examples from when it is there.
+#[tokio::test]
+async fn what_is_made_later_stands_in_the_examples_once_it_is_there() {
+    let with_examples =
+        |content| TestServer::start_with(content, |parts| parts.examples = of_the_demonstration());
+    let neutral = |text: &str| {
+        let stands = |entity: &&&str| text.contains(&example_id(entity));
+        MADE_LATER
+            .iter()
+            .filter(stands)
+            .copied()
+            .collect::<Vec<_>>()
+    };
+    let demo = with_examples(Content::Demo).await;
+    let before = demo.client.get("/openapi.json").await.expect(200);
+    assert_eq!(neutral(&before.text), MADE_LATER);
+
+    let server = with_examples(Content::Sample).await;
+    let document = server.client.get("/openapi.json").await.expect(200);
+    assert_eq!(neutral(&document.text), Vec::<&str>::new());
+    let platform = server.sign_in(PEOPLE[0].id).await;
+    let mut conn = server.superuser().await;
+    for entity in MADE_LATER {
+        let resource = resources()[entity];
+        let ids: Vec<String> = sqlx::query_scalar(AssertSqlSafe(format!(
+            "select id::text from app.{}",
+            resource.plural
+        )))
+        .fetch_all(&mut conn)
+        .await
+        .expect("ids");
+        let shown = ids.iter().find(|id| document.text.contains(*id));
+        assert!(shown.is_some(), "no row of {entity}");
+        // Cards are their members' alone.
+        if let Some(id) = shown.filter(|_| entity != "payment_method") {
+            let path = format!("/{}/{id}", resource.path);
+            platform.client.get(&path).await.expect(200);
+        }
+    }
 }
 
 /// An id that is nowhere is noticed.
