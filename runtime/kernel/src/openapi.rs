@@ -15,7 +15,7 @@ mod unused;
 
 pub use objects::Objects;
 
-use crate::{Error, Result, problems};
+use crate::{Error, Result, prelude::BoxFuture, problems};
 use axum::{
     Router,
     body::Body,
@@ -27,7 +27,8 @@ use axum::{
 use bytes::Bytes;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use tokio::sync::Mutex;
 
 pub const PATH: &str = "/openapi.json";
 /// Where the parts of it are.
@@ -36,14 +37,28 @@ const PARTS: &str = "/openapi/";
 /// Returns the description of the hand-written routes: `<ApiDoc as utoipa::OpenApi>::openapi`.
 pub type HandWritten = fn() -> utoipa::openapi::OpenApi;
 
+/// What stands in examples, and what is to stand there instead, such as ids of objects that are really there. Asked for with
+/// every request, because such objects come by and by.
+pub type Examples = Arc<dyn Fn() -> BoxFuture<'static, Replaced> + Send + Sync>;
+
+type Replaced = Vec<(String, String)>;
+
+/// The same at any time.
+pub fn examples(replaced: Replaced) -> Examples {
+    Arc::new(move || {
+        let replaced = replaced.clone();
+        Box::pin(async move { replaced })
+    })
+}
+
 /// Where the parts of the document come from.
 struct Document {
     generated: &'static str,
     hand_written: HandWritten,
     servers: Vec<String>,
-    /// Values in examples, and what to replace them with.
-    examples: Vec<(String, String)>,
-    served: OnceLock<Vec<Served>>,
+    examples: Examples,
+    /// As it is served with these examples.
+    kept: Mutex<Option<(Replaced, Arc<[Served]>)>>,
 }
 
 /// The whole document, or a part of it.
@@ -57,20 +72,19 @@ struct Served {
 
 /// The routes of the document and its pages, to be merged into those of the API.
 ///
-/// `servers` are the addresses that clients use. `examples` says which values in examples to replace, such as ids by
-/// those of existing objects.
+/// `servers` are the addresses that clients know.
 pub fn router(
     generated: &'static str,
     hand_written: HandWritten,
     servers: Vec<String>,
-    examples: Vec<(String, String)>,
+    examples: Examples,
 ) -> Router {
     let document = Arc::new(Document {
         generated,
         hand_written,
         servers,
         examples,
-        served: OnceLock::new(),
+        kept: Mutex::new(None),
     });
     Router::new()
         .route(PATH, get(whole))
@@ -101,7 +115,7 @@ pub fn document(generated: &str, hand_written: HandWritten) -> serde_json::Resul
 }
 
 async fn whole(State(document): State<Arc<Document>>, headers: HeaderMap) -> Result<Response> {
-    document.answer(PATH, &headers)
+    document.answer(PATH, &headers).await
 }
 
 async fn part(
@@ -109,12 +123,13 @@ async fn part(
     Path(file): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response> {
-    document.answer(&format!("{PARTS}{file}"), &headers)
+    document.answer(&format!("{PARTS}{file}"), &headers).await
 }
 
 async fn initializer(State(document): State<Arc<Document>>) -> Response {
-    let all = document.served().iter();
+    let all = document.served().await;
     let urls: Vec<Value> = all
+        .iter()
         .map(|one| json!({"name": one.name, "url": one.path}))
         .collect();
     page::initializer(&json!(urls))
@@ -147,8 +162,9 @@ fn names(sent: &HeaderValue, etag: &HeaderValue) -> bool {
 }
 
 impl Document {
-    fn answer(&self, path: &str, headers: &HeaderMap) -> Result<Response> {
-        let served = self.served().iter().find(|served| served.path == path);
+    async fn answer(&self, path: &str, headers: &HeaderMap) -> Result<Response> {
+        let all = self.served().await;
+        let served = all.iter().find(|served| served.path == path);
         let served = served.ok_or_else(|| Error::new(&problems::NO_ROUTE))?;
         let known = headers
             .get_all(header::IF_NONE_MATCH)
@@ -173,35 +189,46 @@ impl Document {
     }
 
     /// The whole document, then its parts.
-    fn served(&self) -> &[Served] {
-        self.served.get_or_init(|| {
-            let whole = |text| Served::new("Everything", PATH.to_owned(), text);
-            let document = match document(self.generated, self.hand_written) {
-                Ok(mut document) => {
-                    let servers = self.servers.iter();
-                    document["servers"] = servers.map(|url| json!({"url": url})).collect();
-                    document
-                }
-                // Serve the generated text unchanged rather than nothing.
-                Err(error) => {
-                    tracing::error!(%error, "the API document could not be put together");
-                    return vec![whole(self.generated.to_owned())];
-                }
-            };
-            let mut all = vec![whole(self.written(&document))];
-            all.extend(groups::split(&document).into_iter().map(|group| {
-                let path = format!("{PARTS}{}", group.file);
-                Served::new(&group.name, path, self.written(&group.document))
-            }));
-            all
-        })
+    async fn served(&self) -> Arc<[Served]> {
+        let examples = (self.examples)().await;
+        let mut kept = self.kept.lock().await;
+        if let Some((known, served)) = &*kept
+            && *known == examples
+        {
+            return served.clone();
+        }
+        let served: Arc<[Served]> = self.put_together(&examples).into();
+        *kept = Some((examples, served.clone()));
+        served
     }
 
-    fn written(&self, document: &Value) -> String {
-        let text = document.to_string();
-        let all = self.examples.iter();
-        all.fold(text, |text, (example, real)| text.replace(example, real))
+    fn put_together(&self, examples: &Replaced) -> Vec<Served> {
+        let whole = |text| Served::new("Everything", PATH.to_owned(), text);
+        let document = match document(self.generated, self.hand_written) {
+            Ok(mut document) => {
+                let servers = self.servers.iter();
+                document["servers"] = servers.map(|url| json!({"url": url})).collect();
+                document
+            }
+            // Better the generated text as it is than none.
+            Err(error) => {
+                tracing::error!(%error, "the API document could not be put together");
+                return vec![whole(self.generated.to_owned())];
+            }
+        };
+        let mut all = vec![whole(written(&document, examples))];
+        all.extend(groups::split(&document).into_iter().map(|group| {
+            let path = format!("{PARTS}{}", group.file);
+            Served::new(&group.name, path, written(&group.document, examples))
+        }));
+        all
     }
+}
+
+fn written(document: &Value, examples: &Replaced) -> String {
+    let text = document.to_string();
+    let all = examples.iter();
+    all.fold(text, |text, (example, real)| text.replace(example, real))
 }
 
 #[cfg(test)]

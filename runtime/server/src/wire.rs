@@ -112,7 +112,10 @@ pub fn build(parts: Parts) -> Result<Built> {
             app::api::document(),
             app::api::hand_written,
             servers,
-            parts.examples,
+            match parts.examples.is_empty() {
+                true => kernel::openapi::examples(parts.examples),
+                false => seed::examples::with_those_made_later(db.clone(), parts.examples),
+            },
         ));
     }
     if let Some(url) = parts.outbox {

@@ -6,7 +6,10 @@
 
 use crate::support::{Database, Member, TestServer, database::Content, document, resources};
 use serde_json::Value;
-use server::seed::{demo::PEOPLE, examples::ROWS};
+use server::seed::{
+    demo::PEOPLE,
+    examples::{MADE_LATER, ROWS, example_id, of_the_demonstration},
+};
 use sqlx::AssertSqlSafe;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -208,6 +211,47 @@ async fn whatever_the_demonstration_has_stands_in_an_example() {
     let there = resources().keys().copied();
     let there = there.filter(|name| !filled.contains(*name) && *name != "media");
     assert_eq!(shown, there.collect::<BTreeSet<_>>());
+}
+
+/// What comes by way of Stripe or of an upload stands in the examples from when it is there.
+#[tokio::test]
+async fn what_is_made_later_stands_in_the_examples_once_it_is_there() {
+    let with_examples =
+        |content| TestServer::start_with(content, |parts| parts.examples = of_the_demonstration());
+    let neutral = |text: &str| {
+        let stands = |entity: &&&str| text.contains(&example_id(entity));
+        MADE_LATER
+            .iter()
+            .filter(stands)
+            .copied()
+            .collect::<Vec<_>>()
+    };
+    let demo = with_examples(Content::Demo).await;
+    let before = demo.client.get("/openapi.json").await.expect(200);
+    assert_eq!(neutral(&before.text), MADE_LATER);
+
+    let server = with_examples(Content::Sample).await;
+    let document = server.client.get("/openapi.json").await.expect(200);
+    assert_eq!(neutral(&document.text), Vec::<&str>::new());
+    let platform = server.sign_in(PEOPLE[0].id).await;
+    let mut conn = server.superuser().await;
+    for entity in MADE_LATER {
+        let resource = resources()[entity];
+        let ids: Vec<String> = sqlx::query_scalar(AssertSqlSafe(format!(
+            "select id::text from app.{}",
+            resource.plural
+        )))
+        .fetch_all(&mut conn)
+        .await
+        .expect("ids");
+        let shown = ids.iter().find(|id| document.text.contains(*id));
+        assert!(shown.is_some(), "no row of {entity}");
+        // Cards are their members' alone.
+        if let Some(id) = shown.filter(|_| entity != "payment_method") {
+            let path = format!("/{}/{id}", resource.path);
+            platform.client.get(&path).await.expect(200);
+        }
+    }
 }
 
 /// An id that is nowhere is noticed.

@@ -124,7 +124,10 @@ async fn check(client: &Client, resource: &Resource, filter: &Filter, rows: &[Va
             checked += 1;
         }
     }
-    if matches!(kind, Kind::Uuid | Kind::Text | Kind::Enum(_)) {
+    if matches!(
+        kind,
+        Kind::Uuid | Kind::Text | Kind::Formatted(_) | Kind::Enum(_)
+    ) {
         let words: Vec<String> = values.iter().filter_map(|value| text(value)).collect();
         let expected = expected(rows, name, |other| {
             text(other).is_some_and(|other| words.contains(&other))

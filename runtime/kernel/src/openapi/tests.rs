@@ -239,7 +239,7 @@ async fn the_document_has_an_etag() {
         GENERATED,
         HandWritten::openapi,
         vec!["/".to_owned()],
-        Vec::new(),
+        examples(Vec::new()),
     );
     let first = get(&app, "/openapi.json", None).await;
     assert_eq!(first.status(), StatusCode::OK);
@@ -264,7 +264,7 @@ async fn swagger_ui_is_served_from_the_binary() {
         GENERATED,
         HandWritten::openapi,
         vec!["/".to_owned()],
-        Vec::new(),
+        examples(Vec::new()),
     );
     assert_eq!(
         get(&app, "/docs", None).await.headers()["location"],
@@ -336,7 +336,7 @@ async fn a_part_has_the_operations_of_its_group_and_what_they_refer_to() {
         GENERATED,
         HandWritten::openapi,
         vec!["/".to_owned()],
-        vec![("Signed in.".into(), "Done so.".into())],
+        examples(vec![("Signed in.".into(), "Done so.".into())]),
     );
     let part: Value =
         serde_json::from_slice(&body(get(&app, "/openapi/sessions.json", None).await).await)
@@ -356,4 +356,31 @@ async fn a_part_has_the_operations_of_its_group_and_what_they_refer_to() {
     assert_eq!(schemas, ["SignIn"]);
     assert!(part["components"]["securitySchemes"]["bearer"].is_object());
     assert!(part["x-tagGroups"].is_null());
+}
+
+/// What an example leads to comes by and by; the document has it from then on, and another tag.
+#[tokio::test]
+async fn examples_are_as_they_are_when_they_are_asked_for() {
+    let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = asked.clone();
+    let later: Examples = Arc::new(move || {
+        let times = counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let all = match times {
+            0 => Vec::new(),
+            _ => vec![("Signed in.".to_owned(), "Done so.".to_owned())],
+        };
+        Box::pin(async move { all })
+    });
+    let app = router(GENERATED, HandWritten::openapi, vec!["/".to_owned()], later);
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let answer = get(&app, "/openapi.json", None).await;
+        let etag = answer.headers()["etag"].clone();
+        let text = String::from_utf8(body(answer).await).unwrap();
+        seen.push((text.contains("Done so."), etag));
+    }
+    assert_eq!([seen[0].0, seen[1].0], [false, true]);
+    assert_ne!(seen[0].1, seen[1].1);
+    assert_eq!(seen[1], seen[2]);
+    assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 3);
 }

@@ -1,7 +1,10 @@
 //! Replaces the ids and values in the examples of the API document by those of the demonstration world, so that the
 //! examples can be tried as they are.
 
+use kernel::{Db, Result, openapi::Examples};
 use sha2::{Digest, Sha256};
+use std::sync::{Arc, OnceLock};
+use uuid::Uuid;
 
 /// An entity, and a query for the row used in its examples: one that belongs to Olga or that she may see, if there is
 /// such a row.
@@ -81,8 +84,76 @@ pub fn of_the_demonstration() -> Vec<(String, String)> {
         .collect()
 }
 
+/// Entities whose rows come by way of Stripe or of an upload (`seed trade`, `seed pictures`), with another id each time.
+pub const MADE_LATER: [&str; 8] = [
+    "connected_account",
+    "dispute",
+    "media",
+    "payment_method",
+    "stripe_event",
+    "subscription",
+    "transaction",
+    "transfer",
+];
+
+/// The same, and the first row of each of those, from when it is there.
+pub fn with_those_made_later(db: Db, known: Vec<(String, String)>) -> Examples {
+    let complete: Arc<OnceLock<Vec<(String, String)>>> = Arc::default();
+    Arc::new(move || {
+        let (db, mut all, complete) = (db.clone(), known.clone(), complete.clone());
+        Box::pin(async move {
+            if let Some(all) = complete.get() {
+                return all.clone();
+            }
+            // Without a database there are still the others.
+            let later = made_later(&db).await.unwrap_or_default();
+            let is_complete = later.len() == MADE_LATER.len();
+            let later = later.into_iter();
+            all.extend(later.map(|(entity, id)| (example_id(&entity), id)));
+            if is_complete {
+                let _ = complete.set(all.clone());
+            }
+            all
+        })
+    })
+}
+
+async fn made_later(db: &Db) -> Result<Vec<(String, String)>> {
+    let paid = first(
+        db,
+        "payments",
+        "select 'connected_account', min(id::text) from app.connected_accounts
+         union all select 'dispute', min(id::text) from app.disputes
+         union all select 'payment_method', min(id::text) from app.payment_methods where status = 'active'
+         union all select 'stripe_event', min(id::text) from app.stripe_events
+         union all select 'subscription', min(id::text) from app.subscriptions
+         union all select 'transaction', min(id::text) from app.transactions
+         union all select 'transfer', min(id::text) from app.transfers",
+    );
+    let mut all = paid.await?;
+    let sent = "select 'media', min(id::text) from app.media where status = 'active'";
+    all.extend(first(db, "media", sent).await?);
+    Ok(all)
+}
+
+async fn first(
+    db: &Db,
+    module: &'static str,
+    statement: &'static str,
+) -> Result<Vec<(String, String)>> {
+    let rows: Vec<(String, Option<String>)> = db
+        .run(module, None, Uuid::now_v7(), move |cx| {
+            Box::pin(async move { Ok(sqlx::query_as(statement).fetch_all(cx.conn()).await?) })
+        })
+        .await?;
+    let rows = rows.into_iter();
+    Ok(rows
+        .filter_map(|(entity, id)| Some((entity, id?)))
+        .collect())
+}
+
 /// The example id that the generator derives from the name of an entity.
-fn example_id(entity: &str) -> String {
+pub fn example_id(entity: &str) -> String {
     let hash: String = Sha256::digest(entity)
         .iter()
         .map(|byte| format!("{byte:02x}"))

@@ -2,27 +2,9 @@
 (() => {
   "use strict";
 
-  /** Every `$ref` inside of a value. */
-  function references(value, found) {
-    if (Array.isArray(value)) value.forEach((one) => references(one, found));
-    else if (value && typeof value === "object") {
-      if (typeof value.$ref === "string") found.add(value.$ref);
-      // The mappings of discriminators are references by another name.
-      Object.values(value).forEach((one) => references(one, found));
-    }
-    return found;
-  }
-
   const keys = (pointer) =>
     pointer.slice(2).split("/").map((key) => decodeURIComponent(key).replace(/~1/g, "/").replace(/~0/g, "~"));
   const at = (value, path) => path.reduce((inner, key) => inner?.[key], value);
-
-  function put(target, path, value) {
-    path.forEach((key, index) => {
-      if (index === path.length - 1) target[key] = value;
-      else target = target[key] ??= {};
-    });
-  }
 
   const followed = (document, value) => (value?.$ref ? at(document, keys(value.$ref)) : value);
 
@@ -41,31 +23,49 @@
     return { ...operation, parameters };
   }
 
-  /** The document with nothing but one part of it and what that refers to. */
-  function cut(document, path) {
-    const small = { openapi: document.openapi, info: document.info, servers: document.servers, paths: {} };
-    const isOperation = path.length === 3 && path[0] === "paths";
-    const part = isOperation ? withExample(document, path, at(document, path)) : at(document, path);
-    put(small, path, part);
-    const seen = new Set();
-    let open = references(part, new Set());
-    while (open.size > 0) {
-      const next = new Set();
-      for (const pointer of open) {
-        if (seen.has(pointer) || !pointer.startsWith("#/")) continue;
-        seen.add(pointer);
-        const target = at(document, keys(pointer));
-        put(small, keys(pointer), target);
-        references(target, next);
-      }
-      open = next;
-    }
-    return small;
+  /** One schema of all that have to hold together. */
+  function joined({ allOf, ...rest }) {
+    const both = (one, other, key, join) => (one[key] || other[key] ? { [key]: join(one[key], other[key]) } : {});
+    return [...allOf, rest].reduce((one, other) => ({
+      ...one,
+      ...other,
+      ...both(one, other, "properties", (a, b) => ({ ...a, ...b })),
+      ...both(one, other, "required", (a = [], b = []) => [...new Set([...a, ...b])]),
+    }));
   }
 
   /**
-   * Swagger UI reads the whole document anew for each operation that is opened, and once when the page is: seconds. What one operation
-   * refers to is read in some milliseconds.
+   * A part of the document with what it refers to in its place. All references of our document lead to itself and nothing recurses, which a
+   * test holds; where one would, it stays.
+   */
+  function resolver(document) {
+    const known = new Map();
+    const open = new Set();
+    const target = (pointer) => {
+      if (!known.has(pointer)) {
+        open.add(pointer);
+        known.set(pointer, resolved(at(document, keys(pointer))));
+        open.delete(pointer);
+      }
+      return known.get(pointer);
+    };
+    function resolved(value) {
+      if (Array.isArray(value)) return value.map(resolved);
+      if (!value || typeof value !== "object") return value;
+      const { $ref, ...beside } = value;
+      const own = Object.fromEntries(Object.entries(beside).map(([key, inner]) => [key, resolved(inner)]));
+      if (typeof $ref === "string" && $ref.startsWith("#/") && !open.has($ref)) {
+        // By this name the page calls it.
+        return { ...target($ref), ...own, $$ref: $ref };
+      }
+      return Array.isArray(own.allOf) ? joined(own) : typeof $ref === "string" ? value : own;
+    }
+    return resolved;
+  }
+
+  /**
+   * Swagger UI takes the whole document to pieces for each operation that is opened, and once when the page is: seconds. What one operation
+   * refers to is put together here in some milliseconds.
    */
   const quick = (system) => {
     const resolve = system.fn.resolveSubtree;
@@ -82,10 +82,13 @@
     return {
       statePlugins: { spec: { wrapActions: { parseToJson } } },
       fn: {
-        resolveSubtree: (document, path, options) =>
-          path.length > 0 && at(document, path) !== undefined
-            ? resolve(cut(document, path), path, options)
-            : resolve(document, path, options),
+        resolveSubtree: async (document, path, options) => {
+          const part = path.length > 0 ? at(document, path) : undefined;
+          if (part === undefined) return resolve(document, path, options);
+          const isOperation = path.length === 3 && path[0] === "paths";
+          const shown = isOperation ? withExample(document, path, part) : part;
+          return { spec: resolver(document)(shown), errors: [] };
+        },
       },
     };
   };
@@ -140,6 +143,30 @@
     },
   });
 
+  /**
+   * Most descriptions are a sentence with names in backticks. The reader of Markdown, with what takes scripts out of its result, takes a
+   * millisecond or more for each, and a page has hundreds.
+   */
+  const plainTexts = () => ({
+    wrapComponents: {
+      Markdown: (Original, { React }) => (props) => {
+        const text = props.source;
+        const isPlain = typeof text === "string" && !/[\n*_[\]<>#|&\\~]|:\/\/|^\s*(-|\d+\.)\s/.test(text.replace(/`[^`]*`/g, ""));
+        if (!isPlain) return React.createElement(Original, props);
+        const parts = text.split("`").map((part, index) => (index % 2 ? React.createElement("code", { key: index }, part) : part));
+        return React.createElement("div", { className: "markdown" }, React.createElement("p", null, parts));
+      },
+      // Of a folded tag only what it is: the names in its rules are for who opens it.
+      OperationTag: (Original, { React, layoutSelectors }) => (props) => {
+        const description = ["tagDetails", "description"];
+        const text = props.tagObj.getIn(description);
+        const isOpen = layoutSelectors.isShown(["operations-tag", props.tag], false);
+        const short = isOpen || !text ? props.tagObj : props.tagObj.setIn(description, text.split("\n\n")[0]);
+        return React.createElement(Original, { ...props, tagObj: short });
+      },
+    },
+  });
+
   /** Whoever signs in by trying out that operation is signed in for the others too. */
   window.signedInBy = (answer) => {
     const token = answer.ok && answer.body?.token_type === "Bearer" && answer.body.access_token;
@@ -150,5 +177,5 @@
     return answer;
   };
 
-  window.docsPlugins = [quick, search, shortErrors];
+  window.docsPlugins = [quick, search, shortErrors, plainTexts];
 })();
