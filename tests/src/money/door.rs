@@ -157,3 +157,40 @@ async fn o10_each_reason_not_to_let_in_has_its_name() {
     let keys = stage.server.client.get("/ticket-keys").await.expect(200);
     assert_eq!(keys.json["data"].as_array().expect("keys").len(), 1);
 }
+
+/// Two devices may make the same nonce; nobody is let in by the answer for somebody else's ticket.
+#[tokio::test]
+async fn o10_a_nonce_is_of_one_ticket() {
+    let stage = Stage::new().await;
+    let (_, first, code) = ticket(&stage).await;
+    let (_, second, other) = ticket(&stage).await;
+    assert_eq!(
+        scan(&stage, &stage.olga, &code, "scan-0001").await["result"],
+        "ok"
+    );
+    for code in [other.as_str(), "no code of ours"] {
+        let body = json!({"code": code, "event_id": stage.event, "nonce": "scan-0001"});
+        stage.olga.client.post("/check-ins", body).await.expect(422);
+        let scans = json!([{"code": code, "nonce": "scan-0001", "at": "2041-05-01T17:55:00Z"}]);
+        let body = json!({"event_id": stage.event, "scans": scans});
+        let told = stage.olga.client.post("/check-ins/batch", body).await;
+        assert_eq!(
+            told.expect(200).json["data"][0]["result"],
+            "nonce_used",
+            "{code}"
+        );
+    }
+    let state = async |ticket: &str| {
+        let shown = stage.mira.client.get(&format!("/tickets/{ticket}")).await;
+        shown.expect(200).json["state"].clone()
+    };
+    assert_eq!(
+        (state(&first).await, state(&second).await),
+        (json!("checked_in"), json!("valid"))
+    );
+    // The same scan still has the same answer, and the other ticket comes in with a nonce of its own.
+    for (code, nonce) in [(&code, "scan-0001"), (&other, "scan-0002")] {
+        assert_eq!(scan(&stage, &stage.olga, code, nonce).await["result"], "ok");
+    }
+    stage.sound().await;
+}

@@ -1,7 +1,10 @@
 //! Accounts of hosts at the payment service: what they can do, and what comes back from them in a dispute.
 
 use super::stage::{Stage, keyed};
+use fake_stripe::fault::{Fault, Kind};
 use serde_json::json;
+use server::seed::demo::PEOPLE;
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 #[tokio::test]
@@ -157,4 +160,55 @@ async fn c7_a_citys_share_is_that_of_its_orders_less_its_refunds() {
     .await
     .expect("a count");
     assert_eq!(accrue().await, before + 7 * rows);
+}
+
+/// One account is made, also where the answer to that is lost; each link is another one; and what the account can do is
+/// believed once the service says so, and not because somebody comes back from its pages.
+#[tokio::test]
+async fn c9_an_account_is_made_once_and_each_link_is_new() {
+    for has_keys in [true, false] {
+        let stage = Stage::new().await;
+        let fake = &stage.stripe.fake;
+        if !has_keys {
+            // The control: with keys that are new each time there are two accounts.
+            stage.stripe.forget_keys();
+        }
+        let carlo = stage.server.sign_in(PEOPLE[1].id).await;
+        let city = stage.server.city("melbourne").await;
+        let before = fake.all("accounts").len();
+        let mut fault = Fault::new(Kind::DropAfter).on("POST", "/v1/accounts");
+        fault.times = Some(1);
+        fake.add_fault(fault);
+        let path = format!("/cities/{city}/onboarding");
+        let body = json!({"return_url": "https://example.org/done", "refresh_url": "https://example.org/again"});
+        let mut links = Vec::new();
+        for _ in 0..3 {
+            let link = carlo.client.post(&path, body.clone()).await.expect(200);
+            links.push((
+                link.json["connected_account_id"].clone(),
+                link.json["url"].clone(),
+            ));
+        }
+        let made = fake.all("accounts").len() - before;
+        assert_eq!(made, if has_keys { 1 } else { 2 });
+        assert!(links.iter().all(|link| link.0 == links[0].0));
+        let urls: BTreeSet<String> = links.iter().map(|link| link.1.to_string()).collect();
+        assert_eq!(urls.len(), 3);
+        let is_ready = async || {
+            let path = "/connected-accounts?owner_type=city";
+            let shown = carlo.client.get(path).await.expect(200);
+            shown.json["data"][0]["is_ready"].clone()
+        };
+        let known: String = sqlx::query_scalar(
+            "select stripe_account_id from app.connected_accounts where owner_type = 'city' and owner_id = $1",
+        )
+        .bind(city)
+        .fetch_one(&mut stage.server.superuser().await)
+        .await
+        .expect("an account");
+        fake.onboard(&known).expect("an account");
+        assert_eq!(is_ready().await, false);
+        stage.stripe.deliver(&stage.server).await;
+        assert_eq!(is_ready().await, true);
+    }
 }

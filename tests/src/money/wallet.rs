@@ -303,7 +303,15 @@ async fn w6_an_account_that_does_not_agree_is_frozen() {
         .execute(&mut conn)
         .await
         .expect("a hand in the till");
-    assert!(books.reconcile().await.expect("compared") > 0);
+    // The account, and what it does to all of them together.
+    assert_eq!(books.reconcile().await.expect("compared"), 2);
+    // It alone is frozen: the platform goes on paying others.
+    let frozen: Vec<Option<Uuid>> =
+        sqlx::query_scalar("select user_id from app.wallet_accounts where frozen_at is not null")
+            .fetch_all(&mut conn)
+            .await
+            .expect("accounts");
+    assert_eq!(frozen, [Some(stage.mira.id)]);
     let wallet: Uuid = sqlx::query_scalar("select app.wallet_of($1, 'SEK')")
         .bind(stage.mira.id)
         .fetch_one(&mut conn)

@@ -42,7 +42,7 @@ pub(super) enum Before {
     Never,
     /// The same scan, with what it came to.
     Same(ScanResult),
-    /// At another event or checkpoint, or the other way.
+    /// For another ticket, at another event or checkpoint, or the other way.
     Elsewhere,
 }
 
@@ -83,11 +83,12 @@ impl Tickets {
                 Box::pin(async move {
                     staff(cx, scan.event_id).await?;
                     let at = checkpoints::named(cx, scan.event_id, scan.checkpoint_id).await?;
-                    match before(cx, &scan).await? {
+                    let ticket = tickets.keys.read(&scan.code).map(|claims| claims.ticket);
+                    match before(cx, &scan, ticket).await? {
                         Before::Never => {}
                         Before::Same(told) => return Ok(told),
                         Before::Elsewhere => {
-                            let detail = "was used for a scan at another event or checkpoint";
+                            let detail = "was used for another scan: of another ticket, or at another event or checkpoint";
                             return Err(Error::field("/nonce", "repeated", detail));
                         }
                     }
@@ -184,17 +185,20 @@ async fn at_door(
     Ok("ok")
 }
 
-/// The same scan sent twice counts once, and gets the same answer.
-pub(super) async fn before(cx: &mut Cx, scan: &Scan) -> Result<Before> {
+/// The same scan sent twice counts once, and gets the same answer. Of another ticket (`ticket` is what the code says) it is
+/// another scan: two devices may make the same nonce, and nobody is let in by the answer for somebody else.
+pub(super) async fn before(cx: &mut Cx, scan: &Scan, ticket: Option<Uuid>) -> Result<Before> {
     let row = sqlx::query(
         "select result, overruled, ticket_id,
-           event_id = $2 and checkpoint_id is not distinct from $3::uuid and direction = $4 as is_same
+           event_id = $2 and checkpoint_id is not distinct from $3::uuid and direction = $4
+             and ticket_id is not distinct from (select k.id from app.tickets k where k.id = $5::uuid) as is_same
          from app.check_ins where nonce = $1",
     )
     .bind(&scan.nonce)
     .bind(scan.event_id)
     .bind(scan.checkpoint_id)
     .bind(scan.direction().name())
+    .bind(ticket)
     .fetch_optional(cx.conn())
     .await?;
     let Some(row) = row else {

@@ -182,8 +182,8 @@ impl Tickets {
         checkpoints::check(places.map(|(n, _, scan)| (format!("/scans/{n}"), scan)))?;
         scans.sort_by_key(|(n, ticket, scan)| (*ticket, scan.at, *n));
         let (mut answers, mut let_in) = (Vec::with_capacity(scans.len()), Vec::new());
-        for (n, _, scan) in scans {
-            let told = match door::before(cx, &scan).await? {
+        for (n, ticket, scan) in scans {
+            let told = match door::before(cx, &scan, ticket).await? {
                 Before::Same(told) => told,
                 Before::Elsewhere => elsewhere(),
                 Before::Never => {

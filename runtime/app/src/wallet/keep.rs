@@ -7,6 +7,9 @@ use uuid::Uuid;
 
 const AT_ONCE: i32 = 200;
 
+/// Of a currency: the account that stands for it in the view is not to blame, and may be the one that everybody is paid from.
+const OF_A_CURRENCY: &str = "all accounts together are not nothing";
+
 impl Wallet {
     /// Holds and credits whose time is over. How many.
     pub async fn lapse(&self) -> Result<i64> {
@@ -49,7 +52,9 @@ impl Wallet {
                         sqlx::query_as(text).fetch_all(cx.conn()).await?;
                     let accounts: Vec<Uuid> = faults
                         .iter()
-                        .filter(|(_, entity, _)| entity == "wallet_account")
+                        .filter(|(fault, entity, _)| {
+                            entity == "wallet_account" && fault != OF_A_CURRENCY
+                        })
                         .map(|(.., id)| *id)
                         .collect();
                     if !accounts.is_empty() {
