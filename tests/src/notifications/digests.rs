@@ -70,6 +70,33 @@ async fn no6_a_mail_that_was_taken_is_sent_whatever_it_would_say_by_now() {
     }
 }
 
+/// What all of a window's messages are dropped from meanwhile is dropped, and nothing leaves.
+#[tokio::test]
+async fn no6_a_window_of_which_nothing_is_left_is_dropped() {
+    let guests = Guests::with(|parts| {
+        parts.modules.notifications.notifications_digest_minutes = 30;
+    })
+    .await;
+    let member = guests.follower("dido_follows").await;
+    keep_workers_away(&guests).await;
+    for n in 0..2 {
+        published(&guests, &format!("Number {n}")).await;
+    }
+    guests
+        .run("update app.notification_deliveries set next_attempt_at = now(), expires_at = now() where state = 'pending';
+              delete from app.delivery_pauses")
+        .await;
+    guests.dispatch().await;
+    let left =
+        "select count(*) from app.notification_deliveries where state in ('pending', 'sending')";
+    wait_until(&guests, left, 0).await;
+    let states = guests.deliveries(&member, "event_published").await;
+    let states: Vec<&str> = states.iter().map(|(_, state)| state.as_str()).collect();
+    assert_eq!(states, ["dropped", "dropped"]);
+    let address = "dido_follows@example.org";
+    assert_eq!(guests.server.mailer.count_to(address), 0);
+}
+
 /// The lock of a member, as `app.notify` takes it.
 fn lock(member: &Member) -> String {
     format!(

@@ -126,8 +126,11 @@ async fn tr2_ranks_order_events_as_exact_sums_do_now_and_later() {
     }
 }
 
+/// `TR3_ROUNDS` are more of them, as `script/soak` has it: each takes back or brings again about half of 160 likes.
 #[tokio::test]
 async fn tr3_what_is_done_and_undone_many_times_is_added_up_exactly() {
+    let rounds = std::env::var("TR3_ROUNDS").ok();
+    let rounds: usize = rounds.map_or(60, |text| text.parse().expect("a number"));
     let stage = Stage::changed(|parts| {
         parts.modules.trending.trending_actions_a_day = u16::MAX;
     })
@@ -143,7 +146,7 @@ async fn tr3_what_is_done_and_undone_many_times_is_added_up_exactly() {
     stage.rank().await;
     let before = stage.ranks().await;
     fastrand::seed(5);
-    for _ in 0..60 {
+    for _ in 0..rounds {
         // Some take their like back, some of those who did think again.
         let (percent, seed) = (fastrand::u32(10..90), fastrand::u32(..));
         stage

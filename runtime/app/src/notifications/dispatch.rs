@@ -44,6 +44,8 @@ enum Fate {
     /// Never; and the device is not known any more.
     Gone,
     Never(String),
+    /// Nobody wants it any more.
+    Dropped,
     NotNow(String),
     Paused(String, Duration),
 }
@@ -136,9 +138,7 @@ impl Notifications {
     /// The network is waited for here, and no transaction is open.
     async fn hand_over(&self, parcel: &Parcel) -> Fate {
         match parcel {
-            Parcel::Nothing { .. } => {
-                Fate::Never("nothing is left of it that the member wants".to_owned())
-            }
+            Parcel::Nothing { .. } => Fate::Dropped,
             Parcel::Push { push, .. } => self.push(push.clone()).await,
             Parcel::Mail { letter, .. } => match self.mail_of(letter) {
                 Ok(mail) => {
@@ -230,6 +230,12 @@ impl Marks {
                     Some("the device is not known to the push service any more".to_owned()),
                 ),
                 Fate::Never(why) => ("failed", 0.0, None, Some(why.clone())),
+                Fate::Dropped => (
+                    "dropped",
+                    0.0,
+                    None,
+                    Some("nothing is left of it that the member wants".to_owned()),
+                ),
                 Fate::NotNow(why) => (again, backoff(attempt), None, Some(why.clone())),
                 Fate::Paused(why, wait) => ("pending", wait.as_secs_f64(), None, Some(why.clone())),
             };
