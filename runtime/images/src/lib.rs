@@ -5,8 +5,6 @@
 
 mod end;
 mod sizes;
-#[cfg(test)]
-mod tests;
 mod workshop;
 
 pub use sizes::SIDES;

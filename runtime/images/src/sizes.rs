@@ -1,8 +1,14 @@
 //! The sizes of a picture that pages show.
 
 use crate::{Prepared, Refused, Size};
-use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
-use image::{DynamicImage, RgbImage, codecs::jpeg::JpegEncoder, metadata::Orientation};
+use fast_image_resize::{
+    FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer,
+    images::{Image, TypedImageRef},
+    pixels::{U8, U8x3, U8x4},
+};
+use image::{
+    DynamicImage, GrayImage, RgbImage, RgbaImage, codecs::jpeg::JpegEncoder, metadata::Orientation,
+};
 
 /// Pixels of the longer side. Smaller pictures stay as large as they are.
 pub const SIDES: [u32; 3] = [320, 800, 1600];
@@ -43,11 +49,41 @@ fn resized(resizer: &mut Resizer, from: DynamicImage, side: u32) -> Result<Dynam
             (u64::from(length) * u64::from(side) + u64::from(longer) / 2) / u64::from(longer);
         u32::try_from(scaled).unwrap_or(side).max(1)
     };
-    let mut to = DynamicImage::new(scaled(width), scaled(height), from.color());
+    let (width, height) = (scaled(width), scaled(height));
+    // By the three types of pixels that get here. Asked for any picture, the library is compiled for all its thirteen,
+    // which took more than a minute.
+    let to: Option<DynamicImage> = match &from {
+        DynamicImage::ImageLuma8(_) => {
+            let pixels = resampled::<U8>(resizer, &from, width, height)?;
+            GrayImage::from_raw(width, height, pixels).map(Into::into)
+        }
+        DynamicImage::ImageRgb8(_) => {
+            let pixels = resampled::<U8x3>(resizer, &from, width, height)?;
+            RgbImage::from_raw(width, height, pixels).map(Into::into)
+        }
+        DynamicImage::ImageRgba8(_) => {
+            let pixels = resampled::<U8x4>(resizer, &from, width, height)?;
+            RgbaImage::from_raw(width, height, pixels).map(Into::into)
+        }
+        _ => None,
+    };
+    to.ok_or(Refused::Broken)
+}
+
+fn resampled<P: PixelTrait>(
+    resizer: &mut Resizer,
+    from: &DynamicImage,
+    width: u32,
+    height: u32,
+) -> Result<Vec<u8>, Refused> {
+    let from = TypedImageRef::<P>::from_buffer(from.width(), from.height(), from.as_bytes());
+    let from = from.map_err(|_| Refused::Broken)?;
+    let mut to = Image::new(width, height, P::pixel_type());
+    let mut pixels = to.typed_image_mut::<P>().ok_or(Refused::Broken)?;
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3));
-    let done = resizer.resize(&from, &mut to, &options);
+    let done = resizer.resize_typed(&from, &mut pixels, &options);
     done.map_err(|_| Refused::Broken)?;
-    Ok(to)
+    Ok(to.into_vec())
 }
 
 /// JPEG knows no transparency.

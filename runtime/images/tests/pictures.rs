@@ -1,8 +1,12 @@
 //! Files that are pictures, and files that only look like them.
+//!
+//! Apart from the crate, which is compiled for more than a minute: as a module, its tests would be compiled with another
+//! copy of it.
 
-use super::*;
 use exif::{Field, In, Rational, Tag, Value, experimental::Writer};
-use image::{ImageEncoder, Rgb, RgbImage, codecs::jpeg::JpegEncoder};
+use image::{DynamicImage, ImageEncoder, ImageFormat, Rgb, RgbImage, codecs::jpeg::JpegEncoder};
+use images::{Kind, Refused, SIDE_MAX, prepare};
+use std::io::Cursor;
 
 fn drawn(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
@@ -18,7 +22,8 @@ fn file(kind: Kind, width: u32, height: u32) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     let drawn = drawn(width, height).into();
     let picture: DynamicImage = drawn;
-    picture.write_to(&mut bytes, kind.format()).expect("a file");
+    let format = ImageFormat::from_mime_type(kind.content_type()).expect("a format");
+    picture.write_to(&mut bytes, format).expect("a file");
     bytes.into_inner()
 }
 

@@ -1,0 +1,42 @@
+//! Libraries are built once: the tests ask of them no other features than the programs do.
+//!
+//! Cargo chooses features for what it is asked to build. `script/run` builds `--workspace --bins`, the tests
+//! `--workspace`, `cargo gen` the generator alone; one feature more of a library far down, and all that is built on it
+//! is built a second time.
+
+use crate::support::root;
+use std::{collections::BTreeSet, process::Command};
+
+/// Libraries with their features, each as `name version [features]`.
+fn chosen(packages: &[&str], edges: &str) -> BTreeSet<String> {
+    let asked = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--prefix", "none"])
+        .args(["--format", "{p} [{f}]", "--edges", edges])
+        .args(packages)
+        .current_dir(root())
+        .output()
+        .expect("cargo");
+    let said = String::from_utf8_lossy(&asked.stderr);
+    assert!(asked.status.success(), "{said}");
+    let lines = String::from_utf8(asked.stdout).expect("a text");
+    let lines = lines.lines().map(|line| line.trim_end_matches(" (*)"));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn tests_and_programs_are_built_on_the_same_libraries() {
+    let tests = chosen(&["--workspace"], "normal,build,dev");
+    let mut programs = chosen(&["--workspace"], "normal,build");
+    assert!(programs.len() > 300, "{programs:?}");
+    // `cargo gen` builds it by itself.
+    programs.extend(chosen(&["--package", "codegen"], "normal,build"));
+    let others: Vec<_> = programs.difference(&tests).collect();
+    assert!(
+        others.is_empty(),
+        "built twice: ask for the same features in tests/Cargo.toml or codegen/Cargo.toml; {others:#?}"
+    );
+
+    // The control: one program by itself is built on others.
+    let alone = chosen(&["--package", "server"], "normal,build");
+    assert!(alone.difference(&tests).count() > 0);
+}
