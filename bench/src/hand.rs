@@ -160,7 +160,10 @@ pub async fn router(
 fn texts() -> Texts {
     Texts {
         get: format!("select {COLUMNS} from app.institutions t where t.id = $1"),
-        list: format!("select {COLUMNS} from app.institutions t where t.city_id = $1 order by t.name, t.id limit $2"),
+        // In the order of the index that there is: of any other, PostgreSQL sorts the whole city.
+        list: format!(
+            "select {COLUMNS} from app.institutions t where t.city_id = $1 order by t.name collate \"und-x-icu\", t.id limit $2"
+        ),
         create: format!(
             "insert into app.institutions as t (name, slug, type, description, website, contact_email, city_id)
              values ($1, $2, $3, $4, $5, $6::text::citext, $7) returning {COLUMNS}"

@@ -15,7 +15,7 @@ use std::{
 pub struct Statement {
     pub name: &'static str,
     pub database: &'static str,
-    /// `SELECT` stands for the generated list's text.
+    /// `SELECT` stands for the generated list's text. Names are in the order of the index that serves them.
     script: &'static str,
 }
 
@@ -28,12 +28,12 @@ pub const STATEMENTS: &[Statement] = &[
     Statement {
         name: "list",
         database: prepare::PLAIN,
-        script: "SELECT where t.city_id = 'CITY' order by t.name, t.id limit 20;\n",
+        script: "SELECT where t.city_id = 'CITY' order by t.name collate \"und-x-icu\", t.id limit 20;\n",
     },
     Statement {
         name: "page 90",
         database: prepare::PLAIN,
-        script: "SELECT where t.city_id = 'CITY' and (t.name, t.id) > ('NAME', 'LAST') order by t.name, t.id limit 20;\n",
+        script: "SELECT where t.city_id = 'CITY' and (t.name collate \"und-x-icu\", t.id) > ('NAME', 'LAST') order by t.name collate \"und-x-icu\", t.id limit 20;\n",
     },
     Statement {
         name: "update",
@@ -186,7 +186,7 @@ async fn fill(script: &str, url: &str, rows: i32) -> Result<String> {
         .fetch_one(&mut conn)
         .await?;
     let (name, last): (String, String) = sqlx::query_as(
-        "select name, id::text from app.institutions where city_id = $1::uuid order by name, id offset 89 * 20 - 1 limit 1",
+        "select name, id::text from app.institutions where city_id = $1::uuid order by name collate \"und-x-icu\", id offset 89 * 20 - 1 limit 1",
     )
     .bind(&city)
     .fetch_one(&mut conn)

@@ -155,6 +155,9 @@ pub struct Entity {
     /// Every write goes to the audit log; false only for `internal` entities with `audit: off`.
     #[serde(default = "audited")]
     pub audit: bool,
+    /// Rows outlive a crash of PostgreSQL; false only for `internal` entities with `wal: off`.
+    #[serde(default = "audited", skip_serializing_if = "Clone::clone")]
+    pub wal: bool,
     /// Former columns that the spec marks with `drop`.
     pub dropped: Vec<String>,
     pub was: Option<String>,

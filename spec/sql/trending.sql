@@ -224,6 +224,8 @@ create function app.rank_events(p_limit int, p_settings jsonb) returns int
 declare
   v_half_life constant int := (p_settings ->> 'half_life_hours')::int;
   v_per_host constant int := (p_settings ->> 'per_host')::int;
+  -- Stands in front of all notes as long as no crash has emptied their table, which is not written ahead.
+  v_mark constant uuid := '00000000-0000-0000-0000-000000000000';
   v_now timestamptz;
   v_notes app.rank_notes[];
   v_is_all boolean;
@@ -235,13 +237,21 @@ begin
   end if;
   -- Read under the lock: times of changes are in the order of their commits.
   v_now := clock_timestamp();
+  if not exists (select from app.rank_notes n where n.id = v_mark) then
+    insert into app.rank_notes (id, kind) values (v_mark, 'mark');
+    -- Nothing was lost of a database whose ranks nobody has looked at yet.
+    if exists (select from app.rank_states) then
+      perform app.add_up_ranks(p_settings, false, v_now);
+      insert into app.rank_notes (kind) values ('all');
+    end if;
+  end if;
   if not exists (select from app.rank_states s where s.half_life_hours = v_half_life and s.per_host = v_per_host) then
     perform app.add_up_ranks(p_settings, true, v_now);
     insert into app.rank_states (name, half_life_hours, per_host) values ('ranks', v_half_life, v_per_host)
     on conflict (name) do update set half_life_hours = excluded.half_life_hours, per_host = excluded.per_host;
   end if;
   with taken as (
-    delete from app.rank_notes n where n.id = any (array(select o.id from app.rank_notes o order by o.id limit p_limit)) returning n as note
+    delete from app.rank_notes n where n.id = any (array(select o.id from app.rank_notes o where o.id > v_mark order by o.id limit p_limit)) returning n as note
   )
   select array_agg(t.note) into v_notes from taken t;
   if v_notes is null then

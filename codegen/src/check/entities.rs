@@ -11,6 +11,7 @@ pub fn check(of: &Of) {
     page(of);
     quota(of);
     audit(of);
+    wal(of);
     hooks(of);
     emits(of);
     creator(of);
@@ -67,6 +68,17 @@ fn audit(of: &Of) {
             "audit",
             format!("writes of `{}` must be audited", of.entity.name),
             "`audit: off` is only for entities that no request writes: `internal` ones, and those of a module",
+        );
+    }
+}
+
+fn wal(of: &Of) {
+    if !of.entity.wal && (!of.entity.internal || of.entity.audit) {
+        of.refuse(
+            Part::Key,
+            "wal",
+            format!("rows of `{}` must outlive a crash", of.entity.name),
+            "`wal: off` is only for `internal` entities with `audit: off` whose rows can be made again",
         );
     }
 }

@@ -65,7 +65,7 @@ pub fn kept_by_triggers(column: &str) -> bool {
 }
 
 /// Tables that are the engine's own: what is in them counts for a day.
-const OF_THE_ENGINE: [&str; 1] = ["requests.quotas"];
+const OF_THE_ENGINE: [&str; 2] = ["requests.quotas", "requests.taken"];
 
 pub fn table(entity: &Entity) -> String {
     format!("app.{}", entity.plural)

@@ -120,6 +120,7 @@ fn entities(model: &mut Model, spec: &Spec, places: &mut Places, errors: &Collec
             page: entity.page.as_ref().map_or(20, |p| p.it),
             quota: entity.quota.as_ref().map(|q| q.it),
             audit: entity.audit_off.is_none(),
+            wal: entity.wal_off.is_none(),
             dropped: Vec::new(),
             was: entity.was.as_ref().map(|w| w.it.clone()),
         });

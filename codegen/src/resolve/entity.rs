@@ -270,6 +270,7 @@ fn put_keys(id: EntityId, lines: &Lines, places: &mut Places) {
         ("page", spec.page.as_ref().map(|p| p.span)),
         ("quota", spec.quota.as_ref().map(|q| q.span)),
         ("audit", spec.audit_off),
+        ("wal", spec.wal_off),
         ("internal", spec.internal),
         ("access", spec.access.as_ref().map(|a| a.span)),
         ("module", spec.module.as_ref().map(|m| m.span)),

@@ -10,7 +10,7 @@ use crate::phrase::{
     RelationLine, Rule, TransitionPhrase, UniquePhrase, Word,
 };
 
-pub const ENTITY_KEYS: [&str; 25] = [
+pub const ENTITY_KEYS: [&str; 26] = [
     "entity",
     "plural",
     "was",
@@ -36,6 +36,7 @@ pub const ENTITY_KEYS: [&str; 25] = [
     "page",
     "quota",
     "audit",
+    "wal",
 ];
 
 pub const ACTIONS: [&str; 6] = ["read", "create", "update", "delete", "restore", "suspend"];
@@ -78,6 +79,7 @@ pub struct EntitySpec {
     pub page: Option<At<u32>>,
     pub quota: Option<At<u32>>,
     pub audit_off: Option<Span>,
+    pub wal_off: Option<Span>,
 }
 
 #[derive(Debug)]
@@ -137,6 +139,7 @@ pub fn read(stem: &str, tree: &Node, errors: &Collector) -> Option<EntitySpec> {
         page: page(&keys),
         quota: quota(&keys),
         audit_off: flag(&keys, "audit", "off"),
+        wal_off: flag(&keys, "wal", "off"),
         name: entity?,
     })
 }

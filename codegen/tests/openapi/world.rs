@@ -500,5 +500,6 @@ fn entity(name: &str, doc: &str, lifecycle: Lifecycle) -> Entity {
         dropped: vec![],
         was: None,
         audit: true,
+        wal: true,
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::{cx::Db, error::Result, member::Member};
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sqlx::{Row, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
@@ -110,7 +110,6 @@ pub async fn history(db: &Db, reader: &Member, asked: &Asked) -> Result<Vec<Entr
 }
 
 fn entry(row: &PgRow) -> Result<Entry, sqlx::Error> {
-    let Json(changed) = row.try_get("changed")?;
     Ok(Entry {
         id: row.try_get("id")?,
         entity_type: row.try_get("entity_type")?,
@@ -120,7 +119,16 @@ fn entry(row: &PgRow) -> Result<Entry, sqlx::Error> {
         performed_role: row.try_get("performed_role")?,
         request_id: row.try_get("request_id")?,
         reason: row.try_get("reason")?,
-        changed,
+        changed: pairs(row.try_get("changed")?),
         created_at: row.try_get("created_at")?,
     })
+}
+
+/// What a row was made with stands in the log by itself: there was nothing before.
+fn pairs(Json(changed): Json<Map<String, Value>>) -> Value {
+    let pair = |(column, value)| match value {
+        Value::Array(_) => (column, value),
+        made => (column, Value::Array(vec![Value::Null, made])),
+    };
+    changed.into_iter().map(pair).collect()
 }

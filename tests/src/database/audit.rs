@@ -128,6 +128,63 @@ async fn t15_abuse_72_seals_hold_until_somebody_tampers() {
     }
 }
 
+/// The newest entries are looked through first, then more: what is asked for may lie anywhere, or be nowhere.
+#[tokio::test]
+async fn history_finds_what_lies_far_back() {
+    let world = world().await;
+    let fill = |count: u32| {
+        format!(
+            "insert into audit.audit_logs (entity_type, entity_id, action, performed_role, changed)
+             select 'filler', sec.uuid_v7(), 'create', 'system', '{{}}' from generate_series(1, {count})"
+        )
+    };
+    let id = world.event;
+    let rename = |title: &str| format!("update app.events set title = '{title}' where id = '{id}'");
+    for (title, count) in [("a", 12_000), ("b", 15_000), ("c", 1)] {
+        let renamed = world.act(world.host, "update", rename(title)).await;
+        assert_eq!(renamed, Ok(1));
+        world.admin(fill(count)).await.unwrap();
+    }
+    let (event, host) = (world.event, world.host);
+    let asked = [
+        ("null, null, null".to_owned(), "true".to_owned()),
+        (
+            "'event', null, null".to_owned(),
+            "entity_type = 'event'".to_owned(),
+        ),
+        (
+            format!("null, '{event}', null"),
+            format!("entity_id = '{event}'"),
+        ),
+        (
+            format!("null, null, '{host}'"),
+            format!("performed_by = '{host}'"),
+        ),
+        (
+            format!("'event', '{event}', '{host}'"),
+            format!("entity_id = '{event}' and performed_by = '{host}'"),
+        ),
+        ("'nothing', null, null".to_owned(), "false".to_owned()),
+    ];
+    for (arguments, condition) in asked {
+        // Two pages: the whole log has more, the rest ends on the second.
+        for before in ["null", "(select max(id) - 13000 from audit.audit_logs)"] {
+            let is_before = format!("coalesce(id < {before}, true)");
+            let expected: Vec<i64> = world
+                .look::<Vec<i64>>(&format!(
+                    "select array(select id from audit.audit_logs where {condition} and {is_before} order by id desc limit 20)"
+                ))
+                .await;
+            let found: Vec<i64> = world
+                .look::<Vec<i64>>(&format!(
+                    "select array(select id from audit.history({arguments}, {before}, 20))"
+                ))
+                .await;
+            assert_eq!(found, expected, "{arguments} before {before}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn open_transactions_are_sealed_later() {
     let world = world().await;

@@ -103,6 +103,47 @@ async fn nobody_creates_more_than_their_quota_not_even_at_the_same_moment() {
     assert_eq!(like(&one.client, parts[2]).await, (AT_ONCE, 0));
 }
 
+/// The counts are not written ahead: a crash of PostgreSQL empties their table, and a standby that takes over has none.
+#[tokio::test]
+async fn counts_that_a_crash_takes_are_made_again_from_the_log() {
+    let server = TestServer::demo().await;
+    let mut conn = server.superuser().await;
+    let events: Vec<Uuid> =
+        sqlx::query_scalar("select e.id from app.events_public e order by e.id limit 8")
+            .fetch_all(&mut conn)
+            .await
+            .expect("events");
+    let member = server.member("quota_kept").await;
+    let counted = async |events: &[Uuid]| -> i32 {
+        assert_eq!(like(&member.client, events).await, (events.len(), 0));
+        let text = "select used from requests.quotas where principal = $1 and entity = 'like'";
+        sqlx::query_scalar(text)
+            .bind(member.id)
+            .fetch_one(&mut server.superuser().await)
+            .await
+            .expect("a count")
+    };
+    assert_eq!(counted(&events[..4]).await, 4);
+    run(&mut conn, "truncate requests.quotas".to_owned()).await;
+    assert_eq!(counted(&events[4..6]).await, 6);
+    assert_eq!(counted(&events[6..7]).await, 7);
+
+    // Of days on which no crash was, the log is not asked.
+    let text = format!(
+        "update requests.quotas set day = day - 1; delete from requests.quotas where principal = '{}'",
+        member.id
+    );
+    run(&mut conn, text).await;
+    assert_eq!(counted(&events[7..8]).await, 1);
+    let unlogged =
+        "select relpersistence = 'u' from pg_class where oid = 'requests.quotas'::regclass";
+    let is_unlogged: bool = sqlx::query_scalar(unlogged)
+        .fetch_one(&mut conn)
+        .await
+        .unwrap();
+    assert!(is_unlogged);
+}
+
 #[tokio::test]
 async fn every_quota_of_the_spec_has_its_trigger() {
     let server = TestServer::start().await;

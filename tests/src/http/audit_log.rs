@@ -3,6 +3,7 @@
 use super::people::{personas, server};
 use crate::support::{Answer, Client};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 fn ids(answer: &Answer) -> Vec<i64> {
     let entries = answer.json["data"].as_array().expect("entries");
@@ -61,6 +62,32 @@ async fn a_change_is_found_with_who_did_it_and_in_which_request() {
         .await
         .expect(200);
     assert!(!ids(&others).contains(&entry["id"].as_i64().expect("a number")));
+}
+
+/// The log keeps what a row was made with by itself; whoever asks is told what was before as of any change.
+#[tokio::test]
+async fn of_what_is_made_there_was_nothing_before() {
+    let server = server().await;
+    let people = personas(&server).await;
+    let by = |name: &str| people.iter().find(|p| p.name == name).expect("a person");
+    let (platform, member) = (by("platform"), by("member"));
+    let text = "select e.id from app.events_public e where not exists (
+        select from app.likes l where l.event_id = e.id and l.user_id = $1) limit 1";
+    let event: Uuid = sqlx::query_scalar(text)
+        .bind(member.me)
+        .fetch_one(&mut server.superuser().await)
+        .await
+        .expect("an event");
+    let like = member
+        .client
+        .post("/likes", json!({"event_id": event}))
+        .await;
+    let asked = format!("/audit-logs?entity_id={}", like.expect(201).id());
+    let log = platform.client.get(&asked).await.expect(200);
+    assert_eq!(
+        log.json["data"][0]["changed"],
+        json!({"event_id": [null, event], "user_id": [null, member.me]})
+    );
 }
 
 #[tokio::test]

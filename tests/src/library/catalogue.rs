@@ -154,7 +154,7 @@ async fn what_a_book_cost_is_for_the_staff() {
         library.librarian.get(&book).await.expect(200).json["purchase_cents"],
         1990
     );
-    let logged = "select (changed -> 'purchase_cents' ->> 1) || ' by ' || m.name
+    let logged = "select (changed ->> 'purchase_cents') || ' by ' || m.name
         from audit.audit_logs l join app.members m on m.id = l.performed_by where l.entity_type = 'book'";
     assert_eq!(library.database.text(logged).await, "• by Lena");
 }

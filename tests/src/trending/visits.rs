@@ -93,7 +93,7 @@ async fn tr8_so_many_visits_a_day_are_counted_and_repeats_are_free() {
     };
     tell(events[0]).await.expect(204);
     stage
-        .sql("update requests.quotas set used = 2000 where entity = 'visit'")
+        .sql("update requests.taken set used = 2000 where entity = 'visit'")
         .await;
     let refused = tell(events[1]).await.expect(429);
     assert_eq!(refused.problem(), "quota-exceeded");
@@ -103,6 +103,6 @@ async fn tr8_so_many_visits_a_day_are_counted_and_repeats_are_free() {
         0,
         "what is refused is not kept"
     );
-    stage.sql("update requests.quotas set day = day - 1").await;
+    stage.sql("update requests.taken set day = day - 1").await;
     tell(events[1]).await.expect(204);
 }

@@ -1,7 +1,8 @@
 //! `quota`: how many rows of an entity one member may create in a day.
 //!
-//! Counted by a trigger, so no way of creating goes around it; what modules write for a member is not counted.
-//! Requests that must come with a key are counted in the same table, by the layer that claims the key.
+//! Counted by a trigger, so no way of creating goes around it; what modules write for a member is not counted. The counts
+//! are not written ahead, which every create would pay for: of who has none, the audit log knows what it was.
+//! What is no row (requests that must come with a key, looks) is counted beside it, by whoever begins it.
 
 use super::{
     audit::column,
@@ -12,12 +13,19 @@ use super::{
 use crate::model::{EntityId, Model};
 use crate::objects::{Kind, Object};
 
-const TABLE: &str = "requests.quotas";
+const CREATED: &str = "requests.quotas";
+const TAKEN: &str = "requests.taken";
 const COUNT: &str = "requests.count_created";
 
 /// What all quotas share.
 pub fn shared(model: &Model) -> Vec<Object> {
-    let mut found = vec![table(model), take(model)];
+    let created = "What each member has created on the last day on which they did. Lost in a crash, and then counted again from the audit log.";
+    let taken = "What each member has begun that is no row, on the last day on which they did, by its name.";
+    let mut found = vec![
+        table(model, CREATED, "create unlogged table", created),
+        table(model, TAKEN, "create table", taken),
+        take(model),
+    ];
     if model.entities.iter().any(|entity| entity.quota.is_some()) {
         found.push(count(model));
     }
@@ -37,7 +45,7 @@ pub fn objects(model: &Model, id: EntityId) -> Option<Object> {
     ))
 }
 
-fn table(model: &Model) -> Object {
+fn table(model: &Model, table: &str, create: &str, doc: &str) -> Object {
     let columns = vec![
         column("principal", "uuid", true, None),
         column("entity", "text", true, None),
@@ -45,20 +53,21 @@ fn table(model: &Model) -> Object {
         column("used", "integer", true, None),
     ];
     let mut lines: Vec<String> = columns.iter().map(tables::line).collect();
-    lines.push("constraint quotas_pkey primary key (principal, entity)".to_owned());
+    let name = table.rsplit('.').next().unwrap_or(table);
+    lines.push(format!(
+        "constraint {name}_pkey primary key (principal, entity)"
+    ));
     let create = format!(
-        "create table {TABLE} (\n  {}\n);\ncomment on table {TABLE} is {};\nalter table {TABLE} owner to {};",
+        "{create} {table} (\n  {}\n);\ncomment on table {table} is {};\nalter table {table} owner to {};",
         lines.join(",\n  "),
-        quote(
-            "What each member has created, or begun, on the last day on which they did: by entity, or by the name of what is no row."
-        ),
+        quote(doc),
         Roles(&model.app).queue(),
     );
     Object {
         columns,
         ..on_table(
-            TABLE,
-            object(Kind::Table, TABLE, create, format!("drop table {TABLE};")),
+            table,
+            object(Kind::Table, table, create, format!("drop table {table};")),
         )
     }
 }
@@ -70,7 +79,7 @@ fn take(model: &Model) -> Object {
   if sec.uid() is null then
     raise exception 'only a member has a quota' using errcode = '42501';
   end if;
-  insert into requests.quotas as q (principal, entity, day, used)
+  insert into requests.taken as q (principal, entity, day, used)
   select sec.uid(), p_what, (now() at time zone 'UTC')::date, 1 where p_limit > 0
   on conflict (principal, entity) do update
     set used = 1 + case when q.day = excluded.day then q.used else 0 end, day = excluded.day
@@ -96,6 +105,9 @@ fn count(model: &Model) -> Object {
     let roles = Roles(&model.app);
     let body = "declare
   v_today constant date := (now() at time zone 'UTC')::date;
+  v_nobody constant uuid := '00000000-0000-0000-0000-000000000000';
+  v_made integer;
+  v_was integer;
   v_used integer;
 begin
   if sec.uid() is null or sec.job() is not null then
@@ -107,11 +119,19 @@ begin
   where q.principal = sec.uid() and q.entity = tg_argv[0] and c.made > 0
   returning q.used into v_used;
   if not found then
-    -- The first of this kind; somebody else may be quicker.
+    -- The first of this kind; somebody else may be quicker. Or a crash has emptied the table: nobody's row, which is the
+    -- first to be missed then, says since when it is complete.
+    select count(*) into v_made from added;
+    insert into requests.quotas (principal, entity, day, used) values (v_nobody, '', v_today, 0)
+    on conflict (principal, entity) do nothing;
+    v_was := v_made;
+    if exists (select from requests.quotas q where q.principal = v_nobody and q.entity = '' and q.day = v_today) then
+      v_was := greatest(v_made, audit.created_today(sec.uid(), tg_argv[0]));
+    end if;
     insert into requests.quotas as q (principal, entity, day, used)
-    select sec.uid(), tg_argv[0], v_today, count(*) from added having count(*) > 0
+    select sec.uid(), tg_argv[0], v_today, v_was where v_made > 0
     on conflict (principal, entity) do update
-      set used = excluded.used + case when q.day = excluded.day then q.used else 0 end, day = excluded.day
+      set used = v_made + case when q.day = excluded.day then q.used else 0 end, day = excluded.day
     returning q.used into v_used;
   end if;
   if v_used > tg_argv[1]::integer then

@@ -23,7 +23,7 @@ pub fn table(model: &Model, id: EntityId) -> Object {
         quote(&entity.doc),
         comments(&table, &columns),
         Roles(&model.app).owner(),
-        room(entity, &table),
+        storage(entity, &table),
     );
     let drop = format!("drop table {table};");
     Object {
@@ -32,11 +32,16 @@ pub fn table(model: &Model, id: EntityId) -> Object {
     }
 }
 
-/// Room on each page for a row that changes: if no column of an index does, no index is touched.
-fn room(entity: &Entity, table: &str) -> String {
-    match updatable(entity).is_empty() {
+/// Room on each page for a row that changes: if no column of an index does, no index is touched. And whether what is
+/// written goes into the write-ahead log.
+fn storage(entity: &Entity, table: &str) -> String {
+    let room = match updatable(entity).is_empty() {
         true => String::new(),
         false => format!("\nalter table {table} set (fillfactor = 80);"),
+    };
+    match entity.wal {
+        true => room,
+        false => format!("{room}\nalter table {table} set unlogged;"),
     }
 }
 

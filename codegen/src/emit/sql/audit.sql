@@ -31,7 +31,7 @@ create function audit.block_hash(p_prev bytea, p_ids int8multirange, p_closed_to
   select count(*), sha256(p_prev
     || convert_to(p_ids::text || ' ' || p_closed_to::text || ' ' || count(*)::text, 'UTF8')
     || coalesce(string_agg(audit.row_hash(l), '' order by l.id), ''))
-  from unnest(p_ids) r join audit.audit_logs l on l.id >= lower(r) and l.id < upper(r)
+  from audit.audit_logs l where l.id >= lower(p_ids) and l.id < upper(p_ids) and p_ids @> l.id
 $$;
 alter function audit.block_hash(bytea,int8multirange,bigint) owner to <app>_audit;
 revoke execute on function audit.block_hash(bytea,int8multirange,bigint) from public;
@@ -134,17 +134,65 @@ alter function audit.has_seal(text) owner to <app>_audit;
 revoke execute on function audit.has_seal(text) from public;
 grant execute on function audit.has_seal(text) to <app>_job;
 
+create function audit.created_today(p_performed_by uuid, p_entity_type text) returns bigint
+  language plpgsql stable security definer set search_path = '' as $$
+-- How many of a kind somebody has created since midnight (UTC). Looks back ten thousand ids at a time, until these are
+-- of another day.
+declare
+  v_midnight constant timestamptz := date_trunc('day', now(), 'UTC');
+  v_before bigint := pg_sequence_last_value(pg_get_serial_sequence('audit.audit_logs', 'id')::regclass) + 1;
+  v_count bigint := 0;
+begin
+  while v_before > 0 loop
+    v_count := v_count + (
+      select count(*) from audit.audit_logs l
+      where l.id >= v_before - 10000 and l.id < v_before and l.performed_by = p_performed_by
+        and l.entity_type = p_entity_type and l.action = 'create' and l.performed_role not like 'job:%'
+        and l.created_at >= v_midnight
+    );
+    v_before := v_before - 10000;
+    exit when exists (
+      select from audit.audit_logs l where l.id >= v_before - 100 and l.id < v_before and l.created_at < v_midnight);
+  end loop;
+  return v_count;
+end
+$$;
+alter function audit.created_today(uuid,text) owner to <app>_audit;
+revoke execute on function audit.created_today(uuid,text) from public;
+grant execute on function audit.created_today(uuid,text) to <app>_queue;
+
 create function audit.history(p_entity_type text, p_entity_id uuid, p_performed_by uuid, p_before bigint, p_limit integer) returns setof audit.audit_logs
   language plpgsql stable security definer set search_path = '' as $$
--- Newest first. A statement of its own for what was asked, so that each finds its index.
+-- Newest first. A statement of its own for what was asked, so that each finds its index. Unless it is about one object,
+-- the newest ids are looked through, and then ten times as many before those, until there are enough.
+declare
+  v_before bigint := p_before;
+  v_wanted integer := p_limit;
+  v_ids bigint := 10000;
+  v_from bigint;
+  v_found integer;
 begin
-  return query execute 'select l.* from audit.audit_logs l where true'
-    || case when p_entity_type is not null then ' and l.entity_type = $1' else '' end
-    || case when p_entity_id is not null then ' and l.entity_id = $2' else '' end
-    || case when p_performed_by is not null then ' and l.performed_by = $3' else '' end
-    || case when p_before is not null then ' and l.id < $4' else '' end
-    || ' order by l.id desc limit $5'
-  using p_entity_type, p_entity_id, p_performed_by, p_before, p_limit;
+  while v_wanted > 0 loop
+    v_from := case when p_entity_id is null then
+      coalesce(v_before, pg_sequence_last_value(pg_get_serial_sequence('audit.audit_logs', 'id')::regclass)) - v_ids
+    end;
+    if v_from <= 0 then
+      v_from := null;
+    end if;
+    return query execute 'select l.* from audit.audit_logs l where true'
+      || case when p_entity_type is not null then ' and l.entity_type = $1' else '' end
+      || case when p_entity_id is not null then ' and l.entity_id = $2' else '' end
+      || case when p_performed_by is not null then ' and l.performed_by = $3' else '' end
+      || case when v_before is not null then ' and l.id < $4' else '' end
+      || case when v_from is not null then ' and l.id >= $5' else '' end
+      || ' order by l.id desc limit $6'
+    using p_entity_type, p_entity_id, p_performed_by, v_before, v_from, v_wanted;
+    get diagnostics v_found = row_count;
+    exit when v_from is null;
+    v_wanted := v_wanted - v_found;
+    v_before := v_from;
+    v_ids := v_ids * 10;
+  end loop;
 end
 $$;
 alter function audit.history(text,uuid,uuid,bigint,integer) owner to <app>_audit;

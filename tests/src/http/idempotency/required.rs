@@ -287,7 +287,7 @@ async fn requests_with_keys_are_counted_for_each_member_by_the_database() {
             .await
             .expect(201);
         // A day later the key that was refused is as good as a new one.
-        sqlx::query("update requests.quotas set day = day - 1")
+        sqlx::query("update requests.taken set day = day - 1")
             .execute(&mut paid.server.superuser().await)
             .await
             .unwrap();
