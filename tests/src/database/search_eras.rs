@@ -91,7 +91,7 @@ fn of_all_times(world: &World) -> String {
              when n = 1 then '00000000-0000-0000-0000-000000000001'
              when n % 10 < 5 then (lpad(to_hex(1600000000000 + (n * 7919 % 3000) * 52000000::bigint), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid
              when n % 10 < 9 then (lpad(to_hex(1650000000000), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid
-             else md5(n::text)::uuid
+             else overlay(md5(n::text) placing '01' from 1 for 2)::uuid
            end,
            to_tsvector('simple', concat_ws(' ', 'every', case when n % 2 = 0 then 'second' end, case when n % 211 = 7 then 'rare' end))
              || array_to_tsvector(array['=' || n % 3]),
@@ -112,7 +112,8 @@ fn of_all_times(world: &World) -> String {
 
 /// What is found, and what would be if all were looked through: questions of which the two differ, and how many there are.
 const COMPARED: &str = "
-    with asked as (
+    with seen as materialized (select id from app.events_public),
+    asked as (
       select q.half, t.before, n.wanted, q.text, w.within,
         sec.searched_words(q.text, false) as whole, sec.searched_words(q.text, q.half) as words
       from unnest(array['every', 'second', 'bygone', 'byg', 'rare', 'nowhere', 'second bygone', 'tun', 'tune1', 'rare tun',
@@ -123,7 +124,7 @@ const COMPARED: &str = "
           select id as before from search.events where right(names, 3) in ('104', '505', '999')
           union all select 'ffffffff-ffff-ffff-ffff-ffffffffffff'
         ) t
-        cross join unnest(array[1, 21, 400]) n(wanted)
+        cross join unnest(array[21, 400]) n(wanted)
         cross join unnest(array[null, '''=1'''::tsquery]) w(within)
     ),
     answers as (
@@ -131,7 +132,7 @@ const COMPARED: &str = "
         sec.found_events(a.whole, a.words, a.within, a.before, a.wanted) as found,
         array(select d.id from search.events d
           where d.document @@ coalesce(a.words && a.within, a.words) and d.id < a.before
-            and exists (select from app.events_public p where p.id = d.id)
+            and d.id in (select id from seen)
           order by d.id desc limit a.wanted) as expected
       from asked a
       union all
@@ -139,7 +140,7 @@ const COMPARED: &str = "
         sec.newest_events(null, p.part, a.within, a.before, a.wanted),
         array(select d.id from search.events d
           where d.names like p.part and (a.within is null or d.document @@ a.within) and d.id < a.before
-            and exists (select from app.events_public p where p.id = d.id)
+            and d.id in (select id from seen)
           order by d.id desc limit a.wanted)
       from (select distinct before, wanted, within from asked) a cross join unnest(array['%abend%', '%ernwart%', '%end12%']) p(part)
     )
@@ -156,7 +157,7 @@ async fn the_newest_are_found_whenever_they_were_made() {
         assert!(is_same, "{asked}");
         found += usize::from(count > 0);
     }
-    assert!(found > 500, "{found}");
+    assert!(found > 300, "{found}");
 }
 
 /// Claim: spans that are asked for reach over the whole time, are not many, and hold each row of it.
