@@ -18,5 +18,6 @@ mod races;
 mod restore;
 mod restore_states;
 mod search;
+mod search_eras;
 mod seeded;
 mod world;

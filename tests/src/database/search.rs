@@ -49,7 +49,7 @@ async fn text_and_place_come_from_an_index() {
         ),
         (
             "d.names like sec.searched_part('d41d8cd9')",
-            "events_names_idx",
+            "events_document_idx",
         ),
     ] {
         let sql = format!("explain select d.id from search.events d where {condition}");

@@ -40,6 +40,8 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     let mut found = vec![
         documents.table(),
         documents.hidden_table(),
+        documents.newest(),
+        documents.found(),
         documents.search(),
         documents.search_own(),
         own::function(model, id),
@@ -122,12 +124,12 @@ impl Documents<'_> {
     }
 
     /// Made and filled like a view: what it holds can be told from the table at any time.
+    ///
+    /// One index over all that is asked for together. Eras come first: what is asked of a column is gone through in the
+    /// order of the columns, each from where the one before has come to.
     fn table(&self) -> Object {
         let (name, table, plural) = (self.name(), names::table(self.entity), &self.entity.plural);
-        let index = |what: &str, on: &str| {
-            let index = names::fit(format!("{plural}_{what}_idx"));
-            format!("create index {index} on {name} using gin ({on})")
-        };
+        let index = names::fit(format!("{plural}_document_idx"));
         let create = format!(
             "create table {name} (\n  id uuid not null,\n  document tsvector not null,\n  names text not null,\n  \
              constraint {plural}_pkey primary key (id)\n) with (toast_tuple_target = 128);\n\
@@ -135,14 +137,11 @@ impl Documents<'_> {
              alter table {name} alter column document set storage external;\n\
              alter table {name} owner to {owner};\n\
              insert into {name} (id, document, names)\n  select t.id, {document}, {names}\n  from {table} t\n  where {may};\n\
-             {words} with (gin_pending_list_limit = 256);\n\
-             {parts} with (gin_pending_list_limit = 256);",
+             create index {index} on {name} using gin (sec.eras(id), document, names public.gin_trgm_ops) with (gin_pending_list_limit = 512);",
             owner = self.roles().authz(),
             document = self.document("t"),
             names = self.names("t"),
             may = self.may_be_public("t").line(),
-            words = index("document", "document"),
-            parts = index("names", "names public.gin_trgm_ops"),
         );
         let drop = format!("drop table {name};");
         on_table(&table, object(Kind::View, name, create, drop))
@@ -340,31 +339,73 @@ impl Documents<'_> {
     }
 
     fn search(&self) -> Object {
-        let (roles, table) = (self.roles(), names::table(self.entity));
-        let body = include_str!("../sql/search_function.sql")
-            .replace("<documents>", &self.name())
-            .replace("<public>", &names::projection(self.entity));
+        let body = include_str!("../sql/search_function.sql");
         let function = Function {
             kind: Kind::TableFunction,
             name: &names::search(self.entity),
             arguments: "p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int",
             returns: "setof uuid",
             attributes: "language plpgsql stable parallel safe rows 100",
-            definer: Some(roles.authz()),
-            callers: vec![roles.app()],
-            doc: "The newest public rows that hold the words, of all or of those before one: so many, or some more.\n\
-                  Each index is asked by itself, and by the text alone; what is public is then looked up row by row.",
-            body,
+            definer: Some(self.roles().authz()),
+            callers: vec![self.roles().app()],
+            doc: "The newest public rows that hold the words, of all or of those before one: so many, or some more.",
+            body: self.named(body),
         };
-        on_table(&table, function.object(roles))
+        on_table(&names::table(self.entity), function.object(self.roles()))
+    }
+
+    /// Plans without values: with them, a common word would make PostgreSQL read the rows in the order of their ids.
+    fn newest(&self) -> Object {
+        let body = include_str!("../sql/search_newest.sql");
+        let function = Function {
+            kind: Kind::TableFunction,
+            name: &self.function("newest"),
+            arguments: "p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int",
+            returns: "uuid[]",
+            attributes: "language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan",
+            definer: Some(self.roles().authz()),
+            callers: Vec::new(),
+            doc: "The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for\n\
+                  one time after another, from the newest back, for longer ones while little is found. Whether a row is public is\n\
+                  looked up for what is found.",
+            body: self.named(body),
+        };
+        on_table(&names::table(self.entity), function.object(self.roles()))
+    }
+
+    fn found(&self) -> Object {
+        let body = include_str!("../sql/search_found.sql");
+        let function = Function {
+            kind: Kind::TableFunction,
+            name: &self.function("found"),
+            arguments: "p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int",
+            returns: "uuid[]",
+            attributes: "language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan",
+            definer: Some(self.roles().authz()),
+            callers: Vec::new(),
+            doc: "The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.",
+            body: self.named(body),
+        };
+        on_table(&names::table(self.entity), function.object(self.roles()))
+    }
+
+    /// `sec.found_events`
+    fn function(&self, what: &str) -> String {
+        names::fit(format!("sec.{what}_{}", self.entity.plural))
+    }
+
+    /// A text with the names of this entity.
+    fn named(&self, text: &str) -> String {
+        text.replace("<documents>", &self.name())
+            .replace("<hidden>", &self.hidden())
+            .replace("<public>", &names::projection(self.entity))
+            .replace("<newest>", &self.function("newest"))
+            .replace("<found>", &self.function("found"))
     }
 
     fn search_own(&self) -> Object {
         let (roles, table) = (self.roles(), names::table(self.entity));
-        let body = include_str!("../sql/search_own.sql")
-            .replace("<documents>", &self.name())
-            .replace("<hidden>", &self.hidden())
-            .replace("<public>", &names::projection(self.entity))
+        let body = (self.named(include_str!("../sql/search_own.sql")))
             .replace("<own>", &own::name(self.model, self.id))
             .replace("<wide>", &own::wide(self.model, self.id).line())
             .replace(

@@ -41,3 +41,64 @@ create function sec.searched_part(p_text text) returns text
   from (select sec.folded(btrim(p_text)) as folded) f
 $$;
 alter function sec.searched_part(text) owner to <app>_owner;
+
+create function sec.spelled_out(p_whole tsquery, p_endings text[]) returns tsquery
+  language sql immutable parallel safe as $$
+-- A query whose last word is any of these.
+  select (regexp_replace(p_whole::text, '''[^'']*''$', '') || '(' || string_agg(quote_literal(e), ' | ') || ')')::tsquery
+  from unnest(p_endings) e
+$$;
+alter function sec.spelled_out(tsquery, text[]) owner to <app>_owner;
+
+create function sec.era(p_id uuid) returns bigint
+  language sql immutable parallel safe as $$
+-- When a row was made, which its id begins with, in steps of 4,096 ms. Of an id that is none of ours: where it stands among all.
+  select ('x' || left(p_id::text, 8) || substr(p_id::text, 10, 1))::bit(36)::bigint
+$$;
+alter function sec.era(uuid) owner to <app>_owner;
+
+create function sec.eras(p_id uuid) returns bigint[]
+  language plpgsql immutable parallel safe as $$
+-- The spans of time that a row was made in, each 64 times as long as the one before: 4 seconds, 4 minutes, 5 hours, 12 days,
+-- 2 years. An index over words that holds them too finds words of a span without going through those of others.
+declare
+  v_era constant bigint := sec.era(p_id);
+begin
+  return array[
+    v_era, (1::bigint << 40) + (v_era >> 6), (2::bigint << 40) + (v_era >> 12),
+    (3::bigint << 40) + (v_era >> 18), (4::bigint << 40) + (v_era >> 24)
+  ];
+end
+$$;
+alter function sec.eras(uuid) owner to <app>_owner;
+
+create function sec.eras_between(p_first bigint, p_last bigint) returns bigint[]
+  language plpgsql immutable parallel safe as $$
+-- The shortest spans of one length of which 33 reach from one time to another; they may begin before it. The index is asked
+-- for each of them.
+declare
+  v_level int := 0;
+begin
+  while v_level < 4 and (p_last >> 6 * v_level) - (p_first >> 6 * v_level) > 32 loop
+    v_level := v_level + 1;
+  end loop;
+  return array(
+    select (v_level::bigint << 40) + s from generate_series(p_first >> 6 * v_level, p_last >> 6 * v_level) s
+  );
+end
+$$;
+alter function sec.eras_between(bigint, bigint) owner to <app>_owner;
+
+create function sec.era_of(p_span bigint) returns bigint
+  language sql immutable parallel safe as $$
+-- When a span begins.
+  select (p_span & ((1::bigint << 40) - 1)) << 6 * (p_span >> 40)::int
+$$;
+alter function sec.era_of(bigint) owner to <app>_owner;
+
+create function sec.era_start(p_era bigint) returns uuid
+  language sql immutable parallel safe as $$
+-- The first id of a time.
+  select rpad(lpad(to_hex(p_era), 9, '0'), 32, '0')::uuid
+$$;
+alter function sec.era_start(bigint) owner to <app>_owner;

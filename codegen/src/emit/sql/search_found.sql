@@ -1,0 +1,68 @@
+declare
+  v_words constant tsquery := coalesce(p_words && p_within, p_words);
+  v_known tsquery := coalesce(p_whole && p_within, p_whole);
+  v_ending constant text := case when p_whole::text !~ '''''|\\' then substring(p_whole::text from '''([^'']*)''$') end;
+  v_many constant int := 250 + 2 * p_wanted;
+  v_found uuid[];
+  v_hits uuid[];
+  v_newest constant uuid := (select d.id from <documents> d where d.id < p_before order by d.id desc limit 1);
+  v_oldest uuid;
+  v_eras bigint[];
+  v_endings text[];
+  v_more text[];
+  v_rows int;
+begin
+  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  foreach v_rows in array array[250, 20000] loop
+    v_found := array(
+      select w.id
+      from (select d.id, d.document from <documents> d where d.id < p_before order by d.id desc limit v_rows) w
+      where w.document @@ v_words and (select true from <public> p where p.id = w.id)
+      limit p_wanted
+    );
+    if cardinality(v_found) >= p_wanted then
+      return v_found;
+    end if;
+    exit when cardinality(v_found) < 25;
+  end loop;
+  if p_whole::text = p_words::text or v_ending is null then
+    return <newest>(v_words, null, null, p_before, p_wanted);
+  end if;
+  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
+  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
+  v_endings := array[v_ending];
+  for v_round in 1..4 loop
+    v_found := <newest>(v_known, null, null, p_before, p_wanted);
+    v_oldest := coalesce(v_found[p_wanted], (select d.id from <documents> d order by d.id limit 1));
+    v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
+    v_hits := array(
+      select d.id from <documents> d
+      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id < p_before) is true
+      limit v_many
+    );
+    if cardinality(v_hits) < v_many then
+      return array(
+        select w.id
+        from (select m.id from unnest(v_hits) as m(id) order by m.id desc offset 0) w
+        where (select true from <public> p where p.id = w.id)
+        limit p_wanted
+      );
+    end if;
+    v_more := array(
+      select distinct l.word
+      from (
+        select d.document
+        from unnest(v_hits) as m(id) join <documents> d on d.id = m.id
+        where not d.document @@ v_known
+        limit 50
+      ) u
+      cross join unnest(tsvector_to_array(u.document)) as l(word)
+      where starts_with(l.word, v_ending) and l.word !~ '[''\\]' and l.word <> all (v_endings)
+    );
+    exit when cardinality(v_more) = 0;
+    v_endings := v_endings || v_more;
+    v_known := sec.spelled_out(p_whole, v_endings);
+    v_known := coalesce(v_known && p_within, v_known);
+  end loop;
+  return <newest>(v_words, null, null, p_before, p_wanted);
+end

@@ -1,0 +1,196 @@
+//! The newest rows that hold a word are found by looking back in time: as if all were looked through, and without reading
+//! all that hold it.
+
+use super::world::{World, attempt, rows, scalar, world};
+use sqlx::Row;
+use std::collections::BTreeMap;
+
+/// Documents of so many events, one each ten minutes; three quarters of them, the older ones, hold words that the others
+/// don't. Only the newest of these are events that there are.
+fn older_words(world: &World, count: i32) -> String {
+    format!(
+        "set session_replication_role = replica;
+         truncate search.events; delete from app.events;
+         insert into search.events (id, document, names)
+         select (lpad(to_hex(1700000000000 + n * 600000::bigint), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid,
+           to_tsvector('simple', concat_ws(' ', case when n <= {count} * 3 / 4 then 'bygone' end,
+             case when n <= {count} * 3 / 4 and n % 5 = 0 then 'sometime' end, case when n = 5 then 'unicum' end,
+             (select string_agg('w' || n * g % 4999, ' ') from generate_series(1, 20) g))),
+           case when n <= {count} * 3 / 4 then ' sternwarte ' else ' abend ' end || n
+         from generate_series(1, {count}) n;
+         insert into app.events (id, city_id, host_type, host_id, title, slug, starts_at, ends_at, timezone, state)
+         select d.id, '{}', 'organization', '{}', 'x', d.id::text, now(), now() + interval '1 hour', 'UTC', 'published'
+         from search.events d where d.names like ' sternwarte%' order by d.id desc limit 150;
+         reset session_replication_role; analyze search.events; analyze app.events",
+        world.city, world.organization
+    )
+}
+
+/// Documents that a search of 21 reads.
+async fn read(world: &World, text: &str, half: bool) -> i64 {
+    let mut tx = world.database.superuser.begin().await.expect("begun");
+    let found: i64 = scalar(
+        &mut *tx,
+        format!("select count(*) from app.events_search('{text}', {half}, '{{}}', null, 21)"),
+    )
+    .await;
+    assert_eq!(found, 21, "{text}");
+    let counted = "select idx_tup_fetch + seq_tup_read from pg_stat_xact_user_tables where relid = 'search.events'::regclass";
+    scalar(&mut *tx, counted).await
+}
+
+/// Words and a part of a name that old events hold and no new one does; of one, only its beginning is asked for.
+const OLD: [(&str, bool); 6] = [
+    ("bygone", false),
+    ("bygone", true),
+    ("byg", true),
+    ("sometime", false),
+    ("sometime", true),
+    ("ernwart", false),
+];
+
+async fn reads(world: &World) -> BTreeMap<(&'static str, bool), i64> {
+    let mut reads = BTreeMap::new();
+    for (text, half) in OLD {
+        reads.insert((text, half), read(world, text, half).await);
+    }
+    reads
+}
+
+/// Claim: how many documents are read to find a word does not grow with how many hold it, wherever they are.
+#[tokio::test]
+async fn a_word_of_many_old_rows_is_found_without_reading_them_all() {
+    let world = world().await;
+    world.admin(older_words(&world, 6_000)).await.unwrap();
+    let few = reads(&world).await;
+    world.admin(older_words(&world, 24_000)).await.unwrap();
+    let many = reads(&world).await;
+    for (asked, few) in &few {
+        let many = many[asked];
+        assert!(many < few * 3 / 2, "{asked:?}: {few}, then {many}");
+    }
+    // Without looking back in time all of them are read, and that would be seen.
+    let whole = "create or replace function sec.newest_events(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int)
+        returns uuid[] language sql as $$
+          select array(select d.id from search.events d where d.document @@ p_words and d.id < p_before order by d.id desc limit p_wanted)
+        $$";
+    world.admin(whole).await.unwrap();
+    let asked = ("bygone", false);
+    let all = read(&world, asked.0, asked.1).await;
+    assert!(all > few[&asked] * 3 / 2, "{all}");
+}
+
+/// Documents of all times: made in five years, in one second, and with ids that tell no time. Nine of ten are of events that
+/// everybody sees.
+fn of_all_times(world: &World) -> String {
+    format!(
+        "set session_replication_role = replica;
+         truncate search.events; delete from app.events;
+         insert into search.events (id, document, names)
+         select case
+             when n = 1 then '00000000-0000-0000-0000-000000000001'
+             when n % 10 < 5 then (lpad(to_hex(1600000000000 + (n * 7919 % 3000) * 52000000::bigint), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid
+             when n % 10 < 9 then (lpad(to_hex(1650000000000), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid
+             else overlay(md5(n::text) placing '01' from 1 for 2)::uuid
+           end,
+           to_tsvector('simple', concat_ws(' ', 'every', case when n % 2 = 0 then 'second' end, case when n % 211 = 7 then 'rare' end))
+             || array_to_tsvector(array['=' || n % 3]),
+           ' abend' || n
+         from generate_series(1, 3000) n;
+         update search.events d set
+           document = d.document || to_tsvector('simple', concat_ws(' ', 'bygone', case when right(d.names, 1) < '3' then 'open-air' end,
+             'tune' || right(d.names, 2))),
+           names = d.names || ' sternwarte'
+         where d.id < (select e.id from search.events e order by e.id desc offset 900 limit 1);
+         insert into app.events (id, city_id, host_type, host_id, title, slug, starts_at, ends_at, timezone, state)
+         select d.id, '{}', 'organization', '{}', 'x', d.id::text, now(), now() + interval '1 hour', 'UTC', 'published'
+         from search.events d where d.names not like '%7';
+         reset session_replication_role; analyze search.events",
+        world.city, world.organization
+    )
+}
+
+/// What is found, and what would be if all were looked through: questions of which the two differ, and how many there are.
+const COMPARED: &str = "
+    with seen as materialized (select id from app.events_public),
+    asked as (
+      select q.half, t.before, n.wanted, q.text, w.within,
+        sec.searched_words(q.text, false) as whole, sec.searched_words(q.text, q.half) as words
+      from unnest(array['every', 'second', 'bygone', 'byg', 'rare', 'nowhere', 'second bygone', 'tun', 'tune1', 'rare tun',
+                        'tune12 or rare', 'second -bygone', '\"open air\"', 'open-air', 'open-ai', 'o''neil tun']) as text
+        cross join unnest(array[true, false]) as half
+        cross join lateral (select text, half and text !~ '\"$' and text !~ '-bygone$' as half) q
+        cross join (
+          select id as before from search.events where right(names, 3) in ('104', '505', '999')
+          union all select 'ffffffff-ffff-ffff-ffff-ffffffffffff'
+        ) t
+        cross join unnest(array[21, 400]) n(wanted)
+        cross join unnest(array[null, '''=1'''::tsquery]) w(within)
+    ),
+    answers as (
+      select a.text, a.half, a.before, a.wanted, a.within::text,
+        sec.found_events(a.whole, a.words, a.within, a.before, a.wanted) as found,
+        array(select d.id from search.events d
+          where d.document @@ coalesce(a.words && a.within, a.words) and d.id < a.before
+            and d.id in (select id from seen)
+          order by d.id desc limit a.wanted) as expected
+      from asked a
+      union all
+      select p.part, null, a.before, a.wanted, a.within::text,
+        sec.newest_events(null, p.part, a.within, a.before, a.wanted),
+        array(select d.id from search.events d
+          where d.names like p.part and (a.within is null or d.document @@ a.within) and d.id < a.before
+            and d.id in (select id from seen)
+          order by d.id desc limit a.wanted)
+      from (select distinct before, wanted, within from asked) a cross join unnest(array['%abend%', '%ernwart%', '%end12%']) p(part)
+    )
+    select format('%s %s before %s, %s of %s', text, half, before, wanted, within), found = expected, cardinality(expected) from answers";
+
+/// Claim: whatever is asked for, before whichever row, it is the newest rows that are found, and in that order.
+#[tokio::test]
+async fn the_newest_are_found_whenever_they_were_made() {
+    let world = world().await;
+    world.admin(of_all_times(&world)).await.unwrap();
+    let mut found = 0;
+    for row in rows(&world.database.superuser, COMPARED).await {
+        let (asked, is_same, count): (String, bool, i32) = (row.get(0), row.get(1), row.get(2));
+        assert!(is_same, "{asked}");
+        found += usize::from(count > 0);
+    }
+    assert!(found > 300, "{found}");
+}
+
+/// Claim: spans that are asked for reach over the whole time, are not many, and hold each row of it.
+#[tokio::test]
+async fn spans_cover_the_time_that_is_asked_for() {
+    let world = world().await;
+    let ids = "select (lpad(to_hex(1700000000000 + (7::bigint ^ n)::bigint), 12, '0') || '70008000000000000000')::uuid as id
+               from generate_series(0, 12) n";
+    let gaps = format!(
+        "with ids as ({ids})
+         select count(*) from ids a, ids b, ids c
+         where a.id <= b.id and b.id <= c.id and (
+           not sec.eras(b.id) && sec.eras_between(sec.era(a.id), sec.era(c.id))
+           or cardinality(sec.eras_between(sec.era(a.id), sec.era(c.id))) > 33
+           or sec.era_of((sec.eras_between(sec.era(a.id), sec.era(c.id)))[1]) > sec.era(a.id)
+           or sec.era_start(sec.era(a.id)) > a.id or sec.era_start(sec.era(a.id) + 1) <= a.id)"
+    );
+    assert_eq!(world.look::<i64>(gaps).await, 0);
+    for (query, endings, expected) in [
+        ("'byg'", "{byg}", "'byg'"),
+        ("'a' & 'byg'", "{byg,bygone}", "'a' & ( 'byg' | 'bygone' )"),
+        ("'a' <-> 'b'", "{b,bc}", "'a' <-> ( 'b' | 'bc' )"),
+    ] {
+        let spelled = sqlx::query_scalar::<_, String>(
+            "select sec.spelled_out($1::text::tsquery, $2::text::text[])::text",
+        );
+        let spelled = spelled.bind(query).bind(endings);
+        let spelled = spelled.fetch_one(&world.database.superuser).await;
+        assert_eq!(spelled.expect("a query"), expected);
+    }
+    // Neither is for those who ask.
+    let mut request = world.request(None, "list").await;
+    let asked =
+        "select sec.newest_events(null, '%', null, 'ffffffff-ffff-ffff-ffff-ffffffffffff', 1)";
+    assert!(attempt(&mut *request, asked).await.is_err());
+}
