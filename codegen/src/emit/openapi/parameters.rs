@@ -222,9 +222,9 @@ answers how many there are, up to 10,000. `expand` names relations, separated by
 objects; null where the caller may not see one.
 
 **Filters** are named after the property that they look at: `city_id=…` is equal. After the name, `.ne` is another value or \
-none, `.in` one of up to 100, separated by commas (`\\,` is a comma of a value itself); `.gte`, `.lte`, `.gt` and `.lt` are at \
-least, at most, more and less, of times at or after, at or before, after and before (a date is the whole day in UTC); \
-`.null=true` finds those without a value, `.null=false` those with one. All that are given must hold.";
+none, `.in` one of up to 100, separated by commas (one that belongs to a value has a backslash before it); `.gte`, `.lte`, \
+`.gt` and `.lt` are at least, at most, more and less, of times at or after, at or before, after and before (a date is the \
+whole day in UTC); `.null=true` finds those without a value, `.null=false` those with one. All that are given must hold.";
 
 /// Equality, and the other comparisons the type has. No parameter bears an example: Swagger UI would
 /// send it with whatever is tried out.
