@@ -113,6 +113,9 @@ try {
   assert.equal(posted.status, 201, JSON.stringify(posted.body));
   const patch = await open("Events", "updateEvent");
   assert.match(await patch.innerText(), /quotes/i, "how If-Match is written is explained");
+  const errors = patch.locator("tr[data-code] summary");
+  const silent = (await errors.allInnerTexts()).filter((text) => !text.trim());
+  assert.ok((await errors.count()) > 4 && silent.length === 0, "each error says in words what it is");
   const patched = await send(patch);
   assert.equal(patched.status, 200, JSON.stringify(patched.body));
   assert.equal(patched.body.version, got.body.version + 1);

@@ -20,6 +20,7 @@ mod hidden;
 mod idempotency;
 mod matrix;
 mod one_line;
+mod once;
 pub mod operations;
 mod pasted;
 mod patches;

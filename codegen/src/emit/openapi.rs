@@ -257,15 +257,18 @@ fn introduction(model: &Model) -> String {
     format!(
         "{doc}
 
-**Signing in.** Send the access token as `Authorization: Bearer …` (here: the *Authorize* button). Much can be read without one. Every operation says who may use it, in words and by kind of caller in `x-access`: `yes` holds for every object, `depends` means that the rule decides, and nobody else may. Names in rules are explained at the tag. `RateLimit` and `RateLimit-Policy` come with every answer that a limit counts.
+**Signing in.** Send the access token as `Authorization: Bearer …` (here: the *Authorize* button). Much can be read without one. Every operation says who may use it, in words and by kind of caller in `x-access`: `yes` holds for every object, `depends` means that the rule decides. Whoever is signed in may what a stranger (`anonymous`) may, and who holds a role what everybody may who is signed in, unless something else is said of them; nobody else may. Names in rules are explained at the tag. `RateLimit` and `RateLimit-Policy` come with every answer that a limit counts.
 
-**Reading.** Lists come in pages: repeat the request with `cursor` set to `next_cursor` until it is null. `expand` puts related objects into the answer. Ignore properties that you do not know; new ones are added without notice.
+{lists}
 
-`object` says of every object what it is. `allowed_actions`, part of the answer when a single object is read, is what the caller may do with it now. Archived objects are gone from every answer until they are restored.
+**Reading.** Ignore properties that you do not know; new ones are added without notice.
+
+`object` says of every object what it is. `allowed_actions`, part of the answer when a single object is read, is what the caller may do with it now. Archived objects are gone from every answer until they are restored. Amounts (`…_cents`) are in minor units of the `currency` beside them.
 
 **Changing.** PUT and PATCH need the object's ETag in `If-Match`, so that nobody overwrites a change unseen (428 without, 412 if it is outdated). DELETE archives.
 
-**Errors** are `application/problem+json` (RFC 9457). `type` leads to a page about the problem; `errors` lists every value that is wrong, with a JSON pointer. What a caller may not see is answered like what does not exist: 404.",
-        doc = model.doc
+**Errors** are `application/problem+json` (RFC 9457). `type` leads to a page about the problem; `errors` lists every value that is wrong, with a JSON pointer. What a caller may not see is answered like what does not exist: 404. What any request may be answered with is the `default` of each operation: 400, 401, 403, 408, 413, 415, 429, 431, 500 or 503.",
+        doc = model.doc,
+        lists = parameters::LISTS,
     )
 }

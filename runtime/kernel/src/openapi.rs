@@ -4,6 +4,7 @@
 //! hand-written routes. Knows no entity.
 
 mod answers;
+mod files;
 mod groups;
 mod lists;
 mod merge;
@@ -101,6 +102,7 @@ pub fn document(generated: &str, hand_written: HandWritten) -> serde_json::Resul
     let mut document: Value = serde_json::from_str(generated)?;
     let mut hand_written = serde_json::to_value(hand_written())?;
     answers::require(&document, &mut hand_written);
+    files::tell(&mut hand_written);
     merge::add(&mut document, hand_written, merge::Place::First);
     merge::add(&mut document, own::document(), merge::Place::Last);
     lists::add(&mut document);

@@ -137,3 +137,28 @@ async fn what_is_said_twice_has_a_name() {
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
+
+/// In Python a number that is called like its class takes the class's place in what is made of it.
+#[tokio::test]
+async fn no_number_is_called_like_its_schema() {
+    let server = TestServer::start().await;
+    let document = server.client.get("/openapi.json").await.expect(200).json;
+    let schemas = document["components"]["schemas"]
+        .as_object()
+        .expect("schemas");
+    let mut numbers = 0;
+    for (name, schema) in schemas {
+        for (property, told) in schema["properties"].as_object().into_iter().flatten() {
+            if told["type"].to_string().contains("\"integer\"") {
+                numbers += 1;
+                let plain = property.replace('_', "").to_lowercase();
+                assert_ne!(
+                    plain,
+                    name.to_lowercase(),
+                    "{name} has a number of its own name"
+                );
+            }
+        }
+    }
+    assert!(numbers > 100, "only {numbers} numbers");
+}

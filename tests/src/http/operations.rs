@@ -194,6 +194,19 @@ pub fn documented(document: &Value) -> Vec<(String, &Value)> {
     operations.collect()
 }
 
+/// What the document says of a kind of caller: `yes`, `depends`, or none who is refused. Whoever is not named may what those
+/// may who need less.
+pub fn may<'d>(said: &'d Value, caller: &str) -> Option<&'d str> {
+    let needs_less: &[&str] = match caller {
+        "anonymous" => &[],
+        "signed in" => &["anonymous"],
+        _ => &["signed in", "anonymous"],
+    };
+    let mut names = std::iter::once(&caller).chain(needs_less);
+    let may = names.find_map(|name| said["x-access"][*name].as_str());
+    may.filter(|may| *may != "no")
+}
+
 /// The keys of a body: `Create`, `Replace` or `Patch` of an entity.
 pub fn body_keys(kind: &str, entity: &str) -> Vec<&'static str> {
     let name = format!("{kind}{}", pascal(entity));

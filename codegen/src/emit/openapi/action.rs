@@ -172,40 +172,34 @@ impl<'a> Operation<'a> {
         }
     }
 
-    /// What it does, without who may do it.
+    /// What its summary and the introduction do not say of it, without who may do it.
     pub fn effect(&self, model: &Model) -> String {
         let entity = &model.entities[self.entity];
-        let (one, many) = (spaced(&entity.name), spaced(&entity.plural));
+        let one = spaced(&entity.name);
         match self.action {
-            Action::List => format!("The {many} that the caller may see."),
+            Action::List | Action::Get => String::new(),
             Action::Nested(has) => format!(
-                "The {} of one {one} that the caller may see. 404 if the caller may not see the {one} itself.",
-                spaced(&has.name)
+                "`GET /{}` of one {one}; 404 if the caller may not see the {one} itself.",
+                kebab(&model.entities[has.child].plural)
             ),
-            Action::Get => {
-                format!("One {one}, with what the caller may do with it in `allowed_actions`.")
+            Action::Create => {
+                let quota = entity.quota.map(|quota| {
+                    format!("One member may create {quota} a day (UTC); more is 429.")
+                });
+                let told: Vec<String> = with_lists(entity).into_iter().chain(quota).collect();
+                told.join(" ")
             }
-            Action::Create => format!(
-                "Creates {}{} and answers with it; `Location` says where it is.{}",
-                article(&one),
-                with_lists(entity),
-                entity.quota.map_or(String::new(), |quota| format!(
-                    " One member may create {quota} a day (UTC); more is 429."
-                ))
-            ),
-            Action::Replace => "What is left out becomes its default or empty.".to_owned(),
-            Action::Patch => {
-                "Changes the given fields and leaves the others (JSON Merge Patch): `null` empties."
+            Action::Replace => {
+                "What is left out becomes its default or empty, unless its description says otherwise."
                     .to_owned()
             }
+            Action::Patch => {
+                "JSON Merge Patch: what is left out stays as it is, `null` empties.".to_owned()
+            }
             Action::Archive => {
-                format!(
-                    "Archives the {one} and what goes along with it. 409 if something below it keeps it; `errors` names it."
-                )
+                "What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.".to_owned()
             }
-            Action::Archived => {
-                format!("The archived {many} that the caller may restore, newest first.")
-            }
+            Action::Archived => "Those that the caller may restore, newest first.".to_owned(),
             Action::Restore => format!(
                 "Brings the {one} back as it was, and what went along with it, as far as it can; `still_archived` says what stayed."
             ),
@@ -219,14 +213,17 @@ impl<'a> Operation<'a> {
 }
 
 /// What the body may hold besides.
-fn with_lists(entity: &crate::model::Entity) -> String {
+fn with_lists(entity: &crate::model::Entity) -> Option<String> {
     let lists: Vec<String> = together::lists(entity)
         .map(|(has, _)| format!("`{}`", has.name))
         .collect();
-    match lists.is_empty() {
-        true => String::new(),
-        false => format!(", with {} where the body has them,", lists.join(" and ")),
-    }
+    let has_lists = !lists.is_empty();
+    has_lists.then(|| {
+        format!(
+            "With {} where the body has them: all of it is created, or nothing.",
+            lists.join(" and ")
+        )
+    })
 }
 
 fn transition_effect(transition: &Transition) -> String {

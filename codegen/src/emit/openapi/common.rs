@@ -3,7 +3,7 @@
 //! Knows no entity.
 
 use super::schema::{self, Body};
-use super::{example, problems, types};
+use super::{example, named, problems, types};
 use crate::emit::entity::types::enum_name_of;
 use crate::model::{Field, Model, Ty};
 use serde_json::{Map, Value, json};
@@ -94,6 +94,7 @@ pub fn own_schemas() -> Map<String, Value> {
         ),
     );
     schemas.insert("Point".to_owned(), point());
+    schemas.insert(named::BY_ID.to_owned(), named::by_id());
     schemas.insert(
         "ObjectId".to_owned(),
         json!({"type": "string", "format": "uuid", "description": "UUID version 7: sorts by time of creation."}),
@@ -253,19 +254,16 @@ pub fn parameters() -> Map<String, Value> {
             "name": "id",
             "in": "path",
             "required": true,
-            "description": "Id of the object.",
             "schema": {"type": "string", "format": "uuid"},
         },
         "Cursor": {
             "name": "cursor",
             "in": "query",
-            "description": "`next_cursor` of the page before, with the same filters and order.",
             "schema": {"type": "string", "minLength": 1, "maxLength": 1000},
         },
         "CountParameter": {
             "name": "count",
             "in": "query",
-            "description": "`exact`: also answer how many there are, up to 10,000.",
             "schema": {"type": "string", "enum": ["exact"]},
         },
         "IfMatch": {
@@ -285,7 +283,7 @@ pub fn parameters() -> Map<String, Value> {
         "IdempotencyKey": {
             "name": "Idempotency-Key",
             "in": "header",
-            "description": "A fresh random text per thing that is meant to be created: repeated with the same body, the request creates nothing more and gets the same answer, with `Idempotent-Replayed: true`. For signed-in callers; kept for three days.",
+            "description": "A fresh random text per thing that is meant to be created: repeated with the same body, the request creates nothing more and gets the same answer, with `Idempotent-Replayed: true`; with another body 422. For signed-in callers; kept for three days.",
             "schema": {"type": "string", "minLength": 16, "maxLength": 255, "pattern": "^[!-~]+$"},
         },
         "IfNoneMatch": {

@@ -31,7 +31,9 @@ pub fn all(model: &Model, id: EntityId, allowed_actions: &[String]) -> Vec<(Stri
     if !allowed_actions.is_empty() {
         named.push((action(entity), types::choice(allowed_actions)));
     }
-    named.push((sort(entity), orders(entity)));
+    if !is_by_id(entity) {
+        named.push((sort(entity), orders(&sorted_by(entity))));
+    }
     let expand = expands(model, entity);
     if !expand.is_empty() {
         named.push((self::expand(entity), types::choice(&expand)));
@@ -71,9 +73,30 @@ pub fn action(entity: &Entity) -> String {
     enum_name(entity, "allowed_action")
 }
 
-/// `EventSort`
+/// `EventSort`; one for all lists that have no other order than that of their ids.
 pub fn sort(entity: &Entity) -> String {
-    enum_name(entity, "sort")
+    match is_by_id(entity) {
+        true => BY_ID.to_owned(),
+        false => enum_name(entity, "sort"),
+    }
+}
+
+pub const BY_ID: &str = "SortById";
+
+/// The schema of that name.
+pub fn by_id() -> Value {
+    orders(&[])
+}
+
+pub fn is_by_id(entity: &Entity) -> bool {
+    sorted_by(entity).is_empty()
+}
+
+fn sorted_by(entity: &Entity) -> Vec<&str> {
+    let fields = (entity.fields.iter().filter(|field| field.sort)).map(|field| &field.name);
+    let derived =
+        (entity.derived.iter().filter(|derived| derived.sort)).map(|derived| &derived.name);
+    fields.chain(derived).map(String::as_str).collect()
 }
 
 /// `EventExpand`
@@ -88,12 +111,9 @@ pub fn expands<'a>(model: &Model, entity: &'a Entity) -> Vec<&'a str> {
 }
 
 /// `starts_at` and `-starts_at`; a minus is no part of a name in any language, so generators are told one.
-fn orders(entity: &Entity) -> Value {
-    let fields = (entity.fields.iter().filter(|field| field.sort)).map(|field| &field.name);
-    let derived =
-        (entity.derived.iter().filter(|derived| derived.sort)).map(|derived| &derived.name);
+fn orders(by: &[&str]) -> Value {
     let (mut values, mut names) = (Vec::new(), Vec::new());
-    for name in fields.chain(derived).map(String::as_str).chain(["id"]) {
+    for name in by.iter().copied().chain(["id"]) {
         values.extend([name.to_owned(), format!("-{name}")]);
         names.extend([name.to_owned(), format!("{name}_desc")]);
     }

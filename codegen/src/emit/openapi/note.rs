@@ -15,7 +15,8 @@ pub fn notes(model: &Model, id: EntityId, column: Column) -> Vec<String> {
         // What these mean stands at their schemas.
         Source::Id | Source::Status | Source::Version => {}
         Source::Field(field) => {
-            if matches!(field.ty, Ty::Money { .. }) {
+            // Amounts in `…_cents` the introduction explains.
+            if matches!(field.ty, Ty::Money { .. }) && !field.name.ends_with("_cents") {
                 notes.push("In minor units (cents) of `currency`.".to_owned());
             }
             if matches!(field.ty, Ty::States { .. }) && !entity.transitions.is_empty() {
@@ -36,28 +37,21 @@ pub fn notes(model: &Model, id: EntityId, column: Column) -> Vec<String> {
                 notes.push(format!("Unique among {}.", spaced(&entity.plural)));
             }
         }
-        Source::TypeOf(relation) => {
-            notes.push(format!("What `{}` is the id of.", relation.id_column()))
-        }
+        // Said at the id.
+        Source::TypeOf(_) => {}
         Source::IdOf(relation) if relation.set_me => notes.push("The signed-in caller.".to_owned()),
         Source::IdOf(relation) if relation.set_session => {
             notes.push("The session that it was made in.".to_owned());
         }
         Source::IdOf(relation) if !relation.polymorphic => {
             let target = &model.entities[relation.targets[0]];
-            notes.push(format!("Id of {}.", article(&spaced(&target.name))));
+            // Of `event_id` the name says it.
+            if relation.name != target.name {
+                notes.push(format!("Id of {}.", article(&spaced(&target.name))));
+            }
         }
         Source::IdOf(relation) => {
-            let kinds: Vec<String> = relation
-                .targets
-                .iter()
-                .map(|t| spaced(&model.entities[*t].name))
-                .collect();
-            notes.push(format!(
-                "Id of the {}, as `{}_type` says.",
-                kinds.join(" or "),
-                relation.name
-            ));
+            notes.push(format!("Id of what `{}_type` says.", relation.name));
         }
         Source::Derived(derived) => notes.push(derived_note(model, id, derived)),
         Source::CreatedAt | Source::UpdatedAt => {}

@@ -77,8 +77,11 @@ fn may(model: &Model, operation: &Operation, caller: Caller) -> May {
 }
 
 fn description(model: &Model, operation: &Operation) -> String {
-    let subject = subject(model, operation);
     let mut text = operation.effect(model);
+    if let Action::Nested(_) = operation.action {
+        // The rest, rule and all, is said at the list that it is a part of.
+        return text;
+    }
     if let Action::Transition(Transition {
         when: Some(when), ..
     }) = operation.action
@@ -86,32 +89,34 @@ fn description(model: &Model, operation: &Operation) -> String {
         let when = words::explain(model, operation.entity, when).inline();
         text.push_str(&format!(" Only while {when}; otherwise 409."));
     }
-    let words = words::explain(model, subject, operation.rule);
+    if !text.is_empty() {
+        text.push_str("\n\n");
+    }
+    // What the names in it mean stands at the tag, once for all operations.
+    let rule = words::explain(model, operation.entity, operation.rule).rule;
     let whose = match operation.action {
-        Action::List | Action::Nested(_) | Action::Get | Action::Archived => "Who may see",
+        Action::List | Action::Get | Action::Archived => "Who may see",
         _ => "Who may do this",
     };
-    text.push_str(&format!("\n\n**{whose}**: {}", words.rule));
-    match words.conditions.is_empty() {
-        true => text.push('.'),
-        // Once for all operations, at the tag.
-        false => text.push_str(&format!(
-            "; names: see {}.",
-            schema::heading(&model.entities[subject])
-        )),
-    }
+    text.push_str(&format!("**{whose}**: {rule}."));
     text
 }
 
-/// By kind of caller: `yes`, or `depends` on the object. Nobody else. The rule is told in the description.
+/// By kind of caller: `yes`, `depends` on the object, or `no`. Who signs in may what a stranger may, and who holds a role
+/// what everybody may who is signed in; a kind is named where that is not so. The rule is told in the description.
 fn access(model: &Model, operation: &Operation) -> Value {
-    let callers: Map<String, Value> = words::callers(model)
-        .into_iter()
-        .map(|(name, caller)| (name, may(model, operation, caller)))
-        .filter(|(_, may)| *may != May::No)
-        .map(|(name, may)| (name, json!(may.as_str())))
-        .collect();
-    json!({"callers": callers})
+    let mut callers = Map::new();
+    let mut others = May::No;
+    for (name, caller) in words::callers(model) {
+        let may = may(model, operation, caller);
+        if may != others {
+            callers.insert(name, json!(may.as_str()));
+        }
+        if !matches!(caller, Caller::Role(_)) {
+            others = may;
+        }
+    }
+    Value::Object(callers)
 }
 
 fn parameters(model: &Model, operation: &Operation) -> Vec<Value> {
@@ -209,13 +214,11 @@ pub fn answers(model: &Model, id: EntityId) -> Vec<(String, Value)> {
     };
     for operation in operations(model, id) {
         match operation.action {
-            Action::List | Action::Archived => {
-                add("Page", answer("The page.", &format!("{name}List"), &[]))
-            }
-            Action::Get => add("Found", answer("The object.", &expanded, &["ETag"])),
+            Action::List | Action::Archived => add("Page", answer("", &format!("{name}List"), &[])),
+            Action::Get => add("Found", answer("", &expanded, &["ETag"])),
             Action::Create => {
                 let told = match implied::creator_reads(model, id) {
-                    true => "Created.",
+                    true => "",
                     false => "Created. Without a body if the caller may not see it.",
                 };
                 add(
@@ -229,14 +232,10 @@ pub fn answers(model: &Model, id: EntityId) -> Vec<(String, Value)> {
             }
             Action::Restore => add(
                 "Restored",
-                answer(
-                    "The object, and what did not come back with it.",
-                    &format!("Restored{name}"),
-                    &["ETag"],
-                ),
+                answer("", &format!("Restored{name}"), &["ETag"]),
             ),
             Action::Archive | Action::Nested(_) => {}
-            _ => add("Changed", answer("The object.", &name, &["ETag"])),
+            _ => add("Changed", answer("", &name, &["ETag"])),
         }
     }
     answers
@@ -259,6 +258,7 @@ fn shared(name: &str) -> Value {
     json!({"$ref": format!("#/components/responses/{name}")})
 }
 
+/// A description has to be there; it is empty where the schema says it all, because generators repeat it at every operation.
 fn answer(description: &str, schema: &str, headers: &[&str]) -> Value {
     let all: Map<String, Value> = headers
         .iter()

@@ -47,6 +47,9 @@ impl Own {
         if name == "limit" {
             return format!("limit.{}", entity.page);
         }
+        if name == "sort" && named::is_by_id(entity) {
+            return named::BY_ID.to_owned();
+        }
         let column = name.split('.').next().unwrap_or(name);
         match name == "sort" || name == "expand" || !is_shared(model, column, schema) {
             true => format!("{}.{name}", pascal(&entity.name)),
@@ -192,7 +195,6 @@ fn expand(model: &Model, entity: &Entity) -> Option<Value> {
     Some(json!({
         "name": "expand",
         "in": "query",
-        "description": "Relations to put into the answer as whole objects, separated by commas.",
         "explode": false,
         "schema": {"type": "array", "minItems": 1, "items": reference(&named::expand(entity))},
     }))
@@ -207,70 +209,61 @@ fn parameter(name: &str, description: String, schema: Value) -> Value {
     json!({"name": name, "in": "query", "description": description, "schema": schema})
 }
 
+/// What lists have in common is told once, in [`LISTS`]: generators repeat a description at every list.
+fn filter(name: &str, comparison: &str, schema: Value) -> Value {
+    json!({"name": format!("{name}{comparison}"), "in": "query", "schema": schema})
+}
+
+/// Part of the introduction of the document.
+pub const LISTS: &str = "\
+**Lists** come in pages of `limit` objects: repeat the request with `cursor` set to `next_cursor`, and the same filters and \
+order, until it is null. `sort` is the order, turned round by `-`; without it the newest come first. `count=exact` also \
+answers how many there are, up to 10,000. `expand` names relations, separated by commas, to put into the answer as whole \
+objects; null where the caller may not see one.
+
+**Filters** are named after the property that they look at: `city_id=…` is equal. After the name, `.ne` is another value or \
+none, `.in` one of up to 100, separated by commas (one that belongs to a value has a backslash before it); `.gte`, `.lte`, \
+`.gt` and `.lt` are at least, at most, more and less, of times at or after, at or before, after and before (a date is the \
+whole day in UTC); `.null=true` finds those without a value, `.null=false` those with one. All that are given must hold.";
+
 /// Equality, and the other comparisons the type has. No parameter bears an example: Swagger UI would
 /// send it with whatever is tried out.
 fn filters(name: &str, ty: &Ty, schema: Value, optional: bool) -> Vec<Value> {
-    let equal = format!("`{name}` is this.");
-    let other = "Another, or none.";
     let mut all = vec![
-        parameter(name, equal, schema.clone()),
-        parameter(&format!("{name}.ne"), other.to_owned(), schema.clone()),
+        filter(name, "", schema.clone()),
+        filter(name, ".ne", schema.clone()),
     ];
     if lists(ty) {
-        all.push(json!({
-            "name": format!("{name}.in"),
-            "in": "query",
-            "description": format!("One of these, separated by commas{}.", escaped(ty)),
-            "explode": false,
-            "schema": {"type": "array", "minItems": 1, "maxItems": IN_MAX, "items": schema},
-        }));
+        all.push(one_of(name, schema.clone()));
     }
     if ranges(ty) {
-        let words = match ty {
-            Ty::Time | Ty::Date => ["At or after", "At or before", "After", "Before"],
-            _ => ["At least", "At most", "More than", "Less than"],
-        };
-        for (suffix, words) in ["gte", "lte", "gt", "lt"].into_iter().zip(words) {
-            let description = format!("{words} this.");
-            all.push(parameter(
-                &format!("{name}.{suffix}"),
-                description,
-                schema.clone(),
-            ));
-        }
+        let bounds = [".gte", ".lte", ".gt", ".lt"];
+        all.extend(bounds.map(|bound| filter(name, bound, schema.clone())));
     }
     all.extend(optional.then(|| null(name)));
     all
 }
 
-fn null(name: &str) -> Value {
-    parameter(
-        &format!("{name}.null"),
-        "`true`: those without one; `false`: those with one.".to_owned(),
-        json!({"type": "boolean"}),
-    )
+fn one_of(name: &str, schema: Value) -> Value {
+    json!({
+        "name": format!("{name}.in"),
+        "in": "query",
+        "explode": false,
+        "schema": {"type": "array", "minItems": 1, "maxItems": IN_MAX, "items": schema},
+    })
 }
 
-/// Only free texts can have a comma.
-fn escaped(ty: &Ty) -> &'static str {
-    match ty {
-        Ty::Uuid | Ty::Enum { .. } | Ty::States { .. } => "",
-        _ => "; `\\,` is a comma of the value itself",
-    }
+fn null(name: &str) -> Value {
+    filter(name, ".null", json!({"type": "boolean"}))
 }
 
 /// Those of every list.
 pub fn of_ids() -> [(&'static str, Value); 2] {
-    let ids = json!({
-        "name": "id.in",
-        "in": "query",
-        "description": "Only these, separated by commas.",
-        "explode": false,
-        "schema": {"type": "array", "minItems": 1, "maxItems": IN_MAX, "items": {"type": "string", "format": "uuid"}},
-    });
-    let other = "All but this one.".to_owned();
-    let other = parameter("id.ne", other, json!({"type": "string", "format": "uuid"}));
-    [("IdIn", ids), ("IdNe", other)]
+    let id = json!({"type": "string", "format": "uuid"});
+    [
+        ("IdIn", one_of("id", id.clone())),
+        ("IdNe", filter("id", ".ne", id)),
+    ]
 }
 
 /// Values of one `.in`.
@@ -372,14 +365,10 @@ fn map(field: &Field) -> Vec<Value> {
 
 fn limit(entity: &Entity) -> Value {
     let schema = json!({"type": "integer", "format": "int32", "minimum": 1, "maximum": 100, "default": entity.page});
-    parameter("limit", "Objects per page.".to_owned(), schema)
+    json!({"name": "limit", "in": "query", "schema": schema})
 }
 
 /// `sort=name` ascending, `sort=-name` descending.
 fn sort(entity: &Entity) -> Value {
-    let mut description = "Order; `-` turns it round. Without it the newest come first.".to_owned();
-    if entity.fields.iter().any(|f| f.filter && f.ty == Ty::Point) {
-        description.push_str(" With `near`: nearest first.");
-    }
-    parameter("sort", description, reference(&named::sort(entity)))
+    json!({"name": "sort", "in": "query", "schema": reference(&named::sort(entity))})
 }

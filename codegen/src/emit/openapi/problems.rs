@@ -123,6 +123,9 @@ const PROBLEMS: [(u16, &str, &str, &str, &str); 16] = [
     ),
 ];
 
+/// Problems that are described by an empty text, which has to be there: generators repeat it at every operation.
+const PLAIN: [u16; 3] = [404, 412, 428];
+
 /// `{"400": {"$ref": …}, …}` for the given statuses.
 pub fn references(statuses: &[u16]) -> Map<String, Value> {
     let known = PROBLEMS
@@ -221,7 +224,9 @@ pub fn responses() -> Map<String, Value> {
         if status == 429 {
             headers.extend(rate_limit());
         }
-        let mut response = json!({"description": when});
+        // Those whose number says it all the introduction explains; the example does so too.
+        let told = if PLAIN.contains(&status) { "" } else { when };
+        let mut response = json!({"description": told});
         if !headers.is_empty() {
             response["headers"] = Value::Object(headers);
         }
@@ -237,8 +242,8 @@ pub fn responses() -> Map<String, Value> {
     responses.insert(
         OTHERS.to_owned(),
         json!({
-            // One line: generators repeat it at every operation.
-            "description": "What any request may be answered with: 400, 401, 403, 408, 413, 415, 429, 431, 500 or 503. `type` says why.",
+            // The introduction lists them; generators repeat what stands here at every operation.
+            "description": "",
             "headers": {
                 "Retry-After": header_ref("RetryAfter"),
                 "WWW-Authenticate": header_ref("WwwAuthenticate"),

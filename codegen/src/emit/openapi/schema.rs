@@ -3,10 +3,10 @@
 use super::{
     common::is_patched,
     example, named,
-    names::{capitalised, title},
+    names::title,
     note, together,
     types::{self, nullable, reference, with},
-    words::{self, article, spaced},
+    words,
 };
 use crate::{
     emit::{
@@ -74,7 +74,6 @@ pub fn expanded(model: &Model, id: EntityId) -> Option<Value> {
         return None;
     }
     Some(json!({
-        "description": format!("{} with the objects that `expand` asks for, null where the caller may not see one.", capitalised(&article(&spaced(&entity.name)))),
         "allOf": [
             reference(&pascal(&entity.name)),
             {"type": "object", "properties": properties},
@@ -94,7 +93,6 @@ pub fn answered_name(model: &Model, id: EntityId) -> String {
 
 /// `EventList`: one page. Its example is made of that of its elements.
 pub fn list(model: &Model, id: EntityId) -> Value {
-    let entity = &model.entities[id];
     let mut properties = Map::new();
     properties.insert(
         "data".to_owned(),
@@ -103,9 +101,8 @@ pub fn list(model: &Model, id: EntityId) -> Value {
     properties.insert("next_cursor".to_owned(), reference("NextCursor"));
     properties.insert("count".to_owned(), reference("Count"));
     properties.insert("count_is_exact".to_owned(), reference("CountIsExact"));
-    let description = format!("A page of {}.", spaced(&entity.plural));
     types::object(
-        &description,
+        "",
         vec!["data".to_owned(), "next_cursor".to_owned()],
         properties,
         false,
@@ -116,7 +113,6 @@ pub fn list(model: &Model, id: EntityId) -> Value {
 pub fn restored(model: &Model, id: EntityId) -> Value {
     let entity = &model.entities[id];
     json!({
-        "description": format!("{} that was restored, and what did not come back with it.", article(&spaced(&entity.name))),
         "allOf": [
             reference(&pascal(&entity.name)),
             reference("Restored"),
@@ -124,7 +120,7 @@ pub fn restored(model: &Model, id: EntityId) -> Value {
     })
 }
 
-/// `CreateEvent`, `ReplaceEvent`, `PatchEvent`.
+/// `CreateEvent`, `ReplaceEvent`, `PatchEvent`: what they are for the operations say.
 pub fn body(model: &Model, id: EntityId, body: Body) -> Value {
     body_within(model, id, body, None)
 }
@@ -146,21 +142,7 @@ pub fn body_within(model: &Model, id: EntityId, body: Body, parent: Option<&Rela
     if body == Body::Create && parent.is_none() {
         properties.extend(together::properties(model, id));
     }
-    let one = spaced(&entity.name);
-    let description = match body {
-        Body::Create => format!("What {} is created from.", article(&one)),
-        Body::Replace => {
-            format!(
-                "A whole new representation of {}. What is left out becomes its default or empty, unless its description says otherwise.",
-                article(&one)
-            )
-        }
-        Body::Patch => format!(
-            "Changes to {}. What is left out stays as it is; `null` empties.",
-            article(&one)
-        ),
-    };
-    let mut schema = types::object(&description, required, properties, true);
+    let mut schema = types::object("", required, properties, true);
     let mut pairs = pairs(entity, body);
     let mut example = example::body(model, id, body);
     for column in inputs(entity, body) {

@@ -4,7 +4,7 @@ use super::{
     example,
     schema::{self, Body},
     types::reference,
-    words::{article, spaced},
+    words::spaced,
 };
 use crate::emit::actions::Action;
 use crate::model::{Entity, EntityId, Has, Model};
@@ -39,13 +39,8 @@ fn item(model: &Model, entity: &Entity, has: &Has) -> String {
 pub fn properties(model: &Model, id: EntityId) -> Map<String, Value> {
     let entity = &model.entities[id];
     let property = |(has, max): (&Has, u32)| {
-        let description = format!(
-            "{} to create with it, {max} at most: all of it is created, or nothing.",
-            super::names::title(&has.name)
-        );
         let items = reference(&item(model, entity, has));
-        let list =
-            json!({"type": "array", "maxItems": max, "description": description, "items": items});
+        let list = json!({"type": "array", "maxItems": max, "items": items});
         (has.name.clone(), list)
     };
     lists(entity).map(property).collect()
@@ -76,7 +71,6 @@ fn created(model: &Model, id: EntityId) -> Value {
     };
     let properties: Map<String, Value> = lists(entity).map(property).collect();
     json!({
-        "description": format!("{} that was created, and what was created with it.", article(&spaced(&entity.name))),
         "allOf": [
             reference(&pascal(&entity.name)),
             {"type": "object", "properties": properties},

@@ -228,7 +228,9 @@ pub fn object(
 ) -> Value {
     let mut schema = Map::new();
     schema.insert("type".to_owned(), json!("object"));
-    schema.insert("description".to_owned(), json!(description));
+    if !description.is_empty() {
+        schema.insert("description".to_owned(), json!(description));
+    }
     if !required.is_empty() {
         schema.insert("required".to_owned(), json!(required));
     }

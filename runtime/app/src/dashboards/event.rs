@@ -49,7 +49,7 @@ struct EventDashboard {
     sold: Vec<SoldInBucket>,
     /// Of the same orders, those that say where the buyer came from: the twenty with the most tickets.
     referrers: Vec<SoldByReferrer>,
-    capacity: Capacity,
+    capacity: EventCapacity,
     /// All there is, in the period or not: by ticket type, and the money by currency.
     sales: Sales,
     waiting_list: WaitingList,
@@ -87,7 +87,7 @@ struct SoldByReferrer {
 
 /// Places of an event.
 #[derive(Serialize, Deserialize, ToSchema)]
-struct Capacity {
+struct EventCapacity {
     /// Of the event; null: only its ticket types have one.
     capacity: Option<i32>,
     /// Of its ticket types together.
@@ -268,7 +268,7 @@ async fn sold(
 
 #[derive(Deserialize)]
 struct Counts {
-    capacity: Capacity,
+    capacity: EventCapacity,
     waiting_list: WaitingList,
     likes: i64,
     attendances: i64,

@@ -29,11 +29,19 @@ const GENERAL: [&str; 9] = [
 const TOO_MANY: &str = "TooManyRequests";
 
 /// Descriptions that say the same as the shared answers.
-const USUAL: [(&str, &str); 5] = [
+const USUAL: [(&str, &str); 8] = [
     ("400", "The key is missing"),
     ("400", "The cursor belongs to another list"),
+    // As `x-access` says.
+    ("403", "The caller is no platform administrator"),
     ("422", "A value is wrong"),
     ("422", "A parameter is unknown or has a wrong value"),
+    // As the parameter says.
+    ("422", "The key belongs to another request"),
+    (
+        "422",
+        "A value is wrong, or the key belongs to another request",
+    ),
     ("503", "The provider does not answer"),
 ];
 
@@ -201,24 +209,12 @@ fn is_usual(status: &str, text: &Value) -> bool {
     is_missing || USUAL.contains(&(status, text))
 }
 
-/// An operation that does not use the token admits all kinds of callers that appear in the document.
+/// An operation that does not use the token admits anonymous callers, and thereby everybody.
 fn access(document: &mut Value) {
-    let mut callers = Map::new();
-    for_each_operation(document, |_, operation| {
-        let known = operation
-            .get("x-access")
-            .and_then(|access| access["callers"].as_object());
-        for name in known.into_iter().flat_map(Map::keys) {
-            callers.insert(name.clone(), json!("yes"));
-        }
-    });
-    if callers.is_empty() {
-        return;
-    }
     for_each_operation(document, |_, operation| {
         // Unless the operation says itself whom it accepts, for example by a signature.
         if operation.get("security") == Some(&json!([])) && !operation.contains_key("x-access") {
-            operation.insert("x-access".to_owned(), json!({"callers": callers}));
+            operation.insert("x-access".to_owned(), json!({"anonymous": "yes"}));
         }
     });
 }

@@ -132,7 +132,10 @@
         const isError = !/^[123]/.test(props.code);
         if (!isError) return React.createElement(Original, props);
         const h = React.createElement;
-        const description = String(props.response.get("description") ?? "").split("\n")[0];
+        // Where the document has no words for it, the example has: its title. What `default` is has no example of its own.
+        const example = props.response.getIn(["content", "application/problem+json", "example", "title"]);
+        const title = props.code === "default" ? "Any other problem" : example;
+        const description = String(props.response.get("description") || title || "").split("\n")[0];
         // What is folded is not made: examples and their colours take most of the time.
         const inside = isOpen && h("table", { className: "responses-table" }, h("tbody", null, h(Original, props)));
         return h("tr", { className: "response", "data-code": props.code },

@@ -153,12 +153,12 @@ fn what_holds_for_all_stands_at_the_top() {
     let mut open = get(json!([]), json!({}));
     open["get"]["security"] = json!([]);
     let mut closed = get(json!([]), json!({}));
-    closed["get"]["x-access"] = json!({"callers": {"member": "depends"}});
+    closed["get"]["x-access"] = json!({"member": "depends"});
     let document = of(json!({"/a": closed, "/b": open}));
     assert_eq!(
         document["paths"]["/b"]["get"]["x-access"],
-        json!({"callers": {"member": "yes"}}),
-        "everybody who is known"
+        json!({"anonymous": "yes"}),
+        "everybody"
     );
     assert_eq!(document["paths"]["/a"]["get"].get("security"), None);
     assert_eq!(document["paths"]["/b"]["get"]["security"], json!([]));
