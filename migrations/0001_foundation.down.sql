@@ -177,6 +177,14 @@ drop policy role_assignments_insert on app.role_assignments;
 
 drop policy role_assignments_select on app.role_assignments;
 
+drop policy review_policies_job_delete on app.review_policies;
+
+drop policy review_policies_job_update on app.review_policies;
+
+drop policy review_policies_job_insert on app.review_policies;
+
+drop policy review_policies_job_select on app.review_policies;
+
 drop policy reviews_job_select on app.reviews;
 
 drop policy reviews_update on app.reviews;
@@ -573,6 +581,8 @@ drop policy commission_rules_insert on app.commission_rules;
 
 drop policy commission_rules_select on app.commission_rules;
 
+drop policy commission_proposals_job_select on app.commission_proposals;
+
 drop policy commission_proposals_update on app.commission_proposals;
 
 drop policy commission_proposals_insert on app.commission_proposals;
@@ -586,6 +596,8 @@ drop policy cities_update on app.cities;
 drop policy cities_insert on app.cities;
 
 drop policy cities_select on app.cities;
+
+drop policy checkpoint_ticket_types_job_insert on app.checkpoint_ticket_types;
 
 drop policy checkpoint_ticket_types_job_select on app.checkpoint_ticket_types;
 
@@ -602,6 +614,8 @@ drop policy checkpoint_entries_job_insert on app.checkpoint_entries;
 drop policy checkpoint_entries_job_select on app.checkpoint_entries;
 
 drop policy checkpoint_entries_select on app.checkpoint_entries;
+
+drop policy checkpoints_job_insert on app.checkpoints;
 
 drop policy checkpoints_job_select on app.checkpoints;
 
@@ -681,6 +695,8 @@ drop trigger waitlist_entries_turn on app.waitlist_entries;
 
 drop trigger waitlist_entries_position on app.waitlist_entries;
 
+drop trigger reviews_guest on app.reviews;
+
 drop trigger reviews_rate_changed on app.reviews;
 
 drop trigger reviews_rate on app.reviews;
@@ -751,6 +767,10 @@ drop trigger waitlist_entries_archived on app.waitlist_entries;
 
 drop trigger visits_stamp on app.visits;
 
+drop trigger venues_emit_unsuspend on app.venues;
+
+drop trigger venues_emit_suspend on app.venues;
+
 drop trigger venues_audit on app.venues;
 
 drop trigger venues_quota on app.venues;
@@ -776,6 +796,10 @@ drop trigger venues_restore_slug on app.venues;
 drop trigger venues_document_update on app.venues;
 
 drop trigger venues_document_insert on app.venues;
+
+drop trigger users_emit_unsuspend on app.users;
+
+drop trigger users_emit_suspend on app.users;
 
 drop trigger users_emit_archive on app.users;
 
@@ -911,6 +935,8 @@ drop trigger role_assignments_stamp on app.role_assignments;
 
 drop trigger role_assignments_archived on app.role_assignments;
 
+drop trigger review_policies_stamp on app.review_policies;
+
 drop trigger reviews_emit_update on app.reviews;
 
 drop trigger reviews_emit_create on app.reviews;
@@ -1028,6 +1054,10 @@ drop trigger payment_methods_stamp on app.payment_methods;
 drop trigger payment_methods_archived on app.payment_methods;
 
 drop trigger payment_looks_stamp on app.payment_looks;
+
+drop trigger organizations_emit_unsuspend on app.organizations;
+
+drop trigger organizations_emit_suspend on app.organizations;
 
 drop trigger organizations_emit_reject on app.organizations;
 
@@ -1147,6 +1177,10 @@ drop trigger leads_stamp on app.leads;
 
 drop trigger leads_archived on app.leads;
 
+drop trigger institutions_emit_unsuspend on app.institutions;
+
+drop trigger institutions_emit_suspend on app.institutions;
+
 drop trigger institutions_audit on app.institutions;
 
 drop trigger institutions_quota on app.institutions;
@@ -1226,6 +1260,10 @@ drop trigger event_schedules_stamp on app.event_schedules;
 drop trigger event_ranks_stamp on app.event_ranks;
 
 drop trigger event_local_times_stamp on app.event_local_times;
+
+drop trigger events_emit_unsuspend on app.events;
+
+drop trigger events_emit_suspend on app.events;
 
 drop trigger events_emit_archive on app.events;
 
@@ -1351,6 +1389,10 @@ drop trigger community_members_stamp on app.community_members;
 
 drop trigger community_members_archived on app.community_members;
 
+drop trigger communities_emit_unsuspend on app.communities;
+
+drop trigger communities_emit_suspend on app.communities;
+
 drop trigger communities_audit on app.communities;
 
 drop trigger communities_quota on app.communities;
@@ -1390,6 +1432,12 @@ drop trigger commission_rules_guard on app.commission_rules;
 drop trigger commission_rules_stamp on app.commission_rules;
 
 drop trigger commission_rules_archived on app.commission_rules;
+
+drop trigger commission_proposals_emit_decline on app.commission_proposals;
+
+drop trigger commission_proposals_emit_accept on app.commission_proposals;
+
+drop trigger commission_proposals_emit_create on app.commission_proposals;
 
 drop trigger commission_proposals_audit on app.commission_proposals;
 
@@ -1464,6 +1512,10 @@ drop trigger calendar_feeds_begin_on_user_id_insert on app.calendar_feeds;
 drop trigger calendar_feeds_module_update on app.calendar_feeds;
 
 drop trigger calendar_feeds_stamp on app.calendar_feeds;
+
+drop trigger businesses_emit_unsuspend on app.businesses;
+
+drop trigger businesses_emit_suspend on app.businesses;
 
 drop trigger businesses_emit_reject on app.businesses;
 
@@ -1617,6 +1669,8 @@ drop function app.system_wallet(text,text,uuid,text);
 
 drop function app.wallet_of(uuid,text);
 
+drop function app.claim_credits(uuid,uuid,bigint);
+
 drop function app.book_dispute(uuid,text,bigint,text);
 
 drop function app.compare_ranks(jsonb);
@@ -1697,7 +1751,15 @@ drop function app.room_of_event(uuid);
 
 drop function app.offer_places(uuid);
 
-drop function app.was_there(text,uuid);
+drop function app.keep_review_policy(boolean);
+
+drop function app.guard_review();
+
+drop function app.refuses_review(text,uuid,boolean);
+
+drop function app.takes_guests_alone();
+
+drop function app.is_guest(uuid,text,uuid);
 
 drop function app.stars_of(uuid);
 
@@ -1730,6 +1792,8 @@ drop function app.room_of_place(uuid,text,timestamptz,timestamptz,uuid);
 drop function app.keeps_place(app.promotions);
 
 drop function app.erase_member(uuid);
+
+drop function app.purge_stripe_events(timestamptz,int);
 
 drop function app.forbid_older_news();
 
@@ -1765,9 +1829,17 @@ drop function app.reminder_holds(uuid,uuid,text);
 
 drop function app.notify(text,text[],text[],boolean,interval,text,jsonb,uuid,timestamptz,uuid[],int[],text[],text[],text[],text[]);
 
+drop function app.hold_windows(uuid[]);
+
 drop function app.quiet_until(timestamptz,text,jsonb);
 
 drop function app.choices(uuid[],text);
+
+drop function app.pictures_below(uuid);
+
+drop function app.is_served(uuid);
+
+drop function app.is_withdrawn(uuid);
 
 drop function app.settle_request();
 
@@ -2043,6 +2115,8 @@ drop function requests.take(text,integer);
 
 drop function audit.history(text,uuid,uuid,bigint,integer);
 
+drop function audit.created_today(uuid,text);
+
 drop function audit.has_seal(text);
 
 drop function audit.verify();
@@ -2127,6 +2201,10 @@ drop function app.venues_search_own(text,boolean,text[],uuid,int);
 
 drop function app.venues_search(text,boolean,text[],uuid,int);
 
+drop function sec.found_venues(tsquery,tsquery,tsquery,uuid,int);
+
+drop function sec.newest_venues(tsquery,text,tsquery,uuid,int);
+
 drop function audit.record_users();
 
 drop function app.users_keep_holders();
@@ -2160,6 +2238,10 @@ drop function sec.own_users(int);
 drop function app.users_search_own(text,boolean,text[],uuid,int);
 
 drop function app.users_search(text,boolean,text[],uuid,int);
+
+drop function sec.found_users(tsquery,tsquery,tsquery,uuid,int);
+
+drop function sec.newest_users(tsquery,text,tsquery,uuid,int);
 
 drop function audit.record_transfers();
 
@@ -2409,6 +2491,10 @@ drop function app.organizations_search_own(text,boolean,text[],uuid,int);
 
 drop function app.organizations_search(text,boolean,text[],uuid,int);
 
+drop function sec.found_organizations(tsquery,tsquery,tsquery,uuid,int);
+
+drop function sec.newest_organizations(tsquery,text,tsquery,uuid,int);
+
 drop function audit.record_order_items();
 
 drop function sec.may_order_item(uuid,text);
@@ -2529,6 +2615,10 @@ drop function app.institutions_search_own(text,boolean,text[],uuid,int);
 
 drop function app.institutions_search(text,boolean,text[],uuid,int);
 
+drop function sec.found_institutions(tsquery,tsquery,tsquery,uuid,int);
+
+drop function sec.newest_institutions(tsquery,text,tsquery,uuid,int);
+
 drop function audit.record_grant_announcements();
 
 drop function app.archived_grant_announcements(uuid,int);
@@ -2548,6 +2638,10 @@ drop function sec.own_grant_announcements(int);
 drop function app.grant_announcements_search_own(text,boolean,text[],uuid,int);
 
 drop function app.grant_announcements_search(text,boolean,text[],uuid,int);
+
+drop function sec.found_grant_announcements(tsquery,tsquery,tsquery,uuid,int);
+
+drop function sec.newest_grant_announcements(tsquery,text,tsquery,uuid,int);
 
 drop function audit.record_fraud_flags();
 
@@ -2619,6 +2713,10 @@ drop function app.events_search_own(text,boolean,text[],uuid,int);
 
 drop function app.events_search(text,boolean,text[],uuid,int);
 
+drop function sec.found_events(tsquery,tsquery,tsquery,uuid,int);
+
+drop function sec.newest_events(tsquery,text,tsquery,uuid,int);
+
 drop function audit.record_email_tokens();
 
 drop function app.email_tokens_begin_on_session_id();
@@ -2670,6 +2768,10 @@ drop function sec.own_countries(int);
 drop function app.countries_search_own(text,boolean,text[],uuid,int);
 
 drop function app.countries_search(text,boolean,text[],uuid,int);
+
+drop function sec.found_countries(tsquery,tsquery,tsquery,uuid,int);
+
+drop function sec.newest_countries(tsquery,text,tsquery,uuid,int);
 
 drop function audit.record_connected_accounts();
 
@@ -2735,6 +2837,10 @@ drop function app.communities_search_own(text,boolean,text[],uuid,int);
 
 drop function app.communities_search(text,boolean,text[],uuid,int);
 
+drop function sec.found_communities(tsquery,tsquery,tsquery,uuid,int);
+
+drop function sec.newest_communities(tsquery,text,tsquery,uuid,int);
+
 drop function audit.record_commission_rules();
 
 drop function app.archived_commission_rules(uuid,int);
@@ -2782,6 +2888,10 @@ drop function sec.own_cities(int);
 drop function app.cities_search_own(text,boolean,text[],uuid,int);
 
 drop function app.cities_search(text,boolean,text[],uuid,int);
+
+drop function sec.found_cities(tsquery,tsquery,tsquery,uuid,int);
+
+drop function sec.newest_cities(tsquery,text,tsquery,uuid,int);
 
 drop function audit.record_checkpoint_ticket_types();
 
@@ -2858,6 +2968,10 @@ drop function sec.own_businesses(int);
 drop function app.businesses_search_own(text,boolean,text[],uuid,int);
 
 drop function app.businesses_search(text,boolean,text[],uuid,int);
+
+drop function sec.found_businesses(tsquery,tsquery,tsquery,uuid,int);
+
+drop function sec.newest_businesses(tsquery,text,tsquery,uuid,int);
 
 drop function audit.record_broadcasts();
 
@@ -3499,6 +3613,8 @@ drop table jobs.periodic;
 
 drop table jobs.queue;
 
+drop table requests.taken;
+
 drop table requests.quotas;
 
 drop table audit.seals;
@@ -3554,6 +3670,8 @@ drop table counters.service_requests;
 drop table app.service_requests;
 
 drop table app.role_assignments;
+
+drop table app.review_policies;
 
 drop table app.reviews;
 
@@ -3730,6 +3848,18 @@ drop function sec.is_quiet_hours(jsonb);
 drop function sec.is_opening_hours(jsonb);
 
 drop function sec.is_social_links(jsonb);
+
+drop function sec.era_start(bigint);
+
+drop function sec.era_of(bigint);
+
+drop function sec.eras_between(bigint,bigint);
+
+drop function sec.eras(uuid);
+
+drop function sec.era(uuid);
+
+drop function sec.spelled_out(tsquery,text[]);
 
 drop function sec.searched_part(text);
 

@@ -335,16 +335,16 @@ create function sec.is_social(p_text text, p_network text) returns boolean
 begin
   return char_length(p_text) <= 300 and p_text ~ case p_network
     when 'instagram' then '^https://www\.instagram\.com/[A-Za-z0-9._]{1,30}$'
-    when 'facebook' then '^https://www\.facebook\.com/([A-Za-z0-9.-]{1,75}|profile\.php\?id=[0-9]{1,20}|(people|groups|pages)/[A-Za-z0-9.%/_-]{1,150})$'
-    when 'youtube' then '^https://www\.youtube\.com/(@[A-Za-z0-9._-]{1,60}|channel/[A-Za-z0-9_-]{1,60}|(c|user)/[A-Za-z0-9._%-]{1,100})$'
+    when 'facebook' then '^https://www\.facebook\.com/([A-Za-z0-9.-]{1,75}|profile\.php\?id=[0-9]{1,20}|(people|groups|pages)/[A-Za-z0-9.%/_-]{1,150}|p/[A-Za-z0-9.%_-]{1,150}|share/[A-Za-z0-9_-]{6,40})$'
+    when 'youtube' then '^https://www\.youtube\.com/(@[A-Za-z0-9._%-]{1,180}|channel/[A-Za-z0-9_-]{1,60}|(c|user)/[A-Za-z0-9._%-]{1,100})$'
     when 'linkedin' then '^https://www\.linkedin\.com/(in|company|school|showcase)/[A-Za-z0-9._%-]{1,150}$'
     when 'x' then '^https://x\.com/[A-Za-z0-9_]{1,15}$'
     when 'tiktok' then '^https://www\.tiktok\.com/@[A-Za-z0-9._]{1,24}$'
-    when 'mastodon' then '^https://([a-z0-9]+(-+[a-z0-9]+)*\.)+[a-z0-9]+(-+[a-z0-9]+)*/@[A-Za-z0-9._-]{1,60}$'
+    when 'mastodon' then '^https://(?!([a-z0-9-]+\.)*(instagram\.com|instagr\.am|facebook\.com|fb\.com|fb\.me|youtube\.com|linkedin\.com|x\.com|twitter\.com|tiktok\.com|threads\.com|threads\.net|bsky\.app|wa\.me|whatsapp\.com|t\.me|telegram\.me|telegram\.dog)/)([a-z0-9]+(-+[a-z0-9]+)*\.)+[a-z0-9]+(-+[a-z0-9]+)*/@[A-Za-z0-9._-]{1,60}$'
     when 'threads' then '^https://www\.threads\.com/@[A-Za-z0-9._]{1,30}$'
     when 'bluesky' then '^https://bsky\.app/profile/[A-Za-z0-9.:-]{3,100}$'
-    when 'whatsapp' then '^https://(wa\.me/[0-9]{7,15}|chat\.whatsapp\.com/[A-Za-z0-9]{10,40}|whatsapp\.com/channel/[A-Za-z0-9]{10,40})$'
-    when 'telegram' then '^https://t\.me/([A-Za-z0-9_]{4,32}|\+[A-Za-z0-9_-]{10,40}|joinchat/[A-Za-z0-9_-]{10,40})$'
+    when 'whatsapp' then '^https://(wa\.me/([0-9]{7,15}|message/[A-Za-z0-9]{8,40})|chat\.whatsapp\.com/[A-Za-z0-9]{10,40}|whatsapp\.com/channel/[A-Za-z0-9]{10,40})$'
+    when 'telegram' then '^https://t\.me/([A-Za-z0-9_]{3,32}|\+[A-Za-z0-9_-]{10,40}|joinchat/[A-Za-z0-9_-]{10,40})$'
   end;
 end
 $$;
@@ -422,6 +422,67 @@ create function sec.searched_part(p_text text) returns text
   from (select sec.folded(btrim(p_text)) as folded) f
 $$;
 alter function sec.searched_part(text) owner to culturepass_owner;
+
+create function sec.spelled_out(p_whole tsquery, p_endings text[]) returns tsquery
+  language sql immutable parallel safe as $$
+-- A query whose last word is any of these.
+  select (regexp_replace(p_whole::text, '''[^'']*''$', '') || '(' || string_agg(quote_literal(e), ' | ') || ')')::tsquery
+  from unnest(p_endings) e
+$$;
+alter function sec.spelled_out(tsquery, text[]) owner to culturepass_owner;
+
+create function sec.era(p_id uuid) returns bigint
+  language sql immutable parallel safe as $$
+-- When a row was made, which its id begins with, in steps of 4,096 ms. Of an id that is none of ours: where it stands among all.
+  select ('x' || left(p_id::text, 8) || substr(p_id::text, 10, 1))::bit(36)::bigint
+$$;
+alter function sec.era(uuid) owner to culturepass_owner;
+
+create function sec.eras(p_id uuid) returns bigint[]
+  language plpgsql immutable parallel safe as $$
+-- The spans of time that a row was made in, each 64 times as long as the one before: 4 seconds, 4 minutes, 5 hours, 12 days,
+-- 2 years. An index over words that holds them too finds words of a span without going through those of others.
+declare
+  v_era constant bigint := sec.era(p_id);
+begin
+  return array[
+    v_era, (1::bigint << 40) + (v_era >> 6), (2::bigint << 40) + (v_era >> 12),
+    (3::bigint << 40) + (v_era >> 18), (4::bigint << 40) + (v_era >> 24)
+  ];
+end
+$$;
+alter function sec.eras(uuid) owner to culturepass_owner;
+
+create function sec.eras_between(p_first bigint, p_last bigint) returns bigint[]
+  language plpgsql immutable parallel safe as $$
+-- The shortest spans of one length of which 33 reach from one time to another; they may begin before it. The index is asked
+-- for each of them.
+declare
+  v_level int := 0;
+begin
+  while v_level < 4 and (p_last >> 6 * v_level) - (p_first >> 6 * v_level) > 32 loop
+    v_level := v_level + 1;
+  end loop;
+  return array(
+    select (v_level::bigint << 40) + s from generate_series(p_first >> 6 * v_level, p_last >> 6 * v_level) s
+  );
+end
+$$;
+alter function sec.eras_between(bigint, bigint) owner to culturepass_owner;
+
+create function sec.era_of(p_span bigint) returns bigint
+  language sql immutable parallel safe as $$
+-- When a span begins.
+  select (p_span & ((1::bigint << 40) - 1)) << 6 * (p_span >> 40)::int
+$$;
+alter function sec.era_of(bigint) owner to culturepass_owner;
+
+create function sec.era_start(p_era bigint) returns uuid
+  language sql immutable parallel safe as $$
+-- The first id of a time.
+  select rpad(lpad(to_hex(p_era), 9, '0'), 32, '0')::uuid
+$$;
+alter function sec.era_start(bigint) owner to culturepass_owner;
 
 create function sec.is_social_links(p_value jsonb) returns boolean
   language plpgsql immutable strict parallel safe as $$
@@ -723,7 +784,7 @@ create table app.broadcasts (
   constraint broadcasts_pkey primary key (id)
 );
 comment on table app.broadcasts is 'What a host writes to the guests of an event. It is told once to each of them, on the ways that they have chosen.';
-comment on column app.broadcasts.audience is 'guests, whoever holds a ticket; ticket_types, of one of `ticket_type_ids`.';
+comment on column app.broadcasts.audience is 'guests, whoever holds a ticket; ticket_types, of one of `ticket_type_ids`; checked_in, who has come in, at the door or at a checkpoint.';
 comment on column app.broadcasts.send_at is 'It goes then, once it is scheduled; at once without it.';
 comment on column app.broadcasts.recipient_count is 'Members to whom it was told.';
 alter table app.broadcasts owner to culturepass_owner;
@@ -1935,6 +1996,7 @@ create table app.payment_methods (
   exp_month integer not null,
   exp_year integer not null,
   is_default boolean default false not null,
+  detached_at timestamptz,
   archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
@@ -1945,6 +2007,7 @@ create table app.payment_methods (
 );
 comment on table app.payment_methods is 'A card that Stripe keeps for a member. No card number ever comes here.';
 comment on column app.payment_methods.last4 is 'Last digits of the card, as Stripe reports them.';
+comment on column app.payment_methods.detached_at is 'When Stripe has forgotten it.';
 alter table app.payment_methods owner to culturepass_owner;
 alter table app.payment_methods enable row level security;
 alter table app.payment_methods force row level security;
@@ -2118,12 +2181,13 @@ create table app.rank_notes (
   created_at timestamptz default now() not null,
   constraint rank_notes_pkey primary key (id)
 );
-comment on table app.rank_notes is 'Something has happened that may change ranks. Written with what happened, taken by the next look a second later.';
-comment on column app.rank_notes.kind is 'actor, an account was suspended or came back; event, it is shown or not; all, more than can be noted row by row.';
+comment on table app.rank_notes is 'Something has happened that may change ranks. Written with what happened, taken by the next look a second later. Lost in a crash; the next look notices, and looks at everything.';
+comment on column app.rank_notes.kind is 'actor, an account was suspended or came back; event, it is shown or not; all, more than can be noted row by row; mark, nothing has happened, and no crash has emptied the table.';
 comment on column app.rank_notes.object_id is 'The event, or what is followed.';
 alter table app.rank_notes owner to culturepass_owner;
 alter table app.rank_notes enable row level security;
 alter table app.rank_notes force row level security;
+alter table app.rank_notes set unlogged;
 
 create table app.rank_pasts (
   id uuid default sec.uuid_v7() not null,
@@ -2325,6 +2389,21 @@ alter table app.reviews owner to culturepass_owner;
 alter table app.reviews enable row level security;
 alter table app.reviews force row level security;
 alter table app.reviews set (fillfactor = 80);
+
+create table app.review_policies (
+  id uuid default sec.uuid_v7() not null,
+  name text default 'reviews' not null,
+  guests_only boolean default false not null,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  constraint review_policies_pkey primary key (id)
+);
+comment on table app.review_policies is 'Whose reviews are taken, as the platform has it set. One row.';
+comment on column app.review_policies.guests_only is 'Of those alone who were there.';
+alter table app.review_policies owner to culturepass_owner;
+alter table app.review_policies enable row level security;
+alter table app.review_policies force row level security;
 
 create table app.role_assignments (
   id uuid default sec.uuid_v7() not null,
@@ -2956,6 +3035,8 @@ alter table app.wallet_transactions force row level security;
 
 create table audit.audit_logs (
   id bigint generated always as identity not null,
+  tx xid8 default pg_current_xact_id() not null,
+  created_at timestamptz default now() not null,
   entity_type text not null,
   entity_id uuid not null,
   action text not null,
@@ -2964,12 +3045,9 @@ create table audit.audit_logs (
   session_id uuid,
   request_id uuid,
   reason text,
-  changed jsonb not null,
-  tx xid8 default pg_current_xact_id() not null,
-  created_at timestamptz default now() not null,
-  constraint audit_logs_pkey primary key (id)
+  changed jsonb not null
 );
-comment on table audit.audit_logs is 'Every change: who, what, when and why. `changed` maps a column to [before, after].';
+comment on table audit.audit_logs is 'Every change: who, what, when and why. `changed` maps a column to [before, after], or to what it was made with.';
 alter table audit.audit_logs owner to culturepass_audit;
 
 create table audit.seals (
@@ -2987,15 +3065,25 @@ create table audit.seals (
 comment on table audit.seals is 'Chained hashes over blocks of the log.';
 alter table audit.seals owner to culturepass_audit;
 
-create table requests.quotas (
+create unlogged table requests.quotas (
   principal uuid not null,
   entity text not null,
   day date not null,
   used integer not null,
   constraint quotas_pkey primary key (principal, entity)
 );
-comment on table requests.quotas is 'What each member has created, or begun, on the last day on which they did: by entity, or by the name of what is no row.';
+comment on table requests.quotas is 'What each member has created on the last day on which they did. Lost in a crash, and then counted again from the audit log.';
 alter table requests.quotas owner to culturepass_queue;
+
+create table requests.taken (
+  principal uuid not null,
+  entity text not null,
+  day date not null,
+  used integer not null,
+  constraint taken_pkey primary key (principal, entity)
+);
+comment on table requests.taken is 'What each member has begun that is no row, on the last day on which they did, by its name.';
+alter table requests.taken owner to culturepass_queue;
 
 create table jobs.queue (
   id uuid default sec.uuid_v7() not null,
@@ -4030,6 +4118,9 @@ alter table app.payment_methods add constraint payment_methods_exp_month_range
 alter table app.payment_methods add constraint payment_methods_exp_year_range
   check (exp_year between 2000 and 2100);
 
+alter table app.payment_methods add constraint payment_methods_detached_at_range
+  check (detached_at >= '1900-01-01 00:00:00+00'::timestamptz and detached_at < '2201-01-01 00:00:00+00'::timestamptz);
+
 alter table app.plans add constraint plans_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
 
@@ -4191,7 +4282,7 @@ alter table app.rank_actions add constraint rank_actions_cohort_range
   check (cohort >= '1900-01-01 00:00:00+00'::timestamptz and cohort < '2201-01-01 00:00:00+00'::timestamptz);
 
 alter table app.rank_notes add constraint rank_notes_kind_choice
-  check (kind = any ('{view,like,follow,ticket,share,check_in,actor,event,all}'::text[]));
+  check (kind = any ('{view,like,follow,ticket,share,check_in,actor,event,all,mark}'::text[]));
 
 alter table app.rank_pasts add constraint rank_pasts_until_range
   check (until >= '1900-01-01 00:00:00+00'::timestamptz and until < '2201-01-01 00:00:00+00'::timestamptz);
@@ -4344,6 +4435,9 @@ alter table app.reviews add constraint reviews_comment_length
 
 alter table app.reviews add constraint reviews_reply_length
   check (sec.is_text(reply, 0, 2000));
+
+alter table app.review_policies add constraint review_policies_name_length
+  check (sec.is_text(name, 1, 10));
 
 alter table app.role_assignments add constraint role_assignments_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
@@ -5784,6 +5878,9 @@ create index reviews_entity_id_idx
 create index reviews_while_archived_idx
   on app.reviews (id) where status = 'archived';
 
+create unique index review_policies_name_key
+  on app.review_policies (name);
+
 create unique index role_assignments_user_id_role_scope_type_scope_id_key
   on app.role_assignments (user_id, role, scope_type, scope_id) nulls not distinct where status <> 'archived';
 
@@ -6178,10 +6275,10 @@ create index wallet_transactions_journal_id_idx
   on app.wallet_transactions (journal_id, id);
 
 create index audit_logs_entity_idx
-  on audit.audit_logs (entity_type, entity_id, id);
+  on audit.audit_logs (entity_id, id);
 
-create index audit_logs_performed_by_idx
-  on audit.audit_logs (performed_by, id);
+create index audit_logs_id_idx
+  on audit.audit_logs using brin (id, performed_by uuid_bloom_ops) with (pages_per_range = 32, autosummarize = on);
 
 create index seals_seen_id_idx
   on audit.seals (seen_id);
@@ -7366,8 +7463,8 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'user_id', case when new.user_id is not null then jsonb_build_array(null, new.user_id) end,
-      'event_id', case when new.event_id is not null then jsonb_build_array(null, new.event_id) end
+      'user_id', new.user_id,
+      'event_id', new.event_id
     ));
   else
     v_changed := '{}';
@@ -7632,17 +7729,17 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'event_id', case when new.event_id is not null then jsonb_build_array(null, new.event_id) end,
-      'created_by_id', case when new.created_by_id is not null then jsonb_build_array(null, new.created_by_id) end,
-      'title', case when new.title is not null then jsonb_build_array(null, new.title) end,
-      'message', case when new.message is not null then jsonb_build_array(null, new.message) end,
-      'audience', case when new.audience is not null then jsonb_build_array(null, new.audience) end,
+      'status', case when new.status <> 'active' then new.status end,
+      'event_id', new.event_id,
+      'created_by_id', new.created_by_id,
+      'title', new.title,
+      'message', new.message,
+      'audience', new.audience,
       'ticket_type_ids', case when new.ticket_type_ids is not null then jsonb_build_array(null, new.ticket_type_ids) end,
-      'send_at', case when new.send_at is not null then jsonb_build_array(null, new.send_at) end,
-      'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
-      'recipient_count', case when new.recipient_count is not null then jsonb_build_array(null, new.recipient_count) end,
-      'sent_at', case when new.sent_at is not null then jsonb_build_array(null, new.sent_at) end
+      'send_at', new.send_at,
+      'state', new.state,
+      'recipient_count', new.recipient_count,
+      'sent_at', new.sent_at
     ));
   else
     v_changed := '{}';
@@ -7696,104 +7793,194 @@ $$;
 alter function audit.record_broadcasts() owner to culturepass_audit;
 revoke execute on function audit.record_broadcasts() from public;
 
+create function sec.newest_businesses(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+-- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
+-- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
+-- looked up for what is found.
+declare
+  v_found uuid[] := '{}';
+  v_hits uuid[];
+  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  v_many constant int := 250 + 2 * p_wanted;
+  v_before uuid := p_before;
+  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
+  -- that comes to, and until where there are known to be too many hits.
+  v_first constant bigint := sec.era((select d.id from search.businesses d order by d.id limit 1));
+  v_end bigint := 1 + sec.era((select d.id from search.businesses d where d.id < p_before order by d.id desc limit 1));
+  v_back bigint := 16 * (v_end - sec.era((select d.id from search.businesses d where d.id < p_before order by d.id desc offset 249 limit 1)));
+  v_begin bigint;
+  v_dense bigint;
+  v_eras bigint[];
+begin
+  -- At first some thousand rows, or all of a small table.
+  v_back := coalesce(v_back, v_end - v_first);
+  while v_end > v_first and cardinality(v_found) < p_wanted loop
+    v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
+    v_begin := sec.era_of(v_eras[1]);
+    if p_words is not null then
+      v_hits := array(
+        select d.id from search.businesses d
+        where sec.eras(d.id) && v_eras and d.document @@ p_words and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    elsif p_within is null then
+      v_hits := array(
+        select d.id from search.businesses d
+        where sec.eras(d.id) && v_eras and d.names like p_part and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    else
+      v_hits := array(
+        select d.id from search.businesses d
+        where sec.eras(d.id) && v_eras and d.names like p_part and d.document @@ p_within and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    end if;
+    if cardinality(v_hits) >= v_many and v_end - v_begin > 1 then
+      v_dense := v_begin;
+      v_back := greatest(1, (v_end - v_begin) / 4);
+      continue;
+    end if;
+    if cardinality(v_hits) > 0 then
+      v_found := v_found || array(
+        select w.id
+        from (select m.id from unnest(v_hits) as m(id) order by m.id desc offset 0) w
+        where (select true from app.businesses_public p where p.id = w.id)
+        limit p_wanted - cardinality(v_found)
+      );
+    end if;
+    v_end := v_begin;
+    v_before := sec.era_start(v_begin);
+    v_back := case
+      when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
+      when cardinality(v_hits) = 0 then v_back * 4
+      else v_back * 2
+    end;
+  end loop;
+  return v_found;
+end
+$$;
+alter function sec.newest_businesses(tsquery,text,tsquery,uuid,int) owner to culturepass_authz;
+revoke execute on function sec.newest_businesses(tsquery,text,tsquery,uuid,int) from public;
+
+create function sec.found_businesses(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+-- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+declare
+  v_words constant tsquery := coalesce(p_words && p_within, p_words);
+  v_known tsquery := coalesce(p_whole && p_within, p_whole);
+  v_ending constant text := case when p_whole::text !~ '''''|\\' then substring(p_whole::text from '''([^'']*)''$') end;
+  v_many constant int := 250 + 2 * p_wanted;
+  v_found uuid[];
+  v_hits uuid[];
+  v_newest constant uuid := (select d.id from search.businesses d where d.id < p_before order by d.id desc limit 1);
+  v_oldest uuid;
+  v_eras bigint[];
+  v_endings text[];
+  v_more text[];
+  v_rows int;
+begin
+  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  foreach v_rows in array array[250, 20000] loop
+    v_found := array(
+      select w.id
+      from (select d.id, d.document from search.businesses d where d.id < p_before order by d.id desc limit v_rows) w
+      where w.document @@ v_words and (select true from app.businesses_public p where p.id = w.id)
+      limit p_wanted
+    );
+    if cardinality(v_found) >= p_wanted then
+      return v_found;
+    end if;
+    exit when cardinality(v_found) < 25;
+  end loop;
+  if p_whole::text = p_words::text or v_ending is null then
+    return sec.newest_businesses(v_words, null, null, p_before, p_wanted);
+  end if;
+  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
+  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
+  v_endings := array[v_ending];
+  for v_round in 1..4 loop
+    v_found := sec.newest_businesses(v_known, null, null, p_before, p_wanted);
+    v_oldest := coalesce(v_found[p_wanted], (select d.id from search.businesses d order by d.id limit 1));
+    v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
+    v_hits := array(
+      select d.id from search.businesses d
+      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id < p_before) is true
+      limit v_many
+    );
+    if cardinality(v_hits) < v_many then
+      return array(
+        select w.id
+        from (select m.id from unnest(v_hits) as m(id) order by m.id desc offset 0) w
+        where (select true from app.businesses_public p where p.id = w.id)
+        limit p_wanted
+      );
+    end if;
+    v_more := array(
+      select distinct l.word
+      from (
+        select d.document
+        from unnest(v_hits) as m(id) join search.businesses d on d.id = m.id
+        where not d.document @@ v_known
+        limit 50
+      ) u
+      cross join unnest(tsvector_to_array(u.document)) as l(word)
+      where starts_with(l.word, v_ending) and l.word !~ '[''\\]' and l.word <> all (v_endings)
+    );
+    exit when cardinality(v_more) = 0;
+    v_endings := v_endings || v_more;
+    v_known := sec.spelled_out(p_whole, v_endings);
+    v_known := coalesce(v_known && p_within, v_known);
+  end loop;
+  return sec.newest_businesses(v_words, null, null, p_before, p_wanted);
+end
+$$;
+alter function sec.found_businesses(tsquery,tsquery,tsquery,uuid,int) owner to culturepass_authz;
+revoke execute on function sec.found_businesses(tsquery,tsquery,tsquery,uuid,int) from public;
+
 create function app.businesses_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
 -- The newest public rows that hold the words, of all or of those before one: so many, or some more.
--- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
+  v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
-  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+  v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
-  -- So many rows, and they are not all fetched to find the newest.
-  v_many constant int := 5000;
-  -- Who wants more rows than a page has is given all that there are: reading the newest would only come on top.
-  v_page constant int := 200;
-  v_enough constant int := greatest(p_wanted, v_few);
-  v_all uuid[];
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
-  v_rows int;
 begin
   if v_words is null then
     -- Neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
-    v_words := coalesce(v_words && v_within, v_words);
-    foreach v_rows in array array[250, 20000] loop
-      -- Common words are read off the newest rows: a look at some shows whether they are enough.
-      v_found := array(
-        select w.id
-        from (select d.id, d.document from search.businesses d where d.id < v_before order by d.id desc limit v_rows) w
-        where w.document @@ v_words and (select true from app.businesses_public p where p.id = w.id)
-        limit v_enough
-      );
-      if cardinality(v_found) >= v_enough then
-        return query select unnest(v_found);
-        return;
-      end if;
-      if v_rows = 250 and cardinality(v_found) < 25 then
-        -- Rare ones are fetched from the index, which knows no order.
-        v_all := array(select d.id from search.businesses d where d.document @@ v_words limit v_many);
-        exit when cardinality(v_all) < v_many or p_wanted > v_page;
-      end if;
-    end loop;
-    if v_all is null or cardinality(v_all) >= v_many then
-      v_all := array(select d.id from search.businesses d where d.document @@ v_words);
-    end if;
-    v_found := array(
-      select w.id
-      from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
-      where (select true from app.businesses_public p where p.id = w.id)
-      limit v_enough
-    );
+    v_found := sec.found_businesses(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
     -- Whether parts of names count is the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
-      v_total := count(*) from (
-        select
-        from unnest(v_all) as w(id)
-        where (select true from app.businesses_public p where p.id = w.id)
-        limit v_few
-      ) few;
+      v_total := cardinality(sec.found_businesses(v_whole, v_words, v_within, v_last, v_few));
     end if;
     if v_total >= v_few then
       return query select unnest(v_found);
       return;
     end if;
   end if;
-  -- Parts of names in the same ways.
-  foreach v_rows in array array[250, 20000] loop
-    v_parts := array(
-      select w.id
-      from (select d.id, d.names, d.document from search.businesses d where d.id < v_before order by d.id desc limit v_rows) w
-      where w.names like v_part and (v_within is null or w.document @@ v_within)
-        and (select true from app.businesses_public p where p.id = w.id)
-      limit p_wanted
-    );
-    exit when cardinality(v_parts) >= p_wanted;
-    if v_rows = 250 then
-      v_all := array(
-        select d.id
-        from search.businesses d
-        where d.names like v_part and (v_within is null or d.document @@ v_within)
-        limit v_many
-      );
-      if cardinality(v_all) < v_many then
-        v_parts := array(
-          select w.id
-          from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
-          where (select true from app.businesses_public p where p.id = w.id)
-          limit p_wanted
-        );
-        exit;
-      end if;
-    end if;
-  end loop;
+  v_parts := array(
+    select w.id
+    from (select d.id, d.names, d.document from search.businesses d where d.id < v_before order by d.id desc limit 250) w
+    where w.names like v_part and (v_within is null or w.document @@ v_within)
+      and (select true from app.businesses_public p where p.id = w.id)
+    limit p_wanted
+  );
+  if cardinality(v_parts) < p_wanted then
+    v_parts := sec.newest_businesses(null, v_part, v_within, v_before, p_wanted);
+  end if;
   return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
@@ -8381,24 +8568,24 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'city_id', case when new.city_id is not null then jsonb_build_array(null, new.city_id) end,
-      'avatar_url', case when new.avatar_url is not null then jsonb_build_array(null, new.avatar_url) end,
-      'banner_url', case when new.banner_url is not null then jsonb_build_array(null, new.banner_url) end,
-      'name', case when new.name is not null then jsonb_build_array(null, new.name) end,
-      'slug', case when new.slug is not null then jsonb_build_array(null, new.slug) end,
-      'description', case when new.description is not null then jsonb_build_array(null, new.description) end,
-      'category', case when new.category is not null then jsonb_build_array(null, new.category) end,
-      'website', case when new.website is not null then jsonb_build_array(null, new.website) end,
-      'contact_email', case when new.contact_email is not null then jsonb_build_array(null, new.contact_email) end,
-      'phone', case when new.phone is not null then jsonb_build_array(null, new.phone) end,
-      'location', case when new.location is not null then jsonb_build_array(null, new.location) end,
-      'price_band', case when new.price_band is not null then jsonb_build_array(null, new.price_band) end,
-      'stripe_account_id', case when new.stripe_account_id is not null then jsonb_build_array(null, case when new.stripe_account_id is not null then '•' end) end,
-      'charges_enabled', case when new.charges_enabled is not null then jsonb_build_array(null, case when new.charges_enabled is not null then '•' end) end,
-      'payouts_enabled', case when new.payouts_enabled is not null then jsonb_build_array(null, case when new.payouts_enabled is not null then '•' end) end,
-      'verified', case when new.verified is not null then jsonb_build_array(null, new.verified) end,
-      'state', case when new.state is not null then jsonb_build_array(null, new.state) end
+      'status', case when new.status <> 'active' then new.status end,
+      'city_id', new.city_id,
+      'avatar_url', new.avatar_url,
+      'banner_url', new.banner_url,
+      'name', new.name,
+      'slug', new.slug,
+      'description', new.description,
+      'category', new.category,
+      'website', new.website,
+      'contact_email', new.contact_email,
+      'phone', new.phone,
+      'location', new.location,
+      'price_band', new.price_band,
+      'stripe_account_id', case when new.stripe_account_id is not null then '•' end,
+      'charges_enabled', case when new.charges_enabled is not null then '•' end,
+      'payouts_enabled', case when new.payouts_enabled is not null then '•' end,
+      'verified', new.verified,
+      'state', new.state
     ));
     if new.social_links is not null then
       v_changed := v_changed || jsonb_build_object('social_links', jsonb_build_array(null, new.social_links));
@@ -8514,9 +8701,9 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'user_id', case when new.user_id is not null then jsonb_build_array(null, new.user_id) end,
-      'secret_hash', case when new.secret_hash is not null then jsonb_build_array(null, case when new.secret_hash is not null then '•' end) end,
-      'ended_at', case when new.ended_at is not null then jsonb_build_array(null, new.ended_at) end
+      'user_id', new.user_id,
+      'secret_hash', case when new.secret_hash is not null then '•' end,
+      'ended_at', new.ended_at
     ));
   else
     v_changed := '{}';
@@ -8584,18 +8771,18 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'ticket_id', case when new.ticket_id is not null then jsonb_build_array(null, new.ticket_id) end,
-      'event_id', case when new.event_id is not null then jsonb_build_array(null, new.event_id) end,
-      'checkpoint_id', case when new.checkpoint_id is not null then jsonb_build_array(null, new.checkpoint_id) end,
-      'scanned_by_id', case when new.scanned_by_id is not null then jsonb_build_array(null, new.scanned_by_id) end,
-      'result', case when new.result is not null then jsonb_build_array(null, new.result) end,
-      'direction', case when new.direction is not null then jsonb_build_array(null, new.direction) end,
-      'overruled', case when new.overruled is not null then jsonb_build_array(null, new.overruled) end,
-      'nonce', case when new.nonce is not null then jsonb_build_array(null, new.nonce) end,
-      'device', case when new.device is not null then jsonb_build_array(null, new.device) end,
-      'gate', case when new.gate is not null then jsonb_build_array(null, new.gate) end,
-      'is_offline', case when new.is_offline is not null then jsonb_build_array(null, new.is_offline) end,
-      'at', case when new.at is not null then jsonb_build_array(null, new.at) end
+      'ticket_id', new.ticket_id,
+      'event_id', new.event_id,
+      'checkpoint_id', new.checkpoint_id,
+      'scanned_by_id', new.scanned_by_id,
+      'result', new.result,
+      'direction', new.direction,
+      'overruled', new.overruled,
+      'nonce', new.nonce,
+      'device', new.device,
+      'gate', new.gate,
+      'is_offline', new.is_offline,
+      'at', new.at
     ));
   else
     v_changed := '{}';
@@ -8859,12 +9046,12 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'event_id', case when new.event_id is not null then jsonb_build_array(null, new.event_id) end,
-      'name', case when new.name is not null then jsonb_build_array(null, new.name) end,
-      'all_ticket_types', case when new.all_ticket_types is not null then jsonb_build_array(null, new.all_ticket_types) end,
-      'counts_exits', case when new.counts_exits is not null then jsonb_build_array(null, new.counts_exits) end,
-      'allows_reentry', case when new.allows_reentry is not null then jsonb_build_array(null, new.allows_reentry) end
+      'status', case when new.status <> 'active' then new.status end,
+      'event_id', new.event_id,
+      'name', new.name,
+      'all_ticket_types', new.all_ticket_types,
+      'counts_exits', new.counts_exits,
+      'allows_reentry', new.allows_reentry
     ));
   else
     v_changed := '{}';
@@ -8941,11 +9128,11 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'checkpoint_id', case when new.checkpoint_id is not null then jsonb_build_array(null, new.checkpoint_id) end,
-      'ticket_id', case when new.ticket_id is not null then jsonb_build_array(null, new.ticket_id) end,
-      'event_id', case when new.event_id is not null then jsonb_build_array(null, new.event_id) end,
-      'entered_at', case when new.entered_at is not null then jsonb_build_array(null, new.entered_at) end,
-      'left_at', case when new.left_at is not null then jsonb_build_array(null, new.left_at) end
+      'checkpoint_id', new.checkpoint_id,
+      'ticket_id', new.ticket_id,
+      'event_id', new.event_id,
+      'entered_at', new.entered_at,
+      'left_at', new.left_at
     ));
   else
     v_changed := '{}';
@@ -9163,10 +9350,10 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'checkpoint_id', case when new.checkpoint_id is not null then jsonb_build_array(null, new.checkpoint_id) end,
-      'ticket_type_id', case when new.ticket_type_id is not null then jsonb_build_array(null, new.ticket_type_id) end,
-      'event_id', case when new.event_id is not null then jsonb_build_array(null, new.event_id) end
+      'status', case when new.status <> 'active' then new.status end,
+      'checkpoint_id', new.checkpoint_id,
+      'ticket_type_id', new.ticket_type_id,
+      'event_id', new.event_id
     ));
   else
     v_changed := '{}';
@@ -9199,104 +9386,194 @@ $$;
 alter function audit.record_checkpoint_ticket_types() owner to culturepass_audit;
 revoke execute on function audit.record_checkpoint_ticket_types() from public;
 
+create function sec.newest_cities(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+-- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
+-- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
+-- looked up for what is found.
+declare
+  v_found uuid[] := '{}';
+  v_hits uuid[];
+  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  v_many constant int := 250 + 2 * p_wanted;
+  v_before uuid := p_before;
+  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
+  -- that comes to, and until where there are known to be too many hits.
+  v_first constant bigint := sec.era((select d.id from search.cities d order by d.id limit 1));
+  v_end bigint := 1 + sec.era((select d.id from search.cities d where d.id < p_before order by d.id desc limit 1));
+  v_back bigint := 16 * (v_end - sec.era((select d.id from search.cities d where d.id < p_before order by d.id desc offset 249 limit 1)));
+  v_begin bigint;
+  v_dense bigint;
+  v_eras bigint[];
+begin
+  -- At first some thousand rows, or all of a small table.
+  v_back := coalesce(v_back, v_end - v_first);
+  while v_end > v_first and cardinality(v_found) < p_wanted loop
+    v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
+    v_begin := sec.era_of(v_eras[1]);
+    if p_words is not null then
+      v_hits := array(
+        select d.id from search.cities d
+        where sec.eras(d.id) && v_eras and d.document @@ p_words and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    elsif p_within is null then
+      v_hits := array(
+        select d.id from search.cities d
+        where sec.eras(d.id) && v_eras and d.names like p_part and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    else
+      v_hits := array(
+        select d.id from search.cities d
+        where sec.eras(d.id) && v_eras and d.names like p_part and d.document @@ p_within and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    end if;
+    if cardinality(v_hits) >= v_many and v_end - v_begin > 1 then
+      v_dense := v_begin;
+      v_back := greatest(1, (v_end - v_begin) / 4);
+      continue;
+    end if;
+    if cardinality(v_hits) > 0 then
+      v_found := v_found || array(
+        select w.id
+        from (select m.id from unnest(v_hits) as m(id) order by m.id desc offset 0) w
+        where (select true from app.cities_public p where p.id = w.id)
+        limit p_wanted - cardinality(v_found)
+      );
+    end if;
+    v_end := v_begin;
+    v_before := sec.era_start(v_begin);
+    v_back := case
+      when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
+      when cardinality(v_hits) = 0 then v_back * 4
+      else v_back * 2
+    end;
+  end loop;
+  return v_found;
+end
+$$;
+alter function sec.newest_cities(tsquery,text,tsquery,uuid,int) owner to culturepass_authz;
+revoke execute on function sec.newest_cities(tsquery,text,tsquery,uuid,int) from public;
+
+create function sec.found_cities(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+-- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+declare
+  v_words constant tsquery := coalesce(p_words && p_within, p_words);
+  v_known tsquery := coalesce(p_whole && p_within, p_whole);
+  v_ending constant text := case when p_whole::text !~ '''''|\\' then substring(p_whole::text from '''([^'']*)''$') end;
+  v_many constant int := 250 + 2 * p_wanted;
+  v_found uuid[];
+  v_hits uuid[];
+  v_newest constant uuid := (select d.id from search.cities d where d.id < p_before order by d.id desc limit 1);
+  v_oldest uuid;
+  v_eras bigint[];
+  v_endings text[];
+  v_more text[];
+  v_rows int;
+begin
+  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  foreach v_rows in array array[250, 20000] loop
+    v_found := array(
+      select w.id
+      from (select d.id, d.document from search.cities d where d.id < p_before order by d.id desc limit v_rows) w
+      where w.document @@ v_words and (select true from app.cities_public p where p.id = w.id)
+      limit p_wanted
+    );
+    if cardinality(v_found) >= p_wanted then
+      return v_found;
+    end if;
+    exit when cardinality(v_found) < 25;
+  end loop;
+  if p_whole::text = p_words::text or v_ending is null then
+    return sec.newest_cities(v_words, null, null, p_before, p_wanted);
+  end if;
+  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
+  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
+  v_endings := array[v_ending];
+  for v_round in 1..4 loop
+    v_found := sec.newest_cities(v_known, null, null, p_before, p_wanted);
+    v_oldest := coalesce(v_found[p_wanted], (select d.id from search.cities d order by d.id limit 1));
+    v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
+    v_hits := array(
+      select d.id from search.cities d
+      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id < p_before) is true
+      limit v_many
+    );
+    if cardinality(v_hits) < v_many then
+      return array(
+        select w.id
+        from (select m.id from unnest(v_hits) as m(id) order by m.id desc offset 0) w
+        where (select true from app.cities_public p where p.id = w.id)
+        limit p_wanted
+      );
+    end if;
+    v_more := array(
+      select distinct l.word
+      from (
+        select d.document
+        from unnest(v_hits) as m(id) join search.cities d on d.id = m.id
+        where not d.document @@ v_known
+        limit 50
+      ) u
+      cross join unnest(tsvector_to_array(u.document)) as l(word)
+      where starts_with(l.word, v_ending) and l.word !~ '[''\\]' and l.word <> all (v_endings)
+    );
+    exit when cardinality(v_more) = 0;
+    v_endings := v_endings || v_more;
+    v_known := sec.spelled_out(p_whole, v_endings);
+    v_known := coalesce(v_known && p_within, v_known);
+  end loop;
+  return sec.newest_cities(v_words, null, null, p_before, p_wanted);
+end
+$$;
+alter function sec.found_cities(tsquery,tsquery,tsquery,uuid,int) owner to culturepass_authz;
+revoke execute on function sec.found_cities(tsquery,tsquery,tsquery,uuid,int) from public;
+
 create function app.cities_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
 -- The newest public rows that hold the words, of all or of those before one: so many, or some more.
--- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
+  v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
-  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+  v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
-  -- So many rows, and they are not all fetched to find the newest.
-  v_many constant int := 5000;
-  -- Who wants more rows than a page has is given all that there are: reading the newest would only come on top.
-  v_page constant int := 200;
-  v_enough constant int := greatest(p_wanted, v_few);
-  v_all uuid[];
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
-  v_rows int;
 begin
   if v_words is null then
     -- Neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
-    v_words := coalesce(v_words && v_within, v_words);
-    foreach v_rows in array array[250, 20000] loop
-      -- Common words are read off the newest rows: a look at some shows whether they are enough.
-      v_found := array(
-        select w.id
-        from (select d.id, d.document from search.cities d where d.id < v_before order by d.id desc limit v_rows) w
-        where w.document @@ v_words and (select true from app.cities_public p where p.id = w.id)
-        limit v_enough
-      );
-      if cardinality(v_found) >= v_enough then
-        return query select unnest(v_found);
-        return;
-      end if;
-      if v_rows = 250 and cardinality(v_found) < 25 then
-        -- Rare ones are fetched from the index, which knows no order.
-        v_all := array(select d.id from search.cities d where d.document @@ v_words limit v_many);
-        exit when cardinality(v_all) < v_many or p_wanted > v_page;
-      end if;
-    end loop;
-    if v_all is null or cardinality(v_all) >= v_many then
-      v_all := array(select d.id from search.cities d where d.document @@ v_words);
-    end if;
-    v_found := array(
-      select w.id
-      from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
-      where (select true from app.cities_public p where p.id = w.id)
-      limit v_enough
-    );
+    v_found := sec.found_cities(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
     -- Whether parts of names count is the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
-      v_total := count(*) from (
-        select
-        from unnest(v_all) as w(id)
-        where (select true from app.cities_public p where p.id = w.id)
-        limit v_few
-      ) few;
+      v_total := cardinality(sec.found_cities(v_whole, v_words, v_within, v_last, v_few));
     end if;
     if v_total >= v_few then
       return query select unnest(v_found);
       return;
     end if;
   end if;
-  -- Parts of names in the same ways.
-  foreach v_rows in array array[250, 20000] loop
-    v_parts := array(
-      select w.id
-      from (select d.id, d.names, d.document from search.cities d where d.id < v_before order by d.id desc limit v_rows) w
-      where w.names like v_part and (v_within is null or w.document @@ v_within)
-        and (select true from app.cities_public p where p.id = w.id)
-      limit p_wanted
-    );
-    exit when cardinality(v_parts) >= p_wanted;
-    if v_rows = 250 then
-      v_all := array(
-        select d.id
-        from search.cities d
-        where d.names like v_part and (v_within is null or d.document @@ v_within)
-        limit v_many
-      );
-      if cardinality(v_all) < v_many then
-        v_parts := array(
-          select w.id
-          from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
-          where (select true from app.cities_public p where p.id = w.id)
-          limit p_wanted
-        );
-        exit;
-      end if;
-    end if;
-  end loop;
+  v_parts := array(
+    select w.id
+    from (select d.id, d.names, d.document from search.cities d where d.id < v_before order by d.id desc limit 250) w
+    where w.names like v_part and (v_within is null or w.document @@ v_within)
+      and (select true from app.cities_public p where p.id = w.id)
+    limit p_wanted
+  );
+  if cardinality(v_parts) < p_wanted then
+    v_parts := sec.newest_cities(null, v_part, v_within, v_before, p_wanted);
+  end if;
   return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
@@ -9626,13 +9903,13 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'country_id', case when new.country_id is not null then jsonb_build_array(null, new.country_id) end,
-      'name', case when new.name is not null then jsonb_build_array(null, new.name) end,
-      'slug', case when new.slug is not null then jsonb_build_array(null, new.slug) end,
-      'timezone', case when new.timezone is not null then jsonb_build_array(null, new.timezone) end,
-      'location', case when new.location is not null then jsonb_build_array(null, new.location) end,
-      'population', case when new.population is not null then jsonb_build_array(null, new.population) end
+      'status', case when new.status <> 'active' then new.status end,
+      'country_id', new.country_id,
+      'name', new.name,
+      'slug', new.slug,
+      'timezone', new.timezone,
+      'location', new.location,
+      'population', new.population
     ));
   else
     v_changed := '{}';
@@ -9863,21 +10140,21 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'city_id', case when new.city_id is not null then jsonb_build_array(null, new.city_id) end,
-      'proposed_by_id', case when new.proposed_by_id is not null then jsonb_build_array(null, new.proposed_by_id) end,
-      'type', case when new.type is not null then jsonb_build_array(null, new.type) end,
-      'basis_points', case when new.basis_points is not null then jsonb_build_array(null, new.basis_points) end,
-      'fixed_cents', case when new.fixed_cents is not null then jsonb_build_array(null, new.fixed_cents) end,
-      'min_cents', case when new.min_cents is not null then jsonb_build_array(null, new.min_cents) end,
-      'max_cents', case when new.max_cents is not null then jsonb_build_array(null, new.max_cents) end,
-      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
-      'paid_by', case when new.paid_by is not null then jsonb_build_array(null, new.paid_by) end,
-      'city_share_basis_points', case when new.city_share_basis_points is not null then jsonb_build_array(null, new.city_share_basis_points) end,
-      'valid_from', case when new.valid_from is not null then jsonb_build_array(null, new.valid_from) end,
-      'valid_to', case when new.valid_to is not null then jsonb_build_array(null, new.valid_to) end,
-      'reason', case when new.reason is not null then jsonb_build_array(null, new.reason) end,
-      'state', case when new.state is not null then jsonb_build_array(null, new.state) end
+      'status', case when new.status <> 'active' then new.status end,
+      'city_id', new.city_id,
+      'proposed_by_id', new.proposed_by_id,
+      'type', new.type,
+      'basis_points', new.basis_points,
+      'fixed_cents', new.fixed_cents,
+      'min_cents', new.min_cents,
+      'max_cents', new.max_cents,
+      'currency', new.currency,
+      'paid_by', new.paid_by,
+      'city_share_basis_points', new.city_share_basis_points,
+      'valid_from', new.valid_from,
+      'valid_to', new.valid_to,
+      'reason', new.reason,
+      'state', new.state
     ));
   else
     v_changed := '{}';
@@ -10156,19 +10433,19 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'scope_type', case when new.scope_type is not null then jsonb_build_array(null, new.scope_type) end,
-      'scope_id', case when new.scope_id is not null then jsonb_build_array(null, new.scope_id) end,
-      'type', case when new.type is not null then jsonb_build_array(null, new.type) end,
-      'basis_points', case when new.basis_points is not null then jsonb_build_array(null, new.basis_points) end,
-      'fixed_cents', case when new.fixed_cents is not null then jsonb_build_array(null, new.fixed_cents) end,
-      'min_cents', case when new.min_cents is not null then jsonb_build_array(null, new.min_cents) end,
-      'max_cents', case when new.max_cents is not null then jsonb_build_array(null, new.max_cents) end,
-      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
-      'paid_by', case when new.paid_by is not null then jsonb_build_array(null, new.paid_by) end,
-      'city_share_basis_points', case when new.city_share_basis_points is not null then jsonb_build_array(null, new.city_share_basis_points) end,
-      'valid_from', case when new.valid_from is not null then jsonb_build_array(null, new.valid_from) end,
-      'valid_to', case when new.valid_to is not null then jsonb_build_array(null, new.valid_to) end
+      'status', case when new.status <> 'active' then new.status end,
+      'scope_type', new.scope_type,
+      'scope_id', new.scope_id,
+      'type', new.type,
+      'basis_points', new.basis_points,
+      'fixed_cents', new.fixed_cents,
+      'min_cents', new.min_cents,
+      'max_cents', new.max_cents,
+      'currency', new.currency,
+      'paid_by', new.paid_by,
+      'city_share_basis_points', new.city_share_basis_points,
+      'valid_from', new.valid_from,
+      'valid_to', new.valid_to
     ));
   else
     v_changed := '{}';
@@ -10228,104 +10505,194 @@ $$;
 alter function audit.record_commission_rules() owner to culturepass_audit;
 revoke execute on function audit.record_commission_rules() from public;
 
+create function sec.newest_communities(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+-- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
+-- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
+-- looked up for what is found.
+declare
+  v_found uuid[] := '{}';
+  v_hits uuid[];
+  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  v_many constant int := 250 + 2 * p_wanted;
+  v_before uuid := p_before;
+  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
+  -- that comes to, and until where there are known to be too many hits.
+  v_first constant bigint := sec.era((select d.id from search.communities d order by d.id limit 1));
+  v_end bigint := 1 + sec.era((select d.id from search.communities d where d.id < p_before order by d.id desc limit 1));
+  v_back bigint := 16 * (v_end - sec.era((select d.id from search.communities d where d.id < p_before order by d.id desc offset 249 limit 1)));
+  v_begin bigint;
+  v_dense bigint;
+  v_eras bigint[];
+begin
+  -- At first some thousand rows, or all of a small table.
+  v_back := coalesce(v_back, v_end - v_first);
+  while v_end > v_first and cardinality(v_found) < p_wanted loop
+    v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
+    v_begin := sec.era_of(v_eras[1]);
+    if p_words is not null then
+      v_hits := array(
+        select d.id from search.communities d
+        where sec.eras(d.id) && v_eras and d.document @@ p_words and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    elsif p_within is null then
+      v_hits := array(
+        select d.id from search.communities d
+        where sec.eras(d.id) && v_eras and d.names like p_part and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    else
+      v_hits := array(
+        select d.id from search.communities d
+        where sec.eras(d.id) && v_eras and d.names like p_part and d.document @@ p_within and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    end if;
+    if cardinality(v_hits) >= v_many and v_end - v_begin > 1 then
+      v_dense := v_begin;
+      v_back := greatest(1, (v_end - v_begin) / 4);
+      continue;
+    end if;
+    if cardinality(v_hits) > 0 then
+      v_found := v_found || array(
+        select w.id
+        from (select m.id from unnest(v_hits) as m(id) order by m.id desc offset 0) w
+        where (select true from app.communities_public p where p.id = w.id)
+        limit p_wanted - cardinality(v_found)
+      );
+    end if;
+    v_end := v_begin;
+    v_before := sec.era_start(v_begin);
+    v_back := case
+      when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
+      when cardinality(v_hits) = 0 then v_back * 4
+      else v_back * 2
+    end;
+  end loop;
+  return v_found;
+end
+$$;
+alter function sec.newest_communities(tsquery,text,tsquery,uuid,int) owner to culturepass_authz;
+revoke execute on function sec.newest_communities(tsquery,text,tsquery,uuid,int) from public;
+
+create function sec.found_communities(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+-- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+declare
+  v_words constant tsquery := coalesce(p_words && p_within, p_words);
+  v_known tsquery := coalesce(p_whole && p_within, p_whole);
+  v_ending constant text := case when p_whole::text !~ '''''|\\' then substring(p_whole::text from '''([^'']*)''$') end;
+  v_many constant int := 250 + 2 * p_wanted;
+  v_found uuid[];
+  v_hits uuid[];
+  v_newest constant uuid := (select d.id from search.communities d where d.id < p_before order by d.id desc limit 1);
+  v_oldest uuid;
+  v_eras bigint[];
+  v_endings text[];
+  v_more text[];
+  v_rows int;
+begin
+  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  foreach v_rows in array array[250, 20000] loop
+    v_found := array(
+      select w.id
+      from (select d.id, d.document from search.communities d where d.id < p_before order by d.id desc limit v_rows) w
+      where w.document @@ v_words and (select true from app.communities_public p where p.id = w.id)
+      limit p_wanted
+    );
+    if cardinality(v_found) >= p_wanted then
+      return v_found;
+    end if;
+    exit when cardinality(v_found) < 25;
+  end loop;
+  if p_whole::text = p_words::text or v_ending is null then
+    return sec.newest_communities(v_words, null, null, p_before, p_wanted);
+  end if;
+  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
+  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
+  v_endings := array[v_ending];
+  for v_round in 1..4 loop
+    v_found := sec.newest_communities(v_known, null, null, p_before, p_wanted);
+    v_oldest := coalesce(v_found[p_wanted], (select d.id from search.communities d order by d.id limit 1));
+    v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
+    v_hits := array(
+      select d.id from search.communities d
+      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id < p_before) is true
+      limit v_many
+    );
+    if cardinality(v_hits) < v_many then
+      return array(
+        select w.id
+        from (select m.id from unnest(v_hits) as m(id) order by m.id desc offset 0) w
+        where (select true from app.communities_public p where p.id = w.id)
+        limit p_wanted
+      );
+    end if;
+    v_more := array(
+      select distinct l.word
+      from (
+        select d.document
+        from unnest(v_hits) as m(id) join search.communities d on d.id = m.id
+        where not d.document @@ v_known
+        limit 50
+      ) u
+      cross join unnest(tsvector_to_array(u.document)) as l(word)
+      where starts_with(l.word, v_ending) and l.word !~ '[''\\]' and l.word <> all (v_endings)
+    );
+    exit when cardinality(v_more) = 0;
+    v_endings := v_endings || v_more;
+    v_known := sec.spelled_out(p_whole, v_endings);
+    v_known := coalesce(v_known && p_within, v_known);
+  end loop;
+  return sec.newest_communities(v_words, null, null, p_before, p_wanted);
+end
+$$;
+alter function sec.found_communities(tsquery,tsquery,tsquery,uuid,int) owner to culturepass_authz;
+revoke execute on function sec.found_communities(tsquery,tsquery,tsquery,uuid,int) from public;
+
 create function app.communities_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
 -- The newest public rows that hold the words, of all or of those before one: so many, or some more.
--- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
+  v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
-  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+  v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
-  -- So many rows, and they are not all fetched to find the newest.
-  v_many constant int := 5000;
-  -- Who wants more rows than a page has is given all that there are: reading the newest would only come on top.
-  v_page constant int := 200;
-  v_enough constant int := greatest(p_wanted, v_few);
-  v_all uuid[];
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
-  v_rows int;
 begin
   if v_words is null then
     -- Neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
-    v_words := coalesce(v_words && v_within, v_words);
-    foreach v_rows in array array[250, 20000] loop
-      -- Common words are read off the newest rows: a look at some shows whether they are enough.
-      v_found := array(
-        select w.id
-        from (select d.id, d.document from search.communities d where d.id < v_before order by d.id desc limit v_rows) w
-        where w.document @@ v_words and (select true from app.communities_public p where p.id = w.id)
-        limit v_enough
-      );
-      if cardinality(v_found) >= v_enough then
-        return query select unnest(v_found);
-        return;
-      end if;
-      if v_rows = 250 and cardinality(v_found) < 25 then
-        -- Rare ones are fetched from the index, which knows no order.
-        v_all := array(select d.id from search.communities d where d.document @@ v_words limit v_many);
-        exit when cardinality(v_all) < v_many or p_wanted > v_page;
-      end if;
-    end loop;
-    if v_all is null or cardinality(v_all) >= v_many then
-      v_all := array(select d.id from search.communities d where d.document @@ v_words);
-    end if;
-    v_found := array(
-      select w.id
-      from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
-      where (select true from app.communities_public p where p.id = w.id)
-      limit v_enough
-    );
+    v_found := sec.found_communities(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
     -- Whether parts of names count is the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
-      v_total := count(*) from (
-        select
-        from unnest(v_all) as w(id)
-        where (select true from app.communities_public p where p.id = w.id)
-        limit v_few
-      ) few;
+      v_total := cardinality(sec.found_communities(v_whole, v_words, v_within, v_last, v_few));
     end if;
     if v_total >= v_few then
       return query select unnest(v_found);
       return;
     end if;
   end if;
-  -- Parts of names in the same ways.
-  foreach v_rows in array array[250, 20000] loop
-    v_parts := array(
-      select w.id
-      from (select d.id, d.names, d.document from search.communities d where d.id < v_before order by d.id desc limit v_rows) w
-      where w.names like v_part and (v_within is null or w.document @@ v_within)
-        and (select true from app.communities_public p where p.id = w.id)
-      limit p_wanted
-    );
-    exit when cardinality(v_parts) >= p_wanted;
-    if v_rows = 250 then
-      v_all := array(
-        select d.id
-        from search.communities d
-        where d.names like v_part and (v_within is null or d.document @@ v_within)
-        limit v_many
-      );
-      if cardinality(v_all) < v_many then
-        v_parts := array(
-          select w.id
-          from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
-          where (select true from app.communities_public p where p.id = w.id)
-          limit p_wanted
-        );
-        exit;
-      end if;
-    end if;
-  end loop;
+  v_parts := array(
+    select w.id
+    from (select d.id, d.names, d.document from search.communities d where d.id < v_before order by d.id desc limit 250) w
+    where w.names like v_part and (v_within is null or w.document @@ v_within)
+      and (select true from app.communities_public p where p.id = w.id)
+    limit p_wanted
+  );
+  if cardinality(v_parts) < p_wanted then
+    v_parts := sec.newest_communities(null, v_part, v_within, v_before, p_wanted);
+  end if;
   return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
@@ -10904,17 +11271,17 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'city_id', case when new.city_id is not null then jsonb_build_array(null, new.city_id) end,
-      'created_by_id', case when new.created_by_id is not null then jsonb_build_array(null, case when new.created_by_id is not null then '•' end) end,
-      'avatar_url', case when new.avatar_url is not null then jsonb_build_array(null, new.avatar_url) end,
-      'banner_url', case when new.banner_url is not null then jsonb_build_array(null, new.banner_url) end,
-      'name', case when new.name is not null then jsonb_build_array(null, new.name) end,
-      'slug', case when new.slug is not null then jsonb_build_array(null, new.slug) end,
-      'description', case when new.description is not null then jsonb_build_array(null, new.description) end,
-      'visibility', case when new.visibility is not null then jsonb_build_array(null, new.visibility) end,
-      'join_policy', case when new.join_policy is not null then jsonb_build_array(null, new.join_policy) end,
-      'verified', case when new.verified is not null then jsonb_build_array(null, new.verified) end
+      'status', case when new.status <> 'active' then new.status end,
+      'city_id', new.city_id,
+      'created_by_id', case when new.created_by_id is not null then '•' end,
+      'avatar_url', new.avatar_url,
+      'banner_url', new.banner_url,
+      'name', new.name,
+      'slug', new.slug,
+      'description', new.description,
+      'visibility', new.visibility,
+      'join_policy', new.join_policy,
+      'verified', new.verified
     ));
     if new.social_links is not null then
       v_changed := v_changed || jsonb_build_object('social_links', jsonb_build_array(null, new.social_links));
@@ -11456,12 +11823,12 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'community_id', case when new.community_id is not null then jsonb_build_array(null, new.community_id) end,
-      'user_id', case when new.user_id is not null then jsonb_build_array(null, new.user_id) end,
-      'added_by_id', case when new.added_by_id is not null then jsonb_build_array(null, case when new.added_by_id is not null then '•' end) end,
-      'role', case when new.role is not null then jsonb_build_array(null, new.role) end,
-      'state', case when new.state is not null then jsonb_build_array(null, new.state) end
+      'status', case when new.status <> 'active' then new.status end,
+      'community_id', new.community_id,
+      'user_id', new.user_id,
+      'added_by_id', case when new.added_by_id is not null then '•' end,
+      'role', new.role,
+      'state', new.state
     ));
   else
     v_changed := '{}';
@@ -11569,19 +11936,19 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'owner_type', case when new.owner_type is not null then jsonb_build_array(null, new.owner_type) end,
-      'owner_id', case when new.owner_id is not null then jsonb_build_array(null, new.owner_id) end,
-      'stripe_account_id', case when new.stripe_account_id is not null then jsonb_build_array(null, case when new.stripe_account_id is not null then '•' end) end,
-      'country', case when new.country is not null then jsonb_build_array(null, new.country) end,
-      'settles_abroad', case when new.settles_abroad is not null then jsonb_build_array(null, new.settles_abroad) end,
-      'charges_enabled', case when new.charges_enabled is not null then jsonb_build_array(null, new.charges_enabled) end,
-      'payouts_enabled', case when new.payouts_enabled is not null then jsonb_build_array(null, new.payouts_enabled) end,
-      'transfers_active', case when new.transfers_active is not null then jsonb_build_array(null, new.transfers_active) end,
+      'owner_type', new.owner_type,
+      'owner_id', new.owner_id,
+      'stripe_account_id', case when new.stripe_account_id is not null then '•' end,
+      'country', new.country,
+      'settles_abroad', new.settles_abroad,
+      'charges_enabled', new.charges_enabled,
+      'payouts_enabled', new.payouts_enabled,
+      'transfers_active', new.transfers_active,
       'requirements_due', case when new.requirements_due is not null then jsonb_build_array(null, new.requirements_due) end,
-      'disabled_reason', case when new.disabled_reason is not null then jsonb_build_array(null, new.disabled_reason) end,
-      'deauthorized_at', case when new.deauthorized_at is not null then jsonb_build_array(null, new.deauthorized_at) end,
-      'attempt', case when new.attempt is not null then jsonb_build_array(null, new.attempt) end,
-      'synced_at', case when new.synced_at is not null then jsonb_build_array(null, new.synced_at) end
+      'disabled_reason', new.disabled_reason,
+      'deauthorized_at', new.deauthorized_at,
+      'attempt', new.attempt,
+      'synced_at', new.synced_at
     ));
   else
     v_changed := '{}';
@@ -11641,104 +12008,194 @@ $$;
 alter function audit.record_connected_accounts() owner to culturepass_audit;
 revoke execute on function audit.record_connected_accounts() from public;
 
+create function sec.newest_countries(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+-- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
+-- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
+-- looked up for what is found.
+declare
+  v_found uuid[] := '{}';
+  v_hits uuid[];
+  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  v_many constant int := 250 + 2 * p_wanted;
+  v_before uuid := p_before;
+  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
+  -- that comes to, and until where there are known to be too many hits.
+  v_first constant bigint := sec.era((select d.id from search.countries d order by d.id limit 1));
+  v_end bigint := 1 + sec.era((select d.id from search.countries d where d.id < p_before order by d.id desc limit 1));
+  v_back bigint := 16 * (v_end - sec.era((select d.id from search.countries d where d.id < p_before order by d.id desc offset 249 limit 1)));
+  v_begin bigint;
+  v_dense bigint;
+  v_eras bigint[];
+begin
+  -- At first some thousand rows, or all of a small table.
+  v_back := coalesce(v_back, v_end - v_first);
+  while v_end > v_first and cardinality(v_found) < p_wanted loop
+    v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
+    v_begin := sec.era_of(v_eras[1]);
+    if p_words is not null then
+      v_hits := array(
+        select d.id from search.countries d
+        where sec.eras(d.id) && v_eras and d.document @@ p_words and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    elsif p_within is null then
+      v_hits := array(
+        select d.id from search.countries d
+        where sec.eras(d.id) && v_eras and d.names like p_part and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    else
+      v_hits := array(
+        select d.id from search.countries d
+        where sec.eras(d.id) && v_eras and d.names like p_part and d.document @@ p_within and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    end if;
+    if cardinality(v_hits) >= v_many and v_end - v_begin > 1 then
+      v_dense := v_begin;
+      v_back := greatest(1, (v_end - v_begin) / 4);
+      continue;
+    end if;
+    if cardinality(v_hits) > 0 then
+      v_found := v_found || array(
+        select w.id
+        from (select m.id from unnest(v_hits) as m(id) order by m.id desc offset 0) w
+        where (select true from app.countries_public p where p.id = w.id)
+        limit p_wanted - cardinality(v_found)
+      );
+    end if;
+    v_end := v_begin;
+    v_before := sec.era_start(v_begin);
+    v_back := case
+      when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
+      when cardinality(v_hits) = 0 then v_back * 4
+      else v_back * 2
+    end;
+  end loop;
+  return v_found;
+end
+$$;
+alter function sec.newest_countries(tsquery,text,tsquery,uuid,int) owner to culturepass_authz;
+revoke execute on function sec.newest_countries(tsquery,text,tsquery,uuid,int) from public;
+
+create function sec.found_countries(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+-- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+declare
+  v_words constant tsquery := coalesce(p_words && p_within, p_words);
+  v_known tsquery := coalesce(p_whole && p_within, p_whole);
+  v_ending constant text := case when p_whole::text !~ '''''|\\' then substring(p_whole::text from '''([^'']*)''$') end;
+  v_many constant int := 250 + 2 * p_wanted;
+  v_found uuid[];
+  v_hits uuid[];
+  v_newest constant uuid := (select d.id from search.countries d where d.id < p_before order by d.id desc limit 1);
+  v_oldest uuid;
+  v_eras bigint[];
+  v_endings text[];
+  v_more text[];
+  v_rows int;
+begin
+  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  foreach v_rows in array array[250, 20000] loop
+    v_found := array(
+      select w.id
+      from (select d.id, d.document from search.countries d where d.id < p_before order by d.id desc limit v_rows) w
+      where w.document @@ v_words and (select true from app.countries_public p where p.id = w.id)
+      limit p_wanted
+    );
+    if cardinality(v_found) >= p_wanted then
+      return v_found;
+    end if;
+    exit when cardinality(v_found) < 25;
+  end loop;
+  if p_whole::text = p_words::text or v_ending is null then
+    return sec.newest_countries(v_words, null, null, p_before, p_wanted);
+  end if;
+  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
+  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
+  v_endings := array[v_ending];
+  for v_round in 1..4 loop
+    v_found := sec.newest_countries(v_known, null, null, p_before, p_wanted);
+    v_oldest := coalesce(v_found[p_wanted], (select d.id from search.countries d order by d.id limit 1));
+    v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
+    v_hits := array(
+      select d.id from search.countries d
+      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id < p_before) is true
+      limit v_many
+    );
+    if cardinality(v_hits) < v_many then
+      return array(
+        select w.id
+        from (select m.id from unnest(v_hits) as m(id) order by m.id desc offset 0) w
+        where (select true from app.countries_public p where p.id = w.id)
+        limit p_wanted
+      );
+    end if;
+    v_more := array(
+      select distinct l.word
+      from (
+        select d.document
+        from unnest(v_hits) as m(id) join search.countries d on d.id = m.id
+        where not d.document @@ v_known
+        limit 50
+      ) u
+      cross join unnest(tsvector_to_array(u.document)) as l(word)
+      where starts_with(l.word, v_ending) and l.word !~ '[''\\]' and l.word <> all (v_endings)
+    );
+    exit when cardinality(v_more) = 0;
+    v_endings := v_endings || v_more;
+    v_known := sec.spelled_out(p_whole, v_endings);
+    v_known := coalesce(v_known && p_within, v_known);
+  end loop;
+  return sec.newest_countries(v_words, null, null, p_before, p_wanted);
+end
+$$;
+alter function sec.found_countries(tsquery,tsquery,tsquery,uuid,int) owner to culturepass_authz;
+revoke execute on function sec.found_countries(tsquery,tsquery,tsquery,uuid,int) from public;
+
 create function app.countries_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
 -- The newest public rows that hold the words, of all or of those before one: so many, or some more.
--- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
+  v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
-  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+  v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
-  -- So many rows, and they are not all fetched to find the newest.
-  v_many constant int := 5000;
-  -- Who wants more rows than a page has is given all that there are: reading the newest would only come on top.
-  v_page constant int := 200;
-  v_enough constant int := greatest(p_wanted, v_few);
-  v_all uuid[];
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
-  v_rows int;
 begin
   if v_words is null then
     -- Neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
-    v_words := coalesce(v_words && v_within, v_words);
-    foreach v_rows in array array[250, 20000] loop
-      -- Common words are read off the newest rows: a look at some shows whether they are enough.
-      v_found := array(
-        select w.id
-        from (select d.id, d.document from search.countries d where d.id < v_before order by d.id desc limit v_rows) w
-        where w.document @@ v_words and (select true from app.countries_public p where p.id = w.id)
-        limit v_enough
-      );
-      if cardinality(v_found) >= v_enough then
-        return query select unnest(v_found);
-        return;
-      end if;
-      if v_rows = 250 and cardinality(v_found) < 25 then
-        -- Rare ones are fetched from the index, which knows no order.
-        v_all := array(select d.id from search.countries d where d.document @@ v_words limit v_many);
-        exit when cardinality(v_all) < v_many or p_wanted > v_page;
-      end if;
-    end loop;
-    if v_all is null or cardinality(v_all) >= v_many then
-      v_all := array(select d.id from search.countries d where d.document @@ v_words);
-    end if;
-    v_found := array(
-      select w.id
-      from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
-      where (select true from app.countries_public p where p.id = w.id)
-      limit v_enough
-    );
+    v_found := sec.found_countries(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
     -- Whether parts of names count is the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
-      v_total := count(*) from (
-        select
-        from unnest(v_all) as w(id)
-        where (select true from app.countries_public p where p.id = w.id)
-        limit v_few
-      ) few;
+      v_total := cardinality(sec.found_countries(v_whole, v_words, v_within, v_last, v_few));
     end if;
     if v_total >= v_few then
       return query select unnest(v_found);
       return;
     end if;
   end if;
-  -- Parts of names in the same ways.
-  foreach v_rows in array array[250, 20000] loop
-    v_parts := array(
-      select w.id
-      from (select d.id, d.names, d.document from search.countries d where d.id < v_before order by d.id desc limit v_rows) w
-      where w.names like v_part and (v_within is null or w.document @@ v_within)
-        and (select true from app.countries_public p where p.id = w.id)
-      limit p_wanted
-    );
-    exit when cardinality(v_parts) >= p_wanted;
-    if v_rows = 250 then
-      v_all := array(
-        select d.id
-        from search.countries d
-        where d.names like v_part and (v_within is null or d.document @@ v_within)
-        limit v_many
-      );
-      if cardinality(v_all) < v_many then
-        v_parts := array(
-          select w.id
-          from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
-          where (select true from app.countries_public p where p.id = w.id)
-          limit p_wanted
-        );
-        exit;
-      end if;
-    end if;
-  end loop;
+  v_parts := array(
+    select w.id
+    from (select d.id, d.names, d.document from search.countries d where d.id < v_before order by d.id desc limit 250) w
+    where w.names like v_part and (v_within is null or w.document @@ v_within)
+      and (select true from app.countries_public p where p.id = w.id)
+    limit p_wanted
+  );
+  if cardinality(v_parts) < p_wanted then
+    v_parts := sec.newest_countries(null, v_part, v_within, v_before, p_wanted);
+  end if;
   return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
@@ -12014,11 +12471,11 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'code', case when new.code is not null then jsonb_build_array(null, new.code) end,
-      'name', case when new.name is not null then jsonb_build_array(null, new.name) end,
-      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
-      'default_locale', case when new.default_locale is not null then jsonb_build_array(null, new.default_locale) end
+      'status', case when new.status <> 'active' then new.status end,
+      'code', new.code,
+      'name', new.name,
+      'currency', new.currency,
+      'default_locale', new.default_locale
     ));
   else
     v_changed := '{}';
@@ -12062,10 +12519,10 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'user_id', case when new.user_id is not null then jsonb_build_array(null, new.user_id) end,
-      'password_hash', case when new.password_hash is not null then jsonb_build_array(null, case when new.password_hash is not null then '•' end) end,
-      'changed_at', case when new.changed_at is not null then jsonb_build_array(null, new.changed_at) end,
-      'valid_from', case when new.valid_from is not null then jsonb_build_array(null, new.valid_from) end
+      'user_id', new.user_id,
+      'password_hash', case when new.password_hash is not null then '•' end,
+      'changed_at', new.changed_at,
+      'valid_from', new.valid_from
     ));
   else
     v_changed := '{}';
@@ -12284,12 +12741,12 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'user_id', case when new.user_id is not null then jsonb_build_array(null, new.user_id) end,
-      'session_id', case when new.session_id is not null then jsonb_build_array(null, new.session_id) end,
-      'platform', case when new.platform is not null then jsonb_build_array(null, new.platform) end,
-      'push_token', case when new.push_token is not null then jsonb_build_array(null, case when new.push_token is not null then '•' end) end,
-      'last_seen_at', case when new.last_seen_at is not null then jsonb_build_array(null, new.last_seen_at) end
+      'status', case when new.status <> 'active' then new.status end,
+      'user_id', new.user_id,
+      'session_id', new.session_id,
+      'platform', new.platform,
+      'push_token', case when new.push_token is not null then '•' end,
+      'last_seen_at', new.last_seen_at
     ));
   else
     v_changed := '{}';
@@ -12407,18 +12864,18 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'order_id', case when new.order_id is not null then jsonb_build_array(null, new.order_id) end,
-      'promotion_id', case when new.promotion_id is not null then jsonb_build_array(null, new.promotion_id) end,
-      'quote_id', case when new.quote_id is not null then jsonb_build_array(null, new.quote_id) end,
-      'transaction_id', case when new.transaction_id is not null then jsonb_build_array(null, new.transaction_id) end,
-      'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
-      'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
-      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
-      'reason', case when new.reason is not null then jsonb_build_array(null, new.reason) end,
-      'evidence_due_by', case when new.evidence_due_by is not null then jsonb_build_array(null, new.evidence_due_by) end,
-      'closed_at', case when new.closed_at is not null then jsonb_build_array(null, new.closed_at) end,
-      'synced_at', case when new.synced_at is not null then jsonb_build_array(null, case when new.synced_at is not null then '•' end) end,
-      'stripe_dispute_id', case when new.stripe_dispute_id is not null then jsonb_build_array(null, case when new.stripe_dispute_id is not null then '•' end) end
+      'order_id', new.order_id,
+      'promotion_id', new.promotion_id,
+      'quote_id', new.quote_id,
+      'transaction_id', new.transaction_id,
+      'state', new.state,
+      'amount_cents', new.amount_cents,
+      'currency', new.currency,
+      'reason', new.reason,
+      'evidence_due_by', new.evidence_due_by,
+      'closed_at', new.closed_at,
+      'synced_at', case when new.synced_at is not null then '•' end,
+      'stripe_dispute_id', case when new.stripe_dispute_id is not null then '•' end
     ));
   else
     v_changed := '{}';
@@ -12511,14 +12968,14 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'user_id', case when new.user_id is not null then jsonb_build_array(null, new.user_id) end,
-      'session_id', case when new.session_id is not null then jsonb_build_array(null, new.session_id) end,
-      'purpose', case when new.purpose is not null then jsonb_build_array(null, new.purpose) end,
-      'token_hash', case when new.token_hash is not null then jsonb_build_array(null, case when new.token_hash is not null then '•' end) end,
-      'email', case when new.email is not null then jsonb_build_array(null, case when new.email is not null then '•' end) end,
-      'issued_for', case when new.issued_for is not null then jsonb_build_array(null, case when new.issued_for is not null then '•' end) end,
-      'used_at', case when new.used_at is not null then jsonb_build_array(null, new.used_at) end,
-      'expires_at', case when new.expires_at is not null then jsonb_build_array(null, new.expires_at) end
+      'user_id', new.user_id,
+      'session_id', new.session_id,
+      'purpose', new.purpose,
+      'token_hash', case when new.token_hash is not null then '•' end,
+      'email', case when new.email is not null then '•' end,
+      'issued_for', case when new.issued_for is not null then '•' end,
+      'used_at', new.used_at,
+      'expires_at', new.expires_at
     ));
   else
     v_changed := '{}';
@@ -12563,104 +13020,194 @@ $$;
 alter function audit.record_email_tokens() owner to culturepass_audit;
 revoke execute on function audit.record_email_tokens() from public;
 
+create function sec.newest_events(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+-- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
+-- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
+-- looked up for what is found.
+declare
+  v_found uuid[] := '{}';
+  v_hits uuid[];
+  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  v_many constant int := 250 + 2 * p_wanted;
+  v_before uuid := p_before;
+  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
+  -- that comes to, and until where there are known to be too many hits.
+  v_first constant bigint := sec.era((select d.id from search.events d order by d.id limit 1));
+  v_end bigint := 1 + sec.era((select d.id from search.events d where d.id < p_before order by d.id desc limit 1));
+  v_back bigint := 16 * (v_end - sec.era((select d.id from search.events d where d.id < p_before order by d.id desc offset 249 limit 1)));
+  v_begin bigint;
+  v_dense bigint;
+  v_eras bigint[];
+begin
+  -- At first some thousand rows, or all of a small table.
+  v_back := coalesce(v_back, v_end - v_first);
+  while v_end > v_first and cardinality(v_found) < p_wanted loop
+    v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
+    v_begin := sec.era_of(v_eras[1]);
+    if p_words is not null then
+      v_hits := array(
+        select d.id from search.events d
+        where sec.eras(d.id) && v_eras and d.document @@ p_words and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    elsif p_within is null then
+      v_hits := array(
+        select d.id from search.events d
+        where sec.eras(d.id) && v_eras and d.names like p_part and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    else
+      v_hits := array(
+        select d.id from search.events d
+        where sec.eras(d.id) && v_eras and d.names like p_part and d.document @@ p_within and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    end if;
+    if cardinality(v_hits) >= v_many and v_end - v_begin > 1 then
+      v_dense := v_begin;
+      v_back := greatest(1, (v_end - v_begin) / 4);
+      continue;
+    end if;
+    if cardinality(v_hits) > 0 then
+      v_found := v_found || array(
+        select w.id
+        from (select m.id from unnest(v_hits) as m(id) order by m.id desc offset 0) w
+        where (select true from app.events_public p where p.id = w.id)
+        limit p_wanted - cardinality(v_found)
+      );
+    end if;
+    v_end := v_begin;
+    v_before := sec.era_start(v_begin);
+    v_back := case
+      when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
+      when cardinality(v_hits) = 0 then v_back * 4
+      else v_back * 2
+    end;
+  end loop;
+  return v_found;
+end
+$$;
+alter function sec.newest_events(tsquery,text,tsquery,uuid,int) owner to culturepass_authz;
+revoke execute on function sec.newest_events(tsquery,text,tsquery,uuid,int) from public;
+
+create function sec.found_events(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+-- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+declare
+  v_words constant tsquery := coalesce(p_words && p_within, p_words);
+  v_known tsquery := coalesce(p_whole && p_within, p_whole);
+  v_ending constant text := case when p_whole::text !~ '''''|\\' then substring(p_whole::text from '''([^'']*)''$') end;
+  v_many constant int := 250 + 2 * p_wanted;
+  v_found uuid[];
+  v_hits uuid[];
+  v_newest constant uuid := (select d.id from search.events d where d.id < p_before order by d.id desc limit 1);
+  v_oldest uuid;
+  v_eras bigint[];
+  v_endings text[];
+  v_more text[];
+  v_rows int;
+begin
+  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  foreach v_rows in array array[250, 20000] loop
+    v_found := array(
+      select w.id
+      from (select d.id, d.document from search.events d where d.id < p_before order by d.id desc limit v_rows) w
+      where w.document @@ v_words and (select true from app.events_public p where p.id = w.id)
+      limit p_wanted
+    );
+    if cardinality(v_found) >= p_wanted then
+      return v_found;
+    end if;
+    exit when cardinality(v_found) < 25;
+  end loop;
+  if p_whole::text = p_words::text or v_ending is null then
+    return sec.newest_events(v_words, null, null, p_before, p_wanted);
+  end if;
+  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
+  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
+  v_endings := array[v_ending];
+  for v_round in 1..4 loop
+    v_found := sec.newest_events(v_known, null, null, p_before, p_wanted);
+    v_oldest := coalesce(v_found[p_wanted], (select d.id from search.events d order by d.id limit 1));
+    v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
+    v_hits := array(
+      select d.id from search.events d
+      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id < p_before) is true
+      limit v_many
+    );
+    if cardinality(v_hits) < v_many then
+      return array(
+        select w.id
+        from (select m.id from unnest(v_hits) as m(id) order by m.id desc offset 0) w
+        where (select true from app.events_public p where p.id = w.id)
+        limit p_wanted
+      );
+    end if;
+    v_more := array(
+      select distinct l.word
+      from (
+        select d.document
+        from unnest(v_hits) as m(id) join search.events d on d.id = m.id
+        where not d.document @@ v_known
+        limit 50
+      ) u
+      cross join unnest(tsvector_to_array(u.document)) as l(word)
+      where starts_with(l.word, v_ending) and l.word !~ '[''\\]' and l.word <> all (v_endings)
+    );
+    exit when cardinality(v_more) = 0;
+    v_endings := v_endings || v_more;
+    v_known := sec.spelled_out(p_whole, v_endings);
+    v_known := coalesce(v_known && p_within, v_known);
+  end loop;
+  return sec.newest_events(v_words, null, null, p_before, p_wanted);
+end
+$$;
+alter function sec.found_events(tsquery,tsquery,tsquery,uuid,int) owner to culturepass_authz;
+revoke execute on function sec.found_events(tsquery,tsquery,tsquery,uuid,int) from public;
+
 create function app.events_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
 -- The newest public rows that hold the words, of all or of those before one: so many, or some more.
--- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
+  v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
-  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+  v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
-  -- So many rows, and they are not all fetched to find the newest.
-  v_many constant int := 5000;
-  -- Who wants more rows than a page has is given all that there are: reading the newest would only come on top.
-  v_page constant int := 200;
-  v_enough constant int := greatest(p_wanted, v_few);
-  v_all uuid[];
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
-  v_rows int;
 begin
   if v_words is null then
     -- Neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
-    v_words := coalesce(v_words && v_within, v_words);
-    foreach v_rows in array array[250, 20000] loop
-      -- Common words are read off the newest rows: a look at some shows whether they are enough.
-      v_found := array(
-        select w.id
-        from (select d.id, d.document from search.events d where d.id < v_before order by d.id desc limit v_rows) w
-        where w.document @@ v_words and (select true from app.events_public p where p.id = w.id)
-        limit v_enough
-      );
-      if cardinality(v_found) >= v_enough then
-        return query select unnest(v_found);
-        return;
-      end if;
-      if v_rows = 250 and cardinality(v_found) < 25 then
-        -- Rare ones are fetched from the index, which knows no order.
-        v_all := array(select d.id from search.events d where d.document @@ v_words limit v_many);
-        exit when cardinality(v_all) < v_many or p_wanted > v_page;
-      end if;
-    end loop;
-    if v_all is null or cardinality(v_all) >= v_many then
-      v_all := array(select d.id from search.events d where d.document @@ v_words);
-    end if;
-    v_found := array(
-      select w.id
-      from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
-      where (select true from app.events_public p where p.id = w.id)
-      limit v_enough
-    );
+    v_found := sec.found_events(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
     -- Whether parts of names count is the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
-      v_total := count(*) from (
-        select
-        from unnest(v_all) as w(id)
-        where (select true from app.events_public p where p.id = w.id)
-        limit v_few
-      ) few;
+      v_total := cardinality(sec.found_events(v_whole, v_words, v_within, v_last, v_few));
     end if;
     if v_total >= v_few then
       return query select unnest(v_found);
       return;
     end if;
   end if;
-  -- Parts of names in the same ways.
-  foreach v_rows in array array[250, 20000] loop
-    v_parts := array(
-      select w.id
-      from (select d.id, d.names, d.document from search.events d where d.id < v_before order by d.id desc limit v_rows) w
-      where w.names like v_part and (v_within is null or w.document @@ v_within)
-        and (select true from app.events_public p where p.id = w.id)
-      limit p_wanted
-    );
-    exit when cardinality(v_parts) >= p_wanted;
-    if v_rows = 250 then
-      v_all := array(
-        select d.id
-        from search.events d
-        where d.names like v_part and (v_within is null or d.document @@ v_within)
-        limit v_many
-      );
-      if cardinality(v_all) < v_many then
-        v_parts := array(
-          select w.id
-          from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
-          where (select true from app.events_public p where p.id = w.id)
-          limit p_wanted
-        );
-        exit;
-      end if;
-    end if;
-  end loop;
+  v_parts := array(
+    select w.id
+    from (select d.id, d.names, d.document from search.events d where d.id < v_before order by d.id desc limit 250) w
+    where w.names like v_part and (v_within is null or w.document @@ v_within)
+      and (select true from app.events_public p where p.id = w.id)
+    limit p_wanted
+  );
+  if cardinality(v_parts) < p_wanted then
+    v_parts := sec.newest_events(null, v_part, v_within, v_before, p_wanted);
+  end if;
   return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
@@ -13448,24 +13995,24 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'city_id', case when new.city_id is not null then jsonb_build_array(null, new.city_id) end,
-      'host_type', case when new.host_type is not null then jsonb_build_array(null, new.host_type) end,
-      'host_id', case when new.host_id is not null then jsonb_build_array(null, new.host_id) end,
-      'venue_id', case when new.venue_id is not null then jsonb_build_array(null, new.venue_id) end,
-      'title', case when new.title is not null then jsonb_build_array(null, new.title) end,
-      'slug', case when new.slug is not null then jsonb_build_array(null, new.slug) end,
-      'description', case when new.description is not null then jsonb_build_array(null, new.description) end,
-      'category', case when new.category is not null then jsonb_build_array(null, new.category) end,
-      'starts_at', case when new.starts_at is not null then jsonb_build_array(null, new.starts_at) end,
-      'ends_at', case when new.ends_at is not null then jsonb_build_array(null, new.ends_at) end,
-      'timezone', case when new.timezone is not null then jsonb_build_array(null, new.timezone) end,
-      'location', case when new.location is not null then jsonb_build_array(null, new.location) end,
-      'online_url', case when new.online_url is not null then jsonb_build_array(null, case when new.online_url is not null then '•' end) end,
-      'visibility', case when new.visibility is not null then jsonb_build_array(null, new.visibility) end,
-      'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
-      'capacity', case when new.capacity is not null then jsonb_build_array(null, new.capacity) end,
-      'featured_until', case when new.featured_until is not null then jsonb_build_array(null, new.featured_until) end
+      'status', case when new.status <> 'active' then new.status end,
+      'city_id', new.city_id,
+      'host_type', new.host_type,
+      'host_id', new.host_id,
+      'venue_id', new.venue_id,
+      'title', new.title,
+      'slug', new.slug,
+      'description', new.description,
+      'category', new.category,
+      'starts_at', new.starts_at,
+      'ends_at', new.ends_at,
+      'timezone', new.timezone,
+      'location', new.location,
+      'online_url', case when new.online_url is not null then '•' end,
+      'visibility', new.visibility,
+      'state', new.state,
+      'capacity', new.capacity,
+      'featured_until', new.featured_until
     ));
   else
     v_changed := '{}';
@@ -13581,12 +14128,12 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'user_id', case when new.user_id is not null then jsonb_build_array(null, new.user_id) end,
-      'issuer', case when new.issuer is not null then jsonb_build_array(null, new.issuer) end,
-      'subject', case when new.subject is not null then jsonb_build_array(null, case when new.subject is not null then '•' end) end,
-      'email', case when new.email is not null then jsonb_build_array(null, case when new.email is not null then '•' end) end,
-      'last_used_at', case when new.last_used_at is not null then jsonb_build_array(null, new.last_used_at) end,
-      'unlinked_at', case when new.unlinked_at is not null then jsonb_build_array(null, new.unlinked_at) end
+      'user_id', new.user_id,
+      'issuer', new.issuer,
+      'subject', case when new.subject is not null then '•' end,
+      'email', case when new.email is not null then '•' end,
+      'last_used_at', new.last_used_at,
+      'unlinked_at', new.unlinked_at
     ));
   else
     v_changed := '{}';
@@ -13768,14 +14315,14 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'city_id', case when new.city_id is not null then jsonb_build_array(null, new.city_id) end,
-      'slot', case when new.slot is not null then jsonb_build_array(null, new.slot) end,
-      'day_price_cents', case when new.day_price_cents is not null then jsonb_build_array(null, new.day_price_cents) end,
-      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
-      'capacity', case when new.capacity is not null then jsonb_build_array(null, new.capacity) end,
-      'max_days', case when new.max_days is not null then jsonb_build_array(null, new.max_days) end,
-      'is_offered', case when new.is_offered is not null then jsonb_build_array(null, new.is_offered) end
+      'status', case when new.status <> 'active' then new.status end,
+      'city_id', new.city_id,
+      'slot', new.slot,
+      'day_price_cents', new.day_price_cents,
+      'currency', new.currency,
+      'capacity', new.capacity,
+      'max_days', new.max_days,
+      'is_offered', new.is_offered
     ));
   else
     v_changed := '{}';
@@ -14287,10 +14834,10 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'follower_id', case when new.follower_id is not null then jsonb_build_array(null, new.follower_id) end,
-      'entity_type', case when new.entity_type is not null then jsonb_build_array(null, new.entity_type) end,
-      'entity_id', case when new.entity_id is not null then jsonb_build_array(null, new.entity_id) end
+      'status', case when new.status <> 'active' then new.status end,
+      'follower_id', new.follower_id,
+      'entity_type', new.entity_type,
+      'entity_id', new.entity_id
     ));
   else
     v_changed := '{}';
@@ -14361,14 +14908,14 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'entity_type', case when new.entity_type is not null then jsonb_build_array(null, new.entity_type) end,
-      'entity_id', case when new.entity_id is not null then jsonb_build_array(null, new.entity_id) end,
-      'decided_by_id', case when new.decided_by_id is not null then jsonb_build_array(null, new.decided_by_id) end,
-      'rule', case when new.rule is not null then jsonb_build_array(null, new.rule) end,
-      'score', case when new.score is not null then jsonb_build_array(null, new.score) end,
-      'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
-      'decided_at', case when new.decided_at is not null then jsonb_build_array(null, new.decided_at) end,
-      'note', case when new.note is not null then jsonb_build_array(null, new.note) end
+      'entity_type', new.entity_type,
+      'entity_id', new.entity_id,
+      'decided_by_id', new.decided_by_id,
+      'rule', new.rule,
+      'score', new.score,
+      'state', new.state,
+      'decided_at', new.decided_at,
+      'note', new.note
     ));
     if new.evidence is not null then
       v_changed := v_changed || jsonb_build_object('evidence', jsonb_build_array(null, new.evidence));
@@ -14419,104 +14966,194 @@ $$;
 alter function audit.record_fraud_flags() owner to culturepass_audit;
 revoke execute on function audit.record_fraud_flags() from public;
 
+create function sec.newest_grant_announcements(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+-- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
+-- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
+-- looked up for what is found.
+declare
+  v_found uuid[] := '{}';
+  v_hits uuid[];
+  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  v_many constant int := 250 + 2 * p_wanted;
+  v_before uuid := p_before;
+  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
+  -- that comes to, and until where there are known to be too many hits.
+  v_first constant bigint := sec.era((select d.id from search.grant_announcements d order by d.id limit 1));
+  v_end bigint := 1 + sec.era((select d.id from search.grant_announcements d where d.id < p_before order by d.id desc limit 1));
+  v_back bigint := 16 * (v_end - sec.era((select d.id from search.grant_announcements d where d.id < p_before order by d.id desc offset 249 limit 1)));
+  v_begin bigint;
+  v_dense bigint;
+  v_eras bigint[];
+begin
+  -- At first some thousand rows, or all of a small table.
+  v_back := coalesce(v_back, v_end - v_first);
+  while v_end > v_first and cardinality(v_found) < p_wanted loop
+    v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
+    v_begin := sec.era_of(v_eras[1]);
+    if p_words is not null then
+      v_hits := array(
+        select d.id from search.grant_announcements d
+        where sec.eras(d.id) && v_eras and d.document @@ p_words and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    elsif p_within is null then
+      v_hits := array(
+        select d.id from search.grant_announcements d
+        where sec.eras(d.id) && v_eras and d.names like p_part and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    else
+      v_hits := array(
+        select d.id from search.grant_announcements d
+        where sec.eras(d.id) && v_eras and d.names like p_part and d.document @@ p_within and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    end if;
+    if cardinality(v_hits) >= v_many and v_end - v_begin > 1 then
+      v_dense := v_begin;
+      v_back := greatest(1, (v_end - v_begin) / 4);
+      continue;
+    end if;
+    if cardinality(v_hits) > 0 then
+      v_found := v_found || array(
+        select w.id
+        from (select m.id from unnest(v_hits) as m(id) order by m.id desc offset 0) w
+        where (select true from app.grant_announcements_public p where p.id = w.id)
+        limit p_wanted - cardinality(v_found)
+      );
+    end if;
+    v_end := v_begin;
+    v_before := sec.era_start(v_begin);
+    v_back := case
+      when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
+      when cardinality(v_hits) = 0 then v_back * 4
+      else v_back * 2
+    end;
+  end loop;
+  return v_found;
+end
+$$;
+alter function sec.newest_grant_announcements(tsquery,text,tsquery,uuid,int) owner to culturepass_authz;
+revoke execute on function sec.newest_grant_announcements(tsquery,text,tsquery,uuid,int) from public;
+
+create function sec.found_grant_announcements(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+-- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+declare
+  v_words constant tsquery := coalesce(p_words && p_within, p_words);
+  v_known tsquery := coalesce(p_whole && p_within, p_whole);
+  v_ending constant text := case when p_whole::text !~ '''''|\\' then substring(p_whole::text from '''([^'']*)''$') end;
+  v_many constant int := 250 + 2 * p_wanted;
+  v_found uuid[];
+  v_hits uuid[];
+  v_newest constant uuid := (select d.id from search.grant_announcements d where d.id < p_before order by d.id desc limit 1);
+  v_oldest uuid;
+  v_eras bigint[];
+  v_endings text[];
+  v_more text[];
+  v_rows int;
+begin
+  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  foreach v_rows in array array[250, 20000] loop
+    v_found := array(
+      select w.id
+      from (select d.id, d.document from search.grant_announcements d where d.id < p_before order by d.id desc limit v_rows) w
+      where w.document @@ v_words and (select true from app.grant_announcements_public p where p.id = w.id)
+      limit p_wanted
+    );
+    if cardinality(v_found) >= p_wanted then
+      return v_found;
+    end if;
+    exit when cardinality(v_found) < 25;
+  end loop;
+  if p_whole::text = p_words::text or v_ending is null then
+    return sec.newest_grant_announcements(v_words, null, null, p_before, p_wanted);
+  end if;
+  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
+  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
+  v_endings := array[v_ending];
+  for v_round in 1..4 loop
+    v_found := sec.newest_grant_announcements(v_known, null, null, p_before, p_wanted);
+    v_oldest := coalesce(v_found[p_wanted], (select d.id from search.grant_announcements d order by d.id limit 1));
+    v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
+    v_hits := array(
+      select d.id from search.grant_announcements d
+      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id < p_before) is true
+      limit v_many
+    );
+    if cardinality(v_hits) < v_many then
+      return array(
+        select w.id
+        from (select m.id from unnest(v_hits) as m(id) order by m.id desc offset 0) w
+        where (select true from app.grant_announcements_public p where p.id = w.id)
+        limit p_wanted
+      );
+    end if;
+    v_more := array(
+      select distinct l.word
+      from (
+        select d.document
+        from unnest(v_hits) as m(id) join search.grant_announcements d on d.id = m.id
+        where not d.document @@ v_known
+        limit 50
+      ) u
+      cross join unnest(tsvector_to_array(u.document)) as l(word)
+      where starts_with(l.word, v_ending) and l.word !~ '[''\\]' and l.word <> all (v_endings)
+    );
+    exit when cardinality(v_more) = 0;
+    v_endings := v_endings || v_more;
+    v_known := sec.spelled_out(p_whole, v_endings);
+    v_known := coalesce(v_known && p_within, v_known);
+  end loop;
+  return sec.newest_grant_announcements(v_words, null, null, p_before, p_wanted);
+end
+$$;
+alter function sec.found_grant_announcements(tsquery,tsquery,tsquery,uuid,int) owner to culturepass_authz;
+revoke execute on function sec.found_grant_announcements(tsquery,tsquery,tsquery,uuid,int) from public;
+
 create function app.grant_announcements_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
 -- The newest public rows that hold the words, of all or of those before one: so many, or some more.
--- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
+  v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
-  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+  v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
-  -- So many rows, and they are not all fetched to find the newest.
-  v_many constant int := 5000;
-  -- Who wants more rows than a page has is given all that there are: reading the newest would only come on top.
-  v_page constant int := 200;
-  v_enough constant int := greatest(p_wanted, v_few);
-  v_all uuid[];
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
-  v_rows int;
 begin
   if v_words is null then
     -- Neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
-    v_words := coalesce(v_words && v_within, v_words);
-    foreach v_rows in array array[250, 20000] loop
-      -- Common words are read off the newest rows: a look at some shows whether they are enough.
-      v_found := array(
-        select w.id
-        from (select d.id, d.document from search.grant_announcements d where d.id < v_before order by d.id desc limit v_rows) w
-        where w.document @@ v_words and (select true from app.grant_announcements_public p where p.id = w.id)
-        limit v_enough
-      );
-      if cardinality(v_found) >= v_enough then
-        return query select unnest(v_found);
-        return;
-      end if;
-      if v_rows = 250 and cardinality(v_found) < 25 then
-        -- Rare ones are fetched from the index, which knows no order.
-        v_all := array(select d.id from search.grant_announcements d where d.document @@ v_words limit v_many);
-        exit when cardinality(v_all) < v_many or p_wanted > v_page;
-      end if;
-    end loop;
-    if v_all is null or cardinality(v_all) >= v_many then
-      v_all := array(select d.id from search.grant_announcements d where d.document @@ v_words);
-    end if;
-    v_found := array(
-      select w.id
-      from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
-      where (select true from app.grant_announcements_public p where p.id = w.id)
-      limit v_enough
-    );
+    v_found := sec.found_grant_announcements(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
     -- Whether parts of names count is the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
-      v_total := count(*) from (
-        select
-        from unnest(v_all) as w(id)
-        where (select true from app.grant_announcements_public p where p.id = w.id)
-        limit v_few
-      ) few;
+      v_total := cardinality(sec.found_grant_announcements(v_whole, v_words, v_within, v_last, v_few));
     end if;
     if v_total >= v_few then
       return query select unnest(v_found);
       return;
     end if;
   end if;
-  -- Parts of names in the same ways.
-  foreach v_rows in array array[250, 20000] loop
-    v_parts := array(
-      select w.id
-      from (select d.id, d.names, d.document from search.grant_announcements d where d.id < v_before order by d.id desc limit v_rows) w
-      where w.names like v_part and (v_within is null or w.document @@ v_within)
-        and (select true from app.grant_announcements_public p where p.id = w.id)
-      limit p_wanted
-    );
-    exit when cardinality(v_parts) >= p_wanted;
-    if v_rows = 250 then
-      v_all := array(
-        select d.id
-        from search.grant_announcements d
-        where d.names like v_part and (v_within is null or d.document @@ v_within)
-        limit v_many
-      );
-      if cardinality(v_all) < v_many then
-        v_parts := array(
-          select w.id
-          from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
-          where (select true from app.grant_announcements_public p where p.id = w.id)
-          limit p_wanted
-        );
-        exit;
-      end if;
-    end if;
-  end loop;
+  v_parts := array(
+    select w.id
+    from (select d.id, d.names, d.document from search.grant_announcements d where d.id < v_before order by d.id desc limit 250) w
+    where w.names like v_part and (v_within is null or w.document @@ v_within)
+      and (select true from app.grant_announcements_public p where p.id = w.id)
+    limit p_wanted
+  );
+  if cardinality(v_parts) < p_wanted then
+    v_parts := sec.newest_grant_announcements(null, v_part, v_within, v_before, p_wanted);
+  end if;
   return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
@@ -14877,15 +15514,15 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'institution_id', case when new.institution_id is not null then jsonb_build_array(null, new.institution_id) end,
-      'title', case when new.title is not null then jsonb_build_array(null, new.title) end,
-      'description', case when new.description is not null then jsonb_build_array(null, new.description) end,
-      'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
-      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
-      'opens_at', case when new.opens_at is not null then jsonb_build_array(null, new.opens_at) end,
-      'closes_at', case when new.closes_at is not null then jsonb_build_array(null, new.closes_at) end,
-      'url', case when new.url is not null then jsonb_build_array(null, new.url) end
+      'status', case when new.status <> 'active' then new.status end,
+      'institution_id', new.institution_id,
+      'title', new.title,
+      'description', new.description,
+      'amount_cents', new.amount_cents,
+      'currency', new.currency,
+      'opens_at', new.opens_at,
+      'closes_at', new.closes_at,
+      'url', new.url
     ));
   else
     v_changed := '{}';
@@ -14933,104 +15570,194 @@ $$;
 alter function audit.record_grant_announcements() owner to culturepass_audit;
 revoke execute on function audit.record_grant_announcements() from public;
 
+create function sec.newest_institutions(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+-- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
+-- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
+-- looked up for what is found.
+declare
+  v_found uuid[] := '{}';
+  v_hits uuid[];
+  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  v_many constant int := 250 + 2 * p_wanted;
+  v_before uuid := p_before;
+  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
+  -- that comes to, and until where there are known to be too many hits.
+  v_first constant bigint := sec.era((select d.id from search.institutions d order by d.id limit 1));
+  v_end bigint := 1 + sec.era((select d.id from search.institutions d where d.id < p_before order by d.id desc limit 1));
+  v_back bigint := 16 * (v_end - sec.era((select d.id from search.institutions d where d.id < p_before order by d.id desc offset 249 limit 1)));
+  v_begin bigint;
+  v_dense bigint;
+  v_eras bigint[];
+begin
+  -- At first some thousand rows, or all of a small table.
+  v_back := coalesce(v_back, v_end - v_first);
+  while v_end > v_first and cardinality(v_found) < p_wanted loop
+    v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
+    v_begin := sec.era_of(v_eras[1]);
+    if p_words is not null then
+      v_hits := array(
+        select d.id from search.institutions d
+        where sec.eras(d.id) && v_eras and d.document @@ p_words and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    elsif p_within is null then
+      v_hits := array(
+        select d.id from search.institutions d
+        where sec.eras(d.id) && v_eras and d.names like p_part and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    else
+      v_hits := array(
+        select d.id from search.institutions d
+        where sec.eras(d.id) && v_eras and d.names like p_part and d.document @@ p_within and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    end if;
+    if cardinality(v_hits) >= v_many and v_end - v_begin > 1 then
+      v_dense := v_begin;
+      v_back := greatest(1, (v_end - v_begin) / 4);
+      continue;
+    end if;
+    if cardinality(v_hits) > 0 then
+      v_found := v_found || array(
+        select w.id
+        from (select m.id from unnest(v_hits) as m(id) order by m.id desc offset 0) w
+        where (select true from app.institutions_public p where p.id = w.id)
+        limit p_wanted - cardinality(v_found)
+      );
+    end if;
+    v_end := v_begin;
+    v_before := sec.era_start(v_begin);
+    v_back := case
+      when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
+      when cardinality(v_hits) = 0 then v_back * 4
+      else v_back * 2
+    end;
+  end loop;
+  return v_found;
+end
+$$;
+alter function sec.newest_institutions(tsquery,text,tsquery,uuid,int) owner to culturepass_authz;
+revoke execute on function sec.newest_institutions(tsquery,text,tsquery,uuid,int) from public;
+
+create function sec.found_institutions(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+-- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+declare
+  v_words constant tsquery := coalesce(p_words && p_within, p_words);
+  v_known tsquery := coalesce(p_whole && p_within, p_whole);
+  v_ending constant text := case when p_whole::text !~ '''''|\\' then substring(p_whole::text from '''([^'']*)''$') end;
+  v_many constant int := 250 + 2 * p_wanted;
+  v_found uuid[];
+  v_hits uuid[];
+  v_newest constant uuid := (select d.id from search.institutions d where d.id < p_before order by d.id desc limit 1);
+  v_oldest uuid;
+  v_eras bigint[];
+  v_endings text[];
+  v_more text[];
+  v_rows int;
+begin
+  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  foreach v_rows in array array[250, 20000] loop
+    v_found := array(
+      select w.id
+      from (select d.id, d.document from search.institutions d where d.id < p_before order by d.id desc limit v_rows) w
+      where w.document @@ v_words and (select true from app.institutions_public p where p.id = w.id)
+      limit p_wanted
+    );
+    if cardinality(v_found) >= p_wanted then
+      return v_found;
+    end if;
+    exit when cardinality(v_found) < 25;
+  end loop;
+  if p_whole::text = p_words::text or v_ending is null then
+    return sec.newest_institutions(v_words, null, null, p_before, p_wanted);
+  end if;
+  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
+  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
+  v_endings := array[v_ending];
+  for v_round in 1..4 loop
+    v_found := sec.newest_institutions(v_known, null, null, p_before, p_wanted);
+    v_oldest := coalesce(v_found[p_wanted], (select d.id from search.institutions d order by d.id limit 1));
+    v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
+    v_hits := array(
+      select d.id from search.institutions d
+      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id < p_before) is true
+      limit v_many
+    );
+    if cardinality(v_hits) < v_many then
+      return array(
+        select w.id
+        from (select m.id from unnest(v_hits) as m(id) order by m.id desc offset 0) w
+        where (select true from app.institutions_public p where p.id = w.id)
+        limit p_wanted
+      );
+    end if;
+    v_more := array(
+      select distinct l.word
+      from (
+        select d.document
+        from unnest(v_hits) as m(id) join search.institutions d on d.id = m.id
+        where not d.document @@ v_known
+        limit 50
+      ) u
+      cross join unnest(tsvector_to_array(u.document)) as l(word)
+      where starts_with(l.word, v_ending) and l.word !~ '[''\\]' and l.word <> all (v_endings)
+    );
+    exit when cardinality(v_more) = 0;
+    v_endings := v_endings || v_more;
+    v_known := sec.spelled_out(p_whole, v_endings);
+    v_known := coalesce(v_known && p_within, v_known);
+  end loop;
+  return sec.newest_institutions(v_words, null, null, p_before, p_wanted);
+end
+$$;
+alter function sec.found_institutions(tsquery,tsquery,tsquery,uuid,int) owner to culturepass_authz;
+revoke execute on function sec.found_institutions(tsquery,tsquery,tsquery,uuid,int) from public;
+
 create function app.institutions_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
 -- The newest public rows that hold the words, of all or of those before one: so many, or some more.
--- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
+  v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
-  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+  v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
-  -- So many rows, and they are not all fetched to find the newest.
-  v_many constant int := 5000;
-  -- Who wants more rows than a page has is given all that there are: reading the newest would only come on top.
-  v_page constant int := 200;
-  v_enough constant int := greatest(p_wanted, v_few);
-  v_all uuid[];
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
-  v_rows int;
 begin
   if v_words is null then
     -- Neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
-    v_words := coalesce(v_words && v_within, v_words);
-    foreach v_rows in array array[250, 20000] loop
-      -- Common words are read off the newest rows: a look at some shows whether they are enough.
-      v_found := array(
-        select w.id
-        from (select d.id, d.document from search.institutions d where d.id < v_before order by d.id desc limit v_rows) w
-        where w.document @@ v_words and (select true from app.institutions_public p where p.id = w.id)
-        limit v_enough
-      );
-      if cardinality(v_found) >= v_enough then
-        return query select unnest(v_found);
-        return;
-      end if;
-      if v_rows = 250 and cardinality(v_found) < 25 then
-        -- Rare ones are fetched from the index, which knows no order.
-        v_all := array(select d.id from search.institutions d where d.document @@ v_words limit v_many);
-        exit when cardinality(v_all) < v_many or p_wanted > v_page;
-      end if;
-    end loop;
-    if v_all is null or cardinality(v_all) >= v_many then
-      v_all := array(select d.id from search.institutions d where d.document @@ v_words);
-    end if;
-    v_found := array(
-      select w.id
-      from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
-      where (select true from app.institutions_public p where p.id = w.id)
-      limit v_enough
-    );
+    v_found := sec.found_institutions(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
     -- Whether parts of names count is the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
-      v_total := count(*) from (
-        select
-        from unnest(v_all) as w(id)
-        where (select true from app.institutions_public p where p.id = w.id)
-        limit v_few
-      ) few;
+      v_total := cardinality(sec.found_institutions(v_whole, v_words, v_within, v_last, v_few));
     end if;
     if v_total >= v_few then
       return query select unnest(v_found);
       return;
     end if;
   end if;
-  -- Parts of names in the same ways.
-  foreach v_rows in array array[250, 20000] loop
-    v_parts := array(
-      select w.id
-      from (select d.id, d.names, d.document from search.institutions d where d.id < v_before order by d.id desc limit v_rows) w
-      where w.names like v_part and (v_within is null or w.document @@ v_within)
-        and (select true from app.institutions_public p where p.id = w.id)
-      limit p_wanted
-    );
-    exit when cardinality(v_parts) >= p_wanted;
-    if v_rows = 250 then
-      v_all := array(
-        select d.id
-        from search.institutions d
-        where d.names like v_part and (v_within is null or d.document @@ v_within)
-        limit v_many
-      );
-      if cardinality(v_all) < v_many then
-        v_parts := array(
-          select w.id
-          from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
-          where (select true from app.institutions_public p where p.id = w.id)
-          limit p_wanted
-        );
-        exit;
-      end if;
-    end if;
-  end loop;
+  v_parts := array(
+    select w.id
+    from (select d.id, d.names, d.document from search.institutions d where d.id < v_before order by d.id desc limit 250) w
+    where w.names like v_part and (v_within is null or w.document @@ v_within)
+      and (select true from app.institutions_public p where p.id = w.id)
+    limit p_wanted
+  );
+  if cardinality(v_parts) < p_wanted then
+    v_parts := sec.newest_institutions(null, v_part, v_within, v_before, p_wanted);
+  end if;
   return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
@@ -15488,18 +16215,18 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'city_id', case when new.city_id is not null then jsonb_build_array(null, new.city_id) end,
-      'avatar_url', case when new.avatar_url is not null then jsonb_build_array(null, new.avatar_url) end,
-      'banner_url', case when new.banner_url is not null then jsonb_build_array(null, new.banner_url) end,
-      'name', case when new.name is not null then jsonb_build_array(null, new.name) end,
-      'slug', case when new.slug is not null then jsonb_build_array(null, new.slug) end,
-      'type', case when new.type is not null then jsonb_build_array(null, new.type) end,
-      'description', case when new.description is not null then jsonb_build_array(null, new.description) end,
-      'website', case when new.website is not null then jsonb_build_array(null, new.website) end,
-      'contact_email', case when new.contact_email is not null then jsonb_build_array(null, new.contact_email) end,
-      'location', case when new.location is not null then jsonb_build_array(null, new.location) end,
-      'verified', case when new.verified is not null then jsonb_build_array(null, new.verified) end
+      'status', case when new.status <> 'active' then new.status end,
+      'city_id', new.city_id,
+      'avatar_url', new.avatar_url,
+      'banner_url', new.banner_url,
+      'name', new.name,
+      'slug', new.slug,
+      'type', new.type,
+      'description', new.description,
+      'website', new.website,
+      'contact_email', new.contact_email,
+      'location', new.location,
+      'verified', new.verified
     ));
     if new.social_links is not null then
       v_changed := v_changed || jsonb_build_object('social_links', jsonb_build_array(null, new.social_links));
@@ -15924,15 +16651,15 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'service_request_id', case when new.service_request_id is not null then jsonb_build_array(null, new.service_request_id) end,
-      'business_id', case when new.business_id is not null then jsonb_build_array(null, new.business_id) end,
-      'title', case when new.title is not null then jsonb_build_array(null, new.title) end,
-      'details', case when new.details is not null then jsonb_build_array(null, new.details) end,
-      'budget_cents', case when new.budget_cents is not null then jsonb_build_array(null, new.budget_cents) end,
-      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
-      'needed_at', case when new.needed_at is not null then jsonb_build_array(null, new.needed_at) end,
-      'state', case when new.state is not null then jsonb_build_array(null, new.state) end
+      'status', case when new.status <> 'active' then new.status end,
+      'service_request_id', new.service_request_id,
+      'business_id', new.business_id,
+      'title', new.title,
+      'details', new.details,
+      'budget_cents', new.budget_cents,
+      'currency', new.currency,
+      'needed_at', new.needed_at,
+      'state', new.state
     ));
   else
     v_changed := '{}';
@@ -16231,9 +16958,9 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'user_id', case when new.user_id is not null then jsonb_build_array(null, new.user_id) end,
-      'event_id', case when new.event_id is not null then jsonb_build_array(null, new.event_id) end
+      'status', case when new.status <> 'active' then new.status end,
+      'user_id', new.user_id,
+      'event_id', new.event_id
     ));
   else
     v_changed := '{}';
@@ -16271,9 +16998,9 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'email', case when new.email is not null then jsonb_build_array(null, case when new.email is not null then '•' end) end,
-      'reason', case when new.reason is not null then jsonb_build_array(null, new.reason) end,
-      'said_at', case when new.said_at is not null then jsonb_build_array(null, new.said_at) end
+      'email', case when new.email is not null then '•' end,
+      'reason', new.reason,
+      'said_at', new.said_at
     ));
   else
     v_changed := '{}';
@@ -16721,22 +17448,22 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'entity_type', case when new.entity_type is not null then jsonb_build_array(null, new.entity_type) end,
-      'entity_id', case when new.entity_id is not null then jsonb_build_array(null, new.entity_id) end,
-      'uploaded_by_id', case when new.uploaded_by_id is not null then jsonb_build_array(null, case when new.uploaded_by_id is not null then '•' end) end,
-      'type', case when new.type is not null then jsonb_build_array(null, new.type) end,
-      'url', case when new.url is not null then jsonb_build_array(null, new.url) end,
-      'medium_url', case when new.medium_url is not null then jsonb_build_array(null, new.medium_url) end,
-      'small_url', case when new.small_url is not null then jsonb_build_array(null, new.small_url) end,
-      'alt_text', case when new.alt_text is not null then jsonb_build_array(null, new.alt_text) end,
-      'position', case when new.position is not null then jsonb_build_array(null, new.position) end,
-      'width', case when new.width is not null then jsonb_build_array(null, new.width) end,
-      'height', case when new.height is not null then jsonb_build_array(null, new.height) end,
-      'bytes', case when new.bytes is not null then jsonb_build_array(null, new.bytes) end,
-      'storage_key', case when new.storage_key is not null then jsonb_build_array(null, case when new.storage_key is not null then '•' end) end,
-      'content_hash', case when new.content_hash is not null then jsonb_build_array(null, case when new.content_hash is not null then '•' end) end,
-      'purged_at', case when new.purged_at is not null then jsonb_build_array(null, new.purged_at) end
+      'status', case when new.status <> 'active' then new.status end,
+      'entity_type', new.entity_type,
+      'entity_id', new.entity_id,
+      'uploaded_by_id', case when new.uploaded_by_id is not null then '•' end,
+      'type', new.type,
+      'url', new.url,
+      'medium_url', new.medium_url,
+      'small_url', new.small_url,
+      'alt_text', new.alt_text,
+      'position', new.position,
+      'width', new.width,
+      'height', new.height,
+      'bytes', new.bytes,
+      'storage_key', case when new.storage_key is not null then '•' end,
+      'content_hash', case when new.content_hash is not null then '•' end,
+      'purged_at', new.purged_at
     ));
   else
     v_changed := '{}';
@@ -17050,11 +17777,11 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'user_id', case when new.user_id is not null then jsonb_build_array(null, new.user_id) end,
-      'channel', case when new.channel is not null then jsonb_build_array(null, new.channel) end,
-      'type', case when new.type is not null then jsonb_build_array(null, new.type) end,
-      'enabled', case when new.enabled is not null then jsonb_build_array(null, new.enabled) end
+      'status', case when new.status <> 'active' then new.status end,
+      'user_id', new.user_id,
+      'channel', new.channel,
+      'type', new.type,
+      'enabled', new.enabled
     ));
     if new.quiet_hours is not null then
       v_changed := v_changed || jsonb_build_object('quiet_hours', jsonb_build_array(null, new.quiet_hours));
@@ -17281,35 +18008,35 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'user_id', case when new.user_id is not null then jsonb_build_array(null, new.user_id) end,
-      'event_id', case when new.event_id is not null then jsonb_build_array(null, new.event_id) end,
-      'commission_rule_id', case when new.commission_rule_id is not null then jsonb_build_array(null, case when new.commission_rule_id is not null then '•' end) end,
-      'promo_code_id', case when new.promo_code_id is not null then jsonb_build_array(null, new.promo_code_id) end,
-      'wallet_hold_id', case when new.wallet_hold_id is not null then jsonb_build_array(null, new.wallet_hold_id) end,
-      'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
-      'subtotal_cents', case when new.subtotal_cents is not null then jsonb_build_array(null, new.subtotal_cents) end,
-      'discount_cents', case when new.discount_cents is not null then jsonb_build_array(null, new.discount_cents) end,
-      'fee_cents', case when new.fee_cents is not null then jsonb_build_array(null, new.fee_cents) end,
-      'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
-      'wallet_cents', case when new.wallet_cents is not null then jsonb_build_array(null, new.wallet_cents) end,
-      'card_cents', case when new.card_cents is not null then jsonb_build_array(null, new.card_cents) end,
-      'cash_cents', case when new.cash_cents is not null then jsonb_build_array(null, new.cash_cents) end,
-      'refunded_cents', case when new.refunded_cents is not null then jsonb_build_array(null, new.refunded_cents) end,
-      'refunded_card_cents', case when new.refunded_card_cents is not null then jsonb_build_array(null, new.refunded_card_cents) end,
-      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
-      'platform_fee_cents', case when new.platform_fee_cents is not null then jsonb_build_array(null, case when new.platform_fee_cents is not null then '•' end) end,
-      'city_share_cents', case when new.city_share_cents is not null then jsonb_build_array(null, case when new.city_share_cents is not null then '•' end) end,
-      'organizer_cents', case when new.organizer_cents is not null then jsonb_build_array(null, case when new.organizer_cents is not null then '•' end) end,
-      'application_fee_cents', case when new.application_fee_cents is not null then jsonb_build_array(null, case when new.application_fee_cents is not null then '•' end) end,
-      'top_up_cents', case when new.top_up_cents is not null then jsonb_build_array(null, case when new.top_up_cents is not null then '•' end) end,
-      'fee_paid_by', case when new.fee_paid_by is not null then jsonb_build_array(null, new.fee_paid_by) end,
-      'expires_at', case when new.expires_at is not null then jsonb_build_array(null, new.expires_at) end,
-      'paid_at', case when new.paid_at is not null then jsonb_build_array(null, new.paid_at) end,
-      'ticket_count', case when new.ticket_count is not null then jsonb_build_array(null, new.ticket_count) end,
-      'sold_at_door', case when new.sold_at_door is not null then jsonb_build_array(null, new.sold_at_door) end,
-      'referrer', case when new.referrer is not null then jsonb_build_array(null, case when new.referrer is not null then '•' end) end,
-      'refund_failure', case when new.refund_failure is not null then jsonb_build_array(null, case when new.refund_failure is not null then '•' end) end,
-      'idempotency_key', case when new.idempotency_key is not null then jsonb_build_array(null, case when new.idempotency_key is not null then '•' end) end
+      'user_id', new.user_id,
+      'event_id', new.event_id,
+      'commission_rule_id', case when new.commission_rule_id is not null then '•' end,
+      'promo_code_id', new.promo_code_id,
+      'wallet_hold_id', new.wallet_hold_id,
+      'state', new.state,
+      'subtotal_cents', new.subtotal_cents,
+      'discount_cents', new.discount_cents,
+      'fee_cents', new.fee_cents,
+      'amount_cents', new.amount_cents,
+      'wallet_cents', new.wallet_cents,
+      'card_cents', new.card_cents,
+      'cash_cents', new.cash_cents,
+      'refunded_cents', new.refunded_cents,
+      'refunded_card_cents', new.refunded_card_cents,
+      'currency', new.currency,
+      'platform_fee_cents', case when new.platform_fee_cents is not null then '•' end,
+      'city_share_cents', case when new.city_share_cents is not null then '•' end,
+      'organizer_cents', case when new.organizer_cents is not null then '•' end,
+      'application_fee_cents', case when new.application_fee_cents is not null then '•' end,
+      'top_up_cents', case when new.top_up_cents is not null then '•' end,
+      'fee_paid_by', new.fee_paid_by,
+      'expires_at', new.expires_at,
+      'paid_at', new.paid_at,
+      'ticket_count', new.ticket_count,
+      'sold_at_door', new.sold_at_door,
+      'referrer', case when new.referrer is not null then '•' end,
+      'refund_failure', case when new.refund_failure is not null then '•' end,
+      'idempotency_key', case when new.idempotency_key is not null then '•' end
     ));
   else
     v_changed := '{}';
@@ -17455,14 +18182,14 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'order_id', case when new.order_id is not null then jsonb_build_array(null, new.order_id) end,
-      'ticket_type_id', case when new.ticket_type_id is not null then jsonb_build_array(null, new.ticket_type_id) end,
-      'quantity', case when new.quantity is not null then jsonb_build_array(null, new.quantity) end,
-      'unit_price_cents', case when new.unit_price_cents is not null then jsonb_build_array(null, new.unit_price_cents) end,
-      'subtotal_cents', case when new.subtotal_cents is not null then jsonb_build_array(null, new.subtotal_cents) end,
-      'discount_cents', case when new.discount_cents is not null then jsonb_build_array(null, new.discount_cents) end,
-      'total_cents', case when new.total_cents is not null then jsonb_build_array(null, new.total_cents) end,
-      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end
+      'order_id', new.order_id,
+      'ticket_type_id', new.ticket_type_id,
+      'quantity', new.quantity,
+      'unit_price_cents', new.unit_price_cents,
+      'subtotal_cents', new.subtotal_cents,
+      'discount_cents', new.discount_cents,
+      'total_cents', new.total_cents,
+      'currency', new.currency
     ));
   else
     v_changed := '{}';
@@ -17507,104 +18234,194 @@ $$;
 alter function audit.record_order_items() owner to culturepass_audit;
 revoke execute on function audit.record_order_items() from public;
 
+create function sec.newest_organizations(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+-- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
+-- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
+-- looked up for what is found.
+declare
+  v_found uuid[] := '{}';
+  v_hits uuid[];
+  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  v_many constant int := 250 + 2 * p_wanted;
+  v_before uuid := p_before;
+  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
+  -- that comes to, and until where there are known to be too many hits.
+  v_first constant bigint := sec.era((select d.id from search.organizations d order by d.id limit 1));
+  v_end bigint := 1 + sec.era((select d.id from search.organizations d where d.id < p_before order by d.id desc limit 1));
+  v_back bigint := 16 * (v_end - sec.era((select d.id from search.organizations d where d.id < p_before order by d.id desc offset 249 limit 1)));
+  v_begin bigint;
+  v_dense bigint;
+  v_eras bigint[];
+begin
+  -- At first some thousand rows, or all of a small table.
+  v_back := coalesce(v_back, v_end - v_first);
+  while v_end > v_first and cardinality(v_found) < p_wanted loop
+    v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
+    v_begin := sec.era_of(v_eras[1]);
+    if p_words is not null then
+      v_hits := array(
+        select d.id from search.organizations d
+        where sec.eras(d.id) && v_eras and d.document @@ p_words and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    elsif p_within is null then
+      v_hits := array(
+        select d.id from search.organizations d
+        where sec.eras(d.id) && v_eras and d.names like p_part and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    else
+      v_hits := array(
+        select d.id from search.organizations d
+        where sec.eras(d.id) && v_eras and d.names like p_part and d.document @@ p_within and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    end if;
+    if cardinality(v_hits) >= v_many and v_end - v_begin > 1 then
+      v_dense := v_begin;
+      v_back := greatest(1, (v_end - v_begin) / 4);
+      continue;
+    end if;
+    if cardinality(v_hits) > 0 then
+      v_found := v_found || array(
+        select w.id
+        from (select m.id from unnest(v_hits) as m(id) order by m.id desc offset 0) w
+        where (select true from app.organizations_public p where p.id = w.id)
+        limit p_wanted - cardinality(v_found)
+      );
+    end if;
+    v_end := v_begin;
+    v_before := sec.era_start(v_begin);
+    v_back := case
+      when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
+      when cardinality(v_hits) = 0 then v_back * 4
+      else v_back * 2
+    end;
+  end loop;
+  return v_found;
+end
+$$;
+alter function sec.newest_organizations(tsquery,text,tsquery,uuid,int) owner to culturepass_authz;
+revoke execute on function sec.newest_organizations(tsquery,text,tsquery,uuid,int) from public;
+
+create function sec.found_organizations(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+-- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+declare
+  v_words constant tsquery := coalesce(p_words && p_within, p_words);
+  v_known tsquery := coalesce(p_whole && p_within, p_whole);
+  v_ending constant text := case when p_whole::text !~ '''''|\\' then substring(p_whole::text from '''([^'']*)''$') end;
+  v_many constant int := 250 + 2 * p_wanted;
+  v_found uuid[];
+  v_hits uuid[];
+  v_newest constant uuid := (select d.id from search.organizations d where d.id < p_before order by d.id desc limit 1);
+  v_oldest uuid;
+  v_eras bigint[];
+  v_endings text[];
+  v_more text[];
+  v_rows int;
+begin
+  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  foreach v_rows in array array[250, 20000] loop
+    v_found := array(
+      select w.id
+      from (select d.id, d.document from search.organizations d where d.id < p_before order by d.id desc limit v_rows) w
+      where w.document @@ v_words and (select true from app.organizations_public p where p.id = w.id)
+      limit p_wanted
+    );
+    if cardinality(v_found) >= p_wanted then
+      return v_found;
+    end if;
+    exit when cardinality(v_found) < 25;
+  end loop;
+  if p_whole::text = p_words::text or v_ending is null then
+    return sec.newest_organizations(v_words, null, null, p_before, p_wanted);
+  end if;
+  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
+  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
+  v_endings := array[v_ending];
+  for v_round in 1..4 loop
+    v_found := sec.newest_organizations(v_known, null, null, p_before, p_wanted);
+    v_oldest := coalesce(v_found[p_wanted], (select d.id from search.organizations d order by d.id limit 1));
+    v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
+    v_hits := array(
+      select d.id from search.organizations d
+      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id < p_before) is true
+      limit v_many
+    );
+    if cardinality(v_hits) < v_many then
+      return array(
+        select w.id
+        from (select m.id from unnest(v_hits) as m(id) order by m.id desc offset 0) w
+        where (select true from app.organizations_public p where p.id = w.id)
+        limit p_wanted
+      );
+    end if;
+    v_more := array(
+      select distinct l.word
+      from (
+        select d.document
+        from unnest(v_hits) as m(id) join search.organizations d on d.id = m.id
+        where not d.document @@ v_known
+        limit 50
+      ) u
+      cross join unnest(tsvector_to_array(u.document)) as l(word)
+      where starts_with(l.word, v_ending) and l.word !~ '[''\\]' and l.word <> all (v_endings)
+    );
+    exit when cardinality(v_more) = 0;
+    v_endings := v_endings || v_more;
+    v_known := sec.spelled_out(p_whole, v_endings);
+    v_known := coalesce(v_known && p_within, v_known);
+  end loop;
+  return sec.newest_organizations(v_words, null, null, p_before, p_wanted);
+end
+$$;
+alter function sec.found_organizations(tsquery,tsquery,tsquery,uuid,int) owner to culturepass_authz;
+revoke execute on function sec.found_organizations(tsquery,tsquery,tsquery,uuid,int) from public;
+
 create function app.organizations_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
 -- The newest public rows that hold the words, of all or of those before one: so many, or some more.
--- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
+  v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
-  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+  v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
-  -- So many rows, and they are not all fetched to find the newest.
-  v_many constant int := 5000;
-  -- Who wants more rows than a page has is given all that there are: reading the newest would only come on top.
-  v_page constant int := 200;
-  v_enough constant int := greatest(p_wanted, v_few);
-  v_all uuid[];
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
-  v_rows int;
 begin
   if v_words is null then
     -- Neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
-    v_words := coalesce(v_words && v_within, v_words);
-    foreach v_rows in array array[250, 20000] loop
-      -- Common words are read off the newest rows: a look at some shows whether they are enough.
-      v_found := array(
-        select w.id
-        from (select d.id, d.document from search.organizations d where d.id < v_before order by d.id desc limit v_rows) w
-        where w.document @@ v_words and (select true from app.organizations_public p where p.id = w.id)
-        limit v_enough
-      );
-      if cardinality(v_found) >= v_enough then
-        return query select unnest(v_found);
-        return;
-      end if;
-      if v_rows = 250 and cardinality(v_found) < 25 then
-        -- Rare ones are fetched from the index, which knows no order.
-        v_all := array(select d.id from search.organizations d where d.document @@ v_words limit v_many);
-        exit when cardinality(v_all) < v_many or p_wanted > v_page;
-      end if;
-    end loop;
-    if v_all is null or cardinality(v_all) >= v_many then
-      v_all := array(select d.id from search.organizations d where d.document @@ v_words);
-    end if;
-    v_found := array(
-      select w.id
-      from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
-      where (select true from app.organizations_public p where p.id = w.id)
-      limit v_enough
-    );
+    v_found := sec.found_organizations(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
     -- Whether parts of names count is the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
-      v_total := count(*) from (
-        select
-        from unnest(v_all) as w(id)
-        where (select true from app.organizations_public p where p.id = w.id)
-        limit v_few
-      ) few;
+      v_total := cardinality(sec.found_organizations(v_whole, v_words, v_within, v_last, v_few));
     end if;
     if v_total >= v_few then
       return query select unnest(v_found);
       return;
     end if;
   end if;
-  -- Parts of names in the same ways.
-  foreach v_rows in array array[250, 20000] loop
-    v_parts := array(
-      select w.id
-      from (select d.id, d.names, d.document from search.organizations d where d.id < v_before order by d.id desc limit v_rows) w
-      where w.names like v_part and (v_within is null or w.document @@ v_within)
-        and (select true from app.organizations_public p where p.id = w.id)
-      limit p_wanted
-    );
-    exit when cardinality(v_parts) >= p_wanted;
-    if v_rows = 250 then
-      v_all := array(
-        select d.id
-        from search.organizations d
-        where d.names like v_part and (v_within is null or d.document @@ v_within)
-        limit v_many
-      );
-      if cardinality(v_all) < v_many then
-        v_parts := array(
-          select w.id
-          from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
-          where (select true from app.organizations_public p where p.id = w.id)
-          limit p_wanted
-        );
-        exit;
-      end if;
-    end if;
-  end loop;
+  v_parts := array(
+    select w.id
+    from (select d.id, d.names, d.document from search.organizations d where d.id < v_before order by d.id desc limit 250) w
+    where w.names like v_part and (v_within is null or w.document @@ v_within)
+      and (select true from app.organizations_public p where p.id = w.id)
+    limit p_wanted
+  );
+  if cardinality(v_parts) < p_wanted then
+    v_parts := sec.newest_organizations(null, v_part, v_within, v_before, p_wanted);
+  end if;
   return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
@@ -18179,21 +18996,21 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'city_id', case when new.city_id is not null then jsonb_build_array(null, new.city_id) end,
-      'avatar_url', case when new.avatar_url is not null then jsonb_build_array(null, new.avatar_url) end,
-      'banner_url', case when new.banner_url is not null then jsonb_build_array(null, new.banner_url) end,
-      'name', case when new.name is not null then jsonb_build_array(null, new.name) end,
-      'slug', case when new.slug is not null then jsonb_build_array(null, new.slug) end,
-      'description', case when new.description is not null then jsonb_build_array(null, new.description) end,
-      'legal_name', case when new.legal_name is not null then jsonb_build_array(null, case when new.legal_name is not null then '•' end) end,
-      'website', case when new.website is not null then jsonb_build_array(null, new.website) end,
-      'contact_email', case when new.contact_email is not null then jsonb_build_array(null, new.contact_email) end,
-      'stripe_account_id', case when new.stripe_account_id is not null then jsonb_build_array(null, case when new.stripe_account_id is not null then '•' end) end,
-      'charges_enabled', case when new.charges_enabled is not null then jsonb_build_array(null, case when new.charges_enabled is not null then '•' end) end,
-      'payouts_enabled', case when new.payouts_enabled is not null then jsonb_build_array(null, case when new.payouts_enabled is not null then '•' end) end,
-      'verified', case when new.verified is not null then jsonb_build_array(null, new.verified) end,
-      'state', case when new.state is not null then jsonb_build_array(null, new.state) end
+      'status', case when new.status <> 'active' then new.status end,
+      'city_id', new.city_id,
+      'avatar_url', new.avatar_url,
+      'banner_url', new.banner_url,
+      'name', new.name,
+      'slug', new.slug,
+      'description', new.description,
+      'legal_name', case when new.legal_name is not null then '•' end,
+      'website', new.website,
+      'contact_email', new.contact_email,
+      'stripe_account_id', case when new.stripe_account_id is not null then '•' end,
+      'charges_enabled', case when new.charges_enabled is not null then '•' end,
+      'payouts_enabled', case when new.payouts_enabled is not null then '•' end,
+      'verified', new.verified,
+      'state', new.state
     ));
     if new.social_links is not null then
       v_changed := v_changed || jsonb_build_object('social_links', jsonb_build_array(null, new.social_links));
@@ -18355,14 +19172,15 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'user_id', case when new.user_id is not null then jsonb_build_array(null, new.user_id) end,
-      'stripe_payment_method_id', case when new.stripe_payment_method_id is not null then jsonb_build_array(null, case when new.stripe_payment_method_id is not null then '•' end) end,
-      'brand', case when new.brand is not null then jsonb_build_array(null, new.brand) end,
-      'last4', case when new.last4 is not null then jsonb_build_array(null, case when new.last4 is not null then '•' end) end,
-      'exp_month', case when new.exp_month is not null then jsonb_build_array(null, new.exp_month) end,
-      'exp_year', case when new.exp_year is not null then jsonb_build_array(null, new.exp_year) end,
-      'is_default', case when new.is_default is not null then jsonb_build_array(null, new.is_default) end
+      'status', case when new.status <> 'active' then new.status end,
+      'user_id', new.user_id,
+      'stripe_payment_method_id', case when new.stripe_payment_method_id is not null then '•' end,
+      'brand', new.brand,
+      'last4', case when new.last4 is not null then '•' end,
+      'exp_month', new.exp_month,
+      'exp_year', new.exp_year,
+      'is_default', new.is_default,
+      'detached_at', new.detached_at
     ));
   else
     v_changed := '{}';
@@ -18389,6 +19207,9 @@ begin
     end if;
     if new.is_default is distinct from old.is_default then
       v_changed := v_changed || jsonb_build_object('is_default', jsonb_build_array(old.is_default, new.is_default));
+    end if;
+    if new.detached_at is distinct from old.detached_at then
+      v_changed := v_changed || jsonb_build_object('detached_at', jsonb_build_array(old.detached_at, new.detached_at));
     end if;
     if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
       return null;
@@ -18552,18 +19373,18 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'name', case when new.name is not null then jsonb_build_array(null, new.name) end,
-      'description', case when new.description is not null then jsonb_build_array(null, new.description) end,
-      'price_cents', case when new.price_cents is not null then jsonb_build_array(null, new.price_cents) end,
-      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
-      'interval', case when new.interval is not null then jsonb_build_array(null, new.interval) end,
+      'status', case when new.status <> 'active' then new.status end,
+      'name', new.name,
+      'description', new.description,
+      'price_cents', new.price_cents,
+      'currency', new.currency,
+      'interval', new.interval,
       'features', case when new.features is not null then jsonb_build_array(null, new.features) end,
-      'leads_per_month', case when new.leads_per_month is not null then jsonb_build_array(null, new.leads_per_month) end,
-      'featured_days', case when new.featured_days is not null then jsonb_build_array(null, new.featured_days) end,
-      'has_reports', case when new.has_reports is not null then jsonb_build_array(null, new.has_reports) end,
-      'is_offered', case when new.is_offered is not null then jsonb_build_array(null, new.is_offered) end,
-      'stripe_price_id', case when new.stripe_price_id is not null then jsonb_build_array(null, case when new.stripe_price_id is not null then '•' end) end
+      'leads_per_month', new.leads_per_month,
+      'featured_days', new.featured_days,
+      'has_reports', new.has_reports,
+      'is_offered', new.is_offered,
+      'stripe_price_id', case when new.stripe_price_id is not null then '•' end
     ));
   else
     v_changed := '{}';
@@ -18795,16 +19616,16 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'event_id', case when new.event_id is not null then jsonb_build_array(null, new.event_id) end,
-      'code', case when new.code is not null then jsonb_build_array(null, new.code) end,
-      'basis_points', case when new.basis_points is not null then jsonb_build_array(null, new.basis_points) end,
-      'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
-      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
-      'max_redemptions', case when new.max_redemptions is not null then jsonb_build_array(null, new.max_redemptions) end,
-      'per_user_limit', case when new.per_user_limit is not null then jsonb_build_array(null, new.per_user_limit) end,
-      'valid_from', case when new.valid_from is not null then jsonb_build_array(null, new.valid_from) end,
-      'valid_to', case when new.valid_to is not null then jsonb_build_array(null, new.valid_to) end
+      'status', case when new.status <> 'active' then new.status end,
+      'event_id', new.event_id,
+      'code', new.code,
+      'basis_points', new.basis_points,
+      'amount_cents', new.amount_cents,
+      'currency', new.currency,
+      'max_redemptions', new.max_redemptions,
+      'per_user_limit', new.per_user_limit,
+      'valid_from', new.valid_from,
+      'valid_to', new.valid_to
     ));
   else
     v_changed := '{}';
@@ -19212,21 +20033,21 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'target_type', case when new.target_type is not null then jsonb_build_array(null, new.target_type) end,
-      'target_id', case when new.target_id is not null then jsonb_build_array(null, new.target_id) end,
-      'city_id', case when new.city_id is not null then jsonb_build_array(null, new.city_id) end,
-      'slot', case when new.slot is not null then jsonb_build_array(null, new.slot) end,
-      'starts_at', case when new.starts_at is not null then jsonb_build_array(null, new.starts_at) end,
-      'ends_at', case when new.ends_at is not null then jsonb_build_array(null, new.ends_at) end,
-      'days', case when new.days is not null then jsonb_build_array(null, new.days) end,
-      'plan_days', case when new.plan_days is not null then jsonb_build_array(null, new.plan_days) end,
-      'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
-      'city_share_cents', case when new.city_share_cents is not null then jsonb_build_array(null, case when new.city_share_cents is not null then '•' end) end,
-      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
-      'pay_by', case when new.pay_by is not null then jsonb_build_array(null, new.pay_by) end,
-      'paid_at', case when new.paid_at is not null then jsonb_build_array(null, new.paid_at) end,
-      'state', case when new.state is not null then jsonb_build_array(null, new.state) end
+      'status', case when new.status <> 'active' then new.status end,
+      'target_type', new.target_type,
+      'target_id', new.target_id,
+      'city_id', new.city_id,
+      'slot', new.slot,
+      'starts_at', new.starts_at,
+      'ends_at', new.ends_at,
+      'days', new.days,
+      'plan_days', new.plan_days,
+      'amount_cents', new.amount_cents,
+      'city_share_cents', case when new.city_share_cents is not null then '•' end,
+      'currency', new.currency,
+      'pay_by', new.pay_by,
+      'paid_at', new.paid_at,
+      'state', new.state
     ));
   else
     v_changed := '{}';
@@ -19653,20 +20474,20 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'lead_id', case when new.lead_id is not null then jsonb_build_array(null, new.lead_id) end,
-      'accepted_by_id', case when new.accepted_by_id is not null then jsonb_build_array(null, new.accepted_by_id) end,
-      'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
-      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
-      'terms', case when new.terms is not null then jsonb_build_array(null, new.terms) end,
-      'valid_until', case when new.valid_until is not null then jsonb_build_array(null, new.valid_until) end,
-      'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
-      'accepted_at', case when new.accepted_at is not null then jsonb_build_array(null, new.accepted_at) end,
-      'fee_cents', case when new.fee_cents is not null then jsonb_build_array(null, case when new.fee_cents is not null then '•' end) end,
-      'fee_city_share_cents', case when new.fee_city_share_cents is not null then jsonb_build_array(null, case when new.fee_city_share_cents is not null then '•' end) end,
-      'fee_paid_by', case when new.fee_paid_by is not null then jsonb_build_array(null, case when new.fee_paid_by is not null then '•' end) end,
-      'fee_decided_at', case when new.fee_decided_at is not null then jsonb_build_array(null, new.fee_decided_at) end,
-      'fee_paid_at', case when new.fee_paid_at is not null then jsonb_build_array(null, case when new.fee_paid_at is not null then '•' end) end
+      'status', case when new.status <> 'active' then new.status end,
+      'lead_id', new.lead_id,
+      'accepted_by_id', new.accepted_by_id,
+      'amount_cents', new.amount_cents,
+      'currency', new.currency,
+      'terms', new.terms,
+      'valid_until', new.valid_until,
+      'state', new.state,
+      'accepted_at', new.accepted_at,
+      'fee_cents', case when new.fee_cents is not null then '•' end,
+      'fee_city_share_cents', case when new.fee_city_share_cents is not null then '•' end,
+      'fee_paid_by', case when new.fee_paid_by is not null then '•' end,
+      'fee_decided_at', new.fee_decided_at,
+      'fee_paid_at', case when new.fee_paid_at is not null then '•' end
     ));
   else
     v_changed := '{}';
@@ -19822,11 +20643,11 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'referrer_id', case when new.referrer_id is not null then jsonb_build_array(null, new.referrer_id) end,
-      'referee_id', case when new.referee_id is not null then jsonb_build_array(null, new.referee_id) end,
-      'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
-      'rewarded_at', case when new.rewarded_at is not null then jsonb_build_array(null, new.rewarded_at) end
+      'status', case when new.status <> 'active' then new.status end,
+      'referrer_id', new.referrer_id,
+      'referee_id', new.referee_id,
+      'state', new.state,
+      'rewarded_at', new.rewarded_at
     ));
   else
     v_changed := '{}';
@@ -20058,26 +20879,26 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'order_id', case when new.order_id is not null then jsonb_build_array(null, new.order_id) end,
-      'promotion_id', case when new.promotion_id is not null then jsonb_build_array(null, new.promotion_id) end,
-      'quote_id', case when new.quote_id is not null then jsonb_build_array(null, new.quote_id) end,
-      'requested_by_id', case when new.requested_by_id is not null then jsonb_build_array(null, new.requested_by_id) end,
-      'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
-      'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
-      'card_cents', case when new.card_cents is not null then jsonb_build_array(null, new.card_cents) end,
-      'wallet_cents', case when new.wallet_cents is not null then jsonb_build_array(null, new.wallet_cents) end,
-      'cash_cents', case when new.cash_cents is not null then jsonb_build_array(null, new.cash_cents) end,
-      'organizer_cents', case when new.organizer_cents is not null then jsonb_build_array(null, case when new.organizer_cents is not null then '•' end) end,
-      'platform_fee_cents', case when new.platform_fee_cents is not null then jsonb_build_array(null, case when new.platform_fee_cents is not null then '•' end) end,
-      'city_share_cents', case when new.city_share_cents is not null then jsonb_build_array(null, case when new.city_share_cents is not null then '•' end) end,
-      'withheld_cents', case when new.withheld_cents is not null then jsonb_build_array(null, case when new.withheld_cents is not null then '•' end) end,
-      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
-      'reason', case when new.reason is not null then jsonb_build_array(null, new.reason) end,
-      'note', case when new.note is not null then jsonb_build_array(null, new.note) end,
-      'failure_code', case when new.failure_code is not null then jsonb_build_array(null, new.failure_code) end,
-      'stripe_refund_id', case when new.stripe_refund_id is not null then jsonb_build_array(null, case when new.stripe_refund_id is not null then '•' end) end,
-      'stripe_idempotency_key', case when new.stripe_idempotency_key is not null then jsonb_build_array(null, case when new.stripe_idempotency_key is not null then '•' end) end,
-      'settled_at', case when new.settled_at is not null then jsonb_build_array(null, new.settled_at) end
+      'order_id', new.order_id,
+      'promotion_id', new.promotion_id,
+      'quote_id', new.quote_id,
+      'requested_by_id', new.requested_by_id,
+      'state', new.state,
+      'amount_cents', new.amount_cents,
+      'card_cents', new.card_cents,
+      'wallet_cents', new.wallet_cents,
+      'cash_cents', new.cash_cents,
+      'organizer_cents', case when new.organizer_cents is not null then '•' end,
+      'platform_fee_cents', case when new.platform_fee_cents is not null then '•' end,
+      'city_share_cents', case when new.city_share_cents is not null then '•' end,
+      'withheld_cents', case when new.withheld_cents is not null then '•' end,
+      'currency', new.currency,
+      'reason', new.reason,
+      'note', new.note,
+      'failure_code', new.failure_code,
+      'stripe_refund_id', case when new.stripe_refund_id is not null then '•' end,
+      'stripe_idempotency_key', case when new.stripe_idempotency_key is not null then '•' end,
+      'settled_at', new.settled_at
     ));
   else
     v_changed := '{}';
@@ -20233,13 +21054,13 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'city_id', case when new.city_id is not null then jsonb_build_array(null, new.city_id) end,
-      'transfer_id', case when new.transfer_id is not null then jsonb_build_array(null, new.transfer_id) end,
-      'period_start', case when new.period_start is not null then jsonb_build_array(null, new.period_start) end,
-      'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
-      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
-      'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
-      'paid_at', case when new.paid_at is not null then jsonb_build_array(null, new.paid_at) end
+      'city_id', new.city_id,
+      'transfer_id', new.transfer_id,
+      'period_start', new.period_start,
+      'amount_cents', new.amount_cents,
+      'currency', new.currency,
+      'state', new.state,
+      'paid_at', new.paid_at
     ));
   else
     v_changed := '{}';
@@ -20782,13 +21603,13 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'reviewer_id', case when new.reviewer_id is not null then jsonb_build_array(null, new.reviewer_id) end,
-      'entity_type', case when new.entity_type is not null then jsonb_build_array(null, new.entity_type) end,
-      'entity_id', case when new.entity_id is not null then jsonb_build_array(null, new.entity_id) end,
-      'rating', case when new.rating is not null then jsonb_build_array(null, new.rating) end,
-      'comment', case when new.comment is not null then jsonb_build_array(null, new.comment) end,
-      'reply', case when new.reply is not null then jsonb_build_array(null, new.reply) end
+      'status', case when new.status <> 'active' then new.status end,
+      'reviewer_id', new.reviewer_id,
+      'entity_type', new.entity_type,
+      'entity_id', new.entity_id,
+      'rating', new.rating,
+      'comment', new.comment,
+      'reply', new.reply
     ));
   else
     v_changed := '{}';
@@ -21236,13 +22057,13 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'user_id', case when new.user_id is not null then jsonb_build_array(null, new.user_id) end,
-      'scope_type', case when new.scope_type is not null then jsonb_build_array(null, new.scope_type) end,
-      'scope_id', case when new.scope_id is not null then jsonb_build_array(null, new.scope_id) end,
-      'granted_by_id', case when new.granted_by_id is not null then jsonb_build_array(null, new.granted_by_id) end,
-      'role', case when new.role is not null then jsonb_build_array(null, new.role) end,
-      'state', case when new.state is not null then jsonb_build_array(null, new.state) end
+      'status', case when new.status <> 'active' then new.status end,
+      'user_id', new.user_id,
+      'scope_type', new.scope_type,
+      'scope_id', new.scope_id,
+      'granted_by_id', new.granted_by_id,
+      'role', new.role,
+      'state', new.state
     ));
   else
     v_changed := '{}';
@@ -21547,18 +22368,18 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'city_id', case when new.city_id is not null then jsonb_build_array(null, new.city_id) end,
-      'host_type', case when new.host_type is not null then jsonb_build_array(null, new.host_type) end,
-      'host_id', case when new.host_id is not null then jsonb_build_array(null, new.host_id) end,
-      'event_id', case when new.event_id is not null then jsonb_build_array(null, new.event_id) end,
-      'title', case when new.title is not null then jsonb_build_array(null, new.title) end,
-      'category', case when new.category is not null then jsonb_build_array(null, new.category) end,
-      'description', case when new.description is not null then jsonb_build_array(null, new.description) end,
-      'budget_cents', case when new.budget_cents is not null then jsonb_build_array(null, new.budget_cents) end,
-      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
-      'needed_at', case when new.needed_at is not null then jsonb_build_array(null, new.needed_at) end,
-      'state', case when new.state is not null then jsonb_build_array(null, new.state) end
+      'status', case when new.status <> 'active' then new.status end,
+      'city_id', new.city_id,
+      'host_type', new.host_type,
+      'host_id', new.host_id,
+      'event_id', new.event_id,
+      'title', new.title,
+      'category', new.category,
+      'description', new.description,
+      'budget_cents', new.budget_cents,
+      'currency', new.currency,
+      'needed_at', new.needed_at,
+      'state', new.state
     ));
   else
     v_changed := '{}';
@@ -21649,15 +22470,15 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'user_id', case when new.user_id is not null then jsonb_build_array(null, new.user_id) end,
-      'external_identity_id', case when new.external_identity_id is not null then jsonb_build_array(null, new.external_identity_id) end,
-      'authenticated_at', case when new.authenticated_at is not null then jsonb_build_array(null, new.authenticated_at) end,
-      'expires_at', case when new.expires_at is not null then jsonb_build_array(null, new.expires_at) end,
-      'revoked_at', case when new.revoked_at is not null then jsonb_build_array(null, new.revoked_at) end,
-      'revoked_because', case when new.revoked_because is not null then jsonb_build_array(null, new.revoked_because) end,
-      'ip_address', case when new.ip_address is not null then jsonb_build_array(null, case when new.ip_address is not null then '•' end) end,
-      'user_agent', case when new.user_agent is not null then jsonb_build_array(null, case when new.user_agent is not null then '•' end) end,
-      'issuer_session', case when new.issuer_session is not null then jsonb_build_array(null, case when new.issuer_session is not null then '•' end) end
+      'user_id', new.user_id,
+      'external_identity_id', new.external_identity_id,
+      'authenticated_at', new.authenticated_at,
+      'expires_at', new.expires_at,
+      'revoked_at', new.revoked_at,
+      'revoked_because', new.revoked_because,
+      'ip_address', case when new.ip_address is not null then '•' end,
+      'user_agent', case when new.user_agent is not null then '•' end,
+      'issuer_session', case when new.issuer_session is not null then '•' end
     ));
   else
     v_changed := '{}';
@@ -21713,9 +22534,9 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'transaction_id', case when new.transaction_id is not null then jsonb_build_array(null, new.transaction_id) end,
-      'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
-      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end
+      'transaction_id', new.transaction_id,
+      'amount_cents', new.amount_cents,
+      'currency', new.currency
     ));
   else
     v_changed := '{}';
@@ -21783,17 +22604,17 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'stripe_event_id', case when new.stripe_event_id is not null then jsonb_build_array(null, new.stripe_event_id) end,
-      'type', case when new.type is not null then jsonb_build_array(null, new.type) end,
-      'stripe_account_id', case when new.stripe_account_id is not null then jsonb_build_array(null, case when new.stripe_account_id is not null then '•' end) end,
-      'object_type', case when new.object_type is not null then jsonb_build_array(null, new.object_type) end,
-      'object_id', case when new.object_id is not null then jsonb_build_array(null, case when new.object_id is not null then '•' end) end,
-      'api_version', case when new.api_version is not null then jsonb_build_array(null, new.api_version) end,
-      'livemode', case when new.livemode is not null then jsonb_build_array(null, new.livemode) end,
-      'happened_at', case when new.happened_at is not null then jsonb_build_array(null, new.happened_at) end,
-      'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
-      'error', case when new.error is not null then jsonb_build_array(null, new.error) end,
-      'settled_at', case when new.settled_at is not null then jsonb_build_array(null, new.settled_at) end
+      'stripe_event_id', new.stripe_event_id,
+      'type', new.type,
+      'stripe_account_id', case when new.stripe_account_id is not null then '•' end,
+      'object_type', new.object_type,
+      'object_id', case when new.object_id is not null then '•' end,
+      'api_version', new.api_version,
+      'livemode', new.livemode,
+      'happened_at', new.happened_at,
+      'state', new.state,
+      'error', new.error,
+      'settled_at', new.settled_at
     ));
   else
     v_changed := '{}';
@@ -21927,19 +22748,19 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'business_id', case when new.business_id is not null then jsonb_build_array(null, new.business_id) end,
-      'plan_id', case when new.plan_id is not null then jsonb_build_array(null, new.plan_id) end,
-      'user_id', case when new.user_id is not null then jsonb_build_array(null, new.user_id) end,
-      'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
-      'current_period_start', case when new.current_period_start is not null then jsonb_build_array(null, new.current_period_start) end,
-      'current_period_end', case when new.current_period_end is not null then jsonb_build_array(null, new.current_period_end) end,
-      'cancel_at_period_end', case when new.cancel_at_period_end is not null then jsonb_build_array(null, new.cancel_at_period_end) end,
-      'entitled_until', case when new.entitled_until is not null then jsonb_build_array(null, new.entitled_until) end,
-      'stripe_subscription_id', case when new.stripe_subscription_id is not null then jsonb_build_array(null, case when new.stripe_subscription_id is not null then '•' end) end,
-      'stripe_item_id', case when new.stripe_item_id is not null then jsonb_build_array(null, case when new.stripe_item_id is not null then '•' end) end,
-      'stripe_idempotency_key', case when new.stripe_idempotency_key is not null then jsonb_build_array(null, case when new.stripe_idempotency_key is not null then '•' end) end,
-      'failure_code', case when new.failure_code is not null then jsonb_build_array(null, new.failure_code) end,
-      'synced_at', case when new.synced_at is not null then jsonb_build_array(null, new.synced_at) end
+      'business_id', new.business_id,
+      'plan_id', new.plan_id,
+      'user_id', new.user_id,
+      'state', new.state,
+      'current_period_start', new.current_period_start,
+      'current_period_end', new.current_period_end,
+      'cancel_at_period_end', new.cancel_at_period_end,
+      'entitled_until', new.entitled_until,
+      'stripe_subscription_id', case when new.stripe_subscription_id is not null then '•' end,
+      'stripe_item_id', case when new.stripe_item_id is not null then '•' end,
+      'stripe_idempotency_key', case when new.stripe_idempotency_key is not null then '•' end,
+      'failure_code', new.failure_code,
+      'synced_at', new.synced_at
     ));
   else
     v_changed := '{}';
@@ -22147,19 +22968,19 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'order_id', case when new.order_id is not null then jsonb_build_array(null, new.order_id) end,
-      'ticket_type_id', case when new.ticket_type_id is not null then jsonb_build_array(null, new.ticket_type_id) end,
-      'event_id', case when new.event_id is not null then jsonb_build_array(null, new.event_id) end,
-      'holder_id', case when new.holder_id is not null then jsonb_build_array(null, new.holder_id) end,
-      'buyer_id', case when new.buyer_id is not null then jsonb_build_array(null, new.buyer_id) end,
-      'refund_id', case when new.refund_id is not null then jsonb_build_array(null, new.refund_id) end,
-      'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
-      'void_reason', case when new.void_reason is not null then jsonb_build_array(null, new.void_reason) end,
-      'code', case when new.code is not null then jsonb_build_array(null, case when new.code is not null then '•' end) end,
-      'position', case when new.position is not null then jsonb_build_array(null, new.position) end,
-      'paid_cents', case when new.paid_cents is not null then jsonb_build_array(null, new.paid_cents) end,
-      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
-      'secret_version', case when new.secret_version is not null then jsonb_build_array(null, new.secret_version) end
+      'order_id', new.order_id,
+      'ticket_type_id', new.ticket_type_id,
+      'event_id', new.event_id,
+      'holder_id', new.holder_id,
+      'buyer_id', new.buyer_id,
+      'refund_id', new.refund_id,
+      'state', new.state,
+      'void_reason', new.void_reason,
+      'code', case when new.code is not null then '•' end,
+      'position', new.position,
+      'paid_cents', new.paid_cents,
+      'currency', new.currency,
+      'secret_version', new.secret_version
     ));
   else
     v_changed := '{}';
@@ -22257,12 +23078,12 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'ticket_id', case when new.ticket_id is not null then jsonb_build_array(null, new.ticket_id) end,
-      'from_id', case when new.from_id is not null then jsonb_build_array(null, new.from_id) end,
-      'to_id', case when new.to_id is not null then jsonb_build_array(null, new.to_id) end,
-      'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
-      'expires_at', case when new.expires_at is not null then jsonb_build_array(null, new.expires_at) end,
-      'decided_at', case when new.decided_at is not null then jsonb_build_array(null, new.decided_at) end
+      'ticket_id', new.ticket_id,
+      'from_id', new.from_id,
+      'to_id', new.to_id,
+      'state', new.state,
+      'expires_at', new.expires_at,
+      'decided_at', new.decided_at
     ));
   else
     v_changed := '{}';
@@ -22526,20 +23347,20 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'event_id', case when new.event_id is not null then jsonb_build_array(null, new.event_id) end,
-      'name', case when new.name is not null then jsonb_build_array(null, new.name) end,
-      'description', case when new.description is not null then jsonb_build_array(null, new.description) end,
-      'price_cents', case when new.price_cents is not null then jsonb_build_array(null, new.price_cents) end,
-      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
-      'capacity', case when new.capacity is not null then jsonb_build_array(null, new.capacity) end,
-      'held', case when new.held is not null then jsonb_build_array(null, new.held) end,
-      'sold', case when new.sold is not null then jsonb_build_array(null, new.sold) end,
-      'sales_start', case when new.sales_start is not null then jsonb_build_array(null, new.sales_start) end,
-      'sales_end', case when new.sales_end is not null then jsonb_build_array(null, new.sales_end) end,
-      'per_user_limit', case when new.per_user_limit is not null then jsonb_build_array(null, new.per_user_limit) end,
-      'refundable_until', case when new.refundable_until is not null then jsonb_build_array(null, new.refundable_until) end,
-      'waitlist_minutes', case when new.waitlist_minutes is not null then jsonb_build_array(null, new.waitlist_minutes) end
+      'status', case when new.status <> 'active' then new.status end,
+      'event_id', new.event_id,
+      'name', new.name,
+      'description', new.description,
+      'price_cents', new.price_cents,
+      'currency', new.currency,
+      'capacity', new.capacity,
+      'held', new.held,
+      'sold', new.sold,
+      'sales_start', new.sales_start,
+      'sales_end', new.sales_end,
+      'per_user_limit', new.per_user_limit,
+      'refundable_until', new.refundable_until,
+      'waitlist_minutes', new.waitlist_minutes
     ));
   else
     v_changed := '{}';
@@ -22693,27 +23514,27 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'user_id', case when new.user_id is not null then jsonb_build_array(null, new.user_id) end,
-      'city_id', case when new.city_id is not null then jsonb_build_array(null, new.city_id) end,
-      'order_id', case when new.order_id is not null then jsonb_build_array(null, new.order_id) end,
-      'subscription_id', case when new.subscription_id is not null then jsonb_build_array(null, new.subscription_id) end,
-      'promotion_id', case when new.promotion_id is not null then jsonb_build_array(null, new.promotion_id) end,
-      'quote_id', case when new.quote_id is not null then jsonb_build_array(null, new.quote_id) end,
-      'type', case when new.type is not null then jsonb_build_array(null, new.type) end,
-      'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
-      'refunded_cents', case when new.refunded_cents is not null then jsonb_build_array(null, new.refunded_cents) end,
-      'application_fee_cents', case when new.application_fee_cents is not null then jsonb_build_array(null, case when new.application_fee_cents is not null then '•' end) end,
-      'city_share_cents', case when new.city_share_cents is not null then jsonb_build_array(null, case when new.city_share_cents is not null then '•' end) end,
-      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
-      'stripe_payment_intent_id', case when new.stripe_payment_intent_id is not null then jsonb_build_array(null, case when new.stripe_payment_intent_id is not null then '•' end) end,
-      'stripe_account_id', case when new.stripe_account_id is not null then jsonb_build_array(null, case when new.stripe_account_id is not null then '•' end) end,
-      'on_behalf_of_host', case when new.on_behalf_of_host is not null then jsonb_build_array(null, case when new.on_behalf_of_host is not null then '•' end) end,
-      'status', case when new.status is not null then jsonb_build_array(null, new.status) end,
-      'failure_code', case when new.failure_code is not null then jsonb_build_array(null, new.failure_code) end,
-      'attempt', case when new.attempt is not null then jsonb_build_array(null, new.attempt) end,
-      'stripe_idempotency_key', case when new.stripe_idempotency_key is not null then jsonb_build_array(null, case when new.stripe_idempotency_key is not null then '•' end) end,
-      'livemode', case when new.livemode is not null then jsonb_build_array(null, new.livemode) end,
-      'synced_at', case when new.synced_at is not null then jsonb_build_array(null, case when new.synced_at is not null then '•' end) end
+      'user_id', new.user_id,
+      'city_id', new.city_id,
+      'order_id', new.order_id,
+      'subscription_id', new.subscription_id,
+      'promotion_id', new.promotion_id,
+      'quote_id', new.quote_id,
+      'type', new.type,
+      'amount_cents', new.amount_cents,
+      'refunded_cents', new.refunded_cents,
+      'application_fee_cents', case when new.application_fee_cents is not null then '•' end,
+      'city_share_cents', case when new.city_share_cents is not null then '•' end,
+      'currency', new.currency,
+      'stripe_payment_intent_id', case when new.stripe_payment_intent_id is not null then '•' end,
+      'stripe_account_id', case when new.stripe_account_id is not null then '•' end,
+      'on_behalf_of_host', case when new.on_behalf_of_host is not null then '•' end,
+      'status', new.status,
+      'failure_code', new.failure_code,
+      'attempt', new.attempt,
+      'stripe_idempotency_key', case when new.stripe_idempotency_key is not null then '•' end,
+      'livemode', new.livemode,
+      'synced_at', case when new.synced_at is not null then '•' end
     ));
   else
     v_changed := '{}';
@@ -22887,21 +23708,21 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'order_id', case when new.order_id is not null then jsonb_build_array(null, new.order_id) end,
-      'refund_id', case when new.refund_id is not null then jsonb_build_array(null, new.refund_id) end,
-      'dispute_id', case when new.dispute_id is not null then jsonb_build_array(null, new.dispute_id) end,
-      'city_id', case when new.city_id is not null then jsonb_build_array(null, new.city_id) end,
-      'source_id', case when new.source_id is not null then jsonb_build_array(null, new.source_id) end,
-      'kind', case when new.kind is not null then jsonb_build_array(null, new.kind) end,
-      'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
-      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
-      'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
-      'attempt', case when new.attempt is not null then jsonb_build_array(null, new.attempt) end,
-      'failure_code', case when new.failure_code is not null then jsonb_build_array(null, new.failure_code) end,
-      'stripe_account_id', case when new.stripe_account_id is not null then jsonb_build_array(null, case when new.stripe_account_id is not null then '•' end) end,
-      'stripe_object_id', case when new.stripe_object_id is not null then jsonb_build_array(null, case when new.stripe_object_id is not null then '•' end) end,
-      'stripe_idempotency_key', case when new.stripe_idempotency_key is not null then jsonb_build_array(null, case when new.stripe_idempotency_key is not null then '•' end) end,
-      'settled_at', case when new.settled_at is not null then jsonb_build_array(null, new.settled_at) end
+      'order_id', new.order_id,
+      'refund_id', new.refund_id,
+      'dispute_id', new.dispute_id,
+      'city_id', new.city_id,
+      'source_id', new.source_id,
+      'kind', new.kind,
+      'amount_cents', new.amount_cents,
+      'currency', new.currency,
+      'state', new.state,
+      'attempt', new.attempt,
+      'failure_code', new.failure_code,
+      'stripe_account_id', case when new.stripe_account_id is not null then '•' end,
+      'stripe_object_id', case when new.stripe_object_id is not null then '•' end,
+      'stripe_idempotency_key', case when new.stripe_idempotency_key is not null then '•' end,
+      'settled_at', new.settled_at
     ));
   else
     v_changed := '{}';
@@ -22967,104 +23788,194 @@ $$;
 alter function audit.record_transfers() owner to culturepass_audit;
 revoke execute on function audit.record_transfers() from public;
 
+create function sec.newest_users(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+-- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
+-- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
+-- looked up for what is found.
+declare
+  v_found uuid[] := '{}';
+  v_hits uuid[];
+  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  v_many constant int := 250 + 2 * p_wanted;
+  v_before uuid := p_before;
+  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
+  -- that comes to, and until where there are known to be too many hits.
+  v_first constant bigint := sec.era((select d.id from search.users d order by d.id limit 1));
+  v_end bigint := 1 + sec.era((select d.id from search.users d where d.id < p_before order by d.id desc limit 1));
+  v_back bigint := 16 * (v_end - sec.era((select d.id from search.users d where d.id < p_before order by d.id desc offset 249 limit 1)));
+  v_begin bigint;
+  v_dense bigint;
+  v_eras bigint[];
+begin
+  -- At first some thousand rows, or all of a small table.
+  v_back := coalesce(v_back, v_end - v_first);
+  while v_end > v_first and cardinality(v_found) < p_wanted loop
+    v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
+    v_begin := sec.era_of(v_eras[1]);
+    if p_words is not null then
+      v_hits := array(
+        select d.id from search.users d
+        where sec.eras(d.id) && v_eras and d.document @@ p_words and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    elsif p_within is null then
+      v_hits := array(
+        select d.id from search.users d
+        where sec.eras(d.id) && v_eras and d.names like p_part and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    else
+      v_hits := array(
+        select d.id from search.users d
+        where sec.eras(d.id) && v_eras and d.names like p_part and d.document @@ p_within and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    end if;
+    if cardinality(v_hits) >= v_many and v_end - v_begin > 1 then
+      v_dense := v_begin;
+      v_back := greatest(1, (v_end - v_begin) / 4);
+      continue;
+    end if;
+    if cardinality(v_hits) > 0 then
+      v_found := v_found || array(
+        select w.id
+        from (select m.id from unnest(v_hits) as m(id) order by m.id desc offset 0) w
+        where (select true from app.users_public p where p.id = w.id)
+        limit p_wanted - cardinality(v_found)
+      );
+    end if;
+    v_end := v_begin;
+    v_before := sec.era_start(v_begin);
+    v_back := case
+      when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
+      when cardinality(v_hits) = 0 then v_back * 4
+      else v_back * 2
+    end;
+  end loop;
+  return v_found;
+end
+$$;
+alter function sec.newest_users(tsquery,text,tsquery,uuid,int) owner to culturepass_authz;
+revoke execute on function sec.newest_users(tsquery,text,tsquery,uuid,int) from public;
+
+create function sec.found_users(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+-- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+declare
+  v_words constant tsquery := coalesce(p_words && p_within, p_words);
+  v_known tsquery := coalesce(p_whole && p_within, p_whole);
+  v_ending constant text := case when p_whole::text !~ '''''|\\' then substring(p_whole::text from '''([^'']*)''$') end;
+  v_many constant int := 250 + 2 * p_wanted;
+  v_found uuid[];
+  v_hits uuid[];
+  v_newest constant uuid := (select d.id from search.users d where d.id < p_before order by d.id desc limit 1);
+  v_oldest uuid;
+  v_eras bigint[];
+  v_endings text[];
+  v_more text[];
+  v_rows int;
+begin
+  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  foreach v_rows in array array[250, 20000] loop
+    v_found := array(
+      select w.id
+      from (select d.id, d.document from search.users d where d.id < p_before order by d.id desc limit v_rows) w
+      where w.document @@ v_words and (select true from app.users_public p where p.id = w.id)
+      limit p_wanted
+    );
+    if cardinality(v_found) >= p_wanted then
+      return v_found;
+    end if;
+    exit when cardinality(v_found) < 25;
+  end loop;
+  if p_whole::text = p_words::text or v_ending is null then
+    return sec.newest_users(v_words, null, null, p_before, p_wanted);
+  end if;
+  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
+  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
+  v_endings := array[v_ending];
+  for v_round in 1..4 loop
+    v_found := sec.newest_users(v_known, null, null, p_before, p_wanted);
+    v_oldest := coalesce(v_found[p_wanted], (select d.id from search.users d order by d.id limit 1));
+    v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
+    v_hits := array(
+      select d.id from search.users d
+      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id < p_before) is true
+      limit v_many
+    );
+    if cardinality(v_hits) < v_many then
+      return array(
+        select w.id
+        from (select m.id from unnest(v_hits) as m(id) order by m.id desc offset 0) w
+        where (select true from app.users_public p where p.id = w.id)
+        limit p_wanted
+      );
+    end if;
+    v_more := array(
+      select distinct l.word
+      from (
+        select d.document
+        from unnest(v_hits) as m(id) join search.users d on d.id = m.id
+        where not d.document @@ v_known
+        limit 50
+      ) u
+      cross join unnest(tsvector_to_array(u.document)) as l(word)
+      where starts_with(l.word, v_ending) and l.word !~ '[''\\]' and l.word <> all (v_endings)
+    );
+    exit when cardinality(v_more) = 0;
+    v_endings := v_endings || v_more;
+    v_known := sec.spelled_out(p_whole, v_endings);
+    v_known := coalesce(v_known && p_within, v_known);
+  end loop;
+  return sec.newest_users(v_words, null, null, p_before, p_wanted);
+end
+$$;
+alter function sec.found_users(tsquery,tsquery,tsquery,uuid,int) owner to culturepass_authz;
+revoke execute on function sec.found_users(tsquery,tsquery,tsquery,uuid,int) from public;
+
 create function app.users_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
 -- The newest public rows that hold the words, of all or of those before one: so many, or some more.
--- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
+  v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
-  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+  v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
-  -- So many rows, and they are not all fetched to find the newest.
-  v_many constant int := 5000;
-  -- Who wants more rows than a page has is given all that there are: reading the newest would only come on top.
-  v_page constant int := 200;
-  v_enough constant int := greatest(p_wanted, v_few);
-  v_all uuid[];
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
-  v_rows int;
 begin
   if v_words is null then
     -- Neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
-    v_words := coalesce(v_words && v_within, v_words);
-    foreach v_rows in array array[250, 20000] loop
-      -- Common words are read off the newest rows: a look at some shows whether they are enough.
-      v_found := array(
-        select w.id
-        from (select d.id, d.document from search.users d where d.id < v_before order by d.id desc limit v_rows) w
-        where w.document @@ v_words and (select true from app.users_public p where p.id = w.id)
-        limit v_enough
-      );
-      if cardinality(v_found) >= v_enough then
-        return query select unnest(v_found);
-        return;
-      end if;
-      if v_rows = 250 and cardinality(v_found) < 25 then
-        -- Rare ones are fetched from the index, which knows no order.
-        v_all := array(select d.id from search.users d where d.document @@ v_words limit v_many);
-        exit when cardinality(v_all) < v_many or p_wanted > v_page;
-      end if;
-    end loop;
-    if v_all is null or cardinality(v_all) >= v_many then
-      v_all := array(select d.id from search.users d where d.document @@ v_words);
-    end if;
-    v_found := array(
-      select w.id
-      from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
-      where (select true from app.users_public p where p.id = w.id)
-      limit v_enough
-    );
+    v_found := sec.found_users(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
     -- Whether parts of names count is the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
-      v_total := count(*) from (
-        select
-        from unnest(v_all) as w(id)
-        where (select true from app.users_public p where p.id = w.id)
-        limit v_few
-      ) few;
+      v_total := cardinality(sec.found_users(v_whole, v_words, v_within, v_last, v_few));
     end if;
     if v_total >= v_few then
       return query select unnest(v_found);
       return;
     end if;
   end if;
-  -- Parts of names in the same ways.
-  foreach v_rows in array array[250, 20000] loop
-    v_parts := array(
-      select w.id
-      from (select d.id, d.names, d.document from search.users d where d.id < v_before order by d.id desc limit v_rows) w
-      where w.names like v_part and (v_within is null or w.document @@ v_within)
-        and (select true from app.users_public p where p.id = w.id)
-      limit p_wanted
-    );
-    exit when cardinality(v_parts) >= p_wanted;
-    if v_rows = 250 then
-      v_all := array(
-        select d.id
-        from search.users d
-        where d.names like v_part and (v_within is null or d.document @@ v_within)
-        limit v_many
-      );
-      if cardinality(v_all) < v_many then
-        v_parts := array(
-          select w.id
-          from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
-          where (select true from app.users_public p where p.id = w.id)
-          limit p_wanted
-        );
-        exit;
-      end if;
-    end if;
-  end loop;
+  v_parts := array(
+    select w.id
+    from (select d.id, d.names, d.document from search.users d where d.id < v_before order by d.id desc limit 250) w
+    where w.names like v_part and (v_within is null or w.document @@ v_within)
+      and (select true from app.users_public p where p.id = w.id)
+    limit p_wanted
+  );
+  if cardinality(v_parts) < p_wanted then
+    v_parts := sec.newest_users(null, v_part, v_within, v_before, p_wanted);
+  end if;
   return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
@@ -23593,20 +24504,20 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'home_city_id', case when new.home_city_id is not null then jsonb_build_array(null, new.home_city_id) end,
-      'handle', case when new.handle is not null then jsonb_build_array(null, new.handle) end,
-      'display_name', case when new.display_name is not null then jsonb_build_array(null, new.display_name) end,
-      'bio', case when new.bio is not null then jsonb_build_array(null, new.bio) end,
-      'profile_image_url', case when new.profile_image_url is not null then jsonb_build_array(null, new.profile_image_url) end,
-      'banner_url', case when new.banner_url is not null then jsonb_build_array(null, new.banner_url) end,
-      'is_public', case when new.is_public is not null then jsonb_build_array(null, new.is_public) end,
-      'locale', case when new.locale is not null then jsonb_build_array(null, new.locale) end,
-      'timezone', case when new.timezone is not null then jsonb_build_array(null, new.timezone) end,
-      'email', case when new.email is not null then jsonb_build_array(null, case when new.email is not null then '•' end) end,
-      'phone', case when new.phone is not null then jsonb_build_array(null, case when new.phone is not null then '•' end) end,
-      'stripe_customer_id', case when new.stripe_customer_id is not null then jsonb_build_array(null, case when new.stripe_customer_id is not null then '•' end) end,
-      'erased_at', case when new.erased_at is not null then jsonb_build_array(null, case when new.erased_at is not null then '•' end) end
+      'status', case when new.status <> 'active' then new.status end,
+      'home_city_id', new.home_city_id,
+      'handle', new.handle,
+      'display_name', new.display_name,
+      'bio', new.bio,
+      'profile_image_url', new.profile_image_url,
+      'banner_url', new.banner_url,
+      'is_public', new.is_public,
+      'locale', new.locale,
+      'timezone', new.timezone,
+      'email', case when new.email is not null then '•' end,
+      'phone', case when new.phone is not null then '•' end,
+      'stripe_customer_id', case when new.stripe_customer_id is not null then '•' end,
+      'erased_at', case when new.erased_at is not null then '•' end
     ));
     if new.social_links is not null then
       v_changed := v_changed || jsonb_build_object('social_links', jsonb_build_array(null, new.social_links));
@@ -23675,104 +24586,194 @@ $$;
 alter function audit.record_users() owner to culturepass_audit;
 revoke execute on function audit.record_users() from public;
 
+create function sec.newest_venues(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+-- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
+-- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
+-- looked up for what is found.
+declare
+  v_found uuid[] := '{}';
+  v_hits uuid[];
+  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  v_many constant int := 250 + 2 * p_wanted;
+  v_before uuid := p_before;
+  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
+  -- that comes to, and until where there are known to be too many hits.
+  v_first constant bigint := sec.era((select d.id from search.venues d order by d.id limit 1));
+  v_end bigint := 1 + sec.era((select d.id from search.venues d where d.id < p_before order by d.id desc limit 1));
+  v_back bigint := 16 * (v_end - sec.era((select d.id from search.venues d where d.id < p_before order by d.id desc offset 249 limit 1)));
+  v_begin bigint;
+  v_dense bigint;
+  v_eras bigint[];
+begin
+  -- At first some thousand rows, or all of a small table.
+  v_back := coalesce(v_back, v_end - v_first);
+  while v_end > v_first and cardinality(v_found) < p_wanted loop
+    v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
+    v_begin := sec.era_of(v_eras[1]);
+    if p_words is not null then
+      v_hits := array(
+        select d.id from search.venues d
+        where sec.eras(d.id) && v_eras and d.document @@ p_words and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    elsif p_within is null then
+      v_hits := array(
+        select d.id from search.venues d
+        where sec.eras(d.id) && v_eras and d.names like p_part and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    else
+      v_hits := array(
+        select d.id from search.venues d
+        where sec.eras(d.id) && v_eras and d.names like p_part and d.document @@ p_within and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    end if;
+    if cardinality(v_hits) >= v_many and v_end - v_begin > 1 then
+      v_dense := v_begin;
+      v_back := greatest(1, (v_end - v_begin) / 4);
+      continue;
+    end if;
+    if cardinality(v_hits) > 0 then
+      v_found := v_found || array(
+        select w.id
+        from (select m.id from unnest(v_hits) as m(id) order by m.id desc offset 0) w
+        where (select true from app.venues_public p where p.id = w.id)
+        limit p_wanted - cardinality(v_found)
+      );
+    end if;
+    v_end := v_begin;
+    v_before := sec.era_start(v_begin);
+    v_back := case
+      when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
+      when cardinality(v_hits) = 0 then v_back * 4
+      else v_back * 2
+    end;
+  end loop;
+  return v_found;
+end
+$$;
+alter function sec.newest_venues(tsquery,text,tsquery,uuid,int) owner to culturepass_authz;
+revoke execute on function sec.newest_venues(tsquery,text,tsquery,uuid,int) from public;
+
+create function sec.found_venues(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+-- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+declare
+  v_words constant tsquery := coalesce(p_words && p_within, p_words);
+  v_known tsquery := coalesce(p_whole && p_within, p_whole);
+  v_ending constant text := case when p_whole::text !~ '''''|\\' then substring(p_whole::text from '''([^'']*)''$') end;
+  v_many constant int := 250 + 2 * p_wanted;
+  v_found uuid[];
+  v_hits uuid[];
+  v_newest constant uuid := (select d.id from search.venues d where d.id < p_before order by d.id desc limit 1);
+  v_oldest uuid;
+  v_eras bigint[];
+  v_endings text[];
+  v_more text[];
+  v_rows int;
+begin
+  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  foreach v_rows in array array[250, 20000] loop
+    v_found := array(
+      select w.id
+      from (select d.id, d.document from search.venues d where d.id < p_before order by d.id desc limit v_rows) w
+      where w.document @@ v_words and (select true from app.venues_public p where p.id = w.id)
+      limit p_wanted
+    );
+    if cardinality(v_found) >= p_wanted then
+      return v_found;
+    end if;
+    exit when cardinality(v_found) < 25;
+  end loop;
+  if p_whole::text = p_words::text or v_ending is null then
+    return sec.newest_venues(v_words, null, null, p_before, p_wanted);
+  end if;
+  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
+  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
+  v_endings := array[v_ending];
+  for v_round in 1..4 loop
+    v_found := sec.newest_venues(v_known, null, null, p_before, p_wanted);
+    v_oldest := coalesce(v_found[p_wanted], (select d.id from search.venues d order by d.id limit 1));
+    v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
+    v_hits := array(
+      select d.id from search.venues d
+      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id < p_before) is true
+      limit v_many
+    );
+    if cardinality(v_hits) < v_many then
+      return array(
+        select w.id
+        from (select m.id from unnest(v_hits) as m(id) order by m.id desc offset 0) w
+        where (select true from app.venues_public p where p.id = w.id)
+        limit p_wanted
+      );
+    end if;
+    v_more := array(
+      select distinct l.word
+      from (
+        select d.document
+        from unnest(v_hits) as m(id) join search.venues d on d.id = m.id
+        where not d.document @@ v_known
+        limit 50
+      ) u
+      cross join unnest(tsvector_to_array(u.document)) as l(word)
+      where starts_with(l.word, v_ending) and l.word !~ '[''\\]' and l.word <> all (v_endings)
+    );
+    exit when cardinality(v_more) = 0;
+    v_endings := v_endings || v_more;
+    v_known := sec.spelled_out(p_whole, v_endings);
+    v_known := coalesce(v_known && p_within, v_known);
+  end loop;
+  return sec.newest_venues(v_words, null, null, p_before, p_wanted);
+end
+$$;
+alter function sec.found_venues(tsquery,tsquery,tsquery,uuid,int) owner to culturepass_authz;
+revoke execute on function sec.found_venues(tsquery,tsquery,tsquery,uuid,int) from public;
+
 create function app.venues_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
 -- The newest public rows that hold the words, of all or of those before one: so many, or some more.
--- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
+  v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
-  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+  v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
-  -- So many rows, and they are not all fetched to find the newest.
-  v_many constant int := 5000;
-  -- Who wants more rows than a page has is given all that there are: reading the newest would only come on top.
-  v_page constant int := 200;
-  v_enough constant int := greatest(p_wanted, v_few);
-  v_all uuid[];
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
-  v_rows int;
 begin
   if v_words is null then
     -- Neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
-    v_words := coalesce(v_words && v_within, v_words);
-    foreach v_rows in array array[250, 20000] loop
-      -- Common words are read off the newest rows: a look at some shows whether they are enough.
-      v_found := array(
-        select w.id
-        from (select d.id, d.document from search.venues d where d.id < v_before order by d.id desc limit v_rows) w
-        where w.document @@ v_words and (select true from app.venues_public p where p.id = w.id)
-        limit v_enough
-      );
-      if cardinality(v_found) >= v_enough then
-        return query select unnest(v_found);
-        return;
-      end if;
-      if v_rows = 250 and cardinality(v_found) < 25 then
-        -- Rare ones are fetched from the index, which knows no order.
-        v_all := array(select d.id from search.venues d where d.document @@ v_words limit v_many);
-        exit when cardinality(v_all) < v_many or p_wanted > v_page;
-      end if;
-    end loop;
-    if v_all is null or cardinality(v_all) >= v_many then
-      v_all := array(select d.id from search.venues d where d.document @@ v_words);
-    end if;
-    v_found := array(
-      select w.id
-      from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
-      where (select true from app.venues_public p where p.id = w.id)
-      limit v_enough
-    );
+    v_found := sec.found_venues(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
     -- Whether parts of names count is the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
-      v_total := count(*) from (
-        select
-        from unnest(v_all) as w(id)
-        where (select true from app.venues_public p where p.id = w.id)
-        limit v_few
-      ) few;
+      v_total := cardinality(sec.found_venues(v_whole, v_words, v_within, v_last, v_few));
     end if;
     if v_total >= v_few then
       return query select unnest(v_found);
       return;
     end if;
   end if;
-  -- Parts of names in the same ways.
-  foreach v_rows in array array[250, 20000] loop
-    v_parts := array(
-      select w.id
-      from (select d.id, d.names, d.document from search.venues d where d.id < v_before order by d.id desc limit v_rows) w
-      where w.names like v_part and (v_within is null or w.document @@ v_within)
-        and (select true from app.venues_public p where p.id = w.id)
-      limit p_wanted
-    );
-    exit when cardinality(v_parts) >= p_wanted;
-    if v_rows = 250 then
-      v_all := array(
-        select d.id
-        from search.venues d
-        where d.names like v_part and (v_within is null or d.document @@ v_within)
-        limit v_many
-      );
-      if cardinality(v_all) < v_many then
-        v_parts := array(
-          select w.id
-          from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
-          where (select true from app.venues_public p where p.id = w.id)
-          limit p_wanted
-        );
-        exit;
-      end if;
-    end if;
-  end loop;
+  v_parts := array(
+    select w.id
+    from (select d.id, d.names, d.document from search.venues d where d.id < v_before order by d.id desc limit 250) w
+    where w.names like v_part and (v_within is null or w.document @@ v_within)
+      and (select true from app.venues_public p where p.id = w.id)
+    limit p_wanted
+  );
+  if cardinality(v_parts) < p_wanted then
+    v_parts := sec.newest_venues(null, v_part, v_within, v_before, p_wanted);
+  end if;
   return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
@@ -24383,20 +25384,20 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'city_id', case when new.city_id is not null then jsonb_build_array(null, new.city_id) end,
-      'owner_type', case when new.owner_type is not null then jsonb_build_array(null, new.owner_type) end,
-      'owner_id', case when new.owner_id is not null then jsonb_build_array(null, new.owner_id) end,
-      'avatar_url', case when new.avatar_url is not null then jsonb_build_array(null, new.avatar_url) end,
-      'banner_url', case when new.banner_url is not null then jsonb_build_array(null, new.banner_url) end,
-      'name', case when new.name is not null then jsonb_build_array(null, new.name) end,
-      'slug', case when new.slug is not null then jsonb_build_array(null, new.slug) end,
-      'description', case when new.description is not null then jsonb_build_array(null, new.description) end,
-      'address', case when new.address is not null then jsonb_build_array(null, new.address) end,
-      'location', case when new.location is not null then jsonb_build_array(null, new.location) end,
-      'capacity', case when new.capacity is not null then jsonb_build_array(null, new.capacity) end,
+      'status', case when new.status <> 'active' then new.status end,
+      'city_id', new.city_id,
+      'owner_type', new.owner_type,
+      'owner_id', new.owner_id,
+      'avatar_url', new.avatar_url,
+      'banner_url', new.banner_url,
+      'name', new.name,
+      'slug', new.slug,
+      'description', new.description,
+      'address', new.address,
+      'location', new.location,
+      'capacity', new.capacity,
       'accessibility', case when new.accessibility is not null then jsonb_build_array(null, new.accessibility) end,
-      'verified', case when new.verified is not null then jsonb_build_array(null, new.verified) end
+      'verified', new.verified
     ));
     if new.social_links is not null then
       v_changed := v_changed || jsonb_build_object('social_links', jsonb_build_array(null, new.social_links));
@@ -24699,16 +25700,16 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'event_id', case when new.event_id is not null then jsonb_build_array(null, new.event_id) end,
-      'ticket_type_id', case when new.ticket_type_id is not null then jsonb_build_array(null, new.ticket_type_id) end,
-      'offered_type_id', case when new.offered_type_id is not null then jsonb_build_array(null, new.offered_type_id) end,
-      'user_id', case when new.user_id is not null then jsonb_build_array(null, new.user_id) end,
-      'position', case when new.position is not null then jsonb_build_array(null, new.position) end,
-      'priority', case when new.priority is not null then jsonb_build_array(null, case when new.priority is not null then '•' end) end,
-      'turn', case when new.turn is not null then jsonb_build_array(null, case when new.turn is not null then '•' end) end,
-      'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
-      'offer_expires_at', case when new.offer_expires_at is not null then jsonb_build_array(null, new.offer_expires_at) end
+      'status', case when new.status <> 'active' then new.status end,
+      'event_id', new.event_id,
+      'ticket_type_id', new.ticket_type_id,
+      'offered_type_id', new.offered_type_id,
+      'user_id', new.user_id,
+      'position', new.position,
+      'priority', case when new.priority is not null then '•' end,
+      'turn', case when new.turn is not null then '•' end,
+      'state', new.state,
+      'offer_expires_at', new.offer_expires_at
     ));
   else
     v_changed := '{}';
@@ -24876,16 +25877,16 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'user_id', case when new.user_id is not null then jsonb_build_array(null, new.user_id) end,
-      'owner_type', case when new.owner_type is not null then jsonb_build_array(null, new.owner_type) end,
-      'owner_id', case when new.owner_id is not null then jsonb_build_array(null, new.owner_id) end,
-      'kind', case when new.kind is not null then jsonb_build_array(null, new.kind) end,
-      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
-      'balance_cents', case when new.balance_cents is not null then jsonb_build_array(null, new.balance_cents) end,
-      'held_cents', case when new.held_cents is not null then jsonb_build_array(null, new.held_cents) end,
-      'last_seq', case when new.last_seq is not null then jsonb_build_array(null, new.last_seq) end,
-      'frozen_at', case when new.frozen_at is not null then jsonb_build_array(null, case when new.frozen_at is not null then '•' end) end,
-      'track_balance', case when new.track_balance is not null then jsonb_build_array(null, new.track_balance) end
+      'user_id', new.user_id,
+      'owner_type', new.owner_type,
+      'owner_id', new.owner_id,
+      'kind', new.kind,
+      'currency', new.currency,
+      'balance_cents', new.balance_cents,
+      'held_cents', new.held_cents,
+      'last_seq', new.last_seq,
+      'frozen_at', case when new.frozen_at is not null then '•' end,
+      'track_balance', new.track_balance
     ));
   else
     v_changed := '{}';
@@ -24974,12 +25975,12 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'wallet_id', case when new.wallet_id is not null then jsonb_build_array(null, new.wallet_id) end,
-      'journal_id', case when new.journal_id is not null then jsonb_build_array(null, new.journal_id) end,
-      'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
-      'remaining_cents', case when new.remaining_cents is not null then jsonb_build_array(null, new.remaining_cents) end,
-      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
-      'expires_at', case when new.expires_at is not null then jsonb_build_array(null, new.expires_at) end
+      'wallet_id', new.wallet_id,
+      'journal_id', new.journal_id,
+      'amount_cents', new.amount_cents,
+      'remaining_cents', new.remaining_cents,
+      'currency', new.currency,
+      'expires_at', new.expires_at
     ));
   else
     v_changed := '{}';
@@ -25056,13 +26057,13 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'wallet_id', case when new.wallet_id is not null then jsonb_build_array(null, new.wallet_id) end,
-      'journal_id', case when new.journal_id is not null then jsonb_build_array(null, new.journal_id) end,
-      'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
-      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
-      'reference', case when new.reference is not null then jsonb_build_array(null, new.reference) end,
-      'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
-      'expires_at', case when new.expires_at is not null then jsonb_build_array(null, new.expires_at) end
+      'wallet_id', new.wallet_id,
+      'journal_id', new.journal_id,
+      'amount_cents', new.amount_cents,
+      'currency', new.currency,
+      'reference', new.reference,
+      'state', new.state,
+      'expires_at', new.expires_at
     ));
   else
     v_changed := '{}';
@@ -25142,11 +26143,11 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'reverses_id', case when new.reverses_id is not null then jsonb_build_array(null, new.reverses_id) end,
-      'kind', case when new.kind is not null then jsonb_build_array(null, new.kind) end,
-      'idempotency_key', case when new.idempotency_key is not null then jsonb_build_array(null, case when new.idempotency_key is not null then '•' end) end,
-      'reference', case when new.reference is not null then jsonb_build_array(null, new.reference) end,
-      'event_at', case when new.event_at is not null then jsonb_build_array(null, new.event_at) end
+      'reverses_id', new.reverses_id,
+      'kind', new.kind,
+      'idempotency_key', case when new.idempotency_key is not null then '•' end,
+      'reference', new.reference,
+      'event_at', new.event_at
     ));
   else
     v_changed := '{}';
@@ -25220,14 +26221,14 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'wallet_id', case when new.wallet_id is not null then jsonb_build_array(null, new.wallet_id) end,
-      'journal_id', case when new.journal_id is not null then jsonb_build_array(null, new.journal_id) end,
-      'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
-      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
-      'type', case when new.type is not null then jsonb_build_array(null, new.type) end,
-      'reference', case when new.reference is not null then jsonb_build_array(null, new.reference) end,
-      'seq', case when new.seq is not null then jsonb_build_array(null, new.seq) end,
-      'balance_after_cents', case when new.balance_after_cents is not null then jsonb_build_array(null, new.balance_after_cents) end
+      'wallet_id', new.wallet_id,
+      'journal_id', new.journal_id,
+      'amount_cents', new.amount_cents,
+      'currency', new.currency,
+      'type', new.type,
+      'reference', new.reference,
+      'seq', new.seq,
+      'balance_after_cents', new.balance_after_cents
     ));
   else
     v_changed := '{}';
@@ -25322,7 +26323,7 @@ create function audit.block_hash(p_prev bytea, p_ids int8multirange, p_closed_to
   select count(*), sha256(p_prev
     || convert_to(p_ids::text || ' ' || p_closed_to::text || ' ' || count(*)::text, 'UTF8')
     || coalesce(string_agg(audit.row_hash(l), '' order by l.id), ''))
-  from unnest(p_ids) r join audit.audit_logs l on l.id >= lower(r) and l.id < upper(r)
+  from audit.audit_logs l where l.id >= lower(p_ids) and l.id < upper(p_ids) and p_ids @> l.id
 $$;
 alter function audit.block_hash(bytea,int8multirange,bigint) owner to culturepass_audit;
 revoke execute on function audit.block_hash(bytea,int8multirange,bigint) from public;
@@ -25425,17 +26426,65 @@ alter function audit.has_seal(text) owner to culturepass_audit;
 revoke execute on function audit.has_seal(text) from public;
 grant execute on function audit.has_seal(text) to culturepass_job;
 
+create function audit.created_today(p_performed_by uuid, p_entity_type text) returns bigint
+  language plpgsql stable security definer set search_path = '' as $$
+-- How many of a kind somebody has created since midnight (UTC). Looks back ten thousand ids at a time, until these are
+-- of another day.
+declare
+  v_midnight constant timestamptz := date_trunc('day', now(), 'UTC');
+  v_before bigint := pg_sequence_last_value(pg_get_serial_sequence('audit.audit_logs', 'id')::regclass) + 1;
+  v_count bigint := 0;
+begin
+  while v_before > 0 loop
+    v_count := v_count + (
+      select count(*) from audit.audit_logs l
+      where l.id >= v_before - 10000 and l.id < v_before and l.performed_by = p_performed_by
+        and l.entity_type = p_entity_type and l.action = 'create' and l.performed_role not like 'job:%'
+        and l.created_at >= v_midnight
+    );
+    v_before := v_before - 10000;
+    exit when exists (
+      select from audit.audit_logs l where l.id >= v_before - 100 and l.id < v_before and l.created_at < v_midnight);
+  end loop;
+  return v_count;
+end
+$$;
+alter function audit.created_today(uuid,text) owner to culturepass_audit;
+revoke execute on function audit.created_today(uuid,text) from public;
+grant execute on function audit.created_today(uuid,text) to culturepass_queue;
+
 create function audit.history(p_entity_type text, p_entity_id uuid, p_performed_by uuid, p_before bigint, p_limit integer) returns setof audit.audit_logs
   language plpgsql stable security definer set search_path = '' as $$
--- Newest first. A statement of its own for what was asked, so that each finds its index.
+-- Newest first. A statement of its own for what was asked, so that each finds its index. Unless it is about one object,
+-- the newest ids are looked through, and then ten times as many before those, until there are enough.
+declare
+  v_before bigint := p_before;
+  v_wanted integer := p_limit;
+  v_ids bigint := 10000;
+  v_from bigint;
+  v_found integer;
 begin
-  return query execute 'select l.* from audit.audit_logs l where true'
-    || case when p_entity_type is not null then ' and l.entity_type = $1' else '' end
-    || case when p_entity_id is not null then ' and l.entity_id = $2' else '' end
-    || case when p_performed_by is not null then ' and l.performed_by = $3' else '' end
-    || case when p_before is not null then ' and l.id < $4' else '' end
-    || ' order by l.id desc limit $5'
-  using p_entity_type, p_entity_id, p_performed_by, p_before, p_limit;
+  while v_wanted > 0 loop
+    v_from := case when p_entity_id is null then
+      coalesce(v_before, pg_sequence_last_value(pg_get_serial_sequence('audit.audit_logs', 'id')::regclass)) - v_ids
+    end;
+    if v_from <= 0 then
+      v_from := null;
+    end if;
+    return query execute 'select l.* from audit.audit_logs l where true'
+      || case when p_entity_type is not null then ' and l.entity_type = $1' else '' end
+      || case when p_entity_id is not null then ' and l.entity_id = $2' else '' end
+      || case when p_performed_by is not null then ' and l.performed_by = $3' else '' end
+      || case when v_before is not null then ' and l.id < $4' else '' end
+      || case when v_from is not null then ' and l.id >= $5' else '' end
+      || ' order by l.id desc limit $6'
+    using p_entity_type, p_entity_id, p_performed_by, v_before, v_from, v_wanted;
+    get diagnostics v_found = row_count;
+    exit when v_from is null;
+    v_wanted := v_wanted - v_found;
+    v_before := v_from;
+    v_ids := v_ids * 10;
+  end loop;
 end
 $$;
 alter function audit.history(text,uuid,uuid,bigint,integer) owner to culturepass_audit;
@@ -25449,7 +26498,7 @@ begin
   if sec.uid() is null then
     raise exception 'only a member has a quota' using errcode = '42501';
   end if;
-  insert into requests.quotas as q (principal, entity, day, used)
+  insert into requests.taken as q (principal, entity, day, used)
   select sec.uid(), p_what, (now() at time zone 'UTC')::date, 1 where p_limit > 0
   on conflict (principal, entity) do update
     set used = 1 + case when q.day = excluded.day then q.used else 0 end, day = excluded.day
@@ -25466,6 +26515,9 @@ create function requests.count_created() returns trigger
 -- Arguments: the entity, and how many of it one member may create in a day.
 declare
   v_today constant date := (now() at time zone 'UTC')::date;
+  v_nobody constant uuid := '00000000-0000-0000-0000-000000000000';
+  v_made integer;
+  v_was integer;
   v_used integer;
 begin
   if sec.uid() is null or sec.job() is not null then
@@ -25477,11 +26529,19 @@ begin
   where q.principal = sec.uid() and q.entity = tg_argv[0] and c.made > 0
   returning q.used into v_used;
   if not found then
-    -- The first of this kind; somebody else may be quicker.
+    -- The first of this kind; somebody else may be quicker. Or a crash has emptied the table: nobody's row, which is the
+    -- first to be missed then, says since when it is complete.
+    select count(*) into v_made from added;
+    insert into requests.quotas (principal, entity, day, used) values (v_nobody, '', v_today, 0)
+    on conflict (principal, entity) do nothing;
+    v_was := v_made;
+    if exists (select from requests.quotas q where q.principal = v_nobody and q.entity = '' and q.day = v_today) then
+      v_was := greatest(v_made, audit.created_today(sec.uid(), tg_argv[0]));
+    end if;
     insert into requests.quotas as q (principal, entity, day, used)
-    select sec.uid(), tg_argv[0], v_today, count(*) from added having count(*) > 0
+    select sec.uid(), tg_argv[0], v_today, v_was where v_made > 0
     on conflict (principal, entity) do update
-      set used = excluded.used + case when q.day = excluded.day then q.used else 0 end, day = excluded.day
+      set used = v_made + case when q.day = excluded.day then q.used else 0 end, day = excluded.day
     returning q.used into v_used;
   end if;
   if v_used > tg_argv[1]::integer then
@@ -28315,7 +29375,9 @@ create function app.broadcast_audience(p_id uuid) returns setof uuid
       when 'guests' then t.state in ('valid', 'checked_in')
       when 'ticket_types' then t.state in ('valid', 'checked_in') and t.ticket_type_id::text = any(b.ticket_type_ids)
       when 'checked_in' then t.state = 'checked_in'
+        or (t.state = 'valid' and exists (select from app.checkpoint_entries x where x.ticket_id = t.id))
       when 'not_checked_in' then t.state = 'valid'
+        and not exists (select from app.checkpoint_entries x where x.ticket_id = t.id)
       else false end
     union
     select w.user_id from app.broadcasts b join app.waitlist_entries w on w.event_id = b.event_id
@@ -29046,6 +30108,45 @@ alter function app.settle_request() owner to culturepass_counter;
 revoke execute on function app.settle_request() from public;
 grant update (state) on app.quotes, app.leads, app.service_requests to culturepass_counter;
 
+create function app.is_withdrawn(p_id uuid) returns boolean
+  language sql stable set search_path = '' as $$
+  select exists (select from app.users x where x.id = p_id and x.status <> 'active')
+    or exists (select from app.communities x where x.id = p_id and x.status <> 'active')
+    or exists (select from app.organizations x where x.id = p_id and x.status <> 'active')
+    or exists (select from app.businesses x where x.id = p_id and x.status <> 'active')
+    or exists (select from app.venues x where x.id = p_id and x.status <> 'active')
+    or exists (select from app.institutions x where x.id = p_id and x.status <> 'active')
+    or exists (select from app.events x where x.id = p_id and x.status <> 'active')
+$$;
+alter function app.is_withdrawn(uuid) owner to culturepass_owner;
+revoke execute on function app.is_withdrawn(uuid) from public;
+grant execute on function app.is_withdrawn(uuid) to culturepass_job;
+
+create function app.is_served(p_media uuid) returns boolean
+  language sql stable set search_path = '' as $$
+  select exists (
+    select from app.media m
+    left join app.events e on e.id = m.entity_event_id
+    left join app.venues v on v.id = m.entity_venue_id
+    where m.id = p_media and m.status = 'active' and not app.is_withdrawn(m.entity_id)
+      and not app.is_withdrawn(e.host_id) and not app.is_withdrawn(v.owner_id))
+$$;
+alter function app.is_served(uuid) owner to culturepass_owner;
+revoke execute on function app.is_served(uuid) from public;
+grant execute on function app.is_served(uuid) to culturepass_job;
+
+create function app.pictures_below(p_id uuid) returns setof uuid
+  language sql stable set search_path = '' as $$
+  select m.id from app.media m where m.entity_id = p_id and m.status = 'active'
+  union
+  select m.id from app.events e join app.media m on m.entity_event_id = e.id where e.host_id = p_id and m.status = 'active'
+  union
+  select m.id from app.venues v join app.media m on m.entity_venue_id = v.id where v.owner_id = p_id and m.status = 'active'
+$$;
+alter function app.pictures_below(uuid) owner to culturepass_owner;
+revoke execute on function app.pictures_below(uuid) from public;
+grant execute on function app.pictures_below(uuid) to culturepass_job;
+
 create function app.choices(p_users uuid[], p_type text) returns table (user_id uuid, channel text, enabled boolean, quiet_hours jsonb)
   language plpgsql stable set search_path = '' set plan_cache_mode = 'force_custom_plan' as $$
 #variable_conflict use_column
@@ -29089,14 +30190,27 @@ alter function app.quiet_until(timestamptz, text, jsonb) owner to culturepass_ow
 revoke execute on function app.quiet_until(timestamptz, text, jsonb) from public;
 grant execute on function app.quiet_until(timestamptz, text, jsonb) to culturepass_job;
 
+create function app.hold_windows(p_users uuid[]) returns void
+  language plpgsql set search_path = '' as $$
+declare
+  v_lane int;
+begin
+  for v_lane in select distinct hashtext(u.id::text) & 63 from unnest(p_users) u(id) order by 1 loop
+    perform pg_advisory_xact_lock(hashtext('notifications:digest'), v_lane);
+  end loop;
+end
+$$;
+alter function app.hold_windows(uuid[]) owner to culturepass_owner;
+revoke execute on function app.hold_windows(uuid[]) from public;
+grant execute on function app.hold_windows(uuid[]) to culturepass_job;
+
 create function app.notify(p_type text, p_channels text[], p_always text[], p_urgent boolean, p_digest interval, p_key text, p_data jsonb, p_event uuid, p_expires timestamptz, p_users uuid[], p_texts int[], p_titles text[], p_messages text[], p_pushes text[], p_emails text[]) returns bigint
   language plpgsql set search_path = '' as $$
 declare
   v_told bigint;
 begin
   if p_digest is not null then
-    -- Of two who tell the same member something, the second one sees the window that the first one opened.
-    perform pg_advisory_xact_lock(hashtextextended('notifications:digest', 0));
+    perform app.hold_windows(p_users);
   end if;
   execute $statement$
     with choices as (
@@ -29433,6 +30547,24 @@ end
 $$;
 alter function app.forbid_older_news() owner to culturepass_owner;
 revoke execute on function app.forbid_older_news() from public;
+
+create function app.purge_stripe_events(p_before timestamptz, p_most int) returns bigint
+  language plpgsql security definer set search_path = '' as $$
+declare
+  v_count bigint;
+begin
+  delete from app.stripe_events e using (
+    select o.id from app.stripe_events o
+    where o.state in ('done', 'ignored') and o.created_at < p_before and o.settled_at < p_before limit p_most
+  ) x where e.id = x.id;
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+alter function app.purge_stripe_events(timestamptz, int) owner to culturepass_counter;
+revoke execute on function app.purge_stripe_events(timestamptz, int) from public;
+grant execute on function app.purge_stripe_events(timestamptz, int) to culturepass_job;
+grant select, delete on app.stripe_events to culturepass_counter;
 
 create function app.erase_member(p_user uuid) returns boolean
   language plpgsql security definer set search_path = '' as $$
@@ -29802,24 +30934,62 @@ alter function app.stars_of(uuid) owner to culturepass_authz;
 revoke execute on function app.stars_of(uuid) from public;
 grant execute on function app.stars_of(uuid) to culturepass_app, culturepass_job;
 
-create function app.was_there(p_type text, p_target uuid) returns boolean
+create function app.is_guest(p_member uuid, p_type text, p_target uuid) returns boolean
   language sql stable security definer set search_path = '' as $$
   select exists (
     select from app.attendances a join app.events e on e.id = a.event_id
-    where a.user_id = sec.uid() and p_target = case p_type when 'venue' then e.venue_id else e.host_id end
+    where a.user_id = p_member and p_target = case p_type when 'venue' then e.venue_id else e.host_id end
   ) or exists (
     select from app.tickets t join app.events e on e.id = t.event_id
-    where t.holder_id = sec.uid() and t.state in ('valid', 'checked_in') and t.refund_id is null
+    where t.holder_id = p_member and t.state in ('valid', 'checked_in') and t.refund_id is null
       and e.starts_at <= now() and e.state in ('published', 'completed')
       and p_target = case p_type when 'venue' then e.venue_id else e.host_id end
   ) or p_type = 'business' and exists (
     select from app.quotes q join app.leads l on l.id = q.lead_id
-    where q.accepted_by_id = sec.uid() and q.state = 'accepted' and l.business_id = p_target
+    where q.accepted_by_id = p_member and q.state = 'accepted' and l.business_id = p_target
   )
 $$;
-alter function app.was_there(text, uuid) owner to culturepass_authz;
-revoke execute on function app.was_there(text, uuid) from public;
-grant execute on function app.was_there(text, uuid) to culturepass_app;
+alter function app.is_guest(uuid, text, uuid) owner to culturepass_authz;
+revoke execute on function app.is_guest(uuid, text, uuid) from public;
+
+create function app.takes_guests_alone() returns boolean
+  language sql stable security definer set search_path = '' as $$
+  select exists (select from app.review_policies p where p.guests_only)
+$$;
+alter function app.takes_guests_alone() owner to culturepass_authz;
+revoke execute on function app.takes_guests_alone() from public;
+
+create function app.refuses_review(p_type text, p_target uuid, p_guests boolean) returns boolean
+  language sql stable security definer set search_path = '' as $$
+  select (p_guests or app.takes_guests_alone()) and not app.is_guest(sec.uid(), p_type, p_target)
+$$;
+alter function app.refuses_review(text, uuid, boolean) owner to culturepass_authz;
+revoke execute on function app.refuses_review(text, uuid, boolean) from public;
+grant execute on function app.refuses_review(text, uuid, boolean) to culturepass_app;
+
+create function app.guard_review() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  if app.takes_guests_alone() and not app.is_guest(new.reviewer_id, new.entity_type, new.entity_id) then
+    raise exception 'the reviewer was not there' using errcode = '23514', constraint = 'reviews_guest';
+  end if;
+  return new;
+end
+$$;
+alter function app.guard_review() owner to culturepass_authz;
+revoke execute on function app.guard_review() from public;
+
+create function app.keep_review_policy(p_guests_only boolean) returns boolean
+  language plpgsql set search_path = '' as $$
+begin
+  insert into app.review_policies as p (name, guests_only) values ('reviews', p_guests_only)
+  on conflict (name) do update set guests_only = excluded.guests_only where p.guests_only <> excluded.guests_only;
+  return found;
+end
+$$;
+alter function app.keep_review_policy(boolean) owner to culturepass_owner;
+revoke execute on function app.keep_review_policy(boolean) from public;
+grant execute on function app.keep_review_policy(boolean) to culturepass_job;
 
 create function app.offer_places(p_type uuid) returns int
   language plpgsql set search_path = '' set app.job = 'tickets' as $$
@@ -30680,6 +31850,8 @@ create function app.rank_events(p_limit int, p_settings jsonb) returns int
 declare
   v_half_life constant int := (p_settings ->> 'half_life_hours')::int;
   v_per_host constant int := (p_settings ->> 'per_host')::int;
+  -- Stands in front of all notes as long as no crash has emptied their table, which is not written ahead.
+  v_mark constant uuid := '00000000-0000-0000-0000-000000000000';
   v_now timestamptz;
   v_notes app.rank_notes[];
   v_is_all boolean;
@@ -30691,13 +31863,21 @@ begin
   end if;
   -- Read under the lock: times of changes are in the order of their commits.
   v_now := clock_timestamp();
+  if not exists (select from app.rank_notes n where n.id = v_mark) then
+    insert into app.rank_notes (id, kind) values (v_mark, 'mark');
+    -- Nothing was lost of a database whose ranks nobody has looked at yet.
+    if exists (select from app.rank_states) then
+      perform app.add_up_ranks(p_settings, false, v_now);
+      insert into app.rank_notes (kind) values ('all');
+    end if;
+  end if;
   if not exists (select from app.rank_states s where s.half_life_hours = v_half_life and s.per_host = v_per_host) then
     perform app.add_up_ranks(p_settings, true, v_now);
     insert into app.rank_states (name, half_life_hours, per_host) values ('ranks', v_half_life, v_per_host)
     on conflict (name) do update set half_life_hours = excluded.half_life_hours, per_host = excluded.per_host;
   end if;
   with taken as (
-    delete from app.rank_notes n where n.id = any (array(select o.id from app.rank_notes o order by o.id limit p_limit)) returning n as note
+    delete from app.rank_notes n where n.id = any (array(select o.id from app.rank_notes o where o.id > v_mark order by o.id limit p_limit)) returning n as note
   )
   select array_agg(t.note) into v_notes from taken t;
   if v_notes is null then
@@ -30893,6 +32073,38 @@ $$;
 alter function app.book_dispute(uuid,text,bigint,text) owner to culturepass_owner;
 revoke execute on function app.book_dispute(uuid,text,bigint,text) from public;
 grant execute on function app.book_dispute(uuid,text,bigint,text) to culturepass_job;
+
+create function app.claim_credits(p_payment uuid, p_wallet uuid, p_due bigint) returns bigint
+  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+declare
+  v_leg bigint;
+  v_taken bigint := 0;
+  v_next int := 1;
+begin
+  -- Nobody spends in between what is there.
+  perform from app.wallet_accounts w where w.id = p_wallet for update;
+  loop
+    select case t.type when 'debit' then t.amount_cents else -t.amount_cents end into v_leg
+    from app.wallet_journals j join app.wallet_transactions t on t.journal_id = j.id and t.wallet_id = p_wallet
+    where j.idempotency_key = 'disputed:' || p_payment || ':' || v_next;
+    exit when not found;
+    v_taken := v_taken + v_leg;
+    v_next := v_next + 1;
+  end loop;
+  v_leg := least(p_due - v_taken, greatest(app.available_credits(p_wallet), 0));
+  if v_leg <> 0 then
+    perform app.post_journal('adjustment', 'disputed:' || p_payment || ':' || v_next, 'payment:' || p_payment, null, null,
+      jsonb_build_array(
+        jsonb_build_object('wallet_id', p_wallet, 'amount_cents', -v_leg),
+        jsonb_build_object('wallet_id', app.system_wallet('platform_cash', null, null,
+          (select w.currency from app.wallet_accounts w where w.id = p_wallet)), 'amount_cents', v_leg)));
+  end if;
+  return v_taken + v_leg;
+end
+$$;
+alter function app.claim_credits(uuid,uuid,bigint) owner to culturepass_owner;
+revoke execute on function app.claim_credits(uuid,uuid,bigint) from public;
+grant execute on function app.claim_credits(uuid,uuid,bigint) to culturepass_job;
 
 create function app.wallet_of(p_user uuid, p_currency text) returns uuid
   language plpgsql set search_path = '' set app.job = 'wallet' as $$
@@ -31244,8 +32456,7 @@ insert into search.businesses (id, document, names)
   select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
   from app.businesses t
   where t.status = 'active' and t.state = 'approved';
-create index businesses_document_idx on search.businesses using gin (document) with (gin_pending_list_limit = 256);
-create index businesses_names_idx on search.businesses using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+create index businesses_document_idx on search.businesses using gin (sec.eras(id), document, names public.gin_trgm_ops) with (gin_pending_list_limit = 512);
 
 create table search.businesses__hidden (
   id uuid not null,
@@ -31284,8 +32495,7 @@ insert into search.cities (id, document, names)
   select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name)) || array_to_tsvector(array_remove(array['=' || t.country_id], null)), sec.folded(' ' || t.name)
   from app.cities t
   where t.status = 'active';
-create index cities_document_idx on search.cities using gin (document) with (gin_pending_list_limit = 256);
-create index cities_names_idx on search.cities using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+create index cities_document_idx on search.cities using gin (sec.eras(id), document, names public.gin_trgm_ops) with (gin_pending_list_limit = 512);
 
 create table search.cities__hidden (
   id uuid not null,
@@ -31323,8 +32533,7 @@ insert into search.communities (id, document, names)
   select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
   from app.communities t
   where t.status = 'active' and t.visibility = 'public';
-create index communities_document_idx on search.communities using gin (document) with (gin_pending_list_limit = 256);
-create index communities_names_idx on search.communities using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+create index communities_document_idx on search.communities using gin (sec.eras(id), document, names public.gin_trgm_ops) with (gin_pending_list_limit = 512);
 
 create table search.communities__hidden (
   id uuid not null,
@@ -31362,8 +32571,7 @@ insert into search.countries (id, document, names)
   select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name)), sec.folded(' ' || t.name)
   from app.countries t
   where t.status = 'active';
-create index countries_document_idx on search.countries using gin (document) with (gin_pending_list_limit = 256);
-create index countries_names_idx on search.countries using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+create index countries_document_idx on search.countries using gin (sec.eras(id), document, names public.gin_trgm_ops) with (gin_pending_list_limit = 512);
 
 create table search.countries__hidden (
   id uuid not null,
@@ -31500,8 +32708,7 @@ insert into search.events (id, document, names)
   select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.title || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id, '=' || t.host_id], null)), sec.folded(' ' || t.title)
   from app.events t
   where t.status = 'active' and t.state <> 'draft' and t.visibility = 'public';
-create index events_document_idx on search.events using gin (document) with (gin_pending_list_limit = 256);
-create index events_names_idx on search.events using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+create index events_document_idx on search.events using gin (sec.eras(id), document, names public.gin_trgm_ops) with (gin_pending_list_limit = 512);
 
 create table search.events__hidden (
   id uuid not null,
@@ -31540,8 +32747,7 @@ insert into search.grant_announcements (id, document, names)
   select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.title || ' ' || t.description)) || array_to_tsvector(array_remove(array['=' || t.institution_id], null)), sec.folded(' ' || t.title)
   from app.grant_announcements t
   where t.status = 'active';
-create index grant_announcements_document_idx on search.grant_announcements using gin (document) with (gin_pending_list_limit = 256);
-create index grant_announcements_names_idx on search.grant_announcements using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+create index grant_announcements_document_idx on search.grant_announcements using gin (sec.eras(id), document, names public.gin_trgm_ops) with (gin_pending_list_limit = 512);
 
 create table search.grant_announcements__hidden (
   id uuid not null,
@@ -31580,8 +32786,7 @@ insert into search.institutions (id, document, names)
   select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
   from app.institutions t
   where t.status = 'active';
-create index institutions_document_idx on search.institutions using gin (document) with (gin_pending_list_limit = 256);
-create index institutions_names_idx on search.institutions using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+create index institutions_document_idx on search.institutions using gin (sec.eras(id), document, names public.gin_trgm_ops) with (gin_pending_list_limit = 512);
 
 create table search.institutions__hidden (
   id uuid not null,
@@ -31619,8 +32824,7 @@ insert into search.organizations (id, document, names)
   select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
   from app.organizations t
   where t.status = 'active' and t.state = 'approved';
-create index organizations_document_idx on search.organizations using gin (document) with (gin_pending_list_limit = 256);
-create index organizations_names_idx on search.organizations using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+create index organizations_document_idx on search.organizations using gin (sec.eras(id), document, names public.gin_trgm_ops) with (gin_pending_list_limit = 512);
 
 create table search.organizations__hidden (
   id uuid not null,
@@ -31658,8 +32862,7 @@ insert into search.users (id, document, names)
   select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.handle || ' ' || t.display_name)), sec.folded(' ' || t.handle || ' ' || t.display_name)
   from app.users t
   where t.status = 'active' and t.is_public;
-create index users_document_idx on search.users using gin (document) with (gin_pending_list_limit = 256);
-create index users_names_idx on search.users using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+create index users_document_idx on search.users using gin (sec.eras(id), document, names public.gin_trgm_ops) with (gin_pending_list_limit = 512);
 
 create table search.users__hidden (
   id uuid not null,
@@ -31725,8 +32928,7 @@ insert into search.venues (id, document, names)
   select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, '') || ' ' || t.address)) || array_to_tsvector(array_remove(array['=' || t.city_id, '=' || t.owner_id], null)), sec.folded(' ' || t.name)
   from app.venues t
   where t.status = 'active';
-create index venues_document_idx on search.venues using gin (document) with (gin_pending_list_limit = 256);
-create index venues_names_idx on search.venues using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+create index venues_document_idx on search.venues using gin (sec.eras(id), document, names public.gin_trgm_ops) with (gin_pending_list_limit = 512);
 
 create table search.venues__hidden (
   id uuid not null,
@@ -32229,6 +33431,18 @@ create trigger businesses_emit_reject
   when (old.state in ('pending', 'approved') and new.state = 'rejected')
   execute function jobs.emit('business', 'reject');
 
+create trigger businesses_emit_suspend
+  after update of status on app.businesses
+  for each row
+  when (old.status = 'active' and new.status = 'suspended')
+  execute function jobs.emit('business', 'suspend');
+
+create trigger businesses_emit_unsuspend
+  after update of status on app.businesses
+  for each row
+  when (old.status = 'suspended' and new.status = 'active')
+  execute function jobs.emit('business', 'unsuspend');
+
 create trigger calendar_feeds_stamp
   before update of user_id, secret_hash, ended_at on app.calendar_feeds
   for each row when ((new.user_id is distinct from old.user_id or new.secret_hash is distinct from old.secret_hash or new.ended_at is distinct from old.ended_at))
@@ -32400,6 +33614,23 @@ create trigger commission_proposals_audit
   after insert or update of status, city_id, proposed_by_id, type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points, valid_from, valid_to, reason, state on app.commission_proposals
   for each row execute function audit.record_commission_proposals();
 
+create trigger commission_proposals_emit_create
+  after insert on app.commission_proposals
+  for each row
+  execute function jobs.emit('commission_proposal', 'create');
+
+create trigger commission_proposals_emit_accept
+  after update of state on app.commission_proposals
+  for each row
+  when (old.state in ('proposed') and new.state = 'accepted')
+  execute function jobs.emit('commission_proposal', 'accept');
+
+create trigger commission_proposals_emit_decline
+  after update of state on app.commission_proposals
+  for each row
+  when (old.state in ('proposed') and new.state = 'declined')
+  execute function jobs.emit('commission_proposal', 'decline');
+
 create trigger commission_rules_archived
   before update of status on app.commission_rules
   for each row execute function sec.keep_status('along');
@@ -32490,6 +33721,18 @@ create trigger communities_quota
 create trigger communities_audit
   after insert or update of status, city_id, created_by_id, avatar_url, banner_url, social_links, name, slug, description, visibility, join_policy, verified on app.communities
   for each row execute function audit.record_communities();
+
+create trigger communities_emit_suspend
+  after update of status on app.communities
+  for each row
+  when (old.status = 'active' and new.status = 'suspended')
+  execute function jobs.emit('community', 'suspend');
+
+create trigger communities_emit_unsuspend
+  after update of status on app.communities
+  for each row
+  when (old.status = 'suspended' and new.status = 'active')
+  execute function jobs.emit('community', 'unsuspend');
 
 create trigger community_members_archived
   before update of status on app.community_members
@@ -32791,6 +34034,18 @@ create trigger events_emit_archive
   when (old.status <> 'archived' and new.status = 'archived')
   execute function jobs.emit('event', 'archive');
 
+create trigger events_emit_suspend
+  after update of status on app.events
+  for each row
+  when (old.status = 'active' and new.status = 'suspended')
+  execute function jobs.emit('event', 'suspend');
+
+create trigger events_emit_unsuspend
+  after update of status on app.events
+  for each row
+  when (old.status = 'suspended' and new.status = 'active')
+  execute function jobs.emit('event', 'unsuspend');
+
 create trigger event_local_times_stamp
   before update of event_id, starts_at_local, ends_at_local on app.event_local_times
   for each row when ((new.event_id is distinct from old.event_id or new.starts_at_local is distinct from old.starts_at_local or new.ends_at_local is distinct from old.ends_at_local))
@@ -32975,6 +34230,18 @@ create trigger institutions_quota
 create trigger institutions_audit
   after insert or update of status, city_id, avatar_url, banner_url, social_links, name, slug, type, description, website, contact_email, location, verified on app.institutions
   for each row execute function audit.record_institutions();
+
+create trigger institutions_emit_suspend
+  after update of status on app.institutions
+  for each row
+  when (old.status = 'active' and new.status = 'suspended')
+  execute function jobs.emit('institution', 'suspend');
+
+create trigger institutions_emit_unsuspend
+  after update of status on app.institutions
+  for each row
+  when (old.status = 'suspended' and new.status = 'active')
+  execute function jobs.emit('institution', 'unsuspend');
 
 create trigger leads_archived
   before update of status on app.leads
@@ -33259,6 +34526,18 @@ create trigger organizations_emit_reject
   when (old.state in ('pending', 'approved') and new.state = 'rejected')
   execute function jobs.emit('organization', 'reject');
 
+create trigger organizations_emit_suspend
+  after update of status on app.organizations
+  for each row
+  when (old.status = 'active' and new.status = 'suspended')
+  execute function jobs.emit('organization', 'suspend');
+
+create trigger organizations_emit_unsuspend
+  after update of status on app.organizations
+  for each row
+  when (old.status = 'suspended' and new.status = 'active')
+  execute function jobs.emit('organization', 'unsuspend');
+
 create trigger payment_looks_stamp
   before update of subject, looked_at on app.payment_looks
   for each row when ((new.subject is distinct from old.subject or new.looked_at is distinct from old.looked_at))
@@ -33269,12 +34548,12 @@ create trigger payment_methods_archived
   for each row execute function sec.keep_status('along');
 
 create trigger payment_methods_stamp
-  before update of status, user_id, stripe_payment_method_id, brand, last4, exp_month, exp_year, is_default on app.payment_methods
-  for each row when ((new.status is distinct from old.status or new.user_id is distinct from old.user_id or new.stripe_payment_method_id is distinct from old.stripe_payment_method_id or new.brand is distinct from old.brand or new.last4 is distinct from old.last4 or new.exp_month is distinct from old.exp_month or new.exp_year is distinct from old.exp_year or new.is_default is distinct from old.is_default))
+  before update of status, user_id, stripe_payment_method_id, brand, last4, exp_month, exp_year, is_default, detached_at on app.payment_methods
+  for each row when ((new.status is distinct from old.status or new.user_id is distinct from old.user_id or new.stripe_payment_method_id is distinct from old.stripe_payment_method_id or new.brand is distinct from old.brand or new.last4 is distinct from old.last4 or new.exp_month is distinct from old.exp_month or new.exp_year is distinct from old.exp_year or new.is_default is distinct from old.is_default or new.detached_at is distinct from old.detached_at))
   execute function sec.stamp();
 
 create trigger payment_methods_audit
-  after insert or update of status, user_id, stripe_payment_method_id, brand, last4, exp_month, exp_year, is_default on app.payment_methods
+  after insert or update of status, user_id, stripe_payment_method_id, brand, last4, exp_month, exp_year, is_default, detached_at on app.payment_methods
   for each row execute function audit.record_payment_methods();
 
 create trigger plans_archived
@@ -33547,6 +34826,11 @@ create trigger reviews_emit_update
   for each row
   when ((new.reviewer_id is distinct from old.reviewer_id or new.entity_type is distinct from old.entity_type or new.entity_id is distinct from old.entity_id or new.rating is distinct from old.rating or new.comment is distinct from old.comment or new.reply is distinct from old.reply))
   execute function jobs.emit_reviews_update();
+
+create trigger review_policies_stamp
+  before update of name, guests_only on app.review_policies
+  for each row when ((new.name is distinct from old.name or new.guests_only is distinct from old.guests_only))
+  execute function sec.stamp();
 
 create trigger role_assignments_archived
   before update of status on app.role_assignments
@@ -33870,6 +35154,18 @@ create trigger users_emit_archive
   when (old.status <> 'archived' and new.status = 'archived')
   execute function jobs.emit('user', 'archive');
 
+create trigger users_emit_suspend
+  after update of status on app.users
+  for each row
+  when (old.status = 'active' and new.status = 'suspended')
+  execute function jobs.emit('user', 'suspend');
+
+create trigger users_emit_unsuspend
+  after update of status on app.users
+  for each row
+  when (old.status = 'suspended' and new.status = 'active')
+  execute function jobs.emit('user', 'unsuspend');
+
 create trigger venues_document_insert
   after insert on app.venues
   for each row when (new.status <> 'archived') execute function app.venues_document();
@@ -33929,6 +35225,18 @@ create trigger venues_quota
 create trigger venues_audit
   after insert or update of status, city_id, owner_type, owner_id, avatar_url, banner_url, social_links, name, slug, description, address, location, capacity, accessibility, opening_hours, verified on app.venues
   for each row execute function audit.record_venues();
+
+create trigger venues_emit_suspend
+  after update of status on app.venues
+  for each row
+  when (old.status = 'active' and new.status = 'suspended')
+  execute function jobs.emit('venue', 'suspend');
+
+create trigger venues_emit_unsuspend
+  after update of status on app.venues
+  for each row
+  when (old.status = 'suspended' and new.status = 'active')
+  execute function jobs.emit('venue', 'unsuspend');
 
 create trigger visits_stamp
   before update of user_id, event_id, kind on app.visits
@@ -34077,6 +35385,9 @@ create trigger reviews_rate after insert on app.reviews
 
 create trigger reviews_rate_changed after update on app.reviews
   referencing new table as added old table as removed for each statement execute function app.sum_up_reviews();
+
+create trigger reviews_guest before insert on app.reviews
+  for each row execute function app.guard_review();
 
 create trigger waitlist_entries_position
   before insert on app.waitlist_entries
@@ -34403,7 +35714,12 @@ create policy checkpoints_update on app.checkpoints for update to culturepass_ap
 
 create policy checkpoints_job_select on app.checkpoints for select to culturepass_job
   using (
-    (select sec.job() in ('tickets'))
+    (select sec.job() in ('tickets', 'copies'))
+  );
+
+create policy checkpoints_job_insert on app.checkpoints for insert to culturepass_job
+  with check (
+    (select sec.job() in ('copies'))
   );
 
 create policy checkpoint_entries_select on app.checkpoint_entries for select to culturepass_app
@@ -34414,7 +35730,7 @@ create policy checkpoint_entries_select on app.checkpoint_entries for select to 
 
 create policy checkpoint_entries_job_select on app.checkpoint_entries for select to culturepass_job
   using (
-    (select sec.job() in ('tickets'))
+    (select sec.job() in ('tickets', 'notifications', 'broadcasts'))
   );
 
 create policy checkpoint_entries_job_insert on app.checkpoint_entries for insert to culturepass_job
@@ -34477,7 +35793,12 @@ create policy checkpoint_ticket_types_update on app.checkpoint_ticket_types for 
 
 create policy checkpoint_ticket_types_job_select on app.checkpoint_ticket_types for select to culturepass_job
   using (
-    (select sec.job() in ('tickets'))
+    (select sec.job() in ('tickets', 'copies'))
+  );
+
+create policy checkpoint_ticket_types_job_insert on app.checkpoint_ticket_types for insert to culturepass_job
+  with check (
+    (select sec.job() in ('copies'))
   );
 
 create policy cities_select on app.cities for select to culturepass_app
@@ -34562,6 +35883,11 @@ create policy commission_proposals_update on app.commission_proposals for update
       when 'withdraw' then commission_proposals.status = 'active' and commission_proposals.state = 'withdrawn'
       else false
     end
+  );
+
+create policy commission_proposals_job_select on app.commission_proposals for select to culturepass_job
+  using (
+    (select sec.job() in ('tickets', 'notifications'))
   );
 
 create policy commission_rules_select on app.commission_rules for select to culturepass_app
@@ -36846,6 +38172,29 @@ create policy reviews_job_select on app.reviews for select to culturepass_job
     (select sec.job() in ('marketplace', 'notifications', 'ratings', 'dashboards', 'fraud'))
   );
 
+create policy review_policies_job_select on app.review_policies for select to culturepass_job
+  using (
+    (select sec.job() in ('ratings'))
+  );
+
+create policy review_policies_job_insert on app.review_policies for insert to culturepass_job
+  with check (
+    (select sec.job() in ('ratings'))
+  );
+
+create policy review_policies_job_update on app.review_policies for update to culturepass_job
+  using (
+    (select sec.job() in ('ratings'))
+  )
+  with check (
+    (select sec.job() in ('ratings'))
+  );
+
+create policy review_policies_job_delete on app.review_policies for delete to culturepass_job
+  using (
+    (select sec.job() in ('ratings'))
+  );
+
 create policy role_assignments_select on app.role_assignments for select to culturepass_app
   using (
     (
@@ -37362,7 +38711,7 @@ create policy ticket_types_update on app.ticket_types for update to culturepass_
 
 create policy ticket_types_job_select on app.ticket_types for select to culturepass_job
   using (
-    (select sec.job() in ('payments', 'tickets', 'dashboards'))
+    (select sec.job() in ('payments', 'tickets', 'copies', 'dashboards'))
   );
 
 create policy ticket_types_job_update on app.ticket_types for update to culturepass_job
@@ -37885,6 +39234,7 @@ grant insert (event_id, name, all_ticket_types, counts_exits, allows_reentry) on
 grant update (status, name, all_ticket_types, counts_exits, allows_reentry) on app.checkpoints to culturepass_app;
 
 grant select on app.checkpoints to culturepass_job;
+grant insert (id, event_id, name, all_ticket_types, counts_exits, allows_reentry) on app.checkpoints to culturepass_job;
 
 grant select on app.checkpoints to culturepass_authz;
 
@@ -37906,6 +39256,7 @@ grant insert (checkpoint_id, ticket_type_id, event_id) on app.checkpoint_ticket_
 grant update (status) on app.checkpoint_ticket_types to culturepass_app;
 
 grant select on app.checkpoint_ticket_types to culturepass_job;
+grant insert (id, checkpoint_id, ticket_type_id, event_id) on app.checkpoint_ticket_types to culturepass_job;
 
 grant select on app.checkpoint_ticket_types to culturepass_authz;
 
@@ -37926,6 +39277,8 @@ grant update (status, archived_from) on app.cities to culturepass_counter;
 grant select (id, status, city_id, proposed_by_id, type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points, valid_from, valid_to, reason, state, version, created_at, updated_at) on app.commission_proposals to culturepass_app;
 grant insert (city_id, type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points, valid_from, valid_to, reason) on app.commission_proposals to culturepass_app;
 grant update (state) on app.commission_proposals to culturepass_app;
+
+grant select on app.commission_proposals to culturepass_job;
 
 grant select on app.commission_proposals to culturepass_authz;
 
@@ -38308,11 +39661,11 @@ grant select on app.payment_looks to culturepass_authz;
 
 grant select on app.payment_looks to culturepass_counter;
 
-grant select (id, status, user_id, stripe_payment_method_id, brand, last4, exp_month, exp_year, is_default, version, created_at, updated_at) on app.payment_methods to culturepass_app;
+grant select (id, status, user_id, stripe_payment_method_id, brand, last4, exp_month, exp_year, is_default, detached_at, version, created_at, updated_at) on app.payment_methods to culturepass_app;
 
 grant select on app.payment_methods to culturepass_job;
-grant insert (id, status, user_id, stripe_payment_method_id, brand, last4, exp_month, exp_year, is_default) on app.payment_methods to culturepass_job;
-grant update (status, user_id, stripe_payment_method_id, brand, last4, exp_month, exp_year, is_default) on app.payment_methods to culturepass_job;
+grant insert (id, status, user_id, stripe_payment_method_id, brand, last4, exp_month, exp_year, is_default, detached_at) on app.payment_methods to culturepass_job;
+grant update (status, user_id, stripe_payment_method_id, brand, last4, exp_month, exp_year, is_default, detached_at) on app.payment_methods to culturepass_job;
 
 grant select on app.payment_methods to culturepass_authz;
 
@@ -38470,6 +39823,15 @@ grant select on app.reviews to culturepass_authz;
 
 grant select on app.reviews to culturepass_counter;
 grant update (status, archived_from, archived_with) on app.reviews to culturepass_counter;
+
+grant select on app.review_policies to culturepass_job;
+grant insert (id, name, guests_only) on app.review_policies to culturepass_job;
+grant update (name, guests_only) on app.review_policies to culturepass_job;
+grant delete on app.review_policies to culturepass_job;
+
+grant select on app.review_policies to culturepass_authz;
+
+grant select on app.review_policies to culturepass_counter;
 
 grant select (id, status, user_id, scope_type, scope_id, scope_city_id, scope_organization_id, scope_business_id, scope_community_id, scope_institution_id, scope_venue_id, granted_by_id, role, state, version, created_at, updated_at) on app.role_assignments to culturepass_app;
 grant insert (user_id, scope_type, scope_id, role) on app.role_assignments to culturepass_app;

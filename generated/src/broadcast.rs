@@ -20,7 +20,7 @@ pub struct Broadcast {
     pub status: Status,
     pub title: String,
     pub message: String,
-    /// guests, whoever holds a ticket; ticket_types, of one of `ticket_type_ids`.
+    /// guests, whoever holds a ticket; ticket_types, of one of `ticket_type_ids`; checked_in, who has come in, at the door or at a checkpoint.
     pub audience: BroadcastAudience,
     pub ticket_type_ids: Option<Vec<String>>,
     /// It goes then, once it is scheduled; at once without it.

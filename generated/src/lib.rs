@@ -65,6 +65,7 @@ pub mod refresh_token;
 pub mod refund;
 pub mod revenue_share;
 pub mod review;
+pub mod review_policy;
 pub mod role_assignment;
 pub mod service_request;
 pub mod session;
@@ -90,7 +91,7 @@ pub mod wallet_transaction;
 
 /// Names under `modules:` of the spec.
 #[rustfmt::skip]
-pub const MODULES: &[&str] = &["sessions", "payments", "wallet", "tickets", "marketplace", "promotions", "notifications", "trending", "ratings", "media", "privacy", "broadcasts", "dashboards", "calendars", "discovery", "fraud"];
+pub const MODULES: &[&str] = &["sessions", "payments", "wallet", "tickets", "marketplace", "promotions", "notifications", "trending", "ratings", "media", "privacy", "broadcasts", "copies", "dashboards", "calendars", "discovery", "fraud"];
 
 /// Jobs that requests may ask for (`on_request`).
 #[rustfmt::skip]
@@ -98,4 +99,4 @@ pub const REQUESTED: &[&str] = &[];
 
 /// What entities tell (`emit`).
 #[rustfmt::skip]
-pub const EVENTS: &[&str] = &["business.approve", "business.reject", "community_member.create", "community_member.join", "community_member.approve", "community_member.ban", "event.publish", "event.update", "event.cancel", "event.archive", "follow.create", "lead.create", "media.archive", "media.restore", "media.suspend", "media.unsuspend", "organization.approve", "organization.reject", "promotion.create", "promotion.approve", "promotion.reject", "promotion.withdraw", "promotion.finish", "promotion.archive", "quote.send", "quote.accept", "quote.decline", "refund.update", "review.create", "review.update", "role_assignment.create", "role_assignment.accept", "role_assignment.archive", "service_request.create", "service_request.reopen", "ticket_transfer.update", "user.archive", "waitlist_entry.create", "waitlist_entry.update", "wallet_credit.create"];
+pub const EVENTS: &[&str] = &["business.approve", "business.reject", "business.suspend", "business.unsuspend", "commission_proposal.create", "commission_proposal.accept", "commission_proposal.decline", "community.suspend", "community.unsuspend", "community_member.create", "community_member.join", "community_member.approve", "community_member.ban", "event.publish", "event.update", "event.cancel", "event.archive", "event.suspend", "event.unsuspend", "follow.create", "institution.suspend", "institution.unsuspend", "lead.create", "media.archive", "media.restore", "media.suspend", "media.unsuspend", "organization.approve", "organization.reject", "organization.suspend", "organization.unsuspend", "promotion.create", "promotion.approve", "promotion.reject", "promotion.withdraw", "promotion.finish", "promotion.archive", "quote.send", "quote.accept", "quote.decline", "refund.update", "review.create", "review.update", "role_assignment.create", "role_assignment.accept", "role_assignment.archive", "service_request.create", "service_request.reopen", "ticket_transfer.update", "user.archive", "user.suspend", "user.unsuspend", "venue.suspend", "venue.unsuspend", "waitlist_entry.create", "waitlist_entry.update", "wallet_credit.create"];

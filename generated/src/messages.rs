@@ -20,7 +20,7 @@ pub static TYPES: &[Type] = &[
     Type { name: "review", doc: "Reviews of profiles that the member looks after, and replies to the member's own.", channels: &[Channel::InApp, Channel::Email], always: &[], urgent: false, digest: true },
     Type { name: "role", doc: "Roles that are offered to the member, accepted or ended.", channels: &[Channel::InApp, Channel::Push, Channel::Email], always: &[Channel::InApp], urgent: false, digest: false },
     Type { name: "security", doc: "What happened to the member's account.", channels: &[Channel::InApp, Channel::Push], always: &[Channel::InApp, Channel::Push], urgent: true, digest: false },
-    Type { name: "system", doc: "What the platform and the cities decide about profiles that the member looks after.", channels: &[Channel::InApp, Channel::Email], always: &[Channel::InApp], urgent: false, digest: false },
+    Type { name: "system", doc: "What the platform and the cities decide about profiles that the member looks after, and what cities propose to the platform.", channels: &[Channel::InApp, Channel::Email], always: &[Channel::InApp], urgent: false, digest: false },
     Type { name: "ticket", doc: "A ticket is offered to the member, or has changed hands.", channels: &[Channel::InApp, Channel::Push, Channel::Email], always: &[], urgent: false, digest: false },
     Type { name: "waitlist", doc: "The member waits for a place, one has come free, or is not kept any longer.", channels: &[Channel::InApp, Channel::Push, Channel::Email], always: &[], urgent: true, digest: false },
     Type { name: "wallet", doc: "Credits that the member got, and credits that lapse soon.", channels: &[Channel::InApp, Channel::Push, Channel::Email], always: &[], urgent: false, digest: false },
@@ -337,6 +337,36 @@ pub static MESSAGES: &[Message] = &[
         wordings: &[
             Wording { locale: "en", title: &[Piece::Value("profile"), Piece::Text(" is not approved")], text: &[Piece::Value("profile"), Piece::Text(" is not public. Change what is missing, and hand it in again.")], push: &[], email: &[] },
             Wording { locale: "de", title: &[Piece::Value("profile"), Piece::Text(" ist nicht bestätigt")], text: &[Piece::Value("profile"), Piece::Text(" ist nicht öffentlich. Ändere, was fehlt, und reiche es neu ein.")], push: &[], email: &[] },
+        ],
+    },
+    // To the platform's administrators, when a city proposes another commission.
+    Message {
+        name: "proposal_made",
+        ty: "system",
+        values: &[("city", ValueType::Text)],
+        wordings: &[
+            Wording { locale: "en", title: &[Piece::Value("city"), Piece::Text(" proposes another commission")], text: &[Piece::Value("city"), Piece::Text(" would like another commission for payments in the city. Accept the proposal or decline it.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Value("city"), Piece::Text(" schlägt eine andere Provision vor")], text: &[Piece::Value("city"), Piece::Text(" wünscht sich eine andere Provision für Zahlungen in der Stadt. Nimm den Vorschlag an oder lehne ihn ab.")], push: &[], email: &[] },
+        ],
+    },
+    // To whoever has proposed it.
+    Message {
+        name: "proposal_accepted",
+        ty: "system",
+        values: &[("city", ValueType::Text), ("starts", ValueType::Time)],
+        wordings: &[
+            Wording { locale: "en", title: &[Piece::Text("The commission that you proposed is accepted")], text: &[Piece::Text("It holds in "), Piece::Value("city"), Piece::Text(" from "), Piece::Value("starts"), Piece::Text(" on.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Die Provision, die du vorgeschlagen hast, ist angenommen")], text: &[Piece::Text("Sie gilt in "), Piece::Value("city"), Piece::Text(" ab "), Piece::Value("starts"), Piece::Text(".")], push: &[], email: &[] },
+        ],
+    },
+    // To the same.
+    Message {
+        name: "proposal_declined",
+        ty: "system",
+        values: &[("city", ValueType::Text)],
+        wordings: &[
+            Wording { locale: "en", title: &[Piece::Text("The commission that you proposed is declined")], text: &[Piece::Text("In "), Piece::Value("city"), Piece::Text(" everything stays as it is. You may propose another one.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Die Provision, die du vorgeschlagen hast, ist abgelehnt")], text: &[Piece::Text("In "), Piece::Value("city"), Piece::Text(" bleibt alles, wie es ist. Du kannst eine andere vorschlagen.")], push: &[], email: &[] },
         ],
     },
     // To whom a ticket is offered.

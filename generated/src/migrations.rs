@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "551c227f775b6b635b7e696087e7805e955e23ad8cb762ed85e0af63d63ed621c382d7235d7747ef9fb03fcb715e3617",
+        checksum: "df27a47524f925c44058e0f8eaac815ce9b64d82e9e5ff466be60381cd392be62dc2bc613803aa97e0d87b58aff70e5f",
     },
 ];

@@ -17,6 +17,8 @@ pub struct PaymentMethod {
     pub exp_month: i32,
     pub exp_year: i32,
     pub is_default: bool,
+    /// When Stripe has forgotten it.
+    pub detached_at: Option<DateTime<Utc>>,
     pub user_id: Uuid,
     pub version: i64,
     pub created_at: DateTime<Utc>,
@@ -32,8 +34,8 @@ pub mod constraint {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.status, t.stripe_payment_method_id, t.brand, t.last4, t.exp_month, t.exp_year, t.is_default, t.user_id,
-    t.version, t.created_at, t.updated_at"
+    "t.id, t.status, t.stripe_payment_method_id, t.brand, t.last4, t.exp_month, t.exp_year, t.is_default,
+    t.detached_at, t.user_id, t.version, t.created_at, t.updated_at"
 } }
 
 #[rustfmt::skip] pub static CAN_READ: Rule = MeIs("user_id");

@@ -342,16 +342,16 @@ create function sec.is_social(p_text text, p_network text) returns boolean
 begin
   return char_length(p_text) <= 300 and p_text ~ case p_network
     when 'instagram' then '^https://www\.instagram\.com/[A-Za-z0-9._]{1,30}$'
-    when 'facebook' then '^https://www\.facebook\.com/([A-Za-z0-9.-]{1,75}|profile\.php\?id=[0-9]{1,20}|(people|groups|pages)/[A-Za-z0-9.%/_-]{1,150})$'
-    when 'youtube' then '^https://www\.youtube\.com/(@[A-Za-z0-9._-]{1,60}|channel/[A-Za-z0-9_-]{1,60}|(c|user)/[A-Za-z0-9._%-]{1,100})$'
+    when 'facebook' then '^https://www\.facebook\.com/([A-Za-z0-9.-]{1,75}|profile\.php\?id=[0-9]{1,20}|(people|groups|pages)/[A-Za-z0-9.%/_-]{1,150}|p/[A-Za-z0-9.%_-]{1,150}|share/[A-Za-z0-9_-]{6,40})$'
+    when 'youtube' then '^https://www\.youtube\.com/(@[A-Za-z0-9._%-]{1,180}|channel/[A-Za-z0-9_-]{1,60}|(c|user)/[A-Za-z0-9._%-]{1,100})$'
     when 'linkedin' then '^https://www\.linkedin\.com/(in|company|school|showcase)/[A-Za-z0-9._%-]{1,150}$'
     when 'x' then '^https://x\.com/[A-Za-z0-9_]{1,15}$'
     when 'tiktok' then '^https://www\.tiktok\.com/@[A-Za-z0-9._]{1,24}$'
-    when 'mastodon' then '^https://([a-z0-9]+(-+[a-z0-9]+)*\.)+[a-z0-9]+(-+[a-z0-9]+)*/@[A-Za-z0-9._-]{1,60}$'
+    when 'mastodon' then '^https://(?!([a-z0-9-]+\.)*(instagram\.com|instagr\.am|facebook\.com|fb\.com|fb\.me|youtube\.com|linkedin\.com|x\.com|twitter\.com|tiktok\.com|threads\.com|threads\.net|bsky\.app|wa\.me|whatsapp\.com|t\.me|telegram\.me|telegram\.dog)/)([a-z0-9]+(-+[a-z0-9]+)*\.)+[a-z0-9]+(-+[a-z0-9]+)*/@[A-Za-z0-9._-]{1,60}$'
     when 'threads' then '^https://www\.threads\.com/@[A-Za-z0-9._]{1,30}$'
     when 'bluesky' then '^https://bsky\.app/profile/[A-Za-z0-9.:-]{3,100}$'
-    when 'whatsapp' then '^https://(wa\.me/[0-9]{7,15}|chat\.whatsapp\.com/[A-Za-z0-9]{10,40}|whatsapp\.com/channel/[A-Za-z0-9]{10,40})$'
-    when 'telegram' then '^https://t\.me/([A-Za-z0-9_]{4,32}|\+[A-Za-z0-9_-]{10,40}|joinchat/[A-Za-z0-9_-]{10,40})$'
+    when 'whatsapp' then '^https://(wa\.me/([0-9]{7,15}|message/[A-Za-z0-9]{8,40})|chat\.whatsapp\.com/[A-Za-z0-9]{10,40}|whatsapp\.com/channel/[A-Za-z0-9]{10,40})$'
+    when 'telegram' then '^https://t\.me/([A-Za-z0-9_]{3,32}|\+[A-Za-z0-9_-]{10,40}|joinchat/[A-Za-z0-9_-]{10,40})$'
   end;
 end
 $$;
@@ -429,6 +429,67 @@ create function sec.searched_part(p_text text) returns text
   from (select sec.folded(btrim(p_text)) as folded) f
 $$;
 alter function sec.searched_part(text) owner to library_owner;
+
+create function sec.spelled_out(p_whole tsquery, p_endings text[]) returns tsquery
+  language sql immutable parallel safe as $$
+-- A query whose last word is any of these.
+  select (regexp_replace(p_whole::text, '''[^'']*''$', '') || '(' || string_agg(quote_literal(e), ' | ') || ')')::tsquery
+  from unnest(p_endings) e
+$$;
+alter function sec.spelled_out(tsquery, text[]) owner to library_owner;
+
+create function sec.era(p_id uuid) returns bigint
+  language sql immutable parallel safe as $$
+-- When a row was made, which its id begins with, in steps of 4,096 ms. Of an id that is none of ours: where it stands among all.
+  select ('x' || left(p_id::text, 8) || substr(p_id::text, 10, 1))::bit(36)::bigint
+$$;
+alter function sec.era(uuid) owner to library_owner;
+
+create function sec.eras(p_id uuid) returns bigint[]
+  language plpgsql immutable parallel safe as $$
+-- The spans of time that a row was made in, each 64 times as long as the one before: 4 seconds, 4 minutes, 5 hours, 12 days,
+-- 2 years. An index over words that holds them too finds words of a span without going through those of others.
+declare
+  v_era constant bigint := sec.era(p_id);
+begin
+  return array[
+    v_era, (1::bigint << 40) + (v_era >> 6), (2::bigint << 40) + (v_era >> 12),
+    (3::bigint << 40) + (v_era >> 18), (4::bigint << 40) + (v_era >> 24)
+  ];
+end
+$$;
+alter function sec.eras(uuid) owner to library_owner;
+
+create function sec.eras_between(p_first bigint, p_last bigint) returns bigint[]
+  language plpgsql immutable parallel safe as $$
+-- The shortest spans of one length of which 33 reach from one time to another; they may begin before it. The index is asked
+-- for each of them.
+declare
+  v_level int := 0;
+begin
+  while v_level < 4 and (p_last >> 6 * v_level) - (p_first >> 6 * v_level) > 32 loop
+    v_level := v_level + 1;
+  end loop;
+  return array(
+    select (v_level::bigint << 40) + s from generate_series(p_first >> 6 * v_level, p_last >> 6 * v_level) s
+  );
+end
+$$;
+alter function sec.eras_between(bigint, bigint) owner to library_owner;
+
+create function sec.era_of(p_span bigint) returns bigint
+  language sql immutable parallel safe as $$
+-- When a span begins.
+  select (p_span & ((1::bigint << 40) - 1)) << 6 * (p_span >> 40)::int
+$$;
+alter function sec.era_of(bigint) owner to library_owner;
+
+create function sec.era_start(p_era bigint) returns uuid
+  language sql immutable parallel safe as $$
+-- The first id of a time.
+  select rpad(lpad(to_hex(p_era), 9, '0'), 32, '0')::uuid
+$$;
+alter function sec.era_start(bigint) owner to library_owner;
 
 create function sec.is_postal_address(p_value jsonb) returns boolean
   language plpgsql immutable strict parallel safe as $$
@@ -897,6 +958,8 @@ alter table app.reservations set (fillfactor = 80);
 
 create table audit.audit_logs (
   id bigint generated always as identity not null,
+  tx xid8 default pg_current_xact_id() not null,
+  created_at timestamptz default now() not null,
   entity_type text not null,
   entity_id uuid not null,
   action text not null,
@@ -905,12 +968,9 @@ create table audit.audit_logs (
   session_id uuid,
   request_id uuid,
   reason text,
-  changed jsonb not null,
-  tx xid8 default pg_current_xact_id() not null,
-  created_at timestamptz default now() not null,
-  constraint audit_logs_pkey primary key (id)
+  changed jsonb not null
 );
-comment on table audit.audit_logs is 'Every change: who, what, when and why. `changed` maps a column to [before, after].';
+comment on table audit.audit_logs is 'Every change: who, what, when and why. `changed` maps a column to [before, after], or to what it was made with.';
 alter table audit.audit_logs owner to library_audit;
 
 create table audit.seals (
@@ -928,15 +988,25 @@ create table audit.seals (
 comment on table audit.seals is 'Chained hashes over blocks of the log.';
 alter table audit.seals owner to library_audit;
 
-create table requests.quotas (
+create unlogged table requests.quotas (
   principal uuid not null,
   entity text not null,
   day date not null,
   used integer not null,
   constraint quotas_pkey primary key (principal, entity)
 );
-comment on table requests.quotas is 'What each member has created, or begun, on the last day on which they did: by entity, or by the name of what is no row.';
+comment on table requests.quotas is 'What each member has created on the last day on which they did. Lost in a crash, and then counted again from the audit log.';
 alter table requests.quotas owner to library_queue;
+
+create table requests.taken (
+  principal uuid not null,
+  entity text not null,
+  day date not null,
+  used integer not null,
+  constraint taken_pkey primary key (principal, entity)
+);
+comment on table requests.taken is 'What each member has begun that is no row, on the last day on which they did, by its name.';
+alter table requests.taken owner to library_queue;
 
 create table jobs.queue (
   id uuid default sec.uuid_v7() not null,
@@ -1232,9 +1302,6 @@ create index appointments_while_archived_idx
 create index authors_name_id_idx
   on app.authors (name collate "und-x-icu", id);
 
-create index authors_name_idx
-  on app.authors (name, id);
-
 create index authors_born_on_idx
   on app.authors (born_on, id) where born_on is not null;
 
@@ -1350,10 +1417,10 @@ create index reservations_member_id_idx
   on app.reservations (member_id, id);
 
 create index audit_logs_entity_idx
-  on audit.audit_logs (entity_type, entity_id, id);
+  on audit.audit_logs (entity_id, id);
 
-create index audit_logs_performed_by_idx
-  on audit.audit_logs (performed_by, id);
+create index audit_logs_id_idx
+  on audit.audit_logs using brin (id, performed_by uuid_bloom_ops) with (pages_per_range = 32, autosummarize = on);
 
 create index seals_seen_id_idx
   on audit.seals (seen_id);
@@ -1740,10 +1807,10 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'member_id', case when new.member_id is not null then jsonb_build_array(null, new.member_id) end,
-      'appointed_by_id', case when new.appointed_by_id is not null then jsonb_build_array(null, new.appointed_by_id) end,
-      'role', case when new.role is not null then jsonb_build_array(null, new.role) end
+      'status', case when new.status <> 'active' then new.status end,
+      'member_id', new.member_id,
+      'appointed_by_id', new.appointed_by_id,
+      'role', new.role
     ));
   else
     v_changed := '{}';
@@ -1776,104 +1843,194 @@ $$;
 alter function audit.record_appointments() owner to library_audit;
 revoke execute on function audit.record_appointments() from public;
 
+create function sec.newest_authors(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+-- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
+-- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
+-- looked up for what is found.
+declare
+  v_found uuid[] := '{}';
+  v_hits uuid[];
+  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  v_many constant int := 250 + 2 * p_wanted;
+  v_before uuid := p_before;
+  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
+  -- that comes to, and until where there are known to be too many hits.
+  v_first constant bigint := sec.era((select d.id from search.authors d order by d.id limit 1));
+  v_end bigint := 1 + sec.era((select d.id from search.authors d where d.id < p_before order by d.id desc limit 1));
+  v_back bigint := 16 * (v_end - sec.era((select d.id from search.authors d where d.id < p_before order by d.id desc offset 249 limit 1)));
+  v_begin bigint;
+  v_dense bigint;
+  v_eras bigint[];
+begin
+  -- At first some thousand rows, or all of a small table.
+  v_back := coalesce(v_back, v_end - v_first);
+  while v_end > v_first and cardinality(v_found) < p_wanted loop
+    v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
+    v_begin := sec.era_of(v_eras[1]);
+    if p_words is not null then
+      v_hits := array(
+        select d.id from search.authors d
+        where sec.eras(d.id) && v_eras and d.document @@ p_words and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    elsif p_within is null then
+      v_hits := array(
+        select d.id from search.authors d
+        where sec.eras(d.id) && v_eras and d.names like p_part and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    else
+      v_hits := array(
+        select d.id from search.authors d
+        where sec.eras(d.id) && v_eras and d.names like p_part and d.document @@ p_within and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    end if;
+    if cardinality(v_hits) >= v_many and v_end - v_begin > 1 then
+      v_dense := v_begin;
+      v_back := greatest(1, (v_end - v_begin) / 4);
+      continue;
+    end if;
+    if cardinality(v_hits) > 0 then
+      v_found := v_found || array(
+        select w.id
+        from (select m.id from unnest(v_hits) as m(id) order by m.id desc offset 0) w
+        where (select true from app.authors_public p where p.id = w.id)
+        limit p_wanted - cardinality(v_found)
+      );
+    end if;
+    v_end := v_begin;
+    v_before := sec.era_start(v_begin);
+    v_back := case
+      when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
+      when cardinality(v_hits) = 0 then v_back * 4
+      else v_back * 2
+    end;
+  end loop;
+  return v_found;
+end
+$$;
+alter function sec.newest_authors(tsquery,text,tsquery,uuid,int) owner to library_authz;
+revoke execute on function sec.newest_authors(tsquery,text,tsquery,uuid,int) from public;
+
+create function sec.found_authors(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+-- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+declare
+  v_words constant tsquery := coalesce(p_words && p_within, p_words);
+  v_known tsquery := coalesce(p_whole && p_within, p_whole);
+  v_ending constant text := case when p_whole::text !~ '''''|\\' then substring(p_whole::text from '''([^'']*)''$') end;
+  v_many constant int := 250 + 2 * p_wanted;
+  v_found uuid[];
+  v_hits uuid[];
+  v_newest constant uuid := (select d.id from search.authors d where d.id < p_before order by d.id desc limit 1);
+  v_oldest uuid;
+  v_eras bigint[];
+  v_endings text[];
+  v_more text[];
+  v_rows int;
+begin
+  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  foreach v_rows in array array[250, 20000] loop
+    v_found := array(
+      select w.id
+      from (select d.id, d.document from search.authors d where d.id < p_before order by d.id desc limit v_rows) w
+      where w.document @@ v_words and (select true from app.authors_public p where p.id = w.id)
+      limit p_wanted
+    );
+    if cardinality(v_found) >= p_wanted then
+      return v_found;
+    end if;
+    exit when cardinality(v_found) < 25;
+  end loop;
+  if p_whole::text = p_words::text or v_ending is null then
+    return sec.newest_authors(v_words, null, null, p_before, p_wanted);
+  end if;
+  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
+  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
+  v_endings := array[v_ending];
+  for v_round in 1..4 loop
+    v_found := sec.newest_authors(v_known, null, null, p_before, p_wanted);
+    v_oldest := coalesce(v_found[p_wanted], (select d.id from search.authors d order by d.id limit 1));
+    v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
+    v_hits := array(
+      select d.id from search.authors d
+      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id < p_before) is true
+      limit v_many
+    );
+    if cardinality(v_hits) < v_many then
+      return array(
+        select w.id
+        from (select m.id from unnest(v_hits) as m(id) order by m.id desc offset 0) w
+        where (select true from app.authors_public p where p.id = w.id)
+        limit p_wanted
+      );
+    end if;
+    v_more := array(
+      select distinct l.word
+      from (
+        select d.document
+        from unnest(v_hits) as m(id) join search.authors d on d.id = m.id
+        where not d.document @@ v_known
+        limit 50
+      ) u
+      cross join unnest(tsvector_to_array(u.document)) as l(word)
+      where starts_with(l.word, v_ending) and l.word !~ '[''\\]' and l.word <> all (v_endings)
+    );
+    exit when cardinality(v_more) = 0;
+    v_endings := v_endings || v_more;
+    v_known := sec.spelled_out(p_whole, v_endings);
+    v_known := coalesce(v_known && p_within, v_known);
+  end loop;
+  return sec.newest_authors(v_words, null, null, p_before, p_wanted);
+end
+$$;
+alter function sec.found_authors(tsquery,tsquery,tsquery,uuid,int) owner to library_authz;
+revoke execute on function sec.found_authors(tsquery,tsquery,tsquery,uuid,int) from public;
+
 create function app.authors_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
 -- The newest public rows that hold the words, of all or of those before one: so many, or some more.
--- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
+  v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
-  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+  v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
-  -- So many rows, and they are not all fetched to find the newest.
-  v_many constant int := 5000;
-  -- Who wants more rows than a page has is given all that there are: reading the newest would only come on top.
-  v_page constant int := 200;
-  v_enough constant int := greatest(p_wanted, v_few);
-  v_all uuid[];
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
-  v_rows int;
 begin
   if v_words is null then
     -- Neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
-    v_words := coalesce(v_words && v_within, v_words);
-    foreach v_rows in array array[250, 20000] loop
-      -- Common words are read off the newest rows: a look at some shows whether they are enough.
-      v_found := array(
-        select w.id
-        from (select d.id, d.document from search.authors d where d.id < v_before order by d.id desc limit v_rows) w
-        where w.document @@ v_words and (select true from app.authors_public p where p.id = w.id)
-        limit v_enough
-      );
-      if cardinality(v_found) >= v_enough then
-        return query select unnest(v_found);
-        return;
-      end if;
-      if v_rows = 250 and cardinality(v_found) < 25 then
-        -- Rare ones are fetched from the index, which knows no order.
-        v_all := array(select d.id from search.authors d where d.document @@ v_words limit v_many);
-        exit when cardinality(v_all) < v_many or p_wanted > v_page;
-      end if;
-    end loop;
-    if v_all is null or cardinality(v_all) >= v_many then
-      v_all := array(select d.id from search.authors d where d.document @@ v_words);
-    end if;
-    v_found := array(
-      select w.id
-      from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
-      where (select true from app.authors_public p where p.id = w.id)
-      limit v_enough
-    );
+    v_found := sec.found_authors(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
     -- Whether parts of names count is the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
-      v_total := count(*) from (
-        select
-        from unnest(v_all) as w(id)
-        where (select true from app.authors_public p where p.id = w.id)
-        limit v_few
-      ) few;
+      v_total := cardinality(sec.found_authors(v_whole, v_words, v_within, v_last, v_few));
     end if;
     if v_total >= v_few then
       return query select unnest(v_found);
       return;
     end if;
   end if;
-  -- Parts of names in the same ways.
-  foreach v_rows in array array[250, 20000] loop
-    v_parts := array(
-      select w.id
-      from (select d.id, d.names, d.document from search.authors d where d.id < v_before order by d.id desc limit v_rows) w
-      where w.names like v_part and (v_within is null or w.document @@ v_within)
-        and (select true from app.authors_public p where p.id = w.id)
-      limit p_wanted
-    );
-    exit when cardinality(v_parts) >= p_wanted;
-    if v_rows = 250 then
-      v_all := array(
-        select d.id
-        from search.authors d
-        where d.names like v_part and (v_within is null or d.document @@ v_within)
-        limit v_many
-      );
-      if cardinality(v_all) < v_many then
-        v_parts := array(
-          select w.id
-          from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
-          where (select true from app.authors_public p where p.id = w.id)
-          limit p_wanted
-        );
-        exit;
-      end if;
-    end if;
-  end loop;
+  v_parts := array(
+    select w.id
+    from (select d.id, d.names, d.document from search.authors d where d.id < v_before order by d.id desc limit 250) w
+    where w.names like v_part and (v_within is null or w.document @@ v_within)
+      and (select true from app.authors_public p where p.id = w.id)
+    limit p_wanted
+  );
+  if cardinality(v_parts) < p_wanted then
+    v_parts := sec.newest_authors(null, v_part, v_within, v_before, p_wanted);
+  end if;
   return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
@@ -2125,12 +2282,12 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'summary', case when new.summary is not null then jsonb_build_array(null, new.summary) end,
-      'homepage', case when new.homepage is not null then jsonb_build_array(null, new.homepage) end,
-      'name', case when new.name is not null then jsonb_build_array(null, new.name) end,
-      'born_on', case when new.born_on is not null then jsonb_build_array(null, new.born_on) end,
-      'died_on', case when new.died_on is not null then jsonb_build_array(null, new.died_on) end
+      'status', case when new.status <> 'active' then new.status end,
+      'summary', new.summary,
+      'homepage', new.homepage,
+      'name', new.name,
+      'born_on', new.born_on,
+      'died_on', new.died_on
     ));
   else
     v_changed := '{}';
@@ -2169,104 +2326,194 @@ $$;
 alter function audit.record_authors() owner to library_audit;
 revoke execute on function audit.record_authors() from public;
 
+create function sec.newest_books(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+-- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
+-- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
+-- looked up for what is found.
+declare
+  v_found uuid[] := '{}';
+  v_hits uuid[];
+  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  v_many constant int := 250 + 2 * p_wanted;
+  v_before uuid := p_before;
+  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
+  -- that comes to, and until where there are known to be too many hits.
+  v_first constant bigint := sec.era((select d.id from search.books d order by d.id limit 1));
+  v_end bigint := 1 + sec.era((select d.id from search.books d where d.id < p_before order by d.id desc limit 1));
+  v_back bigint := 16 * (v_end - sec.era((select d.id from search.books d where d.id < p_before order by d.id desc offset 249 limit 1)));
+  v_begin bigint;
+  v_dense bigint;
+  v_eras bigint[];
+begin
+  -- At first some thousand rows, or all of a small table.
+  v_back := coalesce(v_back, v_end - v_first);
+  while v_end > v_first and cardinality(v_found) < p_wanted loop
+    v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
+    v_begin := sec.era_of(v_eras[1]);
+    if p_words is not null then
+      v_hits := array(
+        select d.id from search.books d
+        where sec.eras(d.id) && v_eras and d.document @@ p_words and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    elsif p_within is null then
+      v_hits := array(
+        select d.id from search.books d
+        where sec.eras(d.id) && v_eras and d.names like p_part and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    else
+      v_hits := array(
+        select d.id from search.books d
+        where sec.eras(d.id) && v_eras and d.names like p_part and d.document @@ p_within and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    end if;
+    if cardinality(v_hits) >= v_many and v_end - v_begin > 1 then
+      v_dense := v_begin;
+      v_back := greatest(1, (v_end - v_begin) / 4);
+      continue;
+    end if;
+    if cardinality(v_hits) > 0 then
+      v_found := v_found || array(
+        select w.id
+        from (select m.id from unnest(v_hits) as m(id) order by m.id desc offset 0) w
+        where (select true from app.books_public p where p.id = w.id)
+        limit p_wanted - cardinality(v_found)
+      );
+    end if;
+    v_end := v_begin;
+    v_before := sec.era_start(v_begin);
+    v_back := case
+      when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
+      when cardinality(v_hits) = 0 then v_back * 4
+      else v_back * 2
+    end;
+  end loop;
+  return v_found;
+end
+$$;
+alter function sec.newest_books(tsquery,text,tsquery,uuid,int) owner to library_authz;
+revoke execute on function sec.newest_books(tsquery,text,tsquery,uuid,int) from public;
+
+create function sec.found_books(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+-- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+declare
+  v_words constant tsquery := coalesce(p_words && p_within, p_words);
+  v_known tsquery := coalesce(p_whole && p_within, p_whole);
+  v_ending constant text := case when p_whole::text !~ '''''|\\' then substring(p_whole::text from '''([^'']*)''$') end;
+  v_many constant int := 250 + 2 * p_wanted;
+  v_found uuid[];
+  v_hits uuid[];
+  v_newest constant uuid := (select d.id from search.books d where d.id < p_before order by d.id desc limit 1);
+  v_oldest uuid;
+  v_eras bigint[];
+  v_endings text[];
+  v_more text[];
+  v_rows int;
+begin
+  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  foreach v_rows in array array[250, 20000] loop
+    v_found := array(
+      select w.id
+      from (select d.id, d.document from search.books d where d.id < p_before order by d.id desc limit v_rows) w
+      where w.document @@ v_words and (select true from app.books_public p where p.id = w.id)
+      limit p_wanted
+    );
+    if cardinality(v_found) >= p_wanted then
+      return v_found;
+    end if;
+    exit when cardinality(v_found) < 25;
+  end loop;
+  if p_whole::text = p_words::text or v_ending is null then
+    return sec.newest_books(v_words, null, null, p_before, p_wanted);
+  end if;
+  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
+  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
+  v_endings := array[v_ending];
+  for v_round in 1..4 loop
+    v_found := sec.newest_books(v_known, null, null, p_before, p_wanted);
+    v_oldest := coalesce(v_found[p_wanted], (select d.id from search.books d order by d.id limit 1));
+    v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
+    v_hits := array(
+      select d.id from search.books d
+      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id < p_before) is true
+      limit v_many
+    );
+    if cardinality(v_hits) < v_many then
+      return array(
+        select w.id
+        from (select m.id from unnest(v_hits) as m(id) order by m.id desc offset 0) w
+        where (select true from app.books_public p where p.id = w.id)
+        limit p_wanted
+      );
+    end if;
+    v_more := array(
+      select distinct l.word
+      from (
+        select d.document
+        from unnest(v_hits) as m(id) join search.books d on d.id = m.id
+        where not d.document @@ v_known
+        limit 50
+      ) u
+      cross join unnest(tsvector_to_array(u.document)) as l(word)
+      where starts_with(l.word, v_ending) and l.word !~ '[''\\]' and l.word <> all (v_endings)
+    );
+    exit when cardinality(v_more) = 0;
+    v_endings := v_endings || v_more;
+    v_known := sec.spelled_out(p_whole, v_endings);
+    v_known := coalesce(v_known && p_within, v_known);
+  end loop;
+  return sec.newest_books(v_words, null, null, p_before, p_wanted);
+end
+$$;
+alter function sec.found_books(tsquery,tsquery,tsquery,uuid,int) owner to library_authz;
+revoke execute on function sec.found_books(tsquery,tsquery,tsquery,uuid,int) from public;
+
 create function app.books_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
 -- The newest public rows that hold the words, of all or of those before one: so many, or some more.
--- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
+  v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
-  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+  v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
-  -- So many rows, and they are not all fetched to find the newest.
-  v_many constant int := 5000;
-  -- Who wants more rows than a page has is given all that there are: reading the newest would only come on top.
-  v_page constant int := 200;
-  v_enough constant int := greatest(p_wanted, v_few);
-  v_all uuid[];
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
-  v_rows int;
 begin
   if v_words is null then
     -- Neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
-    v_words := coalesce(v_words && v_within, v_words);
-    foreach v_rows in array array[250, 20000] loop
-      -- Common words are read off the newest rows: a look at some shows whether they are enough.
-      v_found := array(
-        select w.id
-        from (select d.id, d.document from search.books d where d.id < v_before order by d.id desc limit v_rows) w
-        where w.document @@ v_words and (select true from app.books_public p where p.id = w.id)
-        limit v_enough
-      );
-      if cardinality(v_found) >= v_enough then
-        return query select unnest(v_found);
-        return;
-      end if;
-      if v_rows = 250 and cardinality(v_found) < 25 then
-        -- Rare ones are fetched from the index, which knows no order.
-        v_all := array(select d.id from search.books d where d.document @@ v_words limit v_many);
-        exit when cardinality(v_all) < v_many or p_wanted > v_page;
-      end if;
-    end loop;
-    if v_all is null or cardinality(v_all) >= v_many then
-      v_all := array(select d.id from search.books d where d.document @@ v_words);
-    end if;
-    v_found := array(
-      select w.id
-      from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
-      where (select true from app.books_public p where p.id = w.id)
-      limit v_enough
-    );
+    v_found := sec.found_books(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
     -- Whether parts of names count is the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
-      v_total := count(*) from (
-        select
-        from unnest(v_all) as w(id)
-        where (select true from app.books_public p where p.id = w.id)
-        limit v_few
-      ) few;
+      v_total := cardinality(sec.found_books(v_whole, v_words, v_within, v_last, v_few));
     end if;
     if v_total >= v_few then
       return query select unnest(v_found);
       return;
     end if;
   end if;
-  -- Parts of names in the same ways.
-  foreach v_rows in array array[250, 20000] loop
-    v_parts := array(
-      select w.id
-      from (select d.id, d.names, d.document from search.books d where d.id < v_before order by d.id desc limit v_rows) w
-      where w.names like v_part and (v_within is null or w.document @@ v_within)
-        and (select true from app.books_public p where p.id = w.id)
-      limit p_wanted
-    );
-    exit when cardinality(v_parts) >= p_wanted;
-    if v_rows = 250 then
-      v_all := array(
-        select d.id
-        from search.books d
-        where d.names like v_part and (v_within is null or d.document @@ v_within)
-        limit v_many
-      );
-      if cardinality(v_all) < v_many then
-        v_parts := array(
-          select w.id
-          from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
-          where (select true from app.books_public p where p.id = w.id)
-          limit p_wanted
-        );
-        exit;
-      end if;
-    end if;
-  end loop;
+  v_parts := array(
+    select w.id
+    from (select d.id, d.names, d.document from search.books d where d.id < v_before order by d.id desc limit 250) w
+    where w.names like v_part and (v_within is null or w.document @@ v_within)
+      and (select true from app.books_public p where p.id = w.id)
+    limit p_wanted
+  );
+  if cardinality(v_parts) < p_wanted then
+    v_parts := sec.newest_books(null, v_part, v_within, v_before, p_wanted);
+  end if;
   return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
@@ -2656,19 +2903,19 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'category_id', case when new.category_id is not null then jsonb_build_array(null, new.category_id) end,
-      'summary', case when new.summary is not null then jsonb_build_array(null, new.summary) end,
-      'homepage', case when new.homepage is not null then jsonb_build_array(null, new.homepage) end,
-      'title', case when new.title is not null then jsonb_build_array(null, new.title) end,
-      'isbn', case when new.isbn is not null then jsonb_build_array(null, new.isbn) end,
-      'published_on', case when new.published_on is not null then jsonb_build_array(null, new.published_on) end,
-      'language', case when new.language is not null then jsonb_build_array(null, new.language) end,
-      'copies', case when new.copies is not null then jsonb_build_array(null, new.copies) end,
-      'shelf_height', case when new.shelf_height is not null then jsonb_build_array(null, new.shelf_height) end,
-      'is_reference', case when new.is_reference is not null then jsonb_build_array(null, new.is_reference) end,
-      'purchase_cents', case when new.purchase_cents is not null then jsonb_build_array(null, case when new.purchase_cents is not null then '•' end) end,
-      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
+      'status', case when new.status <> 'active' then new.status end,
+      'category_id', new.category_id,
+      'summary', new.summary,
+      'homepage', new.homepage,
+      'title', new.title,
+      'isbn', new.isbn,
+      'published_on', new.published_on,
+      'language', new.language,
+      'copies', new.copies,
+      'shelf_height', new.shelf_height,
+      'is_reference', new.is_reference,
+      'purchase_cents', case when new.purchase_cents is not null then '•' end,
+      'currency', new.currency,
       'keywords', case when new.keywords is not null then jsonb_build_array(null, new.keywords) end
     ));
   else
@@ -2988,11 +3235,11 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'book_id', case when new.book_id is not null then jsonb_build_array(null, new.book_id) end,
-      'author_id', case when new.author_id is not null then jsonb_build_array(null, new.author_id) end,
-      'part', case when new.part is not null then jsonb_build_array(null, new.part) end,
-      'position', case when new.position is not null then jsonb_build_array(null, new.position) end
+      'status', case when new.status <> 'active' then new.status end,
+      'book_id', new.book_id,
+      'author_id', new.author_id,
+      'part', new.part,
+      'position', new.position
     ));
   else
     v_changed := '{}';
@@ -3028,104 +3275,194 @@ $$;
 alter function audit.record_book_authors() owner to library_audit;
 revoke execute on function audit.record_book_authors() from public;
 
+create function sec.newest_categories(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+-- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
+-- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
+-- looked up for what is found.
+declare
+  v_found uuid[] := '{}';
+  v_hits uuid[];
+  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  v_many constant int := 250 + 2 * p_wanted;
+  v_before uuid := p_before;
+  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
+  -- that comes to, and until where there are known to be too many hits.
+  v_first constant bigint := sec.era((select d.id from search.categories d order by d.id limit 1));
+  v_end bigint := 1 + sec.era((select d.id from search.categories d where d.id < p_before order by d.id desc limit 1));
+  v_back bigint := 16 * (v_end - sec.era((select d.id from search.categories d where d.id < p_before order by d.id desc offset 249 limit 1)));
+  v_begin bigint;
+  v_dense bigint;
+  v_eras bigint[];
+begin
+  -- At first some thousand rows, or all of a small table.
+  v_back := coalesce(v_back, v_end - v_first);
+  while v_end > v_first and cardinality(v_found) < p_wanted loop
+    v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
+    v_begin := sec.era_of(v_eras[1]);
+    if p_words is not null then
+      v_hits := array(
+        select d.id from search.categories d
+        where sec.eras(d.id) && v_eras and d.document @@ p_words and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    elsif p_within is null then
+      v_hits := array(
+        select d.id from search.categories d
+        where sec.eras(d.id) && v_eras and d.names like p_part and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    else
+      v_hits := array(
+        select d.id from search.categories d
+        where sec.eras(d.id) && v_eras and d.names like p_part and d.document @@ p_within and (d.id < v_before) is true
+        limit case when v_end - v_begin > 1 then v_many end
+      );
+    end if;
+    if cardinality(v_hits) >= v_many and v_end - v_begin > 1 then
+      v_dense := v_begin;
+      v_back := greatest(1, (v_end - v_begin) / 4);
+      continue;
+    end if;
+    if cardinality(v_hits) > 0 then
+      v_found := v_found || array(
+        select w.id
+        from (select m.id from unnest(v_hits) as m(id) order by m.id desc offset 0) w
+        where (select true from app.categories_public p where p.id = w.id)
+        limit p_wanted - cardinality(v_found)
+      );
+    end if;
+    v_end := v_begin;
+    v_before := sec.era_start(v_begin);
+    v_back := case
+      when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
+      when cardinality(v_hits) = 0 then v_back * 4
+      else v_back * 2
+    end;
+  end loop;
+  return v_found;
+end
+$$;
+alter function sec.newest_categories(tsquery,text,tsquery,uuid,int) owner to library_authz;
+revoke execute on function sec.newest_categories(tsquery,text,tsquery,uuid,int) from public;
+
+create function sec.found_categories(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+-- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+declare
+  v_words constant tsquery := coalesce(p_words && p_within, p_words);
+  v_known tsquery := coalesce(p_whole && p_within, p_whole);
+  v_ending constant text := case when p_whole::text !~ '''''|\\' then substring(p_whole::text from '''([^'']*)''$') end;
+  v_many constant int := 250 + 2 * p_wanted;
+  v_found uuid[];
+  v_hits uuid[];
+  v_newest constant uuid := (select d.id from search.categories d where d.id < p_before order by d.id desc limit 1);
+  v_oldest uuid;
+  v_eras bigint[];
+  v_endings text[];
+  v_more text[];
+  v_rows int;
+begin
+  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  foreach v_rows in array array[250, 20000] loop
+    v_found := array(
+      select w.id
+      from (select d.id, d.document from search.categories d where d.id < p_before order by d.id desc limit v_rows) w
+      where w.document @@ v_words and (select true from app.categories_public p where p.id = w.id)
+      limit p_wanted
+    );
+    if cardinality(v_found) >= p_wanted then
+      return v_found;
+    end if;
+    exit when cardinality(v_found) < 25;
+  end loop;
+  if p_whole::text = p_words::text or v_ending is null then
+    return sec.newest_categories(v_words, null, null, p_before, p_wanted);
+  end if;
+  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
+  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
+  v_endings := array[v_ending];
+  for v_round in 1..4 loop
+    v_found := sec.newest_categories(v_known, null, null, p_before, p_wanted);
+    v_oldest := coalesce(v_found[p_wanted], (select d.id from search.categories d order by d.id limit 1));
+    v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
+    v_hits := array(
+      select d.id from search.categories d
+      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id < p_before) is true
+      limit v_many
+    );
+    if cardinality(v_hits) < v_many then
+      return array(
+        select w.id
+        from (select m.id from unnest(v_hits) as m(id) order by m.id desc offset 0) w
+        where (select true from app.categories_public p where p.id = w.id)
+        limit p_wanted
+      );
+    end if;
+    v_more := array(
+      select distinct l.word
+      from (
+        select d.document
+        from unnest(v_hits) as m(id) join search.categories d on d.id = m.id
+        where not d.document @@ v_known
+        limit 50
+      ) u
+      cross join unnest(tsvector_to_array(u.document)) as l(word)
+      where starts_with(l.word, v_ending) and l.word !~ '[''\\]' and l.word <> all (v_endings)
+    );
+    exit when cardinality(v_more) = 0;
+    v_endings := v_endings || v_more;
+    v_known := sec.spelled_out(p_whole, v_endings);
+    v_known := coalesce(v_known && p_within, v_known);
+  end loop;
+  return sec.newest_categories(v_words, null, null, p_before, p_wanted);
+end
+$$;
+alter function sec.found_categories(tsquery,tsquery,tsquery,uuid,int) owner to library_authz;
+revoke execute on function sec.found_categories(tsquery,tsquery,tsquery,uuid,int) from public;
+
 create function app.categories_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
 -- The newest public rows that hold the words, of all or of those before one: so many, or some more.
--- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
+  v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
-  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+  v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
-  -- So many rows, and they are not all fetched to find the newest.
-  v_many constant int := 5000;
-  -- Who wants more rows than a page has is given all that there are: reading the newest would only come on top.
-  v_page constant int := 200;
-  v_enough constant int := greatest(p_wanted, v_few);
-  v_all uuid[];
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
-  v_rows int;
 begin
   if v_words is null then
     -- Neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
-    v_words := coalesce(v_words && v_within, v_words);
-    foreach v_rows in array array[250, 20000] loop
-      -- Common words are read off the newest rows: a look at some shows whether they are enough.
-      v_found := array(
-        select w.id
-        from (select d.id, d.document from search.categories d where d.id < v_before order by d.id desc limit v_rows) w
-        where w.document @@ v_words and (select true from app.categories_public p where p.id = w.id)
-        limit v_enough
-      );
-      if cardinality(v_found) >= v_enough then
-        return query select unnest(v_found);
-        return;
-      end if;
-      if v_rows = 250 and cardinality(v_found) < 25 then
-        -- Rare ones are fetched from the index, which knows no order.
-        v_all := array(select d.id from search.categories d where d.document @@ v_words limit v_many);
-        exit when cardinality(v_all) < v_many or p_wanted > v_page;
-      end if;
-    end loop;
-    if v_all is null or cardinality(v_all) >= v_many then
-      v_all := array(select d.id from search.categories d where d.document @@ v_words);
-    end if;
-    v_found := array(
-      select w.id
-      from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
-      where (select true from app.categories_public p where p.id = w.id)
-      limit v_enough
-    );
+    v_found := sec.found_categories(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
     -- Whether parts of names count is the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
-      v_total := count(*) from (
-        select
-        from unnest(v_all) as w(id)
-        where (select true from app.categories_public p where p.id = w.id)
-        limit v_few
-      ) few;
+      v_total := cardinality(sec.found_categories(v_whole, v_words, v_within, v_last, v_few));
     end if;
     if v_total >= v_few then
       return query select unnest(v_found);
       return;
     end if;
   end if;
-  -- Parts of names in the same ways.
-  foreach v_rows in array array[250, 20000] loop
-    v_parts := array(
-      select w.id
-      from (select d.id, d.names, d.document from search.categories d where d.id < v_before order by d.id desc limit v_rows) w
-      where w.names like v_part and (v_within is null or w.document @@ v_within)
-        and (select true from app.categories_public p where p.id = w.id)
-      limit p_wanted
-    );
-    exit when cardinality(v_parts) >= p_wanted;
-    if v_rows = 250 then
-      v_all := array(
-        select d.id
-        from search.categories d
-        where d.names like v_part and (v_within is null or d.document @@ v_within)
-        limit v_many
-      );
-      if cardinality(v_all) < v_many then
-        v_parts := array(
-          select w.id
-          from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
-          where (select true from app.categories_public p where p.id = w.id)
-          limit p_wanted
-        );
-        exit;
-      end if;
-    end if;
-  end loop;
+  v_parts := array(
+    select w.id
+    from (select d.id, d.names, d.document from search.categories d where d.id < v_before order by d.id desc limit 250) w
+    where w.names like v_part and (v_within is null or w.document @@ v_within)
+      and (select true from app.categories_public p where p.id = w.id)
+    limit p_wanted
+  );
+  if cardinality(v_parts) < p_wanted then
+    v_parts := sec.newest_categories(null, v_part, v_within, v_before, p_wanted);
+  end if;
   return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
@@ -3381,10 +3718,10 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'parent_id', case when new.parent_id is not null then jsonb_build_array(null, new.parent_id) end,
-      'name', case when new.name is not null then jsonb_build_array(null, new.name) end,
-      'shelf_mark', case when new.shelf_mark is not null then jsonb_build_array(null, new.shelf_mark) end
+      'status', case when new.status <> 'active' then new.status end,
+      'parent_id', new.parent_id,
+      'name', new.name,
+      'shelf_mark', new.shelf_mark
     ));
   else
     v_changed := '{}';
@@ -3603,15 +3940,15 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'book_id', case when new.book_id is not null then jsonb_build_array(null, new.book_id) end,
-      'claimed_by_id', case when new.claimed_by_id is not null then jsonb_build_array(null, new.claimed_by_id) end,
-      'keeper_id', case when new.keeper_id is not null then jsonb_build_array(null, new.keeper_id) end,
-      'question', case when new.question is not null then jsonb_build_array(null, new.question) end,
-      'answer_to', case when new.answer_to is not null then jsonb_build_array(null, case when new.answer_to is not null then '•' end) end,
-      'desk', case when new.desk is not null then jsonb_build_array(null, new.desk) end,
-      'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
-      'claimed_at', case when new.claimed_at is not null then jsonb_build_array(null, new.claimed_at) end
+      'status', case when new.status <> 'active' then new.status end,
+      'book_id', new.book_id,
+      'claimed_by_id', new.claimed_by_id,
+      'keeper_id', new.keeper_id,
+      'question', new.question,
+      'answer_to', case when new.answer_to is not null then '•' end,
+      'desk', new.desk,
+      'state', new.state,
+      'claimed_at', new.claimed_at
     ));
   else
     v_changed := '{}';
@@ -3881,12 +4218,12 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'book_id', case when new.book_id is not null then jsonb_build_array(null, new.book_id) end,
-      'member_id', case when new.member_id is not null then jsonb_build_array(null, new.member_id) end,
-      'due_on', case when new.due_on is not null then jsonb_build_array(null, new.due_on) end,
-      'renewals', case when new.renewals is not null then jsonb_build_array(null, new.renewals) end,
-      'state', case when new.state is not null then jsonb_build_array(null, new.state) end,
-      'note', case when new.note is not null then jsonb_build_array(null, case when new.note is not null then '•' end) end
+      'book_id', new.book_id,
+      'member_id', new.member_id,
+      'due_on', new.due_on,
+      'renewals', new.renewals,
+      'state', new.state,
+      'note', case when new.note is not null then '•' end
     ));
   else
     v_changed := '{}';
@@ -4177,12 +4514,12 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'name', case when new.name is not null then jsonb_build_array(null, new.name) end,
-      'card_number', case when new.card_number is not null then jsonb_build_array(null, new.card_number) end,
-      'email', case when new.email is not null then jsonb_build_array(null, case when new.email is not null then '•' end) end,
-      'phone', case when new.phone is not null then jsonb_build_array(null, case when new.phone is not null then '•' end) end,
-      'joined_on', case when new.joined_on is not null then jsonb_build_array(null, new.joined_on) end
+      'status', case when new.status <> 'active' then new.status end,
+      'name', new.name,
+      'card_number', new.card_number,
+      'email', case when new.email is not null then '•' end,
+      'phone', case when new.phone is not null then '•' end,
+      'joined_on', new.joined_on
     ));
     if new.address is not null then
       v_changed := v_changed || jsonb_build_object('address', jsonb_build_array(null, new.address));
@@ -4312,11 +4649,11 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'member_id', case when new.member_id is not null then jsonb_build_array(null, new.member_id) end,
-      'loan_id', case when new.loan_id is not null then jsonb_build_array(null, new.loan_id) end,
-      'amount_cents', case when new.amount_cents is not null then jsonb_build_array(null, new.amount_cents) end,
-      'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
-      'reason', case when new.reason is not null then jsonb_build_array(null, new.reason) end
+      'member_id', new.member_id,
+      'loan_id', new.loan_id,
+      'amount_cents', new.amount_cents,
+      'currency', new.currency,
+      'reason', new.reason
     ));
   else
     v_changed := '{}';
@@ -4613,11 +4950,11 @@ declare
 begin
   if tg_op = 'INSERT' then
     v_changed := jsonb_strip_nulls(jsonb_build_object(
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
-      'book_id', case when new.book_id is not null then jsonb_build_array(null, new.book_id) end,
-      'member_id', case when new.member_id is not null then jsonb_build_array(null, new.member_id) end,
-      'wanted_until', case when new.wanted_until is not null then jsonb_build_array(null, new.wanted_until) end,
-      'state', case when new.state is not null then jsonb_build_array(null, new.state) end
+      'status', case when new.status <> 'active' then new.status end,
+      'book_id', new.book_id,
+      'member_id', new.member_id,
+      'wanted_until', new.wanted_until,
+      'state', new.state
     ));
   else
     v_changed := '{}';
@@ -4714,7 +5051,7 @@ create function audit.block_hash(p_prev bytea, p_ids int8multirange, p_closed_to
   select count(*), sha256(p_prev
     || convert_to(p_ids::text || ' ' || p_closed_to::text || ' ' || count(*)::text, 'UTF8')
     || coalesce(string_agg(audit.row_hash(l), '' order by l.id), ''))
-  from unnest(p_ids) r join audit.audit_logs l on l.id >= lower(r) and l.id < upper(r)
+  from audit.audit_logs l where l.id >= lower(p_ids) and l.id < upper(p_ids) and p_ids @> l.id
 $$;
 alter function audit.block_hash(bytea,int8multirange,bigint) owner to library_audit;
 revoke execute on function audit.block_hash(bytea,int8multirange,bigint) from public;
@@ -4817,17 +5154,65 @@ alter function audit.has_seal(text) owner to library_audit;
 revoke execute on function audit.has_seal(text) from public;
 grant execute on function audit.has_seal(text) to library_job;
 
+create function audit.created_today(p_performed_by uuid, p_entity_type text) returns bigint
+  language plpgsql stable security definer set search_path = '' as $$
+-- How many of a kind somebody has created since midnight (UTC). Looks back ten thousand ids at a time, until these are
+-- of another day.
+declare
+  v_midnight constant timestamptz := date_trunc('day', now(), 'UTC');
+  v_before bigint := pg_sequence_last_value(pg_get_serial_sequence('audit.audit_logs', 'id')::regclass) + 1;
+  v_count bigint := 0;
+begin
+  while v_before > 0 loop
+    v_count := v_count + (
+      select count(*) from audit.audit_logs l
+      where l.id >= v_before - 10000 and l.id < v_before and l.performed_by = p_performed_by
+        and l.entity_type = p_entity_type and l.action = 'create' and l.performed_role not like 'job:%'
+        and l.created_at >= v_midnight
+    );
+    v_before := v_before - 10000;
+    exit when exists (
+      select from audit.audit_logs l where l.id >= v_before - 100 and l.id < v_before and l.created_at < v_midnight);
+  end loop;
+  return v_count;
+end
+$$;
+alter function audit.created_today(uuid,text) owner to library_audit;
+revoke execute on function audit.created_today(uuid,text) from public;
+grant execute on function audit.created_today(uuid,text) to library_queue;
+
 create function audit.history(p_entity_type text, p_entity_id uuid, p_performed_by uuid, p_before bigint, p_limit integer) returns setof audit.audit_logs
   language plpgsql stable security definer set search_path = '' as $$
--- Newest first. A statement of its own for what was asked, so that each finds its index.
+-- Newest first. A statement of its own for what was asked, so that each finds its index. Unless it is about one object,
+-- the newest ids are looked through, and then ten times as many before those, until there are enough.
+declare
+  v_before bigint := p_before;
+  v_wanted integer := p_limit;
+  v_ids bigint := 10000;
+  v_from bigint;
+  v_found integer;
 begin
-  return query execute 'select l.* from audit.audit_logs l where true'
-    || case when p_entity_type is not null then ' and l.entity_type = $1' else '' end
-    || case when p_entity_id is not null then ' and l.entity_id = $2' else '' end
-    || case when p_performed_by is not null then ' and l.performed_by = $3' else '' end
-    || case when p_before is not null then ' and l.id < $4' else '' end
-    || ' order by l.id desc limit $5'
-  using p_entity_type, p_entity_id, p_performed_by, p_before, p_limit;
+  while v_wanted > 0 loop
+    v_from := case when p_entity_id is null then
+      coalesce(v_before, pg_sequence_last_value(pg_get_serial_sequence('audit.audit_logs', 'id')::regclass)) - v_ids
+    end;
+    if v_from <= 0 then
+      v_from := null;
+    end if;
+    return query execute 'select l.* from audit.audit_logs l where true'
+      || case when p_entity_type is not null then ' and l.entity_type = $1' else '' end
+      || case when p_entity_id is not null then ' and l.entity_id = $2' else '' end
+      || case when p_performed_by is not null then ' and l.performed_by = $3' else '' end
+      || case when v_before is not null then ' and l.id < $4' else '' end
+      || case when v_from is not null then ' and l.id >= $5' else '' end
+      || ' order by l.id desc limit $6'
+    using p_entity_type, p_entity_id, p_performed_by, v_before, v_from, v_wanted;
+    get diagnostics v_found = row_count;
+    exit when v_from is null;
+    v_wanted := v_wanted - v_found;
+    v_before := v_from;
+    v_ids := v_ids * 10;
+  end loop;
 end
 $$;
 alter function audit.history(text,uuid,uuid,bigint,integer) owner to library_audit;
@@ -4841,7 +5226,7 @@ begin
   if sec.uid() is null then
     raise exception 'only a member has a quota' using errcode = '42501';
   end if;
-  insert into requests.quotas as q (principal, entity, day, used)
+  insert into requests.taken as q (principal, entity, day, used)
   select sec.uid(), p_what, (now() at time zone 'UTC')::date, 1 where p_limit > 0
   on conflict (principal, entity) do update
     set used = 1 + case when q.day = excluded.day then q.used else 0 end, day = excluded.day
@@ -5532,8 +5917,7 @@ insert into search.authors (id, document, names)
   select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(coalesce(t.summary, '') || ' ' || t.name)), sec.folded(' ' || t.name)
   from app.authors t
   where t.status = 'active';
-create index authors_document_idx on search.authors using gin (document) with (gin_pending_list_limit = 256);
-create index authors_names_idx on search.authors using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+create index authors_document_idx on search.authors using gin (sec.eras(id), document, names public.gin_trgm_ops) with (gin_pending_list_limit = 512);
 
 create table search.authors__hidden (
   id uuid not null,
@@ -5571,8 +5955,7 @@ insert into search.books (id, document, names)
   select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(coalesce(t.summary, '') || ' ' || t.title)), sec.folded(' ' || t.title)
   from app.books t
   where t.status = 'active';
-create index books_document_idx on search.books using gin (document) with (gin_pending_list_limit = 256);
-create index books_names_idx on search.books using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+create index books_document_idx on search.books using gin (sec.eras(id), document, names public.gin_trgm_ops) with (gin_pending_list_limit = 512);
 
 create table search.books__hidden (
   id uuid not null,
@@ -5610,8 +5993,7 @@ insert into search.categories (id, document, names)
   select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name)), sec.folded(' ' || t.name)
   from app.categories t
   where t.status = 'active';
-create index categories_document_idx on search.categories using gin (document) with (gin_pending_list_limit = 256);
-create index categories_names_idx on search.categories using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+create index categories_document_idx on search.categories using gin (sec.eras(id), document, names public.gin_trgm_ops) with (gin_pending_list_limit = 512);
 
 create table search.categories__hidden (
   id uuid not null,

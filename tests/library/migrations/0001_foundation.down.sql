@@ -301,6 +301,8 @@ drop function requests.take(text,integer);
 
 drop function audit.history(text,uuid,uuid,bigint,integer);
 
+drop function audit.created_today(uuid,text);
+
 drop function audit.has_seal(text);
 
 drop function audit.verify();
@@ -411,6 +413,10 @@ drop function app.categories_search_own(text,boolean,text[],uuid,int);
 
 drop function app.categories_search(text,boolean,text[],uuid,int);
 
+drop function sec.found_categories(tsquery,tsquery,tsquery,uuid,int);
+
+drop function sec.newest_categories(tsquery,text,tsquery,uuid,int);
+
 drop function audit.record_book_authors();
 
 drop function app.book_authors_count_update();
@@ -461,6 +467,10 @@ drop function app.books_search_own(text,boolean,text[],uuid,int);
 
 drop function app.books_search(text,boolean,text[],uuid,int);
 
+drop function sec.found_books(tsquery,tsquery,tsquery,uuid,int);
+
+drop function sec.newest_books(tsquery,text,tsquery,uuid,int);
+
 drop function audit.record_authors();
 
 drop function app.authors_counters();
@@ -480,6 +490,10 @@ drop function sec.own_authors(int);
 drop function app.authors_search_own(text,boolean,text[],uuid,int);
 
 drop function app.authors_search(text,boolean,text[],uuid,int);
+
+drop function sec.found_authors(tsquery,tsquery,tsquery,uuid,int);
+
+drop function sec.newest_authors(tsquery,text,tsquery,uuid,int);
 
 drop function audit.record_appointments();
 
@@ -563,6 +577,8 @@ drop table jobs.periodic;
 
 drop table jobs.queue;
 
+drop table requests.taken;
+
 drop table requests.quotas;
 
 drop table audit.seals;
@@ -638,6 +654,18 @@ drop function sec.session();
 drop function sec.uid();
 
 drop function sec.is_postal_address(jsonb);
+
+drop function sec.era_start(bigint);
+
+drop function sec.era_of(bigint);
+
+drop function sec.eras_between(bigint,bigint);
+
+drop function sec.eras(uuid);
+
+drop function sec.era(uuid);
+
+drop function sec.spelled_out(tsquery,text[]);
 
 drop function sec.searched_part(text);
 

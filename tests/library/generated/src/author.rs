@@ -98,7 +98,7 @@ pub static AUTHOR: Resource = Resource {
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &Nobody },
     filters: &[
         Filter::new("q", "app.authors_search", Kind::Search),
-        Filter::new("name", "t.name", Kind::Text),
+        Filter::new("name", "t.name collate \"und-x-icu\"", Kind::Text),
         Filter::new("born_on", "t.born_on", Kind::Date).nullable("t.born_on"),
     ],
     within: &[], public_to_all: true,

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "b9bec40aec04866ccbd8e8cf92b3115068dd2ba5767d5fe81efa93ccd239a092787a381a26f4f63a9cd7d4622ed9dcca",
+        checksum: "5a7de94f139480a26c4b3f19c1b653c773704f5f15cf25295460198a9f85a7f7f759e69792282f24b58edfba39c047f9",
     },
 ];
