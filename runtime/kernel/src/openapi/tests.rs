@@ -1,6 +1,6 @@
 //! What merging does to documents, and what the routes answer.
 
-use super::{document, router};
+use super::{Examples, document, examples, router};
 use axum::{
     Router,
     body::Body,
@@ -8,6 +8,7 @@ use axum::{
 };
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use tower::ServiceExt;
 use utoipa::{OpenApi, ToSchema};
 
