@@ -41,7 +41,7 @@ async fn abuse_71_every_change_is_written_down_once_and_what_is_refused_never() 
     let mut deeds = Deeds::new(&server, &world, &people).await;
     let (mut wrong, mut edits) = (Vec::new(), 0);
     for operation in mutations() {
-        let mut done = false;
+        let (mut done, mut refusals) = (false, Vec::new());
         for mut deed in deeds.plan(operation).await {
             deeds.prepare(&deed).await;
             let person = deeds.person(deed.by);
@@ -59,9 +59,11 @@ async fn abuse_71_every_change_is_written_down_once_and_what_is_refused_never() 
                 break;
             }
             wrong.extend(silent(&mut conn, &operation, &answer).await);
+            refusals.push(answer.text);
         }
         if !done {
-            wrong.push(format!("{} never succeeded", operation.title()));
+            let title = operation.title();
+            wrong.push(format!("{title} never succeeded: {refusals:?}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

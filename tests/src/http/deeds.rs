@@ -40,7 +40,8 @@ pub struct Deeds<'w> {
     people: BTreeMap<Uuid, (Persona, Oracle<'w>)>,
     /// Rows that deeds have changed, as they are now.
     changed: BTreeMap<(&'static str, String), Row>,
-    serial: u32,
+    /// Of each entity its own: how many others there are, and what they need, changes no value.
+    serials: BTreeMap<&'static str, u32>,
 }
 
 /// Something that somebody may do.
@@ -118,7 +119,7 @@ impl<'w> Deeds<'w> {
                 .collect(),
             people: BTreeMap::new(),
             changed: BTreeMap::new(),
-            serial: 0,
+            serials: BTreeMap::new(),
         }
     }
 
@@ -147,9 +148,10 @@ impl<'w> Deeds<'w> {
         let mut deeds = Vec::new();
         for row in rows {
             for by in self.allowed(operation, &row).await {
-                self.serial += 1;
+                let serial = self.serials.entry(operation.resource.name).or_default();
+                *serial += 1;
                 let body = match operation.kind {
-                    Kind::Create => Some(fresh(operation.resource, &row, self.serial)),
+                    Kind::Create => Some(fresh(operation.resource, &row, *serial)),
                     _ => bodies::body(operation, &row),
                 };
                 deeds.push(Deed {
