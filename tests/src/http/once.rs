@@ -40,14 +40,14 @@ fn untold(document: &Value, text: &str) -> BTreeSet<String> {
     let silent = parameters
         .values()
         .filter(|one| one["in"] == "query" && one.get("description").is_none());
-    let words = silent.filter_map(|one| {
+    let words = silent.map(|one| {
         let name = one["name"].as_str().expect("a name");
-        Some(match name.rsplit_once('.') {
+        match name.rsplit_once('.') {
             Some((_, comparison)) => format!("`.{comparison}"),
             None if COMMON.contains(&name) => format!("`{name}"),
             None if is_filter(document, name) => "is equal".to_owned(),
             None => format!("`{name}`"),
-        })
+        }
     });
     words.filter(|words| !text.contains(words)).collect()
 }
