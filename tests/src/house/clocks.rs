@@ -77,6 +77,10 @@ const OWN: &[(&str, &str)] = &[
         "app/src/trending/featured.rs",
         "leaves out of an answer what is over this moment",
     ),
+    (
+        "kernel/src/http/limits.rs",
+        "counts requests of this process, by a clock that never goes back",
+    ),
 ];
 
 /// Files of the program that ask, below `runtime`.

@@ -40,7 +40,10 @@ async fn p6_the_service_forgets_the_cards_of_who_is_erased() {
         .await;
     let privacy = &stage.server.built.app.modules.privacy;
     assert_eq!(privacy.erase().await.expect("a run"), 1);
-    let forgotten = "select count(*) from app.payment_methods where detached_at is not null";
+    let forgotten = &format!(
+        "select count(*) from app.payment_methods where detached_at is not null and user_id = '{}'",
+        vera.id
+    );
     assert_eq!(stage.number(forgotten).await, 0);
     for _ in 0..2 {
         stage.service_is_asked().await;

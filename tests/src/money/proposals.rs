@@ -382,7 +382,7 @@ async fn c10_what_a_proposal_says_of_an_order_is_what_is_charged_once_it_is_acce
             (&carlo, 200),
             (&stage.paula, 200),
             (&neighbour, 404),
-            (&stage.mira, 403),
+            (&stage.mira, 404),
         ] {
             who.client.post(&path, three.clone()).await.expect(status);
         }

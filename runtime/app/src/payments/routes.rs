@@ -180,6 +180,7 @@ async fn save_card(
     responses(
         (status = 204, description = "It is gone"),
         (status = 404, description = "There is no such card of the caller"),
+        (status = 409, description = "The provider refuses it"),
         (status = 503, description = "The provider does not answer; the card is still there")))]
 async fn forget_card(
     State(payments): State<Payments>,

@@ -92,7 +92,6 @@ pub fn document() -> openapi::OpenApi {
     request_body = TriedOrder,
     responses(
         (status = 200, description = "The order by both rules", body = TriedProposal),
-        (status = 403, description = "The caller administers no city"),
         (status = 404, description = "There is no such proposal, or the caller may not see it"),
         (status = 409, description = "It is not about tickets"),
         (status = 422, description = "A value is wrong, or no card could be charged this")))]

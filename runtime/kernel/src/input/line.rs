@@ -82,7 +82,7 @@ pub fn normal_line(text: &str) -> Cow<'_, str> {
 /// The text without blanks and invisible characters at its ends: phones and chats put direction marks around what is
 /// copied from them. For texts with a format; names that contain such characters are refused.
 pub fn pasted(text: &str) -> &str {
-    text.trim_matches(|c: char| c.is_whitespace() || is_hidden(c))
+    text.trim_matches(|c: char| c.is_whitespace() || (is_hidden(c) && !c.is_control()))
 }
 
 /// Whether the character is invisible where it stands.

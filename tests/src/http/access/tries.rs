@@ -219,6 +219,7 @@ impl<'a> Stage<'a> {
                     "starts_at": "2040-05-01T00:00:00Z", "ends_at": "2040-05-04T00:00:00Z"})
             }
             "offerTicket" => json!({"to_id": self.somebody_else(sight)}),
+            "priceCommissionProposal" => json!({"price_cents": 4500, "quantity": 2}),
             "reverseJournal" => json!({"reason": "Booked by mistake"}),
             "fundBudget" => json!({"amount_cents": 1000, "reference": "A test"}),
             "giveCredits" => {
