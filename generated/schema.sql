@@ -30971,7 +30971,7 @@ revoke execute on function app.is_guest(uuid, text, uuid) from public;
 
 create function app.takes_guests_alone() returns boolean
   language sql stable security definer set search_path = '' as $$
-  select exists (select from app.review_policies p where p.guests_only)
+  select exists (select from app.review_policies p where p.name = 'reviews' and p.guests_only)
 $$;
 alter function app.takes_guests_alone() owner to culturepass_authz;
 revoke execute on function app.takes_guests_alone() from public;

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "df27a47524f925c44058e0f8eaac815ce9b64d82e9e5ff466be60381cd392be62dc2bc613803aa97e0d87b58aff70e5f",
+        checksum: "d0f370edf9d9ddab5728809c3106725dc5506594ba64b8592d6f185d519cdfa66523846ad3bea06452ffe4aa8a851b3c",
     },
 ];

@@ -289,7 +289,7 @@ async fn rm6_an_event_that_fails_holds_up_no_other() {
         .run(&format!(
             "set session_replication_role = replica;
              insert into app.tickets (order_id, ticket_type_id, event_id, holder_id, buyer_id, code, position, currency)
-             values (sec.uuid_v7(), sec.uuid_v7(), '{sooner}', '{0}', '{0}', 'sooner', 1, 'AUD');
+             values (sec.uuid_v7(), sec.uuid_v7(), '{sooner}', '{0}', '{0}', 'a-code-of-a-ticket-that-comes-sooner', 1, 'AUD');
              create function app.refuse() returns trigger language plpgsql as $$ begin raise exception 'broken'; end $$;
              create trigger refuse before insert on app.notifications
                for each row when (new.event_id = '{sooner}') execute function app.refuse()",
