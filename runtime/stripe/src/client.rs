@@ -1,7 +1,7 @@
-//! The way of a call: key, headers, attempts.
+//! How a call is made: key, headers, attempts.
 //!
-//! A call that changes something has an idempotency key of its caller's; one without is refused here, and so are the
-//! library's strategies that make one up. All attempts of a call carry the same key and the same bytes.
+//! A call that changes something needs the caller's idempotency key; without a key it is refused here, and so are the
+//! library's strategies that generate a key. All attempts of a call have the same key and the same bytes.
 
 use crate::{
     breaker::Breaker,
@@ -46,7 +46,7 @@ impl Client {
         }
     }
 
-    /// A call that changes something.
+    /// Makes a call that changes something.
     pub async fn change<R>(&self, key: &Key, request: R) -> Result<R::Output, Failure>
     where
         R: StripeRequest,
@@ -60,7 +60,7 @@ impl Client {
         request.send(self).await.map_err(|fault| fault.0)
     }
 
-    /// A call that changes nothing.
+    /// Makes a call that only reads.
     pub async fn read<R>(&self, request: R) -> Result<R::Output, Failure>
     where
         R: StripeRequest,
@@ -136,11 +136,11 @@ impl Client {
         })
     }
 
-    /// Until there is an answer, a definite failure, or no time left.
+    /// Repeats attempts until there is an answer, a definite failure, or no time left.
     async fn send(&self, request: &Request) -> Result<Vec<u8>, Failure> {
         self.check_transaction();
         let deadline = Instant::now() + self.settings.total_timeout;
-        // Of the attempts so far, the last that may have had its effect: a later "not now" does not undo it.
+        // The last attempt that may have had its effect: a later retryable failure does not undo that effect.
         let mut doubt = None;
         for attempt in 1.. {
             if let Err(wait) = self.breaker.admit() {
@@ -168,7 +168,7 @@ impl Client {
         unreachable!("attempts are counted")
     }
 
-    /// Once, and whether Stripe lets us try again.
+    /// Makes one attempt; also returns whether Stripe allows another attempt.
     async fn attempt(
         &self,
         request: &Request,
@@ -179,7 +179,7 @@ impl Client {
         let until = deadline.min(begin + self.settings.attempt_timeout);
         let exchanged = timeout_at(until, self.exchange.exchange(request)).await;
         let exchanged = exchanged.unwrap_or(Err(TransportFailure::TimedOut));
-        // A stored 500 is an answer.
+        // A stored answer with status 500 is final: a retry would get the same answer.
         let answered = |reply: &Reply| reply.status < 500 || is_replayed(reply);
         self.breaker.record(exchanged.as_ref().is_ok_and(answered));
         let (method, path) = (request.method.as_str(), request.path());
@@ -201,7 +201,8 @@ impl Client {
         (exchanged, retry)
     }
 
-    /// Doubling, half of it at random, so that those who failed together do not come back together.
+    /// The pause doubles with each attempt, and half of it is random, so that calls that failed together are not
+    /// repeated together.
     fn pause(&self, attempt: u32, failure: &Failure) -> Duration {
         let doubled = self.settings.first_pause * 2_u32.saturating_pow(attempt - 1).min(1 << 16);
         let half = doubled.min(self.settings.longest_pause) / 2;
@@ -230,7 +231,8 @@ impl StripeClient for Client {
 
     async fn execute(&self, request: CustomizedStripeRequest) -> Result<Bytes, Fault> {
         let (builder, config) = request.into_pieces();
-        // Only a key that somebody gave: the others would be new ones for every call.
+        // Only a key that the caller gave is accepted: the library's other strategies generate a new key for every
+        // call.
         let key = match config.request_strategy {
             Some(RequestStrategy::Idempotent(key)) => Some(key.into_inner()),
             _ => None,
@@ -252,7 +254,7 @@ fn settles(method: Method, failure: &Failure) -> bool {
     method != Method::Delete && !matches!(status, Some(401 | 403))
 }
 
-/// An id that goes into a path or a header: nothing in it may mean anything there.
+/// Refuses an id with characters that have a meaning in a path or a header.
 pub fn part(id: &str) -> Result<&str, Failure> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     if id.is_empty() || id.len() > 255 || !id.bytes().all(plain) {
