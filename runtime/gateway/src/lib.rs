@@ -5,9 +5,9 @@
 //! implementation.
 //!
 //! - Amounts are `i64` minor units of an ISO 4217 currency, never floats.
-//! - Every call that changes something takes a [`Key`], which the caller has stored *before* the call. A call that is
-//! repeated with the same key has its effect once. Keys are remembered for less than a day; after that the caller has
-//! to read the present state to learn what happened.
+//! - Every call that changes something takes a [`Key`], which the caller has stored *before* the call. A call that
+//!   is repeated with the same key has its effect once. Keys are remembered for less than a day; after that the
+//!   caller has to read the present state to learn what happened.
 //! - A call ends in an answer or in a [`Failure`], which says whether the call may have had an effect nevertheless.
 
 #![deny(clippy::float_arithmetic)]
