@@ -110,7 +110,7 @@ mod tests {
         }
     }
 
-    /// What rows may hold and this crate does not take is exactly what nobody can pay in.
+    /// The codes that rows may hold but this crate refuses are exactly those in which nobody can pay.
     #[test]
     fn all_currencies_of_rows_that_have_cash_are_known() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../kernel/src/input/codes.rs");

@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(at(20), Ok(2));
         assert_eq!(at(-1), Err(Unresolved::NoRule(aud)));
 
-        // An id alone is not a scope: a community with the id of that organization is somebody else.
+        // A scope is more than an id: a community with the same id as the organization is another host.
         let community = Chain {
             host: Some(Host {
                 kind: HostKind::Community,

@@ -26,7 +26,7 @@ pub struct Client {
     breaker: Arc<Breaker>,
 }
 
-/// The library wants an error type that it can put its own into.
+/// A failure as the error type that the library requires of a client, since undecodable answers become such errors.
 #[derive(Debug)]
 pub struct Fault(pub Failure);
 
@@ -73,7 +73,8 @@ impl Client {
             .map_err(|fault| fault.0)
     }
 
-    /// The same for a connected account, or without having the answer decoded.
+    /// Makes a call that only reads, for a connected account if one is given, and returns the answer without decoding
+    /// it.
     pub async fn read_raw(
         &self,
         request: RequestBuilder,
@@ -179,7 +180,7 @@ impl Client {
         let until = deadline.min(begin + self.settings.attempt_timeout);
         let exchanged = timeout_at(until, self.exchange.exchange(request)).await;
         let exchanged = exchanged.unwrap_or(Err(TransportFailure::TimedOut));
-        // A stored answer with status 500 is final: a retry would get the same answer.
+        // A stored answer with status 500 still counts as an answer: Stripe is reachable.
         let answered = |reply: &Reply| reply.status < 500 || is_replayed(reply);
         self.breaker.record(exchanged.as_ref().is_ok_and(answered));
         let (method, path) = (request.method.as_str(), request.path());
@@ -247,8 +248,9 @@ impl StripeClient for Client {
 
 const USER_AGENT: &str = concat!("culturepass/", env!("CARGO_PKG_VERSION"));
 
-/// Whether a refusal also tells what became of earlier attempts. Stripe replays the stored answer of a key, but looks
-/// at the secret key first; and a DELETE has no stored answer: the second one finds nothing left.
+/// Whether a refusal also tells the result of earlier attempts. Stripe returns the stored answer of a key, but checks
+/// the secret key first; and a DELETE has no stored answer: if the first attempt succeeded, the second finds nothing
+/// to delete.
 fn settles(method: Method, failure: &Failure) -> bool {
     let status = failure.refusal().and_then(|refusal| refusal.http_status);
     method != Method::Delete && !matches!(status, Some(401 | 403))
@@ -263,8 +265,9 @@ pub fn part(id: &str) -> Result<&str, Failure> {
     Ok(id)
 }
 
-/// By name, those of one name as they are: metadata is a hash map in the library, in another order in each process. An
-/// empty one comes out as `metadata=`, which tells Stripe to remove what there is.
+/// Sorts the parameters by name; those of the same name keep their order. The library has metadata in a hash map,
+/// whose order differs between processes. Empty metadata would be sent as `metadata=`, which tells Stripe to remove
+/// the existing metadata, so it is left out.
 fn canonical(form: &str) -> String {
     let given = |pair: &&str| !pair.is_empty() && *pair != "metadata=";
     let mut pairs: Vec<&str> = form.split('&').filter(given).collect();

@@ -188,8 +188,8 @@ pub fn read<T, O>(from: T, convert: fn(T) -> Result<O, String>) -> Result<O, Fai
     })
 }
 
-/// Refuses currencies that Stripe counts in other units than ISO 4217 does: the amount would be wrong by a factor of
-/// 100.
+/// The currencies that Stripe counts in other units than ISO 4217 does. They are refused, since amounts would be wrong
+/// by a factor of 100.
 const OTHER_UNITS: [&str; 3] = ["ISK", "MGA", "UGX"];
 
 pub fn currency(currency: Currency) -> Result<stripe_types::Currency, Failure> {
