@@ -1,7 +1,7 @@
 //! `GET /audit-logs`: who changed what, for platform administrators.
 //!
-//! The request role can't read the log: it is read in a transaction of the `audit` module, for a member whose role the
-//! database has told. The worker seals what is new.
+//! The database role of requests can't read the log; it is read in a transaction of the `audit` module, after the
+//! database has confirmed the member's role. A job of the worker seals new entries.
 
 mod settings;
 
@@ -85,7 +85,7 @@ impl Module for AuditLogs {
 }
 
 impl AuditLogs {
-    /// What was written until the worker stops is sealed too.
+    /// Seals what was written until the worker stopped.
     pub(crate) async fn seal_at_the_end(&self) {
         if let Err(error) = seal(self.db.clone()).await {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
@@ -94,12 +94,12 @@ impl AuditLogs {
     }
 }
 
-/// Seals what is new. How many entries.
+/// Seals new entries and returns how many.
 async fn seal(db: Db) -> Result<u64> {
     let Some(seal) = audit::seal(&db).await? else {
         return Ok(0);
     };
-    // Whoever keeps the log outside of the database can tell later whether the table was changed.
+    // Logged, so that a copy of the logs outside of the database proves later whether the table was changed.
     tracing::info!(
         seal = seal.id,
         entries = seal.entries,
@@ -214,6 +214,6 @@ async fn list(
         next_cursor: page.next_cursor,
         data: page.data.into_iter().map(AuditLog::from).collect(),
     };
-    // It names people and what they did: no cache may keep it.
+    // The answer names people and their actions, so it must not be cached.
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(page)).into_response())
 }

@@ -1,10 +1,9 @@
-//! Calendars that other programs subscribe to (RFC 5545): of one event, of a host, a venue or a city, and a member's own at
-//! a secret address.
+//! Calendars that other programs subscribe to (RFC 5545): of an event, a host, a venue or a city, and a member's own
+//! at a secret URL.
 //!
-//! Which events they have is asked of the database as whoever reads (`spec/sql/calendars.sql`,
-//! [ADR 70](../../../docs/adr/0070-calendars.md)); this module writes them down. A job of it moves
-//! events whose time zone has got other rules, so that clocks there show what they were to show. Knows nothing of what else
-//! changes events.
+//! The database is asked for the events with the reader's permissions (`spec/sql/calendars.sql`, [ADR
+//! 70](../../../docs/adr/0070-calendars.md)); this module formats them. A job moves events in time zones whose rules
+//! have changed, so that their local time stays the same. The module does not know what else changes events.
 
 mod document;
 mod feed;
@@ -34,16 +33,16 @@ use std::{sync::Arc, time::Duration};
 use url::Url;
 use uuid::Uuid;
 
-/// Events in one calendar.
+/// The maximum number of events in a calendar.
 const EVENTS_MAX: i32 = 500;
-/// Characters of a description where it is one of many.
+/// The number of characters after which a description is cut in a calendar of several events.
 const DESCRIPTION_AMONG_OTHERS: i32 = 1_000;
-/// The longest that there is.
+/// The length of the longest possible description, used in the calendar of a single event.
 const DESCRIPTION_WHOLE: i32 = 20_000;
 
 const KEEP_LOCAL_TIMES: &str = "calendars.keep_local_times";
 
-/// What has a calendar of its events: its path, and its name.
+/// The entities with a calendar: path, and name.
 const OWNERS: [(&str, &str); 6] = [
     ("organizations", "organization"),
     ("communities", "community"),
@@ -57,9 +56,9 @@ const OWNERS: [(&str, &str); 6] = [
 #[derive(Clone)]
 pub struct Calendars {
     db: Db,
-    /// Where people look at an event.
+    /// The base URL of the pages that show events.
     pages: Url,
-    /// Where programs reach this server.
+    /// The base URL of this server.
     public_url: Url,
     guessing: Arc<Guessing>,
 }
@@ -161,16 +160,17 @@ async fn event(
     calendars.answer(&name, found, Kept::ByAll, &headers)
 }
 
-/// Who may keep an answer.
+/// Which caches may store an answer.
 #[derive(Clone, Copy)]
 enum Kept {
-    /// Nothing in it is for the reader alone. Answers to a token are kept by nobody, whatever is said here.
+    /// The answer contains nothing private and may be stored by shared caches. Answers to requests with a token are
+    /// never stored, in spite of this.
     ByAll,
     ByReader,
 }
 
 impl Calendars {
-    /// `GET /organizations/{id}/calendar.ics` and the like.
+    /// `GET /organizations/{id}/calendar.ics` and the same of the other entities.
     async fn of(
         &self,
         caller: Option<Member>,
@@ -198,8 +198,8 @@ impl Calendars {
         self.answer(&name, found, Kept::ByAll, headers)
     }
 
-    /// Sets anew what has not begun in zones whose rules have changed since its time was set: PostgreSQL has got other
-    /// rules with a newer version. How many events.
+    /// Recomputes the times of future events in zones whose rules have changed since, which happens when PostgreSQL is
+    /// updated. Returns how many events were changed.
     pub async fn keep_local_times(&self) -> Result<i64> {
         let run = self.db.run(Self::NAME, None, Uuid::now_v7(), |cx| {
             Box::pin(async move {
@@ -210,7 +210,7 @@ impl Calendars {
         run.await
     }
 
-    /// As whoever asks.
+    /// Begins a read transaction with the caller's permissions.
     async fn begin(&self, caller: Option<Member>, visitor: Visitor) -> Result<Cx> {
         match caller {
             Some(member) => self.db.begin_read(member.caller()).await,
@@ -218,7 +218,7 @@ impl Calendars {
         }
     }
 
-    /// The calendar, or 304 for who has it.
+    /// The calendar, or 304 if the client has it already.
     fn answer(
         &self,
         name: &str,
@@ -250,7 +250,7 @@ impl Calendars {
     }
 }
 
-/// Those of these events that the transaction's reader may read.
+/// The events among these that the transaction's caller may read.
 async fn entries(cx: &mut Cx, ids: &[Uuid], characters: i32) -> Result<Vec<Entry>> {
     let rows = sqlx::query("select * from app.calendar_entries($1, $2)")
         .bind(ids)

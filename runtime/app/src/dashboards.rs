@@ -1,8 +1,8 @@
-//! Dashboards: what a member, a host, a city and the platform look at first, each in one answer.
+//! Dashboards: the start pages of a member, a host, a city and the platform, each in one answer.
 //!
-//! Everything is added up from the tables when it is asked for, in one read-only transaction that sees one moment, by a
-//! number of statements that does not grow with the rows ([ADR 72](../../../docs/adr/0072-dashboards.md)). This module
-//! writes nothing. What other modules add up already is asked of them.
+//! All figures are computed from the tables at request time, in one read-only transaction with a single snapshot, and
+//! the number of statements does not grow with the rows ([ADR 72](../../../docs/adr/0072-dashboards.md)). This module
+//! may not write anything. Sums that other modules compute already are taken from these modules.
 
 mod calendar;
 mod city;
@@ -40,7 +40,7 @@ pub struct Dashboards {
     cursors: Arc<CursorKey>,
 }
 
-/// What routes are made of that show events as the engine's lists show them.
+/// The state of routes that show events as the engine's lists show them.
 #[derive(Clone)]
 struct Lists {
     module: Dashboards,
@@ -111,7 +111,7 @@ impl Module for Dashboards {
     }
 }
 
-/// An event in an answer is one of the generated routes.
+/// The schema of an event in an answer: that of the generated routes.
 fn an_event() -> RefOr<Schema> {
     Ref::from_schema_name("Event").into()
 }
@@ -120,7 +120,7 @@ fn events() -> RefOr<Schema> {
     ArrayBuilder::new().items(an_event()).into()
 }
 
-/// What a statement answers that builds the whole part of a screen.
+/// Runs a statement that builds a whole part of a dashboard as JSON.
 async fn part<T>(cx: &mut Cx, query: QueryScalar<'_, Postgres, Jsonb<T>, PgArguments>) -> Result<T>
 where
     T: DeserializeOwned + Send + Unpin + 'static,
@@ -129,7 +129,7 @@ where
     Ok(part)
 }
 
-/// Figures of the moment, for the caller alone.
+/// The answer with the figures, which must not be cached: they are current and private.
 fn shown(figures: impl Serialize) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], Json(figures)).into_response()
 }

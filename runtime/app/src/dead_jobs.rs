@@ -1,7 +1,7 @@
-//! `/jobs/dead`: jobs that failed too often, for platform administrators to look at, try again, or give up.
+//! `/jobs/dead`: jobs that failed too often, which platform administrators can inspect, retry or discard.
 //!
-//! The queue is reached in a transaction of the `jobs` module, for a member whose role the database has told.
-//! What payloads hold is shown only where the job's declaration says so.
+//! The queue is accessed in a transaction of the `jobs` module, after the database has confirmed the member's role. A
+//! payload's values are shown only if the job's declaration allows it.
 
 mod query;
 
@@ -33,11 +33,11 @@ use std::{
 use utoipa::{OpenApi, ToSchema, openapi};
 use uuid::Uuid;
 
-/// Dead jobs are kept this long, for somebody to look at.
+/// The retention time of dead jobs, during which administrators can inspect them.
 const DEAD_FOR: TimeDelta = TimeDelta::days(30);
-/// Events that every consumer has got as a job.
+/// The retention time of events that every consumer has received as a job.
 const TOLD_FOR: TimeDelta = TimeDelta::days(7);
-/// Answers to requests with an `Idempotency-Key`.
+/// The retention time of answers to requests with an `Idempotency-Key`.
 const ANSWERED_FOR: TimeDelta = TimeDelta::hours(72);
 const PURGED_AT_ONCE: i32 = 1000;
 
@@ -45,7 +45,7 @@ const PURGED_AT_ONCE: i32 = 1000;
 #[derive(Clone)]
 pub struct DeadJobs {
     db: Db,
-    /// Says what may be shown of which job.
+    /// The declared jobs, which tell what of a payload may be shown.
     work: Arc<OnceLock<Work>>,
     cursors: Arc<CursorKey>,
 }

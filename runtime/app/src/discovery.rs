@@ -1,8 +1,8 @@
-//! Finding things: words over everything, a map, and events that can still be had.
+//! Discovery: full-text search, a map, and upcoming events with free places.
 //!
-//! The database finds (`spec/sql/discovery.sql`, [ADR 71](../../../docs/adr/0071-search-and-map.md)), on the connections that
-//! searches share and within their time. Search asks the rules as whoever asks; the map knows what everybody may see; events
-//! are shown by their generated list.
+//! The database does the searching (`spec/sql/discovery.sql`, [ADR 71](../../../docs/adr/0071-search-and-map.md)), on
+//! the connections shared by searches and within their time limit. Search runs with the caller's permissions; the map
+//! contains only what is public; events are shown by their generated list.
 
 mod document;
 mod map;
@@ -24,7 +24,7 @@ pub struct Discovery {
     cursors: Arc<CursorKey>,
 }
 
-/// What the routes are made of.
+/// The state of the routes: the module, and the generated routes that show events.
 #[derive(Clone)]
 struct Routes {
     module: Discovery,
@@ -74,7 +74,8 @@ impl Module for Discovery {
 #[openapi(tags((name = "Search", description = "Finding things of every kind: by words, on a map, by what people ask for at once.")))]
 struct Document;
 
-/// Which kinds are asked for in `types`; one that is named twice is asked for once, by `= any`.
+/// The kinds asked for in `types`. A kind that is named twice has no further effect, since the query compares with `=
+/// any`.
 fn kinds(asked: &Asked, usual: &[&str]) -> Vec<String> {
     let owned = |kind: &str| kind.to_owned();
     match asked.text("types") {

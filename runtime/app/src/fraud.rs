@@ -1,7 +1,8 @@
-//! Odd patterns: rules look for them again and again and flag what they find; people decide what becomes of it.
+//! Suspicious patterns: rules search for them regularly and flag what they find; administrators decide about the
+//! flags.
 //!
-//! What a rule looks for is the database's (`spec/sql/fraud.sql`), how much of it is odd is set here. Nothing is refused or
-//! suspended by a rule: every one of them is also true of some honest people.
+//! What a rule searches for is in the database (`spec/sql/fraud.sql`); how many facts are suspicious is set here. A
+//! rule never refuses or suspends anything, since every pattern also occurs with honest people.
 
 mod decide;
 mod settings;
@@ -30,12 +31,12 @@ pub struct Fraud {
     settings: Settings,
 }
 
-/// So many facts within so many hours are flagged.
+/// A rule: at least `least` facts within so many hours are flagged.
 #[derive(Clone, Copy, Debug)]
 struct Rule {
     name: &'static str,
     hours: i64,
-    /// 0: it does not look.
+    /// The number of facts from which on something is flagged. 0: the rule is off.
     least: u32,
 }
 
@@ -84,7 +85,7 @@ impl Module for Fraud {
 }
 
 impl Fraud {
-    /// Every rule, each in a transaction of its own. How many flags are new or have newer evidence.
+    /// Runs every rule, each in a transaction of its own. Returns how many flags are new or have newer evidence.
     pub async fn look(&self) -> Result<i64> {
         let mut flagged = 0;
         for rule in self

@@ -1,8 +1,9 @@
-//! Pictures of profiles, places, members and events: sent in two halves, looked at, and kept in sizes of our own making.
+//! Pictures of profiles, venues, members and events: uploaded in two steps, checked, and stored in several sizes.
 //!
-//! A member announces a file, puts it into the store by themselves, and says that it is there ([`announce`], [`complete`]).
-//! Only what could be read as a picture is made anew and shown; what was sent is thrown away. No transaction is open while
-//! the store is waited for, so what is to be deleted there is a job of the transaction that decides so ([`keep`]).
+//! A member announces a file, uploads it directly to the store, and then reports that it is there ([`announce`],
+//! [`complete`]). A file that can be decoded as a picture is encoded anew and shown; the uploaded file itself is
+//! deleted. No transaction is open during calls to the store, so files are deleted by a job that is enqueued in the
+//! deciding transaction ([`keep`]).
 
 mod announce;
 mod audit;
@@ -46,7 +47,7 @@ pub use audit::Audit;
 /// File names of the sizes, smallest first.
 const PARTS: [&str; images::SIDES.len()] = ["320.jpg", "800.jpg", "1600.jpg"];
 
-/// How long somebody waits for others whose pictures are looked at.
+/// How long a request waits while other pictures are being processed.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The module. Cheap to clone.
@@ -58,12 +59,12 @@ pub struct Media {
     storage: Storage,
     workshop: Workshop,
     settings: Settings,
-    /// Without a slash at its end.
+    /// The base of pictures' URLs, without a slash at its end.
     public_url: String,
 }
 
 impl Media {
-    /// How many pictures this process looks at, and how many it did at most at one time.
+    /// How many pictures this process is processing now, and the maximum so far.
     pub fn load(&self) -> (usize, usize) {
         self.workshop.load()
     }
@@ -128,7 +129,7 @@ impl Module for Media {
 
     fn jobs(&self) -> Vec<Job> {
         let [sweep, clear, place, below, audit] = std::array::from_fn(|_| self.clone());
-        // A store that is slow is waited for.
+        // These jobs may have to wait for a slow store.
         let long = Duration::from_secs(600);
         vec![
             Job::new("media.sweep", move |_| {
@@ -180,7 +181,7 @@ impl Module for Media {
             "media.suspend",
             "media.unsuspend",
         ];
-        // What pictures are of.
+        // The entities that pictures can belong to.
         let above = [
             "user.suspend",
             "user.unsuspend",
@@ -209,7 +210,7 @@ impl Media {
     }
 }
 
-/// What a picture is of.
+/// The entity that a picture belongs to.
 fn target(entity_type: MediaEntityType) -> &'static Resource {
     match entity_type {
         MediaEntityType::User => &USER,
@@ -222,7 +223,7 @@ fn target(entity_type: MediaEntityType) -> &'static Resource {
     }
 }
 
-/// The store does not answer, or refuses us.
+/// The error if the store does not answer, or refuses our credentials.
 fn away(error: storage::Error) -> Error {
     match error {
         storage::Error::InTransaction => Error::internal(error),

@@ -1,9 +1,9 @@
-//! Members are told what concerns them: in the app, by push and by mail, as they chose.
+//! Notifications: tells members what concerns them in the app, by push and by mail, as they have chosen.
 //!
-//! What happened is an event in the transaction that made it so. [`causes`] says what members are told of it, in the words of
-//! `spec/messages`; [`tell`] makes a notification for each and a delivery for each way that it goes; [`dispatch`] hands
-//! deliveries over to the services. What a member chose is asked when a delivery is made and again when it leaves. The rules
-//! of that are the database's (`spec/sql/notifications.sql`).
+//! Transactions emit events about what they change. [`causes`] maps an event to a message in `spec/messages` and its
+//! recipients; [`tell`] creates a notification for each recipient and a delivery for each channel; [`dispatch`] sends
+//! deliveries by the services. A member's preferences are checked when a delivery is created and again when it is
+//! sent. These rules are in the database (`spec/sql/notifications.sql`).
 
 mod causes;
 mod dispatch;
@@ -50,10 +50,10 @@ const REMIND: &str = "notifications.remind";
 const LAPSE: &str = "notifications.lapse";
 const PURGE: &str = "notifications.purge";
 
-/// After so many days without a sign a device has no good token any more.
+/// The number of days without a sign of life after which a device's token is considered invalid.
 const DEVICE_DAYS: i32 = 270;
 
-/// Old notifications that one statement takes away.
+/// The number of old notifications that one statement deletes.
 const PURGED_AT_ONCE: i32 = 5000;
 
 /// The module. Cheap to clone.
@@ -63,11 +63,11 @@ pub struct Notifications {
     mailer: Arc<dyn Mailer>,
     pusher: Arc<dyn Pusher>,
     unsubscribing: Unsubscribing,
-    /// For mails to those who wait for a place.
+    /// The links by which mail recipients leave a waiting list.
     leaving: Leaving,
     webhooks: webhooks::Keys,
     clock: Clock,
-    /// Where the app is, for links in mail.
+    /// The app's address, for links in mail.
     link: Url,
     settings: Settings,
     busy: Arc<[Mutex<()>; 2]>,
@@ -162,7 +162,8 @@ impl Module for Notifications {
             every(REMIND, 60),
             every(LAPSE, 60 * 60),
             every(PURGE, 60 * 60),
-            // For what waits: quiet hours, digests, another attempt. What is new is handed over at once.
+            // For deliveries that had to wait: for quiet hours, digests or another attempt. New deliveries are sent at
+            // once.
             every(dispatch::PUSH, 5),
             every(dispatch::MAIL, 5),
         ]
@@ -206,7 +207,7 @@ impl Notifications {
         Ok(run.commit(cx).await?)
     }
 
-    /// Credits that lapse within a week: their owners are told, once. How many.
+    /// Tells owners of credits that lapse within a week, once. Returns how many were told.
     pub async fn warn_of_lapse(&self) -> Result<i64> {
         let window = self.settings.notifications_digest_minutes;
         self.db
@@ -219,7 +220,7 @@ impl Notifications {
             .await
     }
 
-    /// FCM takes no token that has not been seen for 270 days. How many devices went.
+    /// Archives devices that have not been seen for 270 days, whose tokens FCM refuses. Returns how many.
     pub async fn forget_devices(&self) -> Result<u64> {
         self.db
             .run(Self::NAME, None, Uuid::now_v7(), move |cx| {
@@ -233,7 +234,7 @@ impl Notifications {
             .await
     }
 
-    /// What is older than it is kept. How many.
+    /// Deletes notifications older than the retention time. Returns how many.
     pub async fn purge(&self) -> Result<i64> {
         self.forget_devices().await?;
         let days = i32::try_from(self.settings.notifications_kept_days).unwrap_or(i32::MAX);

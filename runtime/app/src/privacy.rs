@@ -1,7 +1,7 @@
-//! Closed accounts: for a while they can be opened again, then what was personal about them is erased.
+//! Closed accounts: they can be reopened for a while, then their personal data are erased.
 //!
-//! What that is, is said by the database (`spec/sql/privacy.sql`). Closing an account is archiving the member, which ends
-//! sessions, roles, likes and the like at once; pictures are deleted by the module `media`.
+//! Which data are erased is defined in the database (`spec/sql/privacy.sql`). Closing an account means archiving the
+//! member, which ends sessions, roles, likes and the like at once; pictures are deleted by the module `media`.
 
 mod settings;
 
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 const ERASE: &str = "privacy.erase";
 
-/// Members that are looked for at once.
+/// The number of members that one query returns.
 const AT_ONCE: i64 = 100;
 
 /// The module. Cheap to clone.
@@ -58,13 +58,14 @@ impl Module for Privacy {
 }
 
 impl Privacy {
-    /// Everybody whose account has been closed for long enough, each in a transaction of their own. How many.
+    /// Erases all members whose accounts have been closed for long enough, each in a transaction of its own. Returns
+    /// how many.
     pub async fn erase(&self) -> Result<u64> {
         let days = i32::from(self.settings.privacy_erase_after_days);
         let (mut erased, mut failed, mut after) = (0, None, Uuid::nil());
         loop {
-            // Nobody changes a closed account, so its last change is its closing, by the clock of the database: a server whose
-            // clock runs ahead erases nobody early.
+            // A closed account does not change, so the time of its last change is that of its closing. The age is
+            // computed by the database's clock, so that a server whose clock is ahead erases nothing too early.
             let find = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
                 Box::pin(async move {
                     let due = sqlx::query_scalar(

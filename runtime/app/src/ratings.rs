@@ -1,7 +1,8 @@
-//! Ratings: how many stars a profile has, and the best of a city.
+//! Ratings: the average stars of a profile, and the top-rated profiles of a city.
 //!
-//! Sums are kept by the statement that writes a review (`spec/sql/ratings.sql`); this module reads them, compares cities
-//! every night, and says whose are taken. Profiles are shown as the generated routes show them to the caller.
+//! The statement that writes a review also updates the sums (`spec/sql/ratings.sql`). This module reads them, computes
+//! the averages of cities every night, and sets who may review. Profiles are shown as the generated routes show them
+//! to the caller.
 
 mod document;
 mod settings;
@@ -31,7 +32,7 @@ use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
-/// What can be reviewed: its path, and its name.
+/// What can be reviewed: the path, and the entity's name.
 const RATED: [(&str, &str); 4] = [
     ("organizations", "organization"),
     ("businesses", "business"),
@@ -47,7 +48,7 @@ pub struct Ratings {
     settings: Settings,
 }
 
-/// What the routes are made of.
+/// The state of the routes: the module, and the generated routes that show profiles.
 #[derive(Clone)]
 struct Lists {
     module: Ratings,
@@ -128,7 +129,7 @@ impl Module for Ratings {
                 },
                 catch_up: CatchUp::Last,
             },
-            // A worker that was started with another setting.
+            // Repeated, since a worker may have been started with another setting.
             Periodic {
                 job: "ratings.keep_policy",
                 schedule: Schedule::Every(Duration::from_secs(60)),
@@ -139,12 +140,12 @@ impl Module for Ratings {
 }
 
 impl Ratings {
-    /// Whether reviews are taken of those alone who were there.
+    /// Whether only guests may review.
     pub fn takes_guests_alone(&self) -> bool {
         self.settings.reviews_from == ReviewsFrom::Guests
     }
 
-    /// Tells the database whose reviews are taken, which holds every writer to it. Whether that is new.
+    /// Stores in the database who may review, which enforces it for every writer. Returns whether that changed.
     pub async fn keep_policy(&self) -> Result<bool> {
         let guests_only = self.takes_guests_alone();
         let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
@@ -159,7 +160,7 @@ impl Ratings {
         run.await
     }
 
-    /// The averages of cities, and the order that follows. How many profiles have another place.
+    /// Recomputes the averages of cities and the resulting order. Returns how many profiles have another position.
     pub async fn refresh(&self) -> Result<i64> {
         let run = self.db.run(Self::NAME, None, Uuid::now_v7(), |cx| {
             Box::pin(async move {
@@ -218,7 +219,7 @@ async fn top(
         }
     }
     let last = after.filter(|_| more);
-    // Cursors of one kind are worth nothing for another: their ids are others.
+    // A cursor is only valid for its own kind of profile, since ids differ between kinds.
     let next_cursor = last.map(|(score, id)| asked.cursor(&score, id));
     Ok(Json(json!({"data": shown, "next_cursor": next_cursor})).into_response())
 }
@@ -227,7 +228,7 @@ async fn top(
 async fn one(lists: Lists, path: &'static str, of: String, request: Request) -> Result<Response> {
     let (caller, _) = listed::asked(request);
     let target = id(&of)?;
-    // Whoever may not see it does not learn what is said of it.
+    // A caller who may not see the profile does not learn its rating.
     let profile = Asking::Read(format!("/{path}/{target}"));
     let profile = match listed::ask(&lists.generated, &caller, profile).await? {
         Ok(profile) => profile,

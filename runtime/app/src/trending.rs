@@ -1,9 +1,10 @@
-//! What trends in a city, what is featured there, what those whom one follows publish; and liking, following,
-//! looking at events and passing them on.
+//! Trending and featured events of a city, the feed of followed hosts and venues; and liking, following, viewing and
+//! sharing.
 //!
-//! What people do is noted by triggers and added up by a job every second, in the database (`spec/sql/trending.sql`,
-//! [ADR 64](../../../docs/adr/0064-trending.md)); nothing is written because time passes. The lists are made of generated
-//! ones: this module says which events, in which order, and the engine's list shows those of them that the caller may see.
+//! Triggers record what people do, and a job adds it to the ranks every second, in the database
+//! (`spec/sql/trending.sql`, [ADR 64](../../../docs/adr/0064-trending.md)); nothing is written merely because time
+//! passes. This module decides which events a list has and in which order; the engine's generated list then shows
+//! those events that the caller may see.
 
 mod document;
 mod edges;
@@ -41,7 +42,7 @@ pub struct Trending {
     settings: Settings,
 }
 
-/// What the routes are made of.
+/// The state of the routes: the module, and the generated routes that show the events.
 #[derive(Clone)]
 struct Lists {
     module: Trending,
@@ -146,7 +147,7 @@ impl Module for Trending {
 }
 
 impl Trending {
-    /// What `GET /events/trending` of a city begins with. Who shows it asks the rules.
+    /// The first events of `GET /events/trending` for a city. The caller must check who may see them.
     pub async fn hottest(&self, cx: &mut Cx, city: Uuid, most: i32) -> Result<Vec<Uuid>> {
         let found = sqlx::query_scalar(
             "select t.event_id from app.trending($1, false, $2, null, null, null, $3) t",
@@ -155,7 +156,7 @@ impl Trending {
         Ok(found.bind(most).fetch_all(cx.conn()).await?)
     }
 
-    /// What `GET /me/feed` of the member begins with. Who shows it asks the rules.
+    /// The first events of the transaction's member's `GET /me/feed`. The caller must check who may see them.
     pub async fn newest_followed(&self, cx: &mut Cx, most: i32) -> Result<Vec<Uuid>> {
         let found = sqlx::query_scalar("select app.feed($1, $2)");
         let found = found.bind(Uuid::max()).bind(most);

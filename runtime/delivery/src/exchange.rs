@@ -1,7 +1,8 @@
-//! One exchange with a service over HTTP: a JSON body there, an answer of a bounded size back.
+//! A single HTTP exchange with a service: sends a JSON body and reads an answer of a limited size.
 //!
-//! Knows no service. What an answer says is for its adapter to read; what goes into the text of an error is the
-//! service's name and the number of its answer, never words of it: those repeat addresses, tokens and texts.
+//! This module does not know any service: interpreting an answer is the adapter's task. Error texts contain only the
+//! service's name and the status of its answer, never text from the answer, which may repeat addresses, tokens and
+//! messages.
 
 use chrono::{DateTime, Utc};
 use reqwest::{
@@ -12,16 +13,18 @@ use reqwest::{
 use serde_json::Value;
 use std::time::Duration;
 
-/// Enough for every error that a service describes. The rest is not read.
+/// The number of bytes after which an answer is not read further: enough for every error that a service documents.
 const LARGEST_BODY: usize = 64 << 10;
 
-/// Whoever asks for more has its clock wrong; a channel must not stand still for weeks because of it.
+/// The longest accepted pause. A service that asks for a longer one probably has a wrong clock, which must not stop a
+/// channel for weeks.
 const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Until somebody has looked after a key that is not taken: asking more often only costs.
+/// The pause after a service has refused our key: until an operator has corrected the key, more frequent attempts are
+/// useless.
 pub(crate) const UNTIL_MENDED: Duration = Duration::from_secs(60);
 
-/// Nothing has been heard. The message may have arrived all the same, unless there was no connection.
+/// Why there is no answer. Unless there was no connection, the message may have arrived nevertheless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Silence {
     NoConnection,
@@ -51,16 +54,16 @@ pub(crate) struct Reply {
 }
 
 impl Exchange {
-    /// `timeout` is for all of it, connecting included.
+    /// `timeout` is the time limit of a whole exchange, including connecting.
     pub fn new(base: &url::Url, timeout: Duration) -> Result<Self, String> {
         let client = Client::builder()
             .timeout(timeout)
-            // Resend answers 403 to whoever does not say.
+            // Resend answers 403 to requests without a `User-Agent`.
             .user_agent(concat!("culturepass/", env!("CARGO_PKG_VERSION")))
-            // Whoever could answer with a redirect would be sent the key and the message.
+            // A redirect would send the key and the message to another server.
             .redirect(redirect::Policy::none())
             .no_proxy()
-            // A second attempt is the caller's to decide and to count.
+            // Retries are decided and counted by the caller.
             .retry(retry::never())
             .build()
             .map_err(|error| error.to_string())?;
@@ -75,7 +78,7 @@ impl Exchange {
         headers: &[(&'static str, String)],
         body: &Value,
     ) -> Result<Reply, Silence> {
-        // A key that is no header is one that the service would not take either.
+        // A key that is not a valid header value would not be accepted by the service either.
         let value = HeaderValue::from_str(&format!("Bearer {bearer}"));
         let mut value = value.map_err(|_| Silence::NoConnection)?;
         value.set_sensitive(true);
@@ -94,7 +97,7 @@ impl Exchange {
             match response.chunk().await {
                 Ok(Some(chunk)) => reply.body.extend_from_slice(&chunk),
                 Ok(None) => break,
-                // That it was taken, or was not, is known by now.
+                // The status already tells that the message was not accepted.
                 Err(_) if response.status() != StatusCode::OK => break,
                 Err(error) => return Err(silence(&error)),
             }
@@ -125,7 +128,7 @@ impl Reply {
         }
     }
 
-    /// Null where it is none: proxies answer with pages.
+    /// The body as JSON. Null if it isn't JSON, for example a proxy's page.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
@@ -137,7 +140,7 @@ impl Reply {
             .map(str::trim)
     }
 
-    /// `Retry-After`, in seconds or as a date (RFC 9110).
+    /// The pause asked for by `Retry-After`, which is a number of seconds or a date (RFC 9110).
     pub fn retry_after(&self, now: DateTime<Utc>) -> Option<Duration> {
         let text = self.header(RETRY_AFTER.as_str())?;
         let wait = match text.parse::<u64>() {
@@ -155,7 +158,7 @@ impl Reply {
     }
 }
 
-/// What a service calls a message, if it is like a name: it is kept, and shown to whoever looks after things.
+/// The service's id of a message, if it looks like an id: it is stored, and shown to operators.
 pub(crate) fn name(text: &str) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/%=+~".contains(c);
     let is_name = !text.is_empty() && text.len() <= 255 && text.chars().all(plain);
@@ -180,7 +183,7 @@ mod tests {
             ("Sat, 28 Nov 2026 12:01:30 GMT", Some(90)),
             ("Saturday, 28-Nov-26 12:01:30 GMT", Some(90)),
             ("Sat Nov 28 12:01:30 2026", Some(90)),
-            // A date that is over.
+            // A date in the past.
             ("Sat, 28 Nov 2026 11:00:00 GMT", Some(0)),
             ("99999999999", Some(24 * 60 * 60)),
             ("Thu, 31 Dec 2099 00:00:00 GMT", Some(24 * 60 * 60)),

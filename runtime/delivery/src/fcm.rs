@@ -1,7 +1,8 @@
-//! Push messages by Firebase Cloud Messaging, HTTP v1.
+//! Push messages by Firebase Cloud Messaging (FCM), HTTP v1.
 //!
-//! It knows no idempotency keys, and has been seen to answer 503 to what it had delivered: a second copy is bound to
-//! come now and then. So every message carries its id as what later copies replace it by, on each kind of device.
+//! FCM knows no idempotency keys and sometimes answers 503 to a message that it has delivered, so duplicates can't be
+//! avoided. Therefore every message has its id as the collapse key of each platform, by which a later copy replaces
+//! the first.
 
 mod account;
 mod outcome;
@@ -19,10 +20,10 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use url::Url;
 
-/// What devices take, keys and values together.
+/// The maximum payload that platforms accept, in bytes, keys and values together.
 const LARGEST_PAYLOAD: usize = 4096;
 
-/// FCM keeps nothing longer.
+/// The longest time for which FCM keeps a message.
 const LONGEST_LIFE_SECONDS: i64 = 28 * 24 * 60 * 60;
 
 pub(crate) const SERVICE: &str = "FCM";
@@ -32,8 +33,8 @@ pub struct FcmConfig {
     /// The JSON of a service account that may send messages; `token_uri` and `project_id` are taken from it.
     pub service_account: SecretString,
     pub url: Url,
-    /// For one exchange. In production not below 15 seconds: what is given up earlier has often been delivered, and
-    /// comes a second time.
+    /// The time limit of an exchange. In production at least 15 seconds: a message whose exchange is given up earlier
+    /// has often been delivered, and would be sent again.
     pub timeout: Duration,
 }
 
@@ -48,7 +49,7 @@ pub struct FcmPusher {
 }
 
 impl FcmPusher {
-    /// Asks for no access token before the first message.
+    /// Creates the client; no access token is requested before the first message.
     pub fn new(config: FcmConfig) -> Result<Self, String> {
         let account = Account::new(config.service_account, config.timeout)?;
         let exchange = Exchange::new(&config.url, config.timeout)?;
@@ -65,7 +66,7 @@ impl FcmPusher {
         let access = self.account.access().await?;
         let reply = self.exchange(&access, &message).await?;
         let outcome = match outcome::of(&reply, Utc::now()) {
-            // Taken back before its time was over. One more, once.
+            // The token was revoked before it expired: retry once with a new one.
             Outcome::Unauthorized => {
                 let access = self.account.renewed(&access).await?;
                 let reply = self.exchange(&access, &message).await?;
@@ -97,7 +98,7 @@ impl Pusher for FcmPusher {
     }
 }
 
-/// What goes over the wire.
+/// The JSON of a message in FCM's format.
 fn message(push: &Push, now: DateTime<Utc>) -> Result<Value, Unpushed> {
     let life = match push.expires_at {
         Some(end) if end <= now => {
@@ -126,7 +127,7 @@ fn message(push: &Push, now: DateTime<Utc>) -> Result<Value, Unpushed> {
             "collapse_key": id,
             "priority": android,
             "ttl": format!("{life}s"),
-            // Of two that are shown, the later takes the place of the earlier.
+            // Of two displayed copies, the later replaces the earlier.
             "notification": { "tag": id },
         },
         "apns": { "headers": {
@@ -136,7 +137,7 @@ fn message(push: &Push, now: DateTime<Utc>) -> Result<Value, Unpushed> {
         } },
         "webpush": {
             "headers": {
-                // At most 32 letters (RFC 8030).
+                // At most 32 characters (RFC 8030).
                 "Topic": push.id.simple().to_string(),
                 "TTL": life.to_string(),
                 "Urgency": web,
@@ -172,7 +173,7 @@ mod tests {
         assert!(message(&push(&"x".repeat(room)), now).is_ok());
         let larger = message(&push(&"x".repeat(room + 1)), now);
         assert!(matches!(larger, Err(Unpushed::Never(_))), "{larger:?}");
-        // Bytes, not letters.
+        // The limit is in bytes, not characters.
         let letters = message(&push(&"ü".repeat(room / 2 + 1)), now);
         assert!(matches!(letters, Err(Unpushed::Never(_))), "{letters:?}");
 

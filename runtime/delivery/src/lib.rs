@@ -1,8 +1,8 @@
-//! How messages leave: mail and push, each a trait with the services that implement it; and what services tell of them
-//! afterwards.
+//! Sending mail and push messages: a trait for each and the services that implement it; and the feedback of services
+//! about sent messages.
 //!
-//! Knows addresses, device tokens and texts; no tables, no members, no reason why something is sent. Nothing here
-//! retries: whoever calls keeps the message and decides.
+//! This crate knows addresses, device tokens and texts. It may not know tables, members, or why something is sent.
+//! Nothing here retries: the caller stores the message and decides about retries.
 
 mod exchange;
 mod fcm;

@@ -1,4 +1,4 @@
-//! Mail, and what can come of handing it over.
+//! Mail, and the possible results of sending it.
 
 pub use crate::{
     message::Sender,
@@ -16,34 +16,36 @@ use uuid::Uuid;
 /// A message ready to be sent.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Mail {
-    /// The same when it is sent again: services that know idempotency keys get it as one, and it goes into
-    /// `Message-ID`, by which the receiving side can tell.
+    /// The id of the message, the same at each attempt: it is the idempotency key of services that support one, and
+    /// part of `Message-ID`, by which the receiving side can recognize duplicates.
     pub id: Uuid,
     pub to: String,
     pub subject: String,
     pub text: String,
-    /// The same for readers that show HTML.
+    /// The same content as HTML. None: the mail is plain text only.
     pub html: Option<String>,
-    /// Where a POST without any session stops mail of this kind (RFC 8058). `None` for mail that nobody can stop.
+    /// The address at which a POST without a session unsubscribes from mail of this kind (RFC 8058). `None`: mail of
+    /// this kind can't be unsubscribed from.
     pub unsubscribe: Option<Url>,
 }
 
-/// How mail leaves.
+/// A way of sending mail.
 pub trait Mailer: Send + Sync {
-    /// Returns once the message is handed over, with the name that the service gave it, if it gives any.
+    /// Sends a mail. Returns, once the service has accepted it, the service's id of the message, if the service
+    /// assigns one.
     fn send(&self, mail: Mail) -> BoxFuture<'_, Result<Option<String>, Undelivered>>;
 }
 
-/// Why a message did not leave. The text names no address and no content.
+/// Why a message was not sent. The text contains neither the address nor the content.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Undelivered {
-    /// This message never will: the address is none, or the server does not take it.
+    /// The message can't be sent at all: its address is invalid, or the server refuses it. It should not be retried.
     #[error("{0}")]
     Never(String),
-    /// Perhaps later.
+    /// The attempt failed; a retry may succeed.
     #[error("{0}")]
     NotNow(String),
-    /// The service takes no message of anybody before this time is over.
+    /// The service accepts no messages at all before this time has passed.
     #[error("{reason}")]
     Paused { reason: String, wait: Duration },
 }

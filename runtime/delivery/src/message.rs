@@ -1,6 +1,6 @@
-//! A message as it goes over the wire: headers and body by the rules of mail (RFC 5322, MIME).
+//! A message as it is transferred: headers and body by the rules of mail (RFC 5322, MIME).
 //!
-//! Headers are made by the library, which encodes or refuses what could end one.
+//! Headers are formatted by the library, which encodes or refuses characters that could end a header.
 
 use crate::mail::{Mail, Undelivered};
 use lettre::{
@@ -13,7 +13,7 @@ use lettre::{
 use serde_json::{Map, Value};
 use std::str::FromStr;
 
-/// Who mail comes from: `CulturePass <no-reply@example.org>`.
+/// The sender of mail: `CulturePass <no-reply@example.org>`.
 #[derive(Clone, Debug)]
 pub struct Sender(Mailbox);
 
@@ -45,7 +45,7 @@ impl Sender {
     }
 }
 
-/// "Made by a machine: do not answer with an out-of-office note" (RFC 3834).
+/// The header that marks a message as automatic, so that no out-of-office reply is sent (RFC 3834).
 #[derive(Clone)]
 struct AutoSubmitted;
 
@@ -67,7 +67,7 @@ impl Header for AutoSubmitted {
     }
 }
 
-/// Where to go, or POST, to get no more of these (RFC 2369).
+/// The header with the address by which to unsubscribe (RFC 2369).
 #[derive(Clone)]
 struct Unsubscribe(String);
 
@@ -85,7 +85,7 @@ impl Header for Unsubscribe {
     }
 }
 
-/// A POST to it is enough (RFC 8058).
+/// The header saying that a POST to that address is enough to unsubscribe (RFC 8058).
 #[derive(Clone)]
 struct OneClick;
 
@@ -107,13 +107,13 @@ impl Header for OneClick {
     }
 }
 
-/// One address and nothing else.
+/// Parses a text that must be exactly one address.
 pub(crate) fn address(text: &str) -> Result<Address, Undelivered> {
     let address = text.parse();
     address.map_err(|_| Undelivered::Never("the address is not one".to_owned()))
 }
 
-/// A subject is one line. Services that make the headers are not relied on to see to that.
+/// Turns a subject into a single line; services that format headers themselves are not relied on to do that.
 pub(crate) fn one_line(text: &str) -> String {
     text.replace(
         |c: char| c.is_control() || "\u{2028}\u{2029}".contains(c),
@@ -121,7 +121,7 @@ pub(crate) fn one_line(text: &str) -> String {
     )
 }
 
-/// What every message has besides its own headers, for services that make those.
+/// The headers that every message has besides those that the service sets itself.
 pub(crate) fn headers(mail: &Mail) -> Map<String, Value> {
     let mut headers = Map::new();
     let mut add = |name: HeaderName, value: String| {

@@ -1,4 +1,4 @@
-//! Push messages to phones and browsers, and what can come of handing them over.
+//! Push messages to phones and browsers, and the possible results of sending them.
 
 pub use crate::{
     fcm::{FcmConfig, FcmPusher},
@@ -14,40 +14,40 @@ use uuid::Uuid;
 /// A message to one device.
 #[derive(Clone, Debug)]
 pub struct Push {
-    /// The same when it is sent again. Push services know no idempotency keys; it is the collapse key, so that a
-    /// second one takes the place of the first.
+    /// The id of the message, the same at each attempt. Push services know no idempotency keys; the id is used as the
+    /// collapse key, so that a duplicate replaces the first copy.
     pub id: Uuid,
-    /// What the service knows the device by.
+    /// The device's registration token at the service.
     pub token: SecretString,
     pub title: String,
     pub body: String,
-    /// For the app, which opens the right page with it.
+    /// Data for the app, which opens the matching page by it.
     pub data: BTreeMap<String, String>,
-    /// Wakes a sleeping device.
+    /// Whether the message wakes a sleeping device.
     pub urgent: bool,
-    /// Not shown to anybody after this.
+    /// The time after which the message is not shown any more.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// How push messages leave.
+/// A way of sending push messages.
 pub trait Pusher: Send + Sync {
-    /// Returns once the message is handed over, with the name that the service gave it.
+    /// Sends a message. Returns, once the service has accepted it, the service's id of the message.
     fn send(&self, push: Push) -> BoxFuture<'_, Result<Option<String>, Unpushed>>;
 }
 
-/// Why a push message did not leave. The text names no token and no content.
+/// Why a push message was not sent. The text contains neither the token nor the content.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unpushed {
-    /// The device is not known to the service any more: nothing will reach it by this token.
+    /// The service does not know the device any more: its token is useless from now on.
     #[error("the service does not know the device")]
     Gone,
-    /// This message never will leave; the device is all right.
+    /// This message can't be sent at all; the device's token is still good.
     #[error("{0}")]
     Never(String),
-    /// Perhaps later.
+    /// The attempt failed; a retry may succeed.
     #[error("{0}")]
     NotNow(String),
-    /// The service takes no message for anybody before this time is over.
+    /// The service accepts no messages at all before this time has passed.
     #[error("{reason}")]
     Paused { reason: String, wait: Duration },
 }

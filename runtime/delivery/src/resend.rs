@@ -1,7 +1,7 @@
-//! Mail by Resend, over its API.
+//! Mail by Resend's API.
 //!
-//! It keeps an idempotency key for 24 hours: whoever sends a message again must do so within that time. With other words
-//! it is refused, which says that the first one was taken.
+//! Resend remembers an idempotency key for 24 hours, so a message must be retried within that time. If a retry has
+//! another content it is refused, which shows that the first attempt was accepted.
 
 use crate::{
     exchange::{self, Exchange, Reply, UNTIL_MENDED},
@@ -17,10 +17,10 @@ use url::Url;
 
 const SERVICE: &str = "Resend";
 
-/// Two requests a second are what an account has at first.
+/// The pause after too many requests: an account may first make two requests a second.
 const RATE_PAUSE: Duration = Duration::from_secs(1);
 
-/// A day's or a month's quota is used up. Nothing says when it begins anew.
+/// The pause after the daily or monthly quota is used up, since the answer does not say when it starts again.
 const QUOTA_PAUSE: Duration = Duration::from_secs(60 * 60);
 
 #[derive(Clone, Debug)]
@@ -72,7 +72,7 @@ fn body(mail: &Mail, from: &Sender) -> Result<Value, Undelivered> {
         "subject": message::one_line(&mail.subject),
         "text": mail.text,
         "headers": message::headers(mail),
-        // Comes back with what the service tells of the message later, perhaps before it has answered.
+        // Returned in the service's webhooks about the message, possibly before the service has answered this request.
         "tags": [{ "name": "delivery_id", "value": mail.id }],
     });
     if let Some(html) = &mail.html {
@@ -93,17 +93,18 @@ fn outcome(reply: &Reply, now: DateTime<Utc>) -> Result<Option<String>, Undelive
     Err(match (reply.status, name) {
         (200, _) => match json["id"].as_str() {
             Some(id) => return Ok(exchange::name(id)),
-            // Some page in between. With the same key it can be asked again.
+            // Probably a proxy's page. A retry with the same key is safe.
             None => Undelivered::NotNow(format!("{SERVICE} answered without naming the message")),
         },
-        // The key is nobody's, or may not do this; the domain is not confirmed; who sends is written wrongly.
+        // The API key is unknown or lacks the permission, the domain is not verified, or the sender's address is
+        // invalid.
         (401 | 403, _) | (_, Some("invalid_from_address")) => paused(UNTIL_MENDED),
         (400, Some("validation_error")) if message == Some("API key is invalid") => {
             paused(UNTIL_MENDED)
         }
-        // What it would say has changed since it was taken: an item of a digest was dropped, an address or a text is
-        // another one. The key is the id of this message and nobody else's, so this message has left. It is found by that
-        // id, as its name is not told again.
+        // The content has changed since an earlier attempt was accepted: an item of a digest was dropped, or an
+        // address or text was edited. The key is the id of this message only, so the message has been sent. Its
+        // feedback is matched by that id, since the service's id is not returned again.
         (409, Some("invalid_idempotent_request")) => return Ok(None),
         (400 | 413 | 422, _) => Undelivered::Never(answered()),
         (429, Some("daily_quota_exceeded" | "monthly_quota_exceeded")) => {

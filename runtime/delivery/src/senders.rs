@@ -1,4 +1,4 @@
-//! Ways for messages to leave without a service: into a folder, or nowhere.
+//! Senders that need no service: they write messages to a folder or only to the log.
 
 use crate::{
     mail::{Mail, Mailer, Undelivered},
@@ -63,7 +63,7 @@ impl FilePusher {
 impl Pusher for FilePusher {
     fn send(&self, push: Push) -> BoxFuture<'_, Result<Option<String>, Unpushed>> {
         Box::pin(async move {
-            // Without the token: whoever has it can write to the device.
+            // Without the token, since it allows sending messages to the device.
             let text = json!({
                 "id": push.id, "date": Utc::now(), "title": push.title, "body": push.body, "data": push.data,
                 "urgent": push.urgent, "expires_at": push.expires_at,
@@ -75,7 +75,7 @@ impl Pusher for FilePusher {
     }
 }
 
-/// Whoever reads the folder sees whole messages only.
+/// Writes a file under a temporary name and renames it, so that readers of the folder see complete messages only.
 async fn write(folder: &Path, extension: &str, text: String) -> std::io::Result<()> {
     let name = Uuid::now_v7();
     let half = folder.join(format!(".{name}"));
@@ -83,7 +83,7 @@ async fn write(folder: &Path, extension: &str, text: String) -> std::io::Result<
     tokio::fs::rename(&half, folder.join(format!("{name}.{extension}"))).await
 }
 
-/// Says in the log that there was mail. Not what it said: links in it open accounts.
+/// Logs that there was a mail, but not its content: links in it give access to accounts.
 pub struct LogMailer;
 
 impl Mailer for LogMailer {
@@ -98,7 +98,7 @@ impl Mailer for LogMailer {
     }
 }
 
-/// Says in the log that there was a push message.
+/// Logs that there was a push message.
 pub struct LogPusher;
 
 impl Pusher for LogPusher {

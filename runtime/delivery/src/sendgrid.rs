@@ -1,8 +1,8 @@
-//! Mail by SendGrid, over its API v3.
+//! Mail by SendGrid's API v3.
 //!
-//! At least once: SendGrid knows no idempotency keys, so a message whose answer was lost and that is sent again comes
-//! twice. What it is told besides the message is our id for it alone; it keeps such arguments for years and shows them
-//! to its staff.
+//! Delivery is at least once: SendGrid knows no idempotency keys, so a message that is retried because its answer was
+//! lost arrives twice. Our delivery id is the only custom argument that is sent with a message, since SendGrid stores
+//! these arguments for years and shows them to its staff.
 
 use crate::{
     exchange::{self, Exchange, Reply, UNTIL_MENDED, bounded},
@@ -18,13 +18,13 @@ use url::Url;
 
 const SERVICE: &str = "SendGrid";
 
-/// Limits are counted by the minute.
+/// The pause after too many requests: limits are counted by the minute.
 const RATE_PAUSE: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug)]
 pub struct SendgridConfig {
     pub key: SecretString,
-    /// `https://api.eu.sendgrid.com` for accounts whose data stay in Europe.
+    /// The address of the API; `https://api.eu.sendgrid.com` for accounts whose data stay in Europe.
     pub url: Url,
     pub from: Sender,
     pub timeout: Duration,
@@ -71,7 +71,7 @@ fn body(mail: &Mail, from: &Sender) -> Result<Value, Undelivered> {
     if let Some(name) = from.name() {
         sender["name"] = name.into();
     }
-    // Plain text has to come first.
+    // SendGrid requires plain text to come first.
     let mut content = vec![json!({ "type": "text/plain", "value": mail.text })];
     if let Some(html) = &mail.html {
         content.push(json!({ "type": "text/html", "value": html }));
@@ -85,7 +85,8 @@ fn body(mail: &Mail, from: &Sender) -> Result<Value, Undelivered> {
         "subject": message::one_line(&mail.subject),
         "content": content,
         "headers": message::headers(mail),
-        // Links in our mail open accounts: they lead to us, not past a counter, and nobody is told who reads.
+        // No tracking: links in our mail give access to accounts, so they must lead to us directly, and SendGrid is
+        // not told who reads a mail.
         "tracking_settings": {
             "click_tracking": { "enable": false, "enable_text": false },
             "open_tracking": { "enable": false },
@@ -105,7 +106,7 @@ fn outcome(reply: &Reply, now: DateTime<Utc>) -> Result<Option<String>, Undelive
         202 => return Ok(reply.header("x-message-id").and_then(exchange::name)),
         400 if of_the_sender(&reply.json()) => paused(UNTIL_MENDED),
         400 | 413 => Undelivered::Never(answered()),
-        // The key, or the sender is nobody's; or the account is stopped for a while.
+        // The API key or the sender is unknown, or the account is suspended.
         401 | 403 => paused(UNTIL_MENDED),
         429 => {
             let wait = reply.retry_after(now).or_else(|| reset(reply, now));
@@ -119,14 +120,14 @@ fn outcome(reply: &Reply, now: DateTime<Utc>) -> Result<Option<String>, Undelive
     })
 }
 
-/// When requests are counted anew, in Unix seconds.
+/// The time until SendGrid's request limit is reset; the header has the reset time in Unix seconds.
 fn reset(reply: &Reply, now: DateTime<Utc>) -> Option<Duration> {
     let at: i64 = reply.header("x-ratelimit-reset")?.parse().ok()?;
     let wait = u64::try_from(at.checked_sub(now.timestamp())?).ok()?;
     Some(bounded(Duration::from_secs(wait)))
 }
 
-/// Every message would be refused like this one: who sends is our setting.
+/// Whether the sender's address was refused. It is a setting, so every other message would be refused, too.
 fn of_the_sender(body: &Value) -> bool {
     let errors = body["errors"].as_array().map(Vec::as_slice);
     let errors = errors.unwrap_or_default();

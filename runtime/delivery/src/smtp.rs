@@ -1,4 +1,4 @@
-//! Mail that leaves by SMTP: to a relay that takes it further.
+//! Mail by SMTP, sent to a relay.
 
 use crate::{
     mail::{Mail, Mailer, Undelivered},
@@ -17,31 +17,31 @@ use lettre::{
 use secrecy::{ExposeSecret, SecretString};
 use std::time::Duration;
 
-/// How the connection is kept from being read.
+/// How the connection is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encryption {
-    /// Begins in the clear and must be encrypted before anything is said (port 587).
+    /// STARTTLS: the connection begins unencrypted and must be encrypted before anything is sent (port 587).
     Starttls,
-    /// From the first byte (port 465).
+    /// TLS from the first byte (port 465).
     Implicit,
-    /// Not at all (port 25); for a server on the same machine.
+    /// No encryption (port 25); for a server on the same machine.
     None,
 }
 
 #[derive(Clone, Debug)]
 pub struct SmtpConfig {
     pub host: String,
-    /// `None`: the one that goes with the encryption.
+    /// The port. `None`: the usual port of the encryption.
     pub port: Option<u16>,
     pub encryption: Encryption,
     pub login: Option<(String, SecretString)>,
     pub from: Sender,
-    /// What this side calls itself (`EHLO`). `None`: the domain of `from`.
+    /// The name that this side sends in `EHLO`. `None`: the domain of `from`.
     pub hello: Option<String>,
-    /// For one message, from the connection to the server's last word.
+    /// The time limit for a message, from connecting to the server's last answer.
     pub timeout: Duration,
     pub connections: u32,
-    /// PEM certificates of authorities that are trusted besides the public ones.
+    /// PEM certificates of authorities that are trusted in addition to the public ones.
     pub authorities: Vec<u8>,
 }
 
@@ -52,7 +52,7 @@ pub struct SmtpMailer {
 }
 
 impl SmtpMailer {
-    /// Connects when the first mail is sent.
+    /// Creates the sender; it connects when the first mail is sent.
     pub fn new(config: SmtpConfig) -> Result<Self, String> {
         let (tls, port) = match config.encryption {
             Encryption::Starttls => (Tls::Required(parameters(&config)?), 587),
@@ -90,7 +90,7 @@ fn parameters(config: &SmtpConfig) -> Result<TlsParameters, String> {
     builder.build_rustls().map_err(|error| error.to_string())
 }
 
-/// Each certificate of a bundle by itself.
+/// Splits a bundle into its certificates.
 fn certificates(bundle: &[u8]) -> Vec<String> {
     const END: &str = "-----END CERTIFICATE-----";
     let text = String::from_utf8_lossy(bundle);
@@ -104,7 +104,8 @@ impl Mailer for SmtpMailer {
     fn send(&self, mail: Mail) -> BoxFuture<'_, Result<Option<String>, Undelivered>> {
         Box::pin(async move {
             let message = message::build(mail, &self.from)?;
-            // The transport's own timeout ends with the connection: a server that then falls silent would keep us.
+            // The transport's own time-out only covers connecting; without this one, a server that stops answering
+            // would block the call.
             match tokio::time::timeout(self.timeout, self.transport.send(message)).await {
                 Ok(sent) => sent.map(|_| None).map_err(|error| undelivered(&error)),
                 Err(_) => Err(late()),
@@ -117,11 +118,11 @@ fn late() -> Undelivered {
     Undelivered::NotNow("the mail server did not answer in time".to_owned())
 }
 
-/// The server's own words often repeat the address: only its number is told.
+/// Describes an error by the number of the server's answer only, since its text often repeats the address.
 fn undelivered(error: &lettre::transport::smtp::Error) -> Undelivered {
     let code = error.status().map(|code| code.to_string());
     match code {
-        // The mailbox, not the login or the server.
+        // Codes about the mailbox, as opposed to the login or the server.
         Some(code) if ["550", "551", "553", "501"].contains(&code.as_str()) => {
             Undelivered::Never(format!("the mail server refused the address: {code}"))
         }

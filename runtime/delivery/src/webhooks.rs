@@ -1,7 +1,8 @@
-//! What mail services tell of messages later: whether it is really from them, and what it says.
+//! Feedback that mail services send about messages by webhook: checks the signature and reads the content.
 //!
-//! Checked over the bytes as they came, before anything is read. A copy that comes within the window has the same
-//! `event_id`: whoever keeps those knows it. Services tell at least once and in no order.
+//! The signature is checked over the unchanged bytes of the body, before the content is read. A replay within the time
+//! window has the same `event_id`, so callers can recognize it by storing the ids. Services deliver events at least
+//! once and in no particular order.
 
 mod resend;
 mod sendgrid;
@@ -11,17 +12,18 @@ pub use sendgrid::SendgridKey;
 
 use chrono::{DateTime, Utc};
 
-/// How far the sender's clock may be from ours, both ways; an older one is a replay.
+/// The largest difference between the sender's clock and ours, in both directions. An older event is treated as a
+/// replay.
 const TOLERANCE_SECONDS: u64 = 300;
 
-/// Something that a service tells of a message.
+/// A service's event about a message.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Feedback {
-    /// The same when it is told again.
+    /// The id of the event, the same at each delivery.
     pub event_id: String,
-    /// `Mail.id` where the service brings it back, which ours do; otherwise `provider_id` again.
+    /// `Mail.id`, if the service returns it, which both of ours do; otherwise the same as `provider_id`.
     pub message_id: String,
-    /// What the service calls the message, as `Mailer::send` returned it.
+    /// The service's id of the message, as returned by `Mailer::send`.
     pub provider_id: Option<String>,
     pub kind: Kind,
     pub at: DateTime<Utc>,
@@ -30,19 +32,20 @@ pub struct Feedback {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The receiving server has it.
+    /// The receiving server has accepted the message.
     Delivered,
-    /// It came back. `hard`: the address does not exist, or takes nothing; nothing should be sent there again.
+    /// The message bounced. `hard`: the address does not exist or accepts no mail, so nothing should be sent there
+    /// again.
     Bounced { hard: bool },
-    /// Whoever got it calls it spam.
+    /// The recipient has marked the message as spam.
     Complained,
-    /// Not yet; the service goes on trying.
+    /// The message is delayed; the service goes on retrying.
     Deferred,
-    /// Whoever got it wants no more of this kind, and told the service.
+    /// The recipient has unsubscribed from this kind of mail at the service.
     Unsubscribed,
 }
 
-/// Without the address.
+/// `Debug` leaves out the address.
 impl std::fmt::Debug for Feedback {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Feedback")
@@ -54,7 +57,7 @@ impl std::fmt::Debug for Feedback {
     }
 }
 
-/// What each service's webhooks are checked with. None: that service tells us nothing.
+/// The keys by which each service's webhooks are verified. None: webhooks of that service are refused.
 #[derive(Clone, Debug, Default)]
 pub struct Keys {
     pub resend: Option<ResendKey>,
@@ -71,16 +74,16 @@ pub enum Refused {
     NoMatch,
     #[error("signed too long ago, or in the future")]
     OutOfTime,
-    /// Really from the service, and still not what it sends.
+    /// The signature is valid, but the content is not of the expected form.
     #[error("the body can't be read")]
     Unreadable,
 }
 
-/// A header by its name in lower case.
+/// Looks up a header by its name in lower case.
 pub type Header<'a> = &'a dyn Fn(&str) -> Option<&'a str>;
 
 impl Keys {
-    /// Of a POST of Resend's, what it tells. Nothing where it is about something else.
+    /// Verifies a POST of Resend and returns its feedback; empty if the event is not about the fate of a message.
     pub fn resend(
         &self,
         header: Header<'_>,
@@ -92,7 +95,7 @@ impl Keys {
         resend::read(event_id, body)
     }
 
-    /// Of a POST of SendGrid's, all that it tells.
+    /// Verifies a POST of SendGrid and returns all its feedback.
     pub fn sendgrid(
         &self,
         header: Header<'_>,
@@ -105,7 +108,8 @@ impl Keys {
     }
 }
 
-/// To be asked once a signature over it matched: to somebody without a key our clock is none of their business.
+/// Checks the time of a webhook. Called only after the signature has matched, so that a sender without a key learns
+/// nothing about our clock.
 fn in_time(timestamp: &str, now: DateTime<Utc>) -> Result<(), Refused> {
     let at: i64 = timestamp.parse().map_err(|_| Refused::Malformed)?;
     match now.timestamp().abs_diff(at) <= TOLERANCE_SECONDS {

@@ -1,12 +1,12 @@
-//! Plans that renew themselves: prices, subscriptions and their invoices.
+//! Plans that renew automatically: prices, subscriptions and their invoices.
 
 use crate::{Metadata, currency::Currency, private::Private};
 use chrono::{DateTime, Utc};
 
-/// A plan as the provider sells it: a product with one recurring price.
+/// A plan to be created at the provider: a product with one recurring price.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewPrice {
-    /// Our name of it (`business_pro_month`), unique at the provider.
+    /// Our name of the price (`business_pro_month`), unique at the provider.
     pub lookup_key: String,
     pub product_name: String,
     pub amount: i64,
@@ -38,8 +38,8 @@ pub enum Interval {
 pub struct NewSubscription {
     pub customer: String,
     pub price: String,
-    /// A saved card, charged at once. Without one the subscription waits for its first invoice to be paid with
-    /// `client_secret`.
+    /// A saved card, which is charged at once. None: the subscription stays incomplete until its first invoice is paid
+    /// with `client_secret`.
     pub payment_method: Option<String>,
     pub trial_days: Option<u32>,
     pub metadata: Metadata,
@@ -48,18 +48,18 @@ pub struct NewSubscription {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangePlan {
     pub subscription: String,
-    /// [`Subscription::item`].
+    /// The id of the subscription's item ([`Subscription::item`]).
     pub item: String,
     pub price: String,
     pub proration: Proration,
 }
 
-/// What happens to the part of the period that is paid already.
+/// How the price difference for the rest of the current period is charged when the plan changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Proration {
-    /// The difference goes on the next invoice.
+    /// The difference is added to the next invoice.
     NextInvoice,
-    /// The difference is charged now.
+    /// The difference is invoiced at once.
     InvoiceNow,
     None,
 }
@@ -69,10 +69,10 @@ pub struct Subscription {
     pub id: String,
     pub status: SubscriptionStatus,
     pub customer: String,
-    /// Of its one item, which also has the period.
+    /// The id of the subscription's only item, which also has the period.
     pub item: String,
     pub price: String,
-    /// What [`NewPrice::metadata`] said when the price was made.
+    /// The metadata given when the price was created ([`NewPrice::metadata`]).
     pub price_metadata: Metadata,
     pub current_period_start: DateTime<Utc>,
     pub current_period_end: DateTime<Utc>,
@@ -81,7 +81,8 @@ pub struct Subscription {
     pub ended_at: Option<DateTime<Utc>>,
     pub trial_end: Option<DateTime<Utc>>,
     pub latest_invoice: Option<String>,
-    /// To pay the first invoice with; only in the answer to creating it.
+    /// The secret with which the buyer's client pays the first invoice; only present in the answer that creates the
+    /// subscription.
     pub client_secret: Option<Private>,
     pub metadata: Metadata,
     pub livemode: bool,
@@ -121,12 +122,13 @@ pub struct Invoice {
     pub status: InvoiceStatus,
     pub customer: Option<String>,
     pub subscription: Option<String>,
-    /// The payment that paid it, where it is told: reading the invoice tells, an event may not.
+    /// The payment by which the invoice was paid, or else is to be paid. Known when the invoice is read; an event may
+    /// lack it.
     pub payment: Option<String>,
     pub amount_due: i64,
     pub amount_paid: i64,
     pub currency: Currency,
-    /// Why it was made: `subscription_create`, `subscription_cycle` …
+    /// Why the invoice was created: `subscription_create`, `subscription_cycle` …
     pub billing_reason: Option<String>,
     pub livemode: bool,
     pub created: DateTime<Utc>,

@@ -1,4 +1,5 @@
-//! Customers and the cards they saved. No card number ever passes here: the buyer's client gives it to the provider.
+//! Customers and their saved cards. Card numbers never pass through the server: the buyer's client sends them to the
+//! provider directly.
 
 use crate::{Metadata, private::Private};
 use chrono::{DateTime, Utc};
@@ -18,7 +19,7 @@ pub struct Customer {
     pub created: DateTime<Utc>,
 }
 
-/// The intention to save a card, for payments the customer will not be there for.
+/// A request to save a card for later payments that are made while the customer is not present.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NewSetup {
     pub customer: String,
@@ -63,11 +64,11 @@ impl SetupStatus {
     }
 }
 
-/// A payment method that is a card.
+/// A payment method of the kind card.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Card {
     pub id: String,
-    /// None once it is detached: it can't be charged any more.
+    /// The customer whose card it is. None: the card was detached and can't be charged any more.
     pub customer: Option<String>,
     pub brand: String,
     pub last4: String,

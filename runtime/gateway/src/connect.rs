@@ -1,27 +1,28 @@
-//! Connected accounts: who is paid through the platform, and money that the platform sends them.
+//! Connected accounts, through which organizers and cities are paid, and transfers from the platform to them.
 
 use crate::{Metadata, currency::Currency, private::Private};
 use chrono::{DateTime, Utc};
 
-/// An account for somebody of ours.
+/// A connected account to be created.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewAccount {
-    /// Our id of whose account it is, kept in its metadata as `owner_id`.
+    /// Our id of the account's owner, kept in the account's metadata as `owner_id`.
     pub owner: String,
-    /// ISO 3166-1 alpha-2; can't be changed later.
+    /// The country's code (ISO 3166-1 alpha-2). It can't be changed later.
     pub country: String,
     pub email: Option<Private>,
     pub metadata: Metadata,
 }
 
-/// Accounts of an owner. A key is forgotten after a day; this finds what was made before.
+/// A query for the accounts of an owner. The provider forgets an idempotency key after a day; this query finds an
+/// account that was created earlier.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FindAccounts {
     pub owner: String,
     pub created_since: DateTime<Utc>,
 }
 
-/// That an account was disconnected is told by an event only ([`crate::Decoded::Deauthorized`]).
+/// A connected account. Only an event tells that an account was disconnected ([`crate::Decoded::Deauthorized`]).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Account {
     pub id: String,
@@ -30,7 +31,7 @@ pub struct Account {
     pub payouts_enabled: bool,
     pub transfers_active: bool,
     pub details_submitted: bool,
-    /// What the provider wants to know, now or already too late.
+    /// The facts that the provider still requires of the account's owner.
     pub requirements_due: Vec<String>,
     pub requirements_past_due: Vec<String>,
     pub disabled_reason: Option<String>,
@@ -42,13 +43,14 @@ pub struct Account {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewAccountLink {
     pub account: String,
-    /// Where the browser is sent if the link has expired or was used.
+    /// The URL to which the provider redirects the browser if the link has expired or was used already.
     pub refresh_url: String,
-    /// Where it is sent in the end. Coming back there does not mean that anything is complete.
+    /// The URL to which the provider redirects the browser at the end. That the owner returns there does not mean that
+    /// the account's details are complete.
     pub return_url: String,
 }
 
-/// Good for one visit, for some minutes.
+/// A link to the provider's form, valid for a single visit and a few minutes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AccountLink {
     pub url: Private,
@@ -61,7 +63,8 @@ pub struct NewTransfer {
     pub currency: Currency,
     pub destination: String,
     pub transfer_group: Option<String>,
-    /// A charge: then the transfer waits for that charge's money instead of needing it in the balance.
+    /// The id of a charge: the transfer then waits until that charge's money is available, instead of using the
+    /// platform's balance.
     pub source_charge: Option<String>,
     pub description: Option<String>,
     pub metadata: Metadata,
@@ -85,7 +88,7 @@ pub struct Transfer {
 pub struct NewReversal {
     pub transfer: String,
     pub amount: i64,
-    /// Give the same share of the platform's fee back.
+    /// Whether the same share of the platform's fee is refunded, too.
     pub refund_application_fee: bool,
     pub metadata: Metadata,
 }
@@ -100,7 +103,7 @@ pub struct Reversal {
     pub created: DateTime<Utc>,
 }
 
-/// What somebody has at the provider, in one currency.
+/// An account's balance at the provider, in one currency.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BalanceLine {
     pub currency: Currency,

@@ -1,4 +1,5 @@
-//! A currency by its ISO 4217 code. Which ones are in use, and how many decimals they have, others know.
+//! A currency, identified by its ISO 4217 code. This crate does not know which currencies exist or how many decimals
+//! each has: that is the `money` crate's.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -13,7 +14,7 @@ pub struct Currency([u8; 3]);
 pub struct NoCurrency;
 
 impl Currency {
-    /// From a code in any case.
+    /// Parses a code in upper or lower case.
     pub fn new(code: &str) -> Result<Self, NoCurrency> {
         let letters: [u8; 3] = code.as_bytes().try_into().map_err(|_| NoCurrency)?;
         if !letters.iter().all(u8::is_ascii_alphabetic) {
@@ -26,7 +27,7 @@ impl Currency {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
-    /// As some providers write it.
+    /// The code in lower case, as some providers write it.
     pub fn lower_case(&self) -> String {
         self.as_str().to_ascii_lowercase()
     }

@@ -1,7 +1,7 @@
-//! Events that the provider sends or lists, read in two steps.
+//! Events that the provider sends to a webhook or lists, read in two steps.
 //!
-//! The envelope is read without types, so an event of another API version is never unreadable: it can be kept, and
-//! decoded later or fetched again. What it is about is decoded by [`crate::Gateway::decode`].
+//! The envelope is read without the types of its object, so that an event of another API version can still be stored
+//! and decoded later or fetched again. [`crate::Gateway::decode`] decodes the object that the event is about.
 
 use crate::{
     billing::{Invoice, Subscription},
@@ -17,42 +17,43 @@ use serde_json::value::RawValue;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Envelope {
     pub id: String,
-    /// `payment_intent.succeeded` …
+    /// The type of the event: `payment_intent.succeeded` …
     pub kind: String,
     pub created: DateTime<Utc>,
-    /// The connected account it happened in; none: the platform's own.
+    /// The connected account in which the event happened. None: the platform's own account.
     pub account: Option<String>,
     pub livemode: bool,
     pub api_version: Option<String>,
-    /// `data.object` as it came. May hold personal data; `Debug` leaves it out.
+    /// The unchanged JSON of `data.object`. It may contain personal data, so `Debug` leaves it out.
     pub object: String,
-    /// `data.object.object`: `payment_intent`, `charge` …
+    /// The kind of the object (`data.object.object`): `payment_intent`, `charge` …
     pub object_kind: Option<String>,
     pub object_id: Option<String>,
 }
 
-/// What an event is about.
+/// The object that an event is about.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decoded {
     Payment(Box<Payment>),
     Charge(Box<Charge>),
     Dispute(Dispute),
     Refund(Refund),
-    /// A payment method that is a card. Read it again before believing its owner: an event of detaching names none.
+    /// A payment method of the kind card. Read the card again to find its owner: an event about a detached card names
+    /// none.
     PaymentMethod(Card),
     Setup(Box<Setup>),
     Account(Account),
-    /// The connected account of the envelope does not want us any more.
+    /// The connected account of the envelope has revoked the platform's access.
     Deauthorized,
     Transfer(Transfer),
     Subscription(Box<Subscription>),
     Invoice(Invoice),
-    /// Nothing that we know of.
+    /// An object of a kind that this crate does not know.
     Unknown,
 }
 
-/// An object of a kind that we know, and not as we know it: another API version, a status that is new. Fetch the object
-/// by its id, or keep the event until somebody looks.
+/// An object of a known kind that can't be decoded, for example because it has another API version or a new status.
+/// The caller should fetch the object by its id, or keep the event for an operator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an object of kind `{object_kind}` that can't be read: {why}")]
 pub struct Undecodable {
@@ -61,22 +62,22 @@ pub struct Undecodable {
     pub why: String,
 }
 
-/// Not even an envelope.
+/// The text is not even an event's envelope.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an event: {0}")]
 pub struct Unreadable(String);
 
-/// Which events to list. The provider keeps them for 30 days.
+/// A query for events. The provider keeps events for 30 days.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FindEvents {
     pub created_since: DateTime<Utc>,
-    /// Up to and not with this time; without one up to now.
+    /// The end of the period, exclusive. None: up to now.
     pub created_until: Option<DateTime<Utc>>,
-    /// Only those which some endpoint has not taken yet.
+    /// Whether to list only events that have not been delivered to all webhook endpoints.
     pub undelivered: bool,
-    /// Up to 20; empty: all.
+    /// Up to 20 types of events. Empty: all types.
     pub kinds: Vec<String>,
-    /// Of a connected account; none: the platform's own.
+    /// The connected account whose events are listed. None: the platform's own account.
     pub account: Option<String>,
 }
 
@@ -115,7 +116,7 @@ impl Envelope {
         let created = DateTime::from_timestamp(wire.created, 0)
             .ok_or_else(|| Unreadable("`created` is no time".to_owned()))?;
         let object = wire.data.object.get();
-        // An object without id or kind is still an event to keep.
+        // An event whose object has no id or kind is still accepted, so that it can be stored.
         let head = serde_json::from_str(object).unwrap_or(Head {
             id: None,
             object: None,
@@ -134,7 +135,7 @@ impl Envelope {
     }
 }
 
-/// Where and what kind, without the text: it may be personal.
+/// The place and kind of a JSON error, without any of the text, which may be personal.
 fn unreadable(error: &serde_json::Error) -> Unreadable {
     let (line, column) = (error.line(), error.column());
     Unreadable(format!("{:?} error at {line}:{column}", error.classify()))

@@ -1,60 +1,63 @@
-//! How a call can end other than in an answer. The three classes differ in what the caller may believe.
+//! How a call can fail. The three classes differ in what the caller may assume about the call's effect.
 
 use crate::payment::Payment;
 use std::{fmt, time::Duration};
 
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Failure {
-    /// It did not happen, and the same call will not happen either.
+    /// The call had no effect, and repeating it won't have one either.
     #[error("refused: {0}")]
     Definite(Box<Refusal>),
-    /// It did not happen yet: too many requests, or another call holds the lock. Again later, with the same key.
+    /// The call has had no effect yet: there were too many requests, or another call holds the lock. It can be
+    /// repeated later with the same key.
     #[error("not now")]
     Retryable { after: Option<Duration> },
-    /// Nobody knows whether it happened, so nobody may be told that it failed. Again with the same key while the key
-    /// is young; where the service has stored this very answer (`replayed`) or the key is old, read what is there.
+    /// It is unknown whether the call had its effect, so it must not be reported as failed. It can be repeated with
+    /// the same key while the key is less than a day old. If the service has stored this very answer (`replayed`) or
+    /// the key is older, the caller has to read the object's present state instead.
     #[error("outcome unknown: {why}")]
     Ambiguous { why: Ambiguity, replayed: bool },
 }
 
-/// What was refused and why, as far as it may be shown to somebody.
+/// Why a call was refused.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Refusal {
-    /// None if it was refused on our side and nothing was sent.
+    /// The status of the provider's answer. None: the call was refused on our side and nothing was sent.
     pub http_status: Option<u16>,
-    /// The provider's class: `card_error`, `invalid_request_error`, `idempotency_error` …
+    /// The provider's class of error: `card_error`, `invalid_request_error`, `idempotency_error` …
     pub kind: String,
-    /// `card_declined`, `resource_missing`, `payment_intent_unexpected_state` …
+    /// The provider's error code: `card_declined`, `resource_missing`, `payment_intent_unexpected_state` …
     pub code: Option<String>,
-    /// `insufficient_funds`, `lost_card` …
+    /// The bank's reason for declining the card: `insufficient_funds`, `lost_card` …
     pub decline_code: Option<String>,
-    /// The parameter that is wrong.
+    /// The name of the request's parameter that is wrong.
     pub param: Option<String>,
-    /// For operators and, with `card_error`, for the buyer.
+    /// An explanation for operators; with `card_error` it may be shown to the buyer, too.
     pub message: String,
-    /// The payment as it is now. A declined card leaves a payment behind that can be confirmed again with another card.
+    /// The payment in its present state. After a declined card the payment still exists and can be confirmed with
+    /// another card.
     pub payment: Option<Box<Payment>>,
-    /// The provider's id of the request, for their support.
+    /// The provider's id of the request, to be quoted to the provider's support.
     pub request_id: Option<String>,
 }
 
-/// Why it is not known.
+/// Why the outcome of a call is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ambiguity {
     TimedOut,
     /// The connection ended before the answer was complete.
     Broken,
-    /// There is an answer, and it is not what was asked for.
+    /// The answer is not of the expected form.
     Undecodable,
-    /// 5xx.
+    /// The service answered with this 5xx status.
     ServerError(u16),
 }
 
 impl Failure {
-    /// The code of a list that was not read to its end.
+    /// The code of the refusal when a list has too many pages to be read to its end.
     pub const TOO_MANY: &str = "too_many";
 
-    /// Refused before anything was sent.
+    /// A refusal by our own code, before anything was sent.
     pub fn unsent(code: &str, message: impl Into<String>) -> Self {
         Self::Definite(Box::new(Refusal {
             kind: "unsent".to_owned(),
@@ -64,7 +67,7 @@ impl Failure {
         }))
     }
 
-    /// The same call can still succeed with the same key.
+    /// Whether repeating the call with the same key can still succeed.
     pub fn may_be_retried(&self) -> bool {
         match self {
             Self::Definite(_) => false,
@@ -80,13 +83,13 @@ impl Failure {
         }
     }
 
-    /// More objects match than a list gives; to be asked of a shorter time.
+    /// Whether more objects match than can be listed; the caller should ask again for a shorter period.
     pub fn is_too_much(&self) -> bool {
         self.refusal()
             .is_some_and(|refusal| refusal.code.as_deref() == Some(Self::TOO_MANY))
     }
 
-    /// The object that was asked for does not exist.
+    /// Whether the requested object does not exist.
     pub fn is_missing(&self) -> bool {
         self.refusal()
             .is_some_and(|refusal| refusal.http_status == Some(404))
@@ -94,8 +97,8 @@ impl Failure {
 }
 
 impl Refusal {
-    /// Whether we were refused and not the call: our secret key is wrong or may not do this. The same call can succeed
-    /// once that is put right, and buyers need not hear of it.
+    /// Whether the reason is our secret key (wrong, or without the permission) and not the call itself. The same call
+    /// can succeed once the key has been corrected, and buyers need not be told.
     pub fn is_of_our_key(&self) -> bool {
         matches!(self.http_status, Some(401 | 403))
             || self.code.as_deref() == Some("malformed_secret_key")

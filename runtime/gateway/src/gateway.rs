@@ -1,4 +1,4 @@
-//! The trait.
+//! The trait of a payment service.
 
 use crate::{
     billing::{ChangePlan, Invoice, NewPrice, NewSubscription, Price, Subscription},
@@ -17,8 +17,8 @@ use std::{future::Future, pin::Pin};
 
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
 
-/// A payment service. What changes something takes a key; what reads takes none. No database transaction may be open
-/// during any of these: the service can take a minute.
+/// A payment service. Methods that change something take an idempotency key; methods that only read take none. No
+/// database transaction may be open during a call, since the service can take a minute to answer.
 pub trait Gateway: Send + Sync {
     // Customers and their cards.
     fn create_customer<'a>(
@@ -40,10 +40,11 @@ pub trait Gateway: Send + Sync {
         id: &'a str,
         confirmation: &'a Confirmation,
     ) -> Answer<'a, Payment>;
-    /// Refused with the payment in the refusal where it can't be canceled any more: it may have succeeded.
+    /// Cancels a payment. If it can't be canceled any more, for example because it has succeeded, the call is refused
+    /// and the refusal contains the payment.
     fn cancel_payment<'a>(&'a self, key: &'a Key, id: &'a str) -> Answer<'a, Payment>;
     fn payment<'a>(&'a self, id: &'a str) -> Answer<'a, Payment>;
-    /// By listing, newest first; see [`FindPayments`].
+    /// Finds payments by listing them, newest first; see [`FindPayments`].
     fn find_payments<'a>(&'a self, query: &'a FindPayments) -> Answer<'a, Vec<Payment>>;
     fn charge<'a>(&'a self, id: &'a str) -> Answer<'a, Charge>;
     fn dispute<'a>(&'a self, id: &'a str) -> Answer<'a, Dispute>;
@@ -51,12 +52,12 @@ pub trait Gateway: Send + Sync {
     // Refunds.
     fn create_refund<'a>(&'a self, key: &'a Key, refund: &'a NewRefund) -> Answer<'a, Refund>;
     fn refund<'a>(&'a self, id: &'a str) -> Answer<'a, Refund>;
-    /// All of a payment, newest first.
+    /// All refunds of a payment, newest first.
     fn refunds<'a>(&'a self, payment: &'a str) -> Answer<'a, Vec<Refund>>;
 
     // Connected accounts.
     fn create_account<'a>(&'a self, key: &'a Key, account: &'a NewAccount) -> Answer<'a, Account>;
-    /// By listing, newest first.
+    /// Finds accounts by listing them, newest first.
     fn find_accounts<'a>(&'a self, query: &'a FindAccounts) -> Answer<'a, Vec<Account>>;
     fn account<'a>(&'a self, id: &'a str) -> Answer<'a, Account>;
     fn create_account_link<'a>(
@@ -70,18 +71,18 @@ pub trait Gateway: Send + Sync {
         transfer: &'a NewTransfer,
     ) -> Answer<'a, Transfer>;
     fn transfer<'a>(&'a self, id: &'a str) -> Answer<'a, Transfer>;
-    /// All of a group, newest first.
+    /// All transfers of a group, newest first.
     fn transfers<'a>(&'a self, transfer_group: &'a str) -> Answer<'a, Vec<Transfer>>;
     fn reverse_transfer<'a>(
         &'a self,
         key: &'a Key,
         reversal: &'a NewReversal,
     ) -> Answer<'a, Reversal>;
-    /// The platform's, or a connected account's.
+    /// The balance of a connected account. None: the platform's own.
     fn balance<'a>(&'a self, account: Option<&'a str>) -> Answer<'a, Vec<BalanceLine>>;
 
     // Plans.
-    /// Refused if the lookup key is taken.
+    /// Creates a price. Refused if its lookup key is taken.
     fn create_price<'a>(&'a self, key: &'a Key, price: &'a NewPrice) -> Answer<'a, Price>;
     fn find_price<'a>(&'a self, lookup_key: &'a str) -> Answer<'a, Option<Price>>;
     fn create_subscription<'a>(
@@ -91,19 +92,19 @@ pub trait Gateway: Send + Sync {
     ) -> Answer<'a, Subscription>;
     fn change_plan<'a>(&'a self, key: &'a Key, change: &'a ChangePlan) -> Answer<'a, Subscription>;
     fn cancel_at_period_end<'a>(&'a self, key: &'a Key, id: &'a str) -> Answer<'a, Subscription>;
-    /// Undo [`Gateway::cancel_at_period_end`] before the period ends.
+    /// Undoes [`Gateway::cancel_at_period_end`] before the period ends.
     fn keep_subscription<'a>(&'a self, key: &'a Key, id: &'a str) -> Answer<'a, Subscription>;
     fn cancel_subscription_now<'a>(&'a self, key: &'a Key, id: &'a str)
     -> Answer<'a, Subscription>;
     fn subscription<'a>(&'a self, id: &'a str) -> Answer<'a, Subscription>;
-    /// All of a customer whatever their status, newest first.
+    /// All subscriptions of a customer in any status, newest first.
     fn subscriptions<'a>(&'a self, customer: &'a str) -> Answer<'a, Vec<Subscription>>;
     fn invoice<'a>(&'a self, id: &'a str) -> Answer<'a, Invoice>;
 
     // Events.
-    /// Oldest first.
+    /// Lists events, oldest first.
     fn find_events<'a>(&'a self, query: &'a FindEvents) -> Answer<'a, Vec<Envelope>>;
     fn event<'a>(&'a self, id: &'a str, account: Option<&'a str>) -> Answer<'a, Envelope>;
-    /// What an event is about, in our types.
+    /// Decodes the object that an event is about into our types.
     fn decode(&self, event: &Envelope) -> Result<Decoded, Undecodable>;
 }

@@ -1,9 +1,9 @@
-//! The idempotency key of a call that changes something.
+//! The idempotency key of a call that changes something at the provider.
 
 use std::fmt;
 
-/// 1 to 255 visible ASCII characters, made of what the call is for (`pi:{order}:{attempt}`) and never at random: after
-/// a crash the caller must find the same key again.
+/// 1 to 255 visible ASCII characters, derived from the purpose of the call (`pi:{order}:{attempt}`) and never random:
+/// after a crash the caller must be able to derive the same key again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key(String);
 

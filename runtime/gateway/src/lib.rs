@@ -1,12 +1,14 @@
-//! What the product needs of a payment service, in words of its own: a trait and plain types.
+//! What the product needs of a payment service: a trait ([`Gateway`]) and plain types.
 //!
-//! Knows no provider's library, no HTTP client, no database and no entity. `stripe-gateway` implements it; whoever
-//! moves money talks to [`Gateway`] and can be tested without either.
+//! This crate may not know a provider's library, an HTTP client, the database or an entity. `stripe-gateway`
+//! implements the trait; modules that move money depend only on [`Gateway`] and can be tested with another
+//! implementation.
 //!
 //! - Amounts are `i64` minor units of an ISO 4217 currency, never floats.
-//! - Whatever changes something takes a [`Key`], which the caller has stored *before* the call. Sent again with the
-//!   same key, a call has its effect once, for less than a day; after that only reading tells what happened.
-//! - A call ends in an answer or in a [`Failure`], which says whether something may have happened nevertheless.
+//! - Every call that changes something takes a [`Key`], which the caller has stored *before* the call. A call that
+//!   is repeated with the same key has its effect once. Keys are remembered for less than a day; after that the
+//!   caller has to read the present state to learn what happened.
+//! - A call ends in an answer or in a [`Failure`], which says whether the call may have had an effect nevertheless.
 
 #![deny(clippy::float_arithmetic)]
 
@@ -47,5 +49,5 @@ pub use signature::{SignatureFault, sign, verify};
 
 use std::collections::BTreeMap;
 
-/// What we attach to an object at the provider: our ids, never personal data.
+/// Our ids that are attached to an object at the provider. Never personal data.
 pub type Metadata = BTreeMap<String, String>;

@@ -1,35 +1,35 @@
-//! Payments, the charges under them, and disputes.
+//! Payments, their charges, and disputes.
 
 use crate::{Metadata, currency::Currency, private::Private};
 use chrono::{DateTime, Utc};
 
-/// A payment to make.
+/// A payment to be created.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewPayment {
     pub amount: i64,
     pub currency: Currency,
     pub customer: Option<String>,
-    /// A saved card; without one the buyer's client names it when it confirms.
+    /// A saved card. None: the buyer's client names the card when it confirms the payment.
     pub payment_method: Option<String>,
-    /// Charge at once. Needs `payment_method`.
+    /// Whether the card is charged at once. Requires `payment_method`.
     pub confirm: bool,
-    /// The buyer is not there to answer questions of their bank. Only together with `confirm`.
+    /// Whether the buyer is absent and can't authenticate with their bank. Only together with `confirm`.
     pub off_session: bool,
-    /// Where the buyer's browser comes back to if their bank wants to see them.
+    /// The URL to which the buyer's browser returns after authenticating with the bank.
     pub return_url: Option<String>,
-    /// The connected account that receives the amount less the fee.
+    /// The connected account that receives the amount less the application fee.
     pub destination: Option<String>,
-    /// What the platform keeps. Only together with `destination`.
+    /// The part of the amount that the platform keeps, in minor units. Only together with `destination`.
     pub application_fee: Option<i64>,
     pub transfer_group: Option<String>,
     pub on_behalf_of: Option<String>,
-    /// `order_id` is how the payment is found again.
+    /// Our ids. By `order_id` the payment can be found again ([`FindPayments`]).
     pub metadata: Metadata,
     pub description: Option<String>,
 }
 
 impl NewPayment {
-    /// One that is waiting for the buyer's card.
+    /// A payment that waits until the buyer's client confirms it with a card.
     pub fn new(amount: i64, currency: Currency) -> Self {
         Self {
             amount,
@@ -56,13 +56,14 @@ pub struct Confirmation {
     pub return_url: Option<String>,
 }
 
-/// Which payments to look for.
+/// A query for payments.
 ///
-/// The provider's search by metadata lags behind by a minute and more, too long for "was it made already?". So this
-/// lists, which is exact, and filters here: name the customer if there is one, and the time as closely as known.
+/// The provider's search by metadata lags behind by a minute or more, which is too long to decide whether a payment
+/// exists already. So payments are listed, which is exact, and filtered by metadata on our side: name the customer if
+/// there is one, and a period as short as possible.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FindPayments {
-    /// A name of the metadata and its value.
+    /// A key of the metadata and the value to be found.
     pub metadata: (String, String),
     pub customer: Option<String>,
     pub created_since: DateTime<Utc>,
@@ -73,7 +74,7 @@ pub struct FindPayments {
 pub struct Payment {
     pub id: String,
     pub status: PaymentStatus,
-    /// What the buyer's client needs to confirm it.
+    /// The secret with which the buyer's client confirms the payment.
     pub client_secret: Option<Private>,
     pub amount: i64,
     pub amount_received: i64,
@@ -86,26 +87,26 @@ pub struct Payment {
     pub transfer_group: Option<String>,
     pub application_fee: Option<i64>,
     pub latest_charge: Option<String>,
-    /// None where it is not told: events carry no charge with a payment. Reading the payment tells.
+    /// The amount refunded so far. None if unknown: events about a payment lack its charge; reading the payment tells.
     pub amount_refunded: Option<i64>,
-    /// None where it is not told.
+    /// Whether the charge is disputed. None if unknown.
     pub disputed: Option<bool>,
-    /// The transfer to `destination`, where it is told.
+    /// The id of the transfer to `destination`. None if unknown or if there is none.
     pub transfer: Option<String>,
-    /// What came back of that transfer, where it is told.
+    /// How much of that transfer was reversed. None if unknown.
     pub transfer_reversed: Option<i64>,
-    /// What the platform gave back of its fee, where it is told.
+    /// How much of its fee the platform gave back. None if unknown.
     pub application_fee_refunded: Option<i64>,
     pub failure_code: Option<String>,
     pub decline_code: Option<String>,
-    /// Where the buyer has to go to satisfy their bank.
+    /// The URL at which the buyer has to authenticate with their bank.
     pub next_action_url: Option<String>,
     pub livemode: bool,
     pub created: DateTime<Utc>,
 }
 
-/// Ordered by [`PaymentStatus::rank`]: a status never replaces one of higher rank, so that events may come late and in
-/// any order.
+/// The status of a payment, ordered by [`PaymentStatus::rank`]: a status never replaces a status of higher rank, so
+/// that events may arrive late and in any order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PaymentStatus {
     Created,
@@ -143,7 +144,7 @@ impl PaymentStatus {
         }
     }
 
-    /// Money came in, whatever happened to it since.
+    /// Whether the payment has succeeded, even if it was refunded since.
     pub fn is_paid(self) -> bool {
         self.rank() >= Self::Succeeded.rank()
     }
@@ -162,7 +163,7 @@ impl PaymentStatus {
     }
 }
 
-/// The money movement under a payment.
+/// The charge of a payment: the actual movement of money.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Charge {
     pub id: String,
@@ -193,7 +194,7 @@ pub struct Dispute {
     pub currency: Currency,
     pub status: DisputeStatus,
     pub reason: String,
-    /// Until when evidence can be given.
+    /// The time until which evidence can be submitted.
     pub evidence_due_by: Option<DateTime<Utc>>,
     pub metadata: Metadata,
     pub livemode: bool,
@@ -202,7 +203,7 @@ pub struct Dispute {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DisputeStatus {
-    /// An inquiry: no money has moved yet (three statuses of the provider).
+    /// An inquiry: no money has moved yet. Stands for three statuses of the provider.
     Inquiry,
     InquiryClosed,
     NeedsResponse,

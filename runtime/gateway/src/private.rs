@@ -1,8 +1,8 @@
-//! Texts that logs must not show: client secrets, names, mail addresses.
+//! Texts that must not appear in logs: client secrets, names, mail addresses.
 
 use std::fmt;
 
-/// Its `Debug` tells that there is something, not what.
+/// A text whose `Debug` output does not contain the text.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Private(String);
 

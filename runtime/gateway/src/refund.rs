@@ -7,9 +7,11 @@ use chrono::{DateTime, Utc};
 pub struct NewRefund {
     pub payment: String,
     pub amount: i64,
-    /// Take the same share back from the connected account. The provider does neither by itself.
+    /// Whether the same share of the transfer is taken back from the connected account. The provider does this only if
+    /// asked.
     pub reverse_transfer: bool,
-    /// Give the same share of the platform's fee back to the connected account.
+    /// Whether the same share of the platform's fee is given back to the connected account. The provider does this
+    /// only if asked.
     pub refund_application_fee: bool,
     pub metadata: Metadata,
 }
@@ -23,15 +25,16 @@ pub struct Refund {
     pub currency: Currency,
     pub status: RefundStatus,
     pub failure_reason: Option<String>,
-    /// The reversal of the transfer that went with it.
+    /// The id of the transfer's reversal that belongs to this refund.
     pub transfer_reversal: Option<String>,
-    /// Its amount, where it is told (not in events). The provider's rounding, to be booked as it is.
+    /// The amount of that reversal as the provider rounded it, to be booked unchanged. None if unknown: events don't
+    /// tell it.
     pub transfer_reversed: Option<i64>,
     pub metadata: Metadata,
     pub created: DateTime<Utc>,
 }
 
-/// `Succeeded` can still become `Failed`: the bank sends the money back.
+/// The status of a refund. `Succeeded` can still become `Failed`, if the bank sends the money back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RefundStatus {
     Pending,

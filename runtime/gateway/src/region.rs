@@ -1,11 +1,13 @@
-//! Where money may go by itself: accounts of one region are paid by transfers, whoever's payment it was. One that is
-//! elsewhere gets its part only with a payment that is made on its behalf, and so settles where it is.
+//! Between which countries money can be transferred: a transfer can pay an account of the same region, whichever
+//! payment the money came from. An account in another region gets its part only from a payment that is made on its
+//! behalf (`on_behalf_of`), which therefore settles in the account's own country.
 //!
 //! From <https://docs.stripe.com/connect/destination-charges> and
-//! <https://docs.stripe.com/connect/cross-border-payouts>. Stripe's exceptions between some regions are not used: on behalf
-//! of the account works there, too.
+//! <https://docs.stripe.com/connect/cross-border-payouts>. Stripe also allows transfers between some regions; these
+//! exceptions are not used, since `on_behalf_of` works there, too.
 
-/// The European Economic Area, and who is with it: one region. Every other country is one by itself.
+/// The countries of the European Economic Area and those that Stripe treats like them: together one region. Every
+/// other country is a region by itself.
 const EUROPE: &[&str] = &[
     "AT", "BE", "BG", "CH", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GB", "GI", "GR", "HR",
     "HU", "IE", "IS", "IT", "LI", "LT", "LU", "LV", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SI",

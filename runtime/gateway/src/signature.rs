@@ -1,23 +1,24 @@
 //! Signatures of webhooks: `t=…,v1=…` with HMAC-SHA-256 over `{t}.{payload}`.
 //!
-//! To be checked over the bytes as they came, before anything is stored or acknowledged.
+//! The signature must be checked over the unchanged bytes of the body, before anything is stored or acknowledged.
 
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
 
-/// How far the sender's clock may be from ours, both ways; an older one is a replay.
+/// The largest difference between the sender's clock and ours, in both directions. An older signature is treated as a
+/// replay.
 const TOLERANCE_S: i64 = 300;
 
-/// More signatures than secrets being rotated can explain; a longer header only costs time.
+/// The maximum number of signatures in a header. Rotating secrets explains a few; checking more would only cost time.
 const MOST_SIGNATURES: usize = 16;
 
 const DIGEST_BYTES: usize = 32;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureFault {
-    /// No time, no signature of the only scheme that counts (v1), or more than can be meant.
+    /// The header has no time, no signature of the scheme v1 (the only accepted one), or too many signatures.
     #[error("the signature header is malformed")]
     Malformed,
     #[error("signed too long ago, or in the future")]
@@ -26,7 +27,7 @@ pub enum SignatureFault {
     NoMatch,
 }
 
-/// Any of the signatures by any of the secrets: both sides rotate.
+/// Accepts the payload if any of its signatures was made with any of the secrets, since both sides rotate secrets.
 pub fn verify(
     payload: &[u8],
     header: &str,
@@ -44,7 +45,7 @@ pub fn verify(
     if !bool::from(matches) {
         return Err(SignatureFault::NoMatch);
     }
-    // Afterwards: to somebody without a secret the clock is none of their business.
+    // The clock is checked after the signature, so that a sender without a secret learns nothing about our clock.
     let seconds: i64 = time.parse().map_err(|_| SignatureFault::Malformed)?;
     if now.timestamp().abs_diff(seconds) > TOLERANCE_S.unsigned_abs() {
         return Err(SignatureFault::OutOfTime);
@@ -52,14 +53,14 @@ pub fn verify(
     Ok(())
 }
 
-/// The header for a payload, for whoever plays the sender.
+/// The header for a payload, for tests and tools that act as the sender.
 pub fn sign(payload: &[u8], secret: &str, at: DateTime<Utc>) -> String {
     let time = at.timestamp().to_string();
     let signature = hex::encode(digest(payload, &time, secret));
     format!("t={time},v1={signature}")
 }
 
-/// Over the time as it was written, not as a number that was read and written again.
+/// The time is signed as the text that was received, not as a number that was parsed and formatted again.
 fn digest(payload: &[u8], time: &str, secret: &str) -> [u8; DIGEST_BYTES] {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key of any length");
     mac.update(time.as_bytes());
@@ -78,7 +79,7 @@ fn read(header: &str) -> Option<(&str, Vec<[u8; DIGEST_BYTES]>)> {
             "v1" if signatures.len() == MOST_SIGNATURES => return None,
             "v1" => {
                 let mut signature = [0; DIGEST_BYTES];
-                // One that is no digest can't match; the others still may.
+                // A value that is not a digest can't match, but the other signatures may.
                 if hex::decode_to_slice(value.trim(), &mut signature).is_ok() {
                     signatures.push(signature);
                 }

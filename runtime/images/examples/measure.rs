@@ -1,11 +1,11 @@
-//! How long a photograph of 24 megapixels takes: `cargo run --release -p images --example measure`.
+//! Measures how long a photograph of 24 megapixels takes: `cargo run --release -p images --example measure`.
 
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use images::{Kind, prepare};
 use std::{io::Cursor, time::Instant};
 
 fn main() {
-    // Some detail everywhere, as photographs have it.
+    // Detail everywhere, as in photographs.
     let drawn = RgbImage::from_fn(6000, 4000, |x, y| {
         let noise = (x.wrapping_mul(2_654_435_761) ^ y.wrapping_mul(40_503)) >> 27;
         Rgb([(x / 24) as u8, (y / 16) as u8, ((x + y) / 40) as u8]

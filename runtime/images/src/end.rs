@@ -1,6 +1,6 @@
-//! Whether a file goes on to its end. Half a JPEG decodes without an error, its lower half grey; so do some PNG.
+//! Checks that a file is complete. Half a JPEG decodes without an error, with a grey lower half; so do some PNGs.
 //!
-//! What comes after the end does not matter: it is not in what is made of the file.
+//! Bytes after the end are ignored, since they are not part of the pictures that are made from the file.
 
 use crate::Kind;
 
@@ -14,20 +14,20 @@ pub fn is_whole(bytes: &[u8], kind: Kind) -> bool {
     .is_some()
 }
 
-/// Segments have a length; a thumbnail in one of them has an end of its own, which must not count.
+/// Skips segments by their length, since a thumbnail in a segment has an end marker of its own, which must not count.
 fn jpeg(bytes: &[u8]) -> Option<()> {
     const END: u8 = 0xd9;
     const SCAN: u8 = 0xda;
     let mut at = 2;
     loop {
-        // Any number of fill bytes may stand before a marker.
+        // Any number of fill bytes may precede a marker.
         while *bytes.get(at)? == 0xff && *bytes.get(at + 1)? == 0xff {
             at += 1;
         }
         let marker = *bytes.get(at + 1)?;
         match (bytes[at], marker) {
             (0xff, END) => return Some(()),
-            // Without a length.
+            // Markers without a length.
             (0xff, 0x01 | 0xd0..=0xd8) => at += 2,
             (0xff, 0x02..) => {
                 let length = u16::from_be_bytes([*bytes.get(at + 2)?, *bytes.get(at + 3)?]);
@@ -36,13 +36,14 @@ fn jpeg(bytes: &[u8]) -> Option<()> {
                     at = after_scan(bytes, at)?;
                 }
             }
-            // Between segments some writers leave a few bytes; decoders skip them.
+            // Some writers leave a few bytes between segments; decoders skip them.
             _ => at += 1,
         }
     }
 }
 
-/// In a scan 0xff is followed by 0, or by a marker to begin anew at; any other marker ends it.
+/// The position after a scan's data. In a scan 0xff is followed by 0 or a restart marker; any other marker ends the
+/// scan.
 fn after_scan(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     loop {
@@ -63,7 +64,7 @@ fn png(bytes: &[u8]) -> Option<()> {
         let next = at
             .checked_add(12)?
             .checked_add(usize::try_from(length).ok()?)?;
-        // With its checksum.
+        // The chunk's length does not include its checksum.
         bytes.get(..next)?;
         if &head[4..] == b"IEND" {
             return Some(());
@@ -72,7 +73,7 @@ fn png(bytes: &[u8]) -> Option<()> {
     }
 }
 
-/// Says how long it is at its beginning.
+/// A WebP file has its length at its beginning.
 fn webp(bytes: &[u8]) -> Option<()> {
     let length = u32::from_le_bytes(bytes.get(4..8)?.try_into().ok()?);
     bytes.get(..usize::try_from(length).ok()?.checked_add(8)?)?;
@@ -80,7 +81,7 @@ fn webp(bytes: &[u8]) -> Option<()> {
 }
 
 fn gif(bytes: &[u8]) -> Option<()> {
-    // A table of 2 to 256 colours, if the highest bit says so.
+    // A table of 2 to 256 colours follows if the highest bit is set.
     let colours = |flags: u8| match flags & 0x80 {
         0 => 0,
         _ => 3 << ((flags & 7) + 1),
@@ -91,7 +92,7 @@ fn gif(bytes: &[u8]) -> Option<()> {
             0x3b => return Some(()),
             // An extension: its label, then blocks.
             0x21 => at = after_blocks(bytes, at + 2)?,
-            // A frame: its place, perhaps colours, the size of codes, then blocks.
+            // A frame: its position and size, possibly a colour table, the code size, then blocks.
             0x2c => {
                 let flags = *bytes.get(at + 9)?;
                 at = after_blocks(bytes, at + 10 + colours(flags) + 1)?;
@@ -101,7 +102,7 @@ fn gif(bytes: &[u8]) -> Option<()> {
     }
 }
 
-/// Each with its length before it; an empty one is the last.
+/// Skips blocks, each preceded by its length; an empty block is the last.
 fn after_blocks(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     loop {

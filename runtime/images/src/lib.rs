@@ -1,7 +1,7 @@
-//! Pictures that people send: whether they are pictures, and the sizes of them that are shown.
+//! Pictures that members upload: checks that they are pictures, and makes the sizes that are shown.
 //!
-//! What comes out is made anew of the colours alone. Whatever else was in the file, the place where it was taken first of
-//! all, is not in it. Knows no table, no store and no HTTP.
+//! The output is encoded anew from the pixels alone. It contains no other data of the file, such as the place where a
+//! photograph was taken. This crate may not know a table, a store or HTTP.
 
 mod end;
 mod sizes;
@@ -13,7 +13,7 @@ pub use workshop::{Busy, Workshop};
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 use std::io::Cursor;
 
-/// What may be sent.
+/// The accepted file types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Jpeg,
@@ -50,13 +50,13 @@ impl Kind {
     }
 }
 
-/// The longest side, in pixels.
+/// The maximum length of a side, in pixels.
 pub const SIDE_MAX: u32 = 12_000;
 
-/// What one picture may take in memory once it is decoded.
+/// The maximum size of a decoded picture in memory, in bytes.
 pub const DECODED_MAX: u64 = 256 << 20;
 
-/// Why a file is not shown.
+/// Why a picture was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
     #[error("it is no picture of the type {0}")]
@@ -69,10 +69,10 @@ pub enum Refused {
     Broken,
 }
 
-/// A picture as it is shown.
+/// A picture in the sizes that are shown.
 #[derive(Debug)]
 pub struct Prepared {
-    /// One for each of [`SIDES`], in this order.
+    /// One picture for each of [`SIDES`], in the same order.
     pub sizes: Vec<Size>,
 }
 
@@ -83,14 +83,14 @@ pub struct Size {
     pub jpeg: Vec<u8>,
 }
 
-/// Decodes all of it and makes the sizes. Takes a while and much memory: [`Workshop`] bounds both.
+/// Decodes a picture and makes its sizes. This takes much time and memory: [`Workshop`] limits both.
 pub fn prepare(bytes: &[u8], kind: Kind) -> Result<Prepared, Refused> {
-    // By its first bytes, whatever somebody says that it is.
+    // The type is recognized by the first bytes, whatever the client says.
     if image::guess_format(bytes).ok() != Some(kind.format()) {
         return Err(Refused::Kind(kind.content_type()));
     }
     let (picture, orientation) = decode(bytes, kind)?;
-    // Decoders fill up what is missing.
+    // Decoders silently fill in what is missing of an incomplete file.
     if !end::is_whole(bytes, kind) {
         return Err(Refused::Cut);
     }
@@ -108,7 +108,7 @@ fn decode(
     let mut reader = ImageReader::with_format(Cursor::new(bytes), kind.format());
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(refused)?;
-    // Before the memory is taken.
+    // Checked before the memory is allocated.
     if decoder.total_bytes() > DECODED_MAX {
         return Err(Refused::TooLarge);
     }

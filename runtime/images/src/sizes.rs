@@ -1,4 +1,4 @@
-//! The sizes of a picture that pages show.
+//! Makes the sizes of a picture that pages show.
 
 use crate::{Prepared, Refused, Size};
 use fast_image_resize::{
@@ -10,13 +10,13 @@ use image::{
     DynamicImage, GrayImage, RgbImage, RgbaImage, codecs::jpeg::JpegEncoder, metadata::Orientation,
 };
 
-/// Pixels of the longer side. Smaller pictures stay as large as they are.
+/// The longer side of each size in pixels. Smaller pictures are not enlarged.
 pub const SIDES: [u32; 3] = [320, 800, 1600];
 
-/// Looks like the original, at a tenth of its bytes.
+/// The JPEG quality, at which pictures look like the original at a tenth of its bytes.
 const QUALITY: u8 = 82;
 
-/// Turned once it is small: turning copies it.
+/// Makes all sizes. A picture is rotated after it has been scaled down, since rotating copies it.
 pub fn make(picture: DynamicImage, orientation: Orientation) -> Result<Prepared, Refused> {
     let mut resizer = Resizer::new();
     let mut from = match picture {
@@ -27,7 +27,7 @@ pub fn make(picture: DynamicImage, orientation: Orientation) -> Result<Prepared,
         other => other.into_rgb8().into(),
     };
     let mut sizes = Vec::new();
-    // Each of the next larger one.
+    // Each size is made from the next larger one.
     for side in SIDES.into_iter().rev() {
         from = resized(&mut resizer, from, side)?;
         let mut turned = DynamicImage::from(on_white(&from));
@@ -50,8 +50,8 @@ fn resized(resizer: &mut Resizer, from: DynamicImage, side: u32) -> Result<Dynam
         u32::try_from(scaled).unwrap_or(side).max(1)
     };
     let (width, height) = (scaled(width), scaled(height));
-    // By the three types of pixels that get here. Asked for any picture, the library is compiled for all its thirteen,
-    // which took more than a minute.
+    // Only the three pixel types that occur here. With the library's type for any picture, its code is compiled for
+    // all thirteen types, which took more than a minute.
     let to: Option<DynamicImage> = match &from {
         DynamicImage::ImageLuma8(_) => {
             let pixels = resampled::<U8>(resizer, &from, width, height)?;
@@ -86,7 +86,7 @@ fn resampled<P: PixelTrait>(
     Ok(to.into_vec())
 }
 
-/// JPEG knows no transparency.
+/// Replaces transparency, which JPEG does not support.
 fn on_white(picture: &DynamicImage) -> RgbImage {
     let DynamicImage::ImageRgba8(picture) = picture else {
         return picture.to_rgb8();

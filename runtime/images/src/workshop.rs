@@ -1,5 +1,5 @@
-//! How many pictures are looked at at once: apart from the threads that answer requests, and so few that their memory is
-//! bounded. Who waits too long is told so.
+//! Limits how many pictures are processed at a time, so that their memory is bounded. They are processed outside of
+//! the threads that answer requests. A caller that waits too long gets an error.
 
 use crate::{Kind, Prepared, Refused, prepare};
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use std::{
 };
 use tokio::sync::Semaphore;
 
-/// Cheap to clone.
+/// The limited processor of pictures. Cheap to clone; clones share the limit.
 #[derive(Clone)]
 pub struct Workshop {
     benches: Arc<Semaphore>,
@@ -20,14 +20,14 @@ pub struct Workshop {
     work: Arc<Work>,
 }
 
-/// Pictures that are being looked at: now, and at most at any time so far. Counted around the decoder itself.
+/// How many pictures are being processed now, and the maximum so far. Counted around the decoding itself.
 #[derive(Default)]
 struct Work {
     now: AtomicUsize,
     most: AtomicUsize,
 }
 
-/// One of them, until it is done or has failed.
+/// Counts a picture as being processed until it is dropped.
 struct Looking(Arc<Work>);
 
 impl Looking {
@@ -44,7 +44,7 @@ impl Drop for Looking {
     }
 }
 
-/// Others are before.
+/// The time limit passed while other pictures were being processed.
 #[derive(Debug, thiserror::Error)]
 #[error("too many pictures are being looked at")]
 pub struct Busy;
@@ -58,7 +58,7 @@ impl Workshop {
         }
     }
 
-    /// How many pictures are being looked at, and how many were at most.
+    /// How many pictures are being processed now, and the maximum so far.
     pub fn load(&self) -> (usize, usize) {
         let Work { now, most } = &*self.work;
         (now.load(Ordering::Acquire), most.load(Ordering::Acquire))
@@ -74,12 +74,12 @@ impl Workshop {
         let bench = bench.map_err(|_| Busy)?.map_err(|_| Busy)?;
         let counted = self.work.clone();
         let work = tokio::task::spawn_blocking(move || {
-            // Until it is done, even if nobody waits for it any more.
+            // The permit is held until the work is done, even if the caller has stopped waiting.
             let _bench = bench;
             let _looking = Looking::begin(counted);
             prepare(&bytes, kind)
         });
-        // A decoder that panics has met a file that it can't read.
+        // If the decoder panics, the file counts as unreadable.
         Ok(work.await.unwrap_or(Err(Refused::Broken)))
     }
 }

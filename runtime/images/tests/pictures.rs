@@ -1,7 +1,7 @@
 //! Files that are pictures, and files that only look like them.
 //!
-//! Apart from the crate, which is compiled for more than a minute: as a module, its tests would be compiled with another
-//! copy of it.
+//! A test of its own instead of a module: the crate takes more than a minute to compile, and tests in a module would
+//! compile it once more.
 
 use exif::{Field, In, Rational, Tag, Value, experimental::Writer};
 use image::{DynamicImage, ImageEncoder, ImageFormat, Rgb, RgbImage, codecs::jpeg::JpegEncoder};
@@ -27,7 +27,7 @@ fn file(kind: Kind, width: u32, height: u32) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// With a place, a turn and a thumbnail.
+/// A JPEG with a place, an orientation and a thumbnail.
 fn camera(turn: u16) -> Vec<u8> {
     let thumbnail = file(Kind::Jpeg, 16, 12);
     let degrees = Value::Rational(vec![Rational { num: 37, denom: 1 }]);
@@ -78,7 +78,7 @@ fn md5_every_kind_becomes_three_sizes_without_what_cameras_write() {
             assert_eq!((shown.width(), shown.height()), (size.width, size.height));
         }
     }
-    // What is small stays as it is.
+    // A small picture keeps its size.
     let small = prepare(&file(Kind::Png, 10, 400), Kind::Png).expect("a picture");
     let sides: Vec<_> = small.sizes.iter().map(|s| (s.width, s.height)).collect();
     assert_eq!(sides, [(8, 320), (10, 400), (10, 400)]);
@@ -114,10 +114,11 @@ fn md5_what_is_cut_is_refused() {
         for left in [1, whole.len() / 2, whole.len() - 1] {
             assert!(prepare(&whole[..left], kind).is_err(), "{kind:?} {left}");
         }
-        // What comes after the end is not in what is made of it.
+        // Bytes after the end are not part of the output.
         prepare(&[&whole[..], b"and more"].concat(), kind).expect("a picture");
     }
-    // The control: the decoder alone takes half of it. The end of the thumbnail is not the end of the picture.
+    // Control: the decoder alone accepts half of the file. The end marker of the thumbnail is not the end of the
+    // picture.
     let whole = camera(1);
     let half = &whole[..whole.len() * 3 / 4];
     image::load_from_memory(half).expect("half a picture");
@@ -157,7 +158,7 @@ fn md4_what_would_be_huge_is_refused_before_it_is_decoded() {
         (Kind::Gif, most + 1, 1),
         (Kind::Jpeg, 50_000, 50_000),
         (Kind::Jpeg, 1, most + 1),
-        // Each side would do, but not both.
+        // Each side alone is allowed, but not both.
         (Kind::Jpeg, most, most),
         (Kind::Png, 50_000, 50_000),
         (Kind::Png, most, most),
@@ -172,7 +173,7 @@ fn md4_what_would_be_huge_is_refused_before_it_is_decoded() {
     }
 }
 
-/// A small file that says that it is a large picture.
+/// A small file that claims to be a large picture.
 fn claiming(kind: Kind, width: u16, height: u16) -> Vec<u8> {
     let mut bytes = file(kind, 8, 8);
     match kind {
@@ -206,7 +207,7 @@ fn crc(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, byte)
 }
 
-/// Nothing that is sent makes it panic.
+/// No input makes the decoder panic.
 #[test]
 fn abuse_36_broken_files_are_refused_or_shown() {
     let mut random = fastrand::Rng::with_seed(7);

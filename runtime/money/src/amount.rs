@@ -1,9 +1,9 @@
-//! An amount of money: an integer of minor units and its currency, which cannot be parted.
+//! An amount of money: an integer of minor units together with its currency.
 //!
-//! There is no `+`, no `-` and no `<`, so that adding dollars to yen does not compile. Currencies come out of rows and
-//! are known only when the program runs; therefore the methods that stand for the operators check both sides and answer
-//! with an error, which `?` passes on. `PartialOrd` is left out on purpose: of two currencies it would say "not less",
-//! and a guard that compares would let pass what it should stop.
+//! There is no `+`, `-` or `<`, so that adding dollars to yen does not compile. Currencies come from rows and are
+//! known only at run time; therefore the methods that replace these operators check that both currencies are equal,
+//! and otherwise return an error, which `?` passes on. `PartialOrd` is omitted on purpose: for two currencies it would
+//! answer "not less", and a comparing guard would then let pass what it should stop.
 
 use crate::{
     card,
@@ -28,7 +28,7 @@ impl Money {
         Self::new(0, currency)
     }
 
-    /// Minor units: what a column `…_cents` holds.
+    /// The number of minor units, as stored in columns named `…_cents`.
     pub fn amount(self) -> i64 {
         self.amount
     }
@@ -80,14 +80,14 @@ impl Money {
         })
     }
 
-    /// Of amounts that are all in `currency`; of none it is zero.
+    /// The sum of amounts in `currency`; zero if there are none. An error if an amount is in another currency.
     pub fn sum(currency: Currency, amounts: impl IntoIterator<Item = Self>) -> Result<Self> {
         amounts
             .into_iter()
             .try_fold(Self::zero(currency), Self::plus)
     }
 
-    /// An error unless it is in `currency`.
+    /// Returns an error unless the amount is in `currency`.
     pub fn same(self, currency: Currency) -> Result<()> {
         if self.currency == currency {
             return Ok(());
@@ -98,7 +98,7 @@ impl Money {
         })
     }
 
-    /// An error below zero.
+    /// Returns an error if the amount is negative.
     pub fn not_negative(self) -> Result<Self> {
         if self.is_negative() {
             return Err(Error::Negative(self));
@@ -106,8 +106,8 @@ impl Money {
         Ok(self)
     }
 
-    /// How many of the smallest amounts that cards can be charged ([`card::quantum`]); an error if it is no whole number
-    /// of them, or negative.
+    /// The amount in quanta, the smallest steps in which cards can be charged ([`card::quantum`]). An error if it is
+    /// negative or not a multiple of the quantum.
     pub(crate) fn quanta(self) -> Result<u64> {
         let quantum = card::quantum(self.currency);
         let amount = u64::try_from(self.amount).map_err(|_| Error::Negative(self))?;
@@ -132,7 +132,7 @@ impl Money {
     }
 }
 
-/// For people: `12.50 AUD`, `1 200 JPY`, `-0.050 KWD`.
+/// The format for people: `12.50 AUD`, `1 200 JPY`, `-0.050 KWD`.
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unit = self.currency.minor_units();
@@ -171,8 +171,8 @@ mod tests {
         Money::new(amount, Currency::parse(code).expect(code))
     }
 
-    /// Two blanket implementations: which one is meant is clear only as long as the operator is missing, so the day
-    /// somebody adds one this does not compile.
+    /// Two blanket implementations: the choice between them is clear only as long as the type lacks the operator, so
+    /// this stops compiling as soon as the operator is added.
     trait Without<Operator> {
         const HOLDS: bool = true;
     }

@@ -1,8 +1,8 @@
-//! What the card processor, Stripe, takes: its units, its smallest step, and its smallest charge.
+//! The rules of the card processor, Stripe: its units, its smallest step, and its smallest charge.
 //!
-//! From <https://docs.stripe.com/currencies>. Stripe's decimals are not everywhere those of ISO 4217, which rows have:
-//! krónur and Ugandan shillings are written with two decimals that are always zero, ariary without any. Of currencies
-//! with three decimals the last must be 0. Knows nothing of calls.
+//! From <https://docs.stripe.com/currencies>. Stripe's decimals are not always those of ISO 4217, which rows have:
+//! krónur and Ugandan shillings are written with two decimals that are always zero, ariary without any. In currencies
+//! with three decimals the last must be 0. This module makes no calls.
 
 use crate::{
     amount::Money,
@@ -10,10 +10,11 @@ use crate::{
     error::{Error, Result},
 };
 
-/// The smallest amount that a card can be charged more or less, in minor units; it divides every amount of a purchase.
+/// The quantum: the smallest difference between two card charges, in minor units. Every amount of a purchase is a
+/// multiple of it.
 ///
-/// Not only the card's part: fees, shares and refunds are transfers too. If they were rounded finer than transfers are,
-/// each order would leave a rest that nobody can be paid.
+/// That includes fees, shares and refunds, since these are transferred, too. If they were rounded more finely than
+/// transfers are, each order would leave a remainder that can't be paid to anybody.
 pub fn quantum(currency: Currency) -> u64 {
     match (currency.code(), currency.exponent()) {
         ("MGA", _) => 100,
@@ -22,10 +23,11 @@ pub fn quantum(currency: Currency) -> u64 {
     }
 }
 
-/// The smallest charge, where the processor documents one, otherwise the smallest amount there is.
+/// The smallest charge that the processor documents for the currency, otherwise the smallest possible amount.
 ///
-/// Documented by the currency of the bank account that is paid to. A purchase in another currency has to come up to it
-/// after conversion, which only the processor can tell; it then refuses the charge, and nothing has been paid.
+/// The documented minimum is that of the receiving bank account's currency. A purchase in another currency has to
+/// reach it after conversion, which only the processor can check; if it does not, the processor refuses the charge and
+/// nothing is paid.
 pub fn minimum(currency: Currency) -> Money {
     let minor_units = match currency.code() {
         "USD" | "ARS" | "AUD" | "BRL" | "CAD" | "CHF" | "COP" | "EUR" | "IDR" | "ILS" | "INR"
@@ -45,7 +47,7 @@ pub fn minimum(currency: Currency) -> Money {
     Money::new(minor_units, currency)
 }
 
-/// The number to send.
+/// Converts an amount to the number that is sent to the processor.
 pub fn to_processor(money: Money) -> Result<i64> {
     let quanta = money.quanta()?;
     let amount = quanta.checked_mul(per_quantum(money.currency()));
@@ -53,13 +55,14 @@ pub fn to_processor(money: Money) -> Result<i64> {
     i64::try_from(amount).map_err(|_| Error::Overflow)
 }
 
-/// What a number that was sent by the processor means. `code` is in small letters there.
+/// Converts a number that was received from the processor; `code` is in lower case.
 pub fn from_processor(amount: i64, code: &str) -> Result<Money> {
     let currency = Currency::parse(&code.to_ascii_uppercase())?;
     let unit = per_quantum(currency);
     let read = Money::new(amount, currency);
     let amount = u64::try_from(amount).map_err(|_| Error::Negative(read))?;
-    // Stripe's own roundings need not be ours: what it tells of dinars may end in another digit than 0.
+    // Stripe may round differently from us: its amounts of currencies with three decimals may end in a digit other
+    // than 0.
     if currency.exponent() == 3 {
         return Ok(read);
     }
@@ -73,12 +76,12 @@ pub fn from_processor(amount: i64, code: &str) -> Result<Money> {
     Money::from_quanta(amount.checked_div(unit).ok_or(Error::Overflow)?, currency)
 }
 
-/// As the processor spells it.
+/// The currency's code as the processor writes it: in lower case.
 pub fn code(currency: Currency) -> String {
     currency.code().to_ascii_lowercase()
 }
 
-/// The processor's units in a quantum.
+/// The number of the processor's units in a quantum.
 fn per_quantum(currency: Currency) -> u64 {
     match (currency.code(), currency.exponent()) {
         ("ISK" | "UGX", _) => 100,

@@ -1,6 +1,6 @@
-//! What a commission rule takes of a payment, and how the platform shares that with the city.
+//! The commission on a payment, and how the platform shares it with the city.
 //!
-//! Knows nothing of which rule counts ([`crate::rule`]) nor of how the buyer pays ([`crate::funding`]).
+//! This module knows neither which rule applies ([`crate::rule`]) nor how the buyer pays ([`crate::funding`]).
 
 use crate::{
     amount::Money,
@@ -11,30 +11,31 @@ use crate::{
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum PaidBy {
-    /// On top of the price.
+    /// The buyer pays the fee in addition to the price.
     Buyer,
-    /// Out of the price.
+    /// The fee is taken out of the price.
     #[default]
     Organizer,
 }
 
-/// A row of `commission_rule`, without whom and when it is for.
+/// A row of `commission_rule`, without its scope and period.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
     pub currency: Currency,
     pub percentage: BasisPoints,
-    /// Per paid ticket or charge.
+    /// The fixed fee for each ticket or charge that is not free, in minor units.
     pub fixed_cents: i64,
     pub min_cents: i64,
     pub max_cents: Option<i64>,
     pub paid_by: PaidBy,
-    /// Of the fee, not of the payment.
+    /// The city's share of the fee (not of the payment).
     pub city_share: BasisPoints,
 }
 
 impl Terms {
-    /// Whether fees can be taken by it. Asked again by [`fee`], so that no order is priced by a rule that was written
-    /// past the checks; whoever edits rules asks it to say so at once.
+    /// Checks that fees can be computed by these terms. [`fee`] calls it again, so that no order is priced by a rule
+    /// that was written to the database without the check; callers that edit rules call it to refuse bad terms at
+    /// once.
     pub fn check(&self) -> Result<()> {
         let bounds = [Some(self.fixed_cents), Some(self.min_cents), self.max_cents];
         for cents in bounds.into_iter().flatten() {
@@ -49,8 +50,9 @@ impl Terms {
 
 /// The fee for a payment of `gross`, of which `paid_quantity` tickets or charges were not free.
 ///
-/// The percentage, half up, and the fixed part of each, but not below the minimum, not above the maximum, and out of
-/// the organizer's pocket not more than the payment. Whoever pays nothing pays no fee, minimum or not.
+/// The fee is the percentage (rounded half up) plus the fixed fee of each ticket, limited to the minimum and the
+/// maximum; if the organizer pays it, it is at most the payment. A payment of zero has no fee, even if there is a
+/// minimum.
 pub fn fee(terms: &Terms, gross: Money, paid_quantity: u32) -> Result<Money> {
     terms.check()?;
     gross.same(terms.currency)?;
@@ -70,8 +72,8 @@ pub fn fee(terms: &Terms, gross: Money, paid_quantity: u32) -> Result<Money> {
     }
 }
 
-/// What the buyer pays in all, and who gets what of it; the city's part is of the fee, and half a cent of it is the
-/// platform's.
+/// Divides a payment into its parts. The city's part is a share of the fee; a tie of half a quantum goes to the
+/// platform.
 pub fn split(gross: Money, fee: Money, paid_by: PaidBy, city_share: BasisPoints) -> Result<Parts> {
     let organizer = match paid_by {
         PaidBy::Buyer => gross,
@@ -86,7 +88,7 @@ pub fn split(gross: Money, fee: Money, paid_by: PaidBy, city_share: BasisPoints)
     })
 }
 
-/// As many parts as there were weights.
+/// Turns the result of dividing by two weights into an array.
 pub(crate) fn two(parts: Vec<Money>) -> Result<[Money; 2]> {
     <[Money; 2]>::try_from(parts).map_err(|_| Error::Unbalanced)
 }

@@ -1,12 +1,12 @@
-//! Currencies that people pay in, and how many decimals each has.
+//! Currencies in which people pay, and how many decimals each has.
 //!
-//! Knows ISO 4217 and nothing of what a card processor makes of it: that is [`crate::card`].
+//! This module knows ISO 4217 only; the card processor's deviations are in [`crate::card`].
 
 use crate::error::{Error, Result};
 use std::{fmt, str::FromStr};
 
-/// ISO 4217 by exponent. Metals, testing codes and units of account (`CLF` and `UYW`, with four decimals) are left out:
-/// nobody can pay in them. The list changes about once a year.
+/// The codes of ISO 4217 by exponent. Metals, testing codes and units of account (`CLF` and `UYW`, with four decimals)
+/// are left out, since nobody can pay in them. The list changes about once a year.
 const BY_EXPONENT: &[(u8, &str)] = &[
     (
         0,
@@ -24,7 +24,7 @@ const BY_EXPONENT: &[(u8, &str)] = &[
     (3, "BHD IQD JOD KWD LYD OMR TND"),
 ];
 
-/// One that exists: there is no other way to get one than [`Currency::parse`]. Four bytes, since it is part of every
+/// An existing currency: [`Currency::parse`] is the only way to get one. It has four bytes, since it is part of every
 /// amount.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Currency {
@@ -33,13 +33,13 @@ pub struct Currency {
 }
 
 impl Currency {
-    /// By its code in capitals, as the database holds it.
+    /// Parses a code in upper case, as the database stores it.
     pub fn parse(code: &str) -> Result<Self> {
         let found = known().find(|currency| currency.code() == code);
         found.ok_or_else(|| Error::UnknownCurrency(code.to_owned()))
     }
 
-    /// All of them, in the order of their codes.
+    /// All currencies, sorted by code.
     pub fn all() -> Vec<Self> {
         let mut all: Vec<Self> = known().collect();
         all.sort_unstable();
@@ -50,12 +50,12 @@ impl Currency {
         str::from_utf8(&self.code).unwrap_or_default()
     }
 
-    /// Decimals of the amount that people write: 0, 2 or 3.
+    /// The number of decimals with which amounts are written: 0, 2 or 3.
     pub fn exponent(self) -> u8 {
         self.exponent
     }
 
-    /// Minor units in a major one.
+    /// The number of minor units in a major unit.
     pub(crate) fn minor_units(self) -> u64 {
         match self.exponent {
             0 => 1,
@@ -110,7 +110,7 @@ mod tests {
         }
     }
 
-    /// What rows may hold and this crate does not take is exactly what nobody can pay in.
+    /// The codes that rows may hold but this crate refuses are exactly those in which nobody can pay.
     #[test]
     fn all_currencies_of_rows_that_have_cash_are_known() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../kernel/src/input/codes.rs");

@@ -1,6 +1,6 @@
-//! What a promo code takes off each line of a purchase.
+//! The discount of a promo code for each line of a purchase.
 //!
-//! Knows nothing of codes, of who may use them and how often.
+//! This module does not know the codes, nor who may use them how often.
 
 use crate::{
     amount::Money,
@@ -11,13 +11,13 @@ use crate::{
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Promo {
-    /// Of the whole purchase, rounded once, and shared out among the lines.
+    /// A percentage of the whole purchase, rounded once and then distributed over the lines.
     Percentage(BasisPoints),
-    /// Off each ticket, but never more than it costs.
+    /// An amount for each ticket, at most the ticket's price.
     PerTicket(Money),
 }
 
-/// Per line, in their order; none is more than its line.
+/// The discount of each line, in the order of the lines; none exceeds its line's subtotal.
 pub fn discounts(lines: &[Line], promo: Option<Promo>) -> Result<Vec<Money>> {
     let subtotals = lines
         .iter()

@@ -1,4 +1,4 @@
-//! What can be wrong with amounts, as data: whoever answers a request makes a problem of it.
+//! Errors about amounts, as data: callers that answer requests turn them into problem documents.
 
 use crate::{amount::Money, currency::Currency, rule::Unresolved};
 use uuid::Uuid;
@@ -15,7 +15,7 @@ pub enum Error {
     Overflow,
     #[error("{0} is less than nothing")]
     Negative(Money),
-    /// The processor takes no finer amounts of this currency.
+    /// The processor does not accept such fine amounts of this currency.
     #[error("{amount} cannot be charged; use a multiple of {step}")]
     Step { amount: Money, step: Money },
     #[error("{0} basis points are not between 0 and 10000")]
@@ -32,19 +32,21 @@ pub enum Error {
     NoQuantity(Uuid),
     #[error("ticket type {0} is named twice; add the quantities")]
     NamedTwice(Uuid),
-    /// Too little is left for the card. Either all of the purchase is paid with credits, or no more of it than this.
+    /// The card's part would be below the minimum. The purchase has to be paid with credits entirely, or with at most
+    /// `credits_at_most`.
     #[error("{card} is less than a card can be charged ({minimum}); {}", advice(.total, .credits_at_most))]
     CardMinimum {
         card: Money,
         minimum: Money,
-        /// Pay all of it with credits, …
+        /// The credits needed to pay the whole purchase.
         total: Money,
-        /// … or use at most so many; `None` if the whole purchase is too small for a card.
+        /// The most credits that leave a chargeable amount for the card. None: the whole purchase is too small for a
+        /// card.
         credits_at_most: Option<Money>,
     },
     #[error("{asked} is more than is left to give back: {left}")]
     RefundTooLarge { asked: Money, left: Money },
-    /// A mistake of this program; nothing may be charged.
+    /// A bug in this program; nothing may be charged.
     #[error("the amounts of the purchase do not add up")]
     Unbalanced,
 }

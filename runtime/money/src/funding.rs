@@ -1,8 +1,8 @@
-//! How a purchase is paid, with credits and by card, and how the organizer's part reaches the organizer.
+//! How a purchase is paid with credits and by card, and how the organizer gets its part.
 //!
-//! A card is charged on behalf of the organizer, whose account gets all of it but the application fee. Credits are money
-//! that the platform holds, so where the card's part is less than what the organizer gets, the platform adds the rest.
-//! Knows nothing of how much credit there is.
+//! The card is charged on behalf of the organizer, whose account receives the charge less the application fee. Credits
+//! are money that the platform holds; so if the card's part is less than the organizer's, the platform transfers the
+//! difference. This module does not know anybody's balance of credits.
 
 use crate::{
     amount::Money,
@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// A payment or a refund by where the money is.
+/// How much of a payment or refund is credits (the wallet) and how much is by card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Funds {
     pub wallet: Money,
@@ -38,22 +38,23 @@ impl Funds {
     }
 }
 
-/// What is said to the processor besides the charge.
+/// The amounts that the processor needs besides the charge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Funding {
-    /// Of the card's part, what the platform keeps.
+    /// The part of the card's charge that the platform keeps.
     pub application_fee: Money,
-    /// What the platform transfers to the organizer besides. One of the two is always zero.
+    /// The amount that the platform transfers to the organizer in addition. At least one of the two fields is zero.
     pub top_up: Money,
 }
 
-/// Pays `total` with up to `credits`, the rest by card.
+/// Pays `total` with up to `credits`, and the rest by card.
 ///
-/// The card's part is nothing or at least [`card::minimum`], else it is refused with what to do instead. Where cards
-/// know only steps, credits are used in such steps too, so fewer than offered may be used.
+/// The card's part is either zero or at least [`card::minimum`]; otherwise the error says which amounts of credits are
+/// possible. In currencies in which cards are charged in multiples of a step ([`card::quantum`]), credits are used in
+/// the same steps, so fewer credits than offered may be used.
 pub fn pay(total: Money, credits: Money) -> Result<Funds> {
     let currency = total.currency();
-    // All of it might be charged to the card, and every part of it is smaller.
+    // The whole amount might be charged to the card, so it must be chargeable; every part of it is smaller.
     card::to_processor(total)?;
     let wallet = steps(credits.not_negative()?.min(total)?)?;
     let card = total.minus(wallet)?;
@@ -70,15 +71,15 @@ pub fn pay(total: Money, credits: Money) -> Result<Funds> {
     Ok(Funds { wallet, card })
 }
 
-/// The whole steps of an amount.
+/// The amount, rounded down to a multiple of the quantum.
 fn steps(amount: Money) -> Result<Money> {
     let quantum = i64::try_from(card::quantum(amount.currency())).map_err(|_| Error::Overflow)?;
     let rest = amount.amount().checked_rem(quantum).unwrap_or_default();
     amount.minus(Money::new(rest, amount.currency()))
 }
 
-/// So that the organizer gets `organizer` of a purchase paid like this:
-/// `card − application_fee + top_up = organizer`.
+/// Application fee and top-up by which the organizer gets `organizer` of a purchase paid like this: `card −
+/// application_fee + top_up = organizer`.
 pub fn funding(paid: &Funds, organizer: Money) -> Result<Funding> {
     if organizer.not_negative()?.compare(paid.total()?)?.is_gt() {
         return Err(Error::Unbalanced);

@@ -1,8 +1,8 @@
 //! Money: amounts, commission, discounts, prices, and refunds, to the cent.
 //!
-//! Everything here is a function of its arguments. It may not know a database, a network, a clock, an entity or the
-//! engine; who asks, and what is stored, is decided by its callers. What people are shown before they pay and what they
-//! are charged is one function, [`price`], and its [`Quote`] is what an order keeps.
+//! Everything here is a function of its arguments. This crate may not know a database, a network, a clock, an entity
+//! or the engine; its callers check permissions and decide what is stored. One function, [`price`], computes both the
+//! price that people are shown and the amount that they are charged; its [`Quote`] is stored in the order.
 //!
 //! Amounts are integers. There is no float, and the compiler refuses arithmetic that could overflow unnoticed.
 

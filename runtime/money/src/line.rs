@@ -1,4 +1,4 @@
-//! One line of a purchase: so many of one kind at one price. Knows no discount and no fee.
+//! A line of a purchase: a quantity of one ticket type at one price. It does not include discounts or fees.
 
 use crate::{
     amount::Money,
@@ -20,7 +20,7 @@ impl Line {
     }
 }
 
-/// The lines are a purchase in this currency.
+/// Checks that the lines are a valid purchase in this currency.
 pub(crate) fn check(lines: &[Line], currency: Currency) -> Result<()> {
     if lines.is_empty() {
         return Err(Error::NoLines);

@@ -1,7 +1,7 @@
-//! The price of a purchase: one function for the preview and for the charge.
+//! The price of a purchase: the same function computes it for the preview and for the charge.
 //!
-//! A [`Quote`] is what the buyer is shown and, once ordered, what the order keeps. Nothing of it is computed a second
-//! time, so a rule or a price that is edited later changes no order.
+//! A [`Quote`] is what the buyer is shown and what the order stores. Nothing in it is computed again later, so editing
+//! a rule or a price does not change existing orders.
 
 use crate::{
     amount::Money,
@@ -16,32 +16,32 @@ use crate::{
 };
 use uuid::Uuid;
 
-/// What is bought, and what its price depends on.
+/// A purchase, and everything that its price depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Purchase<'a> {
     pub currency: Currency,
     pub lines: &'a [Line],
     pub promo: Option<Promo>,
-    /// What was found, or why nothing was: only a purchase that costs something is refused for that.
+    /// The commission rule, or why none was found; without a rule only a purchase that costs something is refused.
     pub rule: Result<&'a Rule, Unresolved>,
-    /// Who gets a share of the fee; without a city it is all the platform's.
+    /// The city that gets a share of the fee. None: the whole fee is the platform's.
     pub city: Option<Uuid>,
-    /// To be used as far as they go; the rest is paid by card.
+    /// Credits to be used as far as possible; the rest is paid by card.
     pub credits: Money,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quote {
     pub lines: Vec<QuotedLine>,
-    /// The sum of the lines before and after `discount`.
+    /// The sum of the lines before the discount; `gross` is the sum after it.
     pub subtotal: Money,
     pub discount: Money,
     pub gross: Money,
     pub fee: Money,
     pub fee_paid_by: PaidBy,
-    /// The rule that the fee came from; none if the purchase is free.
+    /// The id of the rule by which the fee was computed. None: the purchase is free.
     pub rule: Option<Uuid>,
-    /// What the buyer pays in all.
+    /// The amount that the buyer pays: `gross`, plus the fee if the buyer pays it.
     pub total: Money,
     pub parts: Parts,
     pub funds: Funds,
@@ -55,7 +55,7 @@ pub struct QuotedLine {
     pub total: Money,
 }
 
-/// What a purchase costs, who gets it, and how it is paid.
+/// Computes what a purchase costs, how the amount is divided, and how it is paid.
 pub fn price(purchase: &Purchase<'_>) -> Result<Quote> {
     let currency = purchase.currency;
     line::check(purchase.lines, currency)?;
@@ -101,7 +101,7 @@ fn quoted(purchase: &Purchase<'_>) -> Result<Vec<QuotedLine>> {
         .collect()
 }
 
-/// The fee, and what the rule says about it.
+/// The fee, and the terms of its rule that are needed to divide it.
 struct Taken {
     fee: Money,
     paid_by: PaidBy,
@@ -134,7 +134,7 @@ impl Taken {
     }
 }
 
-/// Tickets that cost something after the discount.
+/// The number of tickets in lines that cost something after the discount.
 fn paid_quantity(lines: &[QuotedLine]) -> Result<u32> {
     let paid = lines.iter().filter(|line| !line.total.is_zero());
     paid.map(|line| line.line.quantity)
@@ -143,7 +143,8 @@ fn paid_quantity(lines: &[QuotedLine]) -> Result<u32> {
 }
 
 impl Quote {
-    /// Whether every amount is accounted for. [`price`] asks before anybody is shown a price; an auditor may ask again.
+    /// Checks that all amounts add up and that none is negative. [`price`] calls it before a price is shown; an audit
+    /// may call it again.
     pub fn check(&self) -> Result<()> {
         let Parts {
             organizer,
@@ -178,8 +179,8 @@ impl Quote {
         Err(Error::Unbalanced)
     }
 
-    /// What was paid for each ticket, discount and fee included: per line, per ticket, to the cent in all. Giving back a
-    /// ticket gives back this much.
+    /// The amount paid for each ticket of each line, including discount and fee. The amounts sum to the total exactly;
+    /// a refund of a ticket gives this amount back.
     pub fn tickets(&self) -> Result<Vec<Vec<Money>>> {
         let weights = self.lines.iter().map(|line| line.total.quanta());
         let lines = by_weights(self.total, &weights.collect::<Result<Vec<_>>>()?)?;

@@ -1,12 +1,14 @@
-//! Giving a payment back, in as many refunds as it takes: out of whose parts, and to where.
+//! Refunding a payment, possibly in several refunds: how each refund is divided among the parts of the payment, and
+//! whether it goes to the card or the wallet.
 //!
-//! A part of a refund is what has to be given back of it in all by now, less what was before. In all is rounded, not
-//! each refund, so rounding does not add up, and the last refund finds exactly what is left.
+//! A part of a refund is that part's cumulative amount after the refund less its cumulative amount before. Only
+//! cumulative amounts are rounded, not each refund, so rounding errors do not add up, and the last refund gives back
+//! exactly what is left.
 //!
-//! Three parts rounded one by one need not sum to the refund; and sharing out by largest remainder among three is no way
-//! either, since one of them can get *less* of a larger sum (the Alabama paradox) and the refund between would be
-//! negative. Of two parts neither can happen. So a refund is shared twice in two, as the payment was: between organizer
-//! and commission, and the commission's part between platform and city.
+//! Three parts that are rounded separately need not sum to the refund. Dividing by largest remainder among three is
+//! not possible either: a part can get *less* of a larger sum (the Alabama paradox), and the refund in between would
+//! be negative. With two parts neither can happen. So a refund is divided twice in two, as the payment was: into
+//! organizer and commission, and the commission into platform and city.
 
 use crate::{
     amount::Money,
@@ -16,7 +18,7 @@ use crate::{
     share::{Parts, by_weights},
 };
 
-/// What is given back of each part when `refunded` of the payment is given back in all.
+/// The cumulative refund of each part once `refunded` of the payment has been given back in total.
 pub fn cumulative(paid: &Parts, refunded: Money) -> Result<Parts> {
     let total = paid.total()?;
     if refunded.not_negative()?.compare(total)?.is_gt() {
@@ -35,12 +37,12 @@ pub fn cumulative(paid: &Parts, refunded: Money) -> Result<Parts> {
     })
 }
 
-/// In proportion; half a quantum is the first one's.
+/// Divides in proportion to two parts; a tie of half a quantum goes to the first.
 fn between(refunded: Money, first: Money, second: Money) -> Result<[Money; 2]> {
     two(by_weights(refunded, &[first.quanta()?, second.quanta()?])?)
 }
 
-/// The parts of a refund of `amount`, after `already` was given back.
+/// The parts of a refund of `amount` after refunds of `already`. Refuses more than is left.
 pub fn parts(paid: &Parts, already: Money, amount: Money) -> Result<Parts> {
     let left = paid.total()?.minus(already)?;
     if amount.not_negative()?.compare(left)?.is_gt() {
@@ -53,16 +55,18 @@ pub fn parts(paid: &Parts, already: Money, amount: Money) -> Result<Parts> {
     by_now.minus(&cumulative(paid, already)?)
 }
 
-/// Where the buyer wants the money.
+/// Where the buyer wants the refund to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum To {
-    /// As far as the card was charged and not yet paid back; the rest was credits, and becomes credits.
+    /// To the card, up to what was charged and not yet refunded; the rest was paid with credits and becomes credits
+    /// again.
     Card,
-    /// All of it, what was paid by card too.
+    /// All of it becomes credits, including what was paid by card.
     Wallet,
 }
 
-/// Where a refund of `amount` goes, after `already` was given back.
+/// How much of a refund of `amount`, after refunds of `already`, goes to the wallet and to the card. Refuses more than
+/// is left.
 pub fn destination(paid: &Funds, already: &Funds, amount: Money, to: To) -> Result<Funds> {
     let left = paid.total()?.minus(already.total()?)?;
     if amount.not_negative()?.compare(left)?.is_gt() {

@@ -1,6 +1,7 @@
-//! Which commission rule counts: the nearest to what is bought, from the event up to the platform.
+//! Chooses the commission rule for a purchase: the rule with the most specific scope, from the event up to the
+//! platform.
 //!
-//! Knows the order of scopes and when a rule is in force; what a rule takes is [`crate::commission`].
+//! This module knows the order of scopes and when a rule is in force; what a rule charges is [`crate::commission`].
 
 use crate::{commission::Terms, currency::Currency};
 use chrono::{DateTime, Utc};
@@ -28,7 +29,7 @@ pub struct Host {
     pub id: Uuid,
 }
 
-/// Whom a rule is for.
+/// The scope that a rule applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scope {
     Event(Uuid),
@@ -45,11 +46,11 @@ pub struct Rule {
     pub charge: Charge,
     pub terms: Terms,
     pub valid_from: DateTime<Utc>,
-    /// In force until just before; for good without it.
+    /// The end of the rule's validity, exclusive. None: the rule has no end.
     pub valid_to: Option<DateTime<Utc>>,
 }
 
-/// Where something is bought. A subscription has no event, an event may have no city.
+/// The scopes that a purchase belongs to. A subscription has no event; an event may have no city.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Chain {
     pub event: Option<Uuid>,
@@ -59,7 +60,7 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// The nearest first.
+    /// The scopes, the most specific first.
     fn scopes(&self) -> impl Iterator<Item = Scope> {
         let scopes = [
             self.event.map(Scope::Event),
@@ -72,17 +73,17 @@ impl Chain {
     }
 }
 
-/// Why a paid purchase is refused: what to take of it is not known.
+/// Why a paid purchase is refused: its commission is undetermined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unresolved {
     #[error("no commission rule in {0} is in force")]
     NoRule(Currency),
-    /// The lower ids of the rules, whatever the order they were given in.
+    /// The two lowest ids of the rules, whatever the order in which the rules were given.
     #[error("the commission rules {0} and {1} are in force at once")]
     Ambiguous(Uuid, Uuid),
 }
 
-/// The rule that counts at `at`. The order of `rules` does not matter.
+/// The rule that applies at the time `at`. The order of `rules` does not matter.
 pub fn resolve<'a>(
     rules: &'a [Rule],
     chain: &Chain,
@@ -111,7 +112,8 @@ pub fn resolve<'a>(
 }
 
 impl Rule {
-    /// As the database has it in its exclusion: from the first instant, to before the last.
+    /// Whether the rule is in force: from `valid_from` inclusive to `valid_to` exclusive, as in the database's
+    /// exclusion constraint.
     pub fn in_force(&self, at: DateTime<Utc>) -> bool {
         self.valid_from <= at && self.valid_to.is_none_or(|end| at < end)
     }
@@ -174,7 +176,7 @@ mod tests {
         assert_eq!(at(20), Ok(2));
         assert_eq!(at(-1), Err(Unresolved::NoRule(aud)));
 
-        // An id alone is not a scope: a community with the id of that organization is somebody else.
+        // A scope is more than an id: a community with the same id as the organization is another host.
         let community = Chain {
             host: Some(Host {
                 kind: HostKind::Community,

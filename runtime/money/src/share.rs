@@ -1,7 +1,7 @@
-//! Sharing out: percentages with half-up rounding, and parts that sum to the whole.
+//! Dividing amounts: percentages with half-up rounding, and parts that sum to the whole.
 //!
-//! Counts quanta (see [`crate::card::quantum`]), so that every share is an amount that can be moved by card; for nearly
-//! all currencies a quantum is a minor unit. Knows nothing of who gets the shares.
+//! Amounts are counted in quanta (see [`crate::card::quantum`]), so that every share is an amount that can be
+//! transferred; for nearly all currencies a quantum is a minor unit. This module does not know who gets the shares.
 
 use crate::{
     amount::Money,
@@ -12,7 +12,7 @@ use std::cmp::Reverse;
 
 const WHOLE: u16 = 10_000;
 
-/// Hundredths of a percent, from none to all.
+/// Hundredths of a percent, from 0 to 10,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct BasisPoints(u16);
 
@@ -31,12 +31,12 @@ impl BasisPoints {
         self.0
     }
 
-    /// What is missing to all.
+    /// The difference to 100 %.
     pub fn rest(self) -> Self {
         Self(WHOLE.saturating_sub(self.0))
     }
 
-    /// This part of the amount, half a quantum rounded up. Never more than the amount.
+    /// This percentage of the amount, rounded half up to a quantum. Never more than the amount.
     pub fn of(self, amount: Money) -> Result<Money> {
         let product = u128::from(amount.quanta()?).checked_mul(u128::from(self.0));
         let rounded = product.and_then(|product| product.checked_add(u128::from(WHOLE / 2)));
@@ -45,8 +45,9 @@ impl BasisPoints {
     }
 }
 
-/// The parts of an amount by weights, in their order. They sum to the amount exactly: each gets what its weight gives
-/// it without fractions, and those with the largest fractions one quantum more; of equal fractions the earlier.
+/// Divides an amount in proportion to weights; the parts have the order of the weights and sum to the amount exactly.
+/// By largest remainder: each part is rounded down, and the parts with the largest remainders get one quantum more; of
+/// equal remainders the earlier.
 pub fn by_weights(amount: Money, weights: &[u64]) -> Result<Vec<Money>> {
     let parts = largest_remainder(amount.quanta()?, weights)?;
     let parts = parts.into_iter();
@@ -94,8 +95,8 @@ fn narrow(wide: u128) -> Result<u64> {
     u64::try_from(wide).map_err(|_| Error::Overflow)
 }
 
-/// What a payment is made of, or a refund of it. The two sides of the commission are kept apart because the city is
-/// paid by period.
+/// The parts of a payment or of a refund. The platform's and the city's part of the commission are separate, because
+/// cities are paid by period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parts {
     pub organizer: Money,

@@ -12,14 +12,14 @@ use url::Url;
 
 #[derive(Clone, Debug)]
 pub struct Bucket {
-    /// It must be there: nothing here makes one.
+    /// The bucket's name. It must exist; it is not created here.
     pub name: String,
     pub region: String,
-    /// Of services other than AWS.
+    /// The service's address. None: AWS.
     pub endpoint: Option<Url>,
-    /// Id and secret; without them what the machine has (an instance's role).
+    /// The access key's id and secret. None: the credentials of the machine (an instance's role).
     pub login: Option<(String, SecretString)>,
-    /// One try.
+    /// The time limit of a request, and of all its retries.
     pub timeout: Duration,
 }
 
@@ -28,7 +28,7 @@ impl Bucket {
         let client = ClientOptions::new()
             .with_timeout(self.timeout)
             .with_connect_timeout(self.timeout.min(Duration::from_secs(5)));
-        // A request waits for it: it is told sooner that the store is away.
+        // Few retries, since a client's request waits meanwhile: it should be told soon that the store is unavailable.
         let retry = RetryConfig {
             max_retries: 2,
             retry_timeout: self.timeout,
@@ -54,7 +54,7 @@ impl Bucket {
     }
 }
 
-/// The length can't be signed: who has announced it is held to it once the file has come.
+/// Signs an upload URL. The length can't be signed; it is compared with the announced length after the upload.
 pub(crate) async fn sign(
     bucket: &AmazonS3,
     announced: &Announced,

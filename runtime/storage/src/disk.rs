@@ -1,6 +1,7 @@
-//! A folder of this machine, and addresses for uploads that are signed as a bucket's are: same headers, same refusals.
+//! A folder of this machine, with upload URLs that are signed as those of a bucket are: with the same headers and the
+//! same refusals.
 //!
-//! What a bucket keeps beside a file, its type and sum, is not kept: who has announced it knows.
+//! A bucket stores a file's type and checksum; this folder does not. They are known from the upload's announcement.
 
 use crate::{Announced, Key};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -27,7 +28,8 @@ const SUM: &str = "x-amz-checksum-sha256";
 const ONCE: &str = "if-none-match";
 
 impl Announced {
-    /// Called as S3 calls them, so that a client need not know which store it talks to.
+    /// The headers that a client must send. They have the names of S3's headers, so that clients need not know which
+    /// store they talk to.
     pub(crate) fn headers(&self) -> Vec<(&'static str, String)> {
         vec![
             (TYPE, self.content_type.to_owned()),
@@ -37,13 +39,13 @@ impl Announced {
     }
 }
 
-/// What came with a file: the query of the address, and the headers. Empty where it did not come.
+/// What a client sent with a file: the parameters of the URL, and the headers. Missing ones are empty.
 #[derive(Clone, Debug, Default)]
 pub struct Received {
     pub id: Uuid,
     pub bytes: u64,
     pub expires_at: i64,
-    /// In hexadecimal.
+    /// The signature in hexadecimal.
     pub signature: String,
     pub content_type: String,
     pub checksum: String,
@@ -51,29 +53,29 @@ pub struct Received {
 }
 
 impl Received {
-    /// The headers that have to come, in lower case.
+    /// The names of the required headers, in lower case.
     pub const HEADERS: [&'static str; 3] = [TYPE, SUM, ONCE];
 }
 
-/// Why a file was not taken. Nothing of it is kept.
+/// Why an upload was refused. Nothing of the file is kept.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused<E> {
-    /// 403: not what was signed, or too late.
+    /// 403: the signature is wrong, or the URL has expired.
     #[error("the address does not count")]
     Denied,
-    /// 412
+    /// 412: there is a file already.
     #[error("there is one already")]
     Taken,
-    /// 413
+    /// 413: the file is longer than announced.
     #[error("longer than {0} bytes")]
     TooLong(u64),
-    /// 400: other bytes than announced.
+    /// 400: the file's length or checksum differs from the announced.
     #[error("not the file that was announced")]
     Other,
-    /// What the client sends can't be read.
+    /// The request's body can't be read.
     #[error("the body: {0}")]
     Body(E),
-    /// Ours.
+    /// An error of our own disk.
     #[error("the folder of files: {0}")]
     Folder(#[from] io::Error),
 }
@@ -104,7 +106,7 @@ impl Disk {
             store: "disk",
             source: source.into(),
         })?;
-        // Its folders of single pictures go with what was in them.
+        // With automatic cleanup, a picture's folder is removed together with its last file.
         let store = LocalFileSystem::new_with_prefix(&self.folder)?.with_automatic_cleanup(true);
         Ok(self.store.get_or_init(|| Arc::new(store)).clone())
     }
@@ -134,7 +136,8 @@ impl Disk {
         url
     }
 
-    /// Over everything that counts, each behind its length, so that nothing can be moved from one to the next.
+    /// The MAC over all signed values. Each is preceded by its length, so that no bytes can be moved from one value to
+    /// the next.
     fn mac(&self, sent: &Received) -> Hmac<Sha256> {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.expose_secret().as_bytes())
             .expect("any length will do");
@@ -174,7 +177,7 @@ impl Disk {
         if STANDARD.encode(sum) != sent.checksum {
             return Err(Refused::Other);
         }
-        // Of two that arrive at once one is first.
+        // If two uploads arrive at once, only the first succeeds.
         match tokio::fs::hard_link(&half.0, &place).await {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(Refused::Taken),
             linked => Ok(linked?),
@@ -182,7 +185,7 @@ impl Disk {
     }
 }
 
-/// What has come so far. Is gone however it ends.
+/// The temporary file of an upload in progress, deleted when the upload ends, whatever its result.
 struct Half(PathBuf);
 
 impl Drop for Half {
@@ -191,10 +194,11 @@ impl Drop for Half {
     }
 }
 
-/// So often in a row the folder of a new file may go away, with the last of its other files.
+/// The maximum number of attempts to create a file, since its folder may be removed each time together with the
+/// folder's last other file.
 const TRIES: u32 = 100;
 
-/// A new file in a folder that others make and clean up at the same time.
+/// Creates a file in a folder that other tasks may create and remove at the same time.
 async fn create(path: &Path) -> io::Result<tokio::fs::File> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut tries = 0;
@@ -205,7 +209,7 @@ async fn create(path: &Path) -> io::Result<tokio::fs::File> {
         };
         tries += 1;
         match created {
-            // It was there when it was to be made, or not any more when the file was.
+            // The folder was created by another task in between, or removed before the file was created.
             Err(error)
                 if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists)
                     && tries < TRIES => {}
@@ -214,7 +218,7 @@ async fn create(path: &Path) -> io::Result<tokio::fs::File> {
     }
 }
 
-/// Keeps one piece of the body in memory at a time.
+/// Writes the body to a file, holding one chunk in memory at a time, and returns its checksum.
 async fn write<E: StdError + 'static>(
     path: &Path,
     bytes: u64,

@@ -1,11 +1,11 @@
-//! Names of files: a folder of ours, an id, perhaps a part. Nothing that anybody sends is in them, and nothing but ASCII,
-//! which stores and addresses would write differently.
+//! Names of files: a folder of ours, an id, and possibly a part. Names never contain text from clients, and only
+//! ASCII, since stores and URLs would encode other characters differently.
 
 use object_store::path::Path;
 use std::fmt;
 use uuid::Uuid;
 
-/// `incoming/019c…`, `pictures/7b1e…/320.jpg`
+/// The key of a file: `incoming/019c…`, `pictures/7b1e…/320.jpg`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     folder: &'static str,
@@ -14,11 +14,11 @@ pub struct Key {
 }
 
 impl Key {
-    /// What has come and nobody has looked at yet. Is never served.
+    /// The folder of uploads that have not been checked yet. Its files are never served.
     pub const INCOMING: &'static str = "incoming";
-    /// What everybody may get who knows the key.
+    /// The folder of files that are served to anybody who knows the key.
     pub const PICTURES: &'static str = "pictures";
-    /// What is kept but not served: of rows that are archived or suspended.
+    /// The folder of files that are kept but not served: those of archived or suspended rows.
     pub const WITHHELD: &'static str = "withheld";
 
     pub const fn incoming(id: Uuid) -> Self {

@@ -1,8 +1,8 @@
-//! Where files lie: a folder of this machine, or a bucket that speaks S3.
+//! Storage of files: a folder of this machine, or a bucket that speaks S3.
 //!
-//! Under keys of our own only, so that no name that somebody sends becomes a path. Clients put their files there by
-//! themselves, with an address that is signed and counts for a while; how that is signed differs, what holds for it does not:
-//! the type, the sum and "only once" are part of it. Knows no table, no route and no picture.
+//! Files have keys of our own only, so that no name sent by a client becomes a path. Clients upload files directly to
+//! the store, by a signed URL that expires. The two stores sign differently, but enforce the same: type, checksum and
+//! "only once" are part of the signature. This crate may not know a table, a route or a picture.
 
 mod bucket;
 mod disk;
@@ -28,31 +28,31 @@ use std::{
 use url::Url;
 use uuid::Uuid;
 
-/// Where, and what signs addresses for uploads.
+/// Where files are stored, and what is needed to sign upload URLs.
 #[derive(Clone, Debug)]
 pub enum Place {
     Disk {
-        /// Made when it is first needed.
+        /// The folder, created when it is first needed.
         folder: PathBuf,
-        /// `https://api.example.org/media/uploads`; a file is put to `<this>/<id>/file`.
+        /// The base of upload URLs: `https://api.example.org/media/uploads`; a file is put to `<this>/<id>/file`.
         uploads: Url,
         secret: SecretString,
     },
     Bucket(Bucket),
 }
 
-/// Of a file that somebody is about to send.
+/// The description of a file that a client is about to upload.
 #[derive(Clone, Debug)]
 pub struct Announced {
     pub id: Uuid,
     pub content_type: &'static str,
     pub sha256: [u8; 32],
     pub bytes: u64,
-    /// Unix time after which it is refused.
+    /// The Unix time after which the upload is refused.
     pub expires_at: i64,
 }
 
-/// What the client needs to send it: a PUT to this address with exactly these headers.
+/// What a client needs for the upload: a PUT to this URL with exactly these headers.
 #[derive(Clone, Debug)]
 pub struct SignedUpload {
     pub url: Url,
@@ -62,7 +62,7 @@ pub struct SignedUpload {
 #[derive(Clone, Debug)]
 pub struct Listed {
     pub path: String,
-    /// The second part of its path, if it is an id as in every key of ours.
+    /// The second part of the path, if it is an id, as in all our keys.
     pub id: Option<Uuid>,
     pub modified: SystemTime,
     pub bytes: u64,
@@ -74,14 +74,14 @@ pub enum Error {
     Store(#[from] object_store::Error),
     #[error("the folder of files: {0}")]
     Folder(#[from] io::Error),
-    /// A mistake of ours: it would be held as long as the store takes.
+    /// A bug of the caller: the transaction would stay open until the store has answered.
     #[error("the store is asked while a database transaction is open")]
     InTransaction,
 }
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Cheap to clone.
+/// The storage. Cheap to clone.
 #[derive(Clone)]
 pub struct Storage {
     backend: Arc<Backend>,
@@ -94,7 +94,8 @@ enum Backend {
 }
 
 impl Storage {
-    /// `in_transaction` says whether this task holds a database transaction open: the store is not asked then.
+    /// `in_transaction` tells whether the current task has a database transaction open; if so, calls to the store are
+    /// refused.
     pub fn new(place: Place, in_transaction: fn() -> bool) -> Result<Self> {
         let backend = match place {
             Place::Disk {
@@ -110,7 +111,7 @@ impl Storage {
         })
     }
 
-    /// How a client puts the file there. `now` is Unix time.
+    /// Returns how a client uploads the file. `now` is Unix time.
     pub async fn sign_upload(&self, announced: &Announced, now: i64) -> Result<SignedUpload> {
         let headers = announced.headers();
         let url = match &*self.backend {
@@ -124,7 +125,7 @@ impl Storage {
         Ok(SignedUpload { url, headers })
     }
 
-    /// Takes what a client sends to an address that this disk has signed. A bucket takes it by itself.
+    /// Receives an upload to a URL that was signed for the folder. Uploads to a bucket go to the bucket directly.
     pub async fn receive<E: std::error::Error + 'static>(
         &self,
         sent: &Received,
@@ -137,7 +138,7 @@ impl Storage {
         }
     }
 
-    /// How many bytes; `None`: it is not there.
+    /// The size of a file in bytes. `None`: the file does not exist.
     pub async fn size(&self, key: &Key) -> Result<Option<u64>> {
         let found = self.store()?.head(&key.path()).await;
         Ok(there(found)?.map(|found| found.size))
@@ -150,7 +151,7 @@ impl Storage {
         }
     }
 
-    /// How many bytes, and they as they come.
+    /// The size of a file in bytes, and its content as a stream. `None`: the file does not exist.
     pub async fn read(
         &self,
         key: &Key,
@@ -164,10 +165,10 @@ impl Storage {
         }))
     }
 
-    /// Whatever lies there is replaced.
+    /// Writes a file, replacing an existing one.
     pub async fn put(&self, key: &Key, bytes: Vec<u8>, content_type: &'static str) -> Result<()> {
         let mut attributes = Attributes::new();
-        // Files of a disk have none; who serves them says so.
+        // Files on disk have no attributes; the route that serves them sets the headers.
         if let Backend::Bucket(_) = &*self.backend {
             attributes.insert(Attribute::ContentType, content_type.into());
             attributes.insert(Attribute::CacheControl, CACHE_CONTROL.into());
@@ -182,18 +183,18 @@ impl Storage {
         Ok(())
     }
 
-    /// Takes the place of an upload with an empty file, so that its address, which is good for a while yet, takes nothing
-    /// more: files are put only where there is none.
+    /// Replaces an upload by an empty file, so that its URL, which may still be valid, accepts no further file: an
+    /// upload never replaces an existing file.
     pub async fn seal(&self, key: &Key) -> Result<()> {
         self.put(key, Vec::new(), "application/octet-stream").await
     }
 
-    /// What is not there is deleted already.
+    /// Deletes a file. A missing file is not an error.
     pub async fn delete(&self, key: &Key) -> Result<()> {
         self.delete_at(&key.path()).await
     }
 
-    /// By the path that a list has told.
+    /// Deletes a file by the path of its listing.
     pub async fn delete_listed(&self, listed: &Listed) -> Result<()> {
         self.delete_at(&Path::from(listed.path.as_str())).await
     }
@@ -203,13 +204,13 @@ impl Storage {
         Ok(())
     }
 
-    /// Moves a file; what is not there is moved already.
+    /// Moves a file. A missing file counts as moved already and is not an error.
     pub async fn rename(&self, from: &Key, to: &Key) -> Result<()> {
         there(self.store()?.rename(&from.path(), &to.path()).await)?;
         Ok(())
     }
 
-    /// Everything in one of the folders of [`Key`].
+    /// Lists all files in one of the folders of [`Key`].
     pub fn list(&self, folder: &'static str) -> Result<BoxStream<'static, Result<Listed>>> {
         let found = self.store()?.list(Some(&Path::from(folder)));
         Ok(Box::pin(found.map_err(Error::from).map_ok(|one| {
@@ -235,7 +236,7 @@ impl Storage {
     }
 }
 
-/// What lies under a key never changes.
+/// Files never change once they are served, so caches may keep them.
 pub const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
 
 fn there<T>(found: object_store::Result<T>) -> Result<Option<T>> {

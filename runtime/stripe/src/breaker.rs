@@ -1,8 +1,9 @@
-//! After so many attempts in a row without an answer, calls are refused here for a while instead of waiting each for its
-//! own time-out: whoever asks is told at once, and the service is not waited for by everybody when it comes back.
+//! A circuit breaker: after a number of consecutive attempts without an answer, calls are refused at once for a while
+//! instead of each waiting for its own time-out. Callers get a quick answer, and the service is not flooded with
+//! waiting calls when it recovers.
 //!
-//! Then one call is let through. If it is answered all are; if not, or if nobody waits for its answer any more, the next
-//! one is let through after the same while.
+//! After that pause a single call is let through. If it is answered, all calls are allowed again; if it is not, or if
+//! its caller gave up, the next call is let through after another pause of the same length.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -11,7 +12,7 @@ use std::{
 use tokio::time::Instant;
 
 pub struct Breaker {
-    /// Attempts in a row.
+    /// The number of consecutive attempts without an answer.
     failures: u32,
     pause: Duration,
     state: Mutex<State>,
@@ -32,7 +33,7 @@ impl Breaker {
         }
     }
 
-    /// Whether an attempt may be made, or how long to wait.
+    /// Whether an attempt may be made; otherwise how long to wait.
     pub fn admit(&self) -> Result<(), Duration> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(until) = state.open_until else {
@@ -42,12 +43,12 @@ impl Breaker {
         if now < until {
             return Err(until - now);
         }
-        // For the others it stays as it is until this one is answered.
+        // Other calls remain refused until this call is answered.
         state.open_until = Some(now + self.pause);
         Ok(())
     }
 
-    /// An attempt was answered, whatever the answer, or it was not.
+    /// Records whether an attempt was answered, with whatever status.
     pub fn record(&self, answered: bool) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let was_open = state.open_until.is_some();

@@ -71,7 +71,7 @@ pub async fn detach(client: &Client, key: &Key, id: &str) -> Result<Card, Failur
     read(client.change(key, request).await?, convert::card)?.ok_or_else(no_card)
 }
 
-/// Only cards are ever saved, so this is somebody's mistake.
+/// Only cards are ever saved, so another payment method is an error.
 fn no_card() -> Failure {
     Failure::unsent("not_a_card", "the payment method is not a card")
 }

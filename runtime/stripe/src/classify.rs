@@ -1,7 +1,7 @@
-//! What one attempt means: an answer, or one of the three classes of failure.
+//! Classifies the result of an attempt: an answer, or one of the three classes of failure.
 //!
-//! A failure is definite only if Stripe says so in its own words. Whatever else arrives, from a proxy's page to half an
-//! answer, leaves open what happened.
+//! A failure is definite only if the answer is an error in Stripe's own format. Any other answer, such as a proxy's
+//! page or an incomplete answer, leaves open whether the call had its effect.
 
 use crate::{
     convert,
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::time::Duration;
 
-/// Of a `Retry-After`, which could also be a mistake.
+/// The longest accepted `Retry-After`; a longer one could be a mistake.
 const LONGEST_WAIT_S: u64 = 3600;
 
 pub fn classify(exchanged: Result<Reply, TransportFailure>) -> Result<Vec<u8>, Failure> {
@@ -29,7 +29,8 @@ pub fn classify(exchanged: Result<Reply, TransportFailure>) -> Result<Vec<u8>, F
             || ambiguous(Ambiguity::Undecodable, replayed),
             |refusal| Failure::Definite(Box::new(refusal)),
         )),
-        // Neither reached the endpoint: too many requests, or the key or the object is in use by another one.
+        // These requests were not executed: there were too many requests, or another request uses the key or the
+        // object.
         409 | 429 => Err(Failure::Retryable {
             after: retry_after(&reply),
         }),
@@ -42,12 +43,12 @@ pub fn ambiguous(why: Ambiguity, replayed: bool) -> Failure {
     Failure::Ambiguous { why, replayed }
 }
 
-/// The stored answer to an earlier request with this key.
+/// Whether this is the stored answer to an earlier request with this key.
 pub fn is_replayed(reply: &Reply) -> bool {
     reply.header("idempotent-replayed") == Some("true")
 }
 
-/// Half an answer is none, and neither is one in another encoding.
+/// An incomplete answer counts as no answer, and so does one in another encoding.
 fn is_json(body: &[u8]) -> bool {
     std::str::from_utf8(body).is_ok()
         && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
@@ -64,7 +65,8 @@ struct Body<'a> {
     error: Error<'a>,
 }
 
-/// Read without the library's type, of which one unknown field of the payment inside would cost the whole error.
+/// Parsed without the library's type, since an unknown field in the payment inside would make the whole error
+/// unreadable.
 #[derive(Deserialize)]
 struct Error<'a> {
     #[serde(rename = "type")]

@@ -1,7 +1,7 @@
-//! The way of a call: key, headers, attempts.
+//! How a call is made: key, headers, attempts.
 //!
-//! A call that changes something has an idempotency key of its caller's; one without is refused here, and so are the
-//! library's strategies that make one up. All attempts of a call carry the same key and the same bytes.
+//! A call that changes something needs the caller's idempotency key; without a key it is refused here, and so are the
+//! library's strategies that generate a key. All attempts of a call have the same key and the same bytes.
 
 use crate::{
     breaker::Breaker,
@@ -26,7 +26,7 @@ pub struct Client {
     breaker: Arc<Breaker>,
 }
 
-/// The library wants an error type that it can put its own into.
+/// A failure as the error type that the library requires of a client, since undecodable answers become such errors.
 #[derive(Debug)]
 pub struct Fault(pub Failure);
 
@@ -46,7 +46,7 @@ impl Client {
         }
     }
 
-    /// A call that changes something.
+    /// Makes a call that changes something.
     pub async fn change<R>(&self, key: &Key, request: R) -> Result<R::Output, Failure>
     where
         R: StripeRequest,
@@ -60,7 +60,7 @@ impl Client {
         request.send(self).await.map_err(|fault| fault.0)
     }
 
-    /// A call that changes nothing.
+    /// Makes a call that only reads.
     pub async fn read<R>(&self, request: R) -> Result<R::Output, Failure>
     where
         R: StripeRequest,
@@ -73,7 +73,8 @@ impl Client {
             .map_err(|fault| fault.0)
     }
 
-    /// The same for a connected account, or without having the answer decoded.
+    /// Makes a call that only reads, for a connected account if one is given, and returns the answer without decoding
+    /// it.
     pub async fn read_raw(
         &self,
         request: RequestBuilder,
@@ -136,11 +137,11 @@ impl Client {
         })
     }
 
-    /// Until there is an answer, a definite failure, or no time left.
+    /// Repeats attempts until there is an answer, a definite failure, or no time left.
     async fn send(&self, request: &Request) -> Result<Vec<u8>, Failure> {
         self.check_transaction();
         let deadline = Instant::now() + self.settings.total_timeout;
-        // Of the attempts so far, the last that may have had its effect: a later "not now" does not undo it.
+        // The last attempt that may have had its effect: a later retryable failure does not undo that effect.
         let mut doubt = None;
         for attempt in 1.. {
             if let Err(wait) = self.breaker.admit() {
@@ -168,7 +169,7 @@ impl Client {
         unreachable!("attempts are counted")
     }
 
-    /// Once, and whether Stripe lets us try again.
+    /// Makes one attempt; also returns whether Stripe allows another attempt.
     async fn attempt(
         &self,
         request: &Request,
@@ -179,7 +180,7 @@ impl Client {
         let until = deadline.min(begin + self.settings.attempt_timeout);
         let exchanged = timeout_at(until, self.exchange.exchange(request)).await;
         let exchanged = exchanged.unwrap_or(Err(TransportFailure::TimedOut));
-        // A stored 500 is an answer.
+        // A stored answer with status 500 still counts as an answer: Stripe is reachable.
         let answered = |reply: &Reply| reply.status < 500 || is_replayed(reply);
         self.breaker.record(exchanged.as_ref().is_ok_and(answered));
         let (method, path) = (request.method.as_str(), request.path());
@@ -201,7 +202,8 @@ impl Client {
         (exchanged, retry)
     }
 
-    /// Doubling, half of it at random, so that those who failed together do not come back together.
+    /// The pause doubles with each attempt, and half of it is random, so that calls that failed together are not
+    /// repeated together.
     fn pause(&self, attempt: u32, failure: &Failure) -> Duration {
         let doubled = self.settings.first_pause * 2_u32.saturating_pow(attempt - 1).min(1 << 16);
         let half = doubled.min(self.settings.longest_pause) / 2;
@@ -230,7 +232,8 @@ impl StripeClient for Client {
 
     async fn execute(&self, request: CustomizedStripeRequest) -> Result<Bytes, Fault> {
         let (builder, config) = request.into_pieces();
-        // Only a key that somebody gave: the others would be new ones for every call.
+        // Only a key that the caller gave is accepted: the library's other strategies generate a new key for every
+        // call.
         let key = match config.request_strategy {
             Some(RequestStrategy::Idempotent(key)) => Some(key.into_inner()),
             _ => None,
@@ -245,14 +248,15 @@ impl StripeClient for Client {
 
 const USER_AGENT: &str = concat!("culturepass/", env!("CARGO_PKG_VERSION"));
 
-/// Whether a refusal also tells what became of earlier attempts. Stripe replays the stored answer of a key, but looks
-/// at the secret key first; and a DELETE has no stored answer: the second one finds nothing left.
+/// Whether a refusal also tells the result of earlier attempts. Stripe returns the stored answer of a key, but checks
+/// the secret key first; and a DELETE has no stored answer: if the first attempt succeeded, the second finds nothing
+/// to delete.
 fn settles(method: Method, failure: &Failure) -> bool {
     let status = failure.refusal().and_then(|refusal| refusal.http_status);
     method != Method::Delete && !matches!(status, Some(401 | 403))
 }
 
-/// An id that goes into a path or a header: nothing in it may mean anything there.
+/// Refuses an id with characters that have a meaning in a path or a header.
 pub fn part(id: &str) -> Result<&str, Failure> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     if id.is_empty() || id.len() > 255 || !id.bytes().all(plain) {
@@ -261,8 +265,9 @@ pub fn part(id: &str) -> Result<&str, Failure> {
     Ok(id)
 }
 
-/// By name, those of one name as they are: metadata is a hash map in the library, in another order in each process. An
-/// empty one comes out as `metadata=`, which tells Stripe to remove what there is.
+/// Sorts the parameters by name; those of the same name keep their order. The library has metadata in a hash map,
+/// whose order differs between processes. Empty metadata would be sent as `metadata=`, which tells Stripe to remove
+/// the existing metadata, so it is left out.
 fn canonical(form: &str) -> String {
     let given = |pair: &&str| !pair.is_empty() && *pair != "metadata=";
     let mut pairs: Vec<&str> = form.split('&').filter(given).collect();

@@ -27,7 +27,8 @@ pub async fn create(client: &Client, key: &Key, new: &NewAccount) -> Result<Acco
     let mut known = metadata(&new.metadata);
     known.insert(convert::OWNER.to_owned(), new.owner.clone());
     let mut capabilities = CreateAccountCapabilities::new();
-    // Transfers to be paid, card payments to be the merchant where buyer and organizer are far apart.
+    // Transfers are needed to be paid; card payments are needed to be the merchant (`on_behalf_of`) if buyer and
+    // organizer are in different regions.
     capabilities.card_payments = Some(CreateAccountCapabilitiesCardPayments {
         requested: Some(true),
     });

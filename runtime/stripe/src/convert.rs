@@ -1,4 +1,4 @@
-//! Stripe's types to ours. A status that we do not know is an error, never the nearest one.
+//! Converts Stripe's types to ours. An unknown status is an error and is never mapped to a similar one.
 
 mod billing;
 mod connect;
@@ -15,7 +15,7 @@ use std::{collections::HashMap, fmt::Display};
 use stripe_shared as shared;
 use stripe_types::{Expandable, Object};
 
-/// What can't be read, without any data of it.
+/// Why an object can't be converted, without any of its data.
 pub type Converted<T> = Result<T, String>;
 
 pub fn payment(from: shared::PaymentIntent) -> Converted<Payment> {
@@ -69,11 +69,11 @@ fn payment_status(
 ) -> Converted<PaymentStatus> {
     use shared::PaymentIntentStatus as Theirs;
     Ok(match &from.status {
-        // Where it is again after a card was declined.
+        // A payment returns to this status after a card was declined.
         Theirs::RequiresPaymentMethod if from.last_payment_error.is_some() => PaymentStatus::Failed,
         Theirs::RequiresPaymentMethod | Theirs::RequiresConfirmation => PaymentStatus::Created,
         Theirs::RequiresAction => PaymentStatus::RequiresAction,
-        // Authorized; nothing came in yet.
+        // The card was authorized but not charged yet.
         Theirs::Processing | Theirs::RequiresCapture => PaymentStatus::Processing,
         Theirs::Canceled => PaymentStatus::Canceled,
         Theirs::Succeeded => match charge {
@@ -205,7 +205,7 @@ pub fn setup(from: shared::SetupIntent) -> Converted<Setup> {
     })
 }
 
-/// None: a payment method that is no card.
+/// Returns None for a payment method that is not a card.
 pub fn card(from: shared::PaymentMethod) -> Converted<Option<Card>> {
     let Some(card) = from.card else {
         return Ok(None);

@@ -1,11 +1,11 @@
-//! What an event is about, in our types.
+//! Decodes the object that an event is about into our types.
 
 use crate::convert::{self, Converted};
 use gateway::{Decoded, Envelope, Undecodable};
 
 pub fn decode(event: &Envelope) -> Result<Decoded, Undecodable> {
     let text = event.object.as_str();
-    // Its object is the application, that is, us.
+    // The object of this event is the application, which is the platform itself.
     if event.kind == "account.application.deauthorized" {
         return Ok(Decoded::Deauthorized);
     }

@@ -1,4 +1,4 @@
-//! Events as they are listed. They are read without types, as those that arrive.
+//! Lists events. They are read without types, as are events that arrive by webhook.
 
 use crate::{
     client::{Client, part},

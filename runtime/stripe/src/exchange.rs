@@ -9,15 +9,17 @@ pub enum Method {
     Delete,
 }
 
-/// A request as it leaves. `Debug` shows neither headers (the secret key) nor parameters (customers).
+/// A request as it is sent. `Debug` shows neither headers (which hold the secret key) nor parameters (which hold
+/// customers' data).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     pub method: Method,
-    /// `/v1/payment_intents?limit=100`.
+    /// Path and query: `/v1/payment_intents?limit=100`.
     pub path_and_query: String,
-    /// Names in lower case.
+    /// Headers, their names in lower case.
     pub headers: Vec<(String, String)>,
-    /// Form-encoded, sorted by name: the same call is the same bytes. Empty if there is none.
+    /// Form-encoded parameters, sorted by name, so that the same call always has the same bytes. Empty if there are
+    /// none.
     pub body: String,
 }
 
@@ -28,20 +30,20 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
-/// Why there is no reply. Only `Refused` promises that the other side saw nothing.
+/// Why there is no reply. Only `Refused` guarantees that the server received nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TransportFailure {
     TimedOut,
-    /// The connection ended after the request began to be sent.
+    /// The connection ended after the request had begun to be sent.
     Broken,
-    /// There was no connection.
+    /// No connection could be made.
     Refused,
 }
 
 pub type Exchanged<'a> = Pin<Box<dyn Future<Output = Result<Reply, TransportFailure>> + Send + 'a>>;
 
 pub trait Exchange: Send + Sync {
-    /// Once; whoever calls sees to trying again and to the time it may take.
+    /// Sends the request once. Retries and the time limit are the caller's.
     fn exchange<'a>(&'a self, request: &'a Request) -> Exchanged<'a>;
 }
 
@@ -60,7 +62,7 @@ impl Request {
         find(&self.headers, name)
     }
 
-    /// Without the query.
+    /// The path without the query.
     pub fn path(&self) -> &str {
         self.path_and_query.split('?').next().unwrap_or_default()
     }

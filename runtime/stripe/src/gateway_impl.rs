@@ -1,4 +1,4 @@
-//! The trait, word by word.
+//! The implementation of the trait [`gateway::Gateway`]: each method calls the function of the same purpose.
 
 use crate::{
     billing, cards, client::Client, connect, decode, events, exchange::Exchange, network::Network,
@@ -7,20 +7,20 @@ use crate::{
 use gateway::*;
 use std::sync::Arc;
 
-/// Cheap to clone; its connections are shared.
+/// The client of Stripe. Cheap to clone; clones share their connections.
 #[derive(Clone)]
 pub struct StripeGateway {
     client: Client,
 }
 
 impl StripeGateway {
-    /// Over the network.
+    /// A client that calls Stripe over the network.
     pub fn new(settings: Settings) -> Result<Self, reqwest::Error> {
         let network = Network::new(&settings)?;
         Ok(Self::over(settings, Arc::new(network)))
     }
 
-    /// Over something that stands in for it.
+    /// A client that uses another exchange instead of the network, for tests.
     pub fn over(settings: Settings, exchange: Arc<dyn Exchange>) -> Self {
         Self {
             client: Client::new(settings, exchange),

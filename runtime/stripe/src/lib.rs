@@ -1,8 +1,9 @@
-//! [`gateway::Gateway`] by Stripe: the one crate that names Stripe's library.
+//! The implementation of [`gateway::Gateway`] for Stripe: the only crate that names Stripe's library.
 //!
-//! Knows no table, no entity and no route. Of the library (`async-stripe`, in its separate crates) it uses the types
-//! and the builders of requests; the way over the network is its own ([`Exchange`]), because the library's client
-//! sends no idempotency key of ours when it tries again, has no time-out of its own and hides the headers of answers.
+//! This crate may not know a table, an entity or a route. From the library (`async-stripe`, in its separate crates) it
+//! uses the types and the request builders. Requests are sent by its own code ([`Exchange`]), because the library's
+//! client does not send our idempotency key when it retries, has no time-out of its own and hides the headers of
+//! answers.
 //!
 //! A call goes through `payments`, `cards`, `connect`, `billing` or `events` (our types to a request), `client` (key,
 //! time-outs, retries), `breaker` (when not to call at all), `classify` (what an answer means) and `convert` (Stripe's types to ours).

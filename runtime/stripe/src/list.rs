@@ -1,4 +1,4 @@
-//! Lists, page by page until their end. Their items stay text, so that one that can't be read does not hide the others.
+//! Lists, read page by page to their end. Their items stay text, so that an unreadable item does not hide the others.
 
 use crate::{classify::ambiguous, client::Client};
 use gateway::{Ambiguity, Failure};
@@ -6,10 +6,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use stripe_client_core::RequestBuilder;
 
-/// The most that Stripe gives at once.
+/// The largest page that Stripe allows.
 pub const PAGE: i64 = 100;
 
-/// A question that so much answers is the wrong question.
+/// The maximum number of pages of a list. A query with more results is too wide.
 const MOST_PAGES: usize = 200;
 
 #[derive(Deserialize)]
@@ -24,7 +24,7 @@ struct Head {
     id: String,
 }
 
-/// All items, in Stripe's order: newest first.
+/// Returns all items in Stripe's order: newest first.
 pub async fn all<F>(client: &Client, account: Option<&str>, page: F) -> Result<Vec<String>, Failure>
 where
     F: Fn(Option<String>) -> RequestBuilder,
@@ -48,7 +48,7 @@ where
     ))
 }
 
-/// One item as the library knows it, as we know it.
+/// Decodes an item into the library's type, then into our type.
 pub fn item<T: miniserde::Deserialize, O>(
     text: &str,
     convert: fn(T) -> Result<O, String>,

@@ -1,4 +1,4 @@
-//! The exchange over the network: pooled connections, no redirects, no proxy, answers of a bounded size.
+//! The exchange over the network: pooled connections, no redirects, no proxy, answers of a limited size.
 
 use crate::{
     exchange::{Exchange, Exchanged, Method, Reply, Request, TransportFailure},
@@ -7,10 +7,11 @@ use crate::{
 use reqwest::header::HeaderValue;
 use std::time::Duration;
 
-/// A page of 100 large events stays below. Whoever answers with more is not what it should be.
+/// The maximum size of an answer, in bytes. A page of 100 large events is smaller; a larger answer can't be Stripe's.
 const LARGEST_BODY: usize = 8 << 20;
 
-/// Shorter than the servers keep theirs, so that a request seldom meets a connection that is just being closed.
+/// How long an idle connection is kept: shorter than Stripe's servers keep theirs, so that a request is rarely sent on
+/// a connection that the server is just closing.
 const IDLE: Duration = Duration::from_secs(50);
 
 pub struct Network {
@@ -24,10 +25,10 @@ impl Network {
             .connect_timeout(settings.connect_timeout)
             .timeout(settings.attempt_timeout)
             .pool_idle_timeout(IDLE)
-            // Whoever could answer with a redirect would be sent the secret key.
+            // A redirect would send the secret key to another server.
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
-            // The client's own second attempt would be one that nobody counts.
+            // Retries by the HTTP client itself would not be counted as attempts.
             .retry(reqwest::retry::never())
             .build()?;
         let base = settings.base_url.as_str().trim_end_matches('/').to_owned();
@@ -44,7 +45,7 @@ impl Network {
         let mut sending = self.client.request(method, url);
         for (name, value) in &request.headers {
             let mut value = HeaderValue::from_str(value).map_err(|_| TransportFailure::Refused)?;
-            // Below us somebody may log headers.
+            // Marked as sensitive, since the libraries below may log headers.
             value.set_sensitive(name == "authorization");
             sending = sending.header(name, value);
         }
@@ -74,7 +75,8 @@ impl Network {
     }
 }
 
-/// `Refused` only if there was never a connection, not even a slow one: everything else may have been received.
+/// `Refused` only if no connection was established, including a time-out while connecting: in every other case the
+/// server may have received the request.
 fn failure(error: &reqwest::Error) -> TransportFailure {
     if error.is_connect() || error.is_builder() {
         TransportFailure::Refused

@@ -24,7 +24,8 @@ use stripe_core::{
 use stripe_shared::PaymentIntentAllowedPaymentMethodTypes;
 use stripe_types::{RangeBoundsTs, RangeQueryTs};
 
-/// Under a payment: what was refunded, and what became of its parts.
+/// The objects that are included in a payment's answer: its charge with the application fee and the transfer, which
+/// tell how much of each was refunded.
 const CHARGE: [&str; 3] = [
     "latest_charge",
     "latest_charge.application_fee",
@@ -32,8 +33,8 @@ const CHARGE: [&str; 3] = [
 ];
 const REVERSAL: [&str; 1] = ["transfer_reversal"];
 
-/// Cards alone, wallets on phones included. Whatever else an account has switched on would need a page of its own for
-/// the buyer, and may take days to tell whether it succeeded.
+/// Only cards, including wallets on phones. Any other payment method of the account would need a page of its own for
+/// the buyer, and may take days until its success is known.
 const CARD: PaymentIntentAllowedPaymentMethodTypes = PaymentIntentAllowedPaymentMethodTypes::Card;
 
 pub async fn create(client: &Client, key: &Key, new: &NewPayment) -> Result<Payment, Failure> {
@@ -148,7 +149,7 @@ pub async fn create_refund(client: &Client, key: &Key, new: &NewRefund) -> Resul
         .amount(new.amount)
         .metadata(metadata(&new.metadata))
         .expand(expand(&REVERSAL));
-    // Left out where they are false: a payment without a destination refuses them.
+    // Left out if false: Stripe refuses these parameters for a payment without a destination.
     if new.reverse_transfer {
         request = request.reverse_transfer(true);
     }
@@ -179,7 +180,7 @@ pub async fn refunds(client: &Client, payment: &str) -> Result<Vec<Refund>, Fail
     refunds.collect()
 }
 
-/// An answer that was decoded, in our types.
+/// Converts a decoded answer to our types.
 pub fn read<T, O>(from: T, convert: fn(T) -> Result<O, String>) -> Result<O, Failure> {
     convert(from).map_err(|why| {
         tracing::error!(why, "an answer of Stripe's can't be read");
@@ -187,7 +188,8 @@ pub fn read<T, O>(from: T, convert: fn(T) -> Result<O, String>) -> Result<O, Fai
     })
 }
 
-/// Stripe counts these in other units than ISO 4217 does: an amount would be wrong a hundredfold.
+/// The currencies that Stripe counts in other units than ISO 4217 does. They are refused, since amounts would be wrong
+/// by a factor of 100.
 const OTHER_UNITS: [&str; 3] = ["ISK", "MGA", "UGX"];
 
 pub fn currency(currency: Currency) -> Result<stripe_types::Currency, Failure> {

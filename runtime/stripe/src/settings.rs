@@ -6,26 +6,26 @@ use url::Url;
 
 #[derive(Clone)]
 pub struct Settings {
-    /// `sk_…` or `rk_…`.
+    /// The secret key: `sk_…` or `rk_…`.
     pub secret_key: SecretString,
-    /// Without `/v1`. `http://127.0.0.1:…` for one that plays Stripe.
+    /// The API's base URL without `/v1`. `http://127.0.0.1:…` for a fake of Stripe.
     pub base_url: Url,
     pub connect_timeout: Duration,
-    /// For one attempt. Stripe itself can take 30 seconds and more with a slow bank.
+    /// The time limit of an attempt. Stripe itself can take 30 seconds and more with a slow bank.
     pub attempt_timeout: Duration,
-    /// For a call with all its attempts and the pauses between them.
+    /// The time limit of a call, including all its attempts and the pauses between them.
     pub total_timeout: Duration,
-    /// At most, the first included.
+    /// The maximum number of attempts, including the first.
     pub attempts: u32,
-    /// Before the second attempt; doubles each time, half of it at random.
+    /// The pause before the second attempt. It doubles with each attempt, and half of it is random.
     pub first_pause: Duration,
     pub longest_pause: Duration,
-    /// So many attempts in a row without an answer, or with a 5xx, and calls are refused…
+    /// The number of consecutive attempts without an answer, or with a 5xx, after which calls are refused.
     pub failures_in_a_row: u32,
-    /// …for so long, until one of them is let through to see.
+    /// How long calls are then refused, before a single call is let through again.
     pub refusing: Duration,
-    /// Tells whether the current task has a database transaction open, which is a mistake of the caller: a call can
-    /// take as long as `total_timeout`. A debug build stops there, a release build complains in the log.
+    /// Tells whether the current task has a database transaction open, which is a bug of the caller: a call can take
+    /// as long as `total_timeout`. A debug build panics, a release build logs an error.
     pub in_transaction: fn() -> bool,
 }
 

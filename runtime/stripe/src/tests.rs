@@ -1,4 +1,5 @@
-//! Calls against scripts that stand in for Stripe. The product's own tests play whole journeys against a fake of it.
+//! Calls against scripts that stand in for Stripe. The product's own tests run whole user journeys against a fake of
+//! Stripe.
 
 mod attempts;
 mod breaker;

@@ -1,4 +1,4 @@
-//! What can be set about the audit log.
+//! The settings of the audit log.
 
 /// Sealing the audit log.
 #[derive(clap::Args, Clone, Copy, Debug)]

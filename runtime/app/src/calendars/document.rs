@@ -1,4 +1,4 @@
-//! What the API document says about calendars.
+//! The API document of calendars.
 
 use serde_json::{Value, json};
 
@@ -78,7 +78,7 @@ fn answers() -> Value {
     })
 }
 
-/// What these routes share.
+/// The parts that these routes have in common.
 fn shared(components: &mut Value) {
     components["parameters"]["Calendar.known"] = json!({"name": "If-None-Match", "in": "header",
         "description": "The ETag of the calendar that the client has.", "schema": {"type": "string"}});

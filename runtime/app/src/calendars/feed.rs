@@ -1,7 +1,7 @@
-//! A member's own calendar: at an address that is a secret, because calendar programs have no access tokens.
+//! A member's own calendar, at a URL that contains a secret, because calendar programs have no access tokens.
 //!
-//! Whoever has the address reads what the member may read, and nothing but their events. Only a digest of it is kept; that
-//! the account is good is asked of the database each time.
+//! Anybody with the URL reads the member's events, as far as the member may read them, and nothing else. Only a digest
+//! of the secret is stored, and the database checks on each request that the account is active.
 
 use super::{Calendars, DESCRIPTION_AMONG_OTHERS, EVENTS_MAX, Kept, entries};
 use crate::{
@@ -29,14 +29,14 @@ use std::{
 };
 use uuid::Uuid;
 
-/// The secret with `.ics` behind it, by which programs know what they get.
+/// The path: the secret followed by `.ics`, by which programs recognize the type.
 pub const PATH: &str = "/calendar-feeds/{file}";
-/// As `secret::random` makes them.
+/// The length of a secret made by `secret::random`.
 const SECRET_CHARACTERS: usize = 43;
-/// So often buckets that are full again are thrown away.
+/// The number of counted requests after which full buckets are removed.
 const TIDY_EVERY: u32 = 1_000;
 
-/// Counts secrets that nobody has, by where they come from.
+/// Limits requests with unknown secrets, by client address.
 pub struct Guessing {
     limiter: Limiter<IpAddr>,
     counted: AtomicU32,
@@ -54,7 +54,7 @@ impl Guessing {
         })
     }
 
-    /// 404, or 429 for who tries many.
+    /// Counts a request with an unknown secret. Returns 404, or 429 if there were too many.
     fn refuse(&self, visitor: &Visitor) -> Error {
         if self.counted.fetch_add(1, Ordering::Relaxed) % TIDY_EVERY == TIDY_EVERY - 1 {
             self.limiter.tidy();
@@ -69,7 +69,7 @@ impl Guessing {
     }
 }
 
-/// `GET /me/calendar-feed`: whether there is one. Its address is not known any more.
+/// `GET /me/calendar-feed`: whether there is a feed. Its URL can't be shown again.
 pub async fn show(State(calendars): State<Calendars>, caller: Member) -> Result<Response> {
     let me = caller.id();
     let run = calendars.db.run(
@@ -93,7 +93,7 @@ pub async fn show(State(calendars): State<Calendars>, caller: Member) -> Result<
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(shown)).into_response())
 }
 
-/// `POST /me/calendar-feed`: a new address. The one before, if there was one, ends.
+/// `POST /me/calendar-feed`: creates a new URL; the previous URL, if any, becomes invalid.
 pub async fn renew(State(calendars): State<Calendars>, caller: Member) -> Result<Response> {
     let (me, session) = (caller.id(), caller.session());
     let secret = random();
@@ -113,7 +113,7 @@ pub async fn renew(State(calendars): State<Calendars>, caller: Member) -> Result
                 .bind(hash)
                 .fetch_one(cx.conn())
                 .await?;
-                // This has waited for whoever was ending what the account has, and the session may be among it.
+                // The insert may have waited for a transaction that ended the account's sessions, including this one.
                 let is_signed_in: bool = sqlx::query_scalar(
                     "select exists (select from app.sessions where id = $1 and revoked_at is null)",
                 )
@@ -131,12 +131,12 @@ pub async fn renew(State(calendars): State<Calendars>, caller: Member) -> Result
     let base = calendars.public_url.as_str().trim_end_matches('/');
     let url = format!("{base}/calendar-feeds/{}.ics", secret.expose_secret());
     let made = json!({"object": "calendar_feed", "since": since, "url": url});
-    // It holds a secret: neither kept nor compressed.
+    // The answer contains a secret, so it is neither cached nor compressed.
     let headers = [(header::CACHE_CONTROL, "no-store, no-transform")];
     Ok((StatusCode::CREATED, headers, Json(made)).into_response())
 }
 
-/// `DELETE /me/calendar-feed`: the address ends, whether there was one or not.
+/// `DELETE /me/calendar-feed`: makes the URL invalid, whether there was one or not.
 pub async fn revoke(State(calendars): State<Calendars>, caller: Member) -> Result<StatusCode> {
     let me = caller.id();
     let run = calendars.db.run(
@@ -156,7 +156,7 @@ pub async fn revoke(State(calendars): State<Calendars>, caller: Member) -> Resul
     run.await.map(|()| StatusCode::NO_CONTENT)
 }
 
-/// `GET /calendar-feeds/{secret}.ics`: for whoever has the address. A token changes nothing.
+/// `GET /calendar-feeds/{secret}.ics`: for anybody with the URL. An access token makes no difference.
 pub async fn read(
     State(calendars): State<Calendars>,
     visitor: Visitor,
@@ -172,7 +172,7 @@ pub async fn read(
         .await
     {
         Ok(cx) => cx,
-        // Suspended or closed this very moment.
+        // The account was suspended or closed just now.
         Err(error) if error.status() == StatusCode::UNAUTHORIZED => {
             return Err(calendars.guessing.refuse(&visitor));
         }
@@ -183,7 +183,7 @@ pub async fn read(
     calendars.answer(&name, found, Kept::ByReader, &headers)
 }
 
-/// As the member: the database knows whose calendar it is.
+/// Runs with the member's permissions; the database finds the events of the transaction's member.
 async fn own(cx: &mut Cx) -> Result<Vec<super::Entry>> {
     let ids: Vec<Uuid> = sqlx::query_scalar("select app.calendar_of_member($1)")
         .bind(EVENTS_MAX)
@@ -193,7 +193,7 @@ async fn own(cx: &mut Cx) -> Result<Vec<super::Entry>> {
 }
 
 impl Calendars {
-    /// Whose address it is: account and name. Nobody's, if the account is not good.
+    /// The id and name of the account whose feed has this secret. None if there is none or the account is not active.
     async fn owner(&self, visitor: &Visitor, file: &str) -> Result<Option<(Uuid, String)>> {
         let secret = file.strip_suffix(".ics");
         let Some(secret) = secret.filter(|secret| secret.len() == SECRET_CHARACTERS) else {

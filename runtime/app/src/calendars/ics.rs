@@ -1,19 +1,19 @@
-//! Calendars as text (RFC 5545): what is written, in which form. Knows no database and no clock, so that the same events are
-//! the same bytes.
+//! Writes calendars as text (RFC 5545). This module may not know the database or a clock, so that the same events
+//! always result in the same bytes.
 //!
-//! Times are in UTC: a time with the name of its zone would need the zone's rules beside it.
+//! Times are in UTC, since a time in a named zone would require the zone's rules in the file.
 
 use chrono::{DateTime, Utc};
 use icalendar::{Calendar, Component, Event, EventLike, EventStatus, Parameter, Property};
 use url::Url;
 use uuid::Uuid;
 
-/// Octets of a line without its end.
+/// The maximum number of bytes in a line, without its end.
 const LINE_MAX: usize = 75;
-/// How often programs are asked to look again.
+/// The interval in which programs are asked to refresh the calendar.
 const REFRESH: &str = "PT1H";
 
-/// An event as `app.calendar_entries` gives it.
+/// An event as returned by `app.calendar_entries`.
 pub struct Entry {
     pub id: Uuid,
     pub title: String,
@@ -24,7 +24,7 @@ pub struct Entry {
     pub ends_at: DateTime<Utc>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
-    /// How often its time was changed.
+    /// The revision of the event's schedule: how often its time was changed.
     pub revision: i32,
     pub venue: Option<String>,
     pub address: Option<String>,
@@ -33,13 +33,13 @@ pub struct Entry {
     pub longitude: Option<f64>,
     pub host_type: String,
     pub host_id: Uuid,
-    /// Its name, if the reader may read it.
+    /// The host's name. None: the reader may not read it.
     pub host: Option<String>,
 }
 
-/// What is the same for all events.
+/// The values that are the same for all events.
 pub struct Writing<'a> {
-    /// Where people look at them.
+    /// The base URL of the pages that show events.
     pub pages: &'a Url,
 }
 
@@ -92,7 +92,7 @@ fn event(entry: &Entry, writing: &Writing) -> Event {
     }
     let place = [&entry.venue, &entry.address, &entry.city];
     let place: Vec<&str> = place.into_iter().flatten().map(String::as_str).collect();
-    // A city alone says little; a street says where.
+    // The location is only set if there is a venue, since a city alone is too vague.
     if entry.venue.is_some() {
         event.location(&clean(&place.join(", ")));
     }
@@ -104,7 +104,7 @@ fn event(entry: &Entry, writing: &Writing) -> Event {
             .iter()
             .find(|(_, kind)| *kind == entry.host_type);
         let address = page(path.map_or("hosts", |(path, _)| path), entry.host_id);
-        // An address of a page: nobody's mailbox is told.
+        // The organizer is the URL of the host's page, so that no mail address is revealed.
         let organizer = Property::new("ORGANIZER", address)
             .append_parameter(Parameter::new("CN", &quotable(host)))
             .done();
@@ -113,12 +113,13 @@ fn event(entry: &Entry, writing: &Writing) -> Event {
     event.done()
 }
 
-/// Counts the times that it had; that it is called off is the last change (RFC 5546, 2.1.4).
+/// The sequence number: it increases with each change of the time, and a last time with the cancellation (RFC 5546,
+/// 2.1.4).
 fn sequence(entry: &Entry) -> u32 {
     entry.revision.unsigned_abs() + u32::from(entry.state == "cancelled")
 }
 
-/// Text has no control characters but ends of lines, and of these one kind.
+/// Removes control characters other than tabs and line ends, and makes line ends uniform.
 fn clean(text: &str) -> String {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     text.chars()
@@ -126,7 +127,7 @@ fn clean(text: &str) -> String {
         .collect()
 }
 
-/// Values of parameters stand between quotation marks and can't hold any, nor the end of a line.
+/// The text for a quoted parameter value, which can't contain quotation marks or line ends.
 fn quotable(text: &str) -> String {
     let plain = |character: char| match character {
         '"' => '\'',
@@ -136,8 +137,8 @@ fn quotable(text: &str) -> String {
     text.chars().map(plain).collect()
 }
 
-/// Cuts lines anew. The library counts the blank that continues a line only in the middle of one: its last part can have an
-/// octet too many.
+/// Folds lines anew. The library does not count the leading blank of a line's last part, which can therefore be a byte
+/// too long.
 fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len() + text.len() / 40);
     for line in text.replace("\r\n ", "").split_terminator("\r\n") {

@@ -1,4 +1,4 @@
-//! What can be set about calendars.
+//! The settings of calendars.
 
 /// Calendars.
 #[derive(clap::Args, Clone, Copy, Debug)]

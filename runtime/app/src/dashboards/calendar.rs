@@ -1,4 +1,5 @@
-//! `GET /me/calendar`: what the member goes to, was at, or could go to because they follow who holds it, day by day.
+//! `GET /me/calendar`: events that the member has tickets for, has attended, or may be interested in because of
+//! following the host or venue, day by day.
 
 use super::{
     Dashboards, Lists,

@@ -1,4 +1,5 @@
-//! `GET /cities/{id}/dashboard`: what waits for the administrators of a city, and what happens there.
+//! `GET /cities/{id}/dashboard`: what is waiting for a decision of the city's administrators, and what happens in the
+//! city.
 
 use super::{
     Dashboards, part,

@@ -1,4 +1,4 @@
-//! `GET /events/{id}/dashboard`: how an event sells and who comes, for its host and the platform.
+//! `GET /events/{id}/dashboard`: sales and check-ins of an event, for its host and the platform.
 
 use super::{
     Dashboards, part,

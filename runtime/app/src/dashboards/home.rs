@@ -1,4 +1,4 @@
-//! `GET /me/home`: what a member sees first. What is theirs is read in one transaction; the events are shown as the
+//! `GET /me/home`: a member's start page. The member's own data are read in one transaction; events are shown as the
 //! engine's list shows them to the caller, each once.
 
 use super::{Dashboards, Lists, part, shown};
@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use utoipa::{OpenApi, ToSchema, openapi};
 use uuid::Uuid;
 
-/// Events of each list.
+/// The maximum number of trending events, and of events by followed hosts.
 const TOP: i32 = 10;
 
 /// What a member sees first. Events are named by their ids and stand once under `events`.
@@ -163,7 +163,7 @@ async fn home(State(lists): State<Lists>, caller: Member) -> Result<Response> {
     }))
 }
 
-/// At most 95 events are named by all of it together, so that one list shows them.
+/// All lists together contain at most 95 events, so that a single list query shows them.
 async fn own(cx: &mut Cx, me: Uuid) -> Result<Own> {
     let found = sqlx::query_scalar(
         "select jsonb_build_object(

@@ -1,5 +1,5 @@
-//! `GET /organizations/{id}/dashboard`, and the same of communities, businesses and institutions: their events, what these
-//! earn, which services they look for, and what people say of them.
+//! `GET /organizations/{id}/dashboard`, and the same of communities, businesses and institutions: their events, the
+//! income from these, the services they are looking for, and their reviews.
 
 use super::{
     Dashboards,
@@ -124,7 +124,7 @@ pub fn document() -> openapi::OpenApi {
     Document::openapi()
 }
 
-/// A handler for each kind of host: the same, under its own path.
+/// Defines a handler for each kind of host: the same function under different paths.
 macro_rules! routes {
     ($($name:ident, $path:literal, $operation:literal, $tag:literal, $entity:expr;)+) => {$(
         /// What a host looks at first

@@ -1,6 +1,7 @@
-//! What the events of a host earn in a period: what was paid by its day, what went back by the day it did.
+//! The income from a host's events in a period: payments by the day of payment, refunds by the day of refund.
 //!
-//! Orders count that have got their tickets, as in [`crate::tickets::sales`]; refunds count once they have succeeded.
+//! Only orders that have got their tickets count, as in [`crate::tickets::sales`]; refunds count once they have
+//! succeeded.
 
 use super::{part, period::Between};
 use chrono::NaiveDate;

@@ -1,4 +1,4 @@
-//! The query string of a dashboard: from which day to which, in buckets of what length.
+//! The query parameters of a dashboard: the first and last day of the period, and the length of its buckets.
 
 use axum::{extract::Query as Pairs, http::Uri};
 use chrono::{NaiveDate, TimeDelta, Utc};
@@ -10,24 +10,24 @@ use kernel::{
 };
 use uuid::Uuid;
 
-/// How long a period may be, and how long it is unless somebody says otherwise.
+/// The maximum and the default length of a period, in days.
 #[derive(Clone, Copy, Debug)]
 pub struct Days {
     pub most: i64,
     pub usual: i64,
-    /// The usual one ends today; or it begins today.
+    /// Whether the default period begins today; otherwise it ends today.
     pub ahead: bool,
 }
 
-/// What a route can be asked for.
+/// The parameters that a route accepts.
 pub struct Takes {
-    /// Names of its parameters.
+    /// The names of the parameters.
     pub parameters: &'static [&'static str],
-    /// How long its buckets can be and a period of such. The first unless another is asked for.
+    /// The possible lengths of buckets, and the lengths of periods with such buckets. The first is the default.
     pub buckets: &'static [(&'static str, Days)],
 }
 
-/// What was asked for; nothing is taken for granted yet.
+/// The requested period; defaults are not yet filled in.
 #[derive(Debug)]
 pub struct Period {
     from: Option<NaiveDate>,
@@ -38,18 +38,18 @@ pub struct Period {
     city: Option<Uuid>,
 }
 
-/// A period, both days included.
+/// A period; both days are included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Between {
     pub from: NaiveDate,
     pub to: NaiveDate,
 }
 
-/// Code and sentence.
+/// The code and the sentence of an error.
 type Fault = (&'static str, &'static str);
 
 impl Period {
-    /// All that is wrong with it at once.
+    /// Parses the query string; reports all errors at once.
     pub fn read(uri: &Uri, takes: &Takes) -> Result<Self> {
         Self::read_on(uri, takes, earliest_today())
     }
@@ -74,7 +74,7 @@ impl Period {
             }
             seen.push(name);
         }
-        // How long it is says nothing as long as one of its ends is not known.
+        // The length is not checked if one of the ends is invalid.
         let is_end = |item: &Item| matches!(item.parameter.as_deref(), Some("from" | "to"));
         if !wrong.iter().any(is_end) {
             wrong.extend(period.misfit(earliest));
@@ -83,7 +83,8 @@ impl Period {
         Ok(period)
     }
 
-    /// Of a list, whose query string is read by its own rules. What is wrong is told with the rest of that.
+    /// The period of a list, whose query string is parsed by its own rules. Errors are reported together with the
+    /// list's.
     pub fn of(asked: &mut Asked, days: Days) -> Self {
         let mut period = Self::new(("day", days));
         let mut is_known = true;
@@ -116,7 +117,7 @@ impl Period {
         const DAY: Fault = ("format", "Use a day, like `2030-06-01`.");
         let day = || {
             let day: NaiveDate = value.parse().ok().filter(|_| value.len() == 10)?;
-            // Far enough from the ends of what the database counts in.
+            // Years that are well within the range of the database's dates.
             (1900..=9000)
                 .contains(&chrono::Datelike::year(&day))
                 .then_some(day)
@@ -139,7 +140,7 @@ impl Period {
         Ok(())
     }
 
-    /// How long its buckets are.
+    /// The length of the buckets.
     pub fn bucket(&self) -> &'static str {
         self.bucket
     }
@@ -152,7 +153,7 @@ impl Period {
         self.city
     }
 
-    /// The days that are asked for, where it is `today` now.
+    /// The requested days, with defaults relative to `today`. An error if the period is too long.
     pub fn between(&self, today: NaiveDate) -> Result<Between> {
         refuse(self.misfit(today).into_iter().collect())?;
         Ok(self.ends(today))
@@ -171,7 +172,7 @@ impl Period {
         Between { from, to }
     }
 
-    /// Why it is no period, or one that is too long.
+    /// Why the period is invalid: it ends before it begins, or is too long.
     fn misfit(&self, today: NaiveDate) -> Option<Item> {
         let Between { from, to } = self.ends(today);
         let most = self.days.most;
@@ -184,8 +185,8 @@ impl Period {
     }
 }
 
-/// Nowhere is it an earlier day, so what is too long by it is too long by every clock. Whose clock counts is known only
-/// to who may look.
+/// A day that is not later than today in any time zone. A period that is too long for it is too long in every zone;
+/// the zone that applies is only known after the permission check.
 fn earliest_today() -> NaiveDate {
     Utc::now().date_naive() - TimeDelta::days(1)
 }

@@ -1,7 +1,7 @@
-//! `GET /platform/dashboard`: what platform administrators look at first.
+//! `GET /platform/dashboard`: the start page of platform administrators.
 //!
-//! Tables grow without bound, so everything that is added up is of a period of at most a year and found by an index on its
-//! time; the rest is what is open or in force.
+//! Tables grow without bound, so sums are limited to a period of at most a year and use an index on the time;
+//! everything else is limited to what is open or in force.
 
 mod sums;
 mod watch;

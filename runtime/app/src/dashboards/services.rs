@@ -1,4 +1,4 @@
-//! Which services a host looks for, and what businesses ask for them.
+//! The services that a host is looking for, and the quotes of businesses for them.
 
 use super::part;
 use chrono::{DateTime, Utc};

@@ -1,4 +1,4 @@
-//! Parts that several screens have: reviews of a profile, its pictures.
+//! Parts that several dashboards have: a profile's reviews and its pictures.
 
 use super::part;
 use chrono::{DateTime, Utc};

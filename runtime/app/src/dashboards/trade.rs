@@ -1,5 +1,5 @@
-//! What a business offers to others: requests that it heard of, quotes, its plan. Months and averages are in
-//! `GET /businesses/{id}/report`, which a plan has to include.
+//! What a business offers to others: requests that it received, its quotes and its plan. Monthly figures and averages
+//! are in `GET /businesses/{id}/report`, which requires a plan that includes it.
 
 use super::{part, services::QuotesByState};
 use chrono::{DateTime, Utc};

@@ -1,4 +1,4 @@
-//! The query string of the list of dead jobs; all mistakes at once.
+//! The query string of the list of dead jobs; all errors are reported at once.
 
 use axum::extract::Query as Pairs;
 use kernel::{
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 const LIMIT: usize = 20;
 const LIMIT_MAX: usize = 100;
-/// A module's name, a dot, a job's name.
+/// A job's name: the module's name, a dot, and the name within the module.
 const NAME_MAX: usize = 127;
 
 #[derive(Debug, Default)]
@@ -71,7 +71,7 @@ impl Query {
         self.limit.unwrap_or(LIMIT)
     }
 
-    /// The place that the page begins below.
+    /// The place below which the page begins. None: the first page.
     pub fn before(&self, key: &CursorKey, user: Uuid) -> Result<Option<i64>> {
         let Some(cursor) = &self.cursor else {
             return Ok(None);
@@ -81,13 +81,13 @@ impl Query {
         Ok(Some(place.ok_or_else(|| Error::new(&problems::CURSOR))?))
     }
 
-    /// The page ends with the job at this place.
+    /// The cursor for the page after the job at this place.
     pub fn cursor(&self, key: &CursorKey, user: Uuid, place: i64) -> String {
         self.scope(key, user)
             .seal(Some(&place.to_string()), Uuid::nil())
     }
 
-    /// A cursor belongs to its filter and its reader.
+    /// A cursor is only valid for the same filter and the same member.
     fn scope(&self, key: &CursorKey, user: Uuid) -> Scope {
         let mut scope = key.scope();
         scope.part(b"dead-jobs");

@@ -1,4 +1,4 @@
-//! What the API document says about finding things.
+//! The API document of search, map and upcoming events.
 
 use super::{map, search};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! `GET /map`: what is inside of a box, each object while there are few, otherwise how many there are where.
+//! `GET /map`: what is inside of a box. Each object if there are few, otherwise the number of objects in each cell.
 
 use super::{Routes, kinds};
 use crate::listed;
@@ -20,17 +20,18 @@ use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
 pub(super) const KINDS: &[&str] = &["event", "venue", "business", "institution"];
-/// Where nothing else is asked for.
+/// The kinds that are shown unless the caller asks for others.
 const USUAL: &[&str] = &["event", "venue"];
-/// So many objects are shown by themselves.
+/// The maximum number of objects that are shown individually.
 const FEW: i32 = 100;
-/// Cells, unless fewer are asked for. More are never made.
+/// The default number of cells, and the largest and smallest that can be asked for.
 const CELLS: i32 = 200;
 const CELLS_MAX: i32 = 500;
 const CELLS_MIN: i32 = 10;
-/// Objects of one kind that are looked at, twice as many for events: those with a place of their own, and those at a venue.
+/// The maximum number of objects of a kind that are considered; twice as many for events, which are at a place of
+/// their own or at a venue.
 const LOOK_MAX: i32 = 50_000;
-/// About ten metres: what is nearer is at one place.
+/// The smallest width of a cell, about ten metres: objects closer to each other are shown at one place.
 const CELL_MIN: f64 = 0.0001;
 
 static LIST: List = List::new(
@@ -93,7 +94,7 @@ pub(super) async fn map(State(routes): State<Routes>, request: Request) -> Resul
     )
 }
 
-/// The box, and into how many cells it is cut. What is wrong with them is told with the rest.
+/// The box, and the number of cells. Errors in them are reported together with the others.
 fn wanted(asked: &mut Asked) -> ([f64; 4], i32) {
     if asked.rows() != 2 {
         asked.refuse("limit", "unknown", "A map has no pages.");
@@ -116,12 +117,12 @@ fn wanted(asked: &mut Asked) -> ([f64; 4], i32) {
     (sides.unwrap_or_default(), cells)
 }
 
-/// How wide a cell is, in degrees: the world halved as often as leaves no more than so many over the box. So the grid lies
-/// still while the map is moved, and is halved when it is zoomed into.
+/// The width of a cell in degrees: 360 halved as often as possible without exceeding the number of cells for the box.
+/// So the grid does not move with the map, and is only halved when zooming in.
 fn cell([west, south, east, north]: [f64; 4], cells: i32) -> f64 {
     let around = if west > east { 360.0 } else { 0.0 };
     let (width, height) = (east - west + around, north - south);
-    // A box that does not begin where a cell does touches one more.
+    // A box that is not aligned with the grid touches one more cell.
     let over = |cell: f64| ((width / cell).ceil() + 1.0) * ((height / cell).ceil() + 1.0);
     let mut cell = 360.0;
     while over(cell / 2.0) <= f64::from(cells) && cell > CELL_MIN {

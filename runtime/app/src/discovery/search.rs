@@ -1,4 +1,4 @@
-//! `GET /search`: what there is for some words, of all kinds at once.
+//! `GET /search`: full-text search over all kinds of objects at once.
 
 use super::{Routes, kinds};
 use crate::listed;
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
-/// In the order of the answer.
+/// The kinds, in the order of the answer.
 pub(super) const KINDS: &[&str] = &[
     "event",
     "venue",
@@ -28,7 +28,7 @@ pub(super) const KINDS: &[&str] = &[
     "institution",
     "member",
 ];
-/// Of each kind.
+/// The maximum number of hits of each kind.
 const HITS_MAX: i64 = 20;
 
 static LIST: List = List::new(
@@ -70,7 +70,7 @@ pub(super) async fn search(State(routes): State<Routes>, request: Request) -> Re
     drop(cx);
     let hits = rows.iter().map(hit).collect::<Result<Vec<_>, _>>()?;
     let answer = Json(json!({"data": hits}));
-    // Members find what is theirs alone.
+    // Not cached for members, who also find what only they may see.
     Ok(match caller.user() {
         Ok(_) => ([(header::CACHE_CONTROL, "no-store")], answer).into_response(),
         Err(_) => answer.into_response(),

@@ -1,5 +1,5 @@
-//! `GET /events/upcoming`: events by all that people ask for at once, also what the generated list does not know: what a
-//! ticket costs and whether there are any left.
+//! `GET /events/upcoming`: events by all common filters at once, including those that the generated list lacks: the
+//! price of a ticket, and whether tickets are left.
 
 use super::Routes;
 use crate::listed;
@@ -37,7 +37,7 @@ static LIST: List = List::new(
     ],
 );
 
-/// When the last event of a page begins, as a cursor has it.
+/// The start of the last event on a page, as encoded in a cursor.
 #[derive(Clone, Copy)]
 struct Begins(DateTime<Utc>);
 
@@ -124,7 +124,7 @@ pub(super) async fn list(State(routes): State<Routes>, request: Request) -> Resu
     })
 }
 
-/// As whoever asks, on the connections of searches: it may look through much.
+/// Runs with the caller's permissions, on the connections for searches, since it may scan many rows.
 async fn find(routes: &Routes, caller: &Caller, wanted: &Wanted) -> Result<Vec<(Begins, Uuid)>> {
     let asked = &wanted.asked;
     let words = asked.text("q");

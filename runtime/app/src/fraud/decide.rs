@@ -1,4 +1,4 @@
-//! What people decide about a flag.
+//! Routes by which administrators decide about a fraud flag.
 
 use super::Fraud;
 use crate::{
@@ -116,7 +116,8 @@ async fn dismiss(
 }
 
 impl Deciding {
-    /// As the caller, by the rules of what was flagged. Some: why not.
+    /// Suspends what was flagged, with the caller's permissions and by the rules of its entity. Returns the refusal,
+    /// if any.
     async fn suspend(&self, caller: &Member, flag: Uuid) -> Result<Option<Response>> {
         let run = self
             .module

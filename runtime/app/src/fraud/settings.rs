@@ -1,4 +1,4 @@
-//! From how many facts on something is odd.
+//! The settings of fraud rules: from how many facts on a pattern is flagged.
 
 use super::Rule;
 

@@ -1,4 +1,4 @@
-//! The first half of an upload: a member says what they are about to send, and is told where to.
+//! The first half of an upload: a member announces a file and gets a signed URL for it.
 
 use super::{
     Media,
@@ -13,10 +13,10 @@ use sqlx::Row;
 use storage::Announced;
 use uuid::Uuid;
 
-/// An address for an upload counts so long.
+/// The number of minutes for which an upload's URL is valid.
 const MINUTES: i64 = 15;
 
-/// A body in which everything is as it should be.
+/// A valid body, with its parsed values.
 #[derive(Clone)]
 struct Checked {
     body: AnnouncedPicture,
@@ -25,7 +25,7 @@ struct Checked {
 }
 
 impl Media {
-    /// `is_repeated`: an attempt before had no answer, and may have noted it.
+    /// `is_repeated`: an earlier attempt of the same request got no answer and may have stored the upload.
     pub async fn announce(
         &self,
         caller: &Member,
@@ -34,7 +34,7 @@ impl Media {
     ) -> Result<PictureUpload> {
         let checked = self.check(body)?;
         let now = self.clock.now();
-        // To the second, as addresses have it.
+        // In whole seconds, as in signed URLs.
         let expires_at = DateTime::from_timestamp(now.timestamp(), 0).unwrap_or(now)
             + TimeDelta::minutes(MINUTES);
         let (media, member, noted) = (self.clone(), caller.id(), checked.clone());
@@ -55,7 +55,7 @@ impl Media {
                 })
             });
         let (id, expires_at) = run.await?;
-        // Outside of the transaction: a bucket's login may have to be fetched.
+        // After the transaction, since signing for a bucket may have to fetch credentials.
         let announced = Announced {
             id,
             content_type: checked.kind.content_type(),
@@ -92,7 +92,8 @@ impl Media {
         Ok(Checked { body, kind, sha256 })
     }
 
-    /// Counted in the database, so for all servers together. Whoever announces two at once waits for themselves.
+    /// Refuses uploads beyond the member's quota. Counted in the database and therefore for all servers; concurrent
+    /// announcements of a member wait for each other.
     async fn have_room(&self, cx: &mut Cx, member: Uuid, bytes: i64) -> Result<()> {
         sqlx::query("select pg_advisory_xact_lock(hashtextextended('media:' || $1::text, 0))")
             .bind(member.to_string())
@@ -124,7 +125,7 @@ impl Media {
     }
 }
 
-/// The same file for the same target, which still waits to be sent.
+/// An earlier announcement of the same file for the same target that is still waiting for its file.
 async fn earlier(
     cx: &mut Cx,
     member: Uuid,
@@ -168,7 +169,7 @@ async fn note(
     .bind(hex::encode(checked.sha256))
     .bind(alt_text)
     .bind(body.position)
-    // Not the id, which clients see: who knows a key gets the picture.
+    // Not the id, which clients see: anybody who knows a storage key can get the picture.
     .bind(Uuid::new_v4())
     .bind(expires_at)
     .fetch_one(cx.conn())

@@ -1,6 +1,6 @@
-//! Whether rows and files belong together: files without a row, and rows that are shown without all of their files.
+//! Compares rows and files: finds files without a row, and served pictures that lack files.
 //!
-//! Says so and changes nothing: what is left over after a backup was brought back is for people to decide.
+//! The result is only reported: after restoring a backup, people have to decide what happens to leftovers.
 
 use super::{Media, PARTS, away};
 use crate::module::Module;
@@ -13,20 +13,20 @@ use std::{
 use storage::{Key, Listed};
 use uuid::Uuid;
 
-/// What came to be within this time may be in the middle of something.
+/// Files younger than this are ignored, since their upload may still be in progress.
 const YOUNG: Duration = Duration::from_secs(3600);
 
-/// In one transaction.
+/// The maximum number of files checked in a transaction.
 const AT_ONCE: usize = 500;
 
-/// What was found.
+/// The result of the comparison.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Audit {
-    /// Without the empty ones that keep the place of uploads that are over.
+    /// The number of files, without the empty files that block the URLs of finished uploads.
     pub files: usize,
-    /// Files that belong to nothing.
+    /// Paths of files without a row.
     pub orphans: Vec<String>,
-    /// Pictures that are shown and lack a file.
+    /// Ids of served pictures that lack a file.
     pub missing: Vec<Uuid>,
 }
 
@@ -34,7 +34,7 @@ impl Media {
     pub async fn audit(&self) -> Result<Audit> {
         let young = SystemTime::now() - YOUNG;
         let mut audit = Audit::default();
-        // Sizes that are served, by key.
+        // The number of served files by storage key.
         let mut served = HashMap::<Uuid, usize>::new();
         for folder in [Key::INCOMING, Key::PICTURES, Key::WITHHELD] {
             let listed = self.storage.list(folder).map_err(away)?;
@@ -73,7 +73,7 @@ impl Media {
         Ok(audit)
     }
 
-    /// Those that belong to no row of a picture or of an upload that may become one.
+    /// The files that belong neither to a picture nor to a pending upload.
     pub(super) async fn without_row(
         &self,
         folder: &'static str,
@@ -134,7 +134,7 @@ impl Media {
         }
     }
 
-    /// Looked at once more: it may have been made while the store was listed.
+    /// Whether a file is missing. Checked again, since it may have been written while the store was listed.
     async fn lacks(&self, key: Uuid) -> Result<bool> {
         for part in PARTS {
             let size = self.storage.size(&Key::picture(key, part)).await;

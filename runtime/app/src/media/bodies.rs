@@ -1,4 +1,4 @@
-//! What clients send and get about uploads.
+//! The bodies of requests and answers about uploads.
 
 use chrono::{DateTime, Utc};
 use generated::media::MediaEntityType;

@@ -1,6 +1,7 @@
-//! The second half of an upload: the file is there, is looked at, and becomes a picture; or it is refused and deleted.
+//! The second half of an upload: the uploaded file is checked and becomes a picture, or is refused and deleted.
 //!
-//! Done twice, also at the same moment, it comes to the same picture: its name is chosen when it is announced.
+//! Completing an upload repeatedly, even concurrently, results in the same picture, since its storage key is chosen
+//! when it is announced.
 
 use super::{Media, PARTS, away, keep, target};
 use crate::{module::Module, problems};
@@ -14,7 +15,7 @@ use sqlx::{Row, postgres::PgRow};
 use storage::Key;
 use uuid::Uuid;
 
-/// As it was announced.
+/// An upload as it was announced.
 #[derive(Clone)]
 struct Upload {
     id: Uuid,
@@ -24,18 +25,18 @@ struct Upload {
     bytes: u64,
     sha256: String,
     storage_key: Uuid,
-    /// Until then its address takes a file.
+    /// The time until which the upload's URL accepts a file.
     expires_at: DateTime<Utc>,
 }
 
 enum Found {
     Pending(Upload),
-    /// It is this picture already.
+    /// The upload was completed already, to this picture.
     Complete(Uuid),
 }
 
 impl Media {
-    /// The picture's id.
+    /// Completes an upload and returns the picture's id.
     pub async fn complete(&self, caller: &Member, id: Uuid) -> Result<Uuid> {
         let upload = match self.pending(caller, id).await? {
             Found::Complete(media) => return Ok(media),
@@ -49,7 +50,7 @@ impl Media {
                 }
                 return Err(Error::new(&problems::PICTURE_REFUSED).detail(why));
             }
-            // Somebody else may have completed it since it was looked up, and its file is gone for that.
+            // A concurrent request may have completed the upload since it was looked up, and deleted its file.
             Err(missing) if missing.kind().slug == problems::UPLOAD_MISSING.slug => {
                 return match self.pending(caller, id).await? {
                     Found::Complete(media) => Ok(media),
@@ -76,13 +77,14 @@ impl Media {
         run.await
     }
 
-    /// The outer error is an accident of ours; the inner one says what is wrong with the file.
+    /// Checks the file and makes the sizes. The outer error is a failure of ours; the inner one says what is wrong
+    /// with the file.
     async fn look(&self, upload: &Upload) -> Result<Result<Prepared, String>> {
         let key = Key::incoming(upload.id);
         let Some(size) = self.storage.size(&key).await.map_err(away)? else {
             return Err(Error::new(&problems::UPLOAD_MISSING));
         };
-        // A bucket takes any length; what is longer is not even read.
+        // A bucket accepts files of any length; a file of another length than announced is not read.
         if size != upload.bytes {
             let (announced, found) = (upload.bytes, size);
             return Ok(Err(format!(
@@ -113,7 +115,8 @@ impl Media {
         }))
     }
 
-    /// The picture, if somebody else has completed it since it was looked up: what was looked at was not the file then.
+    /// Records that the file was refused. Returns the picture if a concurrent request has completed the upload in the
+    /// meantime, in which case the bytes that were checked were not the uploaded file any more.
     async fn refuse(&self, caller: &Member, upload: &Upload) -> Result<Option<Uuid>> {
         let (member, upload) = (caller.id(), upload.clone());
         let run = self
@@ -156,8 +159,8 @@ impl Media {
                 Box::pin(async move { shown.of(cx, &upload).await })
             });
         let done = run.await;
-        // Somebody else has decided meanwhile that there is to be no such picture: its files were made too late for their
-        // being deleted.
+        // The upload was refused or abandoned in the meantime; the job that deletes its files may have run before
+        // these files were written.
         if done
             .as_ref()
             .is_err_and(|error| error.kind().slug == problems::UPLOAD_OVER.slug)
@@ -168,11 +171,11 @@ impl Media {
     }
 }
 
-/// What a row of the picture needs.
+/// The values of the picture's row.
 #[derive(Clone)]
 struct Shown {
     member: Uuid,
-    /// As [`PARTS`].
+    /// The URLs of the sizes, in the order of [`PARTS`].
     urls: [String; PARTS.len()],
     width: i32,
     height: i32,
@@ -181,7 +184,7 @@ struct Shown {
 
 impl Shown {
     async fn of(self, cx: &mut Cx, upload: &Upload) -> Result<Uuid> {
-        // Once more: it took a while.
+        // Checked again, since processing the picture took a while.
         if let Found::Complete(media) = hold(cx, self.member, upload.id).await? {
             return Ok(media);
         }
@@ -211,8 +214,8 @@ impl Shown {
     }
 }
 
-/// The caller's upload, alone with it until the end of the transaction. Whoever may not change its target any more gets
-/// no further.
+/// The caller's upload, with its row locked until the end of the transaction. Refuses a caller who may not change the
+/// upload's target any more.
 async fn hold(cx: &mut Cx, member: Uuid, id: Uuid) -> Result<Found> {
     let row = sqlx::query(
         "select u.entity_type, u.entity_id, u.content_type, u.bytes, u.sha256, u.storage_key, u.expires_at, u.state, u.media_id

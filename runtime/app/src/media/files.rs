@@ -1,6 +1,6 @@
-//! Files over HTTP: taken from whoever has a signed address, and served to whoever knows their name.
+//! Files over HTTP: uploads to signed URLs, and downloads by name.
 //!
-//! Neither asks who it is. A name has 122 random bits; only who may see a picture's row is told it.
+//! Neither checks the caller. A name has 122 random bits and is only told to callers who may see the picture's row.
 
 use super::{Media, PARTS, away};
 use axum::{
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use storage::{CACHE_CONTROL, Key, Received, Refused};
 use uuid::Uuid;
 
-/// The query of an address that was signed here.
+/// The query parameters of a URL that was signed here.
 #[derive(Deserialize)]
 pub struct Signed {
     bytes: u64,
@@ -22,7 +22,7 @@ pub struct Signed {
 }
 
 impl Media {
-    /// Piece by piece, as it comes.
+    /// Receives an upload chunk by chunk.
     pub async fn receive(
         &self,
         id: Uuid,
@@ -65,7 +65,7 @@ impl Media {
         let part = PARTS.into_iter().find(|part| *part == name);
         let part = part.ok_or_else(Error::not_found)?;
         let key = crate::module::id(key)?;
-        // What lies there never changes.
+        // The file of a name never changes, so the name can serve as the ETag.
         let tag = format!("\"{key}-{part}\"");
         let known = headers.get(header::IF_NONE_MATCH);
         if known.is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
@@ -80,7 +80,7 @@ impl Media {
     }
 }
 
-/// As a bucket answers, whatever is wrong with the address.
+/// The refusal of an invalid URL: the same whatever is wrong, as with a bucket.
 pub fn denied() -> Error {
     Error::forbidden().detail(
         "The address is not one that was signed here, its time is over, or a header differs from what was signed.",

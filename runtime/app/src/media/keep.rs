@@ -1,8 +1,7 @@
-//! What time and moderation do to files: what nobody completes goes, what is archived or suspended is not served, and what
-//! was archived for long is deleted.
+//! Changes of files by time and moderation: unfinished uploads are deleted, pictures that are archived or suspended
+//! are not served, and pictures that were archived long ago are deleted.
 //!
-//! The database decides, and enqueues in the same transaction what is to be done in the store. Everything here may be done
-//! twice.
+//! The database decides, and jobs enqueued in the same transaction change the store. Every job here may run twice.
 
 use super::{Media, PARTS, away};
 use crate::module::Module;
@@ -14,27 +13,28 @@ use std::time::SystemTime;
 use storage::Key;
 use uuid::Uuid;
 
-/// What nobody has completed within this time is abandoned.
+/// The number of hours after which an unfinished upload is abandoned.
 const ABANDONED_HOURS: i32 = 24;
 
-/// How long an upload that is over answers to those who ask again.
+/// The number of days for which the result of a finished upload is kept for repeated requests.
 const SETTLED_DAYS: i32 = 30;
 
-/// Who began to send a file before its address was over may finish within this time.
+/// The number of minutes for which an upload that began before its URL expired may continue.
 const SENDING_MINUTES: i64 = 15;
 
-/// In one transaction.
+/// The maximum number of rows in a transaction.
 const AT_ONCE: i64 = 100;
 
-/// Files that are to be deleted.
+/// The payload of a job that deletes files.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Files {
-    /// What was sent, by the id of the upload.
+    /// The id of the upload whose uploaded file is deleted.
     incoming: Option<Uuid>,
-    /// What was sent is emptied and stays: its address takes another file otherwise.
+    /// Whether the uploaded file is replaced by an empty file instead, since its URL would otherwise accept another
+    /// file.
     #[serde(default)]
     is_sealed: bool,
-    /// All sizes of a picture, by its storage key.
+    /// The storage key of the picture whose sizes are deleted.
     picture: Option<Uuid>,
 }
 
@@ -47,8 +47,8 @@ impl Files {
         }
     }
 
-    /// Of an upload whose address is good until `expires_at`: what was sent goes at once, its name when nobody can send
-    /// anything there any more.
+    /// Enqueues deleting the files of an upload whose URL is valid until `expires_at`: the uploaded file is emptied at
+    /// once, and the empty file is deleted when no upload to the URL can still be in progress.
     pub async fn forget_sealed(self, cx: &mut Cx, expires_at: DateTime<Utc>) -> Result<()> {
         let sealed = Self {
             is_sealed: true,
@@ -64,7 +64,7 @@ impl Files {
         Ok(())
     }
 
-    /// Once this transaction is committed.
+    /// Enqueues the job, which runs once this transaction has been committed.
     pub async fn forget(self, cx: &mut Cx) -> Result<()> {
         NewJob::new("media.clear", self)?.put(cx).await?;
         Ok(())
@@ -91,14 +91,14 @@ impl Media {
         Ok(())
     }
 
-    /// Files of a picture are where its status says: served, or kept and not served.
+    /// Moves a picture's files to where its status requires: served, or kept without being served.
     pub async fn place(&self, media: Uuid) -> Result<()> {
         let mut placed = None;
         loop {
             let Some((key, is_served)) = self.wanted(media).await? else {
                 return Ok(());
             };
-            // Changed while files were moved: whoever comes last looks once more.
+            // The status may have changed while files were moved, so it is checked again until it is unchanged.
             if placed == Some(is_served) {
                 return Ok(());
             }
@@ -113,7 +113,8 @@ impl Media {
         }
     }
 
-    /// The same of all pictures of something that was suspended or came back, and of its events and venues.
+    /// Does the same for all pictures of something that was suspended or unsuspended, including those of its events
+    /// and venues.
     pub async fn place_below(&self, target: Uuid) -> Result<()> {
         let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
             Box::pin(async move {
@@ -128,8 +129,8 @@ impl Media {
         Ok(())
     }
 
-    /// Its key, and whether it is served. `None`: its files are gone. If it is not archived all the same, it goes:
-    /// there is nothing to show.
+    /// The picture's storage key, and whether it is served. `None`: its files were deleted. Such a picture is archived
+    /// if it is not, since there is nothing to show.
     async fn wanted(&self, media: Uuid) -> Result<Option<(Uuid, bool)>> {
         let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
             Box::pin(async move {
@@ -148,8 +149,8 @@ impl Media {
         run.await
     }
 
-    /// How much was done. How old a row is, the database says, by whose clock its times are: a server whose clock runs ahead
-    /// would delete what could be restored still.
+    /// Does everything that time requires, and returns how much was done. The age of rows is computed by the database,
+    /// whose clock set their times: a server whose clock is ahead would delete pictures that can still be restored.
     pub async fn sweep(&self) -> Result<usize> {
         let mut all = self.stale(self.clock.now()).await?;
         let keep_days = i32::from(self.settings.media_keep_days);
@@ -175,8 +176,9 @@ impl Media {
         }
     }
 
-    /// Halves of files that a process has left behind when it died, and files that came to an upload that was over. Those
-    /// of the others are abandoned with their rows. Times of files are the machine's.
+    /// Deletes incomplete files left behind by a process that died, and files uploaded after their upload was
+    /// finished. Files of other uploads are deleted when their rows are abandoned. Times of files are those of the
+    /// machine's clock.
     async fn stale(&self, now: DateTime<Utc>) -> Result<usize> {
         let before = SystemTime::from(now - TimeDelta::hours(ABANDONED_HOURS.into()));
         let listed = self.storage.list(Key::INCOMING).map_err(away)?;
@@ -219,7 +221,7 @@ async fn abandon(cx: &mut Cx) -> Result<usize> {
     Ok(gone.len())
 }
 
-/// From now on it can't be restored.
+/// Marks old archived pictures as purged, after which they can't be restored, and enqueues deleting their files.
 async fn purge(cx: &mut Cx, keep_days: i32) -> Result<usize> {
     let gone: Vec<Uuid> = sqlx::query_scalar(
         "with old as (
@@ -244,7 +246,7 @@ async fn purge(cx: &mut Cx, keep_days: i32) -> Result<usize> {
     Ok(gone.len())
 }
 
-/// Where the setting says something else than when a picture was made, its addresses follow.
+/// Updates the URLs of pictures if the setting for the public URL has changed since they were created.
 async fn rebase(cx: &mut Cx, base: &str) -> Result<usize> {
     let done = sqlx::query(
         "with elsewhere as (

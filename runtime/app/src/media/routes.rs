@@ -1,4 +1,4 @@
-//! HTTP around uploads and files. What a picture is and who sees it are generated routes.
+//! The routes of uploads and files. Pictures themselves have generated routes.
 
 use super::{
     Media,
@@ -27,7 +27,7 @@ use utoipa::{OpenApi, openapi};
 
 const FILE: &str = "/media/uploads/{id}/file";
 
-/// With the generated routes, which know what a picture looks like.
+/// The state of the routes: the module, and the generated routes that show pictures.
 #[derive(Clone)]
 struct Served {
     media: Media,
@@ -140,7 +140,7 @@ async fn complete(
     Path(path): Path<String>,
 ) -> Result<Response> {
     let media = served.media.complete(&caller, id(&path)?).await?;
-    // A request of its own: parameters of this path are none of that one.
+    // A new request, since the parameters of this path are not those of the generated route.
     let shown = Request::get(format!("/media/{media}")).body(Body::empty());
     let mut shown = shown.map_err(Error::internal)?;
     shown.extensions_mut().insert(*caller.caller());

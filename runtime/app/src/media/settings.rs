@@ -1,4 +1,4 @@
-//! What can be set about pictures, and where they are kept.
+//! The settings of pictures, and the construction of their store.
 
 use kernel::http::ConfigError;
 use secrecy::SecretString;
@@ -50,11 +50,11 @@ pub struct Settings {
     pub media_keep_days: u16,
 }
 
-/// A request waits for it.
+/// The time limit of a request to the store, for which a client's request waits.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Settings {
-    /// `uploads` is where this API takes files itself.
+    /// Where files are stored; `uploads` is the URL at which this API receives files itself.
     pub fn place(&self, uploads: Url, secret: SecretString) -> Result<Place, ConfigError> {
         let wrong = |setting, reason: &str| ConfigError {
             setting,

@@ -1,14 +1,14 @@
-//! What members are told of: which event leads to which message, to whom, and with which values.
+//! What members are told: which event leads to which message, to which members, and with which values.
 //!
-//! A cause is a query over the object that the event is about, as it is by now. It finds nothing where there is nothing to
-//! say: the object is hidden, was changed back, or the change is not worth a message. Every query takes the object's id and
-//! gives
+//! A cause is a query for the present state of the object that the event is about. It returns no row if there is
+//! nothing to tell: the object is hidden, the change was undone, or it is not worth a message. Every query takes the
+//! object's id and returns the columns
 //!
 //! - `values jsonb`, as the message declares them;
 //! - `data jsonb`: ids for the app, by names of entities. `user` is the member whose name is among the values: the message
-//!   goes when they are erased;
-//! - `members uuid[]`: to whom;
-//! - `key text`, if the same thing can be told by more than one event: who was told under it is not told again;
+//!   is deleted when that member is erased;
+//! - `members uuid[]`: the recipients;
+//! - `key text`: the deduplication key if several events can lead to the same message, otherwise null;
 //! - `event_id uuid`, `expires_at timestamptz`: null where they do not apply.
 
 mod events;
@@ -25,12 +25,12 @@ use sqlx::{Row, types::Json};
 use uuid::Uuid;
 
 pub(super) struct Cause {
-    /// As entities and modules tell it.
+    /// The event's name, as entities and modules emit it.
     pub event: &'static str,
-    /// Of an update: one of these columns must have changed. Of others: empty.
+    /// For an update: one of these columns must have changed. Empty for other events.
     pub changed: &'static [&'static str],
     pub message: &'static str,
-    /// Whether it is told to whoever caused it, too: a receipt is, a new follower is not.
+    /// Whether the member who caused the event is told, too: a receipt is, a new follower is not.
     pub to_its_cause: bool,
     pub sql: &'static str,
 }
@@ -46,7 +46,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Cause> {
     all.into_iter().flatten()
 }
 
-/// What is to be said about an event.
+/// The messages that follow from an event.
 pub(super) async fn look(cx: &mut Cx, event: &Event) -> Result<Vec<Told>> {
     let mut told = Vec::new();
     for cause in all().filter(|cause| cause.is_met_by(event)) {
@@ -88,7 +88,7 @@ impl Cause {
     }
 }
 
-/// Credits that lapse within a week and have not been spoken of.
+/// Credits that lapse within a week and whose owners have not been told yet.
 pub(super) async fn lapsing(cx: &mut Cx) -> Result<Vec<Told>> {
     let rows = sqlx::query(
         "select c.id, jsonb_build_object('amount', jsonb_build_object('cents', c.remaining_cents, 'currency', c.currency),
@@ -123,7 +123,7 @@ pub(super) async fn lapsing(cx: &mut Cx) -> Result<Vec<Told>> {
 mod tests {
     use super::*;
 
-    /// Otherwise the name stays in what others were told when the member is erased.
+    /// Otherwise the name would stay in other members' notifications when the member is erased.
     #[test]
     fn whoever_names_a_member_says_who_it_is() {
         let naming: Vec<_> = all()

@@ -1,7 +1,9 @@
-//! Deliveries that are due leave: claimed in one transaction, handed over without any, written down in another.
+//! Sends deliveries that are due: they are claimed in one transaction, sent without any, and their results stored in
+//! another.
 //!
-//! Whoever dies in between leaves claims that others take when their lease is over. The service then gets the same message
-//! again under the same id: an idempotency key for mail where the service knows such, a collapse key for push.
+//! If a process dies in between, other processes take over its claims when their lease has expired. The service then
+//! gets the same message with the same id again: an idempotency key for mail, if the service supports it, and a
+//! collapse key for push.
 
 mod compose;
 
@@ -29,22 +31,24 @@ use uuid::Uuid;
 pub const PUSH: &str = "notifications.push";
 pub const MAIL: &str = "notifications.mail";
 
-/// After that a sender is believed dead. Longer than everything that one claim takes: two rounds of the slowest answer.
+/// The lease of a claim, after which its sender is considered dead. Longer than the longest possible processing of a
+/// claim: two rounds of the slowest answer.
 const LEASE: TimeDelta = TimeDelta::seconds(180);
 
-/// A message that failed is tried so often, which takes about five hours: less than services remember its id for.
+/// The maximum number of attempts for a message. They take about five hours, less than services remember a message's
+/// id for.
 const ATTEMPTS: i32 = 10;
 
-/// A job hands over for so long, then leaves the rest to the next one, so that it can be stopped.
+/// How long a job sends before it leaves the rest to the next job, so that a worker can be stopped.
 const AT_MOST: Duration = Duration::from_secs(45);
 
-/// What became of a delivery.
+/// The result of an attempt to send a delivery.
 enum Fate {
     Sent(Option<String>),
-    /// Never; and the device is not known any more.
+    /// Failed for good: the service does not know the device any more.
     Gone,
     Never(String),
-    /// Nobody wants it any more.
+    /// Dropped, since the delivery is not wanted any more.
     Dropped,
     NotNow(String),
     Paused(String, Duration),
@@ -62,7 +66,7 @@ impl Notifications {
         })
     }
 
-    /// Hands over what is due on a channel. How many messages left.
+    /// Sends what is due on a channel. Returns how many messages were sent.
     pub async fn dispatch(&self, channel: Channel) -> Result<usize> {
         let (mut sent, begin) = (0, Instant::now());
         while let Some(more) = self.some(channel).await? {
@@ -74,7 +78,7 @@ impl Notifications {
         Ok(sent)
     }
 
-    /// A second job of this process would take a worker's place and change nothing.
+    /// Does nothing if this process sends on the channel already: a second job would only occupy a worker.
     async fn dispatch_alone(&self, channel: Channel) -> Outcome {
         let Ok(_alone) = self.busy(channel).try_lock() else {
             return Ok(());
@@ -82,7 +86,7 @@ impl Notifications {
         Ok(self.dispatch(channel).await.map(drop)?)
     }
 
-    /// One claim. `None`: nothing is due.
+    /// Processes one claim and returns how many messages were sent. `None`: nothing is due.
     async fn some(&self, channel: Channel) -> Result<Option<usize>> {
         let at_once = usize::from(self.settings.notifications_sends_at_once);
         let parcels = self.claim(channel, at_once * 2).await?;
@@ -90,7 +94,7 @@ impl Notifications {
             return Ok(None);
         }
         failpoint::reach("delivery.claimed");
-        // Once the service says that it wants a pause, it gets nothing more of this claim.
+        // Once the service has asked for a pause, nothing more of this claim is sent.
         let pause: &OnceLock<(String, Duration)> = &OnceLock::new();
         let fates: Vec<(Parcel, Fate)> = stream::iter(parcels)
             .map(|parcel| async move {
@@ -135,7 +139,7 @@ impl Notifications {
             .await
     }
 
-    /// The network is waited for here, and no transaction is open.
+    /// Waits for the network; no transaction is open here.
     async fn hand_over(&self, parcel: &Parcel) -> Fate {
         match parcel {
             Parcel::Nothing { .. } => Fate::Dropped,
@@ -196,14 +200,15 @@ impl Notifications {
     }
 }
 
-/// What is written about many deliveries in one statement each.
+/// The results of many deliveries, stored in one statement each.
 #[derive(Default)]
 struct Marks {
     ids: Vec<Uuid>,
-    /// The attempt that this is about: of an older one nothing is written, somebody else has the delivery by now.
+    /// The number of each delivery's attempt. Nothing is stored if the delivery has a newer attempt, since another
+    /// sender has claimed it.
     attempts: Vec<i32>,
     states: Vec<&'static str>,
-    /// Of those that count: a service that wants a pause has said nothing about the message.
+    /// Whether the attempt counts: it does not if the service asked for a pause, which says nothing about the message.
     counted: Vec<bool>,
     waits: Vec<f64>,
     names: Vec<Option<String>>,
@@ -256,7 +261,7 @@ impl Marks {
     }
 
     async fn write(&self, cx: &mut Cx) -> Result<()> {
-        // With a mail go those that it took along.
+        // The other deliveries of a digest mail get the same result.
         sqlx::query(
             "with marks as (
                select * from unnest($1::uuid[], $2::int[], $3::text[], $4::float8[], $5::text[], $6::text[], $7::bool[])
@@ -291,7 +296,7 @@ impl Marks {
     }
 }
 
-/// Seconds: twice as long each time, an hour at most, never all at once.
+/// The seconds until the next attempt: doubling, at most an hour, with a random part so that retries do not coincide.
 fn backoff(attempt: i32) -> f64 {
     let longest = f64::from(30 << attempt.clamp(0, 10)).min(3600.0);
     let spread = f64::from((Uuid::new_v4().as_u128() % 1000) as u32) / 1000.0;

@@ -1,8 +1,8 @@
-//! What mail services tell of a mail after they took it: that it came back, or that its reader calls it spam.
+//! Feedback from mail services about accepted mail: that it bounced, or that its recipient marked it as spam.
 //!
-//! What is really from the service is written down at once, in a way that is the same however often and in which order it
-//! is told: an address is put on the list once, and only what counted as sent turns into failed. That a mail arrived changes
-//! nothing, so no older news can undo a newer one.
+//! Verified feedback is stored at once. The result does not depend on how often or in which order events arrive: an
+//! address is put on the suppression list once, and only deliveries that counted as sent become failed. Events about
+//! successful delivery change nothing, so an older event can't undo a newer one.
 
 use super::Notifications;
 use crate::module::Module;
@@ -67,7 +67,7 @@ fn read(
 ) -> Result<Vec<Feedback>> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     verified(&header).map_err(|refused| {
-        // Which part of it was wrong is nobody's business but the log's.
+        // The reason of the refusal is only logged and not told to the sender.
         Error::new(&problems::BAD_REQUEST)
             .detail("The request is not signed as it has to be.")
             .because(refused.to_string())
@@ -117,12 +117,13 @@ impl Notifications {
     }
 }
 
-/// What it means for the address, and whether nothing is sent there any more; `None`: nothing.
+/// What the feedback means for the address, and whether nothing is sent there any more. `None`: nothing changes.
 fn reason(kind: Kind) -> Option<(&'static str, bool)> {
     match kind {
         Kind::Bounced { hard } => Some(("bounced", hard)),
         Kind::Complained => Some(("complained", true)),
-        // A link of ours says of which type; this does not. The service itself sends nothing more.
+        // Unlike our own unsubscribe link, this event does not name a type of notification. The service itself stops
+        // sending to the address.
         Kind::Delivered | Kind::Deferred | Kind::Unsubscribed => None,
     }
 }

@@ -1,4 +1,4 @@
-//! A mail about notifications: one, or several that were collected; how it looks, and how to get no more of them.
+//! Mail about notifications, one or several in a digest: its layout, and the links for unsubscribing.
 
 use super::{Notifications, dispatch::Letter};
 use delivery::mail::Mail;
@@ -6,10 +6,10 @@ use kernel::{Error, Result};
 use minijinja::{Environment, UndefinedBehavior, context};
 use std::sync::LazyLock;
 
-/// What stands around the texts of `spec/messages`, in each of its languages.
+/// The texts around the messages of `spec/messages`, in each of their languages.
 struct Layout {
     language: &'static str,
-    /// Of several in one mail; `{}` is how many.
+    /// The subject of a digest; `{}` is the number of messages.
     subject: &'static str,
     open: &'static str,
     leave: &'static str,
@@ -48,7 +48,8 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
 });
 
 impl Notifications {
-    /// The same for the same letter, so that a service can tell that it is sent again.
+    /// Composes the mail of a letter. The same letter always gives the same mail, so that a service can recognize a
+    /// retry.
     pub(super) fn mail_of(&self, letter: &Letter) -> Result<Mail> {
         let stop = match letter.optional_types.as_slice() {
             [] => None,
@@ -98,7 +99,7 @@ impl Notifications {
 mod tests {
     use super::*;
 
-    /// NO7: who adds a language to the messages adds it here.
+    /// NO7: a language that is added to the messages must be added here, too.
     #[test]
     fn no7_every_language_of_the_messages_has_a_layout() {
         for message in generated::messages::MESSAGES {

@@ -1,8 +1,8 @@
-//! Reminders that nobody could send in time: those of events that began while no worker ran. They are dropped and counted, so
-//! that who runs this sees it.
+//! Reminders that could not be sent in time, because no worker was running. They are dropped and counted, so that
+//! operators see it.
 //!
-//! An event counts if it stood as it does and had guests while a reminder would have helped still. What was moved, or sold its
-//! first ticket, later than that is no miss.
+//! An event counts if it had its present time and had guests while a reminder would still have been useful. An event
+//! that was moved, or sold its first ticket, later than that is not counted.
 
 use super::Notifications;
 use crate::module::Module;
@@ -10,7 +10,8 @@ use kernel::Result;
 use uuid::Uuid;
 
 impl Notifications {
-    /// Gives up the reminders of what began in the last two days. How many guests had none.
+    /// Gives up the missed reminders of events that began in the last two days. Returns how many guests were not
+    /// reminded.
     pub async fn give_up_reminders(&self) -> Result<i64> {
         let least = self.least();
         let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {

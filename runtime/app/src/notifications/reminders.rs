@@ -1,8 +1,9 @@
-//! A day before an event its guests are reminded, each once for every time that it was set to.
+//! Reminds the guests of an event a day before it, each guest once for every time that the event was set to.
 //!
-//! Nothing is planned ahead: every minute a look at the events whose time has come and whose guests have not been told, which
-//! `event_schedules` remembers by revision. So nothing has to be taken back when an event is moved, missed looks are made up
-//! for, and of many who look at once only one tells ([`tell`] besides tells nobody twice under one key).
+//! Reminders are not scheduled in advance: a job runs every minute and finds the events that are due and whose guests
+//! have not been reminded, which `event_schedules` records by revision. So nothing has to be undone when an event is
+//! moved, missed runs are made up for, and of several concurrent runs only one reminds ([`tell`] also tells no member
+//! twice under the same key).
 
 use super::{
     Notifications,
@@ -17,14 +18,14 @@ use serde_json::Value;
 use sqlx::{Row, types::Json};
 use uuid::Uuid;
 
-/// Events of one look, each in a transaction of its own. The next look is soon.
+/// The maximum number of events in a run, each in a transaction of its own. The next run follows within a minute.
 const EVENTS_PER_LOOK: i32 = 200;
 
-/// How many of them are worked on at the same time, on a connection each.
+/// How many events are processed concurrently, each on its own connection.
 const EVENTS_AT_ONCE: usize = 2;
 
 impl Notifications {
-    /// Tells the guests of every event whose time has come. How many were told.
+    /// Reminds the guests of every event that is due. Returns how many members were told.
     pub async fn remind(&self) -> Result<i64> {
         let least = self.least();
         let wall = self.settings.notifications_reminder == Reminder::WallClock;
@@ -48,7 +49,7 @@ impl Notifications {
         });
         let looks = stream::iter(due.await?).map(|event| self.remind_of(event));
         let looks: Vec<Result<i64>> = looks.buffer_unordered(EVENTS_AT_ONCE).collect().await;
-        // One whose guests cannot be told would come first at every look: the others are told all the same.
+        // An event that fails would come first in every run, so the other events are processed nevertheless.
         let (mut told, mut failed) = (0, None);
         for look in looks {
             match look {
@@ -65,7 +66,7 @@ impl Notifications {
         self.db
             .run(Self::NAME, None, Uuid::now_v7(), move |cx| {
                 Box::pin(async move {
-                    // Whoever looks at the same event, or moves it, waits here.
+                    // This locks the row: concurrent runs for the event, and transactions that move it, wait here.
                     let revision: Option<i32> = sqlx::query_scalar(
                         "insert into app.event_schedules as s (event_id, reminded_revision) values ($1, 1)
                          on conflict (event_id) do update set reminded_revision = s.revision where s.reminded_revision < s.revision
@@ -77,7 +78,7 @@ impl Notifications {
                     let Some(revision) = revision else {
                         return Ok(0);
                     };
-                    // It may have been moved since it was found. From here on whoever moves it waits.
+                    // The event may have been moved since it was found; from here on, transactions that move it wait.
                     if !is_due(cx, event, wall).await? {
                         forget(cx, event).await?;
                         return Ok(0);
@@ -91,7 +92,7 @@ impl Notifications {
             .await
     }
 
-    /// Who gets a ticket after the others were reminded, where the settings say so.
+    /// The reminder of a member who gets a ticket after the other guests were reminded, if the settings say so.
     pub(super) async fn late_buyers(
         &self,
         cx: &mut Cx,
@@ -119,7 +120,7 @@ impl Notifications {
         .await
     }
 
-    /// Minutes before an event after which nobody is reminded any more.
+    /// The number of minutes before an event from which on no reminder is sent any more.
     pub(super) fn least(&self) -> i32 {
         i32::try_from(self.settings.notifications_reminder_least_minutes).unwrap_or(i32::MAX)
     }
@@ -132,7 +133,7 @@ async fn is_due(cx: &mut Cx, event: Uuid, wall: bool) -> Result<bool> {
     Ok(due.bind(event).bind(wall).fetch_one(cx.conn()).await?)
 }
 
-/// Its guests have not been told of this revision after all: they will be when its time has come.
+/// Marks the guests as not yet reminded of this revision; they will be once the event is due.
 async fn forget(cx: &mut Cx, event: Uuid) -> Result<()> {
     sqlx::query("update app.event_schedules set reminded_revision = 0 where event_id = $1")
         .bind(event)
@@ -141,10 +142,10 @@ async fn forget(cx: &mut Cx, event: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// Tickets of an order, or one that was handed on.
+/// The id of an order, or of a ticket that was handed on.
 pub(super) struct LateTickets(pub Uuid);
 
-/// As `app.reminder_holds` compares it when the message leaves.
+/// The reminder of an event, with the revision that `app.reminder_holds` compares when the message is sent.
 async fn reminder(
     cx: &mut Cx,
     event: Uuid,

@@ -1,4 +1,4 @@
-//! What members do with their notifications: count, read.
+//! Routes by which members count their notifications and mark them as read or unread.
 
 use super::{Notifications, feedback, stream, unsubscribe};
 use crate::module::{Module, id};
@@ -144,7 +144,7 @@ impl Notifications {
         let marked = self.db.run(Self::NAME, Some(caller), request, move |cx| {
             Box::pin(async move {
                 cx.require(&NOTIFICATION, "read", notification).await?;
-                // The time of the first reading stays.
+                // The time of the first reading is kept.
                 sqlx::query(
                     "update app.notifications set is_read = $2, read_at = case when $2 then now() end
                      where id = $1 and is_read is distinct from $2",

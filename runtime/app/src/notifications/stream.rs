@@ -1,8 +1,8 @@
-//! `GET /notifications/stream`: a member is told of their notifications as they come, as server-sent events.
+//! `GET /notifications/stream`: tells a member about notifications as they arrive, by server-sent events.
 //!
-//! [`relay`] finds out what is new for all who listen; what each of them gets is what `GET /notifications` gives them, asked
-//! as themselves. Whoever comes back is told what they missed: [`snapshot`] says why by a snapshot and not by a time or a
-//! number.
+//! [`relay`] polls the database for all listening clients; each client gets a notification in the form of `GET
+//! /notifications`, which is asked with the client's own permissions. A client that reconnects is told what it missed;
+//! [`snapshot`] explains why that needs a snapshot instead of a time or a number.
 
 mod position;
 mod relay;
@@ -35,10 +35,11 @@ use tokio::{
 };
 use uuid::Uuid;
 
-/// Proxies close what is silent for half a minute or longer.
+/// The interval of keep-alive comments: proxies close connections that are silent for half a minute or longer.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// Clients come back after a time within these, so that those of a server that stops do not come at the same moment.
+/// The range of a client's random reconnection delay, so that the clients of a stopping server do not reconnect all at
+/// once.
 const RETRY_MS: std::ops::Range<u64> = 1000..5000;
 
 static LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -78,7 +79,7 @@ pub(super) async fn listen(
     let session = Session::begin(streams, listener, given).await?;
     let events = Sse::new(stream::unfold(session, Session::next));
     let headers = [
-        // Neither kept nor compressed on its way, for then it would come in pieces.
+        // Not cached or compressed by proxies, which would delay events.
         (
             header::CACHE_CONTROL,
             HeaderValue::from_static("no-store, no-transform"),
@@ -89,16 +90,16 @@ pub(super) async fn listen(
     Ok((headers, events).into_response())
 }
 
-/// One client that listens.
+/// The stream of one client.
 struct Session {
     streams: Streams,
     listener: Listener,
     news: mpsc::Receiver<News>,
-    /// What the client has been told of, or found when it came.
+    /// The snapshot up to which the client has been told, or which was current when it connected.
     seen: Arc<Snapshot>,
-    /// Written and not yet sent.
+    /// Events that are ready but not yet sent.
     ready: VecDeque<Event>,
-    /// When it is asked next whether account and session are good, without news.
+    /// The timer for checking account and session while there is no news.
     check: Interval,
     over: bool,
 }
@@ -114,7 +115,7 @@ impl Session {
         } = &streams.module;
         let member = listener.member.id();
         let most = usize::from(settings.notifications_streams_per_member);
-        // First of all: what is told from now on waits there.
+        // Subscribe first, so that changes from now on are queued.
         let news = relay.listen(member, most).await?;
         let news = news.ok_or_else(|| too_many(most))?;
         let since =
@@ -140,7 +141,8 @@ impl Session {
                 .event("ready")
                 .data(json!({"unread": unread}).to_string()),
         );
-        // A position of another database, or of this one before it was set back, is worth nothing.
+        // A position is useless if it is from another database, or from this one before it was restored to an earlier
+        // state.
         let lost = given.is_some() && (since.flatten().is_none_or(|since| since.next > seen.next));
         match missed.remove(&member) {
             _ if lost => session.refresh(seen)?,
@@ -150,7 +152,7 @@ impl Session {
         Ok(session)
     }
 
-    /// The next event, when there is one.
+    /// Waits for the next event.
     async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
         loop {
             if let Some(event) = self.ready.pop_front() {
@@ -170,7 +172,7 @@ impl Session {
         tokio::select! {
             news = self.news.recv() => match news {
                 Some(news) => self.tell(news).await,
-                // It read too slowly.
+                // The queue was closed because the client read too slowly.
                 None => self.end(),
             },
             () = self.listener.over() => self.end(),
@@ -202,7 +204,7 @@ impl Session {
         self.reached(news.unread, news.seen)
     }
 
-    /// Everything up to here has been told.
+    /// Tells the client its unread count, and the position up to which it has been told.
     fn reached(&mut self, unread: i64, seen: Arc<Snapshot>) -> Result<()> {
         let id = self.position(&seen)?;
         self.ready

@@ -1,5 +1,6 @@
-//! A message to members → a notification each, and deliveries on the channels that they want it on, in the caller's
-//! transaction; many members are told part by part, by jobs. Nothing leaves here: that is [`super::dispatch`].
+//! Turns a message to members into a notification for each member, and deliveries on the channels that the member has
+//! chosen, in the caller's transaction. If there are many members, jobs do this part by part. Nothing is sent here:
+//! that is [`super::dispatch`].
 
 use super::{
     dispatch,
@@ -17,39 +18,41 @@ use sqlx::{Row, types::Json};
 use std::{borrow::Cow, collections::HashMap};
 use uuid::Uuid;
 
-/// Tells a part of many members: its payload is [`Told`].
+/// The job that tells a part of many members; its payload is [`Told`].
 pub const TELL_PART: &str = "notifications.tell_part";
 
-/// Members that one transaction tells: their ids fit into the payload of a job. Of more each thousand is a job, so that a
-/// job ends long before its time is over however many there are, several workers share them, and the first messages leave
-/// while the last ones are being made. Where mails are put together, the parts wait for each other in `app.notify`: a
-/// member's window is opened by one of them.
+/// The maximum number of members told in a transaction: their ids fit into a job's payload. More members are divided
+/// into a job for each thousand, so that a job stays within its time limit, several workers share the work, and the
+/// first messages are sent while the last are being created. If mail is collected into digests, the parts wait for
+/// each other in `app.notify`, since a member's window is opened by one of them.
 const AT_ONCE: usize = 1_000;
 
-/// Behind jobs that concern few: who buys a ticket does not wait until a hundred thousand followers have been told.
+/// A lower priority than that of jobs for few members, so that a buyer does not have to wait until a hundred thousand
+/// followers have been told.
 const PART_PRIORITY: i32 = 1;
 
-/// What is to be told, and to whom.
+/// A message and its recipients.
 #[derive(Clone, Deserialize, Serialize)]
 pub struct Told {
     pub message: Cow<'static, str>,
-    /// Members with the same key are told once.
+    /// The deduplication key: a member is told only once under the same key.
     pub key: String,
     pub values: Value,
-    /// Ids for the app, which opens the right page with them.
+    /// Ids for the app, which opens the matching page by them.
     pub data: Value,
     pub event: Option<Uuid>,
-    /// Of the event's schedule. Where the event has another by the time of telling, nobody is told.
+    /// The revision of the event's schedule. If the event has another revision when the job runs, nobody is told.
     pub revision: Option<i32>,
-    /// Nobody is helped by it after that.
+    /// The time after which the message is useless and not sent any more. None: the message does not expire.
     pub expires_at: Option<DateTime<Utc>>,
     pub members: Vec<Uuid>,
 }
 
-/// Several things in one transaction. How many have been told.
+/// Tells several messages in one transaction. Returns how many members were told.
 pub async fn tell_all(cx: &mut Cx, digest_minutes: u32, all: Vec<Told>) -> Result<i64> {
     if digest_minutes > 0 && all.len() > 1 {
-        // Held one after the other, those of another transaction could be in the way that waits for these.
+        // All windows are locked at once, since locking them one after the other could deadlock with another
+        // transaction.
         let few = all.iter().filter(|told| told.members.len() <= AT_ONCE);
         let members: Vec<Uuid> = few.flat_map(|told| told.members.iter().copied()).collect();
         sqlx::query("select app.hold_windows($1::uuid[])")
@@ -64,7 +67,8 @@ pub async fn tell_all(cx: &mut Cx, digest_minutes: u32, all: Vec<Told>) -> Resul
     Ok(count)
 }
 
-/// How many have been told who had not been under this key. Of more than [`AT_ONCE`] none yet, but jobs are going to.
+/// Tells a message. Returns how many members were told who had not been told under this key: 0 for more than
+/// [`AT_ONCE`] members, who are told by jobs.
 pub async fn tell(cx: &mut Cx, digest_minutes: u32, mut told: Told) -> Result<i64> {
     told.members.sort_unstable();
     told.members.dedup();
@@ -80,7 +84,7 @@ pub async fn tell(cx: &mut Cx, digest_minutes: u32, mut told: Told) -> Result<i6
     Ok(0)
 }
 
-/// At most [`AT_ONCE`] members. How many had not been told under this key.
+/// Tells at most [`AT_ONCE`] members. Returns how many had not been told under this key.
 pub async fn tell_part(cx: &mut Cx, digest_minutes: u32, mut told: Told) -> Result<i64> {
     let message = texts::message(&told.message)?;
     let ty = kind(message)?;
@@ -102,7 +106,8 @@ pub async fn tell_part(cx: &mut Cx, digest_minutes: u32, mut told: Told) -> Resu
     Ok(count)
 }
 
-/// Whoever moves the event waits until this transaction is over, and then takes back what it made.
+/// Whether the event still has the revision. Locks its schedule: a transaction that moves the event waits for this
+/// one, and then undoes what this one created.
 async fn is_current(cx: &mut Cx, told: &Told) -> Result<bool> {
     let (Some(event), Some(revision)) = (told.event, told.revision) else {
         return Ok(true);
@@ -120,11 +125,11 @@ fn kind(message: &Message) -> Result<&'static Type> {
     found.ok_or_else(|| Error::internal("a message without its type"))
 }
 
-/// Members, and what each of them reads: one text for all who have language and clocks in common.
+/// Members and their texts: members with the same language and time zone share a text.
 #[derive(Default)]
 struct Readers {
     members: Vec<Uuid>,
-    /// From 1, as PostgreSQL counts.
+    /// Each member's index into the texts, counted from 1 as in PostgreSQL.
     texts: Vec<i32>,
     titles: Vec<String>,
     messages: Vec<String>,

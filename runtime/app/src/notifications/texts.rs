@@ -1,7 +1,8 @@
-//! A message and its values → what one member reads: in their language, times by the clocks of the place and by theirs.
+//! Turns a message and its values into the text that a member reads: in the member's language, with times in the time
+//! zone of the place and in the member's.
 //!
-//! Knows no table. Values are JSON as the causes make them; a value that is missing or of another type is a mistake of the
-//! program, and no half sentence.
+//! This module may not know a table. Values are JSON as the causes produce them; a missing value or one of the wrong
+//! type is a bug and an error, so that no incomplete sentence is sent.
 
 use chrono::{DateTime, Locale, Offset, TimeZone, Utc};
 use chrono_tz::Tz;
@@ -11,7 +12,7 @@ use kernel::{
 };
 use serde_json::Value;
 
-/// What the tables hold.
+/// The maximum lengths of texts in the tables, in characters.
 const TITLE_CHARS: usize = 200;
 const MESSAGE_CHARS: usize = 4000;
 const WORDING_CHARS: usize = 8000;
@@ -20,19 +21,19 @@ const WORDING_CHARS: usize = 8000;
 pub struct Text {
     pub title: String,
     pub message: String,
-    /// Where a device or a mail says something else.
+    /// The texts for push and mail, if they differ from the message in the app.
     pub push: Option<String>,
     pub email: Option<String>,
 }
 
-/// The message of this name. Names are written in this module alone, so an unknown one is a mistake of the program.
+/// The message of this name. Names are written in code only, so an unknown name is a bug.
 pub fn message(name: &str) -> Result<&'static Message> {
     let mut all = generated::messages::MESSAGES.iter();
     let found = all.find(|message| message.name == name);
     found.ok_or_else(|| Error::internal(format!("there is no message `{name}`")))
 }
 
-/// `zone` is the member's.
+/// Renders the message; `zone` is the member's time zone.
 pub fn write(message: &Message, values: &Value, locale: &str, zone: &str) -> Result<Text> {
     let wording = message.wording(locale);
     let reader = Reader {
@@ -63,7 +64,7 @@ pub fn write(message: &Message, values: &Value, locale: &str, zone: &str) -> Res
     })
 }
 
-/// Whether what members read depends on where they are.
+/// Whether the text depends on the member's time zone.
 pub fn tells_time(message: &Message) -> bool {
     message.values.iter().any(|(_, ty)| *ty == ValueType::Time)
 }
@@ -92,7 +93,7 @@ impl Reader {
         written.ok_or_else(|| Error::internal(wrong()))
     }
 
-    /// `Sat 28 Nov 2026, 19:30 (Europe/Zurich)`, and how late that is for the reader where their clocks differ.
+    /// Formats a time: `Sat 28 Nov 2026, 19:30 (Europe/Zurich)`, and the member's local time if it differs.
     fn time(&self, value: &Value) -> Option<String> {
         let at: DateTime<Utc> = value["at"].as_str()?.parse().ok()?;
         let place: Tz = value["zone"].as_str()?.parse().ok()?;
@@ -111,7 +112,7 @@ impl Reader {
     }
 }
 
-/// `CHF 25.00`
+/// Formats an amount: `CHF 25.00`.
 fn money(value: &Value) -> Option<String> {
     let cents = value["cents"].as_i64()?;
     let currency = money::Currency::parse(value["currency"].as_str()?).ok()?;
@@ -125,7 +126,7 @@ fn money(value: &Value) -> Option<String> {
     Some(format!("{} {sign}{whole}{point}{part}", currency.code()))
 }
 
-/// How days and months are called.
+/// The names of days and months in a language.
 fn clocks(locale: &str) -> Locale {
     match locale.split('-').next() {
         Some("de") => Locale::de_DE,
@@ -154,7 +155,7 @@ mod tests {
         write(moved, values, locale, zone).unwrap().message
     }
 
-    /// RM7: by the clocks of the event, with their name, and by those of the reader where they show something else.
+    /// RM7: times are in the event's time zone, which is named, and in the reader's if it shows another time.
     #[test]
     fn rm7_times_are_told_by_the_clocks_of_the_event_and_of_the_reader() {
         let zurich = starts("2026-11-28T18:30:00Z", "Europe/Zurich");
@@ -162,13 +163,13 @@ mod tests {
             read(&zurich, "en", "Europe/Zurich"),
             "Grüezi now begins Sat 28 Nov 2026, 19:30 (Europe/Zurich)."
         );
-        // Another name for the same clocks is not worth a second time.
+        // A time zone with another name but the same local time is not repeated.
         assert!(!read(&zurich, "en", "Europe/Berlin").contains('='));
         assert_eq!(
             read(&zurich, "de-CH", "America/New_York"),
             "Grüezi beginnt jetzt Sa 28 Nov 2026, 19:30 (Europe/Zurich) = Sa 28 Nov 2026, 13:30 (America/New_York)."
         );
-        // The same instant before and after clocks change, in both halves of the world, and where they never do.
+        // Before and after daylight saving changes, in both hemispheres, and in a zone without daylight saving.
         for (at, zone, expected) in [
             ("2026-10-03T15:30:00Z", "Australia/Sydney", "01:30"),
             ("2026-10-03T16:30:00Z", "Australia/Sydney", "03:30"),
@@ -194,7 +195,7 @@ mod tests {
         assert_eq!(said(1, "nope"), None);
     }
 
-    /// NO7: better no message than half a one.
+    /// NO7: an incomplete text is an error.
     #[test]
     fn no7_what_is_missing_is_an_error_and_no_hole_in_the_text() {
         for message in generated::messages::MESSAGES {

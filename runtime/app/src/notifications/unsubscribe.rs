@@ -1,7 +1,8 @@
-//! One click to get no more mail of what is in this one (RFC 8058): a link in the mail that needs no session and never ends.
+//! One-click unsubscribing from mail (RFC 8058): a link in the mail that needs no session and never expires.
 //!
-//! The token in it names the member and the types, which are several in a digest, and is signed. A POST turns the mail off, however often; a GET only shows
-//! a page that asks, because mail programs and scanners open links by themselves.
+//! The signed token in the link names the member and the types of the mail, which are several for a digest. A POST
+//! turns mail of these types off and may be repeated; a GET only shows a page that asks for confirmation, because mail
+//! programs and scanners open links by themselves.
 
 use super::Notifications;
 use crate::{
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use url::Url;
 use uuid::Uuid;
 
-/// Between types, whose names are words.
+/// The separator between types, whose names are words.
 const AND: &str = ",";
 
 #[derive(Clone)]
@@ -36,7 +37,7 @@ impl Unsubscribing {
         self.0.url(&said)
     }
 
-    /// Whose, and which types; `None`: nobody here made this token.
+    /// The member and the types of a token. `None`: the token was not signed by us.
     fn read(&self, token: &str) -> Option<(Uuid, Vec<String>)> {
         let said = self.0.read(token)?;
         let (member, types) = said.split_at_checked(16)?;
@@ -100,7 +101,7 @@ pub(super) async fn stop(
 }
 
 impl Notifications {
-    /// Mail of these types, for a member.
+    /// Turns off mail of these types for a member.
     pub(super) async fn turn_off(&self, member: Uuid, types: Vec<String>) -> Result<()> {
         let types = Arc::new(types);
         self.db
@@ -116,7 +117,8 @@ impl Notifications {
                     .bind(&*types)
                     .execute(cx.conn())
                     .await?;
-                    // Of two clicks at once one makes it. Nothing is made for an account that is gone.
+                    // Of two concurrent requests only one inserts the row. Nothing is inserted for an account that is
+                    // gone.
                     sqlx::query(
                         "insert into app.notification_preferences (user_id, channel, type, enabled)
                          select u.id, $2, t.type, false from app.users u cross join unnest($3::text[]) t(type)
@@ -155,7 +157,7 @@ mod tests {
         };
         assert_eq!(ours.read(&token(&ours)), Some((member, types.to_vec())));
         assert_eq!(ours.read(&token(&others)), None);
-        // Signed, but too short to name a member.
+        // Signed, but too short to contain a member's id.
         let url = ours.0.url(b"nobody");
         let short = url.query_pairs().next().unwrap().1.into_owned();
         assert_eq!(ours.read(&short), None);

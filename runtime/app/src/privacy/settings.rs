@@ -1,4 +1,4 @@
-//! What can be set about closed accounts.
+//! The settings of closed accounts.
 
 /// Closed accounts.
 #[derive(clap::Args, Clone, Copy, Debug)]

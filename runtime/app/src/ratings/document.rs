@@ -1,8 +1,8 @@
-//! What the API document says about ratings.
+//! The API document of ratings.
 
 use serde_json::{Value, json};
 
-/// Adds the routes to the generated document that they are made of.
+/// Adds the routes to the generated document, from whose schemas they are built.
 pub fn add(document: &mut Value) {
     let mut added = Vec::new();
     for (path, kind) in super::RATED {

@@ -1,4 +1,4 @@
-//! What can be set about reviews.
+//! The settings of reviews.
 
 /// Reviews.
 #[derive(clap::Args, Clone, Copy, Debug)]

@@ -1,8 +1,8 @@
-//! What the API document says about these lists: pages of events like those of `GET /events`.
+//! The API document of these lists: pages of events like those of `GET /events`.
 
 use serde_json::{Value, json};
 
-/// Adds the routes to the generated document that they are made of.
+/// Adds the routes to the generated document, from whose schemas they are built.
 pub fn add(document: &mut Value) {
     let paging = |of: &str| {
         [

@@ -1,6 +1,7 @@
-//! Liking and following as a state of affairs: `PUT` makes it so, `DELETE` ends it, and either may be said twice.
+//! Likes and follows as a state: `PUT` creates a like or follow, `DELETE` ends it, and both may be repeated.
 //!
-//! Made of the generated routes of likes and follows, with their rules, quotas and audit. Knows no table.
+//! Built from the generated routes of likes and follows, including their rules, quotas and audit. This module may not
+//! know a table.
 
 use super::Lists;
 use crate::{
@@ -19,7 +20,8 @@ use kernel::{Caller, Error, Result};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// What can be liked or followed: its path, what is done, and its name where it is one of several.
+/// What can be liked or followed: the path, the verb, and the entity's name (empty for likes, which are of events
+/// only).
 pub const EDGES: [(&str, &str, &str); 7] = [
     ("events", "like", ""),
     ("users", "follow", "user"),
@@ -46,7 +48,7 @@ pub fn router() -> Router<Lists> {
         })
 }
 
-/// 201 with what is new, 200 with what was there.
+/// Creates a like or follow: 201 if it is new, 200 if it existed already.
 async fn make(
     lists: Lists,
     kind: &'static str,
@@ -76,7 +78,7 @@ async fn make(
             Err(refused) => return Ok(refused),
         }
     }
-    // Whatever is not seen is not there.
+    // What the caller may not see is answered as if it did not exist.
     let seen = Asking::Read(format!("/{}/{target}", of(kind)));
     if refused.status() == StatusCode::UNPROCESSABLE_ENTITY
         && ask(&lists.generated, &caller, seen).await?.is_err()
@@ -86,7 +88,7 @@ async fn make(
     Ok(refused)
 }
 
-/// 204 whether it was so or not.
+/// Ends a like or follow: 204 whether it existed or not.
 async fn end(lists: Lists, kind: &'static str, path: String, request: Request) -> Result<Response> {
     let (caller, _) = asked(request);
     caller.user()?;
@@ -119,7 +121,7 @@ fn of(kind: &str) -> &'static str {
         .map_or("events", |(path, ..)| path)
 }
 
-/// The caller's own, if there is one.
+/// The caller's own like or follow of the target, if there is one.
 async fn there(
     lists: &Lists,
     caller: &Caller,

@@ -1,6 +1,7 @@
-//! `GET /events/featured`: events that stand in the featured places of a city, each labelled as such.
+//! `GET /events/featured`: events in the featured places of a city, each labelled as featured.
 //!
-//! They are bookings (`promotion`), never mixed with what trends. Knows the form of a promotion and nothing of its price.
+//! These are bookings (`promotion`) and are never mixed with trending events. This module knows the fields of a
+//! promotion, but not its price.
 
 use super::Lists;
 use crate::listed::{self, Asking};
@@ -58,12 +59,12 @@ pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result
             break;
         }
     }
-    // Sealed once more: it belongs to this list.
+    // The generated list's cursor is sealed again, as a cursor of this list.
     let next_cursor = next.map(|next| asked.cursor(&next, Uuid::nil()));
     Ok(Json(json!({"data": shown, "next_cursor": next_cursor})).into_response())
 }
 
-/// Nothing for what is over this very moment, or is no event that may be looked at any more.
+/// The list's item for a promotion. None: the promotion has just ended, or its event is not published any more.
 fn labelled(mut promotion: Value, now: DateTime<Utc>) -> Option<Value> {
     let ends_at: DateTime<Utc> = promotion["ends_at"].as_str()?.parse().ok()?;
     let event = promotion["target"].take();

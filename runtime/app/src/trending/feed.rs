@@ -1,6 +1,6 @@
-//! `GET /me/feed`: events of the hosts and at the venues that the caller follows, put together when it is asked for.
+//! `GET /me/feed`: events of the hosts and venues that the caller follows, collected at request time.
 //!
-//! Few publish and many follow, so nothing is copied to followers.
+//! There are few publishers and many followers, so nothing is copied to followers.
 
 use super::Lists;
 use crate::listed;
@@ -42,11 +42,11 @@ pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result
     let last = after.filter(|_| more);
     let next_cursor = last.map(|id| asked.cursor("", id));
     let page = Json(json!({"data": shown, "next_cursor": next_cursor}));
-    // It tells whom the member follows.
+    // Not cached, since the answer reveals whom the member follows.
     Ok(([(header::CACHE_CONTROL, "no-store")], page).into_response())
 }
 
-/// As the member: the database knows whose feed it is.
+/// Runs with the member's permissions; the database finds the feed of the transaction's member.
 async fn find(lists: &Lists, caller: &Caller, after: Option<Uuid>, rows: i64) -> Result<Vec<Uuid>> {
     let mut cx = lists.module.db.begin_read(caller).await?;
     let found = sqlx::query_scalar("select app.feed($1, $2::int8::int4)")

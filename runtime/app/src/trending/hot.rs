@@ -1,7 +1,7 @@
 //! `GET /events/trending`: the hottest events of a city.
 //!
-//! Found in the order of their ranks, by those who ask as themselves; a page that goes on shows how things stood when the
-//! list began.
+//! The query runs with the caller's own permissions and returns events in the order of their ranks. Later pages show
+//! the ranks as of the time of the first page.
 
 use super::Lists;
 use crate::listed;
@@ -30,7 +30,7 @@ static LIST: List = List::new(
     ],
 );
 
-/// A place in the list, in digits as the database writes them.
+/// A position in the list; the rank is in digits as the database writes them.
 #[derive(Clone)]
 struct Place {
     as_of: DateTime<Utc>,
@@ -99,7 +99,7 @@ pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result
     Ok(Json(json!({"data": shown, "next_cursor": next_cursor})).into_response())
 }
 
-/// As whoever asks, and not as the module: it needs nothing that they may not see.
+/// Runs with the caller's permissions instead of the module's, since it needs nothing that the caller may not see.
 async fn find(lists: &Lists, caller: &Caller, wanted: &Wanted) -> Result<Vec<(Place, Uuid)>> {
     let mut cx = lists.module.db.begin_read(caller).await?;
     let rows = sqlx::query(

@@ -1,4 +1,4 @@
-//! Keeping ranks up to date, comparing them with what people did, and forgetting what is long over.
+//! Keeps ranks up to date, compares them with the recorded actions, and deletes what is long over.
 
 use super::{Trending, settings::Given};
 use crate::module::Module;
@@ -6,11 +6,11 @@ use kernel::{Db, Result};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-/// Notes that one transaction takes: it holds the ranks that it changes until it ends.
+/// The maximum number of actions processed in a transaction, which locks the ranks that it changes until it ends.
 const NOTES: i32 = 5000;
 
 impl Trending {
-    /// Takes what was noted by now. How many notes; none while another worker is at it.
+    /// Adds the actions recorded so far to the ranks. Returns how many; 0 while another worker is doing this.
     pub async fn rank(&self) -> Result<u64> {
         let mut all = 0;
         loop {
@@ -34,8 +34,8 @@ impl Trending {
         }
     }
 
-    /// Compares all ranks with what people did and mends what differs. How many did: an error of the program, or somebody has
-    /// written past it.
+    /// Recomputes all ranks from the recorded actions and corrects those that differ. Returns how many differed: that
+    /// is a bug, or somebody has written to the tables directly.
     pub async fn compare(&self) -> Result<u64> {
         let given = Given::from(&self.settings);
         let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
@@ -56,8 +56,8 @@ impl Trending {
         Ok(found)
     }
 
-    /// Events that ended a month ago have no rank any more, who looked at them is forgotten, and after a day nobody needs to know from where something was
-    /// done, and by an account of when. How many rows.
+    /// Deletes ranks, actions and visits of events that ended 30 days ago, and after a day removes from actions the
+    /// network address and the time of the account's creation. Returns how many rows were changed.
     pub async fn forget(&self) -> Result<u64> {
         let mut all = unlocated(&self.db).await?;
         loop {

@@ -40,7 +40,7 @@ pub struct Settings {
     pub trending_verified_hosts: bool,
 }
 
-/// By kind of action, as in `rank_action.kind`.
+/// The weights by kind of action, as in `rank_action.kind`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Weights {
     pub view: f64,
@@ -107,7 +107,7 @@ impl FromStr for Weights {
                     ));
                 }
             };
-            // What is stored has six decimals.
+            // The database stores weights with six decimals.
             let good = |weight: &f64| *weight == 0.0 || (0.001..=1000.0).contains(weight);
             *place = (weight.trim().parse().ok().filter(good))
                 .ok_or_else(|| format!("`{weight}` is no weight: 0, or 0.001 to 1000"))?;
@@ -116,7 +116,7 @@ impl FromStr for Weights {
     }
 }
 
-/// As the functions of the database take them.
+/// The settings in the form that the database's functions take.
 #[derive(Serialize)]
 pub struct Given {
     weights: Weights,

@@ -1,5 +1,6 @@
-//! Looking at an event and passing it on: what a front end tells of, so that it counts for what trends. Once for each member
-//! and event, whatever is told; a member sees their own in their export, and nobody else does.
+//! Views and shares of an event, reported by front ends so that they count for what trends. Each counts once for each
+//! member and event, however often it is reported; members see their own in their export, and other members never see
+//! them.
 
 use super::Trending;
 use crate::module::{Module, id};
@@ -14,7 +15,7 @@ use kernel::{Db, Member, Result, quota};
 use serde_json::Value;
 use utoipa::{OpenApi, openapi};
 
-/// Events that one member may look at or pass on in a day and be counted.
+/// The maximum number of events that a member may report in a day.
 const A_DAY: u32 = 2_000;
 
 pub fn router() -> Router<Trending> {
@@ -92,7 +93,7 @@ impl Trending {
     }
 }
 
-/// What a member takes along of the events that they looked at or passed on.
+/// The part of a member's export about the events that the member viewed or shared.
 pub(crate) async fn export(db: &Db, caller: &Member) -> Result<Value> {
     let me = caller.id();
     let run = db.run(Trending::NAME, Some(caller), caller.request_id, move |cx| {

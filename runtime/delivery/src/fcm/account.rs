@@ -1,6 +1,7 @@
-//! The service account, and the access token that it has at the moment.
+//! The service account and its current access token.
 //!
-//! The library keeps a token until its time is over and has no way to throw one away: an account is made anew for that.
+//! The library caches a token until it expires and can't discard it earlier; to discard a token, the library's account
+//! is created anew.
 
 use super::SERVICE;
 use crate::{exchange::UNTIL_MENDED, push::Unpushed};
@@ -13,7 +14,8 @@ use url::Url;
 
 const SCOPES: &[&str] = &["https://www.googleapis.com/auth/firebase.messaging"];
 
-/// What the library demands of the JSON, and what goes into a URL. It would repeat values in its own errors.
+/// The fields of the JSON that the library requires and that become part of a URL. Checked here, since the library's
+/// own errors would repeat their values.
 #[derive(Deserialize)]
 struct Parts {
     project_id: String,
@@ -64,7 +66,8 @@ impl Account {
         self.ask(&account).await
     }
 
-    /// Another token than this one, which was refused. Of many that were refused at once only the first asks.
+    /// Returns another token than the given one, which was refused. If several calls were refused at once, only the
+    /// first requests a new token.
     pub async fn renewed(&self, refused: &Access) -> Result<Access, Unpushed> {
         let mut current = self.current.write().await;
         let access = self.ask(&current).await?;
@@ -79,7 +82,7 @@ impl Account {
     async fn ask(&self, account: &CustomServiceAccount) -> Result<Access, Unpushed> {
         match timeout(self.timeout, account.token(SCOPES)).await {
             Ok(Ok(token)) => Ok(Access(token)),
-            // Its words are the other side's: they may hold what we sent.
+            // The error's text comes from the other side and may repeat what was sent.
             Ok(Err(_)) => Err(Unpushed::Paused {
                 reason: format!("no access token for {SERVICE}"),
                 wait: UNTIL_MENDED,

@@ -1,4 +1,4 @@
-//! What an answer of FCM means for the message, for the device, and for everybody.
+//! What an answer of FCM means for the message, for the device, and for all further messages.
 //!
 //! <https://firebase.google.com/docs/cloud-messaging/error-codes>
 
@@ -11,13 +11,13 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use std::time::Duration;
 
-/// Where a quota was exceeded and nothing is said about when.
+/// The pause after a quota was exceeded, if the answer names none.
 const QUOTA_PAUSE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Done(Result<Option<String>, Unpushed>),
-    /// The access token is not taken.
+    /// The access token was refused.
     Unauthorized,
 }
 
@@ -31,15 +31,16 @@ pub(super) fn of(reply: &Reply, now: DateTime<Utc>) -> Outcome {
     let failed = match reply.status {
         200 => match reply.json()["name"].as_str() {
             Some(text) => return Outcome::Done(Ok(name(text))),
-            // Some page in between.
+            // The answer is probably a proxy's page.
             None => Unpushed::NotNow(format!("{SERVICE} answered without naming the message")),
         },
         400 if error.of_the_token() => Unpushed::Gone,
         400 => Unpushed::Never(answered()),
-        // Its own key for the device's platform, not ours.
+        // The key with which FCM calls the device's platform was refused, not our access token.
         401 if error.code("THIRD_PARTY_AUTH_ERROR") => Unpushed::NotNow(answered()),
         401 => return Outcome::Unauthorized,
-        // The device belongs to another project; or ours is the wrong one, and then the device is all right.
+        // The device belongs to another project, or our project is the wrong one, in which case the device's token is
+        // still good.
         403 if error.code("SENDER_ID_MISMATCH") => Unpushed::Never(answered()),
         403 => paused(UNTIL_MENDED),
         404 if error.code("UNREGISTERED") => Unpushed::Gone,
@@ -54,11 +55,11 @@ pub(super) fn of(reply: &Reply, now: DateTime<Utc>) -> Outcome {
     Outcome::Done(Err(failed))
 }
 
-/// An error of Google's APIs, as far as it decides something.
+/// The parts of an error of Google's APIs that matter here.
 struct Error {
     message: String,
     codes: Vec<String>,
-    /// Which fields of the request are wrong, if it says so.
+    /// The invalid fields of the request. Empty if the answer names none.
     fields: Vec<String>,
 }
 
@@ -91,8 +92,8 @@ impl Error {
         self.codes.iter().any(|found| found == code)
     }
 
-    /// A bad token and a bad message have the same code. A token goes only where the answer names it: by the field,
-    /// or, where it names none, in the words that FCM has for tokens.
+    /// Whether the device's token is invalid. An invalid message has the same code, so a token is given up only if the
+    /// answer names the token: as the invalid field, or, if no field is named, by FCM's text for tokens.
     fn of_the_token(&self) -> bool {
         match self.fields.as_slice() {
             [] => self.code("INVALID_ARGUMENT") && self.message.contains("registration token"),
@@ -135,7 +136,7 @@ mod tests {
             (error(400, TOKEN, invalid, &[]), true),
             (error(400, "", invalid, &["message.token"]), true),
             (error(400, "", None, &["message.token"]), true),
-            // Its own words against the field: the field counts.
+            // If text and field contradict each other, the field decides.
             (
                 error(400, TOKEN, invalid, &["message.data[0].value"]),
                 false,
@@ -150,7 +151,7 @@ mod tests {
             ),
             (error(400, TOKEN, None, &[]), false),
             (error(400, "", None, &[]), false),
-            // Nothing of FCM's: the wrong project, or the wrong address.
+            // Not an answer of FCM: the project or the address is wrong.
             (
                 error(404, "Requested entity was not found.", None, &[]),
                 false,

@@ -1,4 +1,4 @@
-//! Webhooks of Resend, which come by Svix: HMAC-SHA-256 over id, time and body.
+//! Webhooks of Resend, which are signed by Svix: HMAC-SHA-256 over id, time and body.
 //!
 //! <https://docs.svix.com/receiving/verifying-payloads/how-manual>, <https://resend.com/docs/webhooks/event-types>
 
@@ -12,7 +12,7 @@ use sha2::Sha256;
 use std::collections::BTreeMap;
 use subtle::{Choice, ConstantTimeEq};
 
-/// More than any rotation of secrets explains; a longer header only costs time.
+/// The maximum number of signatures in a header. Rotating secrets explains a few; checking more would only cost time.
 const MOST_SIGNATURES: usize = 16;
 const DIGEST_BYTES: usize = 32;
 
@@ -30,7 +30,7 @@ impl ResendKey {
         Ok(Self(bytes.into()))
     }
 
-    /// The event's id, which is signed along.
+    /// Verifies the signature and returns the event's id, which is signed, too.
     pub(super) fn verify<'a>(
         &self,
         header: Header<'a>,
@@ -43,7 +43,8 @@ impl ResendKey {
         let time = time.ok_or(Refused::Malformed)?;
         let given = signatures(get("svix-signature").ok_or(Refused::Malformed)?)?;
         let expected = self.digest(id, time, body);
-        // Any of them: while a secret is being changed there is one by each.
+        // Any matching signature is enough: while a secret is rotated, there is one by the old and one by the new
+        // secret.
         let matches = given.iter().fold(Choice::from(0), |matches, signature| {
             matches | expected.ct_eq(signature)
         });
@@ -63,7 +64,7 @@ impl ResendKey {
     }
 }
 
-/// `v1,<base64> v1,<base64>`. Other versions don't count.
+/// The signatures in `v1,<base64> v1,<base64>`. Other versions are ignored.
 fn signatures(header: &str) -> Result<Vec<[u8; DIGEST_BYTES]>, Refused> {
     let versioned = header.split_ascii_whitespace();
     let mut found = Vec::new();
@@ -75,7 +76,7 @@ fn signatures(header: &str) -> Result<Vec<[u8; DIGEST_BYTES]>, Refused> {
             return Err(Refused::Malformed);
         }
         let bytes = STANDARD.decode(text).ok();
-        // One that is no digest can't match; the others still may.
+        // A value that is not a digest can't match, but the other signatures may.
         found.extend(bytes.and_then(|bytes| <[u8; DIGEST_BYTES]>::try_from(bytes).ok()));
     }
     Ok(found)
@@ -115,7 +116,7 @@ pub(super) fn read(event_id: &str, body: &[u8]) -> Result<Vec<Feedback>, Refused
         "email.complained",
         "email.delivery_delayed",
     ];
-    // Opened, clicked, and whatever else there is or will be: nothing that we act on.
+    // Opened, clicked, and other events that need no action.
     if !told.contains(&event.kind.as_str()) {
         return Ok(Vec::new());
     }
@@ -124,9 +125,9 @@ pub(super) fn read(event_id: &str, body: &[u8]) -> Result<Vec<Feedback>, Refused
         "email.delivered" => Kind::Delivered,
         "email.complained" => Kind::Complained,
         "email.delivery_delayed" => Kind::Deferred,
-        // Resend sends nothing there because of an earlier bounce or complaint.
+        // Resend does not send to this address because of an earlier bounce or complaint.
         "email.suppressed" => Kind::Bounced { hard: true },
-        // Something at Resend; the address may be all right.
+        // A failure at Resend; the address may be valid.
         "email.failed" => Kind::Bounced { hard: false },
         _ => Kind::Bounced {
             hard: !["transient", "undetermined"]
@@ -151,7 +152,7 @@ pub(super) fn read(event_id: &str, body: &[u8]) -> Result<Vec<Feedback>, Refused
 mod tests {
     use super::*;
 
-    /// Made by Svix's own library; stands in its tests.
+    /// A test vector of Svix's own library.
     #[test]
     fn no11_a_signature_of_svix_itself() {
         let secret = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD".to_owned().into();

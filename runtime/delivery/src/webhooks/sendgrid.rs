@@ -56,18 +56,19 @@ struct Event {
     sg_event_id: String,
     #[serde(default)]
     sg_message_id: Option<String>,
-    /// Our argument comes back beside theirs.
+    /// Our custom argument, returned next to SendGrid's fields.
     #[serde(default)]
     delivery_id: Option<String>,
-    /// `bounce` or `blocked`, of a bounce.
+    /// For a bounce: `bounce` or `blocked`.
     #[serde(default, rename = "type")]
     kind: Option<String>,
-    /// Of a message that was dropped. Otherwise the other server's words.
+    /// For a dropped message: why SendGrid dropped it. For other events: the receiving server's text.
     #[serde(default)]
     reason: Option<String>,
 }
 
-/// Events of other kinds are skipped, and those that are not like SendGrid's: the rest of a batch still counts.
+/// Reads a batch of events. Events of other kinds or of an unexpected form are skipped, and the rest of the batch is
+/// still returned.
 pub(super) fn read(body: &[u8]) -> Result<Vec<Feedback>, Refused> {
     let events: Vec<Value> = serde_json::from_slice(body).map_err(|_| Refused::Unreadable)?;
     let events = events.into_iter().filter_map(|event| {
@@ -91,13 +92,13 @@ fn kind(event: &Event) -> Option<Kind> {
     Some(match event.event.as_str() {
         "delivered" => Kind::Delivered,
         "deferred" => Kind::Deferred,
-        // Blocked: the other server wants nothing of this sender, this text, or at this moment.
+        // Blocked: the receiving server refuses this sender, this content, or any mail at the moment.
         "bounce" => Kind::Bounced {
             hard: event.kind.as_deref() != Some("blocked"),
         },
         "spamreport" => Kind::Complained,
         "unsubscribe" | "group_unsubscribe" => Kind::Unsubscribed,
-        // SendGrid did not even try.
+        // Dropped: SendGrid did not attempt to deliver the message.
         "dropped" => match event.reason.as_deref() {
             Some("Bounced Address" | "Invalid") => Kind::Bounced { hard: true },
             Some("Spam Reporting Address") => Kind::Complained,
@@ -108,7 +109,8 @@ fn kind(event: &Event) -> Option<Kind> {
     })
 }
 
-/// Events add the receiver's number and the machine to what the answer said: `<id>.recvd-…`, `<id>.filter0001.…`.
+/// The id without what events append to the id of the answer, which is the receiver's number and the machine:
+/// `<id>.recvd-…`, `<id>.filter0001.…`.
 fn name(id: &str) -> String {
     let end = [".recvd-", ".filter"]
         .iter()
@@ -120,7 +122,7 @@ fn name(id: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Made by SendGrid's own library; stands in its tests.
+    /// A test vector of SendGrid's own library.
     #[test]
     fn no11_a_signature_of_sendgrid_itself() {
         let key = SendgridKey::new(

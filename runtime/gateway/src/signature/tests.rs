@@ -1,4 +1,4 @@
-//! The table of what is accepted, and that each condition is one.
+//! A table of accepted and refused signatures, and proof that each condition is needed.
 
 use super::*;
 use serde::Deserialize;
@@ -111,7 +111,7 @@ fn t8_nothing_else_is() {
         verify(PAYLOAD, &header, &[], now()),
         Err(SignatureFault::NoMatch)
     );
-    // An empty secret is a setting that was forgotten, not a secret that everybody knows.
+    // An empty secret is a missing setting and must not verify anything.
     let unset = sign(PAYLOAD, "", now());
     assert_eq!(
         verify(PAYLOAD, &unset, &[""], now()),

@@ -1,4 +1,4 @@
-//! Purchases that can be followed with pen and paper.
+//! Purchases whose amounts can be checked by hand.
 
 use super::*;
 use crate::rule::{Charge, Scope};
@@ -20,7 +20,7 @@ fn points(hundredths: i64) -> BasisPoints {
     BasisPoints::new(hundredths).expect("basis points")
 }
 
-/// 5 % and `fixed` a ticket, a quarter of it the city's.
+/// A rule with 5 % and `fixed` for each ticket; a quarter of the fee is the city's.
 fn rule(fixed: Money, paid_by: PaidBy) -> Rule {
     Rule {
         id: Uuid::from_u128(7),
@@ -51,7 +51,7 @@ fn purchase<'a>(lines: &'a [Line], rule: &'a Rule, credits: Money) -> Purchase<'
     }
 }
 
-/// What the buyer pays, then whose it is, then how it gets there.
+/// What the buyer pays, the parts, and how the organizer gets its part.
 fn amounts(quote: &Quote) -> [i64; 8] {
     let Quote {
         total,
@@ -86,7 +86,7 @@ fn two_tickets_and_a_free_one() {
     assert_eq!(amounts(&quote), [5_000, 4_690, 233, 77, 0, 5_000, 310, 0]);
     assert_eq!(quote.rule, Some(rule.id));
 
-    // 10.00 of it with credits: the card's 40.00 do not reach what is the organizer's.
+    // 10.00 are paid with credits: the card's 40.00 are less than the organizer's part.
     bought.credits = aud(1_000);
     let quote = price(&bought).expect("a quote");
     assert_eq!(
@@ -104,7 +104,7 @@ fn two_tickets_and_a_free_one() {
     );
     assert_eq!(amounts(&quote), [4_000, 3_740, 195, 65, 0, 4_000, 260, 0]);
 
-    // No city, no share.
+    // Without a city there is no city share.
     bought.city = None;
     let quote = price(&bought).expect("a quote");
     assert_eq!(amounts(&quote), [4_000, 3_740, 260, 0, 0, 4_000, 260, 0]);
@@ -135,7 +135,7 @@ fn three_decimals_in_steps_of_ten() {
     let refused = price(&purchase(&odd, &rule, kwd(0)));
     let (amount, step) = (kwd(5_124), kwd(10));
     assert_eq!(refused, Err(Error::Step { amount, step }));
-    // Neither can five of them, though they come to a whole step: one alone could not be given back.
+    // Neither can five of them, though their sum is a multiple of the step: a single one could not be refunded.
     let odd = [line(1, 5, kwd(5_124))];
     let refused = price(&purchase(&odd, &rule, kwd(0)));
     assert_eq!(refused, Err(Error::Step { amount, step }));
@@ -158,7 +158,7 @@ fn what_costs_nothing_needs_no_rule() {
     let paid = [line(1, 4, aud(100))];
     bought.lines = &paid;
     assert_eq!(price(&bought), Err(Error::Unresolved(missing)));
-    // Until a code makes it free.
+    // Unless a promo code makes it free.
     bought.promo = Some(Promo::PerTicket(aud(100)));
     assert_eq!(price(&bought).map(|quote| quote.total), Ok(aud(0)));
 }

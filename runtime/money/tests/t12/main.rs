@@ -1,9 +1,10 @@
-//! T12: rules, fees, funding, prices and refunds against naive computations, over random money of all currencies.
+//! T12: rules, fees, funding, prices and refunds, compared with naive computations over random amounts of all
+//! currencies.
 //!
-//! Each property is a function of what it tests. It is shown to hold for the crate, and to be refuted for a variant with
-//! one guard taken off: a property that no mistake refutes shows nothing.
+//! Each property is a function of the implementation that it tests. It must hold for the crate, and must be refuted
+//! for a variant with one guard removed: a property that no bug refutes proves nothing.
 //!
-//! `SEED=…` replays a run, `CASES=…` makes it longer.
+//! `SEED=…` repeats a run, `CASES=…` sets the number of cases.
 
 mod fees;
 mod funding;
@@ -24,7 +25,7 @@ use std::{
 
 type Verdict = Result<(), TestCaseError>;
 
-/// In all of 10,000 cases.
+/// Asserts that the property holds in all of 10,000 cases.
 fn holds<S: Strategy>(cases: &S, property: impl Fn(S::Value) -> Verdict)
 where
     S::Value: Debug,
@@ -35,7 +36,7 @@ where
     }
 }
 
-/// In at least one of as many: the property notices what was made wrong.
+/// Asserts that the property is refuted in at least one of as many cases, so that it detects the bug.
 fn is_refuted<S: Strategy>(cases: &S, property: impl Fn(S::Value) -> Verdict)
 where
     S::Value: Debug,
@@ -71,7 +72,7 @@ where
     (seed, TestRunner::new(config).run(cases, property))
 }
 
-/// Every currency there is; those with three decimals and other odd ones as often as all the others.
+/// A random currency; those with three decimals and other special ones are as frequent as all others.
 fn currencies() -> impl Strategy<Value = Currency> {
     let odd = ["JPY", "ISK", "UGX", "KWD", "BHD", "TND", "MGA", "HUF"];
     let odd = odd.map(|code| Currency::parse(code).expect(code)).to_vec();
@@ -81,7 +82,7 @@ fn currencies() -> impl Strategy<Value = Currency> {
     ]
 }
 
-/// So many of the smallest amounts that cards can be charged: of a few, where roundings meet, up to a great many.
+/// A random number of quanta: from a few, for which rounding matters most, to very many.
 fn quanta() -> impl Strategy<Value = i64> {
     prop_oneof![0..12_i64, 0..1_000_i64, 0..1_000_000_000_i64]
 }
@@ -91,14 +92,14 @@ fn money(quanta: i64, currency: Currency) -> Money {
     Money::new(quanta * quantum, currency)
 }
 
-/// The other way round, for computations without the crate.
+/// The reverse conversion, for computations without the crate.
 fn count(money: Money) -> i128 {
     let quantum = i128::from(card::quantum(money.currency()));
     assert_eq!(i128::from(money.amount()) % quantum, 0, "{money}");
     i128::from(money.amount()) / quantum
 }
 
-/// The nearest whole number to `value × of / whole`, the larger one of two.
+/// `value × of / whole`, rounded half up.
 fn nearest(value: i128, of: i128, whole: i128) -> i128 {
     (2 * value * of + whole).div_euclid(2 * whole)
 }

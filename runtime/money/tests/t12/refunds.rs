@@ -1,4 +1,4 @@
-//! Refunds in any number of steps: whose parts they are of, and where they go.
+//! Refunds in any number of steps: the parts that they are taken from, and where they go.
 
 use crate::{Verdict, count, currencies, holds, is_refuted, money, nearest, quanta};
 use money::{

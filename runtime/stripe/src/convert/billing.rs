@@ -7,7 +7,7 @@ use stripe_types::Expandable;
 
 pub fn price(from: shared::Price) -> Converted<Price> {
     let recurring = from.recurring.as_ref();
-    // "Every three months" is none of our intervals.
+    // Intervals such as "every three months" are not supported by our type.
     let single = recurring.filter(|recurring| recurring.interval_count == 1);
     Ok(Price {
         product: id(&from.product),
@@ -44,7 +44,7 @@ pub fn subscription(from: shared::Subscription) -> Converted<Subscription> {
         Theirs::Canceled => SubscriptionStatus::Canceled,
         other => return Err(unknown("a subscription", other)),
     };
-    // Ours have one item. One with more was changed by hand, and whose period it is can't be told.
+    // Our subscriptions have one item. One with several items was changed by hand, and its period is ambiguous.
     let [item] = from.items.data.as_slice() else {
         return Err("a subscription that has not exactly one item".to_owned());
     };
@@ -98,7 +98,7 @@ pub fn invoice(from: shared::Invoice) -> Converted<Invoice> {
     let parent = from.parent.as_ref();
     let details = parent.and_then(|parent| parent.subscription_details.as_ref());
     let payments = from.payments.as_ref().map(|list| list.data.as_slice());
-    // The one that paid it, or else the one that is meant to.
+    // The payment by which the invoice was paid, or else the payment that is meant to pay it.
     let payments = payments.unwrap_or_default();
     let paid = payments.iter().find(|payment| payment.status == "paid");
     let payment = paid.or_else(|| payments.iter().find(|payment| payment.is_default));

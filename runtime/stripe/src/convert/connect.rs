@@ -5,7 +5,7 @@ use gateway::{Account, AccountLink, BalanceLine, Currency, Private, Reversal, Tr
 use std::collections::BTreeMap;
 use stripe_shared as shared;
 
-/// Where an account says whose it is.
+/// The key of an account's metadata that holds its owner's id.
 pub const OWNER: &str = "owner_id";
 
 pub fn account(from: shared::Account) -> Converted<Account> {
@@ -30,7 +30,7 @@ pub fn account(from: shared::Account) -> Converted<Account> {
         default_currency: from.default_currency.as_ref().map(currency).transpose()?,
         metadata,
         id: from.id.to_string(),
-        // What is not said is not allowed.
+        // A missing capability counts as not allowed.
         charges_enabled: from.charges_enabled.unwrap_or(false),
         payouts_enabled: from.payouts_enabled.unwrap_or(false),
         details_submitted: from.details_submitted.unwrap_or(false),
@@ -71,7 +71,7 @@ pub fn reversal(from: shared::TransferReversal) -> Converted<Reversal> {
     })
 }
 
-/// One line for each currency that there is, by its code.
+/// One line for each currency of the balance, sorted by code.
 pub fn balance(from: stripe_core::Balance) -> Converted<Vec<BalanceLine>> {
     let mut lines: BTreeMap<Currency, BalanceLine> = BTreeMap::new();
     let available = from.available.iter().map(|amount| (amount, true));

@@ -1,4 +1,5 @@
-//! What an attempt means, when there is another, and that a key makes them one.
+//! How an attempt is classified, when there is another attempt, and that all attempts with the same key have one
+//! effect.
 
 use super::{
     objects,
@@ -22,7 +23,7 @@ async fn create(script: &Arc<Script>, with: &str) -> Result<Payment, Failure> {
         .await
 }
 
-/// One attempt only, so that the class of each is seen.
+/// A client with a single attempt, so that each failure's class is visible.
 async fn class(step: Step) -> Result<Payment, Failure> {
     let script = Script::new([step]);
     let settings = Settings {
@@ -83,7 +84,7 @@ async fn each_answer_has_its_class() {
         ),
         (Step::Reply(reply(200, "{}", &[])), Ambiguity::Undecodable),
         (Step::Reply(reply(302, "", &[])), Ambiguity::Undecodable),
-        // A proxy's, not Stripe's.
+        // A proxy's answer, not Stripe's.
         (
             Step::Reply(reply(404, "not found", &[])),
             Ambiguity::Undecodable,
@@ -110,7 +111,7 @@ async fn an_answer_that_was_lost_is_got_by_the_same_key() {
         assert_eq!(seen[0].header("idempotency-key"), Some("pi:o1:1"));
     }
 
-    // The control: a caller who makes up a new key after the same loss pays twice.
+    // Control: a caller who generates a new key after the lost answer pays twice.
     let lost = Step::DoneBut(Box::new(Step::Fail(TransportFailure::Broken)));
     let script = Script::new([lost, Step::Work]);
     let gateway = StripeGateway::over(
@@ -140,7 +141,7 @@ async fn nothing_is_changed_without_a_key_of_the_callers() {
     let code = |failure: &Failure| failure.refusal().and_then(|refusal| refusal.code.clone());
     assert_eq!(code(&failure).as_deref(), Some("missing_idempotency_key"));
 
-    // The library's own strategies make one up, or send none.
+    // The library's other strategies generate a key, or send none.
     for strategy in [
         RequestStrategy::Once,
         RequestStrategy::Retry(3),
@@ -162,7 +163,7 @@ async fn nothing_is_changed_without_a_key_of_the_callers() {
 #[tokio::test(start_paused = true)]
 async fn a_doubt_is_not_removed_by_what_comes_after() {
     let broken = || Step::Fail(TransportFailure::Broken);
-    // Neither "not now" nor "who are you" tells what became of the first attempt.
+    // Neither "too many requests" nor "unauthorized" tells the result of the first attempt.
     for later in [
         [
             error(429, "invalid_request_error", ""),
@@ -186,7 +187,7 @@ async fn a_doubt_is_not_removed_by_what_comes_after() {
             Err(ambiguous(Ambiguity::Broken))
         );
     }
-    // A refusal of the endpoint does: with the same key it is the answer of the first attempt.
+    // A refusal by the endpoint does tell it: with the same key it is the stored answer of the first attempt.
     let script = Script::new([broken(), error(402, "card_error", "card_declined")]);
     let failure = create(&script, "k").await.unwrap_err();
     assert_eq!(
@@ -194,7 +195,7 @@ async fn a_doubt_is_not_removed_by_what_comes_after() {
         Some("card_declined")
     );
 
-    // But not to a DELETE, which has no stored answer: there is nothing left because it worked.
+    // Not for a DELETE, which has no stored answer: the object is missing because the first attempt succeeded.
     let script = Script::new([
         broken(),
         error(404, "invalid_request_error", "resource_missing"),
@@ -245,7 +246,7 @@ async fn attempts_and_time_are_bounded() {
     assert_eq!(script.seen().len(), 3);
     assert!(begin.elapsed() <= settings().total_timeout);
 
-    // Longer than there is time for.
+    // The requested pause is longer than the remaining time.
     let later = reply(429, "{}", &[("Retry-After", "600")]);
     let script = Script::new([Step::Reply(later)]);
     let after = Some(Duration::from_secs(600));

@@ -1,4 +1,5 @@
-//! When Stripe does not answer, calls are refused at once, and one at a time looks whether it does again.
+//! While Stripe does not answer, calls are refused at once, and a single call at a time checks whether it answers
+//! again.
 
 use super::script::{Script, Step, error, key, reply, settings};
 use crate::{Settings, StripeGateway, TransportFailure};
@@ -8,7 +9,7 @@ use tokio::{task::JoinSet, time::Instant};
 
 const REFUSING: Duration = Duration::from_secs(15);
 
-/// One attempt a call; after three in a row without an answer calls are refused.
+/// A client with one attempt a call, whose breaker opens after three consecutive attempts without an answer.
 fn gateway(steps: impl IntoIterator<Item = Step>) -> (Arc<Script>, Arc<StripeGateway>) {
     let script = Script::new(steps);
     let settings = Settings {
@@ -44,7 +45,7 @@ async fn abuse_69_a_service_that_is_away_is_not_waited_for_by_everybody() {
         let failure = create(&gateway, &format!("away_{n}")).await.unwrap_err();
         assert!(!matches!(failure, Failure::Definite(_)), "{failure:?}");
     }
-    // Nothing is sent, nobody waits, and it is said for how long.
+    // Nothing is sent, the call does not wait, and the failure tells how long to wait.
     let begin = Instant::now();
     for n in 0..1_000 {
         let refused = create(&gateway, &format!("refused_{n}")).await;
@@ -56,7 +57,7 @@ async fn abuse_69_a_service_that_is_away_is_not_waited_for_by_everybody() {
     assert_eq!(begin.elapsed(), Duration::ZERO);
     assert_eq!(script.seen().len(), 3);
 
-    // Of all who come then one is let through; its answer lets all through.
+    // Of the concurrent calls that follow only one is let through; its answer lets all later calls through.
     tokio::time::advance(REFUSING).await;
     let mut crowd = JoinSet::new();
     for n in 0..50 {
@@ -84,12 +85,12 @@ async fn abuse_69_the_one_that_is_let_through_may_fail_or_be_forgotten() {
     for n in 0..3 {
         create(&gateway, &format!("away_{n}")).await.unwrap_err();
     }
-    // It is not answered either.
+    // This call is not answered either.
     tokio::time::advance(REFUSING).await;
     create(&gateway, "probe").await.unwrap_err();
     create(&gateway, "refused").await.unwrap_err();
     assert_eq!(script.seen().len(), 4);
-    // Whoever asked goes away before there is an answer; meanwhile the others are refused.
+    // The caller drops the call before there is an answer; other calls are refused meanwhile.
     tokio::time::advance(REFUSING).await;
     let begun = {
         let gateway = Arc::clone(&gateway);
@@ -101,13 +102,13 @@ async fn abuse_69_the_one_that_is_let_through_may_fail_or_be_forgotten() {
     begun.abort();
     create(&gateway, "refused").await.unwrap_err();
     assert_eq!(script.seen().len(), 5);
-    // The next one has its turn after the same while.
+    // The next call is let through after a pause of the same length.
     tokio::time::advance(REFUSING).await;
     create(&gateway, "next").await.expect("answered");
     create(&gateway, "after").await.expect("answered");
 }
 
-/// Refusals, too much traffic and a 500 that is kept under a key are answers: Stripe is there.
+/// Refusals, too many requests and a stored 500 are answers: Stripe is reachable.
 #[tokio::test(start_paused = true)]
 async fn abuse_69_answers_that_nobody_likes_are_answers() {
     let kept = || reply(500, "{}", &[("Idempotent-Replayed", "true")]);
@@ -116,7 +117,7 @@ async fn abuse_69_answers_that_nobody_likes_are_answers() {
         steps.push(Step::Reply(kept()));
         steps.push(error(402, "card_error", "card_declined"));
         steps.push(error(429, "rate_limit", "rate_limit"));
-        // Two in a row at most.
+        // At most two consecutive attempts without an answer.
         steps.extend([silent(), silent(), Step::Work]);
     }
     let count = steps.len();

@@ -1,4 +1,4 @@
-//! Payments: what each call sends, and what it makes of the answer.
+//! Payments: what each call sends, and how its answer is converted.
 
 use super::{
     objects::{self, list, with},
@@ -14,7 +14,7 @@ pub fn answers(bodies: &[Value]) -> Arc<Script> {
     Script::new(bodies.iter().map(|body| Step::Reply(ok(body))))
 }
 
-/// Method, path and parameters of the only request, decoded.
+/// Method, path and decoded parameters of the only request.
 pub fn sent(script: &Script) -> (Method, String, BTreeMap<String, String>) {
     let seen = script.seen();
     let [request] = seen.as_slice() else {
@@ -250,7 +250,7 @@ async fn a_payment_tells_its_status_and_what_came_back() {
         Some("https://bank.example/3ds")
     );
 
-    // A status of tomorrow is no reason to guess.
+    // An unknown status is an error and not mapped to a known one.
     let script = answers(&[with(
         objects::payment("pi_1"),
         json!({"status": "pondering"}),
@@ -332,7 +332,7 @@ async fn payments_of_an_order_are_found_page_by_page() {
     assert_eq!(query(0).get("starting_after"), None);
     assert_eq!(query(1)["starting_after"], "pi_2");
 
-    // One that can't be read might be the one that is looked for.
+    // An unreadable item is an error, since it might be the one that is searched for.
     let script = answers(&[list(&[json!({"id": "pi_9"})], false)]);
     let query = FindPayments {
         metadata: ("order_id".into(), "o1".into()),

@@ -1,4 +1,4 @@
-//! Refunds, disputes, customers and cards: what each call sends, and what it makes of the answer.
+//! Refunds, disputes, customers and cards: what each call sends, and how its answer is converted.
 
 use super::{
     calls::{answers, created, of, params, sent},

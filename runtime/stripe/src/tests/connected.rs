@@ -63,7 +63,7 @@ async fn accounts() {
     );
     assert_eq!(account.default_currency, Some(aud()));
 
-    // What is not said is not allowed.
+    // A missing capability counts as not allowed.
     let bare = json!({"id": "acct_1", "object": "account"});
     let script = answers(&[bare]);
     let account = script.gateway().account("acct_1").await.unwrap();

@@ -1,4 +1,4 @@
-//! Events: what they are about, and what happens to those that can't be read.
+//! Events: the objects that they are about, and how undecodable events are handled.
 
 use super::{
     objects::{self, with},
@@ -90,7 +90,7 @@ fn an_object_of_another_version_is_undecodable_and_not_lost() {
         assert_eq!(error.object_kind, "payment_intent");
         assert_eq!(error.object_id.as_deref(), Some("pi_1"));
     }
-    // An old subscription has its period beside its items.
+    // A subscription of an older API version has its period next to its items.
     let mut old = objects::subscription();
     let item = old["items"]["data"][0].as_object_mut().unwrap();
     item.remove("current_period_end");

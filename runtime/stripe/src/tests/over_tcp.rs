@@ -1,4 +1,4 @@
-//! The network as it behaves: refused, broken, slow, redirecting.
+//! Failures of the network: refused, broken, slow or redirected connections.
 
 use super::script::{key, settings};
 use crate::{Exchange, Method, Network, Request, Settings, StripeGateway, TransportFailure};
@@ -30,7 +30,7 @@ async fn listener() -> (TcpListener, Settings) {
     (listener, settings)
 }
 
-/// Until the body of three bytes is there.
+/// Reads until the body of three bytes has arrived.
 async fn read(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
     let mut buffer = [0; 4096];
@@ -145,7 +145,7 @@ async fn a_redirect_is_not_followed() {
         read(&mut stream).await;
         let answer = "HTTP/1.1 307 Moved\r\nLocation: /v1/elsewhere\r\nContent-Length: 0\r\n\r\n";
         stream.write_all(answer.as_bytes()).await.unwrap();
-        // Nothing more comes over this connection.
+        // Nothing more is sent over this connection.
         let mut buffer = [0; 1];
         tokio::time::timeout(Duration::from_millis(100), stream.read(&mut buffer))
             .await

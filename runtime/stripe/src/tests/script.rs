@@ -1,4 +1,4 @@
-//! An exchange that answers by a script and keeps what it was asked.
+//! An exchange that answers by a script and records the requests.
 
 use crate::{
     Exchange, Exchanged, Reply, Request, Settings, StripeGateway, TransportFailure, client::Client,
@@ -15,15 +15,15 @@ use tokio::time::sleep;
 pub enum Step {
     Reply(Reply),
     Fail(TransportFailure),
-    /// No answer for so long.
+    /// No answer for this time.
     Stall(Duration),
-    /// The work is done and its answer kept under the key, and then this.
+    /// The request takes effect and its answer is stored under the key, but then this failure is returned.
     DoneBut(Box<Step>),
-    /// The work, or the answer kept under the key.
+    /// The request takes effect, or the answer stored under the key is returned.
     Work,
 }
 
-/// Like Stripe as far as keys go: the first answer under a key is kept and given again.
+/// Handles keys as Stripe does: the first answer under a key is stored and returned again.
 #[derive(Default)]
 pub struct Script {
     steps: Mutex<VecDeque<Step>>,

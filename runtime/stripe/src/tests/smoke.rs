@@ -1,7 +1,8 @@
-//! The real service, in its test mode: whether what the scripts and the fake answer is what it answers.
+//! Calls to the real service in its test mode, which check that the scripts and the fake answer as the real service
+//! does.
 //!
-//! `STRIPE_SECRET_KEY=sk_test_… cargo test -p stripe-gateway smoke -- --nocapture`. Without a key it says so and does
-//! nothing. `STRIPE_URL` tries something else that plays Stripe.
+//! `STRIPE_SECRET_KEY=sk_test_… cargo test -p stripe-gateway smoke -- --nocapture`. Without a key the test says so and
+//! does nothing. `STRIPE_URL` tests another server that stands in for Stripe.
 
 use super::calls::aud;
 use crate::{Settings, StripeGateway};
@@ -19,7 +20,7 @@ fn service() -> Option<StripeGateway> {
     Some(StripeGateway::new(Settings::new(key.into(), url)).expect("a client"))
 }
 
-/// The same for the same step of one run, and another one in the next.
+/// A key that is the same for the same step of a run, and differs between runs.
 fn key(run: i64, step: &str) -> Key {
     Key::new(format!("smoke:{run}:{step}")).expect("a key")
 }
@@ -52,7 +53,7 @@ async fn smoke_the_real_service_does_what_the_product_relies_on() {
     let made = made.expect("a payment");
     assert_eq!(made.status, PaymentStatus::Succeeded);
     assert!(!made.livemode);
-    // The key charges once, and is for this request alone.
+    // The same key charges only once, and is bound to this request.
     let again = service.create_payment(&key(run, "payment"), &new).await;
     assert_eq!(again.expect("the same").id, made.id);
     let mut other = new.clone();

@@ -1,5 +1,5 @@
-//! What happened on the platform in a period, by country, city and day or month. Each table is read once, along the index
-//! on its time; the same rows are summed up in four ways.
+//! What happened on the platform in a period, by country, city and day or month. Each table is read once, by the index
+//! on its time; the same rows are summed in four ways.
 
 use super::{super::part, Scope};
 use chrono::NaiveDate;

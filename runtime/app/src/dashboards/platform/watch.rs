@@ -1,4 +1,4 @@
-//! What the platform has to keep an eye on: commission in force, suspicions, jobs and messages that failed.
+//! What the platform has to watch: commission rules in force, fraud flags, failed jobs and messages.
 
 use super::{super::part, Scope};
 use chrono::{DateTime, Utc};

@@ -1,8 +1,8 @@
-//! Events that members go to or could: another time, another place, none at all, a new one.
+//! Messages about events that members go to or could go to: moved, elsewhere, cancelled or new.
 
 use super::Cause;
 
-/// Who goes there, or waits for a place: all that a guest has to know.
+/// The members who have a ticket or are on the waiting list: the recipients of everything that guests have to know.
 pub(super) const CAUSES: &[Cause] = &[
     Cause {
         event: "event.update",
@@ -36,7 +36,7 @@ pub(super) const CAUSES: &[Cause] = &[
         changed: &[],
         message: "event_off",
         to_its_cause: true,
-        // The refunds may have begun: who had a ticket when it was cancelled counts.
+        // Refunds may have begun already, so members who had a ticket at the time of the cancellation count.
         sql: "select jsonb_build_object('event', e.title, 'starts', jsonb_build_object('at', e.starts_at, 'zone', e.timezone)) as values,
                 jsonb_build_object('event', e.id) as data, e.id as event_id, null::timestamptz as expires_at,
                 'event_off:' || e.id as key,
@@ -51,7 +51,7 @@ pub(super) const CAUSES: &[Cause] = &[
         changed: &[],
         message: "event_published",
         to_its_cause: false,
-        // Followers of the host or the venue who may see it.
+        // Followers of the host or the venue who may see the event.
         sql: "select jsonb_build_object('event', e.title, 'followed', app.name_of(e.host_id),
                   'starts', jsonb_build_object('at', e.starts_at, 'zone', e.timezone)) as values,
                 jsonb_build_object('event', e.id) as data, e.id as event_id, e.starts_at as expires_at,

@@ -1,4 +1,4 @@
-//! What hosts write to their guests.
+//! Messages that hosts write to their guests (broadcasts).
 
 use super::Cause;
 use crate::broadcasts;
@@ -8,7 +8,7 @@ pub(super) const CAUSES: &[Cause] = &[Cause {
     changed: &[],
     message: "host_wrote",
     to_its_cause: true,
-    // What is read a day after its event or its sending, whichever is later, helps nobody.
+    // A broadcast expires a day after its event or after it was sent, whichever is later.
     sql: "select jsonb_build_object('event', e.title, 'title', b.title, 'message', b.message) as values,
             jsonb_build_object('event', e.id, 'broadcast', b.id) as data, e.id as event_id,
             greatest(e.ends_at, now()) + interval '1 day' as expires_at, 'broadcast:' || b.id as key,
@@ -17,7 +17,7 @@ pub(super) const CAUSES: &[Cause] = &[Cause {
           where b.id = $1 and b.state = 'sending' and b.status = 'active'",
 }];
 
-/// A broadcast has been told, to so many, or so many more: in the transaction that tells it.
+/// Records, in the transaction that tells the members, to how many (more) members a broadcast was told.
 pub(in crate::notifications) async fn told(
     cx: &mut kernel::Cx,
     broadcast: uuid::Uuid,

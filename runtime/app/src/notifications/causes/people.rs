@@ -1,4 +1,4 @@
-//! What people do to each other: follow, review, invite, ask to join, give roles.
+//! Messages about what members do to each other: follow, review, invite, ask to join, give roles.
 
 use super::Cause;
 
@@ -8,7 +8,7 @@ pub(super) const CAUSES: &[Cause] = &[
         changed: &[],
         message: "followed_you",
         to_its_cause: false,
-        // A private follower is seen by nobody.
+        // A follower with a private profile is not visible to others.
         sql: "select jsonb_build_object('follower', u.display_name) as values, jsonb_build_object('user', u.id) as data,
                 null::uuid as event_id, null::timestamptz as expires_at, 'followed_you:' || u.id as key,
                 array[f.entity_user_id] as members

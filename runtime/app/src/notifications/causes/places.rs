@@ -1,4 +1,4 @@
-//! What cities and the platform decide about profiles, and what is asked of them.
+//! Messages about decisions of cities and the platform on profiles, and about requests for such decisions.
 
 use super::Cause;
 
@@ -95,7 +95,7 @@ pub(super) const CAUSES: &[Cause] = &[
         changed: &[],
         message: "proposal_accepted",
         to_its_cause: false,
-        // Accepted late, it holds from then on.
+        // If it was accepted late, it is valid from the time of acceptance.
         sql: "select jsonb_build_object('city', c.name,
                   'starts', jsonb_build_object('at', greatest(p.valid_from, p.updated_at), 'zone', c.timezone)) as values,
                 jsonb_build_object('commission_proposal', p.id, 'city', c.id) as data,

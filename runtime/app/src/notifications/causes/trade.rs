@@ -1,4 +1,4 @@
-//! What is bought, given back, handed on, offered and asked for.
+//! Messages about purchases, refunds, transfers, offers and quotes.
 
 use super::Cause;
 
@@ -8,7 +8,7 @@ pub(super) const CAUSES: &[Cause] = &[
         changed: &[],
         message: "order_paid",
         to_its_cause: true,
-        // What was sold at the door was handed over there.
+        // Tickets sold at the door were handed over there, so no message is needed.
         sql: "select jsonb_build_object('event', e.title, 'tickets', (select count(*) from app.tickets t where t.order_id = o.id),
                   'amount', jsonb_build_object('cents', o.amount_cents, 'currency', o.currency),
                   'starts', jsonb_build_object('at', e.starts_at, 'zone', e.timezone)) as values,
@@ -181,7 +181,7 @@ pub(super) const CAUSES: &[Cause] = &[
         changed: &[],
         message: "signed_in",
         to_its_cause: true,
-        // On a new device, if there is an old one that could be told.
+        // Sent after a sign-in on a new device, unless it is the member's first sign-in.
         sql: "select jsonb_build_object('device', coalesce(s.user_agent, 'unknown'),
                   'at', jsonb_build_object('at', s.authenticated_at, 'zone', u.timezone)) as values,
                 jsonb_build_object('user', u.id) as data,

@@ -1,4 +1,4 @@
-//! What is handed over for a claimed delivery: a push message, or a mail with everything that it takes along.
+//! Composes what is sent for a claimed delivery: a push message, or a mail with all deliveries that it includes.
 
 use chrono::{DateTime, Utc};
 use delivery::push::Push;
@@ -8,7 +8,7 @@ use sqlx::{Row, postgres::PgRow, types::Json};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// Push services show about so much.
+/// The number of characters after which the text of a push message is cut: devices show about as many.
 const PUSH_CHARS: usize = 240;
 
 pub enum Parcel {
@@ -21,34 +21,34 @@ pub enum Parcel {
         claim: (Uuid, i32),
         letter: Letter,
     },
-    /// Everything in it was dropped meanwhile.
+    /// All its contents were dropped in the meantime.
     Nothing {
         claim: (Uuid, i32),
     },
 }
 
-/// A mail to be.
+/// The contents of a mail to be composed.
 pub struct Letter {
     pub delivery: Uuid,
     pub member: Uuid,
     pub to: String,
     pub locale: String,
-    /// The types of its items which members can do without, by name: what can be unsubscribed from.
+    /// The names of the optional types among its items, from which members can unsubscribe.
     pub optional_types: Vec<String>,
-    /// Oldest first; more than one in a digest.
+    /// The items, oldest first; several in a digest.
     pub items: Vec<Item>,
 }
 
-/// What a mail says.
+/// One message in a mail.
 pub struct Item {
     pub title: String,
     pub text: String,
-    /// The entry of a waiting list that it can be left by.
+    /// The waiting list entry that can be left by a link in the mail.
     pub entry: Option<Uuid>,
 }
 
 impl Parcel {
-    /// Its delivery, and the attempt that this is.
+    /// The delivery's id and the number of the attempt.
     pub fn claim(&self) -> (Uuid, i32) {
         match self {
             Self::Push { claim, .. } | Self::Mail { claim, .. } | Self::Nothing { claim } => *claim,
@@ -106,7 +106,7 @@ fn push(row: &PgRow) -> Result<Parcel, sqlx::Error> {
     })
 }
 
-/// Push services take texts only.
+/// Converts the data to texts, since push services accept no other values.
 fn texts(data: &Value) -> impl Iterator<Item = (String, String)> {
     let members = data.as_object().into_iter().flatten();
     members.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))

@@ -1,7 +1,7 @@
-//! How far a client has been told: the `id` of an event, which it sends back as `Last-Event-ID`.
+//! How far a client has been told: the `id` of a server-sent event, which the client sends back as `Last-Event-ID`.
 //!
-//! It holds a snapshot of the database, whose numbers tell how much is written there, so it is encrypted, and for its member
-//! alone.
+//! A position contains a snapshot of the database, whose numbers reveal how much is written there; therefore it is
+//! encrypted, and valid for its member only.
 
 use super::snapshot::Snapshot;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 const NONCE_BYTES: usize = 12;
 
-/// Longer ones are refused unread.
+/// Longer positions are refused without being decrypted.
 const TEXT_MAX: usize = 4096;
 
 #[derive(Clone)]
@@ -41,7 +41,7 @@ impl Positions {
         Ok(URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    /// None: it is not one of ours, or another member's.
+    /// Decrypts a position. None: it was not made by us, or belongs to another member.
     pub(super) fn open(&self, member: Uuid, text: &str) -> Option<Snapshot> {
         if text.len() > TEXT_MAX {
             return None;

@@ -1,7 +1,8 @@
-//! One task per process that asks the database what is new, for all who listen, and tells each of them.
+//! One task per process polls the database for new notifications on behalf of all listening clients and passes them
+//! on.
 //!
-//! Nobody is woken by `NOTIFY`: at commit it takes a lock of the whole cluster, so every transaction that tells something
-//! would wait for the others. Knows members and ids of notifications, not what is in them.
+//! `NOTIFY` is not used: at commit it takes a lock of the whole cluster, so all transactions that create notifications
+//! would wait for each other. This module knows members and ids of notifications, but not their contents.
 
 use super::{super::Notifications, snapshot::Snapshot};
 use crate::module::Module;
@@ -11,19 +12,21 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::{Mutex, mpsc};
 use uuid::Uuid;
 
-/// More changes of a member at once are not told one by one.
+/// If a member has more changes than this in one poll, they are not listed one by one.
 pub(super) const TOLD_MAX: usize = 100;
 
-/// Changes that wait for a client which reads too slowly; then it is cut off, and finds the rest when it is back.
+/// The maximum number of changes queued for a client that reads too slowly. After that its stream is closed; the
+/// client gets the rest when it reconnects.
 const WAITING_MAX: usize = 256;
 
-/// While the database does not answer it is asked less and less often.
+/// The longest interval between polls while the database does not answer.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
-/// What is new for a member.
+/// A member's changes since the previous poll.
 #[derive(Clone, Debug)]
 pub(super) struct News {
-    /// The oldest change first, with its transaction. None: more than [`TOLD_MAX`].
+    /// Ids of changed notifications with their transactions, the oldest change first. None: there are more than
+    /// [`TOLD_MAX`].
     pub(super) changed: Option<Vec<(Uuid, u64)>>,
     pub(super) unread: i64,
     pub(super) seen: Arc<Snapshot>,
@@ -41,12 +44,12 @@ struct Inner {
 #[derive(Default)]
 struct Listening {
     members: HashMap<Uuid, Vec<mpsc::Sender<News>>>,
-    /// Up to where all of them have been told. None while nobody listens.
+    /// The snapshot up to which all clients have been told. None: no client is listening.
     seen: Option<Arc<Snapshot>>,
 }
 
 impl Listening {
-    /// Without waiting for anybody: a place that is full is cut off.
+    /// Passes the news on without waiting: a client whose queue is full is disconnected.
     fn hand_over(&mut self, told: HashMap<Uuid, News>) {
         for (member, news) in told {
             if let Some(places) = self.members.get_mut(&member) {
@@ -65,7 +68,7 @@ impl Relay {
         }))
     }
 
-    /// From now on this member's news come here. None: they listen at `most` places already.
+    /// Subscribes to a member's news from now on. None: the member has `most` open streams already.
     pub(super) async fn listen(
         &self,
         member: Uuid,
@@ -87,7 +90,7 @@ impl Relay {
         Ok(Some(receiver))
     }
 
-    /// Until nobody listens any more.
+    /// Polls until no client is listening any more.
     async fn run(self) {
         let mut pause = self.0.pause;
         loop {
@@ -103,7 +106,8 @@ impl Relay {
         }
     }
 
-    /// Whether somebody still listens. Who begins to meanwhile waits, so that nobody falls between two looks.
+    /// Polls once. Returns whether any client is still listening. New listeners wait for the lock meanwhile, so that
+    /// they miss nothing between two polls.
     async fn tell(&self) -> Result<bool> {
         let mut listening = self.0.listening.lock().await;
         listening.members.retain(|_, places| {
@@ -126,7 +130,8 @@ impl Relay {
     }
 }
 
-/// What became visible to these members since then, and the snapshot that was looked at. Without `since` nothing is new.
+/// What became visible to these members since the snapshot `since`, and the present snapshot. Without `since` nothing
+/// counts as new.
 pub(super) async fn news(
     db: &Db,
     since: Option<&Snapshot>,
@@ -200,7 +205,7 @@ mod tests {
             let heard = places.get_mut(&quick).expect("a place").try_recv();
             assert_eq!(heard.expect("news").unread, round);
         }
-        // It still gets what waits, and then the end.
+        // The receiver still gets what is queued, and then the end.
         let slow = places.get_mut(&slow).expect("a place");
         for round in 0..WAITING_MAX as i64 {
             assert_eq!(slow.try_recv().expect("news").unread, round);

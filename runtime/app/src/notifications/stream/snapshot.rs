@@ -1,32 +1,33 @@
-//! Which transactions had ended when somebody looked: PostgreSQL's `pg_snapshot`, read and asked.
+//! Which transactions had ended at a certain moment: PostgreSQL's `pg_snapshot`, parsed and queried.
 //!
-//! Transactions do not end in the order in which they begin, so "everything after the last number" loses what a slow one
-//! commits later. What two snapshots do not share is exactly what became visible between them.
+//! Transactions do not end in the order in which they begin, so "everything after the last number" would miss what a
+//! slow transaction commits later. The difference of two snapshots is exactly what became visible between them.
 
 use std::str::FromStr;
 
-/// More are not written down: the text would not fit into a header. Then more counts as unseen than is.
+/// The maximum number of running transactions in the text, which must fit into a header. A snapshot with more is
+/// shortened, so that more counts as unseen than is.
 const LISTED_MAX: usize = 64;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Snapshot {
-    /// All before it have ended.
+    /// All transactions below this number had ended.
     least: u64,
-    /// None from here on had begun.
+    /// No transaction from this number on had begun.
     pub(super) next: u64,
-    /// Between the two, those that were still going on; ascending.
+    /// The transactions between the two that were still running, ascending.
     running: Vec<u64>,
 }
 
 impl Snapshot {
-    /// Whether what this transaction did could be seen, if it was not rolled back.
+    /// Whether the effects of this transaction are visible, unless it was rolled back.
     pub(super) fn shows(&self, transaction: u64) -> bool {
         transaction < self.least
             || transaction < self.next && self.running.binary_search(&transaction).is_err()
     }
 
-    /// As PostgreSQL reads it, in a bounded length. A shortened one shows less, so something may be told again, never
-    /// left out.
+    /// The snapshot in PostgreSQL's format, of a limited length. A shortened snapshot shows less, so changes may be
+    /// told twice but are never missed.
     pub(super) fn text(&self) -> String {
         let running: Vec<String> = match self.running.len() {
             0..=LISTED_MAX => self.running.iter().map(u64::to_string).collect(),
