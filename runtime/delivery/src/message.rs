@@ -39,7 +39,7 @@ impl Sender {
         self.0.email.as_ref()
     }
 
-    /// As it stands in a header, in letters of any script.
+    /// The sender as written in a header, in letters of any script.
     pub(crate) fn written(&self) -> String {
         self.0.to_string()
     }
@@ -200,7 +200,7 @@ mod tests {
         }
     }
 
-    /// Folded where a line would get too long, both are whole again after unfolding (RFC 5322, 2.2.3).
+    /// Long headers are folded; after unfolding (RFC 5322, 2.2.3) both are whole again.
     #[test]
     fn no10_a_long_way_to_unsubscribe_survives_folding() {
         let url = format!(

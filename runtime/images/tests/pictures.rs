@@ -10,7 +10,7 @@ use std::io::Cursor;
 
 fn drawn(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
-        // Red above on the left, so that it shows how it is turned.
+        // The upper left quarter is red, so that the orientation is visible.
         match (x * 2 < width, y * 2 < height) {
             (true, true) => Rgb([220, 20, 20]),
             _ => Rgb([20, 20, (x % 64 * 4) as u8]),
@@ -100,7 +100,7 @@ fn md5_a_picture_is_turned_and_its_place_is_gone() {
     let shown = image::load_from_memory(&large.jpeg)
         .expect("JPEG")
         .into_rgb8();
-    // A quarter to the right: what was above on the left is above on the right.
+    // Rotated by 90° to the right: the upper left quarter becomes the upper right.
     let [red, _, blue] = shown.get_pixel(270, 30).0;
     assert!(red > 150 && blue < 100);
     assert!(shown.get_pixel(30, 30).0[0] < 100);

@@ -160,7 +160,7 @@ mod tests {
             [parts.organizer, parts.platform, parts.city_share].map(Money::amount)
         };
         assert_eq!(of(312, 2_500), [4_688, 234, 78]);
-        // 77.5 cents each way: the half is the platform's.
+        // 77.5 cents for each of the two: the tie goes to the platform.
         assert_eq!(of(310, 2_500), [4_690, 233, 77]);
         assert_eq!(of(310, 0), [4_690, 310, 0]);
         assert_eq!(of(310, 10_000), [4_690, 0, 310]);

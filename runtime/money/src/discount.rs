@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn a_percentage_is_rounded_once() {
         let ten = Promo::Percentage(BasisPoints::new(1_000).expect("10 %"));
-        // 10 % of 0.99 is 0.099: ten cents of the three lines, not three times three.
+        // 10 % of 0.99 is 0.099: ten cents for the three lines together, not three cents for each.
         let three = lines("AUD", &[(1, 33), (1, 33), (1, 33)]);
         assert_eq!(off(&three, ten), [4, 3, 3]);
         let mixed = lines("AUD", &[(2, 1_250), (3, 0), (1, 400)]);

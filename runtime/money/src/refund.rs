@@ -107,7 +107,7 @@ mod tests {
         [parts.organizer, parts.platform, parts.city_share].map(Money::amount)
     }
 
-    /// 10.00 in three refunds: 9.33 were the organizer's, 0.50 the platform's, 0.17 the city's.
+    /// 10.00 in three refunds: of these 9.33 were the organizer's part, 0.50 the platform's, and 0.17 the city's.
     #[test]
     fn thirds_return_every_cent() {
         let paid = paid(933, 50, 17);
@@ -117,7 +117,8 @@ mod tests {
             back.push(amounts(&parts(&paid, already, aud(amount)).expect("parts")));
             already = already.plus(aud(amount)).expect("a sum");
         }
-        // In all after each: 312 16 6 (of 311.6 16.7 5.7), 622 34 11 (of 622.3 33.4 11.3), and everything.
+        // Cumulative parts after each refund: 312 16 6 (exactly 311.6 16.7 5.7), 622 34 11 (exactly 622.3 33.4 11.3),
+        // and everything.
         assert_eq!(back, [[312, 16, 6], [310, 18, 5], [311, 16, 6]]);
         let more = parts(&paid, already, aud(1));
         let (asked, left) = (aud(1), aud(0));
@@ -143,7 +144,7 @@ mod tests {
         assert_eq!(to(funds(0, 0), 400, To::Card), Ok(funds(0, 400)));
         assert_eq!(to(funds(0, 400), 400, To::Card), Ok(funds(100, 300)));
         assert_eq!(to(funds(0, 400), 600, To::Wallet), Ok(funds(600, 0)));
-        // Who took credits for a part that was paid by card still gets the rest back, and no more.
+        // A buyer who took credits for a part that was paid by card can still get the rest back, and no more.
         assert_eq!(to(funds(600, 0), 400, To::Card), Ok(funds(0, 400)));
         let (asked, left) = (aud(401), aud(400));
         assert_eq!(

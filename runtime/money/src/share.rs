@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(shares(money(100, "AUD"), &[1, 2, 3]), [17, 33, 50]);
         assert_eq!(shares(money(100, "KWD"), &[1, 1, 1]), [40, 30, 30]);
         assert_eq!(shares(money(0, "AUD"), &[0, 0]), [0, 0]);
-        // Who has no weight gets nothing, not even a fraction.
+        // A part with weight zero gets nothing.
         assert_eq!(shares(money(7, "AUD"), &[0, 3, 0, 3]), [0, 4, 0, 3]);
         let most = shares(money(i64::MAX, "USD"), &[u64::MAX, u64::MAX]);
         assert_eq!(most, [i64::MAX / 2 + 1, i64::MAX / 2]);

@@ -88,7 +88,7 @@ pub async fn change_plan(
     change: &ChangePlan,
 ) -> Result<Subscription, Failure> {
     let mut item = UpdateSubscriptionItems::new();
-    // With its id, or the new price would come beside the old one.
+    // With the item's id; otherwise the new price would be added next to the old one.
     item.id = Some(change.item.clone());
     item.price = Some(change.price.clone());
     let proration = match change.proration {

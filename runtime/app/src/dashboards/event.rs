@@ -232,9 +232,10 @@ async fn sold(
     zone: &str,
     bucket: &str,
 ) -> Result<Sold> {
-    // Zones are looked up for quarters of an hour, of which there are few, and not for each order: clocks all over the world
-    // are set to quarters. The bounds are sub-queries, which are computed once.
-    // An hour is taken off its own time, so that one that the clocks show twice stays two.
+    // Time zones are computed for quarters of an hour, of which there are few, and not for each order: all zones
+    // differ from UTC by multiples of a quarter of an hour. The bounds are sub-queries, which are computed once.
+    // The start of an hour is computed by subtracting from the instant itself, so that an hour that occurs twice in
+    // local time stays two buckets.
     let found = sqlx::query_scalar(
         "with paid as materialized (
            select o.paid_at, o.currency, o.referrer, o.ticket_count as tickets, o.amount_cents, o.organizer_cents

@@ -48,7 +48,7 @@ struct PlatformDashboard {
     watch: Watch,
 }
 
-/// Of what the figures are.
+/// The period and the region of the figures.
 #[derive(Clone, Copy)]
 struct Scope {
     from: NaiveDate,

@@ -189,7 +189,7 @@ mod tests {
                 );
             }
         }
-        // Moved a little, the grid is the same; at half the width, its cells are.
+        // When the map is moved a little, the grid stays the same; at half the width, its cells are halved.
         let wide = cell([144.0, -38.0, 146.0, -37.0], CELLS);
         assert_eq!(wide, cell([144.3, -38.1, 146.3, -37.1], CELLS));
         assert_eq!(wide / 2.0, cell([144.0, -38.0, 145.0, -37.5], CELLS));

@@ -1,4 +1,4 @@
-//! Fees and discounts, against plain arithmetic with wide integers.
+//! Fees and discounts, compared with plain arithmetic on wide integers.
 
 use crate::{Verdict, count, currencies, holds, is_refuted, money, nearest, quanta};
 use money::{
@@ -38,7 +38,7 @@ fn payments() -> impl Strategy<Value = (Terms, i64, u32)> {
     (terms, quanta(), 1..50_u32)
 }
 
-/// In quanta, without the crate.
+/// The expected fee in quanta, computed without the crate.
 pub fn expected_fee(terms: &Terms, gross: i128, quantity: u32) -> i128 {
     if gross == 0 {
         return 0;
@@ -76,7 +76,7 @@ fn is_the_fee((terms, gross, quantity): (Terms, i64, u32), fee: Fee) -> Verdict 
         count(parts.city_share),
         count(fee) * i128::from(terms.city_share.get()),
     );
-    // Half down: the platform's is the rest.
+    // The city's part is rounded half down, since the rest is the platform's.
     let off = 2 * (city * 10_000 - exact);
     prop_assert!((-10_000..10_000).contains(&off), "{city} of {fee}");
     Ok(())
@@ -135,7 +135,7 @@ fn bargains() -> impl Strategy<Value = (Vec<Line>, Promo)> {
 
 type Discount = fn(&[Line], Option<Promo>) -> Result<Vec<Money>>;
 
-/// Lines sum to what comes off the whole, and none falls below zero.
+/// The lines' discounts sum to the discount of the whole, and no line becomes negative.
 fn is_off((lines, promo): (Vec<Line>, Promo), discount: Discount) -> Verdict {
     let off: Vec<i128> = discount(&lines, Some(promo))
         .expect("discounts")
@@ -169,7 +169,7 @@ fn t12_discounts() {
     is_refuted(&bargains(), |case| is_off(case, below_zero));
 }
 
-/// Each line's percentage rounded by itself.
+/// Bug: rounds each line's percentage separately.
 fn line_by_line(lines: &[Line], promo: Option<Promo>) -> Result<Vec<Money>> {
     let each = lines
         .iter()

@@ -1,17 +1,18 @@
-//! How the organizer's part reaches the organizer, whatever was paid by card and with credits.
+//! Funding: the organizer gets the whole part, however much was paid by card and with credits.
 
 use crate::{Verdict, count, currencies, holds, is_refuted, money, quanta};
 use money::{Currency, Error, Funding, Funds, Money, Result, card, funding};
 use proptest::prelude::*;
 
-/// What the buyer pays with credits and by card, and how much of it is the organizer's, in ten-thousandths.
+/// Random payments: the amounts by credits and by card, and the organizer's share in ten-thousandths.
 fn payments() -> impl Strategy<Value = (Currency, i64, i64, i64)> {
     (currencies(), quanta(), quanta(), 0..=10_000_i64)
 }
 
 type Fund = fn(&Funds, Money) -> Result<Funding>;
 
-/// Follows the money: card to organizer's account, fee back to the platform, top-up from there.
+/// Follows the money: from the card to the organizer's account, the fee back to the platform, and the top-up from
+/// there.
 fn arrives((currency, wallet, card, share): (Currency, i64, i64, i64), fund: Fund) -> Verdict {
     let total = wallet + card;
     let organizer = i64::try_from(i128::from(total) * i128::from(share) / 10_000).expect("a part");
@@ -28,7 +29,7 @@ fn arrives((currency, wallet, card, share): (Currency, i64, i64, i64), fund: Fun
     prop_assert!(fee <= i128::from(card), "the fee is taken of the charge");
     prop_assert!(fee == 0 || top_up == 0, "not there and back");
     let account = i128::from(card) - fee + top_up;
-    // Credits are spent: what was owed to the buyer is the platform's now.
+    // Spent credits are no debt to the buyer any more, so their amount belongs to the platform.
     let platform = i128::from(wallet) + fee - top_up;
     prop_assert_eq!(account, i128::from(organizer));
     prop_assert_eq!(platform, i128::from(total - organizer));
@@ -42,7 +43,7 @@ fn t12_the_organizer_gets_the_same_however_it_is_paid() {
     is_refuted(&payments(), |case| arrives(case, credits_in_full));
 }
 
-/// As if all were paid by card.
+/// Bug: computes the fee as if everything were paid by card.
 fn without_top_up(paid: &Funds, organizer: Money) -> Result<Funding> {
     Ok(Funding {
         application_fee: paid.total()?.minus(organizer)?.min(paid.card)?,
@@ -50,7 +51,7 @@ fn without_top_up(paid: &Funds, organizer: Money) -> Result<Funding> {
     })
 }
 
-/// Credits handed on in full, the fee taken of the card's part alone.
+/// Bug: transfers the credits in full and takes the fee from the card's part only.
 fn credits_in_full(paid: &Funds, organizer: Money) -> Result<Funding> {
     Ok(Funding {
         application_fee: paid.total()?.minus(organizer)?.min(paid.card)?,
@@ -60,10 +61,11 @@ fn credits_in_full(paid: &Funds, organizer: Money) -> Result<Funding> {
 
 type Pay = fn(Money, Money) -> Result<Funds>;
 
-/// All of it is paid, and what is charged to the card can be. A refusal says what to do, and that works.
+/// The whole total is paid, and the card's part is chargeable. If the payment is refused, following the error's advice
+/// works.
 fn can_be_charged((currency, total, credits, odd): (Currency, i64, i64, i64), pay: Pay) -> Verdict {
     let total = money(total, currency);
-    // Credits, unlike prices, may be any amount.
+    // Credits, unlike prices, need not be multiples of the quantum.
     let credits = Money::new(money(credits, currency).amount() + odd % 10, currency);
     let paid = match pay(total, credits) {
         Ok(paid) => paid,
@@ -97,7 +99,7 @@ fn t12_cards_are_charged_what_they_can_be() {
     is_refuted(&payments(), |case| can_be_charged(case, to_the_last_fils));
 }
 
-/// However little it is.
+/// Bug: charges the rest to the card even if it is below the minimum.
 fn rest_by_card(total: Money, credits: Money) -> Result<Funds> {
     let quantum = i64::try_from(card::quantum(total.currency())).expect("a small number");
     let wallet = credits.min(total)?;
@@ -108,7 +110,7 @@ fn rest_by_card(total: Money, credits: Money) -> Result<Funds> {
     })
 }
 
-/// Credits to the last minor unit, so that the rest is no amount for a card.
+/// Bug: uses credits to the last minor unit, so that the rest is not a multiple of the quantum.
 fn to_the_last_fils(total: Money, credits: Money) -> Result<Funds> {
     let paid = funding::pay(total, credits)?;
     let wallet = credits.min(total)?;

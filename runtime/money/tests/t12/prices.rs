@@ -1,4 +1,4 @@
-//! Whole purchases: quoted, paid, and given back ticket by ticket.
+//! Whole purchases: quoted, paid, and refunded ticket by ticket.
 
 use crate::{
     Verdict, count, currencies,
@@ -61,7 +61,7 @@ impl Case {
         })
     }
 
-    /// With the credits at hand or, where they leave too little for a card, with those that are advised.
+    /// The quote with the case's credits or, if these leave too little for a card, with the advised credits.
     fn quote(&self) -> Quote {
         let advised = match self.with(money(self.credits, self.currency)) {
             Ok(quote) => return quote,
@@ -76,7 +76,7 @@ impl Case {
     }
 }
 
-/// Every cent has an owner, from the price of a ticket to the accounts, and could be moved by card.
+/// Every cent is accounted for, from the ticket's price to the accounts, and every amount can be transferred.
 fn adds_up(case: &Case, quote: &Quote) -> Verdict {
     let of = |price: fn(&Line) -> i128| case.lines.iter().map(price).sum::<i128>();
     let subtotal = of(|line| count(line.unit_price) * i128::from(line.quantity));
@@ -127,7 +127,7 @@ fn t12_every_cent_of_a_purchase_has_an_owner() {
     holds(&cases(), |case| adds_up(&case, &case.quote()));
 }
 
-/// Each of these moves one quantum from where it belongs.
+/// Each of these changes adds a quantum to one amount of the quote.
 #[test]
 fn t12_controls_of_quotes() {
     let changes: [fn(&mut Quote) -> &mut Money; 9] = [
@@ -148,7 +148,7 @@ fn t12_controls_of_quotes() {
             *amount = amount.plus(money(1, case.currency)).expect("a sum");
             adds_up(&case, &quote)
         });
-        // And the guard before anybody is charged notices it always.
+        // The check before charging always detects the change.
         holds(&cases(), |case| {
             let mut quote = case.quote();
             let amount = change(&mut quote);
@@ -159,7 +159,7 @@ fn t12_controls_of_quotes() {
     }
 }
 
-/// Amounts that no row may hold: an error at worst, and never a wrong price.
+/// Amounts that rows can't hold result in an error or a right price, never in a wrong price.
 #[test]
 fn t12_what_is_too_large_is_refused() {
     let huge = (cases(), any::<i64>(), any::<u32>(), any::<i64>());
@@ -180,7 +180,8 @@ fn t12_what_is_too_large_is_refused() {
     assert!(counts.into_iter().all(|cases| cases > 500), "{counts:?}");
 }
 
-/// The buyer gives back ticket after ticket, in any order and to anywhere, and everybody is where they began.
+/// The buyer returns all tickets in any order, each to the card or the wallet, and at the end everything has been
+/// refunded.
 fn all_back(case: &Case, order: &[(Index, bool)], of_tickets: fn(&Quote) -> Vec<Money>) -> Verdict {
     let quote = case.quote();
     let mut tickets = of_tickets(&quote);
@@ -212,7 +213,7 @@ fn t12_tickets_given_back_one_by_one() {
             quote.tickets().expect("tickets").concat()
         })
     });
-    // At the price on the ticket, without discount and fee.
+    // Bug: refunds the price of the ticket, ignoring discount and fee.
     is_refuted(&(cases(), order()), |(case, order)| {
         all_back(&case, &order, |quote| {
             let each = quote.lines.iter();

@@ -8,7 +8,7 @@ use money::{
 };
 use proptest::prelude::*;
 
-/// Organizer's, platform's and city's parts, and how the whole is given back: pieces of what is left, in thousandths.
+/// Random payments: the organizer's, platform's and city's parts, and refunds in thousandths of what is left.
 fn refunds() -> impl Strategy<Value = (Currency, [i64; 3], Vec<i64>)> {
     let pieces = prop::collection::vec(1..=1_000_i64, 0..8);
     (currencies(), [quanta(), quanta(), quanta()], pieces)
@@ -26,7 +26,7 @@ fn each(parts: &Parts) -> [i128; 3] {
     [parts.organizer, parts.platform, parts.city_share].map(count)
 }
 
-/// The amounts of the refunds; together all that was paid.
+/// The amounts of the refunds; their sum is the whole payment.
 fn amounts(total: i64, pieces: &[i64]) -> Vec<i64> {
     let mut left = total;
     let mut amounts = Vec::new();
@@ -39,15 +39,15 @@ fn amounts(total: i64, pieces: &[i64]) -> Vec<i64> {
     amounts
 }
 
-/// What is given back of each part, from what was paid, what was given back of each part before, and how much now.
+/// Computes the parts of a refund from the parts that were paid, the parts already refunded, and the refund's amount.
 type Step = fn(&Parts, &Parts, Money) -> Result<Parts>;
 
 fn step(paid: &Parts, already: &Parts, amount: Money) -> Result<Parts> {
     refund::parts(paid, already.total()?, amount)
 }
 
-/// Every refund is the sum of its parts, none of which is negative; none is ever more than was paid or a whole quantum
-/// from its proportion; and in the end all of it is back.
+/// Every refund is the sum of its parts, none of which is negative; no part's total exceeds what was paid or deviates
+/// from its proportion by a quantum; and at the end everything has been refunded.
 fn returns_everything(
     (currency, parts, pieces): (Currency, [i64; 3], Vec<i64>),
     step: Step,
@@ -86,7 +86,7 @@ fn t12_partial_refunds_return_every_part() {
     is_refuted(&refunds(), |case| returns_everything(case, three_at_once));
 }
 
-/// `round(part × refunded / gross) − already` for each of the three.
+/// Bug: `round(part × refunded / gross) − already` for each of the three parts.
 fn parts_rounded_alone(paid: &Parts, already: &Parts, amount: Money) -> Result<Parts> {
     let by_now = count(already.total()?.plus(amount)?);
     let total = count(paid.total()?).max(1);
@@ -95,12 +95,12 @@ fn parts_rounded_alone(paid: &Parts, already: &Parts, amount: Money) -> Result<P
     whole(amount.currency(), [organizer, platform, city_share]).minus(already)
 }
 
-/// Not what is given back in all.
+/// Bug: rounds each refund instead of the cumulative amounts.
 fn each_refund_rounded(paid: &Parts, _already: &Parts, amount: Money) -> Result<Parts> {
     refund::cumulative(paid, amount)
 }
 
-/// What is given back in all, by largest remainder among the three.
+/// Bug: divides the cumulative amount by largest remainder among the three parts.
 fn three_at_once(paid: &Parts, already: &Parts, amount: Money) -> Result<Parts> {
     let weights = each(paid).map(|part| u64::try_from(part).expect("a part"));
     let by_now = by_weights(already.total()?.plus(amount)?, &weights)?;
@@ -112,7 +112,7 @@ fn three_at_once(paid: &Parts, already: &Parts, amount: Money) -> Result<Parts> 
     by_now.minus(already)
 }
 
-/// All payments up to 24 cents, cent by cent; every other sequence of refunds is made of these steps.
+/// All payments up to 24 cents, cent by cent; every other sequence of refunds consists of these steps.
 #[test]
 fn t12_all_small_refunds() {
     let aud = Currency::parse("AUD").expect("AUD");
@@ -125,7 +125,7 @@ fn t12_all_small_refunds() {
                 for refunded in 1..=total {
                     let back = refund::cumulative(&paid, money(refunded, aud)).expect("parts");
                     let back = each(&back);
-                    // The organizer's part is the rounded proportion, to the letter.
+                    // The organizer's part is exactly the rounded proportion.
                     assert_eq!(
                         back[0],
                         nearest(i128::from(organizer), refunded.into(), total.into())
@@ -140,7 +140,7 @@ fn t12_all_small_refunds() {
     }
 }
 
-/// What was paid with credits and by card, and refunds with where the buyer wants each.
+/// Random payments by credits and by card, and refunds with the buyer's choice for each.
 fn destinations() -> impl Strategy<Value = (Currency, [i64; 2], Vec<(i64, bool)>)> {
     let refunds = prop::collection::vec((1..=1_200_i64, any::<bool>()), 0..8);
     (currencies(), [quanta(), quanta()], refunds)
@@ -148,7 +148,8 @@ fn destinations() -> impl Strategy<Value = (Currency, [i64; 2], Vec<(i64, bool)>
 
 type Send = fn(&Funds, &Funds, Money, To) -> Result<Funds>;
 
-/// The card gets no more than it was charged, the buyer no more than was paid and all of what may be given back.
+/// The card gets at most what it was charged; the buyer gets at most what was paid, and everything that may be
+/// refunded.
 fn arrives(
     (currency, [wallet, card], refunds): (Currency, [i64; 2], Vec<(i64, bool)>),
     send: Send,
@@ -205,7 +206,7 @@ fn all_to_the_card(paid: &Funds, already: &Funds, amount: Money, to: To) -> Resu
     })
 }
 
-/// Forgets what was given back before.
+/// Bug: ignores earlier refunds.
 fn as_if_the_first(paid: &Funds, _already: &Funds, amount: Money, to: To) -> Result<Funds> {
     refund::destination(paid, &Funds::none(amount.currency()), amount, to)
 }

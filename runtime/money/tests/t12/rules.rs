@@ -1,4 +1,4 @@
-//! Which rule counts, against a search that ranks every rule by itself.
+//! The choice of a rule, compared with a search that ranks every rule separately.
 
 use crate::{Verdict, holds, is_refuted};
 use chrono::{DateTime, Utc};
@@ -19,7 +19,7 @@ struct Case {
     at: DateTime<Utc>,
 }
 
-/// Few ids, the same for everything, so that an event, a host and a city are often mistaken for each other.
+/// Only a few ids, shared by all kinds of scopes, so that an event, a host and a city often have the same id.
 fn ids() -> impl Strategy<Value = Uuid> {
     (1..=2_u128).prop_map(Uuid::from_u128)
 }
@@ -42,7 +42,7 @@ fn two_currencies() -> impl Strategy<Value = Currency> {
     prop_oneof![5 => Just(often), 1 => Just(seldom)]
 }
 
-/// Mostly there.
+/// A value in 80 % of the cases.
 fn perhaps<S: Strategy>(of: S) -> impl Strategy<Value = Option<S::Value>> {
     prop::option::weighted(0.8, of)
 }
@@ -62,7 +62,7 @@ fn some_rules() -> impl Strategy<Value = Vec<Rule>> {
         rules
             .map(
                 |((scope, charge, currency, (valid_from, valid_to)), id)| Rule {
-                    // Not in the order of the list.
+                    // Ids are not in the order of the list.
                     id: Uuid::from_u128(id * 7 % 11),
                     scope,
                     charge,
@@ -106,7 +106,8 @@ fn cases() -> impl Strategy<Value = Case> {
     )
 }
 
-/// 0 for the event up to 4 for the platform; nothing for a rule that is not for this purchase.
+/// The rank of a rule's scope: 0 for the event up to 4 for the platform. None: the rule does not apply to the
+/// purchase.
 fn rank(case: &Case, rule: &Rule) -> Option<u8> {
     let Chain {
         event,
@@ -152,7 +153,7 @@ fn found(case: &Case) -> Result<Uuid, Unresolved> {
     .map(|rule| rule.id)
 }
 
-/// The same as ranking, in whatever order the rules come.
+/// The result is the same as by ranking, whatever the order of the rules.
 fn is_resolved(case: Case, find: impl Fn(&Case) -> Result<Uuid, Unresolved>) -> Verdict {
     let expected = expected(&case);
     prop_assert_eq!(find(&case), expected);
@@ -180,7 +181,7 @@ fn t12_the_nearest_rule_counts() {
 
 #[test]
 fn t12_controls_of_rules() {
-    // The last instant counts too.
+    // Bug: the end of the validity is inclusive.
     is_refuted(&cases(), |case| {
         is_resolved(case, |case| {
             let mut longer = case.clone();
@@ -192,7 +193,7 @@ fn t12_controls_of_rules() {
             found(&longer)
         })
     });
-    // The first one found is taken, although there are two.
+    // Bug: the first matching rule is taken although there are two.
     is_refuted(&cases(), |case| {
         is_resolved(case, |case| {
             let ranked = case.rules.iter().filter(|rule| rank(case, rule).is_some());
@@ -201,7 +202,7 @@ fn t12_controls_of_rules() {
             nearest.ok_or(Unresolved::NoRule(case.currency))
         })
     });
-    // A host is known by its id alone.
+    // Bug: a host is identified by its id only, without its kind.
     is_refuted(&cases(), |case| {
         is_resolved(case, |case| {
             let kind = HostKind::Organization;
@@ -217,7 +218,7 @@ fn t12_controls_of_rules() {
             found(&mixed)
         })
     });
-    // The city before the host.
+    // Bug: the city's rule precedes the host's.
     is_refuted(&cases(), |case| {
         is_resolved(case, |case| {
             let mut without = case.clone();

@@ -1,4 +1,4 @@
-//! Percentages and sharing out by weights.
+//! Percentages, and division by weights.
 
 use crate::{Verdict, count, currencies, holds, is_refuted, money, quanta};
 use money::{BasisPoints, Currency, Money, Result, share::by_weights};
@@ -8,7 +8,7 @@ fn percentages() -> impl Strategy<Value = (Currency, i64, i64)> {
     (currencies(), quanta(), 0..=10_000_i64)
 }
 
-/// As near to the exact value as whole quanta come, the larger one if two are.
+/// The number of quanta nearest to the exact value; of two equally near, the larger.
 fn is_half_up(
     (currency, amount, points): (Currency, i64, i64),
     of: impl Fn(i64, i64) -> i64,
@@ -50,7 +50,7 @@ fn weighed() -> impl Strategy<Value = (Currency, i64, Vec<u64>)> {
 
 type Share = fn(Money, &[u64]) -> Result<Vec<Money>>;
 
-/// The parts sum to the whole, and each is less than one quantum from what its weight gives it.
+/// The parts sum to the whole, and each differs from its exact proportion by less than a quantum.
 fn sums((currency, amount, weights): (Currency, i64, Vec<u64>), share: Share) -> Verdict {
     let parts = share(money(amount, currency), &weights).expect("parts");
     prop_assert_eq!(parts.len(), weights.len());
@@ -83,7 +83,7 @@ fn each_rounded(amount: Money, weights: &[u64]) -> Result<Vec<Money>> {
     Ok(weights.iter().map(part).collect())
 }
 
-/// Sums, but the first may get several quanta that are not its own.
+/// Bug: the parts sum to the whole, but the first gets the whole remainder, which can be several quanta.
 fn rest_to_the_first(amount: Money, weights: &[u64]) -> Result<Vec<Money>> {
     let whole: i128 = weights.iter().map(|weight| i128::from(*weight)).sum();
     let floor = |weight: &u64| count(amount) * i128::from(*weight) / whole;
