@@ -329,7 +329,7 @@ fn system_stands_alone(_: &Of, field: &Field) -> Verdict {
     None
 }
 
-/// Somebody must give a required field its first value.
+/// A required field must be given its first value by some writer.
 fn system_is_filled(of: &Of, field: &Field) -> Verdict {
     let given = field.optional || matches!(field.default, Some(ref d) if *d != Literal::Null);
     let server = field.system || matches!(field.ty, Ty::States { .. });
