@@ -1,4 +1,5 @@
-//! What a spec may not say although every name in it is known. One small function per rule.
+//! The checks of a spec in which all names are known: what is contradictory, impossible or without effect. One small
+//! function per rule.
 //!
 //! Reads the model and the places; changes nothing.
 
@@ -60,7 +61,7 @@ impl Cx<'_> {
     }
 }
 
-/// What is wrong with a line, at which of its modifiers.
+/// A mistake in a line of the spec, and the modifier where it is reported.
 struct Wrong {
     word: &'static str,
     message: String,
@@ -75,7 +76,7 @@ fn wrong(word: &'static str, message: impl Into<String>, help: impl Into<String>
     })
 }
 
-/// The checks of one entity.
+/// The context of the checks of one entity.
 struct Of<'a> {
     cx: &'a Cx<'a>,
     id: EntityId,
@@ -83,12 +84,13 @@ struct Of<'a> {
 }
 
 impl Of<'_> {
-    /// At the place of a part.
+    /// Reports an error at the place of a part.
     fn refuse(&self, part: Part, name: &str, message: impl Into<String>, help: impl Into<String>) {
         self.cx
             .refuse(self.cx.places.of(self.id, part, name), message, help);
     }
-    /// At a modifier of a field, relation or derived value; without a word at its name.
+    /// Reports an error at a modifier of a field, relation or derived value; if the line has no such modifier, at the
+    /// name.
     fn refuse_modifier(&self, part: Part, name: &str, wrong: Wrong) {
         let modifier =
             self.cx
@@ -100,7 +102,8 @@ impl Of<'_> {
             wrong.help,
         );
     }
-    /// A module of the application writes it, its own or one that says so.
+    /// Whether a module of the application writes the entity: the module that owns it, or one that names it under
+    /// `write`.
     fn written_by_module(&self) -> bool {
         self.entity.module.is_some()
             || self
@@ -110,7 +113,8 @@ impl Of<'_> {
                 .iter()
                 .any(|m| m.writes.contains(&self.id))
     }
-    /// Of assignments: a creator's role is written by the database.
+    /// Whether the database writes this field or relation itself: the role and scope of assignments, if an entity has
+    /// a `creator`.
     fn written_by_engine(&self, name: &str) -> bool {
         let model = self.cx.model;
         let creators = model.entities.iter().any(|e| e.creator.is_some());

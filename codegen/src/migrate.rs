@@ -1,18 +1,18 @@
 //! Generates the next migration: the difference between the last one and the current spec.
 //!
 //! ```text
-//! history   what was written before, and whether anybody touched it
-//! change    which tables and columns are the same under which name
-//! refuse    what needs a word more in the spec
+//! history   the migrations written before, and whether their files were changed
+//! change    which tables and columns of both schemas correspond, renames included
+//! refuse    changes that the spec must confirm or complete first
 //! stage     the steps (diff, depend, columns), cut into files
-//! class     what each step does to those who use the database meanwhile
-//! access    what each change of a rule does to people
-//! recount   derived columns that must be counted again
-//! file      the text
+//! class     how each step affects programs that use the database meanwhile
+//! access    how each change of a rule affects what callers may do
+//! recount   derived columns that must be recomputed
+//! file      the text of the files
 //! ```
 //!
-//! Compares SQL objects by kind and name and looks at the models only for what SQL cannot say:
-//! stated renames, stated losses. Talks to no database.
+//! Compares SQL objects by kind and name. Reads the models only for what SQL cannot express: stated renames and stated
+//! losses. Never connects to a database.
 
 mod access;
 mod change;
@@ -47,10 +47,10 @@ use crate::emit;
 use crate::model::Model;
 use crate::objects::{Column, Schema};
 
-/// What `cargo gen` adds to `migrations/`, and the record it leaves for the next time.
+/// The files that `cargo gen` adds to `migrations/`, and the record that the next run compares with.
 #[derive(Clone, Debug)]
 pub struct Next {
-    /// Path from the root → text.
+    /// Pairs of a path, relative to the root, and the file's text.
     pub files: Vec<(String, String)>,
     pub plan: Plan,
 }
@@ -59,7 +59,7 @@ pub struct Next {
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     pub migrations: Vec<Planned>,
-    /// Changes of access: who may do more, less or something else from now on.
+    /// Changes of access rules: which callers may do more, less or something else after the migration.
     pub access: Vec<AccessChange>,
 }
 

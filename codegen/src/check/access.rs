@@ -34,7 +34,7 @@ fn is_there(of: &Of) {
     }
 }
 
-/// A row is changed by those who see it. (Creating needs no reading: a contact form.)
+/// Callers can only change rows that they may read. (Creating needs no read access, for example a contact form.)
 fn changed_rows_are_read(of: &Of) {
     if of.entity.internal || of.entity.access.read.is_some() {
         return;

@@ -230,7 +230,7 @@ fn written_columns(cx: &Cx) {
     }
 }
 
-/// What a row cannot be made without.
+/// Required fields and relations that a new row needs and that `made` does not contain.
 fn missing<'e>(entity: &'e Entity, made: &[String]) -> Vec<&'e str> {
     let fields = entity.fields.iter().filter(|f| {
         let is_made = matches!(f.ty, Ty::Slug { .. });

@@ -1,15 +1,15 @@
-//! Rules that look at each other in a circle: PostgreSQL refuses such policies when they are asked.
+//! Rules whose policies read each other in a circle: PostgreSQL refuses such policies when a query uses them.
 
 use super::{Cx, walk};
 use crate::model::{EntityId, Expr, Lifecycle, OfWhat};
 use crate::resolve::Part;
 use std::collections::HashSet;
 
-/// One entity's policy looks at rows of another.
+/// The policy of one entity reads rows of another.
 #[derive(Clone, Copy)]
 struct Edge {
     to: EntityId,
-    /// The action whose rule does.
+    /// The action whose rule reads them.
     action: &'static str,
 }
 

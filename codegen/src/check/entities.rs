@@ -234,7 +234,7 @@ fn derived(of: &Of) {
     }
 }
 
-/// A name for the other end gives a list, a derived value or a rule; else it has no effect.
+/// A `has` must be used by a list route, a derived value or a rule; otherwise it has no effect.
 fn has(of: &Of) {
     let used = walk::used_has(of.entity);
     for (index, has) in of.entity.has.iter().enumerate() {
@@ -271,10 +271,10 @@ fn has(of: &Of) {
     }
 }
 
-/// PostgreSQL cuts longer names, and two that are cut may be one.
+/// PostgreSQL truncates longer names, and two truncated names may be equal.
 const TOO_LONG: &str = "PostgreSQL's names have 63 letters at most; choose shorter names";
 
-/// Rows that never end need no keeping.
+/// `keep` has no effect on entities whose rows are never archived.
 fn keep(of: &Of) {
     if of.entity.lifecycle == Lifecycle::SoftDelete {
         return;

@@ -329,7 +329,7 @@ fn system_stands_alone(_: &Of, field: &Field) -> Verdict {
     None
 }
 
-/// Somebody must give a required field its first value.
+/// A required field must be given its first value by some writer.
 fn system_is_filled(of: &Of, field: &Field) -> Verdict {
     let given = field.optional || matches!(field.default, Some(ref d) if *d != Literal::Null);
     let server = field.system || matches!(field.ty, Ty::States { .. });
@@ -343,7 +343,7 @@ fn system_is_filled(of: &Of, field: &Field) -> Verdict {
     None
 }
 
-/// A value that stays what it was at first is none.
+/// A `system` field must be written by something after the row was created, since a constant needs no field.
 fn system_is_written(of: &Of, field: &Field) -> Verdict {
     let made = matches!(field.ty, Ty::Slug { from: Some(_) });
     if !field.system || made || of.written_by_module() || of.written_by_engine(&field.name) {
@@ -351,10 +351,10 @@ fn system_is_written(of: &Of, field: &Field) -> Verdict {
     }
     let mut transitions = of.entity.transitions.iter();
     let set = transitions.any(|t| t.sets().any(|set| set.column == field.name));
-    // The database does, when what it hangs on ends.
+    // The database writes the field when the parent row ends.
     let ended = (of.entity.belongs.iter())
         .any(|relation| relation.on_end == Some(OnEnd::Set(field.name.clone())));
-    // The moment of the creation.
+    // The default `now()` records the time of creation, so no further write is needed.
     if set || ended || field.default == Some(Literal::Now) {
         return None;
     }

@@ -49,7 +49,7 @@ fn slugs(of: &Of) {
     }
 }
 
-/// What a derived value gives away, and the entity with the rule.
+/// The private column that a derived value would reveal, and the entity that the column belongs to.
 fn told_by<'a>(of: &'a Of, derived: &'a Derived) -> Option<(String, &'a str)> {
     let (has, field, filter) = match &derived.kind {
         DerivedKind::Flag { expr } => {
@@ -77,7 +77,7 @@ fn told_by<'a>(of: &'a Of, derived: &'a Derived) -> Option<(String, &'a str)> {
     })
 }
 
-/// The first column of an expression that only some may read.
+/// The first column of an expression that has a `read` rule.
 fn private_column(entity: &Entity, expr: &Expr) -> Option<String> {
     let named = expr.columns();
     named.into_iter().find(|column| entity.is_private(column))

@@ -89,10 +89,11 @@ fn exclude(of: &Of) {
     }
 }
 
-/// A row of a B-tree takes a third of a page; what is longer fails when it is written.
+/// Bytes that a key of a B-tree may take. PostgreSQL limits an index row to a third of a page and refuses longer ones
+/// when they are written.
 pub const KEY_BYTES_MAX: usize = 2_600;
 
-/// The most that a column can take in a key, in UTF-8.
+/// The most bytes, in UTF-8, that a column can take in a key.
 pub fn key_bytes(entity: &Entity, column: &str) -> usize {
     match entity.field(column).map(|field| &field.ty) {
         Some(Ty::Text { max, .. } | Ty::Code { max, .. }) => *max as usize * 4,

@@ -279,7 +279,7 @@ fn system_is_filled(of: &Of, relation: &Relation) -> Verdict {
     None
 }
 
-/// A row that nobody sees can't be referred to.
+/// A relation can't refer to rows that no caller can read.
 fn target_is_seen(of: &Of, relation: &Relation) -> Verdict {
     let chosen = !relation.of_caller() && !relation.system;
     let entities = &of.cx.model.entities;

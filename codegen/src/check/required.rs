@@ -1,4 +1,4 @@
-//! Rows that can never come to be, because each would have to be there before the other.
+//! Refuses entities of which no first row can ever be created, because each requires a row of the other.
 
 use super::Cx;
 use crate::model::{EntityId, Relation};
@@ -54,7 +54,7 @@ fn needed<'a>(cx: &'a Cx, id: EntityId) -> impl Iterator<Item = &'a Relation> {
     cx.model.entities[id].belongs.iter().filter(|r| !r.optional)
 }
 
-/// Follows what is needed and impossible until it comes round.
+/// Follows the required entities that cannot be created until one is reached a second time.
 fn round<'a>(cx: &'a Cx, possible: &[bool], from: EntityId) -> Vec<(EntityId, &'a Relation)> {
     let mut way: Vec<(EntityId, &Relation)> = Vec::new();
     let mut id = from;

@@ -85,7 +85,7 @@ fn verbs_are_free(of: &Of) {
     }
 }
 
-/// What a transition sets must not be open to a body too, or the transition's rule would mean nothing.
+/// What a transition sets must not be writable by a body as well, since bodies would bypass the transition's rule.
 fn targets_are_system(of: &Of) {
     let entity = of.entity;
     for transition in &entity.transitions {
@@ -120,7 +120,7 @@ fn targets_are_system(of: &Of) {
     }
 }
 
-/// Whoever may make a transition learns whether its `when` holds.
+/// A `when` must not read private columns: callers who may make the transition learn whether its `when` holds.
 fn guards_tell_nothing(of: &Of) {
     for transition in &of.entity.transitions {
         let related = transition.when.iter().flat_map(|when| when.related());

@@ -1,4 +1,4 @@
-//! What became of every table and column between two schemas.
+//! Matches every table and column of the old schema to the new one.
 //!
 //! Knows stated renames; decides nothing about order, locks or refusals.
 
@@ -7,21 +7,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::text::{mentions, rename, statements};
 use crate::objects::{Column, Kind, Object, Schema};
 
-/// Names that changed while what they name stayed.
+/// Objects that are renamed rather than dropped and created.
 #[derive(Clone, Debug, Default)]
 pub struct Renames {
-    /// `app.events` → `app.happenings`
+    /// Old and new name of a table: `app.events` → `app.happenings`.
     pub tables: Vec<(String, String)>,
     /// New table, old column, new column.
     pub columns: Vec<(String, String, String)>,
-    /// Words that rows hold: new table, new column, old word, new word.
+    /// Renamed values that rows hold: new table, new column, old value, new value.
     pub words: Vec<(String, String, String, String)>,
-    /// What rows that exist get in a new column, on the way up only: new table, new column, SQL.
+    /// The value that existing rows get in a new column, in the up migration only: new table, new column, SQL.
     pub fills: Vec<(String, String, String)>,
 }
 
 impl Renames {
-    /// The same, looked at from the other side.
+    /// The renames of the down migration.
     pub fn reversed(&self) -> Renames {
         let back = |table: &str| {
             let found = self.tables.iter().find(|(_, new)| new == table);
@@ -53,7 +53,7 @@ impl Renames {
     }
 }
 
-/// A table that is there before and after.
+/// A table that exists in both schemas.
 #[derive(Clone, Debug)]
 pub struct TableChange<'a> {
     pub old: &'a Object,
@@ -62,13 +62,13 @@ pub struct TableChange<'a> {
     pub renamed: Vec<(String, String)>,
     pub added: Vec<&'a Column>,
     pub removed: Vec<&'a Column>,
-    /// Columns there before and after that are made of something else now: dropped and added.
+    /// Columns of both schemas whose generating expression changed: they are dropped and added again.
     pub regenerated: Vec<(&'a Column, &'a Column)>,
-    /// The rest, changed or not.
+    /// All other columns of both schemas, changed or not.
     pub kept: Vec<(&'a Column, &'a Column)>,
     /// Statements beside the columns that are new.
     pub run: Vec<String>,
-    /// Of added columns: what is known of the rows that exist.
+    /// Values for existing rows in added columns: column, SQL.
     pub fills: Vec<(String, String)>,
 }
 
@@ -116,7 +116,7 @@ impl TableChange<'_> {
             .filter(|(old, new)| old.sql_type != new.sql_type)
     }
 
-    /// An expression of the old table as it reads after the renames.
+    /// Rewrites an expression on the old table to the names after the renames.
     pub fn translate(&self, sql: &str) -> String {
         let mut text = if self.old.name == self.new.name {
             sql.to_owned()
@@ -183,7 +183,7 @@ fn table_change<'a>(old: &'a Object, new: &'a Object, renames: &Renames) -> Tabl
             change.kept.push((before, after));
         }
     }
-    // A renamed column that is made anew needs no rename.
+    // A renamed column that is dropped and added again needs no rename.
     let regenerated: BTreeSet<&str> = change
         .regenerated
         .iter()
@@ -196,8 +196,8 @@ fn table_change<'a>(old: &'a Object, new: &'a Object, renames: &Renames) -> Tabl
     change
 }
 
-/// A stated former name counts while the old table has it and has not got the new one yet:
-/// a `was` that stays in the spec after the rename says nothing any more.
+/// A stated former name counts only while the old table has a column of that name and none of the new name: a `was`
+/// that stays in the spec after the rename has no effect.
 fn former_name<'a>(
     column: &'a Column,
     old: &Object,
@@ -213,7 +213,7 @@ fn former_name<'a>(
 }
 
 fn side_statements(change: &TableChange) -> Vec<String> {
-    // Most tables, most times: no need to read their texts.
+    // A shortcut for unchanged tables, which are most of them: their texts need not be parsed.
     if change.old.create == change.new.create && change.regenerated.is_empty() {
         return Vec::new();
     }
@@ -225,7 +225,7 @@ fn side_statements(change: &TableChange) -> Vec<String> {
         .map(|(_, new)| new.name.as_str())
         .collect();
     (statements(&change.new.create).into_iter().skip(1))
-        // A column made anew has lost its comment.
+        // A column that was dropped and added again has lost its comment.
         .filter(|s| !before.contains(s) || gone.iter().any(|name| mentions(s, name)))
         .map(str::to_owned)
         .collect()

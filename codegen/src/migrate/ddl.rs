@@ -10,7 +10,7 @@ use crate::objects::{Column, Kind, Object};
 const SETTLE: &str = "set constraints all immediate;";
 
 impl Op {
-    /// Complete statements, or nothing where nothing is to be done.
+    /// Complete statements, or an empty text if there is nothing to do.
     pub fn sql(&self) -> String {
         match self {
             Op::Create { object, how } => create(object, *how),
@@ -120,7 +120,7 @@ fn add_column(table: &str, column: &Column, fill: &Fill) -> String {
     )
 }
 
-/// The default is taken off first: PostgreSQL would have to cast it too.
+/// The default is dropped first, because PostgreSQL would have to cast it as well.
 fn retype(table: &str, old: &Column, new: &Column) -> String {
     let (name, ty) = (&new.name, &new.sql_type);
     let mut parts = Vec::new();
@@ -157,7 +157,7 @@ fn with_first(text: &str, change: impl Fn(&str) -> String) -> String {
     parts.join("\n")
 }
 
-/// The statements that are new, and the grants taken back that are no longer held.
+/// The statements that are new, and a `revoke` for each grant that is gone.
 fn replace(old: &Object, new: &Object) -> String {
     let (before, after) = (statements(&old.create), statements(&new.create));
     let mut parts: Vec<String> = before

@@ -1,7 +1,7 @@
 //! Which old objects must be dropped, for good or to be created again.
 //!
-//! PostgreSQL refuses to drop or retype what a view, policy, trigger, check or generated column uses,
-//! so whatever a step touches is followed to everything that mentions it.
+//! PostgreSQL refuses to drop or retype what a view, policy, trigger, check or generated column uses, so everything
+//! that mentions a changed object is dropped and created again as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use super::change::TableChange;
 use super::text::{base_name, mentions, signature, words};
 use crate::objects::{Kind, Object, Schema};
 
-/// Kind and name: what an object is known by.
+/// Kind and name, which identify an object.
 pub type Key<'a> = (Kind, &'a str);
 
 pub fn key(object: &Object) -> Key<'_> {
@@ -58,7 +58,8 @@ pub fn dropped<'a>(
     }
 }
 
-/// Functions whose answers may be others from now on: their text changed, or that of one they call.
+/// Functions that may return something else after the migration, because their text or that of a function that they
+/// call changed.
 fn changed_functions<'a>(old: &'a Schema, after: &BTreeMap<Key, &Object>) -> Vec<&'a str> {
     let (mut found, mut rest): (Vec<&Object>, Vec<&Object>) = (old.objects.iter())
         .filter(|o| o.kind == Kind::Function)
@@ -77,14 +78,14 @@ fn changed_functions<'a>(old: &'a Schema, after: &BTreeMap<Key, &Object>) -> Vec
     }
 }
 
-/// What was true of the rows when they were written, or was computed from them then. PostgreSQL does not look again
-/// when a function that it asked has changed: the rows may break a check that is said to hold, and a dump of them
-/// can't be restored.
+/// Constraints and indexes, which hold results of functions computed when the rows were written. PostgreSQL does not
+/// recompute them when such a function changes: rows might then break a check that is marked valid, and a dump of them
+/// could not be restored.
 fn holds_answers(object: &Object) -> bool {
     matches!(object.kind, Kind::Constraint | Kind::Index)
 }
 
-/// Gone from the new schema, or changed in a way that only a drop can make.
+/// The object is absent from the new schema, or changed in a way that requires dropping it.
 fn must_go(object: &Object, after: Option<&Object>) -> bool {
     let Some(after) = after else { return true };
     match object.kind {
@@ -96,7 +97,7 @@ fn must_go(object: &Object, after: Option<&Object>) -> bool {
     }
 }
 
-/// Other objects may depend on it.
+/// Whether other objects may depend on this object.
 fn is_held_on_to(object: &Object) -> bool {
     match object.kind {
         Kind::View | Kind::Function | Kind::TableFunction => true,
@@ -129,7 +130,7 @@ fn uses_object(object: &Object, gone: &Object) -> bool {
     }
 }
 
-/// The foreign key points at the columns of this unique constraint or index.
+/// Whether the foreign key refers to the columns of this unique constraint or index.
 fn is_key_of(gone: &Object, foreign_key: &Object) -> bool {
     let (Some(table), text) = (&gone.table, &foreign_key.create) else {
         return false;
@@ -170,7 +171,7 @@ fn uses_column(object: &Object, change: &TableChange) -> bool {
     }
 }
 
-/// A generated column goes with what it is made of.
+/// A generated column is regenerated when an object that it is computed with is dropped or changed.
 fn follow_generated(change: &mut TableChange, gone: &[&Object], changed: &[&str]) {
     let functions: Vec<&str> = (gone.iter())
         .filter(|g| matches!(g.kind, Kind::Function | Kind::TableFunction))

@@ -23,7 +23,7 @@ pub fn steps(ops: &[Op], judge: &Judge) -> Vec<Step> {
         .collect()
 }
 
-/// The header says of each step what it does to those who use the database meanwhile.
+/// The up file. Its header says of each step how it affects programs that use the database meanwhile.
 pub fn up(name: &str, steps: &[Step], transaction: bool) -> String {
     let mut text = head(name, transaction);
     for step in steps {
@@ -33,7 +33,7 @@ pub fn up(name: &str, steps: &[Step], transaction: bool) -> String {
     text
 }
 
-/// The first one creates everything; listing that would repeat it.
+/// The first migration, which creates everything, so its header does not list the steps.
 pub fn foundation(name: &str, steps: &[Step]) -> String {
     format!(
         "{}--   Everything, in an order in which it can be created.\n{}",

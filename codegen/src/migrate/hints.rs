@@ -1,4 +1,4 @@
-//! What the two models say that the two schemas cannot: renames, stated losses, looser bounds.
+//! What the two models tell beyond the two schemas: renames, stated losses, relaxed bounds.
 //!
 //! Knows entities; knows no SQL beyond the names of tables and columns.
 
@@ -20,9 +20,9 @@ pub struct Hints {
     pub counted_tables: BTreeSet<String>,
     /// Stated losses: new table, old column.
     pub dropped_columns: BTreeSet<(String, String)>,
-    /// Columns that a reference is made of.
+    /// Columns that belong to a relation.
     pub relations: BTreeSet<(String, String)>,
-    /// Words of `dropped` that an earlier migration has used.
+    /// Entries of `dropped` that an earlier migration has used already.
     pub spent: BTreeSet<String>,
     derived: BTreeSet<(String, String)>,
     looser: BTreeSet<(String, String)>,
@@ -31,7 +31,7 @@ pub struct Hints {
 }
 
 impl Hints {
-    /// The column is computed from other rows, or kept by triggers: nothing is lost with it.
+    /// Whether the column is computed from other rows or kept by triggers, so that dropping it loses no data.
     pub fn derived(&self, table: &str, column: &str) -> bool {
         kept_by_triggers(column)
             || self
@@ -39,7 +39,7 @@ impl Hints {
                 .contains(&(table.to_owned(), column.to_owned()))
     }
 
-    /// What the column may hold only grew.
+    /// Whether all values that the column could hold before are still allowed.
     pub fn looser(&self, table: &str, column: &str) -> bool {
         self.looser.contains(&(table.to_owned(), column.to_owned()))
     }
@@ -59,12 +59,12 @@ impl Hints {
     }
 }
 
-/// Bookkeeping of archiving, which no program reads.
+/// Columns that record archiving, which no program reads.
 pub fn kept_by_triggers(column: &str) -> bool {
     [LIVE_KEY, ARCHIVED_FROM, ARCHIVED_WITH].contains(&column)
 }
 
-/// Tables that are the engine's own: what is in them counts for a day.
+/// Tables of the engine itself, whose rows matter for a day only.
 const OF_THE_ENGINE: [&str; 2] = ["requests.quotas", "requests.taken"];
 
 pub fn table(entity: &Entity) -> String {
@@ -77,7 +77,7 @@ pub fn hints(old: &Model, new: &Model) -> Hints {
     hints.counted_tables.extend(own);
     for entity in old.entities.iter().chain(&new.entities) {
         hints.entities.insert(table(entity), entity.name.clone());
-        // All that is in them can be counted again.
+        // These tables hold only values that can be recomputed.
         let apart = [counters_table(entity), delta_table(entity)];
         for table in &apart {
             hints.entities.insert(table.clone(), entity.name.clone());
@@ -193,13 +193,14 @@ fn of_entity(hints: &mut Hints, entity: &Entity, was: Option<&Entity>, old: &Mod
         .extend(stated.chain(retyped).map(|name| (own.clone(), name)));
 }
 
-/// A loss is stated once: what `dropped` said at the last migration is done, and says nothing about another loss.
+/// Whether a stated loss is new. An entry of `dropped` that the last migration knew has been used and does not confirm
+/// another loss.
 pub fn states(old: &Model, new: &Model, word: &str) -> bool {
     let has = |model: &Model| model.dropped.iter().any(|dropped| dropped == word);
     has(new) && !has(old)
 }
 
-/// A relation to one entity that may lead to others from now on: all rows there are lead to the first.
+/// A relation to one entity that becomes a relation to several: all existing rows refer to the former target.
 fn fill_type(hints: &mut Hints, own: &str, relation: &Relation, was: &Entity, old: &Model) {
     let before = relation.was.as_deref().and_then(|name| was.relation(name));
     let Some(before) = before.or_else(|| was.relation(&relation.name)) else {
@@ -227,7 +228,7 @@ fn renamed_columns(relation: &Relation, from: &str, model: &Model) -> Vec<(Strin
     columns
 }
 
-/// Polymorphic references hold the name of their target in every row.
+/// The renamed targets of polymorphic relations, whose rows hold the name of their target.
 fn renamed_words(old: &Model, new: &Model) -> Vec<(String, String, String, String)> {
     let mut words = Vec::new();
     for entity in &new.entities {

@@ -1,6 +1,6 @@
-//! What was written before: `generated/model.json` and the files in `migrations/`.
+//! The record of earlier migrations: `generated/model.json` and the files in `migrations/`.
 //!
-//! A migration that somebody may have run is never touched again. The list of hashes proves it.
+//! A migration that may have been run already must not change any more; the recorded hashes show whether it did.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::refuse::Refusal;
 use crate::model::Model;
 use crate::objects::Schema;
 
-/// `generated/model.json`: the world as of the last migration.
+/// `generated/model.json`: the state as of the last migration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
     pub migrations: Vec<Entry>,
@@ -25,9 +25,9 @@ pub struct Record {
 pub struct Entry {
     pub version: u32,
     pub slug: String,
-    /// False: it must run outside of any transaction.
+    /// Whether the migration runs in a transaction. False: it must run outside of any.
     pub transaction: bool,
-    /// SHA-256 of the files.
+    /// SHA-256 of the up file and of the down file.
     pub up: String,
     pub down: String,
 }
@@ -99,7 +99,7 @@ impl Past {
         self.record.as_ref().map_or(&[], |r| &r.migrations)
     }
 
-    /// The list with hand-written migrations taken in, or what is wrong with the files.
+    /// The list including hand-written migrations that are new, or the errors found in the files.
     pub fn checked(&self) -> Result<Vec<Entry>, Vec<Refusal>> {
         let mut entries = self.entries().to_vec();
         let mut wrong: Vec<Refusal> = entries.iter().flat_map(|e| self.untouched(e)).collect();

@@ -1,8 +1,8 @@
-//! The steps cut into files, so that none holds a lock while it reads a table.
+//! Cuts the steps into files, so that no file holds a lock while it reads a whole table.
 //!
-//! First everything that is quick, in one transaction; then the validation of what was only held for
-//! new rows; then each index built beside the traffic, outside of any transaction; at last the indexes
-//! that those replace go.
+//! The first file does everything that is quick, in one transaction; the second validates constraints that so far only
+//! applied to new rows; then each new index is built concurrently, outside of any transaction; the last file drops the
+//! indexes that were replaced.
 
 use super::change::{Renames, TableChange, table_changes};
 use super::columns::Placeholder;
@@ -25,12 +25,12 @@ pub enum Part {
     Validate,
     /// Name of the index.
     Index(String),
-    /// Indexes go whose tables have new ones.
+    /// Drops the indexes that new ones have replaced.
     Retire,
 }
 
 impl Stage {
-    /// An index cannot be built beside the traffic inside a transaction.
+    /// Whether the file runs in a transaction: an index cannot be built concurrently inside of one.
     pub fn transaction(&self) -> bool {
         !matches!(self.part, Part::Index(_))
     }
@@ -78,7 +78,7 @@ pub fn stages(
     stages
 }
 
-/// A column that is never null from now on.
+/// A column that becomes `not null`.
 struct Stricter {
     table: String,
     name: String,
@@ -100,7 +100,7 @@ impl Stricter {
         }
     }
 
-    /// The check that has seen all rows spares PostgreSQL another look at them.
+    /// The validated check spares PostgreSQL a second scan of the table for `not null`.
     fn validate(&self) -> [Op; 3] {
         let (table, name) = (self.table.clone(), self.name.clone());
         [

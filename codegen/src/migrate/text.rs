@@ -1,7 +1,7 @@
-//! Reading SQL text just far enough: statements, words, function signatures.
+//! Reads SQL text as far as migrations need it: statements, words, function signatures.
 //!
-//! Knows quoting; knows no grammar. Everything here may say "yes" once too often, never once too rarely:
-//! a dependency that is not there costs a `drop` and a `create`, one that is overlooked fails the migration.
+//! Knows quoting, but no grammar. False positives are allowed, false negatives are not: a dependency that does not
+//! exist costs a `drop` and a `create`, while a missed one makes the migration fail.
 
 /// The statements of a text, each with its `;`, comments before it included.
 pub fn statements(sql: &str) -> Vec<&str> {
@@ -24,7 +24,7 @@ pub fn mentions(sql: &str, word: &str) -> bool {
     occurrences(sql, word).next().is_some()
 }
 
-/// Whole words replaced, string literals left alone.
+/// Replaces whole words, except in string literals.
 pub fn rename(sql: &str, from: &str, to: &str) -> String {
     let literal: Vec<bool> = {
         let mut inside = vec![true; sql.len()];
@@ -104,7 +104,7 @@ pub fn bare_table(table: &str) -> &str {
     table.rsplit('.').next().unwrap_or(table)
 }
 
-/// Takes back what a `grant` statement gave.
+/// The `revoke` statement that undoes a `grant` statement.
 pub fn revoke(grant: &str) -> Option<String> {
     let rest = grant.strip_prefix("grant ")?;
     let (what, whom) = rest.rsplit_once(" to ")?;

@@ -7,7 +7,7 @@ use crate::model::Literal;
 use crate::names;
 use crate::spec::yaml::Text;
 
-/// The first mistake ends the phrase; other phrases are read all the same.
+/// The first mistake ends the reading of its phrase; the other phrases are still read.
 pub type Parsed<T> = Result<T, Diagnostic>;
 
 /// Deep enough for any rule a person reads, shallow enough for the stack.
@@ -64,7 +64,7 @@ impl Reader {
         self.next >= self.tokens.len()
     }
 
-    /// Place of the next token, or just behind the last.
+    /// Place of the next token; at the end of the phrase, the place just behind the last token.
     pub fn span(&self) -> Span {
         self.tokens.get(self.next).map_or(self.end, |t| t.span)
     }

@@ -154,14 +154,15 @@ fn archive(
     }
 }
 
-/// Whoever is changing a child is waited for, so that the next statement sees what they did.
+/// Locks the children, which waits for transactions that are changing them, so that the next statement sees their
+/// changes.
 fn locked(table: &str, column: &str) -> String {
     format!(
         "  perform from {table} t where t.{column} = new.id and t.status <> 'archived' order by t.id for update;"
     )
 }
 
-/// Children that are in the way; the answer names those of them that the caller sees.
+/// How many of the children that prevent archiving are named at most; the answer names those that the caller may see.
 const NAMED: u32 = 20;
 
 fn refused(child: &Entity, relation: &Relation, table: &str, column: &str) -> String {

@@ -69,7 +69,8 @@ fn function(model: &Model, id: EntityId, name: &str, doc: &str, body: String) ->
     on_table(&names::table(entity), function.object(roles))
 }
 
-/// Of the cases one is evaluated. What an action changes about seeing is so while it is asked, and no longer.
+/// The function's body: evaluates the case of the action or condition asked for. The settings under which archived
+/// rows and their roles are visible are changed for this query only, and reset after it.
 fn body(model: &Model, scope: Scope<'_>, cases: &[(String, Sql)], acts: bool) -> String {
     let whens: String = cases
         .iter()
@@ -108,7 +109,7 @@ fn body(model: &Model, scope: Scope<'_>, cases: &[(String, Sql)], acts: bool) ->
     )
 }
 
-/// What may be asked: also what nobody may do.
+/// Every name that may be asked for, including actions that no caller may do.
 fn names(cases: &[(String, Sql)], acts: bool) -> Vec<String> {
     let mut names: Vec<String> = cases.iter().map(|(name, _)| name.clone()).collect();
     let always = ["update", "archive", "restore", "suspend", "unsuspend"];

@@ -16,8 +16,8 @@ pub fn objects(model: &Model) -> Vec<Object> {
     let mut found = vec![logs(model), seals(model)];
     found.extend([
         index("audit_logs", "entity", "(entity_id, id)"),
-        // Rows lie in the order of their ids, nearly. For each few pages it is said once which ids are there, and who may
-        // be found; an entry for each row was a sixth of what a small write costs.
+        // A BRIN index, since rows lie nearly in the order of their ids: it keeps one summary of ids and callers for
+        // each few pages. A B-tree entry for each row took a sixth of the time of a small write.
         index(
             "audit_logs",
             "id",
@@ -33,7 +33,7 @@ pub fn objects(model: &Model) -> Vec<Object> {
     found
 }
 
-/// Writes down every change but those of derived columns.
+/// The triggers that log every change, except changes of derived columns.
 pub fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     let entity = &model.entities[id];
     if !entity.audit {

@@ -1,4 +1,4 @@
-//! `creator`: who makes a row is given a role of it, in the same transaction.
+//! `creator`: the caller who creates a row is given a role of it, in the same transaction.
 
 use super::{
     context::{person, role_value, setting},
@@ -66,8 +66,8 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     found
 }
 
-/// Says which row this transaction makes: to the policy that lets its maker see it, or to the server that may not
-/// read it back.
+/// Stores the id of the row that this transaction creates, for the policy that lets its creator read it, or for the
+/// server if the creator may not read it back.
 fn announce(model: &Model, entity: &Entity) -> Vec<Object> {
     let (roles, table) = (Roles(&model.app), names::table(entity));
     let function = format!("{table}_announce");

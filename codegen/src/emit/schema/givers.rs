@@ -1,6 +1,7 @@
-//! Offers of roles that outlive whoever made them: an offer counts only if its giver could still make it.
+//! Offers of roles that outlast the giver's own role: an offer counts only if its giver could still make it.
 //!
-//! Where roles have to be accepted (`assignments: … where …`), time passes between giving and holding. Whoever gave may
+//! Where roles have to be accepted (`assignments: … where …`), time passes between giving and holding a role. By then,
+//! the giver may have lost the role or the account.
 //! have lost the role, or the account, by then.
 
 use super::{
@@ -38,7 +39,8 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     ]
 }
 
-/// Who gave a role: the caller of its `create` who is not the holder. `None` where roles need no consent.
+/// The relation to the giver of a role: the caller of `create`, other than the holder. `None` where roles need no
+/// consent.
 pub fn giver(model: &Model, id: EntityId) -> Option<&Relation> {
     let entity = &model.entities[id];
     if id != model.assignments || model.counted.is_none() || entity.access.create.is_none() {

@@ -1,4 +1,5 @@
-//! Privileges by column: who may name a column in which statement. Nobody deletes, but jobs their own internals.
+//! Privileges by column: which role may use a column in which statement. No role may delete rows, except the job role
+//! those of internal entities.
 
 use super::{
     columns::{columns, derived_columns, ended_columns},

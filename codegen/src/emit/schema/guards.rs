@@ -54,7 +54,8 @@ pub fn shared(model: &Model) -> [Object; 3] {
     ]
 }
 
-/// For whoever writes, past all rules too. With an argument: rows of this table go along with others.
+/// For every writer, including those that rules do not bind. With an argument: rows of this table are archived along
+/// with others.
 const KEEP_STATUS: &str = "  if new.status = 'archived' and old.status <> 'archived' then
     new.archived_from := old.status;
   elsif new.status <> 'archived' and old.status = 'archived' then

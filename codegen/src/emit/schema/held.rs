@@ -18,7 +18,7 @@ pub(super) fn when(transition: &Transition) -> Option<&Expr> {
     when.filter(|when| !when.related().is_empty())
 }
 
-/// A guard of this entity reads that column of rows of `target`.
+/// Whether a guard of this entity reads that column of rows of `target`.
 pub(super) fn looks_at(entity: &Entity, target: EntityId, column: &str) -> bool {
     let guards = entity.transitions.iter().filter_map(when);
     guards.flat_map(Expr::related).any(|(relation, named)| {
@@ -72,13 +72,13 @@ fn function(model: &Model, id: EntityId, transition: &Transition, when: &Expr) -
     on_table(&table, function.object(roles))
 }
 
-/// Rows that never change need no lock.
+/// The statement that locks the related row. `None` where rows of the target never change.
 fn lock(model: &Model, id: EntityId, relation: &Relation) -> Option<String> {
     let target = relation.targets[0];
     let there = &model.entities[target];
     let strength = match there.lifecycle {
         Lifecycle::AppendOnly => return None,
-        // Two who share it, and then both count in it, would wait for each other.
+        // Two transactions that both held a share lock and then both updated the counter would deadlock.
         _ if counts_in_the_row(model, target, id) => "no key update",
         _ => "share",
     };
@@ -90,7 +90,7 @@ fn lock(model: &Model, id: EntityId, relation: &Relation) -> Option<String> {
     ))
 }
 
-/// Rows of `child` are counted in the rows of `parent` themselves, in the same transaction.
+/// Whether rows of `child` are counted in a column of the `parent` row itself, in the same transaction.
 fn counts_in_the_row(model: &Model, parent: EntityId, child: EntityId) -> bool {
     let entity = &model.entities[parent];
     entity.derived.iter().any(|derived| {

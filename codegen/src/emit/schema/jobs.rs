@@ -11,7 +11,7 @@ use super::{
 use crate::model::{Entity, EntityId, Lifecycle, Model, Module};
 use crate::objects::Object;
 
-/// Names of the modules that read an entity; who writes it reads it.
+/// Names of the modules that may read an entity; a module that writes an entity may read it.
 pub fn readers(model: &Model, id: EntityId) -> Vec<String> {
     modules(
         model,
@@ -23,14 +23,14 @@ pub fn readers(model: &Model, id: EntityId) -> Vec<String> {
 /// What one module writes of an entity.
 struct Written {
     module: String,
-    /// `None`: it makes no rows.
+    /// Columns that the module gives new rows. `None`: it creates no rows.
     create: Option<Vec<String>>,
     update: Vec<String>,
-    /// It writes whatever can be written, and throws away what is internal.
+    /// The module writes all writable columns, and deletes rows of internal entities.
     whole: bool,
 }
 
-/// By module, in columns.
+/// What each module writes of this entity, as columns.
 fn written(model: &Model, id: EntityId) -> Vec<Written> {
     let entity = &model.entities[id];
     let all = written_columns(model, id);

@@ -43,7 +43,7 @@ pub fn possible_now(
     })
 }
 
-/// No action is called like this: it holds a blank.
+/// The name under which `…_may` returns that a transition is possible now. It contains a blank, so no action has it.
 fn now_word(transition: &Transition) -> String {
     format!("{} now", transition.name)
 }

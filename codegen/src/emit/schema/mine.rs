@@ -17,17 +17,18 @@ use crate::model::{EntityId, Expr, Lifecycle, Model, OfWhat};
 use crate::objects::{Kind, Object};
 use std::collections::BTreeSet;
 
-/// Whoever holds one of these everywhere may fulfil a condition without being named by it.
+/// Roles whose holders, if they hold the role everywhere, may fulfil a condition without being named by the row.
 pub(super) type Everywhere = BTreeSet<usize>;
 
-/// As [`seen::holds`], for many rows. `None`: not bounded by the caller.
+/// As [`seen::holds`], for queries over many rows. `None`: the condition is not bounded by the caller.
 pub(super) fn holds(model: &Model, id: EntityId, what: &OfWhat, value: &str) -> Option<Sql> {
     let everywhere = bound(model, id, what)?;
     let in_set = match call(model, id, what) {
         Some(call) => atom(format!("{value} in (select {call})")),
         None => Sql::False,
     };
-    // They see nearly every row, so that few are asked for before a page is full: no reason to collect all.
+    // Holders of a role everywhere see nearly every row, so a page is full after few checks: asking row by row is
+    // cheaper than collecting the set.
     let asked = all([
         any(words(model, &everywhere)),
         seen::holds(model, id, what, value),
@@ -35,7 +36,7 @@ pub(super) fn holds(model: &Model, id: EntityId, what: &OfWhat, value: &str) -> 
     Some(any([in_set, asked]))
 }
 
-/// `sec.mine_event_admin()`. `None`: not bounded, or never anything in it.
+/// The call of the set's function, such as `sec.mine_event_admin()`. `None`: not bounded, or the set is always empty.
 pub(super) fn call(model: &Model, id: EntityId, what: &OfWhat) -> Option<String> {
     let everywhere = bound(model, id, what)?;
     let key = ("mine", 0, id, what.clone());

@@ -1,4 +1,4 @@
-//! `moves`: a value that goes to the newest row. Whoever had it before loses the row, and nobody is told.
+//! `moves`: a unique value that goes to the newest row. The row that had the value before loses it silently.
 //!
 //! A phone that is handed on keeps its push token: refusing the new owner would leave it with the former one, and
 //! would tell that the token is known.
@@ -18,7 +18,7 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
         .flat_map(|field| {
             let name = &field.name;
             let function = format!("{table}_move_{name}");
-            // Two who bring the same value at the same time do so one after the other.
+            // Two transactions that bring the same value at the same time run one after the other.
             let body = format!(
                 "begin\n  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended({} || new.{name}::text, 0));\n  \
                  update {table} set status = 'archived'\n    \

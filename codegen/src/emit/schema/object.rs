@@ -1,6 +1,6 @@
 //! Makes [`Object`]s: the shapes of `create` and `drop` per kind.
 //!
-//! Knows SQL syntax and roles, no entity.
+//! Knows SQL syntax and database roles, but no entities.
 
 use super::names::Roles;
 use crate::objects::{Kind, Object};

@@ -1,7 +1,8 @@
 //! `me outranks`: `sec.outranks(person, scope)`, read off the rule of who may give which role.
 //!
-//! One truth for giving and taking: whoever could give each role that somebody holds may do to them what the rules
-//! say, and nobody else. It reads past row-level security, so that a role is not overlooked because it is hidden.
+//! The same rule decides on giving roles and on acting against their holders: a caller outranks a person if the caller
+//! could give each role that the person holds. The function bypasses row-level security, so that a role is not
+//! overlooked because the caller cannot read it.
 
 use super::{
     columns::{ARCHIVED_WITH, goes_along},
@@ -57,7 +58,8 @@ pub fn function(model: &Model) -> Option<Object> {
     Some(function.object(roles))
 }
 
-/// Roles that the person holds, and those that come back with an archived account.
+/// Restricts assignments to the roles that the person holds, including those that would be restored along with an
+/// archived account.
 fn held(model: &Model) -> String {
     let assignments = &model.entities[model.assignments];
     if assignments.lifecycle != Lifecycle::SoftDelete {

@@ -1,8 +1,10 @@
-//! `sec.own_<plural>()`: rows that the rules may show to the caller because they name them, and that not everybody sees.
+//! `sec.own_<plural>()`: rows that the caller may read because they name the caller, without those that every caller
+//! may read.
 //!
-//! For searches and maps, which look for words and places among these rows only: how long they take depends on what
-//! the caller holds, never on rows of others. Parts of a rule that would ask further tables are left out, so there may
-//! be rows among them that the caller doesn't see. Whoever uses the set asks the policies of each row that matters.
+//! Used by searches and maps, which look for words and places among these rows only: the time that takes depends on
+//! how many rows name the caller, not on the rows of others. Parts of a rule that would query further tables are left
+//! out, so the set may hold rows that the caller may not read. Users of the set must therefore still apply the
+//! policies to each row.
 
 use super::{
     mine,
@@ -17,16 +19,16 @@ use super::{
 use crate::model::{EntityId, Expr, Lifecycle, Model, OfWhat};
 use crate::objects::{Kind, Object};
 
-/// Conditions of rows above are written into each other down to here.
+/// How many levels of parent rows a condition is inlined for at most.
 const DEPTH_MAX: usize = 3;
 const SIGNED_IN: &str = "sec.uid() is not null";
 
-/// In which ways a rule holds.
+/// The ways in which a rule can be fulfilled.
 #[derive(Default)]
 struct Ways {
-    /// For some who are not named, by what the row says.
+    /// Whether callers may fulfil it without being named by the row, because of the row's own columns.
     open: bool,
-    /// For whoever fulfils one of these, which say nothing of the row.
+    /// Conditions on the caller alone: callers who fulfil one of them fulfil the rule for every row.
     wide: Vec<Sql>,
     /// For those whom the row names: conditions that an index answers.
     named: Vec<Sql>,
@@ -47,7 +49,7 @@ impl Ways {
         }
     }
 
-    /// The fewer rows it leads to, the smaller.
+    /// A cost for comparison: the fewer rows the ways lead to, the smaller.
     fn size(&self) -> usize {
         let everybody = self.wide.contains(&atom(SIGNED_IN));
         self.wide.len() + if everybody { 100 } else { 0 }

@@ -1,6 +1,6 @@
 //! Boolean SQL as a tree: folds constants, prints on one line or broken by its operators.
 //!
-//! Knows no model.
+//! Knows nothing of the model.
 
 /// A condition. Built with [`all`], [`any`] and [`not`], which keep it flat and folded.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,7 +1,7 @@
-//! The queue of jobs: work that is done after a transaction, because of it, at least once.
+//! The job queue: jobs that a transaction enqueues and that run after it, at least once.
 //!
-//! Nobody but the functions here touches its tables: the request role may ask for the jobs that the spec lists, a
-//! module puts in its own. Nothing here notifies: `notify` takes a lock over the whole cluster at every commit.
+//! Only the functions here access its tables: the request role may enqueue the jobs that the spec lists, a module its
+//! own. Nothing here uses `notify`, which takes a cluster-wide lock at every commit.
 
 use super::{
     audit::column,

@@ -1,6 +1,6 @@
-//! Keys of requests that must have their effect once, and what was answered to them.
+//! Idempotency keys of requests, and the answers that were given to them.
 //!
-//! A key belongs to the caller, the method and the route. No login reaches the table.
+//! A key belongs to the caller, the method and the route. No database login can access the table directly.
 
 use super::{
     audit::column,

@@ -1,9 +1,9 @@
 //! `sec.restore_<plural>(ids)`: brings back what went along with a parent, as far as it can come back.
 //!
-//! One row never holds up the others: whose other parent is archived waits for that one, whose place is taken stays
-//! as if it had been archived for itself, and so does what its own `restore` rule keeps in the state that it is in
-//! ([`states::to_restore`]). What stays is told to the transaction (`sec.stayed()`), and whoever
-//! restored the parent is answered with it.
+//! Each row is restored independently of the others. A row with another archived parent waits for that parent. A row
+//! whose unique value is taken by now stays as if it had been archived on its own, and so does a row whose state does
+//! not fulfil the `restore` rule ([`states::to_restore`]). The rows that stay archived are noted in the transaction
+//! (`sec.stayed()`) and listed in the answer to the request that restored the parent.
 
 use super::{
     columns::{ARCHIVED_WITH, goes_along},
@@ -16,7 +16,7 @@ use super::{
 use crate::model::{Entity, EntityId, Lifecycle, Model};
 use crate::objects::{Kind, Object};
 
-/// Most rows that are told of in one transaction, and of one call: a member's ten thousand likes are not read out.
+/// The most rows that are reported per transaction and per call, so that a member's ten thousand likes are not listed.
 const TOLD: u32 = 500;
 const TOLD_AT_ONCE: u32 = 200;
 
@@ -25,13 +25,13 @@ pub(super) fn name(entity: &Entity) -> String {
     names::fit(format!("sec.restore_{}", entity.plural))
 }
 
-/// What keeps a row from coming back.
+/// A reason that keeps a row from being restored.
 struct Obstacle {
-    /// `reference`, `state` or `conflict`: what the answer says.
+    /// The reason given in the answer: `reference`, `state` or `conflict`.
     code: &'static str,
-    /// The column to blame. Empty: it is not a single one.
+    /// The column that causes the conflict. Empty if there is no single such column.
     column: String,
-    /// Over the archived row `t`.
+    /// The SQL condition, over the archived row `t`, under which the row cannot be restored.
     condition: String,
 }
 
@@ -101,7 +101,7 @@ fn obstacles(model: &Model, id: EntityId) -> Vec<Obstacle> {
                 [column] => column.clone(),
                 _ => String::new(),
             },
-            // Nulls are no permission.
+            // A condition that is null because of a null column does not permit restoring.
             condition: format!("({holds}) is not true"),
         }
     }));

@@ -1,8 +1,8 @@
-//! What a rule says of the row, whoever asks: the part of a `delete` rule that a cascade of archiving asks too, and of a
-//! `restore` rule what bringing back along asks.
+//! The part of a rule that is about the row alone, whoever the caller is: of a `delete` rule, what a cascade of
+//! archiving checks too; of a `restore` rule, what restoring along with a parent checks too.
 //!
-//! `staff and ticket_count == 0` says `ticket_count == 0`. Where somebody may in any state (`(mine and state !=
-//! banned) or staff`), nothing is said of the row.
+//! `staff and ticket_count == 0` yields `ticket_count == 0`. If some callers may act in any state (`(mine and state !=
+//! banned) or staff`), the rule yields no condition on the row.
 
 use super::{
     predicate::Sql,
