@@ -167,7 +167,11 @@ fn links() -> Vec<(Method, String)> {
     let mut links = Vec::new();
     for (path, operations) in document["paths"].as_object().expect("paths") {
         for (method, operation) in operations.as_object().expect("operations") {
-            let mut parameters = operation["parameters"].as_array().into_iter().flatten();
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            let mut parameters = parameters.map(|one| match one["$ref"].as_str() {
+                Some(shared) => document.pointer(&shared[1..]).expect("a parameter"),
+                None => one,
+            });
             if parameters.any(|one| one["name"] == "token" && one["in"] == "query") {
                 let method = method.to_uppercase().parse().expect("a method");
                 links.push((method, path.clone()));
