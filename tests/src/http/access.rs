@@ -15,6 +15,13 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tries::{Hand, Sight, Stage};
 
+/// Kinds of callers of whom something else decides as well, with the test that tries it.
+const NOT_TRIED_AS: &[(&str, &str, &str)] = &[(
+    "getBusinessReport",
+    "orgAdmin",
+    "the plan of the business decides: marketplace",
+)];
+
 /// As the generated operations call them.
 const CALLERS: [&str; 5] = [
     "anonymous",
@@ -176,6 +183,8 @@ async fn of_whom_it_names_somebody_is_let_through() {
             let Some(said) = operation.says_of_kind(kind) else {
                 continue;
             };
+            let as_kind = |(id, of, _): &(&str, &str, &str)| *id == operation.id() && *of == kind;
+            let exception = exception || NOT_TRIED_AS.iter().any(as_kind);
             let outcome = let_through(&stage, &mut hand, &operation, kind, said == "yes").await;
             match (outcome, exception) {
                 (Ok(()), true) => faults.push(format!(
@@ -194,7 +203,8 @@ async fn of_whom_it_names_somebody_is_let_through() {
         }
     }
     let known: BTreeSet<&str> = hand_written(&document).iter().map(Operation::id).collect();
-    for (id, _) in NOT_TRIED {
+    let of_kinds = NOT_TRIED_AS.iter().map(|(id, ..)| id);
+    for id in NOT_TRIED.iter().map(|(id, _)| id).chain(of_kinds) {
         assert!(known.contains(id), "there is no {id}");
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
