@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "d0f370edf9d9ddab5728809c3106725dc5506594ba64b8592d6f185d519cdfa66523846ad3bea06452ffe4aa8a851b3c",
+        checksum: "eea4d7bbdc1d7a789c81a8cf8ad62e3fca9ebd120b665faf104c1ec2ab7105a7c93572b22b0640180b94b96b52ddc385",
     },
 ];

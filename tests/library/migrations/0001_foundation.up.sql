@@ -5139,9 +5139,11 @@ grant execute on function audit.has_seal(text) to library_job;
 
 create function audit.created_today(p_performed_by uuid, p_entity_type text) returns bigint
   language plpgsql stable security definer set search_path = '' as $$
--- How many of a kind somebody has created since midnight (UTC). Looks back ten thousand ids at a time, until these are
--- of another day.
+-- How many rows of an entity a member has created since midnight (UTC). Looks back in growing windows of ids, until the
+-- entries before a window are of another day. These are asked for their last time: of `exists`, PostgreSQL hopes for an
+-- early row, and reads the index by object from its beginning.
 declare
+  v_ids bigint := 10000;
   v_midnight constant timestamptz := date_trunc('day', now(), 'UTC');
   v_before bigint := pg_sequence_last_value(pg_get_serial_sequence('audit.audit_logs', 'id')::regclass) + 1;
   v_count bigint := 0;
@@ -5149,13 +5151,15 @@ begin
   while v_before > 0 loop
     v_count := v_count + (
       select count(*) from audit.audit_logs l
-      where l.id >= v_before - 10000 and l.id < v_before and l.performed_by = p_performed_by
+      where l.id >= v_before - v_ids and l.id < v_before and l.performed_by = p_performed_by
         and l.entity_type = p_entity_type and l.action = 'create' and l.performed_role not like 'job:%'
         and l.created_at >= v_midnight
     );
-    v_before := v_before - 10000;
-    exit when exists (
-      select from audit.audit_logs l where l.id >= v_before - 100 and l.id < v_before and l.created_at < v_midnight);
+    v_before := v_before - v_ids;
+    v_ids := v_ids * 10;
+    exit when (
+      select max(l.created_at) from audit.audit_logs l where l.id >= v_before - 1000 and l.id < v_before
+    ) < v_midnight;
   end loop;
   return v_count;
 end

@@ -122,6 +122,9 @@ begin
     -- The first of this kind; somebody else may be quicker. Or a crash has emptied the table: nobody's row, which is the
     -- first to be missed then, says since when it is complete.
     select count(*) into v_made from added;
+    if v_made = 0 then
+      return null;
+    end if;
     insert into requests.quotas (principal, entity, day, used) values (v_nobody, '', v_today, 0)
     on conflict (principal, entity) do nothing;
     v_was := v_made;

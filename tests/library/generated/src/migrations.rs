@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "5a7de94f139480a26c4b3f19c1b653c773704f5f15cf25295460198a9f85a7f7f759e69792282f24b58edfba39c047f9",
+        checksum: "11f687a5f6bea08b2913e41632b0211820f19cfaec7014fbea19ee98e0591ff0673ec2151681e01861cd43336724475b",
     },
 ];
