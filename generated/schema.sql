@@ -404,7 +404,8 @@ alter function sec.folded(text) owner to culturepass_owner;
 
 create function sec.searched_words(p_text text, p_half boolean) returns tsquery
   language plpgsql immutable parallel safe as $$
--- What somebody typed, as a query; `p_half`: the last word may go on. Null without a letter or digit.
+-- What somebody typed, as a query; `p_half`: the last word may be incomplete, unless it is excluded. Of `jazz - rock`
+-- PostgreSQL excludes the last word as well. Null without a letter or digit.
 declare
   v_text text := sec.folded(p_text);
   v_query tsquery;
@@ -413,7 +414,7 @@ begin
     return null;
   end if;
   v_query := websearch_to_tsquery('pg_catalog.simple', v_text);
-  if p_half and right(v_query::text, 1) = '''' then
+  if p_half and right(v_query::text, 1) = '''' and v_query::text !~ '!''([^'']|'''')*''$' then
     return (v_query::text || ':*')::tsquery;
   end if;
   return v_query;

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "eea4d7bbdc1d7a789c81a8cf8ad62e3fca9ebd120b665faf104c1ec2ab7105a7c93572b22b0640180b94b96b52ddc385",
+        checksum: "00557c9f3e12594803ee1a8096bc7563a070336d707b0cf9a36eb29c292fc60d4dcf622fb1107e39465d11ad698c3b3f",
     },
 ];

@@ -116,9 +116,9 @@ const COMPARED: &str = "
       select q.half, t.before, n.wanted, q.text, w.within,
         sec.searched_words(q.text, false) as whole, sec.searched_words(q.text, q.half) as words
       from unnest(array['every', 'second', 'bygone', 'byg', 'rare', 'nowhere', 'second bygone', 'tun', 'tune1', 'rare tun',
-                        'tune12 or rare', 'second -bygone', '\"open air\"', 'open-air', 'open-ai', 'o''neil tun']) as text
+                        'tune12 or rare', 'second -bygone', 'second - bygone', 'second (-bygone', '\"open air\"', 'open-air', 'open-ai', 'o''neil tun']) as text
         cross join unnest(array[true, false]) as half
-        cross join lateral (select text, half and text !~ '\"$' and text !~ '-bygone$' as half) q
+        cross join lateral (select text, half and text !~ '\"$' as half) q
         cross join (
           select id as before from search.events where right(names, 3) in ('104', '505', '999')
           union all select 'ffffffff-ffff-ffff-ffff-ffffffffffff'

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "11f687a5f6bea08b2913e41632b0211820f19cfaec7014fbea19ee98e0591ff0673ec2151681e01861cd43336724475b",
+        checksum: "81dcb1f813a7da3906b26a8cbc2b09828dea367dd84b524ef27fb70200733fd5f448b2e04ac4760adc8e43e6a5db68e0",
     },
 ];
