@@ -1,10 +1,11 @@
-//! Disputes: a buyer's bank takes a payment back. While one is open the host's part is with the platform again; it goes
-//! back to the host if the dispute is won, and is lost to both otherwise: the order is charged back, and its tickets that
-//! nobody has come in with are void. A featured place is given up at once; a plan goes on as
-//! the provider says. Evidence is given at the provider.
+//! Disputes: a buyer's bank takes a payment back. While a dispute is open, the host's part is taken back to the
+//! platform. If the dispute is won, it is sent to the host again; if it is lost, both lose their parts: the order is
+//! charged back and its unused tickets are voided. A featured place ends as soon as its payment is disputed; a plan
+//! continues as the provider says. Evidence is submitted at the provider.
 //!
-//! Credits that the payer has for the same money go back as well ([`super::paid_twice`]).
-//! What the bank has taken meanwhile is owed to the platform in the ledger, booked in the transaction that changes the state.
+//! Credits that the payer has received for the same money are taken back as well ([`super::paid_twice`]). Money that
+//! the bank has taken is booked in the ledger as owed to the platform, in the transaction that changes the dispute's
+//! state.
 
 use super::{
     Payments,
@@ -26,10 +27,10 @@ use money::{Currency, Money, Parts, refund};
 use sqlx::Row;
 use uuid::Uuid;
 
-/// The payment that it is about.
+/// The payment that a dispute is about.
 struct Disputed {
     transaction: Uuid,
-    /// None for a period of a subscription.
+    /// What was paid for. None for a period of a subscription.
     of: Option<Of>,
     amount: i64,
     fee: i64,
@@ -37,8 +38,8 @@ struct Disputed {
 }
 
 impl Payments {
-    /// False: it is about no payment of ours.
-    /// `began`: before the provider was asked, by the database's clock.
+    /// Stores what the provider reports about a dispute. Returns false if the disputed payment is not one of ours.
+    /// `began` is the time by the database's clock before the provider was asked.
     pub(super) async fn learn_dispute(
         &self,
         dispute: &Dispute,
@@ -61,7 +62,7 @@ async fn learn(cx: &mut Cx, told: &Dispute, began: DateTime<Utc>) -> Result<bool
         return Ok(false);
     };
     let state = state(told.status);
-    // An end stays an end, and is one whenever it was read; otherwise what was read later stays.
+    // A final state is kept, and is stored whenever it was read; of other states the one that was read last counts.
     let id: Option<Uuid> = sqlx::query_scalar(
         "insert into app.disputes as d (state, amount_cents, currency, reason, evidence_due_by, stripe_dispute_id, order_id,
            promotion_id, quote_id, transaction_id, closed_at, synced_at)
@@ -90,13 +91,15 @@ async fn learn(cx: &mut Cx, told: &Dispute, began: DateTime<Utc>) -> Result<bool
     .await?;
     book(cx, &told.id).await?;
     if let Some(id) = id {
-        // The order, then wallets, and the busiest rows last, as whoever buys takes them.
+        // Locks in the same order as purchases, to avoid deadlocks: the order, then wallets, the most contended rows
+        // last.
         if let Some(of) = disputed.of {
             lock_order(cx, of).await?;
             paid_twice::settle(cx, disputed.transaction).await?;
         }
         match (state, disputed.of) {
-            // What has gone abroad can't be sent there again: it stays until the dispute is lost.
+            // Money in another region can't be sent to the host again once taken back, so it is only taken back if the
+            // dispute is lost.
             ("needs_response" | "under_review", Some(Of::Order(_))) if disputed.on_behalf => {}
             ("needs_response" | "under_review", Some(Of::Order(order))) => {
                 take_back(cx, id, order, &disputed, told.amount).await?;
@@ -131,7 +134,8 @@ async fn lock_order(cx: &mut Cx, of: Of) -> Result<()> {
     Ok(())
 }
 
-/// As it is by now in our books, whether or not this news has changed it.
+/// Books the dispute as it is stored now, even if this report has not changed it; the function only books the
+/// difference.
 async fn book(cx: &mut Cx, dispute: &str) -> Result<()> {
     sqlx::query(
         "select app.book_dispute(d.id, d.state, d.amount_cents, d.currency) from app.disputes d where d.stripe_dispute_id = $1",
@@ -142,7 +146,7 @@ async fn book(cx: &mut Cx, dispute: &str) -> Result<()> {
     Ok(())
 }
 
-/// Refunds that waited for the bank go on, or come to their end.
+/// Retries refunds that were waiting for the bank's decision.
 async fn wake_refunds(cx: &mut Cx, of: Of) -> Result<()> {
     let waiting: Vec<Uuid> = sqlx::query_scalar(
         "select id from app.refunds
@@ -180,7 +184,7 @@ async fn find(cx: &mut Cx, told: &Dispute) -> Result<Option<Disputed>> {
     }))
 }
 
-/// The host's part of what is disputed comes back from its account, once.
+/// Takes back the host's part of the disputed amount from its account, once per dispute.
 async fn take_back(
     cx: &mut Cx,
     dispute: Uuid,

@@ -1,8 +1,8 @@
-//! Refunds to cards. The tickets module has written down what goes back and to whom; this carries it out: the buyer's
-//! money first, then what the host gives back of it.
+//! Refunds to cards. The tickets module has recorded how much is refunded and to whom; this module carries it out:
+//! first the refund to the buyer's card, then the reversal of the host's part.
 //!
-//! The provider is asked to do neither of its own proportional roundings: the host gives back exactly the part that the
-//! refund says, by a reversal of its own.
+//! The provider's own proportional reversals are not used: the host gives back exactly the part that the refund
+//! records, by a separate reversal.
 
 use super::{Payments, call, left};
 use crate::{module::Module, tickets::refund};
@@ -17,13 +17,14 @@ use sqlx::Row;
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
-/// Banks take weeks; the reconciler looks as well.
+/// The delay between attempts while the payment is disputed. Banks take weeks to decide, and the reconciler checks as
+/// well.
 const WHILE_DISPUTED: Duration = Duration::from_secs(6 * 3600);
 
-/// Until the platform's balance covers it.
+/// The delay between attempts while the platform's balance at the provider does not cover the refund.
 const UNTIL_COVERED: Duration = Duration::from_secs(3600);
 
-/// A refund that is to be looked at now, while its own job waits for hours.
+/// A job that retries a refund now, while the refund's own job waits for hours.
 #[derive(Serialize, Deserialize)]
 pub struct Again {
     pub refund: Uuid,
@@ -37,7 +38,7 @@ impl Again {
     }
 }
 
-/// What is to go back to a card.
+/// The pending card part of a refund.
 struct Owed {
     payment: String,
     card: i64,
@@ -53,7 +54,7 @@ impl Payments {
         self.carry_out(event.entity_id, run.request_id).await
     }
 
-    /// Where it does not come to an end, its own job and the reconciler go on.
+    /// Only logs a failure, because the refund's own job and the reconciler retry it as well.
     pub(super) async fn refund_again(&self, run: Arc<Run>) -> Outcome {
         let Again { refund } = run.payload()?;
         if let Err(failure) = self.carry_out(refund, run.request_id).await {
@@ -63,7 +64,7 @@ impl Payments {
         Ok(())
     }
 
-    /// As often as it is asked for.
+    /// Carries a refund out, or continues it. May be called any number of times.
     pub(super) async fn carry_out(&self, refund: Uuid, request: Uuid) -> Outcome {
         let owed = self.db.run(Self::NAME, None, request, move |cx| {
             Box::pin(async move { owed(cx, refund).await })
@@ -90,8 +91,9 @@ impl Payments {
         Ok(())
     }
 
-    /// There may be no card to give it back to: then the buyer gets credits instead of waiting for nothing, as long as the
-    /// money is still with us. Somebody may have refunded it at the provider by hand, and it would go back twice.
+    /// Handles a refund that could not be sent. If the card can't be refunded, the buyer gets credits, provided that
+    /// the money is still with us: the payment may have been refunded by hand at the provider, and credits would pay
+    /// it back twice.
     async fn not_sent(
         &self,
         refund: Uuid,
@@ -104,7 +106,8 @@ impl Payments {
         let left = payment.amount_received - payment.amount_refunded.unwrap_or(0);
         let refusal = call::refused(failure);
         if refusal.is_some_and(call::is_for_now) {
-            // It says nothing about the card. The provider keeps the refusal under its key.
+            // This refusal says nothing about the card. The provider repeats it for the same key, so the next attempt
+            // needs another one.
             self.take_another_key(refund, request).await?;
             return Err(later(failure, UNTIL_COVERED));
         }
@@ -112,7 +115,8 @@ impl Payments {
             if left >= owed.card && self.disputed(refund, request).await? {
                 return Ok(());
             }
-            // Nobody's credits: the bank may be giving the buyer the same money. Won, it goes to the card; lost, not at all.
+            // No credits are given: the bank may be giving the buyer the same money. If the dispute is won, the refund
+            // goes to the card; if it is lost, nothing is refunded.
             self.take_another_key(refund, request).await?;
             return Err(later(failure, WHILE_DISPUTED));
         }
@@ -147,7 +151,7 @@ impl Payments {
         run.await
     }
 
-    /// What the provider says of a refund. False: it is none of ours.
+    /// Records what the provider reports about a refund. Returns false if the refund is not one of ours.
     pub(super) async fn learn_refund(&self, told: &Refund, request: Uuid) -> Result<bool> {
         let ours = told.metadata.get("refund_id");
         let Some(refund) = ours.and_then(|id| Uuid::try_parse(id).ok()) else {
@@ -180,7 +184,7 @@ impl Payments {
                     }
                     RefundStatus::Pending | RefundStatus::RequiresAction => return Ok(true),
                 }
-                // There may have been less to take back when it began.
+                // When the refund began, there may have been less to take back from the host.
                 left::reverse_for_refund(cx, refund).await?;
                 Ok(true)
             })
@@ -199,7 +203,7 @@ impl Payments {
         run.await
     }
 
-    /// Whether the dispute that stands in its way was lost, and the refund so has come to its end.
+    /// Returns whether the dispute that blocks the refund was lost, in which case the refund is now final.
     async fn disputed(&self, refund: Uuid, request: Uuid) -> Result<bool> {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             Box::pin(async move {
@@ -213,7 +217,7 @@ impl Payments {
         run.await
     }
 
-    /// The host's part comes back from its account: what was not written down before.
+    /// Takes the host's part back from its account, as far as no reversal is recorded for it yet.
     async fn give_back_shares(&self, refund: Uuid, request: Uuid) -> Result<()> {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             Box::pin(async move { left::reverse_for_refund(cx, refund).await.map(drop) })
@@ -258,8 +262,8 @@ fn later(failure: &Failure, after: Duration) -> jobs::Failure {
     jobs::Failure::retry_in(error, after)
 }
 
-/// The rows of its payment and its order, in the order in which whoever learns of a payment or a dispute takes them: what
-/// is decided about the refund is decided beside neither.
+/// Locks the rows of the refund's payment and order, in the same order as the code that records payments and disputes,
+/// so that decisions about them and about the refund are made one after the other.
 async fn lock(cx: &mut Cx, refund: Uuid) -> Result<()> {
     sqlx::query(
         "select from app.transactions t
@@ -276,7 +280,8 @@ async fn lock(cx: &mut Cx, refund: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// Orders and refunds are the tickets module's: done, or turned into credits because it failed.
+/// Orders and refunds belong to the tickets module: marks the refund as settled, or turns it into credits if `failed`
+/// has the code of a failure.
 async fn in_tickets(cx: &mut Cx, refund: Uuid, failed: Option<&str>) -> Result<()> {
     let before = cx.work_as(crate::tickets::Tickets::NAME).await?;
     match failed {

@@ -1,7 +1,8 @@
-//! Giving tickets back: which part of the money goes where, written down before anything moves.
+//! Refunds of tickets: which part of the money goes where, recorded before any money moves.
 //!
-//! The tickets are void and back on sale in the same transaction. What goes to the wallet or was cash is settled in it
-//! as well; what goes to the card is a command that the payments module carries out, with a key that was stored before.
+//! The tickets are voided and their stock is released in the same transaction. The parts for the wallet and in cash
+//! are settled in that transaction as well; the part for the card is carried out later by the payments module, with an
+//! idempotency key that is stored with the refund.
 
 mod asked;
 mod ends;
@@ -46,7 +47,8 @@ pub struct Why<'a> {
 }
 
 async fn lock(cx: &mut Cx, order: Uuid) -> Result<Order> {
-    // By itself: a statement that waits for the row goes on with the refunds and disputes that it saw before.
+    // A statement of its own: a statement that waits for the row lock would go on with the refunds and disputes of its
+    // old snapshot.
     sqlx::query("select from app.orders where id = $1 for update")
         .bind(order)
         .execute(cx.conn())
@@ -66,7 +68,7 @@ async fn lock(cx: &mut Cx, order: Uuid) -> Result<Order> {
     let currency = Currency::parse(row.try_get("currency")?).map_err(internal)?;
     let money = |column: &str| -> Result<Money> { Ok(Money::new(row.try_get(column)?, currency)) };
     match row.try_get::<&str, _>("state")? {
-        // What the bank may take back is not given back beside it.
+        // Money that the bank may give back to the buyer must not be refunded as well.
         "paid" | "part_refunded" if row.try_get("is_disputed")? => return Err(under_dispute()),
         "paid" | "part_refunded" => {}
         "charged_back" => {
@@ -107,7 +109,8 @@ fn internal(error: money::Error) -> Error {
     Error::internal(error.to_string())
 }
 
-/// How much of it goes where. The card gets at most what was paid by card and has not gone back; the wallet the rest.
+/// How a refund is divided. The card gets at most the part that was paid by card and is not refunded yet; the wallet
+/// gets the rest.
 struct Split {
     card: i64,
     wallet: i64,
@@ -124,7 +127,7 @@ fn split(order: &Order, amount: i64, to: Target) -> Result<Split> {
         Target::Wallet => 0,
         Target::Source => (amount - cash).min(order.card - order.refunded_card),
     };
-    // Card processors take whole steps only; what is finer goes to the wallet.
+    // Cards can only be refunded in multiples of the currency's smallest step; the remainder goes to the wallet.
     let step = money::card::quantum(order.currency).cast_signed();
     let card = card - card % step;
     Ok(Split {
@@ -197,7 +200,8 @@ async fn write_down(
     } else {
         done(cx, order.id).await?;
     }
-    // Of credits, too: the host has its part of them.
+    // Also for refunds to the wallet alone, since the host has received its part of that money. Cash was paid to the
+    // host directly.
     if cash == 0 {
         jobs::tell(cx, "tickets.refund_owed", ("refund", id), json!({})).await?;
     }
@@ -216,7 +220,7 @@ async fn write_down(
     })
 }
 
-/// Tickets that cost nothing are given back without a refund: nothing moves.
+/// Gives back tickets that cost nothing. No refund is recorded, since no money moves.
 async fn free(cx: &mut Cx, order: &Order, tickets: &[Uuid], id: Uuid) -> Result<AskedRefund> {
     let kinds: Vec<(Uuid, i64)> = sqlx::query_as(
         "with gone as (
@@ -259,7 +263,7 @@ async fn void(cx: &mut Cx, order: &Order, tickets: &[Uuid], refund: Uuid) -> Res
     Ok(())
 }
 
-/// The order's state and sums are those of its refunds and tickets.
+/// Recomputes the order's state and refunded sums from its refunds and tickets.
 async fn done(cx: &mut Cx, order: Uuid) -> Result<()> {
     sqlx::query(
         "update app.orders o set refunded_cents = s.total, refunded_card_cents = s.card,

@@ -1,4 +1,4 @@
-//! Refunds that somebody asks for: which tickets, and who may.
+//! Refunds on request: which tickets are refunded, and who may ask for it.
 
 use super::{
     super::{
@@ -19,7 +19,8 @@ use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
 impl Tickets {
-    /// Asked for by the buyer, in time, or by whoever runs the event.
+    /// Refunds tickets of an order. Allowed for the buyer as long as the tickets are refundable, and for those who run
+    /// the event at any time.
     pub async fn give_back(
         &self,
         caller: &Member,
@@ -61,14 +62,16 @@ impl Tickets {
 struct Ticket {
     id: Uuid,
     paid: i64,
-    /// At the door, or at a checkpoint.
+    /// Whether the ticket was used, at the door or at a checkpoint.
     is_checked_in: bool,
     in_time: bool,
-    /// Somebody else holds it than the buyer.
+    /// Whether the holder is another member than the buyer.
     changed_hands: bool,
 }
 
-/// Those that are asked for, or else all that are left; `held_by` the buyer, where the buyer asks.
+/// Returns the tickets to refund: the `wanted` ones, or all that can still be given back if `wanted` is `None`. In the
+/// latter case only those of the holder `held_by`, which is the buyer if the buyer asks and `None` if those who run
+/// the event do.
 async fn tickets(
     cx: &mut Cx,
     order: &Order,
@@ -124,7 +127,8 @@ fn ticket(row: &PgRow) -> Result<Ticket> {
     })
 }
 
-/// Buyers give back in time what they hold and nobody has come in with; those who run the event decide otherwise.
+/// Buyers may give back tickets that they hold and that are unused, until the ticket type's `refundable_until`. Those
+/// who run the event may refund any ticket.
 fn allowed(order: &Order, caller: &Member, runs: bool, tickets: &[Ticket]) -> Result<()> {
     if runs {
         return Ok(());

@@ -1,16 +1,16 @@
-//! Orders that end without anybody asking for their money: the event was cancelled, or the bank has taken the payment back.
+//! Orders that end without a request for a refund: the event was cancelled, or a dispute was lost.
 
 use super::{super::bodies::Target, Order, Why, done, lock, write_down};
 use kernel::{Cx, Error, Result, jobs};
 use serde_json::json;
 use uuid::Uuid;
 
-/// The event does not take place: all that is left of the order goes back where it came from, and nobody comes in with it.
-/// Also the part of those who have come in: an event that is cancelled after the doors have opened is broken off; one that
-/// took place is completed instead. Of cash it is written down that the host pays it back in hand.
+/// Refunds all that is left of an order of a cancelled event to where it was paid from, and voids its tickets. Used
+/// tickets are refunded as well: an event that is cancelled after the doors have opened counts as broken off; one that
+/// took place is completed instead. Cash is recorded as paid back by the host by hand.
 ///
-/// In the transaction of whoever undoes the orders of the event. A refund of this reason is there once for an order, which
-/// the database holds whatever this believes.
+/// Runs in the transaction of the caller, which winds up the orders of the event. A unique index allows one refund
+/// with this reason per order, whatever this function does.
 pub async fn called_off(cx: &mut Cx, order: Uuid) -> Result<()> {
     let order = lock(cx, order).await?;
     let tickets: Vec<(Uuid, i64)> = sqlx::query_as(
@@ -37,7 +37,7 @@ pub async fn called_off(cx: &mut Cx, order: Uuid) -> Result<()> {
     forget_failure(cx, order.id).await
 }
 
-/// Nothing was paid for these tickets, so nothing moves.
+/// Voids tickets that cost nothing. No money moves.
 async fn for_nothing(cx: &mut Cx, order: &Order) -> Result<()> {
     sqlx::query("select app.void_tickets($1, 'event_cancelled')")
         .bind(order.id)
@@ -45,7 +45,7 @@ async fn for_nothing(cx: &mut Cx, order: &Order) -> Result<()> {
         .await?;
     forget_failure(cx, order.id).await?;
     if order.amount > 0 {
-        // Those that were paid for were given back before.
+        // The order also had paid tickets; they were refunded before.
         return done(cx, order.id).await;
     }
     sqlx::query("update app.orders set state = 'cancelled' where id = $1")
@@ -65,9 +65,9 @@ async fn forget_failure(cx: &mut Cx, order: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// A dispute is lost: the bank has given the buyer the money back. Tickets that nobody has come in with are void. What
-/// becomes of a refund that was on its way, the provider says: it may have been made without our having heard so. Told
-/// again, it changes nothing.
+/// Marks an order as charged back after a dispute was lost: the bank has given the money to the buyer. Unused tickets
+/// are voided. Refunds that are on their way are left alone, since only the provider knows whether they were made.
+/// Returns whether the order changed; a second call changes nothing.
 pub async fn charge_back(cx: &mut Cx, order: Uuid) -> Result<bool> {
     let state: Option<String> =
         sqlx::query_scalar("select state from app.orders where id = $1 for update")
@@ -85,7 +85,7 @@ pub async fn charge_back(cx: &mut Cx, order: Uuid) -> Result<bool> {
         .execute(cx.conn())
         .await?;
     jobs::tell(cx, "tickets.charged_back", ("order", order), json!({})).await?;
-    // The busiest rows last.
+    // Ticket types last, because their rows are the most contended.
     sqlx::query("select app.void_tickets($1, 'disputed')")
         .bind(order)
         .execute(cx.conn())

@@ -1,5 +1,6 @@
-//! What came of the card's part of a refund, as the payments module learns it: it has arrived, or the card does not take it.
-//! Then the buyer gets credits, unless a bank gives them the same money, or is about to decide whether it does.
+//! Records the outcome of the card part of a refund, as the payments module learns it: the money has arrived, or the
+//! card doesn't accept it. In the latter case the buyer gets credits, unless a bank gives the buyer the same money in
+//! a dispute, or has yet to decide whether it does.
 
 use super::done;
 use crate::wallet::ledger::{self, Grant};
@@ -7,8 +8,8 @@ use kernel::{Cx, Result};
 use sqlx::Row;
 use uuid::Uuid;
 
-/// All of the refund's money is back where it came from. Told again, it changes nothing. The time is that of the first
-/// end: cities have given back their share in that month.
+/// Marks a refund as succeeded: all of its money is back where it came from. Returns whether it changed; a second call
+/// changes nothing. `settled_at` keeps its first value, since cities have given back their share in that month.
 pub async fn settled(cx: &mut Cx, refund: Uuid) -> Result<bool> {
     let order: Option<Option<Uuid>> = sqlx::query_scalar(
         "update app.refunds set state = 'succeeded', settled_at = coalesce(settled_at, now())
@@ -23,11 +24,12 @@ pub async fn settled(cx: &mut Cx, refund: Uuid) -> Result<bool> {
     Ok(order.is_some())
 }
 
-/// The card does not take its money back: the buyer gets credits for it, at once. Also after it had succeeded, when the
-/// bank has sent the money back. What a bank gives the buyer in a dispute is not given beside it. False: a bank has yet to
-/// decide, and this is to be told again. Told again, it changes nothing.
+/// Gives the buyer credits for the card part of a refund that the card doesn't accept, even if the refund had
+/// succeeded before and the bank has sent the money back since. Gives no credits for money that a bank gives the buyer
+/// in a dispute. Returns false if a bank has yet to decide: the caller must then call again later. Otherwise a second
+/// call changes nothing.
 ///
-/// The rows of the payment and the order are locked by whoever tells.
+/// The caller holds the locks of the payment's and the order's rows.
 pub async fn to_wallet(cx: &mut Cx, refund: Uuid, code: &str) -> Result<bool> {
     let is_due: Option<bool> = sqlx::query_scalar(
         "select state <> 'failed' from app.refunds where id = $1 and card_cents > 0 for update",
@@ -54,8 +56,8 @@ pub async fn to_wallet(cx: &mut Cx, refund: Uuid, code: &str) -> Result<bool> {
     }
 }
 
-/// The provider gives nothing back of a payment that is disputed. True: it was lost, and the refund is at its end. False: a
-/// bank has yet to decide, or we have not heard what.
+/// Handles a refund that the provider refuses because the payment is disputed. Returns true if the dispute was lost
+/// and the refund is final, false if the bank has yet to decide or its decision has not reached us.
 pub async fn disputed(cx: &mut Cx, refund: Uuid) -> Result<bool> {
     let is_lost: bool = sqlx::query_scalar(
         "select exists (
@@ -73,7 +75,7 @@ pub async fn disputed(cx: &mut Cx, refund: Uuid) -> Result<bool> {
     }
 }
 
-/// So much of the host's part is not taken back, since it was never sent to it.
+/// Records that this much of the host's part is not taken back, because it was never sent to the host.
 pub async fn withhold(cx: &mut Cx, refund: Uuid, cents: i64) -> Result<()> {
     sqlx::query("update app.refunds set withheld_cents = withheld_cents + $2 where id = $1")
         .bind(refund)
@@ -83,7 +85,7 @@ pub async fn withhold(cx: &mut Cx, refund: Uuid, cents: i64) -> Result<()> {
     Ok(())
 }
 
-/// What disputes do with the money of a refund.
+/// How disputes affect the money of a refund.
 enum Bank {
     GivesNothing,
     Decides,
@@ -91,8 +93,8 @@ enum Bank {
 }
 
 impl Bank {
-    /// What is disputed, what else went back to the card and this refund can't be more than was paid: if they are, they
-    /// are about the same money.
+    /// The disputed amount, the other refunds to the card and this refund together can't exceed what was paid. If they
+    /// do, the dispute and this refund are about the same money.
     async fn of(cx: &mut Cx, refund: Uuid) -> Result<Self> {
         let row = sqlx::query(
             "select
@@ -129,7 +131,8 @@ impl Bank {
     }
 }
 
-/// What had succeeded before, and was sent back since, waits as what never arrived. It keeps its time.
+/// A refund that had succeeded and was sent back by the card is pending again, like one that never arrived. It keeps
+/// its `settled_at`.
 async fn waits(cx: &mut Cx, refund: Uuid) -> Result<()> {
     let order: Option<Option<Uuid>> = sqlx::query_scalar(
         "update app.refunds set state = 'pending' where id = $1 and state = 'succeeded' returning order_id",
@@ -143,8 +146,8 @@ async fn waits(cx: &mut Cx, refund: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// The buyer has the money by the dispute. A refund that had succeeded stays so: all who had a part of it have given that
-/// back for this, in its month.
+/// Ends a refund whose money the buyer has received from the bank. One that was settled before stays `succeeded`,
+/// because host, platform and city have given back their parts for it in that month.
 async fn given_by_the_bank(cx: &mut Cx, refund: Uuid) -> Result<()> {
     let order: Option<Option<Uuid>> = sqlx::query_scalar(
         "update app.refunds set state = case when settled_at is null then 'failed' else 'succeeded' end,
