@@ -1,14 +1,16 @@
-//! Payments: money that comes and goes through the payment provider.
+//! Payments: money that is received and sent through the payment provider.
 //!
-//! What is to happen is written down with its key before the provider is asked, and what the provider says is applied
-//! afterwards; between the two no transaction is open. Events only say where to look. Knows the provider by the trait
-//! [`gateway::Gateway`]; what a payment buys is the modules' of tickets and promotions.
+//! Each command is stored with its idempotency key before the provider is called, and the answer is applied
+//! afterwards; no transaction is open in between. Events of the provider only say which object to read. Knows the
+//! provider by the trait [`gateway::Gateway`]; what a payment buys belongs to the modules of tickets and promotions.
 //!
-//! `pay` charges an order or a featured place, which `command` has written down before; `sync` applies what is known of a
-//! payment; `refunds` and `transfers` carry out what goes back and to hosts (`left` knows what they have, `top_up` sends
-//! what credits have paid); `subscriptions` are plans of businesses; `cards`, `connect` and `disputes` keep what the provider
-//! says of them (`paid_twice`: credits for what a bank gives as well); `inbox` takes in its events, and `reconcile` looks after what nobody told, in turn (`looks`). `shares` adds up what cities earn
-//! (`plan_shares` is what they get of plans), `cities` sends it to them.
+//! `pay` charges an order, a featured place or a fee, whose command `command` has stored before; `sync` applies what
+//! the provider says of a payment; `refunds` and `transfers` carry out refunds and transfers to hosts (`left` computes
+//! how much of an order a host still has, `top_up` sends the part that credits have paid); `subscriptions` are plans
+//! of businesses; `cards`, `connect` and `disputes` store what the provider says of these (`paid_twice` takes back
+//! credits for money that a bank gives as well); `inbox` receives the provider's events, and `reconcile` finds what no
+//! event has reported, oldest first (`looks`). `shares` adds up what cities earn (`plan_shares` is their part of
+//! plans), `cities` sends it to them.
 
 mod bodies;
 mod call;
@@ -148,7 +150,7 @@ impl Module for Payments {
     }
 
     fn jobs(&self) -> Vec<Job> {
-        // A call may take as long as it is tried again, and these make several.
+        // A call may take as long as its retries, and these jobs make several calls.
         let long = Duration::from_secs(240);
         macro_rules! jobs {
             ($($name:literal: $method:ident,)+) => {

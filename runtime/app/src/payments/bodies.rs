@@ -1,4 +1,4 @@
-//! What clients send and get about payments, cards and accounts.
+//! Bodies of requests and answers about payments, cards and accounts.
 
 use chrono::{DateTime, Utc};
 use macros::Input;

@@ -1,4 +1,4 @@
-//! What a call of the provider came to, for whoever asked: a request, or a job that will try again.
+//! Calls to the provider: their idempotency keys, and what their outcome means for a request or for a job.
 
 use super::Payments;
 use crate::{
@@ -11,11 +11,13 @@ use kernel::{Error, Result, jobs};
 use std::future::Future;
 use uuid::Uuid;
 
-/// A key is forgotten by the provider after a day. What was begun before this many hours is looked for, not repeated.
+/// The provider forgets an idempotency key after a day. For a command older than this many hours the object is looked
+/// up instead of repeating the call.
 pub const KEY_HOURS: i64 = 23;
 
 impl Payments {
-    /// By the database: the clocks of two servers may differ, and what is older is told by this.
+    /// The current time by the database's clock. Which of two readings is newer is decided by these times, and the
+    /// clocks of two servers may differ.
     pub(super) async fn now(&self, request: Uuid) -> Result<DateTime<Utc>> {
         let run = self.db.run(Self::NAME, None, request, |cx| {
             Box::pin(async move {
@@ -39,7 +41,7 @@ pub fn key(text: impl Into<String>) -> Result<Key> {
     Key::new(text).map_err(Error::internal)
 }
 
-/// The keys of a call that is made once for one thing: the one that is always the same, and another one of this request.
+/// The keys of a call that must take effect once: one that is always the same, and one of the current request.
 pub struct Keys {
     fixed: Key,
     other: Key,
@@ -53,9 +55,9 @@ pub fn keys(text: &str, request: Uuid) -> Result<Keys> {
 }
 
 impl Keys {
-    /// Calls with the key that is always the same. Where the provider has kept an error of its own under it, `look` tells
-    /// whether the call has had its effect all the same; if not, it is made with the other key. Nothing else would help
-    /// before the provider forgets the key, which takes a day.
+    /// Calls with the fixed key. If the provider has stored an error of its own under that key, `look` finds out
+    /// whether the call took effect nevertheless; if not, the call is repeated with the other key. Otherwise the call
+    /// could not succeed until the provider forgets the key, after a day.
     pub async fn once<T, S>(
         self,
         send: impl Fn(Key) -> S,
@@ -74,13 +76,14 @@ impl Keys {
     }
 }
 
-/// A key for something that somebody asked for with a key of theirs: the same for the same, and of the length we may use.
+/// A key for the provider that is derived from a client's key: the same for the same input, and of a length that the
+/// provider accepts.
 pub fn digest(what: &str, of: &str) -> String {
     format!("{what}:{}", module::digest(of))
 }
 
-/// The page of a front end where something is confirmed: the template with its places filled. None once nothing is left
-/// to confirm.
+/// The address of a front end's page where a payment or card is confirmed: the template with its placeholders filled
+/// in. None without a template, or if nothing is left to confirm.
 pub fn page(template: Option<&str>, id: &str, client_secret: Option<&str>) -> Option<String> {
     let page = template?.replace("{id}", id);
     Some(page.replace("{client_secret}", client_secret?))
@@ -90,18 +93,18 @@ pub fn currency(code: &str) -> Result<Currency> {
     Currency::new(code).map_err(Error::internal)
 }
 
-/// Whether a command is too old to be sent again with its key: both times are of the database's clock.
+/// Whether a command is too old to be repeated with its key. Both times are by the database's clock.
 pub fn is_old(since: DateTime<Utc>, loaded_at: DateTime<Utc>) -> bool {
     loaded_at - since > chrono::TimeDelta::hours(KEY_HOURS)
 }
 
-/// The provider has kept an error of its own under the key: the same call will have the same answer for ever. What
-/// there is to know is to be had by reading, and what was not done needs another key.
+/// Whether the provider has stored an error of its own under the key: it will answer the same call with that error
+/// every time. Whether the call took effect can only be found out by reading, and a new attempt needs another key.
 pub fn is_stuck(failure: &Failure) -> bool {
     matches!(failure, Failure::Ambiguous { replayed: true, .. })
 }
 
-/// For a request. What is not known is never told as a failure of the payment.
+/// The error for a request. An unknown outcome is never reported as a failed payment.
 pub fn told(failure: &Failure) -> Error {
     match failure {
         Failure::Definite(refusal) if refusal.is_of_our_key() => {
@@ -125,7 +128,7 @@ pub fn told(failure: &Failure) -> Error {
     }
 }
 
-/// For a job: it tries again, with the same key.
+/// The failure for a job, which retries with the same key.
 pub fn again(failure: &Failure) -> jobs::Failure {
     let error = away(failure);
     match failure {
@@ -138,18 +141,20 @@ fn is_card(refusal: &Refusal) -> bool {
     refusal.kind == "card_error"
 }
 
-/// The provider has refused the call itself: it did not happen, and the same call never will.
+/// Returns the refusal if the provider has refused the call itself: the call had no effect, and repeating it would not
+/// change that. None if our secret key was refused.
 pub fn refused(failure: &Failure) -> Option<&Refusal> {
     failure.refusal().filter(|refusal| !refusal.is_of_our_key())
 }
 
-/// The platform's balance does not cover it: charges of the last days are not in it yet. The same call is taken later.
+/// Whether the refusal is temporary: the platform's balance does not cover the amount, because recent charges are not
+/// available yet.
 pub fn is_for_now(refusal: &Refusal) -> bool {
     let code = refusal.code.as_deref().unwrap_or_default();
     ["balance_insufficient", "insufficient_funds"].contains(&code)
 }
 
-/// The code to keep: the bank's, else the provider's.
+/// The failure code to store: the bank's, otherwise the provider's.
 pub fn code(refusal: &Refusal) -> String {
     let code = refusal.decline_code.as_ref().or(refusal.code.as_ref());
     let mut code = code.unwrap_or(&refusal.kind).clone();
@@ -197,7 +202,7 @@ mod tests {
             assert_eq!(ours.kind().slug, "payment-provider-unavailable");
             let shown = format!("{:?}", ours.problem().detail);
             assert!(!shown.contains("sk_live"), "{shown}");
-            // And nothing is given up because of it.
+            // A refused key of ours must not end any command.
             assert!(refused(&failure).is_none());
         }
         assert!(refused(&refusal(400, "invalid_request_error", "No such account.")).is_some());

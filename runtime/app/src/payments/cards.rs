@@ -1,5 +1,5 @@
-//! Members as the provider knows them, and the cards that it keeps for them. No card number comes here: the member's
-//! client gives it to the provider, and what is kept of it is what the provider tells.
+//! Members as customers of the provider, and the cards that it stores for them. Card numbers never reach this server:
+//! the client sends them to the provider, and only what the provider tells about a card is stored here.
 
 use super::{Payments, bodies::CardSetup, call, looks::in_turn};
 use crate::module::Module;
@@ -10,7 +10,8 @@ use std::future::ready;
 use uuid::Uuid;
 
 impl Payments {
-    /// Who the member is to the provider: made at their first payment. It is told our id and nothing of the person.
+    /// Returns the provider's customer id of a member, and creates the customer at the member's first payment. The
+    /// provider gets the member's id and no personal data.
     pub(super) async fn customer(&self, user: Uuid, request: Uuid) -> Result<String> {
         let found = self.db.run(Self::NAME, None, request, move |cx| {
             Box::pin(async move { known(cx, user).await })
@@ -30,7 +31,8 @@ impl Payments {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             let id = made.id.clone();
             Box::pin(async move {
-                // A second one, made when the key was forgotten or of no use, is left alone.
+                // If another customer is stored by now, the new one is left unused. That happens after the provider
+                // has forgotten the key, or if the key was stuck.
                 sqlx::query("update app.users set stripe_customer_id = $2 where id = $1 and stripe_customer_id is null")
                     .bind(user)
                     .bind(&id)
@@ -52,7 +54,7 @@ impl Payments {
         run.await
     }
 
-    /// `key` is the member's own.
+    /// Begins to save a card. `key` is the idempotency key of the member.
     pub(super) async fn save_card(&self, member: &Member, key: &str) -> Result<CardSetup> {
         let customer = self.customer(member.id(), member.request_id).await?;
         let new = NewSetup {
@@ -63,7 +65,7 @@ impl Payments {
         let of = call::digest("setup", &format!("{}:{key}", member.id()));
         let keys = call::keys(&of, member.request_id)?;
         let send = move |key: Key| async move { gateway.create_setup(&key, new).await };
-        // One that nobody gives a card for is nothing.
+        // Nothing to look up: a setup to which no card is added has no effect.
         let setup = keys.once(send, ready(Ok(None))).await;
         let setup = setup.map_err(|failure| call::told(&failure))?;
         let secret = setup.client_secret.map(|secret| secret.expose().to_owned());
@@ -74,7 +76,7 @@ impl Payments {
         })
     }
 
-    /// The provider forgets the card first: one that we no longer show must not be chargeable.
+    /// Detaches the card at the provider first, since a card that is no longer shown must not be chargeable.
     pub(super) async fn forget_card(&self, member: &Member, card: Uuid) -> Result<()> {
         let run = self
             .db
@@ -93,7 +95,7 @@ impl Payments {
             Ok::<_, Failure>(is_gone.then_some(()))
         };
         if let Err(failure) = keys.once(send, look).await {
-            // Perhaps it is gone already; reading it tells.
+            // It may be detached already.
             let is_gone = is_gone(gateway, known).await;
             if !is_gone.unwrap_or(false) {
                 return Err(call::told(&failure));
@@ -125,7 +127,7 @@ impl Payments {
         run.await
     }
 
-    /// A setup that has come to its end leaves a card behind.
+    /// Stores the card of a setup that has succeeded.
     pub(super) async fn learn_setup(&self, setup: &Setup, request: Uuid) -> Result<()> {
         match (&setup.payment_method, setup.status) {
             (Some(card), SetupStatus::Succeeded) => self.learn_card(card, request).await,
@@ -133,7 +135,8 @@ impl Payments {
         }
     }
 
-    /// Reads a card, and keeps of it what may be shown. One without a customer is gone, and so is one that is not found.
+    /// Reads a card and stores what may be shown of it. A card that has no customer, or that the provider doesn't
+    /// find, is archived.
     pub(super) async fn learn_card(&self, id: &str, request: Uuid) -> Result<()> {
         let card = match self.gateway()?.card(id).await {
             Ok(card) => card,
@@ -150,8 +153,8 @@ impl Payments {
         run.await
     }
 
-    /// Of members whose account was closed and whose data were erased the provider forgets the cards as well: nobody is there
-    /// who could remove them. Until then the account may be opened again.
+    /// Detaches the cards of members whose data were erased, who can't remove them any more. While the account is only
+    /// closed the cards stay, since it may be reopened.
     pub(super) async fn forget_cards_of_the_erased(&self, request: Uuid) -> Result<()> {
         let found = self.in_turn::<String>(
             request,
@@ -170,8 +173,8 @@ impl Payments {
     }
 
     async fn detach(&self, id: &str, request: Uuid) -> Result<()> {
-        // With a key of this look's own: to detach twice changes nothing, and an error that the provider keeps under an older
-        // key would be in the way for a day.
+        // The key is new for each attempt: detaching twice is harmless, and an error that the provider has stored
+        // under an older key would block this for a day.
         let key = call::key(call::digest("detach", &format!("{id}:{request}")))?;
         let gateway = self.gateway()?;
         if let Err(failure) = gateway.detach_card(&key, id).await {
@@ -202,7 +205,7 @@ impl Payments {
     }
 }
 
-/// The provider has no such card of anybody's.
+/// Whether the card doesn't exist at the provider, or belongs to no customer.
 async fn is_gone(gateway: &dyn Gateway, id: &str) -> Result<bool, Failure> {
     match gateway.card(id).await {
         Ok(card) => Ok(card.customer.is_none()),
@@ -222,7 +225,7 @@ async fn of_customer(cx: &mut Cx, customer: &str) -> Result<Option<Uuid>> {
     Ok(found.bind(customer).fetch_optional(cx.conn()).await?)
 }
 
-/// The provider's id of a card of the caller.
+/// Returns the provider's id of a card of the caller.
 async fn own(cx: &mut Cx, card: Uuid) -> Result<String> {
     if !cx.may(&PAYMENT_METHOD, "read", card).await? {
         return Err(Error::not_found());
@@ -233,7 +236,7 @@ async fn own(cx: &mut Cx, card: Uuid) -> Result<String> {
     Ok(id.bind(card).fetch_one(cx.conn()).await?)
 }
 
-/// Of the cards of one member one is the default.
+/// Locks the cards of a member, of which at most one is the default.
 async fn lock(cx: &mut Cx, user: Uuid) -> Result<()> {
     sqlx::query("select pg_advisory_xact_lock(hashtextextended('cards:' || $1::text, 0))")
         .bind(user)

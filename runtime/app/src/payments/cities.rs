@@ -1,5 +1,5 @@
-//! What cities have earned is sent to their accounts: of the months that are closed everything that was not sent before, as
-//! one transfer for a city and currency. A month that refunds have made negative is carried over with the next ones.
+//! Sends cities what they have earned: everything of closed months that was not sent before, in one transfer per city
+//! and currency. A month that refunds have made negative is deducted from the next ones.
 
 use super::{Payments, transfers::New};
 use crate::module::Module;
@@ -10,7 +10,7 @@ use kernel::{
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Cities and currencies that are looked at in one run.
+/// The maximum number of pairs of city and currency that one run pays.
 const AT_ONCE: i64 = 500;
 
 impl Payments {
@@ -19,7 +19,7 @@ impl Payments {
         Ok(())
     }
 
-    /// The same at once. How many transfers were begun.
+    /// The work of the job, without waiting for it. Returns how many transfers were begun.
     pub async fn pay_cities_now(&self, request: Uuid) -> Result<usize> {
         if self.provider.is_none() {
             return Ok(0);
@@ -39,7 +39,7 @@ impl Payments {
     }
 }
 
-/// Those that something is to be sent to, and the account that can take it now.
+/// Pairs of city and currency that something is owed to, with the account that can receive it now.
 async fn owed(cx: &mut Cx) -> Result<Vec<(Uuid, String, String)>> {
     let found = sqlx::query_as(
         "select s.city_id, s.currency, a.stripe_account_id from app.revenue_shares s
@@ -52,7 +52,8 @@ async fn owed(cx: &mut Cx) -> Result<Vec<(Uuid, String, String)>> {
     Ok(found.bind(AT_ONCE).fetch_all(cx.conn()).await?)
 }
 
-/// Writes the transfer down with the months that it is for. False: somebody else has, or nothing is left to send.
+/// Stores the transfer and links its months to it. Returns false if another run has done so, or nothing is left to
+/// send.
 async fn send(cx: &mut Cx, city: Uuid, currency: &str, account: &str) -> Result<bool> {
     let shares: Vec<(Uuid, i64, String)> = sqlx::query_as(
         "select id, amount_cents, period_start::text from app.revenue_shares
@@ -67,7 +68,7 @@ async fn send(cx: &mut Cx, city: Uuid, currency: &str, account: &str) -> Result<
     let Some((.., last)) = shares.last().filter(|_| amount > 0) else {
         return Ok(false);
     };
-    // A transfer that was refused for good has used its key up.
+    // Part of the key: a transfer that was refused for good can't be repeated with the same key.
     let refused: i64 = sqlx::query_scalar(
         "select count(*) from app.transfers where city_id = $1 and currency = $2 and kind = 'city_share' and state = 'failed'",
     )
@@ -99,7 +100,8 @@ async fn send(cx: &mut Cx, city: Uuid, currency: &str, account: &str) -> Result<
     Ok(true)
 }
 
-/// The transfer has arrived: its months are paid. Or it was refused for good: they wait for another one.
+/// Records the outcome of a transfer: its months are paid if it succeeded, and wait for another transfer if it was
+/// refused for good.
 pub async fn settled(cx: &mut Cx, transfer: Uuid) -> Result<()> {
     sqlx::query(
         "update app.revenue_shares s set

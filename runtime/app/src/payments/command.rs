@@ -1,5 +1,4 @@
-//! What is to be paid, as it is written down before the provider is asked: for an order, a
-//! featured place, or the fee of a quote.
+//! Commands of payments, stored before the provider is called: for an order, a featured place, or the fee of a quote.
 
 use super::{connect::Ready, fees};
 use crate::problems;
@@ -10,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
-/// The job looks after a payment this long after it was begun: who began it has usually ended it by then.
+/// The delay before a job checks a payment that was begun. Usually the request has completed it by then.
 const LOOK_AFTER: TimeDelta = TimeDelta::seconds(60);
 
 /// What a payment is for.
@@ -44,7 +43,7 @@ impl Of {
         }
     }
 
-    /// What a row of `transactions` is for. None: a period of a subscription.
+    /// What a row of `transactions` pays for. None: a period of a subscription.
     pub fn read(row: &PgRow) -> Result<Option<Self>> {
         let id = |column: &str| -> Result<Option<Uuid>> { Ok(row.try_get(column)?) };
         Ok(
@@ -57,7 +56,7 @@ impl Of {
         )
     }
 
-    /// How the payment is found again at the provider, and compared.
+    /// Name and value of the metadata entry by which the payment is found and checked at the provider.
     pub fn metadata(self) -> (String, String) {
         match self {
             Self::Order(order) => ("order_id".to_owned(), order.to_string()),
@@ -66,7 +65,7 @@ impl Of {
         }
     }
 
-    /// What belongs together at the provider.
+    /// The provider's transfer group: the payment and the transfers that belong to it.
     pub fn group(self) -> String {
         match self {
             Self::Order(order) => format!("order:{order}"),
@@ -84,7 +83,7 @@ impl Of {
         }
     }
 
-    /// Of its payments, up to the number of the attempt.
+    /// The prefix of the idempotency keys of its payments; the number of the attempt follows.
     fn key(self) -> String {
         match self {
             Self::Order(order) => format!("pi:{order}:"),
@@ -94,7 +93,7 @@ impl Of {
     }
 }
 
-/// A payment as it was written down.
+/// A payment as it was stored.
 #[derive(Clone, Debug)]
 pub struct Command {
     pub transaction: Uuid,
@@ -104,13 +103,14 @@ pub struct Command {
     pub currency: String,
     pub fee: i64,
     pub destination: Option<String>,
-    /// It settles where that account is. As it was when the payment was written down: its key stands for these words.
+    /// Whether the payment settles in the country of `destination`. Fixed when the payment was stored, since a call
+    /// that is repeated with the same key must be identical.
     pub on_behalf: bool,
     pub key: String,
-    /// Once the provider has answered.
+    /// The provider's id of the payment. None until the provider has answered.
     pub payment: Option<String>,
     pub created_at: DateTime<Utc>,
-    /// When it was loaded, by the database's clock: what is read of it at the provider is from later.
+    /// When the row was loaded, by the database's clock. What is then read at the provider is newer.
     pub loaded_at: DateTime<Utc>,
 }
 
@@ -119,9 +119,9 @@ pub struct Resume {
     pub transaction: Uuid,
 }
 
-/// How it is to be paid.
+/// The terms of a payment that is about to begin.
 pub struct Terms {
-    /// The database's clock.
+    /// The current time by the database's clock.
     pub now: DateTime<Utc>,
     pub payer: Uuid,
     pub city: Uuid,
@@ -129,12 +129,12 @@ pub struct Terms {
     pub fee: i64,
     pub currency: String,
     pub destination: Option<Ready>,
-    /// Part of it goes to a host, so there must be an account.
+    /// Whether a part of the payment goes to a host, who must therefore have an account.
     pub wants_account: bool,
 }
 
-/// Buyers pay their orders, whoever administers what is promoted its place, the side of a quote that
-/// the rule names its fee.
+/// Refuses callers who may not pay. An order is paid by its buyer, a featured place by an administrator of what is
+/// promoted, a fee by the side of the quote that the commission rule names.
 pub async fn may_pay(cx: &mut Cx, of: Of) -> Result<()> {
     let may = match of {
         Of::Order(order) => {
@@ -153,7 +153,7 @@ pub async fn may_pay(cx: &mut Cx, of: Of) -> Result<()> {
     }
 }
 
-/// Of the order, the promotion or the quote.
+/// The state of the order, promotion or quote.
 pub async fn state(cx: &mut Cx, of: Of) -> Result<String> {
     let found = match of {
         Of::Order(order) => {
@@ -169,7 +169,7 @@ pub async fn state(cx: &mut Cx, of: Of) -> Result<String> {
     Ok(found.fetch_one(cx.conn()).await?)
 }
 
-/// The provider's id of a card of the caller's.
+/// Returns the provider's id of a card of the caller.
 pub async fn saved(cx: &mut Cx, card: Uuid) -> Result<String> {
     if !cx.may(&PAYMENT_METHOD, "read", card).await? {
         return Err(Error::field(
@@ -184,7 +184,7 @@ pub async fn saved(cx: &mut Cx, card: Uuid) -> Result<String> {
     Ok(id.bind(card).fetch_one(cx.conn()).await?)
 }
 
-/// Writes the command down, or finds the one that is there.
+/// Stores a new command, or returns the one that is not cancelled.
 pub async fn begin(cx: &mut Cx, of: Of, payer: Uuid) -> Result<Command> {
     let terms = match of {
         Of::Order(order) => of_order(cx, order).await?,
@@ -269,9 +269,9 @@ async fn of_order(cx: &mut Cx, order: Uuid) -> Result<Terms> {
     })
 }
 
-/// All of it is the platform's: nothing goes to anybody's account.
+/// The whole price goes to the platform, so there is no destination account.
 async fn of_promotion(cx: &mut Cx, promotion: Uuid, payer: Uuid) -> Result<Terms> {
-    // Its row is another module's; whoever begins a payment of it waits here for who does the same.
+    // The promotion's row belongs to another module, so an advisory lock serialises concurrent payments of it.
     sqlx::query("select pg_advisory_xact_lock(hashtextextended('promotion:' || $1::uuid, 0))")
         .bind(promotion)
         .execute(cx.conn())
@@ -308,7 +308,7 @@ async fn of_promotion(cx: &mut Cx, promotion: Uuid, payer: Uuid) -> Result<Terms
     })
 }
 
-/// What this member has paid it with.
+/// The payment with which this member has paid, if any.
 pub async fn paid(cx: &mut Cx, of: Of, payer: Uuid) -> Result<Option<Command>> {
     let found: Option<Uuid> = sqlx::query_scalar(
         "select id from app.transactions where (order_id = $1 or promotion_id = $2 or quote_id = $3) and user_id = $4
@@ -341,7 +341,7 @@ async fn live(cx: &mut Cx, of: Of) -> Result<Option<Command>> {
     }
 }
 
-/// None for one that is over, or for a period of a subscription.
+/// Returns None if the payment was cancelled, or if it pays a period of a subscription.
 pub async fn load(cx: &mut Cx, transaction: Uuid) -> Result<Option<Command>> {
     let row = sqlx::query(
         "select id, order_id, promotion_id, quote_id, user_id, amount_cents, application_fee_cents, currency, stripe_account_id, on_behalf_of_host,

@@ -1,5 +1,6 @@
-//! Accounts of organisations, businesses and cities at the provider: made once for each, opened to their owner by links, and
-//! believed only as the provider describes them. Coming back from its pages says nothing.
+//! Accounts of organisations, businesses and cities at the provider. One account is created per owner, who completes
+//! it on the provider's pages. What the account can do is only known by reading it; the owner's return from those
+//! pages proves nothing.
 
 use super::{
     Payments,
@@ -15,18 +16,18 @@ use kernel::{Cx, Error, Member, Result, resource::Resource};
 use sqlx::Row;
 use uuid::Uuid;
 
-/// Whose account it is.
+/// The owner of an account.
 #[derive(Clone, Copy)]
 pub struct Owner {
     /// `organization`, `business` or `city`.
     pub kind: &'static str,
-    /// The rule of the entity that says who may.
+    /// The rule of the entity that allows a caller to open the account.
     pub rule: &'static str,
     pub id: Uuid,
     pub entity: &'static Resource,
 }
 
-/// An account as it was written down.
+/// An account as it was stored.
 struct Begun {
     id: Uuid,
     account: Option<String>,
@@ -37,7 +38,8 @@ struct Begun {
 }
 
 impl Payments {
-    /// A fresh link each time. Whoever runs the profile may.
+    /// Returns a new link to the provider's pages, and creates the account if there is none. For callers who fulfil
+    /// the owner's rule.
     pub(super) async fn onboard(
         &self,
         caller: &Member,
@@ -58,7 +60,7 @@ impl Payments {
             });
         let begun = run.await?;
         if owner.kind == "city" && self.is_abroad(&begun.country) {
-            // Its share goes there by transfers, which Stripe does not make to other regions.
+            // A city is paid by transfers, which Stripe does not make to other regions.
             let detail = format!("Nothing can be sent to an account in {}.", begun.country);
             return Err(Error::new(&problems::PAYMENT_REFUSED).detail(detail));
         }
@@ -71,7 +73,7 @@ impl Payments {
             refresh_url: body.refresh_url.clone(),
             return_url: body.return_url.clone(),
         };
-        // Links open once, so two requests never share one.
+        // A link can be opened only once, so each request gets its own.
         let key = call::key(format!("link:{}", caller.request_id))?;
         let link = gateway.create_account_link(&key, &new).await;
         let link = link.map_err(|failure| call::told(&failure))?;
@@ -82,7 +84,7 @@ impl Payments {
         })
     }
 
-    /// Whether accounts of a country are outside the region of the platform's own.
+    /// Whether accounts of this country are outside the region of the platform's own account.
     fn is_abroad(&self, country: &str) -> bool {
         let ours = self.settings.stripe_account_country.as_deref();
         ours.is_some_and(|ours| !region::is_shared(ours, country))
@@ -118,7 +120,7 @@ impl Payments {
         Ok(id)
     }
 
-    /// The account that the row has from now on: this one, unless somebody was faster.
+    /// Stores the account's id in the row, unless another request was faster. Returns the id that the row has now.
     async fn name_account(&self, row: Uuid, id: String, request: Uuid) -> Result<String> {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             let id = id.clone();
@@ -142,7 +144,8 @@ impl Payments {
         run.await
     }
 
-    /// Reads the account and keeps what it can do. Nothing that was read before takes the place of what was read later.
+    /// Reads the account and stores what it can do, unless a later reading is stored already. Returns whether it was
+    /// stored.
     pub(super) async fn learn_account(&self, id: &str, request: Uuid) -> Result<bool> {
         let began = self.now(request).await?;
         let account = self.gateway()?.account(id).await;
@@ -158,7 +161,7 @@ impl Payments {
         run.await
     }
 
-    /// Its owner has disconnected it: it is nothing to us any more, whatever it can do.
+    /// Marks an account as unusable because its owner has disconnected it. Returns whether it changed.
     pub(super) async fn deauthorize(&self, id: &str, request: Uuid) -> Result<bool> {
         let id = id.to_owned();
         let run = self.db.run(Self::NAME, None, request, move |cx| {
@@ -185,7 +188,7 @@ impl Payments {
     }
 }
 
-/// The newest account of an owner.
+/// The newest account of an owner at the provider.
 async fn made_before(
     gateway: &dyn Gateway,
     query: &FindAccounts,
@@ -198,7 +201,7 @@ async fn made_before(
 #[derive(Clone, Debug)]
 pub struct Ready {
     pub account: String,
-    /// With payments that are made on its behalf only.
+    /// Whether the account can only be paid by payments on its behalf, not by transfers.
     pub settles_abroad: bool,
 }
 
@@ -219,7 +222,7 @@ pub async fn ready(cx: &mut Cx, host_type: &str, host: Uuid) -> Result<Option<Re
     }))
 }
 
-/// Writes down that there is to be an account, or finds it.
+/// Inserts the owner's row of `connected_accounts` if there is none, and returns it.
 async fn begin(cx: &mut Cx, owner: Owner) -> Result<Begun> {
     let country: Option<String> = match owner.kind {
         "business" => sqlx::query_scalar(
@@ -246,7 +249,7 @@ async fn begin(cx: &mut Cx, owner: Owner) -> Result<Begun> {
     .bind(country)
     .execute(cx.conn())
     .await?;
-    // Who disconnected the one they had gets another.
+    // An owner who has disconnected the account gets a new one.
     sqlx::query(
         "update app.connected_accounts set stripe_account_id = null, deauthorized_at = null, synced_at = null, attempt = attempt + 1
          where owner_type = $1 and owner_id = $2 and deauthorized_at is not null",
@@ -307,7 +310,7 @@ async fn keep(cx: &mut Cx, account: &Account, abroad: bool, began: DateTime<Utc>
     }
 }
 
-/// The profile of a host shows it to its staff, and is what older clients read.
+/// Copies the account's state to the host's profile, where its staff see it and older clients read it.
 async fn mirror(cx: &mut Cx, owner_type: &str, owner: Uuid, account: &str) -> Result<()> {
     let update = match owner_type {
         "city" => return Ok(()),

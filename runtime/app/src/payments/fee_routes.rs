@@ -1,4 +1,4 @@
-//! HTTP around fees for services: paying one, and giving one back.
+//! HTTP routes for paying and refunding the fees of services.
 
 use super::{
     Payments,

@@ -1,5 +1,5 @@
-//! Fees for services: what has to be so for one to be paid, and how the platform gives one back. What the fee is, the
-//! marketplace has decided and frozen with its quote; all of it is the platform's, who shares it with the city.
+//! Fees for services: when one can be paid, and how the platform refunds one. The marketplace module decides the
+//! amount and stores it with the quote. The whole fee goes to the platform, which shares it with the city.
 
 use super::{Payments, bodies::FeeRefund, command::Terms};
 use crate::{
@@ -19,7 +19,8 @@ use serde_json::json;
 use sqlx::Row;
 use uuid::Uuid;
 
-/// The side that the rule names pays it; the other one is told nothing of it.
+/// Whether the caller may pay the fee. Only the side of the quote that the commission rule names may; the other side
+/// is told nothing of the fee.
 pub async fn may_pay(cx: &mut Cx, quote: Uuid) -> Result<bool> {
     cx.require(&QUOTE, "read", quote).await?;
     cx.holds(&QUOTE, "payer", quote).await
@@ -56,7 +57,7 @@ pub async fn terms(cx: &mut Cx, quote: Uuid, payer: Uuid) -> Result<Terms> {
     })
 }
 
-/// Its money is there. Told again, it changes nothing.
+/// Marks the fee as paid. A second call changes nothing.
 pub async fn paid(cx: &mut Cx, quote: Uuid) -> Result<()> {
     sqlx::query("update app.quotes set fee_paid_at = now() where id = $1 and fee_paid_at is null")
         .bind(quote)
@@ -66,7 +67,8 @@ pub async fn paid(cx: &mut Cx, quote: Uuid) -> Result<()> {
 }
 
 impl Payments {
-    /// By the platform, whose it is: all that is left of the fee, or a part.
+    /// Refunds a fee in part, or all that is left of it. For platform administrators only, because the fee is the
+    /// platform's.
     pub(super) async fn refund_fee(
         &self,
         caller: &Member,
@@ -92,17 +94,18 @@ impl Payments {
     }
 }
 
-/// A fee that was paid, its quote's row locked.
+/// A fee that was paid. The row of its quote is locked.
 struct Fee {
     quote: Uuid,
     currency: Currency,
-    /// Given back before, or on its way.
+    /// The sum of its refunds, pending ones included.
     refunded: Money,
     parts: Parts,
 }
 
 async fn lock(cx: &mut Cx, quote: Uuid) -> Result<Fee> {
-    // By itself: a statement that waits for the row goes on with the refunds that it saw before.
+    // A statement of its own: a statement that waits for the row lock would go on with the refunds of its old
+    // snapshot.
     sqlx::query("select from app.quotes where id = $1 for update")
         .bind(quote)
         .execute(cx.conn())

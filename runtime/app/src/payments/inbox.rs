@@ -1,9 +1,9 @@
-//! What the provider tells: taken in at once, worked on later.
+//! Events of the provider: stored at once, processed later by a job.
 //!
-//! An event is believed only for where it points. The object itself is read from the provider, outside of any
-//! transaction, and applied; so events may come twice, late, in any order or in another version of the API, and the
-//! outcome is that of the object as it is. Whatever changes after the object was read causes an event of its own. What is
-//! told before the payment that it is about can be known here waits for that, parked.
+//! Of an event only the reference to its object is used. The object is read from the provider outside of any
+//! transaction and then applied. So events may arrive twice, late, in any order or in another version of the API: the
+//! result depends on the object only. A change of the object after it was read causes another event. An event that
+//! arrives before the payment it is about can be known here is parked until then.
 
 use super::{Payments, call, sync::Applied};
 use crate::module::Module;
@@ -20,16 +20,16 @@ use sqlx::Row;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// What is told is small; objects of many lines still fit.
+/// The maximum size of an event in bytes. Events are small, but objects of many lines must fit.
 pub const LARGEST: usize = 1 << 20;
 
 pub const PLATFORM: &str = "/webhooks/stripe";
 pub const CONNECT: &str = "/webhooks/stripe-connect";
 
-/// Why an event is parked that goes on by itself, as soon as the payment is known that it is about.
+/// The reason of parked events that are retried automatically, once the payment that they are about is known.
 const EARLY: &str = "It is about a payment that is not known yet, and goes on once it is.";
 
-/// Events that go in one transaction.
+/// How many events are deleted in one transaction.
 const PURGED_AT_ONCE: i32 = 1_000;
 
 #[derive(Serialize, Deserialize)]
@@ -37,12 +37,12 @@ struct Work {
     event: Uuid,
 }
 
-/// What became of an event.
+/// The outcome of processing an event.
 enum Settled {
     Done,
-    /// Nothing of ours, or nothing that we do anything about.
+    /// The event is not about an object of ours, or not about one that is acted on.
     Ignored,
-    /// Somebody has to look at it.
+    /// An administrator has to look at it, for this reason.
     Parked(String),
 }
 
@@ -55,7 +55,7 @@ struct Told {
 }
 
 impl Payments {
-    /// Proven before anything is stored, stored before it is acknowledged.
+    /// Receives an event: its signature is checked before it is stored, and it is stored before it is acknowledged.
     pub(super) async fn take_in(
         &self,
         headers: &HeaderMap,
@@ -81,7 +81,7 @@ impl Payments {
         Ok(())
     }
 
-    /// Stores what is new, with the job that works on it.
+    /// Stores an event with the job that processes it, unless it is stored already.
     pub(super) async fn keep_event(&self, event: Envelope, request: Uuid) -> Result<()> {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             let event = event.clone();
@@ -121,7 +121,7 @@ impl Payments {
         let settled = match self.follow(&told, run.request_id).await {
             Ok(settled) => settled,
             Err(error) if is_for_now(&error) => return Err(error.into()),
-            // Trying again would change nothing: it waits for somebody, who can have it tried again.
+            // A retry would not help, so the event waits for an administrator, who can have it retried.
             Err(error) => Settled::Parked(reason(&error)),
         };
         if let Settled::Parked(why) = &settled {
@@ -131,7 +131,7 @@ impl Payments {
         Ok(self.settle_event(event, settled, run.request_id).await?)
     }
 
-    /// Looks at what the event is about.
+    /// Reads the object that the event is about, and applies it.
     async fn follow(&self, told: &Told, request: Uuid) -> Result<Settled> {
         let livemode = self
             .provider
@@ -192,7 +192,7 @@ impl Payments {
         }
     }
 
-    /// In a connected account: only what the account can do concerns the platform.
+    /// Processes an event of a connected account. Only what the account can do concerns the platform.
     async fn of_account(&self, told: &Told, account: &str, request: Uuid) -> Result<Settled> {
         let known = match told.kind.as_str() {
             "account.application.deauthorized" => self.deauthorize(account, request).await?,
@@ -218,8 +218,8 @@ impl Payments {
         })
     }
 
-    /// After the payment that it is about: that may have been paid without our having heard so, and what a dispute takes back
-    /// has to be there first. The payment of a plan's period is known once its invoice is told.
+    /// Applies the payment before its dispute: the payment may have succeeded without our knowledge, and a dispute can
+    /// only take back what is recorded. The payment of a plan's period becomes known by its invoice.
     async fn follow_dispute(&self, id: &str, request: Uuid) -> Result<Settled> {
         let gateway = self.gateway()?;
         let began = self.now(request).await?;
@@ -242,7 +242,7 @@ impl Payments {
         }
     }
 
-    /// What waits for its payment is looked at once more, what was not for longest first.
+    /// Retries events that wait for their payment, those first that were not tried for the longest time.
     pub(super) async fn wake_early(&self, request: Uuid) -> Result<()> {
         let run = self.db.run(Self::NAME, None, request, |cx| {
             Box::pin(async move { wake_early(cx).await })
@@ -254,7 +254,7 @@ impl Payments {
         Ok(self.purge_events(run.request_id).await.map(drop)?)
     }
 
-    /// What has come to an end and is older than events are kept. How many.
+    /// Deletes settled events that are older than the retention time. Returns how many.
     pub async fn purge_events(&self, request: Uuid) -> Result<i64> {
         let days = i32::from(self.settings.stripe_events_kept_days);
         let mut all = 0;
@@ -303,7 +303,7 @@ impl Payments {
         run.await
     }
 
-    /// Has a parked event worked on once more. False: it is not parked. None: there is none.
+    /// Has a parked event processed again. Returns false if it is not parked, None if there is no such event.
     pub(super) async fn retry_event(&self, event: Uuid, request: Uuid) -> Result<Option<bool>> {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             Box::pin(async move {
@@ -331,7 +331,8 @@ impl Payments {
     }
 }
 
-/// The same in the transaction that has written a payment down. As long as the provider lists the event, and some days.
+/// The same, in the transaction that has recorded a payment. Events are retried until shortly after the provider no
+/// longer lists them.
 pub async fn wake_early(cx: &mut Cx) -> Result<()> {
     let woken: Vec<Uuid> = sqlx::query_scalar(
         "update app.stripe_events e set state = 'received', error = null, settled_at = null
@@ -376,7 +377,7 @@ fn unsigned(fault: SignatureFault) -> Error {
     Error::new(&problems::BAD_REQUEST).detail("The signature of the event does not hold.")
 }
 
-/// What the event points to can't be read: not now, or never.
+/// The error for an object that can't be read. A refusal is permanent; every other failure is retried.
 fn lost(failure: Failure) -> Error {
     match call::refused(&failure) {
         Some(refusal) => Error::internal(refusal.to_string()),
@@ -384,7 +385,7 @@ fn lost(failure: Failure) -> Error {
     }
 }
 
-/// The provider or the database can't be asked at the moment. That says nothing about the event.
+/// Whether the provider or the database can't be reached at the moment, which says nothing about the event.
 fn is_for_now(error: &Error) -> bool {
     let away = [&crate::problems::PROVIDER_AWAY, &problems::UNAVAILABLE];
     error.is_transient() || away.iter().any(|kind| std::ptr::eq(error.kind(), *kind))
@@ -404,7 +405,7 @@ mod tests {
     #[test]
     fn an_event_is_not_put_aside_because_somebody_is_away() {
         let away = Error::new(&crate::problems::PROVIDER_AWAY);
-        // As where PostgreSQL has ended the connection.
+        // The error if PostgreSQL has closed the connection.
         let gone = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
         for error in [
             away,

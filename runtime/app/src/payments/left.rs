@@ -1,5 +1,5 @@
-//! What a host's account has got of an order and not given back, by where it came from: whatever comes back is taken back
-//! of one of these, which the provider wants to be told.
+//! How much a host's account has received for an order and not given back, by source. The provider reverses money only
+//! of a named transfer or payment, so each reversal must say its source.
 
 use super::transfers::New;
 use kernel::{Cx, Result};
@@ -12,25 +12,25 @@ pub struct Left {
     sources: Vec<Source>,
 }
 
-/// Where money of the host's account came from.
+/// A source from which the host's account has received money.
 struct Source {
-    /// None: with the payment itself.
+    /// The transfer. None: the payment itself.
     transfer: Option<Uuid>,
     amount: i64,
-    /// Credits paid for it, not the card.
+    /// Whether credits paid for it, rather than the card.
     of_credits: bool,
 }
 
-/// Of which money something is taken back.
+/// From which sources money is taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Of {
-    /// The card's alone: a bank takes back no credits.
+    /// Only what the card has paid, since a bank takes back no credits.
     Card,
     All,
 }
 
 impl Left {
-    /// So much of it, or all there is: how much of which source.
+    /// Divides `amount`, or as much of it as is left, among the sources. Returns pairs of source and amount.
     pub fn parts(&self, amount: i64, of: Of) -> Vec<(Option<Uuid>, i64)> {
         let mut wanted = amount;
         let mut parts = Vec::new();
@@ -46,9 +46,10 @@ impl Left {
     }
 }
 
-/// The order's row stays locked: what is written down for it counts.
+/// Computes what is left. The order's row stays locked, so that no other transaction stores a reversal meanwhile.
 pub async fn left(cx: &mut Cx, order: Uuid) -> Result<Left> {
-    // By itself: a statement that waits for the row goes on with the transfers that it saw before.
+    // A statement of its own: a statement that waits for the row lock would go on with the transfers of its old
+    // snapshot.
     sqlx::query("select from app.orders where id = $1 for update")
         .bind(order)
         .execute(cx.conn())
@@ -71,7 +72,7 @@ pub async fn left(cx: &mut Cx, order: Uuid) -> Result<Left> {
         amount: row.try_get("with_payment")?,
         of_credits: false,
     }];
-    // What a dispute that was won has given again, then what credits have paid.
+    // Money returned after a dispute was won comes first, then what credits have paid.
     let sent = sqlx::query(
         "select u.id, u.kind, u.stripe_account_id, (u.amount_cents - coalesce((select sum(y.amount_cents) from app.transfers y
              where y.source_id = u.id and y.state <> 'failed'), 0))::int8 as amount
@@ -99,9 +100,9 @@ pub async fn left(cx: &mut Cx, order: Uuid) -> Result<Left> {
     })
 }
 
-/// The host's part of a refund, first out of what went with the payment. As often as somebody looks: only what was not
-/// written down before. False: nothing is to be taken back, or there is nothing that it could be taken of. Then
-/// `top_up` sends so much less.
+/// Takes back the host's part of a refund, first from what it received with the payment. May be called any number of
+/// times: only the part that no transfer records yet is taken back. Returns false if there is nothing to take back, or
+/// nothing it could be taken from; in the latter case `top_up` sends that much less.
 pub async fn reverse_for_refund(cx: &mut Cx, refund: Uuid) -> Result<bool> {
     let order: Option<Uuid> = sqlx::query_scalar(
         "select order_id from app.refunds
@@ -137,7 +138,7 @@ pub async fn reverse_for_refund(cx: &mut Cx, refund: Uuid) -> Result<bool> {
     Ok(true)
 }
 
-/// What of the host's part of a refund is neither on its way back nor withheld. The order's row is locked.
+/// The host's part of a refund that is neither taken back nor withheld yet. The order's row must be locked.
 pub async fn owed_by_host(cx: &mut Cx, refund: Uuid) -> Result<i64> {
     let owed = sqlx::query_scalar(
         "select (r.organizer_cents - r.withheld_cents - coalesce((select sum(x.amount_cents) from app.transfers x
@@ -147,7 +148,8 @@ pub async fn owed_by_host(cx: &mut Cx, refund: Uuid) -> Result<i64> {
     Ok(owed.bind(refund).fetch_one(cx.conn()).await?)
 }
 
-/// What was refused for good, or could not be had at once, has used its key up.
+/// The key of a reversal. A reversal that failed, or that took back only a part, has used up its key, so the next one
+/// gets a number.
 async fn key(cx: &mut Cx, refund: Uuid, source: Option<Uuid>) -> Result<String> {
     let before: i64 = sqlx::query_scalar(
         "select count(*) from app.transfers where refund_id = $1 and source_id is not distinct from $2",
@@ -163,7 +165,7 @@ async fn key(cx: &mut Cx, refund: Uuid, source: Option<Uuid>) -> Result<String> 
     })
 }
 
-/// A source as a part of a key.
+/// The name of a source within a key.
 pub fn part(source: Option<Uuid>) -> String {
     source.map_or_else(|| "payment".to_owned(), |source| source.to_string())
 }

@@ -1,5 +1,6 @@
-//! When something that does not come to an end was last looked after: what was not for longest is next, so that rows that
-//! never end keep no others from being looked at. And up to which time the provider's list of events was taken in.
+//! When each unfinished object was last checked at the provider. The one not checked for the longest time comes next,
+//! so that objects that never finish don't keep others from being checked. Also stores up to when the provider's
+//! events were read.
 
 use super::Payments;
 use crate::module::Module;
@@ -7,15 +8,16 @@ use chrono::{DateTime, Utc};
 use kernel::Result;
 use uuid::Uuid;
 
-/// Looked at in one run; the rest comes with the next.
+/// How many objects one run checks; the rest follow in the next runs.
 const AT_ONCE: i64 = 200;
 
-/// The query of what is to be looked after, as [`Payments::in_turn`] wants it. What is due has an `id`, a `name` that is the
-/// answer, and `created_at`.
+/// Builds the query for [`Payments::in_turn`] from a query of what is due, whose columns are `id`, `name` (the
+/// returned value) and `created_at`.
 macro_rules! in_turn {
     ($due:literal) => {
         concat!(
-            // The test of all statements tries what is due by itself; this part alone is none, and begins like none.
+            // The comment in the text keeps this fragment from looking like a statement to the test that prepares
+            // every statement; that test tries the query of what is due separately.
             "/* what is due */ with due as (",
             $due,
             "), taken as (
@@ -32,7 +34,7 @@ macro_rules! in_turn {
 pub(super) use in_turn;
 
 impl Payments {
-    /// Some of what is due, and that it was their turn.
+    /// Returns some of what is due, and records that they are being checked now.
     pub(super) async fn in_turn<T>(&self, request: Uuid, query: &'static str) -> Result<Vec<T>>
     where
         T: Send + Unpin + sqlx::Type<sqlx::Postgres> + for<'r> sqlx::Decode<'r, sqlx::Postgres>,
@@ -46,7 +48,7 @@ impl Payments {
         run.await
     }
 
-    /// Up to when all events that the provider lists were taken in. None: never.
+    /// The time up to which all events that the provider lists were read. None: they were never read.
     pub(super) async fn events_until(&self, request: Uuid) -> Result<Option<DateTime<Utc>>> {
         let run = self.db.run(Self::NAME, None, request, |cx| {
             Box::pin(async move {
@@ -80,7 +82,7 @@ impl Payments {
         run.await
     }
 
-    /// What nobody has looked at for days has come to its end, or comes first if it has not.
+    /// Deletes old entries: an object not checked for days is finished, and otherwise comes first without an entry.
     pub(super) async fn forget_looks(&self, request: Uuid) -> Result<()> {
         let run = self.db.run(Self::NAME, None, request, |cx| {
             Box::pin(async move {

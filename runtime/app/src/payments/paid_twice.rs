@@ -1,15 +1,15 @@
-//! Who has credits for what their card has paid, and whose bank takes the same payment back, would be paid twice. So the
-//! credits go back as soon as the bank has taken the money, as far as they are not spent, and are given again if the bank
-//! decides otherwise.
+//! Keeps payers from being paid twice: by credits for what the card has paid, and by a bank that takes the same
+//! payment back. The credits are taken back as soon as the bank has taken the money, as far as they are not spent, and
+//! are given again if the bank decides otherwise.
 //!
-//! A refund that is still on its way is another matter: it waits for the bank (`crate::tickets::refund`).
+//! Pending refunds are not handled here: they wait for the bank's decision (`crate::tickets::refund`).
 
 use crate::wallet::ledger;
 use kernel::{Cx, Result};
 use sqlx::Row;
 use uuid::Uuid;
 
-/// Brings the payer's credits to what the disputes of a payment have come to, whose row is locked.
+/// Adjusts the payer's credits to the current disputes of a payment, whose row must be locked.
 pub async fn settle(cx: &mut Cx, transaction: Uuid) -> Result<()> {
     let row = sqlx::query(
         "select t.user_id, t.currency, t.amount_cents as card, coalesce(o.wallet_cents, 0) as wallet,
@@ -58,19 +58,20 @@ pub async fn settle(cx: &mut Cx, transaction: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// What was paid for something, and what the payer has got back of it.
+/// The amounts that were paid, and what the payer has received back. In minor units.
 struct Paid {
     card: i64,
     wallet: i64,
-    /// By refunds, as credits.
+    /// Refunded as credits.
     credits: i64,
     to_card: i64,
-    /// By the bank.
+    /// Taken back by the bank.
     disputed: i64,
 }
 
 impl Paid {
-    /// Credits for money that the bank has given as well. What credits had paid is the payer's.
+    /// The credits for money that the bank has given as well. Refunds of the part that was paid by credits stay with
+    /// the payer.
     fn twice(&self) -> i64 {
         let back = self.credits + self.to_card + self.disputed;
         let too_much = back - self.card - self.wallet;
@@ -95,17 +96,17 @@ mod tests {
 
     #[test]
     fn p7_credits_are_claimed_where_the_bank_gives_the_same_money() {
-        // All of it, and half of it, went to the wallet.
+        // All of it, and half of it, was refunded to the wallet.
         assert_eq!(twice(100, 0, 100, 0, 100), 100);
         assert_eq!(twice(100, 0, 50, 0, 100), 50);
         assert_eq!(twice(100, 0, 50, 0, 40), 0);
-        // Nobody has taken anything, or no longer.
+        // The bank has taken nothing, or has given it back.
         assert_eq!(twice(100, 0, 100, 0, 0), 0);
-        // What credits had paid comes back as credits and stays.
+        // The part paid by credits is refunded as credits and stays.
         assert_eq!(twice(100, 40, 40, 0, 100), 0);
         assert_eq!(twice(100, 40, 140, 0, 100), 100);
         assert_eq!(twice(100, 40, 40, 100, 100), 0);
-        // A part went to the card, of which a bank may take what is left.
+        // A part was refunded to the card, and a bank takes back the rest.
         assert_eq!(twice(100, 0, 40, 60, 40), 40);
     }
 }

@@ -1,9 +1,9 @@
 //! Paying an order, a featured place or a fee by card.
 //!
-//! Three steps, so that no transaction is open while the provider is waited for and nothing is lost in between: the
-//! command is written down with its key ([`super::command`]), the provider is asked ([`Payments::ask`]), and what it says is
-//! applied ([`super::sync`]). Whoever dies after the first step leaves a job behind that does the rest with the same key.
-//! One order, promotion or fee has one payment: a declined card leaves it open for another card.
+//! Three steps, so that no transaction is open during the call to the provider and nothing is lost in between: the
+//! command is stored with its key ([`super::command`]), the provider is called ([`Payments::ask`]), and its answer is
+//! applied ([`super::sync`]). If the process dies after the first step, a job does the rest with the same key. An
+//! order, promotion or fee has one payment: a declined card leaves it open for another card.
 
 use super::{
     Payments,
@@ -23,14 +23,14 @@ use kernel::{
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Keys that confirming may use up in one request, where the provider keeps its own errors under them.
+/// How many keys one request may use to confirm a payment, since the provider stores errors of its own under a key.
 const CONFIRM_KEYS: u32 = 3;
 
 const BEGUN_BY_ANOTHER: &str =
     "Somebody else has begun this payment: pay it without a saved card, with `client_secret`.";
 
 impl Payments {
-    /// The same key of the buyer's charges a saved card once.
+    /// Begins or continues a payment. Repeated requests with the same idempotency key charge a saved card once.
     pub async fn pay(
         &self,
         buyer: &Member,
@@ -61,8 +61,8 @@ impl Payments {
         Ok(self.shown(&command, payment, state))
     }
 
-    /// Writes the command down, or finds the one that is there. A repeated request, whose answer was lost, is told of what
-    /// the buyer has paid; others are refused where it is paid.
+    /// Stores the command, or returns the one that is there. If the thing is paid already, a repeated request, whose
+    /// answer may have been lost, gets the buyer's payment, and any other request is refused.
     async fn begin(
         &self,
         buyer: &Member,
@@ -84,7 +84,8 @@ impl Payments {
                         None => None,
                     };
                     let command = command::begin(cx, of, buyer.id()).await?;
-                    // Somebody else has begun it, and their customer at the provider can't be charged with this card.
+                    // Another member has begun the payment, and their customer at the provider can't be charged with
+                    // this card.
                     if card.is_some() && command.user != buyer.id() {
                         return Err(Error::new(&kernel::problems::STATE).detail(BEGUN_BY_ANOTHER));
                     }
@@ -95,7 +96,7 @@ impl Payments {
         run.await
     }
 
-    /// The payment of a command: made now, or read if it was made before. Applies what it learns.
+    /// Returns the payment of a command, and applies it. The payment is created, or read if it was created before.
     async fn ask(&self, command: &Command, request: Uuid) -> Result<Payment> {
         let gateway = self.gateway()?;
         let asked = match &command.payment {
@@ -143,7 +144,8 @@ impl Payments {
         Ok(made)
     }
 
-    /// Its key is of no use any more: if it was made, it is there; if not, the next attempt has another key.
+    /// For a command whose key can't be used any more: returns its payment if it was created, otherwise cancels the
+    /// command, so that the next attempt has another key.
     async fn find_or_give_up(
         &self,
         command: &Command,
@@ -180,7 +182,8 @@ impl Payments {
     ) -> Result<Payment> {
         let gateway = self.gateway()?;
         for attempt in 1..=CONFIRM_KEYS {
-            // Of the buyer's key, so that the same request confirms once; of the payment, as they may use it for others.
+            // Derived from the buyer's key, so that a repeated request confirms once, and from the transaction, since
+            // the buyer may use the same key for other payments.
             let of = format!("{}:{key}:{attempt}", command.transaction);
             let key = call::key(call::digest("confirm", &of))?;
             let began = self.now(request).await?;
@@ -205,7 +208,7 @@ impl Payments {
             };
             if let Some(after) = after {
                 self.learn(request, &after, began).await?;
-                // Confirmed after all, or paid by somebody else meanwhile.
+                // Confirmed after all, or paid by another request meanwhile.
                 let is_done =
                     after.status.is_paid() || call::is_stuck(&failure) && !is_open(after.status);
                 if is_done {
@@ -219,7 +222,8 @@ impl Payments {
         Err(Error::new(&problems::PROVIDER_AWAY))
     }
 
-    /// Applies what the provider says of a payment of ours; what does not fit is an alarm. `began`: before it was asked.
+    /// Applies what the provider says of a payment. A payment that differs from the command is an internal error.
+    /// `began` is the time before the provider was called.
     pub(super) async fn learn(
         &self,
         request: Uuid,
@@ -279,14 +283,14 @@ impl Payments {
         }
     }
 
-    /// What was begun and not ended: by whoever died, or did not wait for the provider.
+    /// Job: completes a payment whose request died, or ended before the provider had answered.
     pub(super) async fn resume(&self, run: Arc<Run>) -> Outcome {
         let Resume { transaction } = run.payload()?;
         self.ask_about(transaction, run.request_id).await?;
         Ok(())
     }
 
-    /// The payment of a transaction as it is now, applied. None: it was cancelled, or is for no order.
+    /// Reads and applies the payment of a transaction. None: it was cancelled, or pays a period of a subscription.
     pub(super) async fn ask_about(
         &self,
         transaction: Uuid,
@@ -302,7 +306,7 @@ impl Payments {
     }
 }
 
-/// Waits for a card.
+/// Whether the payment waits for a card.
 fn is_open(status: PaymentStatus) -> bool {
     matches!(status, PaymentStatus::Created | PaymentStatus::Failed)
 }

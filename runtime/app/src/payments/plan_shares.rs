@@ -1,7 +1,7 @@
-//! What cities get of the plans of their businesses. All of what a period costs is the platform's; the nearest commission rule
-//! for subscriptions says how much of that is the city's, frozen with the payment. Without a rule it gets nothing. What goes
-//! back of the period takes the city's part along in proportion, whoever has given it back: nobody refunds a period here, so
-//! it is learnt of the provider.
+//! The cities' part of the plans of their businesses. The whole price of a period goes to the platform; the nearest
+//! commission rule for subscriptions says how much of it is the city's, which is fixed with the payment. Without a
+//! rule it is nothing. A refund of the period reduces the city's part in proportion. Periods can't be refunded here,
+//! only at the provider, from which we learn of it.
 
 use crate::tickets::commission;
 use chrono::{DateTime, Utc};
@@ -15,8 +15,8 @@ use money::{
 use sqlx::Row;
 use uuid::Uuid;
 
-/// Of a period, for a subscription as the provider calls it. The rule is that of when the invoice was made, however late it is
-/// heard of.
+/// The city's part of a period. `subscription` is the provider's id; the rule is the one in force when the invoice was
+/// made (`at`), however late the invoice is processed.
 pub async fn of_period(
     cx: &mut Cx,
     subscription: &str,
@@ -55,8 +55,8 @@ pub async fn of_period(
     Ok(parts.city_share.amount())
 }
 
-/// What the city has given back of a payment becomes what it has to have given back by now, as often as somebody looks. The
-/// payment's row is locked.
+/// Brings what the city has given back of a payment to what it has to give back by now. May be called any number of
+/// times. The payment's row must be locked.
 pub async fn follow(cx: &mut Cx, transaction: Uuid) -> Result<()> {
     let row = sqlx::query(
         "select t.amount_cents, t.refunded_cents, t.city_share_cents, t.currency,
@@ -94,7 +94,7 @@ pub async fn follow(cx: &mut Cx, transaction: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// Of all that was refunded, not of each refund: so rounding does not add up.
+/// Computed from the total that was refunded, not for each refund, so that rounding errors don't add up.
 fn part(amount: i64, share: i64, refunded: i64, currency: &str) -> Result<i64> {
     let currency = Currency::parse(currency).map_err(internal)?;
     let paid = whole(amount, currency);
@@ -108,7 +108,7 @@ fn part(amount: i64, share: i64, refunded: i64, currency: &str) -> Result<i64> {
     Ok(by_now.city_share.amount())
 }
 
-/// In the steps that cards take.
+/// Rounded down to the smallest step that cards can be charged.
 fn whole(amount: i64, currency: Currency) -> Money {
     Money::new(
         amount - amount % card::quantum(currency).cast_signed(),
@@ -134,7 +134,7 @@ mod tests {
             assert!(by_now >= before);
             before = by_now;
         }
-        // Dinars go back in steps of ten.
+        // Kuwaiti dinars are refunded in steps of ten.
         assert_eq!(part(19_000, 6_170, 9_505, "KWD").expect("a part"), 3_080);
     }
 }

@@ -1,5 +1,6 @@
-//! What nobody told: payments of what is over are cancelled, subscriptions of archived businesses as well, and whatever has
-//! not come to an end for a while is read from the provider. It goes the same ways as events do.
+//! Finds what no event has reported: cancels payments of what can't be paid any more and subscriptions of archived
+//! businesses, and reads from the provider every object that has not been final for a while. The results are applied
+//! in the same way as those of events.
 
 use super::{Payments, call, looks::in_turn, sync::answered};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -11,26 +12,26 @@ use kernel::{
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// How far back events that no endpoint has taken are looked for in any case: so long they are brought again and again.
+/// How far back undelivered events are always read: the provider repeats their delivery for this long.
 const LOOK_BACK: TimeDelta = TimeDelta::days(3);
 
-/// And how far at most: so long the provider lists them.
+/// How far back they are read at most: the provider lists events for this long.
 const LISTED: TimeDelta = TimeDelta::days(30);
 
-/// More than the clock of a server is wrong by.
+/// More than a server's clock may be wrong.
 const CLOCKS: TimeDelta = TimeDelta::hours(1);
 
-/// Events of a shorter time are not asked for.
+/// A span of time that is not longer than this is not divided further if it has too many events.
 const SHORTEST: TimeDelta = TimeDelta::minutes(10);
 
 impl Payments {
-    /// The order lets go of its tickets, the promotion is over or the quote archived, so nobody is to pay for it any more.
-    /// Whoever has paid already gets tickets or their money.
+    /// Cancels open payments of what can't be paid any more: the order has released its tickets, the promotion is over
+    /// or the quote is archived. Buyers who have paid already get tickets or a refund.
     pub(super) async fn cancel(&self, run: Arc<Run>) -> Outcome {
         Ok(self.cancel_abandoned(run.request_id).await?)
     }
 
-    /// The same at once.
+    /// The work of the job, without waiting for it.
     pub async fn cancel_abandoned(&self, request: Uuid) -> Result<()> {
         let found = self.in_turn::<Uuid>(
             request,
@@ -51,8 +52,8 @@ impl Payments {
         self.cancel_subscriptions(request).await
     }
 
-    /// Of businesses that were archived, whichever way. Those that the provider has not answered yet are known once their
-    /// own job has looked.
+    /// Cancels the subscriptions of archived businesses. One whose id at the provider is not known yet follows once
+    /// its own job has found it.
     async fn cancel_subscriptions(&self, request: Uuid) -> Result<()> {
         if self.provider.is_none() {
             return Ok(());
@@ -76,14 +77,16 @@ impl Payments {
     }
 
     async fn cancel_one(&self, transaction: Uuid, request: Uuid) -> Result<()> {
-        // One whose call nobody has seen the answer of is made first: only what is known can be cancelled.
+        // A payment whose creation was never confirmed is found or created first, because only a known payment can be
+        // cancelled.
         let Some(payment) = self.ask_about(transaction, request).await? else {
             return Ok(());
         };
         if payment.status.is_paid() {
             return Ok(());
         }
-        // A refusal is of the status that it had then, and is kept under the key like an error.
+        // The provider stores a refusal under its key, and a refusal depends on the payment's status: so the status is
+        // part of the key.
         let of = format!("cancel:{}:{}", payment.id, payment.status.as_str());
         let keys = call::keys(&of, request)?;
         let (gateway, id) = (self.gateway()?, payment.id.as_str());
@@ -111,12 +114,12 @@ impl Payments {
         Ok(self.reconcile_all(run.request_id).await?)
     }
 
-    /// The same at once.
+    /// The work of the job, without waiting for it.
     pub async fn reconcile_all(&self, request: Uuid) -> Result<()> {
         if self.provider.is_none() {
             return Ok(());
         }
-        // What comes of the rest does not depend on them.
+        // A failure here must not keep the other objects from being reconciled.
         let events = self.events_nobody_took(request).await;
         if let Err(error) = &events {
             tracing::warn!(%error, "events that no endpoint has taken could not be read");
@@ -156,8 +159,8 @@ impl Payments {
         events
     }
 
-    /// Those that wait for somebody, and those of which something else went back than our refunds say: perhaps a refund that
-    /// had succeeded has failed at the bank, and nobody has told.
+    /// Reads payments that are not final, and those whose refunded amount differs from our refunds: a refund that had
+    /// succeeded may have failed at the bank without an event.
     async fn payments(&self, request: Uuid) -> Result<()> {
         let waiting = self.in_turn::<Uuid>(
             request,
@@ -193,7 +196,7 @@ impl Payments {
         Ok(())
     }
 
-    /// Accounts that cannot be paid yet, and those that nobody has looked at for a day.
+    /// Reads accounts that can't be paid yet, and those that were not read for a day.
     async fn accounts(&self, request: Uuid) -> Result<()> {
         let found = self.in_turn::<String>(
             request,
@@ -213,7 +216,7 @@ impl Payments {
         Ok(())
     }
 
-    /// Those whose period is over, or that nobody has looked at for a day.
+    /// Reads subscriptions that are incomplete or whose period is over, and those that were not read for a day.
     async fn subscriptions(&self, request: Uuid) -> Result<()> {
         let found = self.in_turn::<String>(
             request,
@@ -233,7 +236,8 @@ impl Payments {
         Ok(())
     }
 
-    /// One piece of time after the other, so that what was taken in of a long time stays so when the rest fails.
+    /// Reads undelivered events, one span of time after the other. The progress is stored after each span, so that it
+    /// is kept if a later one fails.
     async fn events_nobody_took(&self, request: Uuid) -> Result<()> {
         let gateway = self.gateway()?;
         let now = self.clock.now();
@@ -268,7 +272,8 @@ impl Payments {
     }
 }
 
-/// From the last time on that all of them could be read, however long ago that was, as long as they are listed.
+/// The time from which undelivered events are read: when all of them were last read, but at least [`LOOK_BACK`] and at
+/// most [`LISTED`] ago.
 fn not_taken_since(taken_until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
     let earliest = now - LISTED;
     match taken_until {

@@ -1,4 +1,4 @@
-//! HTTP around payments, cards, accounts and the provider's events.
+//! HTTP routes for payments, cards, accounts and the provider's events.
 
 use super::{
     Payments,

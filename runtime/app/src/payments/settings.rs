@@ -1,4 +1,4 @@
-//! What can be set about payments. How the provider is reached, the server's own settings say.
+//! Settings of payments. How the provider is reached is part of the server's own settings.
 
 use secrecy::SecretString;
 

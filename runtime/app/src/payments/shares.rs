@@ -1,8 +1,9 @@
-//! What cities earn of the commission: for each city, currency and month (UTC) what orders, featured places, plans and fees
-//! for services have brought, less what refunds and disputes lost in that month have taken. A month is closed some days after
-//! its end and never changes then; a refund that comes later counts in its own month, which may so be negative. One that has
-//! settled counts in that month whatever its card has sent back since: the buyer gets the money another way. Of sales for
-//! cash the platform collects no commission, so there is nothing to share.
+//! What cities earn of the commission, per city, currency and month (UTC): their shares of orders, featured places,
+//! plans and fees for services, less what refunds and lost disputes of that month have taken. A month is closed five
+//! days after its end and never changes afterwards; a later refund counts in its own month, which may therefore become
+//! negative. A refund that was settled once counts in that month even if the card has returned the money since,
+//! because the buyer gets it in another way. The platform collects no commission on cash sales, so there is nothing to
+//! share.
 
 use super::Payments;
 use crate::module::Module;
@@ -18,7 +19,7 @@ impl Payments {
         Ok(self.accrue_shares(run.request_id).await?)
     }
 
-    /// The same at once.
+    /// The work of the job, without waiting for it.
     pub async fn accrue_shares(&self, request: Uuid) -> Result<()> {
         let run = self.db.run(Self::NAME, None, request, |cx| {
             Box::pin(async move {

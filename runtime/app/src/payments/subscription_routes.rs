@@ -1,4 +1,4 @@
-//! HTTP around subscriptions.
+//! HTTP routes for subscriptions.
 
 use super::{
     Payments,

@@ -1,8 +1,8 @@
 //! Plans of businesses, paid period by period.
 //!
-//! A subscription is written down with its key before the provider is asked, and is then whatever the provider says it
-//! is: events and reads change it, nothing else does. What it entitles to goes on for some days after the period, so
-//! that nobody loses anything while a card is tried again.
+//! A subscription is stored with its key before the provider is called. After that its state is the one that the
+//! provider reports in events and reads; nothing else changes it. The business keeps the plan's benefits for some days
+//! after a period, so that it loses nothing while a failed card payment is retried.
 
 mod rows;
 
@@ -28,7 +28,8 @@ pub use rows::Change;
 use rows::{Command, Plan, Resume, administers, begin, book, changeable, command, learn};
 
 impl Payments {
-    /// `is_repeated`: the answer to the same request may have been lost.
+    /// Subscribes a business to a plan, or continues a subscription that was begun. `is_repeated` says that the same
+    /// request was received before and its answer may have been lost.
     pub(super) async fn subscribe(
         &self,
         caller: &Member,
@@ -73,7 +74,7 @@ impl Payments {
         })
     }
 
-    /// Makes it, or finds what was made.
+    /// Creates the subscription at the provider, or returns the one that was created before.
     async fn begin_subscription(
         &self,
         command: &Command,
@@ -125,7 +126,8 @@ impl Payments {
         }
     }
 
-    /// The plan as the provider sells it: a price never changes there, so another price is another one.
+    /// Returns the provider's id of the plan's price, and creates the price if needed. A price can't be changed at the
+    /// provider, so a changed plan gets another one.
     async fn price(&self, plan: &Plan, request: Uuid) -> Result<String> {
         let gateway = self.gateway()?;
         let lookup = format!(
@@ -175,7 +177,7 @@ impl Payments {
         Ok(price.id)
     }
 
-    /// `key` is the caller's own.
+    /// Changes the plan of a subscription, ends it or keeps it. `key` is the idempotency key of the caller.
     pub(super) async fn change_subscription(
         &self,
         caller: &Member,
@@ -220,8 +222,8 @@ impl Payments {
         })
     }
 
-    /// What the provider says of a subscription becomes what we say, the plan by the price that is billed. Read later wins:
-    /// a read that began earlier changes nothing. Returns the state; of one that is not ours `canceled`.
+    /// Stores the state of a subscription that the provider reports; the plan follows from the price that is billed. A
+    /// reading that began earlier than the stored one changes nothing. Returns the state in our terms.
     pub(super) async fn learn_subscription(
         &self,
         told: &Subscription,
@@ -240,8 +242,8 @@ impl Payments {
         Ok(state(told.status))
     }
 
-    /// Until when the business has what the plan gives. Of one that is past due the provider has begun the next period
-    /// already, and nobody has paid it: the days of grace begin with it.
+    /// The time until which the business has the plan's benefits. If the subscription is past due, the provider has
+    /// already begun the next, unpaid period, so the days of grace count from its beginning.
     async fn entitled_until(&self, told: &Subscription) -> Result<Option<DateTime<Utc>>> {
         let grace = TimeDelta::days(self.settings.subscription_grace_days.into());
         Ok(match told.status {
@@ -253,7 +255,8 @@ impl Payments {
         })
     }
 
-    /// Since when it is past due: the period's beginning, or a change of the plan in a period that was paid.
+    /// The time since which the subscription is past due: the beginning of the period, or a change of the plan within
+    /// a period that was paid.
     async fn due_since(&self, told: &Subscription) -> Result<DateTime<Utc>> {
         let start = told.current_period_start;
         let Some(invoice) = &told.latest_invoice else {
@@ -269,11 +272,11 @@ impl Payments {
         })
     }
 
-    /// Of a business that is archived: nobody administers it any more, so nobody could end what it is billed for. At once,
-    /// since there is nothing to be had for the rest of the period.
+    /// Ends the subscription of an archived business, which has no administrators left who could end it. It ends at
+    /// once, because the business has no more use for the plan.
     pub(super) async fn cancel_subscription(&self, id: &str, request: Uuid) -> Result<()> {
-        // With a key of this look's own: to cancel twice changes nothing, and an error that the provider keeps under an
-        // older key would be in the way for a day.
+        // The key is new for each attempt: cancelling twice is harmless, and an error that the provider has stored
+        // under an older key would block this for a day.
         let key = call::key(call::digest("end", &format!("{id}:{request}")))?;
         let began = self.now(request).await?;
         match self.gateway()?.cancel_subscription_now(&key, id).await {
@@ -281,7 +284,7 @@ impl Payments {
                 .learn_subscription(&told, began, request)
                 .await
                 .map(drop),
-            // What has ended can't be ended: read, it says so.
+            // A subscription that has ended can't be ended again; reading it shows that it has.
             Err(failure) if failure.refusal().is_some() => {
                 self.follow_subscription(id, request).await.map(drop)
             }
@@ -289,7 +292,7 @@ impl Payments {
         }
     }
 
-    /// Reads it and applies what it is. False: it is none of ours.
+    /// Reads a subscription and applies its state. Returns false if it is not one of ours.
     pub(super) async fn follow_subscription(&self, id: &str, request: Uuid) -> Result<bool> {
         let began = self.now(request).await?;
         let told = self.gateway()?.subscription(id).await;
@@ -298,8 +301,8 @@ impl Payments {
         Ok(told.metadata.contains_key("subscription_id"))
     }
 
-    /// A paid invoice is one movement of money, however often it is told. What has gone back of it may have been told before
-    /// it was known here, so its payment is read.
+    /// Records the payment of a paid invoice, once. The payment is read as well, since its refunds may have been
+    /// reported before it was known here. Returns false if the subscription is not one of ours.
     pub(super) async fn learn_invoice(&self, invoice: &Invoice, request: Uuid) -> Result<bool> {
         let Some(subscription) = invoice.subscription.clone() else {
             return Ok(false);
@@ -346,8 +349,9 @@ impl Payments {
         run.await
     }
 
-    /// What the provider has made of a command whose answer nobody has seen. It may have been made with a card, which is not
-    /// known any more: the same key with other words would be refused, and what is billed taken for what was never made.
+    /// Looks up the subscription of a command whose answer was lost. The call can't be repeated: it may have been made
+    /// with a card that is not stored, and the provider would refuse the same key with other parameters, so that a
+    /// subscription that is billed would be taken for one that was never created.
     async fn begun(&self, command: &Command, request: Uuid) -> Result<Option<Subscription>> {
         match (&command.known, command.user) {
             (None, Some(user)) => {
@@ -358,7 +362,7 @@ impl Payments {
         }
     }
 
-    /// What was begun and not ended.
+    /// Job: completes a subscription that was begun.
     pub(super) async fn resume_subscription(&self, run: Arc<Run>) -> Outcome {
         let Resume { subscription } = run.payload()?;
         let found = self.db.run(Self::NAME, None, run.request_id, move |cx| {
@@ -380,12 +384,12 @@ impl Payments {
     }
 }
 
-/// A change of a subscription, as the provider is asked for it.
+/// A change of a subscription, as it is sent to the provider.
 struct Wanted {
     change: Change,
     subscription: String,
     item: String,
-    /// That it is changed to.
+    /// The provider's id of the price to change to. None unless the plan changes.
     price: Option<String>,
 }
 
@@ -406,7 +410,7 @@ impl Wanted {
         }
     }
 
-    /// The subscription, if it is as it is wanted.
+    /// Returns the subscription if the change has taken effect.
     async fn look(&self, gateway: &dyn Gateway) -> Result<Option<Subscription>, Failure> {
         let now = gateway.subscription(&self.subscription).await?;
         let is_done = match self.change {

@@ -1,6 +1,6 @@
-//! What the provider says of a payment becomes what our books say, in one transaction, however late, often and out of
-//! order it is told: a status never goes back, what was read earlier never takes the place of what was read later, and
-//! money that came in settles its order once.
+//! Applies what the provider says of a payment to our books, in one transaction. Reports may be late, repeated or out
+//! of order: a final status is kept, an earlier reading never replaces a later one, and a payment settles its order
+//! once.
 
 use super::{Payments, command::Of, fees, plan_shares};
 use crate::{module::Module, promotions, tickets::settle::Settled};
@@ -10,20 +10,21 @@ use kernel::{Cx, Result};
 use sqlx::Row;
 use uuid::Uuid;
 
-/// What came of it.
+/// The result of applying a payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Applied {
     Known,
-    /// No payment of ours.
+    /// The payment is not one of ours.
     Unknown,
-    /// It says it is one of ours, and is not what we asked for: nothing was changed.
+    /// The payment claims to be one of ours, but differs from what was requested. Nothing was changed. Holds the
+    /// differences.
     Differs(String),
 }
 
-/// A transaction as it is in our books, its row locked.
+/// A transaction as it is in our books. Its row is locked.
 struct Ours {
     id: Uuid,
-    /// None for a period of a subscription.
+    /// What was paid for. None for a period of a subscription.
     of: Option<Of>,
     amount: i64,
     fee: i64,
@@ -36,7 +37,8 @@ struct Ours {
 }
 
 impl Payments {
-    /// `began`: before the provider was asked, by the database's clock.
+    /// Applies a payment as the provider reports it. `began` is the time by the database's clock before the provider
+    /// was called.
     pub(super) async fn apply(
         &self,
         request: Uuid,
@@ -91,7 +93,8 @@ impl Payments {
         Ok(Applied::Known)
     }
 
-    /// Whoever could make us believe in another amount would have tickets for less.
+    /// Returns what differs from the stored command. Without this check a manipulated payment of a smaller amount
+    /// would buy the tickets.
     fn differs(&self, ours: &Ours, payment: &Payment) -> Option<String> {
         let provider = self.provider.as_ref()?;
         let named = ours.of.map(Of::metadata);
@@ -122,7 +125,7 @@ impl Payments {
     }
 }
 
-/// By its id, or by ours if its id is not known yet.
+/// Finds the transaction by the provider's id of the payment, or by our own id while the provider's is not stored yet.
 async fn find(cx: &mut Cx, payment: &Payment) -> Result<Option<Ours>> {
     let ours = payment.metadata.get("transaction_id");
     let ours = ours.and_then(|id| Uuid::try_parse(id).ok());
@@ -167,7 +170,7 @@ async fn write(cx: &mut Cx, ours: &Ours, payment: &Payment, began: DateTime<Utc>
         },
         open => status(open),
     };
-    // Once paid or cancelled it stays so, whatever older news say.
+    // A payment that was paid or cancelled stays so, whatever older reports say.
     let is_news = !is_paid(&ours.status) && ours.status != "cancelled" || is_paid(told);
     let (told, refunded) = match is_news {
         true => (told, if is_paid(told) { refunded } else { 0 }),
@@ -191,14 +194,15 @@ async fn write(cx: &mut Cx, ours: &Ours, payment: &Payment, began: DateTime<Utc>
     Ok(())
 }
 
-/// Ends that we don't know of are so whenever they were read: nothing leads back from them.
+/// Whether the reported status is final and new to us. Such a status is stored whenever it was read, since a payment
+/// never leaves it.
 fn is_end(ours: &Ours, told: PaymentStatus) -> bool {
     let is_cancelled = told == PaymentStatus::Canceled && ours.status != "cancelled";
     !is_paid(&ours.status) && (told.is_paid() || is_cancelled)
 }
 
-/// A payment as the answer to a call has it that changes something. The provider keeps such an answer under the key of the
-/// call, so it may be from before a refund: what was refunded, reading says alone.
+/// A payment from the answer to a call that changes it. The provider stores that answer under the call's key, so a
+/// repeated answer may be from before a refund: the refunded amount is only known from reading, and is removed here.
 pub fn answered(payment: Payment) -> Payment {
     Payment {
         amount_refunded: None,
@@ -216,7 +220,7 @@ fn failure(payment: &Payment) -> Option<&str> {
     }
 }
 
-/// In our words.
+/// The status as `transactions.status` has it.
 pub fn status(status: PaymentStatus) -> &'static str {
     match status {
         PaymentStatus::Created => "created",

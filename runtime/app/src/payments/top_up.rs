@@ -1,8 +1,8 @@
-//! What credits have paid of an order is sent to its host, less what had gone back to the buyer before it could be sent; and
-//! what the provider has refused for good is sent again, once somebody has seen to the reason.
+//! Sends hosts the part of an order that credits have paid, less what was refunded to the buyer before it was sent.
+//! Also retries transfers that the provider has refused for good, once an administrator has corrected the cause.
 //!
-//! Money of a refund that can't be taken back, since it was never sent, is withheld: written down with the refund, under the
-//! lock of the order's row, so that a refund finds either the top-up or that it was reckoned with.
+//! The host's part of a refund that can't be taken back, because it was never sent, is withheld: it is recorded with
+//! the refund while the order's row is locked, so that a refund either finds the top-up or was deducted from it.
 
 use super::{
     Payments, connect,
@@ -23,7 +23,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 impl Payments {
-    /// An order is paid: what credits have paid of it is sent to the host.
+    /// Job: an order was paid, so the part that credits have paid is sent to the host.
     pub(super) async fn top_up(&self, run: Arc<Run>) -> Outcome {
         let event: Event = run.payload()?;
         let order = event.entity_id;
@@ -33,8 +33,8 @@ impl Payments {
         Ok(run.await?)
     }
 
-    /// Sends once more what the provider has refused for good, or takes it back once more: as much as is still owed. False:
-    /// nothing is. None: there is no such transfer.
+    /// Replaces a transfer or reversal that the provider has refused for good by another one of the amount that is
+    /// still owed. Returns false if nothing is owed, None if there is no such transfer.
     pub(super) async fn retry_transfer(
         &self,
         transfer: Uuid,
@@ -47,9 +47,10 @@ impl Payments {
     }
 }
 
-/// False: nothing is to be sent, or it was written down before.
+/// Returns false if there is nothing to send, or if the top-up was stored before.
 async fn top_up(cx: &mut Cx, order: Uuid) -> Result<bool> {
-    // By itself: a statement that waits for the row goes on with the refunds and transfers that it saw before.
+    // A statement of its own: a statement that waits for the row lock would go on with the refunds and transfers of
+    // its old snapshot.
     sqlx::query("select from app.orders where id = $1 for update")
         .bind(order)
         .execute(cx.conn())
@@ -74,7 +75,7 @@ async fn top_up(cx: &mut Cx, order: Uuid) -> Result<bool> {
     }
     let ready = connect::ready(cx, row.try_get("host_type")?, row.try_get("host_id")?).await?;
     let Some(ready) = ready else {
-        // The job comes again: the account may be good again by then.
+        // The job is retried: the account may be able to take money again by then.
         return Err(Error::new(&problems::HOST_UNPAYABLE));
     };
     let key = match row.try_get::<i64, _>("refused")? {
@@ -96,8 +97,8 @@ async fn top_up(cx: &mut Cx, order: Uuid) -> Result<bool> {
     Ok(new.put(cx).await?.is_some())
 }
 
-/// What of the top-up is not to be sent, because the buyer has it back: of refunds that have settled, the host's part that
-/// can't be taken of what went with the payment. Refunds that come later are taken back of the top-up.
+/// The part of the top-up that is not sent because it was refunded to the buyer: of settled refunds, the host's part
+/// that can't be taken from what the host received with the payment. Refunds after the top-up are taken back from it.
 async fn withheld(cx: &mut Cx, order: Uuid, whole: i64) -> Result<i64> {
     let mut withheld: i64 = sqlx::query_scalar(
         "select coalesce(sum(withheld_cents), 0)::int8 from app.refunds where order_id = $1 and state <> 'failed'",
@@ -146,13 +147,13 @@ async fn retry(cx: &mut Cx, transfer: Uuid) -> Result<Option<bool>> {
         ("dispute_return" | "dispute_reversal", Some(order), _) => {
             of_dispute(cx, transfer, order).await?
         }
-        // The months of a city go into its next transfer.
+        // A city's months are included in its next transfer.
         _ => false,
     };
     Ok(Some(again))
 }
 
-/// The same once more, and once: its key is made of the one that was refused.
+/// Stores the same transfer once more, but only once: its key is derived from the refused one.
 async fn of_dispute(cx: &mut Cx, transfer: Uuid, order: Uuid) -> Result<bool> {
     sqlx::query("select from app.orders where id = $1 for update")
         .bind(order)
@@ -191,7 +192,7 @@ async fn of_dispute(cx: &mut Cx, transfer: Uuid, order: Uuid) -> Result<bool> {
     };
     let is_new = new.put(cx).await?.is_some();
     if is_new && is_sent {
-        // What was refunded meanwhile could not be taken of it.
+        // Refunds made meanwhile could not be taken back, since this money was not there.
         for refund in settled_refunds(cx, order).await? {
             reverse_for_refund(cx, refund).await?;
         }

@@ -1,9 +1,9 @@
-//! Money that goes to a host's account besides the payment itself, and money that comes back from it: what credits have
-//! paid for, the host's part of refunds and disputes, the city's share. What is due, `top_up`, `left`, `disputes` and
-//! `cities` say.
+//! Transfers to hosts and cities beside the payment itself, and their reversals: the part that credits have paid, the
+//! host's part of refunds and disputes, the city's share. Which ones are due is decided by `top_up`, `left`,
+//! `disputes` and `cities`.
 //!
-//! Each is a row with its key before it is a call. A refusal for the time being, as for want of balance, is kept by the
-//! provider under its key, so the next attempt has another one.
+//! Each is stored with its key before the provider is called. The provider stores a temporary refusal, such as an
+//! insufficient balance, under its key, so the next attempt gets another key.
 
 use super::{Payments, call};
 use crate::module::Module;
@@ -23,7 +23,7 @@ struct Send {
     transfer: Uuid,
 }
 
-/// A transfer as it was written down.
+/// A transfer as it was stored.
 struct Command {
     id: Uuid,
     takes_back: bool,
@@ -32,18 +32,18 @@ struct Command {
     account: String,
     key: Key,
     group: String,
-    /// The transfer that is reversed: its id, once it was sent.
+    /// Our id of the transfer that is reversed. None for a reversal of what went with the payment.
     source: Option<Uuid>,
     source_object: Option<String>,
-    /// Of the payment, for a reversal of what went with it.
+    /// The provider's id of the order's payment, for a reversal of what went with it.
     payment: Option<String>,
     since: DateTime<Utc>,
     loaded_at: DateTime<Utc>,
-    /// What was taken back of the same transfer before, as far as we know.
+    /// The sum of earlier reversals of the same transfer, as far as we know.
     reversed: i64,
 }
 
-/// One to be written down.
+/// A transfer to be stored.
 pub struct New<'a> {
     pub kind: &'static str,
     pub amount: i64,
@@ -54,12 +54,12 @@ pub struct New<'a> {
     pub dispute: Option<Uuid>,
     pub city: Option<Uuid>,
     pub source: Option<Uuid>,
-    /// The same key is written down once.
+    /// The idempotency key. A key that is stored already is not stored again.
     pub key: String,
 }
 
 impl New<'_> {
-    /// None: it was there.
+    /// Stores the transfer and enqueues its job. Returns None if the key was stored before.
     pub async fn put(&self, cx: &mut Cx) -> Result<Option<Uuid>> {
         let id: Option<Uuid> = sqlx::query_scalar(
             "insert into app.transfers (kind, amount_cents, currency, stripe_account_id, order_id, refund_id, dispute_id, city_id,
@@ -79,7 +79,8 @@ impl New<'_> {
         .fetch_optional(cx.conn())
         .await?;
         if let Some(transfer) = id {
-            // One after the other of what belongs together: a reversal is told apart by what was reversed before.
+            // Transfers of one order or city run one after the other: whether a reversal took effect is computed from
+            // the sum of those before it.
             let of = self.order.or(self.city).unwrap_or(transfer);
             NewJob::new("payments.transfer", Send { transfer })?
                 .in_order(format!("transfer:{of}"))
@@ -144,7 +145,7 @@ impl Payments {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             let (object, failure) = (object.clone(), failure.clone());
             Box::pin(async move {
-                // Whoever writes down what comes back of it comes before this, or sees what has become of it.
+                // Serialises this with code that stores reversals of the transfer, so that it sees either outcome.
                 sqlx::query(
                     "select from app.orders where id = (select x.order_id from app.transfers x where x.id = $1) for update",
                 )
@@ -161,7 +162,7 @@ impl Payments {
                 .bind(failure)
                 .execute(cx.conn())
                 .await?;
-                // Of what was never sent nothing comes back.
+                // A transfer that was never sent can't be reversed.
                 sqlx::query(
                     "update app.transfers y set state = 'failed', failure_code = 'never_sent', settled_at = now()
                      from app.transfers x
@@ -239,7 +240,7 @@ async fn take_back(gateway: &dyn Gateway, command: &Command) -> Result<String, F
             ));
         }
     };
-    // Nobody but this takes back of it, so the sum tells whether a call has had its effect.
+    // Only this module reverses the transfer, so the reversed sum tells whether a call took effect.
     let name = format!("{source}:{}", command.id);
     let is_done = async || {
         let transfer = gateway.transfer(&source).await?;

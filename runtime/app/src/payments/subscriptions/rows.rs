@@ -1,4 +1,4 @@
-//! Subscriptions as they are written down: begun, found again, and what may be changed of them.
+//! The rows of subscriptions: beginning one, finding it again, and which changes are allowed.
 
 use super::super::{inbox, plan_shares};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 const LOOK_AFTER: TimeDelta = TimeDelta::seconds(60);
 
-/// A subscription as it was written down.
+/// A subscription as it was stored.
 #[derive(Clone, Debug)]
 pub struct Command {
     pub id: Uuid,
@@ -38,17 +38,17 @@ pub struct Resume {
     pub subscription: Uuid,
 }
 
-/// What somebody does with a subscription that is there.
+/// A change of an existing subscription.
 #[derive(Clone, Copy, Debug)]
 pub enum Change {
     Plan(Uuid),
-    /// It ends with the period that is paid.
+    /// It ends with the period that is paid for.
     Cancel,
-    /// It goes on after all.
+    /// A cancelled subscription continues after all.
     Keep,
 }
 
-/// Whoever administers the business may; others who see it are refused.
+/// Refuses callers who don't administer the business.
 pub async fn administers(cx: &mut Cx, business: Uuid) -> Result<()> {
     cx.require(&BUSINESS, "read", business).await?;
     match cx.holds(&BUSINESS, "admin", business).await? {
@@ -88,7 +88,8 @@ pub async fn begin(
         let begun = command(cx, id).await?;
         return begun.ok_or_else(|| Error::internal("a subscription that was just begun"));
     }
-    // There is one. If it waits for its first payment, and is the same, that goes on.
+    // The business has a subscription already. It is continued if it is for the same plan and waits for its first
+    // payment.
     let live: Option<(Uuid, Uuid, String)> = sqlx::query_as(
         "select id, plan_id, state from app.subscriptions where business_id = $1 and state <> 'canceled'",
     )
@@ -105,7 +106,7 @@ pub async fn begin(
     }
 }
 
-/// What this member has begun for the business, if it has the plan that is asked for.
+/// The subscription that this member has begun for the business with this plan, if any.
 async fn begun(cx: &mut Cx, business: Uuid, plan: Uuid, user: Uuid) -> Result<Option<Command>> {
     let found: Option<Uuid> = sqlx::query_scalar(
         "select id from app.subscriptions where business_id = $1 and plan_id = $2 and user_id = $3 and state <> 'canceled'",
@@ -182,7 +183,7 @@ pub async fn plan(cx: &mut Cx, id: Uuid) -> Result<Plan> {
     })
 }
 
-/// The subscription, and the plan that it is changed to.
+/// Returns the subscription and the plan to change to. Refuses changes that are not allowed.
 pub async fn changeable(
     cx: &mut Cx,
     subscription: Uuid,
@@ -194,7 +195,7 @@ pub async fn changeable(
             .fetch_optional(cx.conn())
             .await?;
     let business = business.ok_or_else(Error::not_found)?;
-    // Who does not administer the business does not see its subscription either.
+    // Callers who don't administer the business may not see its subscription either.
     if !cx.holds(&BUSINESS, "admin", business).await? {
         return Err(Error::not_found());
     }
@@ -219,8 +220,9 @@ pub async fn changeable(
     Ok((command, to))
 }
 
-/// The plan is the one that the price was made for, which is billed; a price that is nobody's leaves the plan as it was.
-/// Who is past due for longer is not entitled for longer, whatever periods begin meanwhile.
+/// Stores the reported state. The plan becomes the one that the billed price belongs to; an unknown price leaves it
+/// unchanged. While the subscription stays past due, `entitled_until` is never extended, whatever periods begin
+/// meanwhile.
 pub async fn learn(
     cx: &mut Cx,
     told: &Subscription,
@@ -260,8 +262,8 @@ pub async fn learn(
     Ok(())
 }
 
-/// Whoever has subscribed is known for good: `user_id` is null of rows only that nobody has subscribed by this module, and
-/// then there is nobody in whose history the payment could stand.
+/// Records the payment of an invoice. Skips subscriptions without `user_id`: this module always sets it, so such a row
+/// comes from elsewhere, and there is no member to whose history the payment would belong.
 pub async fn book(cx: &mut Cx, invoice: &Invoice, subscription: &str) -> Result<()> {
     let (amount, currency) = (invoice.amount_paid, invoice.currency.as_str());
     let made_at = invoice.created;
