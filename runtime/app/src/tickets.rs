@@ -1,8 +1,8 @@
-//! Tickets: prices and orders, what holds them back and lets go of them, codes, the door, and giving back.
+//! Tickets: prices, orders and their expiry, codes, check-in at the door, refunds, transfers and waiting lists.
 //!
-//! An order is set aside in one transaction ([`place`]), paid by credits at once or by card through the payments module,
-//! and settled when its money is there ([`settle`]): it gets its tickets, or its money goes back. Stock is the database's
-//! (`spec/sql/tickets.sql`). Knows nothing of Stripe.
+//! An order is created in one transaction, which holds its tickets ([`place`]). It is paid by credits at once, or by
+//! card through the payments module, and is settled when the money has arrived ([`settle`]): either it gets its
+//! tickets or it is refunded. The database keeps the stock (`spec/sql/tickets.sql`). Knows nothing of Stripe.
 
 mod attendees;
 mod bodies;
@@ -47,7 +47,7 @@ use utoipa::openapi::OpenApi;
 use uuid::Uuid;
 use waitlist::leave::Leaving;
 
-/// Orders that are let go of in one transaction.
+/// The maximum number of orders that expire in one transaction.
 const AT_ONCE: i32 = 100;
 
 /// The module. Cheap to clone.
@@ -190,7 +190,7 @@ impl Module for Tickets {
 }
 
 impl Tickets {
-    /// The order's money is there. In the transaction of whoever has learnt of it, as often as they are told.
+    /// Settles an order that is paid, in the transaction of the caller. May be called any number of times.
     pub async fn paid(&self, cx: &mut Cx, order: Uuid) -> Result<Settled> {
         let before = cx.work_as(Self::NAME).await?;
         let settled = settle::settle(cx, &self.keys, order).await?;
@@ -198,7 +198,7 @@ impl Tickets {
         Ok(settled)
     }
 
-    /// Lets go of orders that were not paid in time. How many.
+    /// Expires orders that were not paid in time. Returns how many.
     pub async fn expire(&self) -> Result<usize> {
         let mut all = 0;
         loop {

@@ -1,9 +1,9 @@
-//! Who comes: the tickets of an event with their holders, for those who run it, as pages, as what has changed since, and as
-//! one CSV file.
+//! Attendees: the tickets of an event with their holders, for those who run the event, as pages, as changes since a
+//! time, and as one CSV file.
 //!
-//! The file is put together page by page, each in a transaction of its own that asks again who may: it takes no more memory
-//! for a large event, and no transaction is open while the client reads. Members whose profile is private are listed
-//! without their name: their ticket is what lets them in.
+//! The file is read in pieces, each in a transaction of its own that checks the caller's rights again: so a large
+//! event needs no more memory, and no transaction is open while the client reads. Members whose profile is private are
+//! listed without a name, since it is the ticket that admits them.
 
 pub mod routes;
 
@@ -26,7 +26,7 @@ use std::borrow::Cow;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// Rows of the file that are read at once.
+/// How many rows of the file are read at once.
 const AT_ONCE: i64 = 500;
 
 /// A ticket and who holds it.
@@ -73,7 +73,7 @@ static LIST: List = List::new(
     ],
 );
 
-/// Which tickets of an event.
+/// Which tickets of an event are read.
 #[derive(Clone)]
 struct Wanted {
     name: Option<String>,
@@ -121,7 +121,7 @@ impl Tickets {
         })
     }
 
-    /// A piece of the file.
+    /// Reads a piece of the file: the tickets whose ids follow `after`.
     async fn read_all_behind(
         &self,
         caller: &Member,
@@ -141,8 +141,8 @@ impl Tickets {
         run.await
     }
 
-    /// The file, piece by piece. Refused before its first byte for those who may not read it, and broken off if they may
-    /// not any more.
+    /// Streams the file. Fails before the first byte if the caller may not read it, and breaks off if the caller's
+    /// rights end meanwhile.
     pub async fn attendees_csv(
         &self,
         caller: Member,
@@ -291,7 +291,7 @@ fn written<'a>(rows: impl IntoIterator<Item = [Cow<'a, str>; 10]>) -> Result<Vec
         .map_err(|error| Error::internal(error.to_string()))
 }
 
-/// Spreadsheets run what begins like a formula; an apostrophe in front makes it a text.
+/// Spreadsheets run text that begins like a formula; a leading apostrophe prevents that.
 fn cell(text: &str) -> Cow<'_, str> {
     match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
         true => format!("'{text}").into(),

@@ -1,4 +1,4 @@
-//! What clients send and get about orders and tickets.
+//! Bodies of requests and answers about orders and tickets.
 
 use chrono::{DateTime, Utc};
 use kernel::input::{Objects, Values};

@@ -1,12 +1,13 @@
-//! Cancelled events: every order is undone, each in a transaction of its own, however often whoever does it is ended.
+//! Cancelled events: every order is refunded or cancelled, each in a transaction of its own, so that the work survives
+//! any number of restarts.
 //!
-//! What is left to do is what the orders say, so nothing is remembered beside them but how far a run has come: its job
-//! does some orders and leaves the next job behind with the last id, in the transaction that ends it. An order that
-//! can't be undone says why (`refund_failure`), stands in nobody's way, and is tried again by a later run. A second look
-//! every ten minutes ([`Tickets::wind_up_all`]) finds what the first run could not see: an order that was being placed
-//! while the event was cancelled, one whose dispute was won since, one that failed.
+//! The remaining work follows from the states of the orders; only the position of a run is stored. A job handles some
+//! orders and enqueues the next job with the last id, in the transaction that completes it. An order that can't be
+//! refunded stores the reason (`refund_failure`), does not delay the others, and is retried by a later run.
+//! [`Tickets::wind_up_all`] runs every ten minutes and finds what earlier runs could not: an order that was being
+//! placed while the event was cancelled, one whose dispute was won since, one that failed.
 //!
-//! An event with orders that hold or have tickets can't be archived, so this is about cancelled ones alone.
+//! Applies to cancelled events only: an event whose orders hold or have tickets can't be archived.
 
 mod figures;
 pub mod routes;
@@ -22,19 +23,19 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Orders of one job. Few enough for its time, many enough to be done with thousands in a minute.
+/// How many orders one job handles: few enough for its timeout, enough for thousands of orders a minute.
 const AT_ONCE: i32 = 50;
 
-/// Events that one look finds.
+/// How many events one run of the periodic job finds.
 const EVENTS_AT_ONCE: i32 = 500;
 
-/// When a run that has left something undone without a failure looks again.
+/// The delay before the next run if orders are left that have not failed.
 const LOOK_AGAIN: TimeDelta = TimeDelta::seconds(30);
 
-/// Of a failure, what its order keeps.
+/// The maximum length of the failure that an order stores, in characters.
 const FAILURE_CHARS: usize = 500;
 
-/// Some orders of an event: those after this one.
+/// The payload of the job: the orders of an event whose ids follow `after`; all orders if it is None.
 #[derive(Serialize, Deserialize)]
 struct Rest {
     event: Uuid,
@@ -42,7 +43,7 @@ struct Rest {
 }
 
 impl Tickets {
-    /// An event was cancelled.
+    /// Job: an event was cancelled.
     pub(super) async fn called_off(&self, run: Arc<Run>) -> Outcome {
         let event: Event = run.payload()?;
         let mut cx = run.begin().await?;
@@ -50,7 +51,7 @@ impl Tickets {
         Ok(run.commit(cx).await?)
     }
 
-    /// Some orders, and the next job for those after them.
+    /// Job: handles some orders and enqueues the next job for those that follow.
     pub(super) async fn wind_up(&self, run: Arc<Run>) -> Outcome {
         let Rest { event, after } = run.payload()?;
         if after.is_none() {
@@ -61,14 +62,14 @@ impl Tickets {
         if reached.is_some() {
             next(event, reached)?.put(&mut cx).await?;
         } else if is_left(&mut cx, event).await? {
-            // Somebody was just doing something with an order.
+            // Another transaction had locked an order.
             let at = clock::of_database(&mut cx).await? + LOOK_AGAIN;
             begin(&mut cx, event, Some(at)).await?;
         }
         Ok(run.commit(cx).await?)
     }
 
-    /// Begins anew with every event of which something is left to do. How many.
+    /// Starts a new run for every event that has orders left. Returns the number of events.
     pub async fn wind_up_all(&self) -> Result<usize> {
         let run = self.db.run(Self::NAME, None, Uuid::now_v7(), |cx| {
             Box::pin(async move {
@@ -82,7 +83,7 @@ impl Tickets {
         run.await
     }
 
-    /// Undoes orders after this one. The last of them, if there may be more.
+    /// Handles orders whose ids follow `after`. Returns the last one if more may follow.
     pub async fn wind_up_some(
         &self,
         event: Uuid,
@@ -100,7 +101,7 @@ impl Tickets {
         Ok(orders.last().copied().filter(|_| is_full))
     }
 
-    /// One order. What goes wrong is written down; only where not even that can be done the run ends, to be tried again.
+    /// Handles one order. A failure is stored with the order; only if that fails as well, the run ends and is retried.
     async fn wind_up_order(&self, order: Uuid, request: Uuid) -> Result<()> {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             Box::pin(async move { undo(cx, order).await })
@@ -124,7 +125,7 @@ impl Tickets {
         run.await
     }
 
-    /// Nobody waits for the event any more: places that were kept are let go of, and entries end.
+    /// Ends the event's waiting lists: offered places are released and entries expire.
     async fn end_waiting(&self, event: Uuid, request: Uuid) -> Result<()> {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             Box::pin(async move {
@@ -143,7 +144,7 @@ impl Tickets {
                 Ok(kinds)
             })
         });
-        // In transactions of their own, since buyers lock the type before the entries.
+        // In separate transactions, because buyers lock the ticket type before the entries.
         for kind in run.await? {
             let run = self.db.run(Self::NAME, None, request, move |cx| {
                 Box::pin(async move {
@@ -160,7 +161,8 @@ impl Tickets {
     }
 }
 
-/// The first job for an event; there may be one already.
+/// Enqueues the first job of a run, unless one is waiting for this event already. `at` is the earliest time; None
+/// means now.
 async fn begin(cx: &mut Cx, event: Uuid, at: Option<DateTime<Utc>>) -> Result<()> {
     let job = next(event, None)?.unless_waiting(event.to_string());
     let job = match at {
@@ -171,13 +173,13 @@ async fn begin(cx: &mut Cx, event: Uuid, at: Option<DateTime<Utc>>) -> Result<()
     Ok(())
 }
 
-/// One after the other for the same event.
+/// Jobs of the same event run one after the other.
 fn next(event: Uuid, after: Option<Uuid>) -> Result<NewJob> {
     let job = NewJob::new("tickets.wind_up", Rest { event, after })?;
     Ok(job.in_order(format!("wind_up:{event}")))
 }
 
-/// What an administrator reads: the cause, where there is one.
+/// The text that an administrator reads: the error's cause if it has one.
 fn reason(error: &Error) -> String {
     let text = match std::error::Error::source(error) {
         Some(cause) => cause.to_string(),
@@ -186,7 +188,7 @@ fn reason(error: &Error) -> String {
     text.chars().take(FAILURE_CHARS).collect()
 }
 
-/// Events of which orders are left that this can do something about.
+/// Cancelled events with orders that can be handled now.
 async fn unfinished(cx: &mut Cx) -> Result<Vec<Uuid>> {
     let found = sqlx::query_scalar(
         "select e.id from app.events e
@@ -201,7 +203,8 @@ async fn unfinished(cx: &mut Cx) -> Result<Vec<Uuid>> {
     Ok(found.bind(EVENTS_AT_ONCE).fetch_all(cx.conn()).await?)
 }
 
-/// Those whose payment is disputed wait for the bank: money that it may take back is not sent a second time.
+/// Orders to handle. Those with an open dispute are left out until the bank decides, since it may be giving the buyer
+/// the same money.
 async fn orders(cx: &mut Cx, event: Uuid, after: Option<Uuid>) -> Result<Vec<Uuid>> {
     let found = sqlx::query_scalar(
         "select o.id from app.orders o join app.events e on e.id = o.event_id
@@ -214,7 +217,7 @@ async fn orders(cx: &mut Cx, event: Uuid, after: Option<Uuid>) -> Result<Vec<Uui
     Ok(found.fetch_all(cx.conn()).await?)
 }
 
-/// Whether there are orders that nothing has gone wrong with.
+/// Whether there are orders to handle that have not failed.
 async fn is_left(cx: &mut Cx, event: Uuid) -> Result<bool> {
     let found = sqlx::query_scalar(
         "select exists (
@@ -227,8 +230,8 @@ async fn is_left(cx: &mut Cx, event: Uuid) -> Result<bool> {
     Ok(found.bind(event).fetch_one(cx.conn()).await?)
 }
 
-/// Whatever has become of it meanwhile: its row says so once it is locked. Nobody is waited for: one that somebody else has
-/// is left to the next look.
+/// Cancels or refunds an order, depending on its state once its row is locked. An order that another transaction has
+/// locked is skipped, and left to the next run.
 async fn undo(cx: &mut Cx, order: Uuid) -> Result<()> {
     let state: Option<String> =
         sqlx::query_scalar("select state from app.orders where id = $1 for update skip locked")

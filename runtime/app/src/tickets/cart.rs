@@ -1,6 +1,7 @@
-//! What is in a cart, as the database has it: the event, its ticket types, the rule of the commission, the promo code.
+//! What the database says of a cart: the event, its ticket types, the commission rules and the promo code.
 //!
-//! Out of that [`money::price`] makes the price. Preview and order come through here, so they can't differ.
+//! [`money::price`] computes the price from it. Previews and orders both use this module, so their prices can't
+//! differ.
 
 use super::{
     bodies::{Cart, Item},
@@ -22,7 +23,7 @@ pub struct Priced {
     pub event: Event,
     pub quote: Quote,
     pub promo: Option<Uuid>,
-    /// The buyer's account, if credits are used.
+    /// The buyer's wallet. None if no credits are used.
     pub wallet: Option<Uuid>,
 }
 
@@ -31,9 +32,9 @@ pub struct Event {
     pub city: Uuid,
     chain: Chain,
     on_sale: bool,
-    /// By the database's clock.
+    /// The current time by the database's clock.
     now: DateTime<Utc>,
-    /// It takes place, also while it is under way.
+    /// Whether the event takes place: it is published and active. Also true while it is under way.
     is_on: bool,
 }
 
@@ -42,14 +43,15 @@ struct Kind {
     price: Money,
     per_user_limit: i64,
     on_sale: bool,
-    /// Those that the buyer has, or is about to pay for.
+    /// The number of tickets that the buyer has, or has ordered and not paid for yet.
     has: i64,
-    /// At this moment, with those that are kept for the buyer or for nobody any more; whether there are enough, holding
-    /// them back decides.
+    /// The number of tickets left at this moment, including waiting-list places that are held for the buyer or whose
+    /// hold is over. Only holding the tickets decides whether there are enough.
     left: i32,
 }
 
-/// Reads and prices. At the door every type is on sale as long as the event takes place, nobody has a limit, and no credits are used.
+/// Reads a cart and prices it. At the door every type is on sale as long as the event takes place, there is no limit
+/// per person, and no credits are used.
 pub async fn load(cx: &mut Cx, buyer: &Member, cart: &Cart, at_door: bool) -> Result<Priced> {
     cx.require(&EVENT, "read", cart.event_id).await?;
     let event = event(cx, cart.event_id).await?;
@@ -75,7 +77,7 @@ pub async fn load(cx: &mut Cx, buyer: &Member, cart: &Cart, at_door: bool) -> Re
         city: Some(event.city),
         credits,
     };
-    // At the door the host has the cash already.
+    // At the door the host has received the cash directly.
     let is_paid_out = !at_door && lines.iter().any(|line| line.unit_price.amount() > 0);
     let account = match is_paid_out {
         true => account(cx, &event).await?,
@@ -96,7 +98,8 @@ pub async fn load(cx: &mut Cx, buyer: &Member, cart: &Cart, at_door: bool) -> Re
     })
 }
 
-/// Only what the card pays reaches a host in another region, so credits pay no more than what the platform keeps.
+/// A host in another region can only be paid by card payments, so credits pay at most the platform's part (with the
+/// city's share).
 fn credits_abroad(purchase: &Purchase<'_>) -> Result<Money, money::Error> {
     let by_card = Purchase {
         credits: Money::zero(purchase.currency),
@@ -106,7 +109,8 @@ fn credits_abroad(purchase: &Purchase<'_>) -> Result<Money, money::Error> {
     purchase.credits.min(parts.platform.plus(parts.city_share)?)
 }
 
-/// What can't be priced: mistakes in what the host or the platform has set, or a rest too small for a card.
+/// The error if a cart can't be priced: the host or the platform has set something wrong, or the rest is too small for
+/// a card.
 fn unpriced(error: money::Error) -> Error {
     match error {
         money::Error::CardMinimum {
@@ -135,7 +139,8 @@ fn unpriced(error: money::Error) -> Error {
     }
 }
 
-/// What credits pay goes to the same account as what cards pay.
+/// The account of the event's host, if money can be sent to it now. It receives what credits pay as well as what cards
+/// pay.
 async fn account(cx: &mut Cx, event: &Event) -> Result<Option<payments::Ready>> {
     let Some(host) = event.chain.host else {
         return Ok(None);
@@ -221,7 +226,7 @@ fn kind(row: &PgRow) -> Result<Kind> {
     })
 }
 
-/// All that is wrong with the items at once.
+/// Turns the items into lines with prices. Reports everything that is wrong with them at once.
 fn lines(items: &[Item], kinds: &[Kind], at_door: bool) -> Result<(Vec<Line>, Currency)> {
     let mut lines = Vec::with_capacity(items.len());
     let mut wrong = Vec::new();

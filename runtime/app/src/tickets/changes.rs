@@ -1,8 +1,9 @@
-//! Lists of tickets that also say what has changed: all of them in the order of their ids, or with `changed_since` those
-//! that have changed since, in the order of the changes.
+//! Lists of tickets that can also be read as changes: without `changed_since` all tickets in the order of their ids,
+//! with it those that have changed since, in the order of the changes.
 //!
-//! A client asks once for all, and from then on with the `as_of` that the answer before had. It is as of the first page,
-//! and lies before the beginning of whatever had not ended then: what is committed late is told the next time.
+//! A client reads all tickets once, and passes the `as_of` of that answer as `changed_since` the next time. `as_of` is
+//! that of the first page and lies before the beginning of every transaction that had not ended then, so that changes
+//! committed late are included the next time.
 
 use chrono::{DateTime, Utc};
 use kernel::{
@@ -13,12 +14,13 @@ use kernel::{
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
 
-/// Changes of so long are told again at least: modules of servers are waited for, changes made by hand are not.
+/// By how much `as_of` lies in the past at least. Open transactions of servers are taken into account in addition;
+/// changes made by hand are not.
 const TOLD_AGAIN: &str = "2 minutes";
 
 pub(super) const CHANGED_SINCE: Filter = parameter("changed_since", Kind::Time);
 
-/// Where a page ended, in either order.
+/// The position at which a page ended, for both orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mark {
     pub as_of: DateTime<Utc>,
@@ -44,7 +46,7 @@ impl FromStr for Mark {
     }
 }
 
-/// The page that is asked for.
+/// The position of the requested page.
 #[derive(Clone, Copy)]
 pub(super) struct Walk {
     changed_since: Option<DateTime<Utc>>,
@@ -61,7 +63,7 @@ impl Walk {
         })
     }
 
-    /// All tickets behind this one, in the order of their ids.
+    /// All tickets whose ids follow `after`, in the order of their ids.
     pub fn behind(after: Option<Uuid>, rows: i64) -> Self {
         let mark = Mark {
             as_of: DateTime::UNIX_EPOCH,
@@ -74,18 +76,20 @@ impl Walk {
         }
     }
 
-    /// The page is behind this change, and of that moment behind [`Walk::after`]. None: it is in the order of ids.
+    /// The page has changes after this time, and of the same time those with ids after [`Walk::after`]. None: the list
+    /// is in the order of ids.
     pub fn changed(&self) -> Option<DateTime<Utc>> {
         let begin = self.changed_since?;
         Some(self.before.map_or(begin, |(mark, _)| mark.changed_at))
     }
 
-    /// Nil is smaller than every id.
+    /// The id after which the page begins; nil, which is smaller than every id, on the first page.
     pub fn after(&self) -> Uuid {
         self.before.map(|(_, id)| id).unwrap_or_default()
     }
 
-    /// To be asked for before the tickets are read: who has not ended by then is seen to be at work.
+    /// The `as_of` of the answer. Must be called before the tickets are read, so that every transaction whose changes
+    /// are not visible yet is still seen as open.
     pub async fn as_of(&self, cx: &mut Cx) -> Result<DateTime<Utc>> {
         if let Some((mark, _)) = self.before {
             return Ok(mark.as_of);
@@ -107,7 +111,7 @@ mod tests {
             changed_at: "2040-05-01T18:00:00Z".parse().unwrap(),
         };
         assert_eq!(mark.to_string().parse(), Ok(mark));
-        // What cursors held before there were changes to follow.
+        // The marks of cursors from before `changed_since` existed.
         for old in ["", "2040-05-01T18:00:00+00:00"] {
             assert_eq!(old.parse::<Mark>(), Err(()));
         }

@@ -1,7 +1,8 @@
-//! Checkpoints: places at an event where each ticket comes in by itself, whatever happened at the door or elsewhere.
+//! Checkpoints: places at an event that admit each ticket separately, independently of the door and of each other.
 //!
-//! A ticket is inside once at most: its row is locked by whoever judges it, and a unique index stands behind that. Leaving
-//! is always written down where it is counted; whether a ticket still counts only matters to those who want to come in.
+//! A ticket can be inside only once at a time: its row is locked while a scan is decided, and a unique index enforces
+//! it as well. An exit is always recorded where exits are counted; whether a ticket is still valid only matters for
+//! entries.
 
 pub mod routes;
 
@@ -21,7 +22,7 @@ use sqlx::Row;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// A checkpoint as a scan needs it.
+/// What a scan needs to know of a checkpoint.
 pub(super) struct Checkpoint {
     pub id: Uuid,
     is_open: bool,
@@ -53,8 +54,8 @@ pub struct CheckpointFiguresList {
 
 static FIGURES: List = List::new("checkpoint-figures", 50, &[]);
 
-/// What does not fit together in scans, each with where it stands in the body: at the door nobody leaves, and nothing is
-/// overruled.
+/// Refuses scans whose fields don't fit together: exits at the door, and `force` on anything but an entry at a
+/// checkpoint with `at`. Each scan comes with its path in the body.
 pub(super) fn check<'a>(scans: impl IntoIterator<Item = (String, &'a Scan)>) -> Result<()> {
     let (mut wrong, mut leaves_by_door) = (Vec::new(), false);
     for (place, scan) in scans {
@@ -72,7 +73,7 @@ pub(super) fn check<'a>(scans: impl IntoIterator<Item = (String, &'a Scan)>) -> 
     refuse(wrong)
 }
 
-/// The checkpoint that is named, also an archived one: what was scanned there may come in later.
+/// Returns the named checkpoint. It may be archived, since scans that were made there may be uploaded later.
 pub(super) async fn named(
     cx: &mut Cx,
     event: Uuid,
@@ -108,7 +109,7 @@ fn unknown() -> Error {
 }
 
 impl Checkpoint {
-    /// Nobody scans at one that is archived.
+    /// Refuses scans at an archived checkpoint.
     pub fn open(&self) -> Result<()> {
         match self.is_open {
             true => Ok(()),
@@ -116,8 +117,8 @@ impl Checkpoint {
         }
     }
 
-    /// What a scan comes to, and what was overruled by it. The ticket's row is locked; `refused` is why it does not count
-    /// any more.
+    /// Returns the result of a scan, and the reason for refusing it that `force` has overruled. The ticket's row must
+    /// be locked; `refused` is the reason why the ticket is not valid any more, if it isn't.
     pub async fn judge(
         &self,
         cx: &mut Cx,
@@ -183,7 +184,8 @@ impl Checkpoint {
         if !self.counts_exits {
             return Ok("exits_not_counted");
         }
-        // Clocks of devices differ, by an hour at most: nobody leaves before they came. What is further back was another stay.
+        // The clocks of devices may differ by up to an hour, so the exit is not recorded as earlier than the entry. An
+        // exit that is more than an hour before the entry belongs to an earlier stay.
         let left = sqlx::query(
             "update app.checkpoint_entries set left_at = greatest(coalesce($3::timestamptz, now()), entered_at)
              where ticket_id = $1 and checkpoint_id = $2 and left_at is null
@@ -201,8 +203,8 @@ impl Checkpoint {
     }
 }
 
-/// Of these tickets, whose rows are locked, those with which somebody has come in at a checkpoint. A statement of its own, so
-/// that it sees what those did who were waited for.
+/// Returns those of these tickets that have entered at a checkpoint. The tickets' rows must be locked before; a
+/// statement of its own, so that it sees what the transactions that were waited for have changed.
 pub(super) async fn entered(cx: &mut Cx, tickets: &[Uuid]) -> Result<Vec<Uuid>> {
     let found = sqlx::query_scalar(
         "select distinct x.ticket_id from app.checkpoint_entries x where x.ticket_id = any ($1::uuid[])",
@@ -221,7 +223,8 @@ impl Tickets {
         let asked = FIGURES.read(query, &self.cursors, caller)?;
         let after = asked.after::<String>()?.map(|(_, id)| id);
         let rows = asked.rows();
-        // Beside the connections that buyers and scanners wait for: it adds up all that were let in.
+        // On the pool for heavy reads, not on the connections that buyers and scanners wait for, since all entries are
+        // added up.
         let run = self.db.snapshot(Self::NAME, caller, move |cx| {
             Box::pin(async move {
                 staff(cx, event).await?;

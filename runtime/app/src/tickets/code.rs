@@ -1,9 +1,9 @@
-//! The signed code of a ticket, as the QR code shows it.
+//! The signed code of a ticket, as the QR code contains it.
 //!
-//! A scanner without a connection believes a code that one of the published keys has signed, is for its event, and whose
-//! ticket is not on the list of those that were revoked. Layout, before base64url without padding: version (1 byte), key
-//! (4), ticket (16), event (16), secret version (4), not before and not after (8 each, seconds since 1970, big-endian),
-//! then the Ed25519 signature (64) of all of it. Knows no database.
+//! A scanner without a connection accepts a code that is signed by one of the published keys, is for its event, and
+//! whose ticket is not on the list of revoked codes. Layout, before base64url without padding: version (1 byte), key
+//! (4), ticket (16), event (16), secret version (4), not before and not after (8 each, seconds since 1970,
+//! big-endian), then the Ed25519 signature (64) of all of it. Knows no database.
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -17,19 +17,19 @@ const VERSION: u8 = 1;
 const SIGNED: usize = 1 + 4 + 16 + 16 + 4 + 8 + 8;
 const WHOLE: usize = SIGNED + 64;
 
-/// What a code says.
+/// The content of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claims {
     pub ticket: Uuid,
     pub event: Uuid,
-    /// Counts up when the ticket changes hands.
+    /// Incremented when the ticket is transferred.
     pub secret_version: i32,
     /// Seconds since 1970.
     pub not_before: i64,
     pub not_after: i64,
 }
 
-/// The key that signs, and those that signed before and are still believed.
+/// The key that signs new codes, and the keys whose codes are accepted: the same one and earlier ones.
 #[derive(Clone)]
 pub struct Keys(Arc<Inner>);
 
@@ -38,10 +38,10 @@ struct Inner {
     believed: Vec<PublicKey>,
 }
 
-/// A key that scanners believe.
+/// A key whose signatures scanners accept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKey {
-    /// The first bytes of its digest.
+    /// The first bytes of the SHA-256 digest of `bytes`.
     pub id: [u8; 4],
     pub bytes: Vec<u8>,
 }
@@ -59,7 +59,7 @@ impl PublicKey {
 }
 
 impl Keys {
-    /// Each secret is a seed of any length; the first one signs.
+    /// Each secret is a seed of any length; the first one signs. None if there are no secrets.
     pub fn new(secrets: &[SecretString]) -> Option<Self> {
         let pairs: Vec<Ed25519KeyPair> = secrets
             .iter()
@@ -94,7 +94,7 @@ impl Keys {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// What the code says, if one of the keys has signed exactly this.
+    /// Returns the content of a code, if it has a valid signature by one of the keys.
     pub fn read(&self, code: &str) -> Option<Claims> {
         let bytes = URL_SAFE_NO_PAD.decode(code.trim()).ok()?;
         if bytes.len() != WHOLE || bytes[0] != VERSION {
@@ -117,9 +117,9 @@ impl Keys {
 }
 
 impl Claims {
-    /// Of a ticket to an event that ends then. Events are put off: scanners that know nothing else believe the code for
-    /// a year longer, and the door asks until when the event of today lets in. `now` is of the database, by whose clock
-    /// the door goes.
+    /// The content of a code for an event that ends at `ends_at`. Events may be postponed, so `not_after` is a year
+    /// later, for scanners that know nothing else; the door checks the time against the event's current end. `now`
+    /// must be the database's time, by which the door goes.
     pub fn new(
         ticket: Uuid,
         event: Uuid,

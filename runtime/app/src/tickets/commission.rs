@@ -1,4 +1,4 @@
-//! Rules of the commission as the database has them. Which of them counts, and what it takes, [`money`] knows.
+//! Reads commission rules from the database. Which of them applies, and what it charges, is computed by [`money`].
 
 use chrono::{DateTime, Utc};
 use kernel::{Cx, Error, Result};
@@ -6,7 +6,7 @@ use money::{BasisPoints, Chain, Charge, Currency, Host, HostKind, PaidBy, Rule, 
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
-/// Those in force then that could count here. The module that asks must be one that reads `commission_rule`.
+/// The rules in force at `at` that could apply. Only modules that may read `commission_rule` can call this.
 pub async fn rules(
     cx: &mut Cx,
     chain: &Chain,
@@ -64,7 +64,7 @@ fn rule(row: &PgRow, charge: Charge, currency: Currency) -> Result<Rule> {
     })
 }
 
-/// Of a rule, or of one that is proposed.
+/// The terms in a row of a rule or of a proposal.
 pub fn terms(row: &PgRow, currency: Currency) -> Result<Terms> {
     let points = |column: &str| -> Result<BasisPoints> {
         let points: i32 = row.try_get(column)?;

@@ -1,10 +1,10 @@
-//! The door: each ticket lets one person in once, whoever scans it first; and at each checkpoint of the event by itself
-//! ([`super::checkpoints`]).
+//! Check-in at the door: each ticket admits one person once, whichever scan arrives first. Checkpoints of the event
+//! admit tickets separately ([`super::checkpoints`]).
 //!
-//! What the code says is believed only if one of our keys has signed it; whether it still counts is asked of the ticket,
-//! and until when of the event as it is today, which may have moved since the code was made.
-//! Every scan is kept with what the door was told, also those that were made without a connection and come later: of two
-//! for one ticket the one that arrives first was let in, and the other is kept beside it.
+//! A code counts only if one of our keys has signed it. Whether the ticket is still valid is read from its row, and
+//! the time is checked against the event as it is now, which may have been moved since the code was made. Every scan
+//! is stored with its result, also scans that were made without a connection and are uploaded later: of two scans of
+//! one ticket the one that arrives first is accepted, and the other is stored as well.
 
 use super::{
     Tickets,
@@ -19,17 +19,18 @@ use kernel::{Cx, Error, Member, Result};
 use sqlx::Row;
 use uuid::Uuid;
 
-/// What a scan comes to.
+/// The result of a scan.
 pub(super) struct Verdict {
     /// A value of `check_in.result`.
     pub result: &'static str,
     pub ticket: Option<Uuid>,
-    /// Of one that was let in all the same: why it should not have been.
+    /// Why the scan should have been refused, if `force` has overruled that.
     pub overruled: Option<&'static str>,
 }
 
 impl Verdict {
-    /// The ticket whose holder has come in. With an old code it was somebody else.
+    /// The ticket whose holder has entered. None if the code was from before a transfer, since then it was not the
+    /// holder.
     pub fn came_in(&self, scan: &Scan) -> Option<Uuid> {
         let is_entry = self.result == "ok" && scan.direction() == Direction::Entry;
         let by_holder = self.overruled != Some("transferred");
@@ -37,28 +38,28 @@ impl Verdict {
     }
 }
 
-/// Whether a nonce came before.
+/// Whether the nonce of a scan was used before.
 pub(super) enum Before {
     Never,
-    /// The same scan, with what it came to.
+    /// It was used for the same scan, which had this result.
     Same(ScanResult),
-    /// For another ticket, at another event or checkpoint, or the other way.
+    /// It was used for another ticket, event, checkpoint or direction.
     Elsewhere,
 }
 
-/// A ticket as it is judged, its row locked.
+/// A ticket while a scan of it is decided. Its row is locked.
 struct Ticket {
     event: Uuid,
     secret_version: i32,
     state: String,
-    /// The event takes place, or has: scans come in late.
+    /// Whether the event takes place or has taken place, since scans may be uploaded late.
     is_on: bool,
-    /// The code is shown in its time.
+    /// Whether the code was scanned at a time at which it is valid.
     is_time: bool,
 }
 
 impl Ticket {
-    /// Why it does not count any more, if it does not.
+    /// Why the ticket is not valid any more. None if it is valid.
     fn refused(&self, secret_version: i32) -> Option<&'static str> {
         if self.secret_version != secret_version {
             return Some("transferred");
@@ -140,7 +141,7 @@ impl Tickets {
     }
 }
 
-/// Its row stays ours until the scan is kept.
+/// Locks the ticket's row until the scan is stored. None if there is no such ticket.
 async fn lock(cx: &mut Cx, claims: &Claims, at: Option<DateTime<Utc>>) -> Result<Option<Ticket>> {
     let row = sqlx::query(
         "select k.state, k.secret_version, k.event_id, e.state in ('published', 'completed') and e.status = 'active' as is_on,
@@ -170,7 +171,7 @@ async fn at_door(
     ticket: &Ticket,
     refused: Option<&'static str>,
 ) -> Result<&'static str> {
-    // Who has come in has, whatever became of the event.
+    // A used ticket stays used, whatever has become of the event.
     let was_used = ticket.state == "checked_in" && refused != Some("transferred");
     if was_used {
         return Ok("already_used");
@@ -185,8 +186,9 @@ async fn at_door(
     Ok("ok")
 }
 
-/// The same scan sent twice counts once, and gets the same answer. Of another ticket (`ticket` is what the code says) it is
-/// another scan: two devices may make the same nonce, and nobody is let in by the answer for somebody else.
+/// Finds an earlier scan with the same nonce. The same scan gets the same answer and counts once. For another ticket
+/// (`ticket` is the one in the code) it is a different scan: two devices may generate the same nonce, and the answer
+/// for one ticket must not admit another.
 pub(super) async fn before(cx: &mut Cx, scan: &Scan, ticket: Option<Uuid>) -> Result<Before> {
     let row = sqlx::query(
         "select result, overruled, ticket_id,
@@ -217,7 +219,8 @@ pub(super) async fn before(cx: &mut Cx, scan: &Scan, ticket: Option<Uuid>) -> Re
     told.await.map(Before::Same)
 }
 
-/// Whoever holds these tickets was at the event; the counters of the event are changed last.
+/// Records that the holders of these tickets attended. Called last, because it changes the counters of the event,
+/// which are contended.
 pub(super) async fn attend(cx: &mut Cx, tickets: &[Uuid]) -> Result<()> {
     if tickets.is_empty() {
         return Ok(());

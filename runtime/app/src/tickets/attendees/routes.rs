@@ -1,4 +1,4 @@
-//! HTTP around who comes.
+//! HTTP routes for lists of attendees.
 
 use super::{
     super::Tickets,
@@ -65,7 +65,7 @@ async fn list(
     let page = tickets
         .attendees(&caller, id(&path)?, query.as_deref())
         .await?;
-    // It names people and where they go: no cache may keep it.
+    // The answer has personal data, so no cache may store it.
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(page)).into_response())
 }
 
@@ -86,7 +86,7 @@ async fn csv(
 ) -> Result<Response> {
     let event = id(&path)?;
     let rows = tickets.attendees_csv(caller.clone(), event).await?;
-    // Personal data leaves the platform.
+    // Logged because personal data leave the platform.
     tracing::info!(%event, member = %caller.id(), request = %caller.request_id, "attendees exported");
     let headers = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8"),

@@ -1,4 +1,4 @@
-//! How far the refunds of a cancelled event have come: added up from its orders and refunds, nothing is kept beside them.
+//! The progress of the refunds of a cancelled event, computed from its orders and refunds for each request.
 
 use kernel::{Cx, Result};
 use serde::Serialize;
@@ -6,7 +6,7 @@ use sqlx::Row;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// Orders that are named one by one.
+/// The maximum number of failed orders that are listed.
 const NAMED: i64 = 50;
 
 /// What has become of the orders of a cancelled event. `orders` is the sum of the six counts below it.

@@ -1,4 +1,4 @@
-//! HTTP around cancelled events; cancelling itself is a generated route.
+//! HTTP routes for cancelled events. The route that cancels an event is generated.
 
 use super::{
     super::Tickets,

@@ -1,4 +1,5 @@
-//! HTTP around checkpoints. They are made and changed by generated routes, and scanned at by those of the door.
+//! HTTP routes for the figures of checkpoints. The routes that create and change checkpoints are generated, and scans
+//! use the routes of the door.
 
 use super::{super::Tickets, CheckpointFigures, CheckpointFiguresList};
 use crate::module::id;
@@ -53,6 +54,6 @@ async fn figures(
 ) -> Result<Response> {
     let list = tickets.checkpoint_figures(&caller, id(&path)?, query.as_deref());
     let list = list.await?;
-    // It changes from one moment to the next: no cache may keep it.
+    // The figures change all the time, so no cache may store them.
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(list)).into_response())
 }
