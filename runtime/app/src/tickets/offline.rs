@@ -1,8 +1,8 @@
-//! Doors without a connection: what a scanner needs to decide by itself, and what it brings back later.
+//! Doors without a connection: what a scanner needs to decide by itself, and the scans that it uploads later.
 //!
-//! It loads the tickets of an event and the codes that are worth nothing any more, each with its secret version, and asks
-//! for what has changed since ([`super::changes`]). What it scanned comes in many at a time; every scan is judged and kept
-//! as if it came alone.
+//! A scanner loads the tickets of an event and the revoked codes, each with the secret version, and later asks for the
+//! changes since ([`super::changes`]). Its scans are uploaded many at a time; each is decided and stored as if it came
+//! alone.
 
 pub mod routes;
 
@@ -152,8 +152,8 @@ impl Tickets {
         run.await
     }
 
-    /// In the order of the tickets, so that two batches do not wait for each other; of two scans of a ticket the earlier
-    /// one first.
+    /// Decides the scans of a batch in the order of their tickets, so that two batches can't deadlock, and those of
+    /// one ticket in the order of their times.
     async fn scan_all(
         &self,
         cx: &mut Cx,
@@ -337,7 +337,7 @@ impl Tickets {
     }
 }
 
-/// 404 and 403 for everybody but those who run the event.
+/// Refuses callers who don't run the event: 404 if they may not see it, otherwise 403.
 pub(super) async fn staff(cx: &mut Cx, event: Uuid) -> Result<()> {
     cx.require(&EVENT, "read", event).await?;
     match cx.holds(&EVENT, "staff", event).await? {
@@ -356,7 +356,7 @@ fn elsewhere() -> ScanResult {
     }
 }
 
-/// A page of one of these lists: both orders have the same parameters, and that of the changes one more.
+/// Reads a page of one of these lists. Both orders have the same parameters, and that of changes one more.
 async fn rows(cx: &mut Cx, text: &'static str, event: Uuid, walk: &Walk) -> Result<Vec<PgRow>> {
     let page = sqlx::query(text)
         .bind(event)

@@ -1,7 +1,7 @@
-//! Placing an order: its tickets and credits are set aside in one transaction, the busiest rows last.
+//! Places an order: its tickets and credits are held in one transaction, which locks the most contended rows last.
 //!
-//! Where nothing is left to pay by card, it is settled in the same transaction. Otherwise it waits for its payment, and
-//! lets go of everything when its time is over.
+//! If nothing is left to pay by card, the order is settled in the same transaction. Otherwise it waits for its
+//! payment, and releases everything when its time is over.
 
 use super::{
     Tickets,
@@ -16,11 +16,11 @@ use money::{PaidBy, Quote};
 use sqlx::postgres::PgDatabaseError;
 use uuid::Uuid;
 
-/// Credits are set aside a little longer than the order, so that it is the order that lets go of them.
+/// How much longer credits are held than the order, so that it is the order's expiry that releases them.
 const HOLD_LONGER: TimeDelta = TimeDelta::minutes(5);
 
 impl Tickets {
-    /// `key` is the buyer's own: the same one buys once.
+    /// Places an order. `key` is the idempotency key of the buyer: the same key buys once.
     pub async fn place(
         &self,
         buyer: &Member,
@@ -60,7 +60,8 @@ impl Tickets {
         key: &str,
         at_door: bool,
     ) -> Result<PlacedOrder> {
-        // Whoever orders twice at once would count what they have before either is there.
+        // Serialises the buyer's orders for this event: concurrent ones would each count the buyer's tickets without
+        // the other, and exceed the limit per person.
         sqlx::query(
             "select pg_advisory_xact_lock(hashtextextended('order:' || $1::text || $2::text, 0))",
         )
@@ -94,7 +95,7 @@ impl Tickets {
         if rest == 0 {
             let settled = settle::settle(cx, &self.keys, order.id).await?;
             if settled != Settled::Paid {
-                // Cancelled between the price and here.
+                // The event was cancelled after the cart was priced.
                 return Err(Error::new(&problems::NOT_ON_SALE));
             }
         }
@@ -206,7 +207,8 @@ impl New<'_> {
     }
 }
 
-/// Names the ticket types of which there are fewer left, or how many more the event takes.
+/// The error if tickets can't be held. It names the ticket types of which too few are left, or says how many more the
+/// event has room for.
 fn sold_out(cart: &Cart, error: sqlx::Error) -> Error {
     let detail = error
         .as_database_error()
@@ -233,8 +235,8 @@ fn sold_out(cart: &Cart, error: sqlx::Error) -> Error {
     }
 }
 
-/// A request that came again after an accident finds what it did. The order knows its key for ever, longer than what was
-/// asked with it is known: with another cart it is a key that was used for something else.
+/// Finds the order that an earlier request with the same key has placed. The order keeps its key for ever, longer than
+/// the stored answer. A key that was used with another cart is refused.
 async fn placed_before(
     cx: &mut Cx,
     buyer: &Member,

@@ -1,5 +1,5 @@
-//! What a rule that a city proposes would mean for an order, beside what is so today: the price of both is made by the
-//! function that makes the price of orders.
+//! What a commission rule that a city proposes would mean for an order, compared with the current rule. Both prices
+//! are computed by the function that prices orders.
 
 use super::{Tickets, commission};
 use crate::module::{Module, id};
@@ -161,7 +161,7 @@ async fn tried(cx: &mut Cx, proposal: Uuid, order: &TriedOrder) -> Result<TriedP
     })
 }
 
-/// By the function that orders are priced by.
+/// Divides the order by a rule, with the function that prices orders.
 fn shares(rule: &Rule, city: Uuid, order: &TriedOrder) -> Result<TriedShares> {
     let currency = rule.terms.currency;
     let line = Line {

@@ -1,12 +1,12 @@
-//! Pictures of a code: QR as SVG and as PNG. Knows nothing of what the code says.
+//! Renders a code as a QR code, in SVG and PNG. Doesn't know what the code means.
 
 use kernel::{Error, Result};
 use qrcode::{Color, EcLevel, QrCode};
 use std::fmt::Write;
 
-/// Modules of white around the code, as the standard asks.
+/// The width of the white margin around the code, in QR modules, as the standard requires.
 const QUIET: usize = 4;
-/// Pixels of a module in a PNG.
+/// The size of a QR module in a PNG, in pixels.
 const SCALE: usize = 8;
 
 struct Picture {
@@ -16,7 +16,7 @@ struct Picture {
 
 impl Picture {
     fn of(code: &str) -> Result<Self> {
-        // Screens are scratched and dim: 15 % may be unreadable.
+        // Level M, at which 15 % of the code may be unreadable: screens are scratched and dim.
         let made =
             QrCode::with_error_correction_level(code, EcLevel::M).map_err(Error::internal)?;
         let (inner, colors) = (made.width(), made.to_colors());

@@ -1,4 +1,4 @@
-//! HTTP around orders, codes and the door.
+//! HTTP routes for orders, codes and the door.
 
 use super::{
     Tickets,
@@ -31,13 +31,13 @@ use uuid::Uuid;
 
 pub fn router(tickets: Tickets) -> Router {
     let keyed = from_fn_with_state(tickets.keyed.clone(), required);
-    // Staff sell one ticket after the other; how many there are is their limit.
+    // No daily quota: staff sell many tickets in a row, and the stock is limit enough.
     let at_door = Keyed {
         per_day: None,
         ..tickets.keyed.clone()
     };
     let at_door = from_fn_with_state(at_door, required);
-    // On the method, so that other methods are still refused as such.
+    // The layer is on the method's route, so that other methods of the path are still refused as such.
     Router::new()
         .route("/orders/price", post(price))
         .route("/orders", post(order).route_layer(keyed.clone()))

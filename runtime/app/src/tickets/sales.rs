@@ -1,7 +1,7 @@
-//! What an event has sold, for its host: by ticket type, and the money by currency.
+//! The sales of an event, for its host: tickets by type, and money by currency.
 //!
-//! Added up from the tables when it is asked for, so it agrees with them. Orders count that have got their tickets; what came
-//! too late and went back in full was never sold.
+//! Computed from the tables for each request, so it always agrees with them. Counts orders whose tickets were issued;
+//! an order that was paid too late and refunded in full was never sold.
 
 use super::Tickets;
 use crate::module::{Module, id};
@@ -30,7 +30,7 @@ pub(crate) struct Sales {
 }
 
 impl Sales {
-    /// Tickets of all types that somebody came in with.
+    /// The number of tickets of all types that were used at the door.
     pub(crate) fn checked_in(&self) -> i64 {
         self.ticket_types.iter().map(|kind| kind.checked_in).sum()
     }
@@ -129,7 +129,7 @@ async fn sales(
         .run(Tickets::NAME, Some(&caller), caller.request_id, move |cx| {
             Box::pin(async move {
                 cx.require(&EVENT, "read", event).await?;
-                // As the order's own amounts of the host.
+                // The same callers who may read the host's amounts of an order.
                 if !is_platform && !cx.holds(&EVENT, "admin", event).await? {
                     return Err(Error::forbidden());
                 }
@@ -140,7 +140,8 @@ async fn sales(
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(figures)).into_response())
 }
 
-/// In two statements, whatever the event has sold. For whoever has asked who may see it; it works as this module.
+/// Computes the sales, in two statements regardless of how much was sold. Callers must check the permission
+/// themselves; the queries run as this module.
 pub(crate) async fn figures(cx: &mut Cx, event: Uuid) -> Result<Sales> {
     let before = cx.work_as(Tickets::NAME).await?;
     let sales = Sales {

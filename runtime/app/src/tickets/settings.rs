@@ -1,4 +1,4 @@
-//! What can be set about tickets.
+//! Settings of tickets.
 
 use secrecy::SecretString;
 

@@ -1,10 +1,10 @@
-//! An order whose money is there: it gets its tickets, or its money goes back. There is no third way.
+//! Settles an order whose payment has arrived: either it gets its tickets, or its payment is refunded.
 //!
-//! Called in the transaction that learns of the payment, as often as it is told. An order whose time is over has let go
-//! of its tickets, its credits and the use of its promo code: it takes them again, and where they are gone or the buyer has
-//! as much as one person may have, a refund is written down, which the payments module carries out. So is it where the event
-//! does not take place any more, whenever the money comes, and where the credits that were set aside can't be taken, as
-//! their account is frozen.
+//! Runs in the transaction that learns of the payment, and may be called any number of times. An order whose time is
+//! over has released its tickets, its credits and the use of its promo code. It takes them again if the payment
+//! arrives late; if they are gone, or the buyer has reached the limit per person, a refund is recorded, which the
+//! payments module carries out. The same happens, in time or late, if the event does not take place any more, or if
+//! the held credits can't be taken because the wallet is frozen.
 
 use super::code::{Claims, Keys};
 use crate::wallet::ledger::{self, Entry};
@@ -17,9 +17,9 @@ use uuid::Uuid;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
     Paid,
-    /// It was before; nothing happened now.
+    /// The order was settled or ended before; nothing was changed.
     Before,
-    /// Something of it could not be had again, or there is no event any more: this refund is to be carried out.
+    /// Something could not be taken again, or the event does not take place. Holds the id of the refund to carry out.
     Owed(Uuid),
 }
 
@@ -27,9 +27,9 @@ struct Order {
     id: Uuid,
     state: String,
     is_over: bool,
-    /// The event does not take place, and never will as it is.
+    /// The event is a draft, cancelled or archived, so it does not take place.
     is_off: bool,
-    /// Tickets to it could be bought now.
+    /// Whether tickets for the event could be bought now.
     is_on: bool,
     user: Uuid,
     event: Uuid,
@@ -42,20 +42,20 @@ struct Order {
     hold: Option<Uuid>,
 }
 
-/// What can't be had for an order whose payment has come.
+/// Why an order can't get its tickets although its payment has arrived.
 #[derive(Clone, Copy, Debug)]
 enum Lacking {
     Event,
     Tickets,
-    /// The buyer's part of the price that no card paid.
+    /// The part of the price that credits should pay.
     Credits,
     PromoCode,
-    /// The buyer has as many tickets, or has used the promo code as often, as one person may.
+    /// The buyer has reached the limit per person, of tickets or of uses of the promo code.
     Limit,
 }
 
 impl Lacking {
-    /// What the database has refused. None: something that has nothing to do with being late.
+    /// What the database has refused. None: the error has nothing to do with a late payment.
     fn of(error: &sqlx::Error) -> Option<Self> {
         match violated(error)? {
             "ticket_types_sold_out" | "events_sold_out" => Some(Self::Tickets),
@@ -74,7 +74,7 @@ impl Lacking {
         }
     }
 
-    /// For the buyer, where the reason does not say it.
+    /// A note for the buyer if the reason alone doesn't explain the refund.
     fn note(self) -> Option<&'static str> {
         match self {
             Self::Event | Self::Tickets => None,
@@ -96,8 +96,8 @@ pub async fn settle(cx: &mut Cx, keys: &Keys, order: Uuid) -> Result<Settled> {
     let late = match order.state.as_str() {
         "pending" if !order.is_over && !order.is_off => false,
         "pending" => {
-            // Nothing has swept it up yet; it is over all the same. Whoever takes tickets waits for the buyer's other orders
-            // and for the event first.
+            // The order is over, although the job has not released it yet. The locks are taken in the same order as
+            // when placing an order: the buyer's other orders, then the event.
             wait_for_buyer(cx, order.id).await?;
             sqlx::query("select app.wait_for_event($1)")
                 .bind(order.event)
@@ -113,7 +113,7 @@ pub async fn settle(cx: &mut Cx, keys: &Keys, order: Uuid) -> Result<Settled> {
         }
         _ => return Ok(Settled::Before),
     };
-    // Late, it is as if it were ordered now.
+    // A late order is treated as if it were placed now.
     let lacking = match (late, order.is_on) {
         (false, _) => None,
         (true, true) => take_again(cx, &order).await?,
@@ -131,7 +131,7 @@ pub async fn settle(cx: &mut Cx, keys: &Keys, order: Uuid) -> Result<Settled> {
         mark_paid(cx, order.id).await?;
     }
     issue(cx, keys, &order).await?;
-    // The busiest rows last.
+    // Ticket types last, because their rows are the most contended.
     sqlx::query("select app.sell_held_tickets($1)")
         .bind(order.id)
         .execute(cx.conn())
@@ -140,7 +140,7 @@ pub async fn settle(cx: &mut Cx, keys: &Keys, order: Uuid) -> Result<Settled> {
     Ok(Settled::Paid)
 }
 
-/// Cancels an order that is not paid. False: it is no longer pending.
+/// Cancels an order that is not paid. Returns false if it is no longer pending.
 pub async fn cancel(cx: &mut Cx, order: Uuid) -> Result<bool> {
     let order = lock(cx, order).await?;
     if order.state != "pending" {
@@ -196,7 +196,7 @@ async fn let_go(cx: &mut Cx, order: &Order, state: &str) -> Result<()> {
     Ok(())
 }
 
-/// The buyer's orders for one event are placed one after the other, and so is this.
+/// Serialises this with the buyer's other orders for the event, as placing an order does.
 async fn wait_for_buyer(cx: &mut Cx, order: Uuid) -> Result<()> {
     sqlx::query("select app.wait_for_buyer($1)")
         .bind(order)
@@ -205,8 +205,8 @@ async fn wait_for_buyer(cx: &mut Cx, order: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// Everything that the order had let go of once more, as if it were ordered now: all of it or nothing. What is lacking;
-/// then nothing is taken.
+/// Takes everything again that the order had released, as if it were placed now. Returns what is missing; in that case
+/// nothing is taken.
 async fn take_again(cx: &mut Cx, order: &Order) -> Result<Option<Lacking>> {
     sqlx::query("savepoint again").execute(cx.conn()).await?;
     let lacking = match hold_again(cx, order.id).await {
@@ -229,8 +229,8 @@ async fn take_again(cx: &mut Cx, order: &Order) -> Result<Option<Lacking>> {
     Ok(Some(lacking))
 }
 
-/// The promo code counts an order that is paid, so it is marked in here: the database may refuse that as well. In the order
-/// in which an order is placed, the busiest rows last.
+/// The use of the promo code is counted when the order is marked as paid, so that is done here as well, where the
+/// database may refuse it. Locks in the same order as placing an order, the most contended rows last.
 async fn hold_again(cx: &mut Cx, order: Uuid) -> Result<(), sqlx::Error> {
     sqlx::query("select app.keep_limits($1)")
         .bind(order)
@@ -256,8 +256,8 @@ async fn mark_paid(cx: &mut Cx, order: Uuid) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// Whether what was set aside in time is there to be spent. The account stays ours until the transaction ends: nobody
-/// freezes it in between.
+/// Whether the credits that were held in time can be spent. The wallet stays locked until the transaction ends, so
+/// that it can't be frozen in between.
 async fn can_take_credits(cx: &mut Cx, order: &Order) -> Result<bool> {
     let Some(hold) = order.hold else {
         return Ok(true);
@@ -265,7 +265,7 @@ async fn can_take_credits(cx: &mut Cx, order: &Order) -> Result<bool> {
     ledger::is_held(cx, hold).await
 }
 
-/// What was set aside is spent; of an order that came late it is not set aside any more.
+/// Spends the order's credits. A late order has no hold any more, so its credits are taken from the wallet directly.
 async fn take_credits(cx: &mut Cx, order: &Order, late: bool) -> Result<()> {
     if order.wallet == 0 {
         return Ok(());
@@ -327,7 +327,8 @@ async fn issue(cx: &mut Cx, keys: &Keys, order: &Order) -> Result<()> {
     Ok(())
 }
 
-/// What was paid for each ticket, to the cent in all: what giving it back gives back.
+/// What was paid for each ticket, which is what a refund of it returns. The parts add up to the order's amount
+/// exactly.
 fn shares(order: &Order, items: &[(Uuid, i32, i64)]) -> Result<Vec<i64>> {
     use money::{Currency, Money, share::by_weights};
     let currency = Currency::parse(&order.currency).map_err(|e| Error::internal(e.to_string()))?;
@@ -352,10 +353,10 @@ fn shares(order: &Order, items: &[(Uuid, i32, i64)]) -> Result<Vec<i64>> {
     Ok(each)
 }
 
-/// Paid, and nothing to be had for it: all of the card's payment goes back.
+/// Records a refund of the whole card payment, because the order gets no tickets.
 async fn owe(cx: &mut Cx, order: &Order, lacking: Lacking) -> Result<Settled> {
     if order.card == 0 {
-        // Nothing was paid: its credits were only set aside.
+        // Nothing was paid: the credits were only held.
         return Ok(Settled::Before);
     }
     debug_assert_eq!(order.cash, 0, "what is sold at the door is there at once");
@@ -364,7 +365,8 @@ async fn owe(cx: &mut Cx, order: &Order, lacking: Lacking) -> Result<Settled> {
         .execute(cx.conn())
         .await?;
     let refund = Uuid::now_v7();
-    // The card's payment was divided at Stripe; the city has no share of what was never sold.
+    // Host and platform return what Stripe has divided between them; a city has no share of tickets that were never
+    // sold.
     sqlx::query(
         "insert into app.refunds (id, order_id, amount_cents, card_cents, organizer_cents, platform_fee_cents, currency, reason,
            note, stripe_idempotency_key)

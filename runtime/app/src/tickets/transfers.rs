@@ -1,8 +1,8 @@
-//! Handing a ticket on: its holder offers it to another member, who gets it by accepting.
+//! Transfers of tickets: the holder offers a ticket to another member, who gets it by accepting.
 //!
-//! The row of the ticket is locked before that of the offer, so of all who accept, scan and give back at the same moment
-//! one comes first, and the others see what it did. With the holder changes the secret version, so the old code opens
-//! nothing from then on. Money does not move: what was paid goes back to the buyer.
+//! The ticket's row is locked before that of the offer, so concurrent attempts to accept, scan or refund it run one
+//! after the other, and each sees the result of those before. The secret version is incremented with each transfer, so
+//! the old code is refused from then on. No money moves: a refund goes to the buyer.
 
 pub mod export;
 pub mod routes;
@@ -27,10 +27,10 @@ use std::borrow::Cow;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// Offers that end in one transaction.
+/// How many offers expire in one transaction.
 const AT_ONCE: i32 = 500;
 
-/// Of one ticket.
+/// How often one ticket may be offered within 24 hours.
 const OFFERS_A_DAY: i64 = 10;
 
 /// To whom a ticket is offered: by id or by handle.
@@ -58,25 +58,25 @@ pub struct OfferedTicket {
     pub expires_at: DateTime<Utc>,
 }
 
-/// What becomes of an offer without the ticket changing hands.
+/// How an offer ends without a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// By whom it was offered to.
+    /// By the member to whom it was offered.
     Declined,
-    /// By who offered it.
+    /// By the member who offered it.
     Withdrawn,
 }
 
-/// A ticket as transfers see it, its row locked.
+/// A ticket as transfers need it. Its row is locked.
 struct Ticket {
     id: Uuid,
     event: Uuid,
     holder: Uuid,
     secret_version: i32,
     ends_at: DateTime<Utc>,
-    /// By the clock of the database.
+    /// The current time by the database's clock.
     now: DateTime<Utc>,
-    /// Why it can't change hands.
+    /// Why it can't be transferred. None if it can.
     kept: Option<String>,
 }
 
@@ -100,7 +100,7 @@ impl Tickets {
                     }
                     let to = recipient(cx, &holder, &body).await?;
                     let ticket = lock(cx, ticket).await?;
-                    // Somebody was faster.
+                    // Transferred since the permission was checked.
                     if ticket.holder != holder.id() {
                         return Err(Error::forbidden());
                     }
@@ -170,7 +170,7 @@ impl Tickets {
         run.await
     }
 
-    /// Ends offers that nobody has accepted in time. How many.
+    /// Ends offers that were not accepted in time. Returns how many.
     pub async fn expire_transfers(&self) -> Result<u64> {
         let mut all = 0;
         loop {
@@ -198,7 +198,8 @@ impl Tickets {
     }
 }
 
-/// Somebody whom the holder may see. Whether there is nobody, or somebody who hides, is answered alike.
+/// Returns the member to whom a ticket is offered, who must be visible to the holder. An unknown member and one whom
+/// the holder can't see are answered in the same way.
 async fn recipient(cx: &mut Cx, holder: &Member, body: &OfferTicket) -> Result<Uuid> {
     let pointer = match (body.to_id, &body.to_handle) {
         (Some(_), None) => "/to_id",
@@ -270,7 +271,7 @@ async fn lock(cx: &mut Cx, ticket: Uuid) -> Result<Ticket> {
 }
 
 async fn insert(cx: &mut Cx, ticket: &Ticket, to: Uuid, hours: i32) -> Result<OfferedTicket> {
-    // Nothing has swept it up yet; it is over all the same.
+    // An earlier offer may be over although the job has not ended it yet.
     sqlx::query(
         "update app.ticket_transfers set state = 'expired', decided_at = now()
          where ticket_id = $1 and state = 'offered' and expires_at <= now()",
@@ -308,7 +309,8 @@ async fn insert(cx: &mut Cx, ticket: &Ticket, to: Uuid, hours: i32) -> Result<Of
     shown(cx, id).await
 }
 
-/// Each offer is told to its recipient, so offering and withdrawing in turn would be a way to pester people.
+/// Limits the number of offers of a ticket. Each offer notifies its recipient, so without a limit a member could be
+/// pestered by offers that are withdrawn again and again.
 async fn limit(cx: &mut Cx, ticket: Uuid) -> Result<()> {
     let wait: Option<i64> = sqlx::query_scalar(
         "select ceil(extract(epoch from created_at + interval '1 day' - now()))::int8 from app.ticket_transfers
@@ -334,7 +336,7 @@ struct Offer {
     is_over: bool,
 }
 
-/// An offer that is open, for whoever may end it in this way; ticket and offer are locked.
+/// Returns an open offer and its ticket, both locked, if the caller may end the offer in this way.
 async fn open(cx: &mut Cx, transfer: Uuid, end: End, me: Uuid) -> Result<(Ticket, Offer)> {
     cx.require(&TICKET_TRANSFER, "read", transfer).await?;
     let ticket: Uuid =

@@ -1,8 +1,9 @@
-//! The waiting list: what comes free is held for those who wait, by priority, of equal ones first come first served.
+//! Waiting lists: tickets that become free are held for members who wait, by priority, and first come, first served
+//! within a priority.
 //!
-//! `app.offer_places` (`spec/sql/tickets.sql`) does it, in the transaction that frees stock and in that of whoever wants to
-//! take some, so nobody slips in between. The job looks after what happens without either: a place that nobody has taken
-//! in time, a capacity that was raised, an event that has begun.
+//! `app.offer_places` (`spec/sql/tickets.sql`) does that, in the transaction that frees stock and in each transaction
+//! that is about to take stock, so that no buyer gets ahead of the list. The job handles what happens without either:
+//! an offered place that was not taken in time, a higher capacity, an event that has begun.
 
 pub mod leave;
 pub mod routes;
@@ -17,7 +18,7 @@ use sqlx::Row;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// Entries that end in one transaction.
+/// How many entries expire in one transaction.
 const AT_ONCE: i32 = 500;
 
 /// Where a member stands.
@@ -49,7 +50,7 @@ impl Tickets {
         run.await
     }
 
-    /// Hands on what is free and what was not taken in time. How many places were offered.
+    /// Offers places that are free or were not taken in time. Returns how many were offered.
     pub async fn serve_waitlist(&self) -> Result<i64> {
         self.dismiss().await?;
         let run = self.db.run(Self::NAME, None, Uuid::now_v7(), |cx| {
@@ -58,11 +59,11 @@ impl Tickets {
         each(run.await?, |kind| self.offer_places(kind)).await
     }
 
-    /// Of one type. How many.
+    /// Offers the free places of one ticket type. Returns how many.
     async fn offer_places(&self, kind: Uuid) -> Result<i64> {
         let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
             Box::pin(async move {
-                // As buyers do, before any row of a type is locked.
+                // The event is locked before any row of a ticket type, as buyers do.
                 sqlx::query(
                     "select app.wait_for_event(event_id) from app.ticket_types where id = $1",
                 )
@@ -79,7 +80,7 @@ impl Tickets {
         run.await
     }
 
-    /// Nobody waits for an event that is over or cancelled.
+    /// Ends entries that wait for an event that is over or cancelled.
     async fn dismiss(&self) -> Result<()> {
         loop {
             let run = self.db.run(Self::NAME, None, Uuid::now_v7(), |cx| {
@@ -103,7 +104,7 @@ impl Tickets {
     }
 }
 
-/// Ticket types with offers that are over, or with something left for somebody who waits.
+/// Ticket types with offered places that are over, or with free places that members wait for.
 async fn unserved(cx: &mut Cx) -> Result<Vec<Uuid>> {
     let found = sqlx::query_scalar(
         "select w.offered_type_id from app.waitlist_entries w
@@ -122,7 +123,7 @@ async fn unserved(cx: &mut Cx) -> Result<Vec<Uuid>> {
 }
 
 async fn place(cx: &mut Cx, entry: Uuid) -> Result<PlaceInLine> {
-    // Those before compete with this one: for the same type, or one of the two for any.
+    // Earlier entries count if they compete with this one: both are for the same type, or one of them is for any type.
     let row = sqlx::query(
         "select m.state, m.offered_type_id, m.offer_expires_at,
            case when m.state = 'waiting' then (

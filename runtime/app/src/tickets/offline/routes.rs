@@ -1,4 +1,4 @@
-//! HTTP for doors without a connection.
+//! HTTP routes for doors without a connection.
 
 use super::{
     super::Tickets, Admission, AdmissionList, LateScanResult, LateScanResultList, RevokedCode,
@@ -42,7 +42,7 @@ pub fn document() -> openapi::OpenApi {
     Document::openapi()
 }
 
-/// What is known of tickets: no cache may keep it.
+/// An answer with the current state of tickets, which no cache may store.
 fn fresh<T: Serialize>(list: T) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], Json(list)).into_response()
 }

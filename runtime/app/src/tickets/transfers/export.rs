@@ -1,4 +1,4 @@
-//! What a member takes along of tickets that they offered, or were offered.
+//! The data export's part about offers of tickets that a member has made or received.
 
 use super::Tickets;
 use crate::module::Module;

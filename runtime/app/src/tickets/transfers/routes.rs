@@ -1,4 +1,4 @@
-//! HTTP around handing tickets on.
+//! HTTP routes for transfers of tickets.
 
 use super::{
     super::Tickets,

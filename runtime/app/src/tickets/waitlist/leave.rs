@@ -1,7 +1,7 @@
-//! A link in a mail by which whoever got it leaves the waiting list, without signing in.
+//! Links in emails by which the recipient leaves a waiting list without signing in.
 //!
-//! Its token names the entry, so it is worth nothing for another one, and nothing once the entry waits no longer: who joins
-//! again has another entry. A GET shows a page that asks, a POST leaves.
+//! The token names the entry, so it is valid for no other entry, and no longer once the entry stops waiting: a member
+//! who joins again has another entry. A GET shows a page with a question, a POST leaves.
 
 use super::super::Tickets;
 use crate::{
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 pub const PATH: &str = "/waitlist-entries/leave";
 
-/// The links: made for mails, read here.
+/// Creates the links for emails, and reads their tokens.
 #[derive(Clone)]
 pub struct Leaving(Links);
 
@@ -84,7 +84,7 @@ pub async fn leave(
 }
 
 impl Tickets {
-    /// What the event is called whose list somebody would leave.
+    /// The title of the event whose waiting list the entry would leave.
     async fn left_by(&self, entry: Uuid) -> Result<String> {
         let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
             Box::pin(async move {
@@ -99,8 +99,9 @@ impl Tickets {
         run.await
     }
 
-    /// The entry goes, then what was kept for it: two transactions, because buyers lock a type before the entries of it.
-    /// Should the second one not come, whoever buys next does it, or the job.
+    /// Archives the entry, then offers the place that was held for it to the next one. In two transactions, because
+    /// buyers lock a ticket type before its entries. If the second one fails, the next purchase or the job makes up
+    /// for it.
     async fn leave(&self, entry: Uuid) -> Result<()> {
         let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
             Box::pin(async move {

@@ -1,4 +1,4 @@
-//! HTTP around waiting lists; joining, and leaving when signed in, are generated routes.
+//! HTTP routes for waiting lists. The routes for joining, and for leaving when signed in, are generated.
 
 use super::{super::Tickets, PlaceInLine, leave};
 use crate::module::id;
