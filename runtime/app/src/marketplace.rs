@@ -1,8 +1,10 @@
-//! Requests for services: businesses of the city that offer the service hear of them, each through a lead of its own.
+//! Requests for services: businesses of the city that offer the service are told of a request, each by a lead of its
+//! own.
 //!
-//! Leads, quotes and who sees them are the spec's; what follows from an accepted quote is the database's
-//! (`spec/sql/marketplace.sql`). This module makes the leads: when a request is made or opened again, and when a business is
-//! approved. Verified businesses come first, then those with a plan; how many requests one hears of in a month, its plan says.
+//! Leads, quotes and who may read them are defined in the spec; the consequences of an accepted quote are in the
+//! database (`spec/sql/marketplace.sql`). This module creates the leads: when a request is created or reopened, and
+//! when a business is approved. Verified businesses come first, then those with a plan; the plan says how many
+//! requests a business is told of per month.
 
 mod fee;
 mod report;
@@ -95,7 +97,7 @@ impl Module for Marketplace {
 }
 
 impl Marketplace {
-    /// Businesses hear of a request. How many that had not heard of it before.
+    /// Creates leads of a request for businesses that have none of it yet. Returns how many.
     pub async fn spread(&self, request: Uuid) -> Result<u64> {
         let most = i64::from(self.settings.marketplace_leads_max);
         let free = i64::from(self.settings.marketplace_free_leads);
@@ -131,7 +133,7 @@ impl Marketplace {
         .await
     }
 
-    /// A business that is approved hears of the requests that are open. Of how many.
+    /// Creates leads of the open requests for a business that was approved. Returns how many.
     pub async fn catch_up(&self, business: Uuid) -> Result<u64> {
         let requests = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
             Box::pin(async move {
@@ -150,8 +152,8 @@ impl Marketplace {
     }
 }
 
-/// Jobs of one city wait for each other: two about one request do not make the same lead twice, and two about one
-/// business do not count its month at once.
+/// Serialises the jobs of a city, so that two jobs for one request don't create the same lead twice, and two jobs for
+/// one business don't exceed its monthly number.
 async fn alone_with(cx: &mut Cx, request: Uuid) -> Result<()> {
     sqlx::query(
         "select pg_advisory_xact_lock(hashtextextended('marketplace:' || r.city_id::text, 0)) from app.service_requests r

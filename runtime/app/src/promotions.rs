@@ -1,8 +1,9 @@
-//! Featured places of cities: what they cost, who stands there and when, and what goes back.
+//! Featured places of cities: their prices, when a booking is shown, and refunds.
 //!
-//! A booking is a `promotion`: its rules, its routes and what the city decides are the spec's; its price and the room that
-//! is left are the database's (`spec/sql/promotions.sql`). This module says what it would cost, shows what was approved and
-//! paid for as long as it was booked, and writes down what is to go back. Paying and refunding are the payments module's.
+//! A booking is a `promotion`. Its rules, routes and the city's decision are in the spec; its price and the room that
+//! is left are computed by the database (`spec/sql/promotions.sql`). This module tells prices, shows bookings that are
+//! approved and paid for the time they were booked for, and records refunds. Payments and refunds are carried out by
+//! the payments module.
 
 mod bodies;
 mod end;

@@ -1,9 +1,9 @@
-//! The wallet: an internal ledger of credits, in double entry.
+//! The wallet: an internal double-entry ledger of credits.
 //!
-//! Credits come out of a budget that the platform has filled, as bonuses and rewards, or out of refunds; they are spent
-//! on tickets, given back, or lapse. They are not paid out and do not pass from member to member. All booking is done by
-//! the functions of `spec/sql/wallet.sql` ([`ledger`] calls them); this module lets administrators give credits, shows
-//! members what they have, and keeps the books: what lapses, and whether they agree.
+//! Members get credits as bonuses and rewards, out of a budget that the platform fills, or as refunds. They spend them
+//! on tickets; credits can also be taken back or expire. Credits are never paid out, and can't be sent to other
+//! members. All entries are made by the functions of `spec/sql/wallet.sql`, which [`ledger`] calls. This module lets
+//! administrators grant credits, shows members their balances, books expired credits and checks the accounts.
 
 mod bodies;
 mod keep;

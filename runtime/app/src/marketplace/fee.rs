@@ -1,8 +1,7 @@
-//! What the platform takes for having brought two sides together: by the commission rules for service fees, decided for good
-//! when a quote is accepted. Without a rule it takes nothing. What it would be can be asked for before, and is told by the
-//! same function.
+//! The platform's fee for introducing two sides, by the commission rules for service fees. It is fixed when a quote is
+//! accepted; without a rule there is none. The fee can be asked for before, and is computed by the same function.
 //!
-//! The work itself is paid between the two, past the platform; the fee is paid by card through the payments module.
+//! The service itself is paid directly between the two sides. The fee is paid by card through the payments module.
 
 mod routes;
 
@@ -22,7 +21,7 @@ use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
 impl Marketplace {
-    /// A quote was accepted. Told again, it changes nothing: the fee is that of the moment of acceptance.
+    /// Fixes the fee of an accepted quote, by the rules in force when it was accepted. A second call changes nothing.
     pub async fn charge(&self, quote: Uuid, request: Uuid) -> Result<()> {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             Box::pin(async move { charge(cx, quote).await })
@@ -30,7 +29,7 @@ impl Marketplace {
         run.await
     }
 
-    /// What the caller's side pays of it; nothing, if the other one does.
+    /// The fee that the caller's side pays; 0 if the other side pays it.
     async fn fee(&self, caller: &Member, quote: Uuid) -> Result<QuoteFee> {
         let run = self
             .db
@@ -44,7 +43,8 @@ impl Marketplace {
     }
 }
 
-/// A fee and which side pays it: a rule of the quote, and a value of `quote.fee_paid_by`.
+/// A fee. `paid_by` is the side that pays it: a value of `quote.fee_paid_by`, and also the name of the rule of the
+/// quote that this side fulfils.
 struct Fee {
     amount: i64,
     city_share: i64,
@@ -87,7 +87,7 @@ async fn charge(cx: &mut Cx, quote: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// As it was decided; as it would be now, before.
+/// The fee as it was fixed; before that, as it would be now.
 async fn shown(cx: &mut Cx, quote: Uuid) -> Result<QuoteFee> {
     let row = sqlx::query(
         "select q.amount_cents, q.currency, coalesce(q.accepted_at, now()) as at, l.business_id, r.event_id, r.city_id, c.country_id,
@@ -125,10 +125,10 @@ async fn shown(cx: &mut Cx, quote: Uuid) -> Result<QuoteFee> {
     })
 }
 
-/// By the nearest rule that is in force `at` the time of the row.
+/// Computes the fee by the nearest rule in force at the row's `at`.
 async fn price(cx: &mut Cx, row: &PgRow) -> Result<Fee> {
     let internal = |error: money::Error| Error::internal(error.to_string());
-    // Of a currency that nobody can pay in there can be no fee.
+    // There is no fee in a currency that can't be paid in.
     let Ok(currency) = Currency::parse(row.try_get("currency")?) else {
         return Ok(Fee::NONE);
     };
@@ -148,11 +148,11 @@ async fn price(cx: &mut Cx, row: &PgRow) -> Result<Fee> {
         Err(Unresolved::NoRule(_)) => return Ok(Fee::NONE),
         Err(error) => return Err(Error::internal(error.to_string())),
     };
-    // Quotes may be finer than cards are.
+    // The amount of a quote may be finer than the smallest step of cards.
     let gross: i64 = row.try_get("amount_cents")?;
     let gross = gross - gross % card::quantum(currency).cast_signed();
     let fee = fees::fee(terms, Money::new(gross, currency), 1).map_err(internal)?;
-    // One that no card could be charged would be owed for ever.
+    // A fee below the minimum charge of cards could never be paid.
     if fee.amount() < card::minimum(currency).amount() {
         return Ok(Fee::NONE);
     }

@@ -1,7 +1,7 @@
-//! Figures about a business, month by month, for those who run it: what requests it heard of, what it made of them, and
-//! who began to follow and rate it. A plan has to include them (`plan.has_reports`).
+//! Monthly figures of a business, for those who run it: requests that it was told of, quotes that it sent and won, new
+//! followers and reviews. They must be included in its plan (`plan.has_reports`).
 //!
-//! Added up from the tables when it is asked for, so it agrees with them.
+//! Computed from the tables for each request, so they always agree with them.
 
 use super::Marketplace;
 use crate::{
@@ -23,7 +23,7 @@ use sqlx::Row;
 use utoipa::{OpenApi, ToSchema, openapi};
 use uuid::Uuid;
 
-/// This month and the eleven before it.
+/// The number of months: the current one and the eleven before it.
 const MONTHS: i32 = 12;
 
 /// Figures about a business.

@@ -1,4 +1,4 @@
-//! What can be set about the marketplace.
+//! Settings of the marketplace.
 
 /// Requests for services.
 #[derive(clap::Args, Clone, Copy, Debug)]

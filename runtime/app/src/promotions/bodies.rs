@@ -1,4 +1,4 @@
-//! What clients send and get about prices of featured places.
+//! Bodies of requests and answers about prices of featured places.
 
 use chrono::{DateTime, Utc};
 use generated::promotion::{PromotionSlot, PromotionTargetType};

@@ -1,5 +1,5 @@
-//! How a booking is paid, and how it ends before its time: what was not shown of it goes back, written down with its end,
-//! and carried out by the payments module.
+//! Records that a booking is paid, and ends bookings before their time. A refund for the days that were not shown is
+//! recorded together with the end; the payments module carries it out.
 
 use super::{Promotions, keep::feature};
 use crate::module::Module;
@@ -8,17 +8,17 @@ use serde_json::json;
 use sqlx::Row;
 use uuid::Uuid;
 
-/// Why it is over.
+/// How and why a booking ends.
 #[derive(Clone, Copy, Debug)]
 pub struct Over<'a> {
-    /// The state that it ends in, if it has not ended in another one.
+    /// The state that it ends in, unless it has ended already.
     pub state: &'a str,
     /// A value of `refund.reason`.
     pub reason: &'a str,
 }
 
 impl Promotions {
-    /// The city or its admin has ended it, or it was archived. Told again, it changes nothing.
+    /// Ends a booking that was rejected, withdrawn, finished or archived. A second call changes nothing.
     pub(super) async fn end(&self, promotion: Uuid, request: Uuid) -> Result<()> {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             Box::pin(async move {
@@ -49,7 +49,7 @@ impl Promotions {
                         state: "cancelled",
                         reason: "other",
                     },
-                    // Brought back before anybody looked.
+                    // It was restored before this job ran.
                     _ => return Ok(()),
                 };
                 over(cx, promotion, because).await
@@ -58,7 +58,7 @@ impl Promotions {
         run.await
     }
 
-    /// There is nothing to show any more.
+    /// Ends the bookings of a cancelled event.
     pub(super) async fn event_cancelled(&self, event: Uuid, request: Uuid) -> Result<()> {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             Box::pin(async move {
@@ -83,8 +83,8 @@ impl Promotions {
     }
 }
 
-/// Its money is there: the booking waits for the city. One that is over by then gets it back. In the transaction of whoever
-/// has learnt of the payment, as often as they are told.
+/// Records that a booking is paid; it then waits for the city's decision. If the booking is over by then, the payment
+/// is refunded. Runs in the transaction of the caller, and may be called any number of times.
 pub async fn paid(cx: &mut Cx, promotion: Uuid) -> Result<()> {
     let before = cx.work_as(Promotions::NAME).await?;
     let row = sqlx::query(
@@ -101,7 +101,7 @@ pub async fn paid(cx: &mut Cx, promotion: Uuid) -> Result<()> {
             && !row.try_get::<bool, _>("is_archived")?
             && (!row.try_get::<bool, _>("is_late")? || row.try_get::<i32, _>("room")? > 0);
         if !keeps {
-            // Before the payment is written: a place that somebody else has by now is not taken again.
+            // Before the payment is stored, so that a booking without room is not counted in the place again.
             end_in(cx, promotion, "cancelled").await?;
         }
         sqlx::query("update app.promotions set paid_at = now() where id = $1 and paid_at is null")
@@ -116,7 +116,7 @@ pub async fn paid(cx: &mut Cx, promotion: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// A bank takes the payment back: it is shown no longer, and nothing more goes back.
+/// Ends a booking whose payment is disputed. Nothing is refunded.
 pub async fn disputed(cx: &mut Cx, promotion: Uuid) -> Result<()> {
     let before = cx.work_as(Promotions::NAME).await?;
     let state: Option<String> =
@@ -133,9 +133,10 @@ pub async fn disputed(cx: &mut Cx, promotion: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// Ends it if it has not ended, and writes down what goes back.
+/// Ends a booking, unless it has ended already, and records the refund.
 pub async fn over(cx: &mut Cx, promotion: Uuid, because: Over<'_>) -> Result<()> {
-    // Reckoned before its end is written: an end in time leaves days that were not shown.
+    // Computed before the end is stored: the state says whether the booking is being shown, and therefore how many
+    // days are left.
     owe(cx, promotion, because.reason).await?;
     end_in(cx, promotion, because.state).await
 }
@@ -155,8 +156,9 @@ async fn end_in(cx: &mut Cx, promotion: Uuid, state: &str) -> Result<()> {
     }
 }
 
-/// What goes back, once: all of it where it was never shown, else whole days that are left of it, in steps that cards take.
-/// Half a step of the city's part is the platform's, as of other refunds. Nothing of what a bank takes back by itself.
+/// Records the refund, once: the full price if the booking was never shown, otherwise the price of the whole days that
+/// are left, rounded down to the step of cards. The city's part is rounded to the nearest step, half a step in the
+/// platform's favour, as in other refunds. Nothing is refunded if the payment is disputed.
 async fn owe(cx: &mut Cx, promotion: Uuid, reason: &str) -> Result<()> {
     let refund: Option<Uuid> = sqlx::query_scalar(
         "insert into app.refunds (promotion_id, amount_cents, card_cents, platform_fee_cents, city_share_cents, currency, reason,

@@ -1,5 +1,5 @@
-//! What time does to bookings: those that were not paid or not decided in time end, those that were approved are shown for
-//! as long as they were booked.
+//! Updates bookings as time passes: those that were not paid or not decided in time end, and approved ones are shown
+//! for as long as they were booked.
 
 use super::{
     Promotions,
@@ -9,11 +9,11 @@ use crate::module::Module;
 use kernel::{Cx, Result};
 use uuid::Uuid;
 
-/// Ended in one transaction.
+/// The maximum number of bookings that each statement of a transaction handles.
 const AT_ONCE: i64 = 100;
 
 impl Promotions {
-    /// How many were moved on.
+    /// Returns how many bookings were updated.
     pub async fn keep(&self) -> Result<usize> {
         let mut all = 0;
         loop {
@@ -22,7 +22,7 @@ impl Promotions {
             });
             let done = run.await?;
             all += done;
-            // Each kind takes a full batch at most: where one was full there may be more.
+            // Fewer than one full batch in total: neither of the two has any left.
             if done < AT_ONCE as usize {
                 return Ok(all);
             }
@@ -30,7 +30,8 @@ impl Promotions {
     }
 }
 
-/// Not paid in time; not decided before it should have begun; approved and never shown.
+/// Ends bookings that were not paid in time, were not decided before they should have begun, or were approved and
+/// never shown.
 async fn late(cx: &mut Cx) -> Result<usize> {
     let found: Vec<(Uuid, String)> = sqlx::query_as(
         "select p.id, case when p.state = 'requested' and (p.paid_at is not null or p.amount_cents = 0) then 'rejected'
@@ -58,7 +59,7 @@ async fn late(cx: &mut Cx) -> Result<usize> {
     Ok(found.len())
 }
 
-/// Those whose time has come begin, those whose time is over end; events say until when they are shown.
+/// Begins and ends the display of approved bookings, and updates `featured_until` of their events.
 async fn shown(cx: &mut Cx) -> Result<usize> {
     let moved: Vec<(String, Uuid)> = sqlx::query_as(
         "with due as (
@@ -83,7 +84,7 @@ async fn shown(cx: &mut Cx) -> Result<usize> {
     Ok(moved.len())
 }
 
-/// `featured_until` of an event is the end of what shows it longest.
+/// Sets `featured_until` of an event to the end of its last active booking.
 pub async fn feature(cx: &mut Cx, event: Uuid) -> Result<()> {
     sqlx::query(
         "update app.events e set featured_until = x.until

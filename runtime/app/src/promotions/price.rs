@@ -1,5 +1,6 @@
-//! What a featured place costs, and why it can't be booked: asked for before, and once more by the database when it is
-//! booked. Both go by the same function, and who has asked in a transaction is alone with the place until its end.
+//! What a featured place costs and why it can't be booked: computed for a preview and before a booking, and again by
+//! the database when the booking is stored. All use the same function, which locks the place until the end of the
+//! transaction.
 
 use super::{
     Promotions,
@@ -25,7 +26,7 @@ impl From<&CreatePromotion> for AskedPlace {
 }
 
 impl Promotions {
-    /// Of a place that is full, too: `room` says so.
+    /// Also for a place that is full, which `room` says.
     pub async fn price(&self, caller: &Member, asked: AskedPlace) -> Result<PlacePrice> {
         let run = self
             .db
@@ -42,8 +43,8 @@ impl Promotions {
     }
 }
 
-/// Says why it can't be booked, before the database refuses it without words. Of a city that the caller does not see as one
-/// that is there, the engine says so.
+/// Refuses a booking with a reason, where the database would only refuse it. An unknown city is accepted here, since
+/// the engine refuses it afterwards.
 pub async fn refuse(cx: &mut Cx, asked: &AskedPlace) -> Result<()> {
     let is_there: bool = sqlx::query_scalar(
         "select exists (select from app.cities where id = $1 and status = 'active')",
@@ -91,7 +92,7 @@ impl Price {
         Ok(())
     }
 
-    /// Cards take neither every small amount nor every fine one: a booking that nobody could pay is none.
+    /// Refuses a price that no card can be charged: below the minimum, or not a multiple of the currency's step.
     fn by_card(&self) -> Result<()> {
         let amount = self.shown.amount_cents;
         if amount == 0 {

@@ -1,4 +1,4 @@
-//! HTTP around prices of featured places; booking one and deciding about it are generated routes.
+//! HTTP route for prices of featured places. The routes that book one and decide about it are generated.
 
 use super::{
     Promotions,

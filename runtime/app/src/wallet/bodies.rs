@@ -1,4 +1,4 @@
-//! What clients send and get about credits.
+//! Bodies of requests and answers about credits.
 
 use chrono::{DateTime, Utc};
 use macros::{Choice, Input};

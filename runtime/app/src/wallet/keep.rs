@@ -1,4 +1,4 @@
-//! Keeping the books: what lapses goes back, and whether balances are what their legs add up to.
+//! Periodic work on the ledger: books expired credits, and checks that every balance is the sum of its legs.
 
 use super::Wallet;
 use crate::module::Module;
@@ -7,19 +7,20 @@ use uuid::Uuid;
 
 const AT_ONCE: i32 = 200;
 
-/// Of a currency: the account that stands for it in the view is not to blame, and may be the one that everybody is paid from.
+/// The fault of a currency as a whole. The account that the view names for it is not to blame and may be the one that
+/// refunds are paid from, so it is not frozen.
 const OF_A_CURRENCY: &str = "all accounts together are not nothing";
 
 impl Wallet {
-    /// Holds and credits whose time is over. How many.
+    /// Ends holds and credits whose time is over. Returns how many.
     pub async fn lapse(&self) -> Result<i64> {
-        // Each by itself: trouble with the one is none of the other.
+        // Both are tried before either error is returned, so that a failure of one does not prevent the other.
         let holds = self.swept("select app.expire_holds($1)").await;
         let credits = self.swept("select app.expire_credits($1)").await;
         Ok(holds? + credits?)
     }
 
-    /// Some at a time, until there are none.
+    /// Repeats the statement, in a transaction each, until it finds no more rows. Returns how many it has handled.
     async fn swept(&self, text: &'static str) -> Result<i64> {
         let mut all = 0;
         loop {
@@ -40,8 +41,8 @@ impl Wallet {
         }
     }
 
-    /// Compares every balance with its legs. An account that does not agree is frozen, so that nothing more is taken
-    /// from it, and an alarm is raised. How many faults there are.
+    /// Compares every balance with its legs. An account that differs is frozen, so that nothing more can be taken from
+    /// it, and an error is logged. Returns the number of faults.
     pub async fn reconcile(&self) -> Result<usize> {
         let faults: Vec<(String, String, Uuid)> = self
             .db

@@ -1,7 +1,7 @@
-//! Booking, for this and other modules: each function is one statement in the caller's transaction.
+//! Entries of the ledger, for this and other modules. The functions run in the caller's transaction.
 //!
-//! The functions of the database work as the module `wallet` whoever calls them, keep the order of locks and refuse what
-//! is not there; here their refusals get words. Knows nothing of who may do what: callers have asked.
+//! The database's functions run as the module `wallet` whichever module calls them, keep the order of locks, and
+//! refuse what an account does not have; here their refusals become errors. Checks no permissions: callers have to.
 
 use crate::problems;
 use chrono::{DateTime, Utc};
@@ -10,30 +10,30 @@ use serde::Serialize;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-/// One side of an entry.
+/// One side of an entry, in minor units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Leg {
     pub wallet_id: Uuid,
-    /// Positive: the account gets it.
+    /// Positive if the account receives the amount.
     pub amount_cents: i64,
 }
 
-/// An entry to be booked: its legs add up to nothing.
+/// An entry to be booked. Its legs must add up to zero.
 #[derive(Clone, Debug)]
 pub struct Entry<'a> {
     /// A value of `wallet_journal.kind`.
     pub kind: &'static str,
-    /// The same key books once.
+    /// The idempotency key: an entry with the same key is booked once.
     pub key: &'a str,
     pub reference: Option<&'a str>,
     pub reverses: Option<Uuid>,
-    /// What was set aside and is taken now.
+    /// The hold that is spent by this entry.
     pub hold: Option<Uuid>,
     pub legs: &'a [Leg],
 }
 
 impl Entry<'_> {
-    /// The journal: the one from before, if the key has been booked.
+    /// Books the entry and returns the id of its journal, or that of the earlier one if the key is booked already.
     pub async fn post(&self, cx: &mut Cx) -> Result<Uuid> {
         let posted = sqlx::query_scalar("select app.post_journal($1, $2, $3, $4, $5, $6)")
             .bind(self.kind)
@@ -46,7 +46,7 @@ impl Entry<'_> {
     }
 }
 
-/// From one account to another.
+/// The legs of a payment from one account to another.
 pub fn legs(from: Uuid, to: Uuid, amount_cents: i64) -> [Leg; 2] {
     let leg = |wallet_id, amount_cents| Leg {
         wallet_id,
@@ -55,7 +55,7 @@ pub fn legs(from: Uuid, to: Uuid, amount_cents: i64) -> [Leg; 2] {
     [leg(from, -amount_cents), leg(to, amount_cents)]
 }
 
-/// The member's account in this currency.
+/// The member's account in this currency; it is created if there is none.
 pub async fn of_member(cx: &mut Cx, member: Uuid, currency: &str) -> Result<Uuid> {
     let found = sqlx::query_scalar("select app.wallet_of($1, $2)")
         .bind(member)
@@ -71,7 +71,7 @@ pub async fn of_platform(cx: &mut Cx, kind: &'static str, currency: &str) -> Res
     Ok(found.fetch_one(cx.conn()).await?)
 }
 
-/// Sets credits aside until then. Returns the hold.
+/// Holds credits until `expires_at`. Returns the id of the hold.
 pub async fn hold(
     cx: &mut Cx,
     wallet: Uuid,
@@ -87,14 +87,15 @@ pub async fn hold(
     held.fetch_one(cx.conn()).await.map_err(refused)
 }
 
-/// What can be spent now.
+/// The credits that can be spent now: the balance without what is held, or 0 if the account is frozen.
 pub async fn available(cx: &mut Cx, wallet: Uuid) -> Result<i64> {
     let found = sqlx::query_scalar("select app.available_credits($1)").bind(wallet);
     Ok(found.fetch_one(cx.conn()).await?)
 }
 
-/// Gives back what was set aside, unless it was taken, given back or lapsed before. An account that has less set aside than
-/// its holds say keeps it, and the comparison of the books finds it: whoever lets go of an order is not kept by it.
+/// Releases a hold, unless it was spent, released or expired before. If the account has less held than its holds say,
+/// nothing changes and an error is logged, since that must not keep an order from being released; the check of the
+/// accounts finds it as well.
 pub async fn release(cx: &mut Cx, hold: Uuid) -> Result<()> {
     sqlx::query("savepoint held").execute(cx.conn()).await?;
     let released = sqlx::query("select app.release_hold($1, 'voided')")
@@ -115,13 +116,13 @@ pub async fn release(cx: &mut Cx, hold: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// Whether what was set aside can be taken. The account stays as it is until the transaction ends.
+/// Whether the credits of a hold can be spent. The account is locked until the transaction ends.
 pub async fn is_held(cx: &mut Cx, hold: Uuid) -> Result<bool> {
     let held = sqlx::query_scalar("select app.hold_is_good($1)").bind(hold);
     Ok(held.fetch_one(cx.conn()).await?)
 }
 
-/// Credits for a member out of an account of the platform; they lapse then.
+/// Credits for a member out of an account of the platform. They expire at `expires_at`; None: never.
 pub struct Grant<'a> {
     pub kind: &'static str,
     pub key: &'a str,
@@ -146,7 +147,7 @@ impl Grant<'_> {
     }
 }
 
-/// The database's refusals in words.
+/// Turns the refusals of the database into errors that say what is wrong.
 fn refused(error: sqlx::Error) -> Error {
     match violated(&error) {
         Some("wallet_accounts_never_negative_check") => Error::new(&problems::INSUFFICIENT_CREDITS),

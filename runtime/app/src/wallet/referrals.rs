@@ -1,5 +1,5 @@
-//! Thanks for bringing somebody: credits out of the budget, once the one who came has bought something by card for the
-//! first time, and taken back where that purchase goes back as a whole or the bank has taken it back.
+//! Rewards for referrals: the referrer gets credits out of the budget once the referred member's first purchase by
+//! card is paid. They are taken back if that purchase is refunded in full or lost to a dispute.
 
 use super::{
     Wallet,
@@ -10,11 +10,12 @@ use kernel::{Cx, Result};
 use sqlx::Row;
 use uuid::Uuid;
 
-/// Days after signing up in which somebody is new, and can say who brought them.
+/// The number of days after signing up within which a member may name their referrer.
 const NEW_DAYS: i32 = 30;
 
 impl Wallet {
-    /// An order is paid. Nothing happens unless it is the first of a member whom somebody has brought. True: rewarded now.
+    /// Job: an order was paid. Rewards the referrer if it is the first card purchase of a referred member. Returns
+    /// whether a reward was granted.
     pub async fn reward_referral(&self, order: Uuid, request: Uuid) -> Result<bool> {
         let wallet = self.clone();
         let run = self.db.run(Self::NAME, None, request, move |cx| {
@@ -25,7 +26,7 @@ impl Wallet {
                 };
                 let rewards = &wallet.settings.referral_rewards;
                 let reward = rewards.iter().find(|reward| reward.currency == earned.currency);
-                // Less than the reward is no purchase that earns one.
+                // A purchase must be worth at least the reward.
                 let Some(reward) = reward.filter(|reward| earned.paid >= reward.amount_cents)
                 else {
                     return Ok(false);
@@ -53,8 +54,8 @@ impl Wallet {
         run.await
     }
 
-    /// Money goes back. Where nothing is left of the order that has earned a reward, the reward goes back, too: what is
-    /// spent of it is lost to the budget. True: taken back now.
+    /// Job: a refund is due. If nothing is left of the order that has earned a reward, takes the reward back; spent
+    /// credits are the budget's loss. Returns whether it was taken back.
     pub async fn revoke_reward(&self, refund: Uuid, request: Uuid) -> Result<bool> {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             Box::pin(async move {
@@ -74,8 +75,8 @@ impl Wallet {
         run.await
     }
 
-    /// The buyer's bank has taken back what paid this order: it was no purchase, and the reward for it goes back likewise.
-    /// True: taken back now.
+    /// Job: an order was charged back, so it does not count as a purchase. Takes its reward back in the same way, and
+    /// returns whether it did.
     pub async fn lose_reward(&self, order: Uuid, request: Uuid) -> Result<bool> {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             Box::pin(async move {
@@ -99,16 +100,17 @@ fn reference(order: Uuid) -> String {
     format!("order:{order}")
 }
 
-/// A reward that is due, its referral locked.
+/// A reward that is due. The row of its referral is locked.
 struct Earned {
     referral: Uuid,
     referrer: Uuid,
     currency: String,
-    /// By card.
+    /// The part of the order that was paid by card.
     paid: i64,
 }
 
-/// Credits buy no rewards, and neither does what somebody buys who was here before.
+/// The reward that an order has earned, if any. Purchases by credits earn none, nor do purchases of members who were
+/// no longer new when they named a referrer, or who had bought by card before.
 async fn earned(cx: &mut Cx, order: Uuid) -> Result<Option<Earned>> {
     let row = sqlx::query(
         "select f.id, f.referrer_id, o.currency, o.card_cents
@@ -139,7 +141,7 @@ async fn earned(cx: &mut Cx, order: Uuid) -> Result<Option<Earned>> {
 }
 
 async fn revoke(cx: &mut Cx, order: Uuid) -> Result<bool> {
-    // By itself: a reward that is being given at this moment is seen once it is there.
+    // A statement of its own, so that the next one sees a reward that another transaction is just granting.
     sqlx::query(
         "select from app.referrals f where f.referee_id = (select o.user_id from app.orders o where o.id = $1) for update",
     )

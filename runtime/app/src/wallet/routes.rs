@@ -1,4 +1,4 @@
-//! `/me/wallet` and what administrators do about credits.
+//! HTTP routes: `/me/wallet`, and what administrators may do about credits.
 
 use super::{
     Wallet,
@@ -32,7 +32,7 @@ use uuid::Uuid;
 
 pub fn router(wallet: Wallet) -> Router {
     let keyed = from_fn_with_state(wallet.keyed.clone(), required);
-    // On the method, so that other methods are still refused as such.
+    // The layer is on the method's route, so that other methods of the path are still refused as such.
     Router::new()
         .route("/me/wallet", get(mine))
         .route(
@@ -244,7 +244,7 @@ async fn reverse(
     booked(work.await?)
 }
 
-/// The key of the request as the key of the entry: what is sent again after an accident is still booked once.
+/// Derives the key of the entry from the request's idempotency key, so that a repeated request is booked once.
 fn key(what: &str, caller: &Member, headers: &HeaderMap) -> Result<String> {
     let sent = idempotency::key(headers)?.unwrap_or_default();
     Ok(format!("{what}:{}:{}", caller.id(), digest(sent)))
@@ -297,7 +297,8 @@ impl Wallet {
             .collect()
     }
 
-    /// When credits that are given now lapse.
+    /// When credits that are granted now expire: at `wanted`, otherwise after the number of days in the settings.
+    /// None: never. Refuses a time that is not in the future.
     pub(super) async fn expiry(
         &self,
         cx: &mut Cx,

@@ -1,4 +1,4 @@
-//! What can be set about credits.
+//! Settings of credits.
 
 use std::str::FromStr;
 

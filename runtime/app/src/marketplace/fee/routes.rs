@@ -1,4 +1,4 @@
-//! HTTP around the fee of a quote: what it is, and what it would be. Paying it is the payments module's.
+//! HTTP route for the fee of a quote. Paying it is part of the payments module.
 
 use super::super::Marketplace;
 use crate::module::id;
