@@ -1,7 +1,7 @@
-//! Signing up, signing in, staying signed in, and ending it.
+//! Sign-up, sign-in, sessions and their end.
 //!
-//! The module's tables are its own (`internal` in the spec): it works on them as job `sessions`, never as a
-//! caller. What is answered to the unknown and to the known is the same, in words and in time.
+//! The module's tables are its own (`internal` in the spec): it accesses them as the job role `sessions`, never as the
+//! caller. Neither the text of an answer nor the time that it takes reveals whether an address belongs to a member.
 
 mod bodies;
 mod email;
@@ -125,18 +125,19 @@ impl Module for Sessions {
 }
 
 impl Sessions {
-    /// A transaction as the module, for nobody.
+    /// Begins a transaction of the module without a caller.
     async fn cx(&self, request: Uuid) -> Result<Cx> {
         self.0.db.job(Self::NAME, None, request).await
     }
 
-    /// The same for a member.
+    /// Begins a transaction of the module on behalf of a signed-in member.
     async fn cx_of(&self, member: &Member) -> Result<Cx> {
         let request = member.request_id;
         self.0.db.job(Self::NAME, Some(member), request).await
     }
 
-    /// The same for whoever has just shown that an account is theirs: by its password, or by its mailbox.
+    /// Begins a transaction of the module on behalf of an account whose owner has just proven its password or its
+    /// mailbox.
     async fn cx_of_account(&self, user: Uuid, request: Uuid) -> Result<Cx> {
         self.0.db.job_of_account(Self::NAME, user, request).await
     }
@@ -146,7 +147,7 @@ fn hours(duration: Duration) -> String {
     (duration.as_secs() / 3600).to_string()
 }
 
-/// The one answer to every sign-in that does not succeed.
+/// The one answer to every failed sign-in, so that the cause of the failure is not revealed.
 fn wrong_credentials() -> Error {
     Error::new(&problems::INVALID_CREDENTIALS)
 }

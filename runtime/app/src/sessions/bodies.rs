@@ -1,4 +1,5 @@
-//! What clients send and get here. What stands on a field checks it and is its part of the API document.
+//! Bodies of requests and answers of this module. The attributes of a field check it and are its part of the API
+//! document.
 
 use super::{handles::is_reserved, password::weakness};
 use crate::handle::Handle;
@@ -10,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// What is wrong with a value: a code and the end of a sentence.
+/// What is wrong with a value: an error code, and the second part of a sentence that begins with the value.
 type Fault = Option<(&'static str, String)>;
 
 fn handle(handle: &Handle) -> Fault {
@@ -21,7 +22,7 @@ fn chosen(password: &SecretString) -> Fault {
     weakness(password.expose_secret(), &[]).map(|weak| (weak.code, weak.detail))
 }
 
-/// 422 for a password that is guessed at once.
+/// Refuses (422) a password that is easy to guess. `personal` are names that it may not contain.
 pub fn weak_password(password: &SecretString, personal: &[&str]) -> Result<()> {
     match weakness(password.expose_secret(), personal) {
         Some(weak) => Err(Invalid::Fields(vec![weak]).into()),
@@ -88,7 +89,7 @@ pub struct ConfirmEmail {
 pub struct Credentials {
     #[input(length(3, 254), format = "email", lower)]
     pub email: String,
-    // Old ones may come from times with other rules.
+    // No lower limit: an old password may have been chosen under other rules.
     #[input(opaque(1, 128))]
     pub password: SecretString,
 }

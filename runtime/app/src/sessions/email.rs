@@ -1,4 +1,5 @@
-//! A member's address: changing it needs a recent sign-in and a click on a link sent to the new one.
+//! Changes of a member's email address. A change needs a recent sign-in, and a click on the link that is sent to the
+//! new address.
 
 use super::{
     Sessions,
@@ -15,7 +16,7 @@ use kernel::{Cx, Error, Member, Result, Visitor, error::violated, problems};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// A wish for another address as it waits to be looked at.
+/// The payload of the job that handles a requested change of address.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Change {
     network: String,
@@ -25,7 +26,8 @@ pub(super) struct Change {
 }
 
 impl Sessions {
-    /// Whether the new address is a member's already is not told here; its mailbox is.
+    /// Requests a change of address. Whether the new address belongs to a member is only revealed in an email to that
+    /// address.
     pub async fn change_email(&self, caller: &Member, input: Address) -> Result<()> {
         let (user, session) = (caller.id(), caller.session());
         self.require_recent(caller, user, session).await?;
@@ -53,7 +55,7 @@ impl Sessions {
                 .mail(cx, Template::AlreadyMember, email, &[], link)
                 .await;
         }
-        // Whoever was signed out since then gets no link.
+        // No link if the session was ended since the request.
         self.hold_account(cx, user).await?;
         let live: bool = sqlx::query_scalar(
             "select exists (select from app.sessions where id = $1 and revoked_at is null)",
@@ -83,10 +85,11 @@ impl Sessions {
             .await
     }
 
-    /// The link was opened. The old address is told, so that a thief can't take an account quietly.
+    /// Changes the address after the link was opened. The old address is notified, so that a thief can't take over an
+    /// account unnoticed.
     ///
-    /// Not one route with the link after signing up: who expects that one would give the account of whoever asked for
-    /// this one their address.
+    /// Not the same route as the link of a sign-up: a person who has signed up and opens a link of this kind instead
+    /// would give their address to the account of another member, who asked for that change.
     pub async fn confirm_email(&self, caller: &Visitor, input: ConfirmEmail) -> Result<()> {
         let mut cx = self.cx(caller.request_id).await?;
         let opened = self
@@ -111,7 +114,7 @@ impl Sessions {
             })?;
         self.end_all(&mut cx, user, opened.session, Event::AddressChanged)
             .await?;
-        // Nobody becomes a member with it any more.
+        // Pending sign-ups with this address become void.
         sqlx::query("delete from app.sign_ups where email = $1")
             .bind(&email)
             .execute(cx.conn())
@@ -124,7 +127,8 @@ impl Sessions {
         Ok(())
     }
 
-    /// 401 unless the caller proved their password a short while ago. A token of an issuer proves none.
+    /// Fails with 401 unless the caller has proven their password recently in this session. A token of an external
+    /// issuer doesn't prove it.
     pub(super) async fn require_recent(
         &self,
         caller: &Member,

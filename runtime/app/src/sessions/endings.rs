@@ -1,14 +1,14 @@
-//! What each event ends: the one table. Whoever adds a credential adds a column, whoever adds an event a line.
+//! The table of what each event ends. A new kind of credential adds a column, a new event a line.
 //!
-//! Suspending and archiving an account are not here: they happen in generated routes, and the database ends what
-//! hangs on the account (`on end` in the specs of this module). What hangs on a session goes with it the same way:
-//! its access and refresh tokens, the devices that were registered in it.
+//! Suspending and archiving an account are not listed: generated routes do that, and the database ends what depends on
+//! the account (`on end` in the specs of this module). In the same way it ends what depends on a session: its access
+//! and refresh tokens, and the devices that were registered in it.
 
 use super::Sessions;
 use kernel::{Cx, Result};
 use uuid::Uuid;
 
-/// Something that a member does, or that is noticed.
+/// An event that ends sessions or credentials of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
     SignedOut,
@@ -20,7 +20,7 @@ pub(super) enum Event {
     TokenReused,
 }
 
-/// Which sessions of the member. "This" is the one that the event comes from.
+/// Which sessions of the member are ended. `This` is the session that the event comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Which {
     This,
@@ -31,10 +31,11 @@ enum Which {
 
 struct Ends {
     sessions: Which,
-    /// Links in mails that wait to be opened, tokens of issuers that were issued before, and the secret address of the
-    /// calendar: whoever was in the account may have made it.
+    /// Whether earlier credentials are ended: unopened links in emails, tokens of issuers that were issued before, and
+    /// the secret address of the calendar. An intruder may have made them.
     issued_before: bool,
-    /// Links to accounts at issuers: whoever still has the address proves it by signing in there again.
+    /// Whether identities at issuers are unlinked. An owner who still has the address can link one again by signing in
+    /// there.
     identities: bool,
     because: &'static str,
 }
@@ -63,7 +64,7 @@ impl Event {
 }
 
 impl Sessions {
-    /// Ends everything that the event ends. `session` is the one that the event comes from.
+    /// Ends everything that the event ends. `session` is the session that the event comes from.
     pub(super) async fn end_all(
         &self,
         cx: &mut Cx,
@@ -94,8 +95,9 @@ impl Sessions {
         Ok(())
     }
 
-    /// Held by whoever ends what an account has. Who begins a session or a link for it holds it shared
-    /// ([`Sessions::hold_account`]), so that one of the two sees what the other has done.
+    /// Locks the account exclusively for code that ends sessions or credentials. Code that creates a session or a link
+    /// takes a shared lock ([`Sessions::hold_account`]), so that of the two the later one sees what the earlier one
+    /// has done.
     pub(super) async fn lock_account(&self, cx: &mut Cx, user: Uuid) -> Result<()> {
         sqlx::query("select from app.users where id = $1 for no key update")
             .bind(user)
@@ -104,7 +106,8 @@ impl Sessions {
         Ok(())
     }
 
-    /// For whoever begins something that events end; the account's status. What they go by is to be read afterwards.
+    /// Locks the account for code that creates something that events end. Returns the account's status, or None if
+    /// there is no such account. What that code depends on must be read afterwards.
     pub(super) async fn hold_account(&self, cx: &mut Cx, user: Uuid) -> Result<Option<String>> {
         Ok(
             sqlx::query_scalar("select status from app.users where id = $1 for share")
@@ -114,7 +117,8 @@ impl Sessions {
         )
     }
 
-    /// Where tokens of issuers end that were issued before, the sessions that stand for them do, also the one that asks.
+    /// Ends the sessions of the event. If earlier credentials are ended, so are all sessions of external issuers, also
+    /// the caller's.
     async fn end_sessions(
         &self,
         cx: &mut Cx,
@@ -149,7 +153,7 @@ impl Sessions {
     }
 
     async fn end_issued(&self, cx: &mut Cx, user: Uuid) -> Result<()> {
-        // Links carry what they were issued for, this moment among it: they are void from here on.
+        // Links carry a digest of what they were issued for, which includes this time, so earlier links become void.
         sqlx::query(
             "insert into app.credentials (user_id, valid_from) values ($1, clock_timestamp())
              on conflict (user_id) do update set valid_from = excluded.valid_from",

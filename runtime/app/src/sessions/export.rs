@@ -1,4 +1,5 @@
-//! What a member takes along of their sessions: when and from where, never what signs anybody in.
+//! The data export's part about a member's sessions and identities: when and from where they were used, but nothing
+//! that could be used to sign in.
 
 use super::Sessions;
 use crate::module::Module;

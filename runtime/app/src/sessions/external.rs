@@ -1,7 +1,9 @@
-//! Which member a subject of an external issuer is. Someone new becomes a member on first sight.
+//! Finds the member that a subject of an external issuer belongs to. A new person becomes a member at the first
+//! request.
 //!
-//! The issuer is trusted by the operator's setting; an address counts only if it says that it checked it.
-//! An issuer's tokens work in a session here, like our own: what ends the session ends them, at the next request.
+//! The operator's setting decides which issuer is trusted; an address counts only if the issuer says that it has
+//! verified it. Tokens of an issuer work within a session here, like our own tokens: when the session ends, they are
+//! refused from the next request on.
 
 use super::{Sessions, handles::is_reserved};
 use crate::handle::is_handle;
@@ -20,7 +22,7 @@ use kernel::{
 };
 use uuid::Uuid;
 
-/// Handles that are tried for a new member, the later ones with digits at the end.
+/// How many handles are tried for a new member. All but the first have digits at the end.
 const TRIES: u32 = 5;
 
 impl Resolver for Sessions {
@@ -31,7 +33,7 @@ impl Resolver for Sessions {
                 .as_deref()
                 .filter(|_| identity.email_verified);
             let email = email.map(str::to_lowercase);
-            // Once more if another request made the member at the same time.
+            // A second round in case another request has created the member at the same time.
             for _ in 0..2 {
                 if let Some(user) = self.linked(identity).await? {
                     return self.let_in(identity, user, None).await;
@@ -79,8 +81,9 @@ impl Sessions {
         )
     }
 
-    /// Links the subject where it is to be (`email`: the address that says so), and finds or begins its session.
-    /// Nobody comes in by a token that was issued before the account's sign-ins were ended.
+    /// Links the subject to the member if `email` is given, which is the verified address by which the member was
+    /// found, and returns the subject's session, which may be new. None for a token that was issued before the
+    /// account's sign-ins were ended.
     async fn let_in(
         &self,
         identity: &Identity,
@@ -119,7 +122,8 @@ impl Sessions {
         Ok(Some(Known { user, session }))
     }
 
-    /// The session that this token works in. One that was ended begins anew with a token that was issued later.
+    /// The session that this token works in. If it was ended, only a token that was issued later begins a new one;
+    /// None otherwise.
     async fn session_of(
         &self,
         cx: &mut Cx,
@@ -127,7 +131,7 @@ impl Sessions {
         user: Uuid,
         issued_at: DateTime<Utc>,
     ) -> Result<Option<Uuid>> {
-        // Held until the session is there: of two first requests one begins it.
+        // Locked until the session is stored, so that concurrent first requests create only one.
         let id: Option<Uuid> = sqlx::query_scalar(
             "select id from app.external_identities
              where issuer = $1 and subject = $2 and user_id = $3 and unlinked_at is null for update",
@@ -138,7 +142,7 @@ impl Sessions {
         .fetch_optional(cx.conn())
         .await?;
         let Some(id) = id else { return Ok(None) };
-        // Now and then is enough: every change is an entry of the audit log.
+        // Updated once an hour at most, because every change adds an entry to the audit log.
         sqlx::query(
             "update app.external_identities set last_used_at = now() where id = $1 and last_used_at < now() - interval '1 hour'",
         )
@@ -147,7 +151,8 @@ impl Sessions {
         .await?;
         let at_issuer = identity.session.as_deref();
         let at_issuer = at_issuer.filter(|at| (1..=255).contains(&at.len()) && is_line(at));
-        // One that nobody used for a while has expired; that ends no token which is good by itself.
+        // A session that was unused for a while has the reason `expired`. That does not invalidate a token that is
+        // still valid, so a new session begins.
         let last: Option<(Uuid, Option<DateTime<Utc>>, bool)> = sqlx::query_as(
             "select id, revoked_at, revoked_because is not distinct from 'expired' from app.sessions
              where external_identity_id = $1 and issuer_session is not distinct from $2
@@ -203,14 +208,15 @@ impl Sessions {
             .await;
             match inserted {
                 Ok(user) => {
-                    // Without a password. Nothing has ended yet; what ends the account finds a row to say so.
+                    // Without a password, and with nothing ended so far. The row must exist, since the database sets
+                    // its `valid_from` when the account ends.
                     sqlx::query(
                         "insert into app.credentials (user_id, valid_from) values ($1, 'epoch')",
                     )
                     .bind(user)
                     .execute(cx.conn())
                     .await?;
-                    // Wishes for the address, whoever had them, are void now.
+                    // All pending sign-ups with the address become void.
                     sqlx::query("delete from app.sign_ups where email = $1")
                         .bind(email)
                         .execute(cx.conn())
@@ -221,7 +227,7 @@ impl Sessions {
                 Err(error) if violated(&error) == Some(constraint::HANDLE_KEY) => {
                     continue;
                 }
-                // Another request of the same person was faster.
+                // A concurrent request of the same person has created the member.
                 Err(error) if violated(&error) == Some(constraint::EMAIL_KEY) => {
                     return Ok(None);
                 }
@@ -232,7 +238,8 @@ impl Sessions {
     }
 }
 
-/// Whose subject it is. One that was unlinked is linked again only by a token of later; one that is somebody's stays.
+/// Links a subject to a member. Returns false if it is linked to another member, or was unlinked after the token was
+/// issued.
 async fn link(
     cx: &mut Cx,
     identity: &Identity,
@@ -259,7 +266,7 @@ async fn link(
     Ok(linked.is_some())
 }
 
-/// A handle made of the local part of an address.
+/// Derives a handle from the local part of an address. Later attempts add random digits.
 fn handle(local: &str, attempt: u32) -> String {
     let lower = local.to_lowercase();
     let words: Vec<&str> = lower

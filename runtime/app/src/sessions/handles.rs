@@ -1,16 +1,17 @@
-//! Handles that nobody gets.
+//! Reserved handles.
 //!
-//! `reserved_handles.txt` holds names that speak for the platform or are words of its addresses. What only looks like
-//! one of them is refused as well.
+//! `reserved_handles.txt` lists names that could speak for the platform, and words that occur in its addresses.
+//! Handles that only look like one of them are refused as well.
 
 use std::{collections::HashSet, sync::LazyLock};
 
 const LIST: &str = include_str!("reserved_handles.txt");
 
-/// Where the part of the list begins that is nobody's only as it is.
+/// The line that begins the second part of the list: names that are reserved by themselves, but not within others.
 const EXACT: &str = "# Only as they are";
 
-/// Names that speak for somebody, also with a number or a word beside them; and names by themselves.
+/// The skeletons of both parts: names that could speak for the platform, also together with a number or a filler word,
+/// and names that are reserved by themselves.
 static RESERVED: LazyLock<[HashSet<String>; 2]> = LazyLock::new(|| {
     let (speaking, exact) = LIST.split_once(EXACT).expect("the list has both parts");
     [speaking, exact].map(|part| {
@@ -20,8 +21,8 @@ static RESERVED: LazyLock<[HashSet<String>; 2]> = LazyLock::new(|| {
     })
 });
 
-/// Is it, or does it pass for, a name that nobody gets? `admin_7`, `the_support`, `cu1turepass` do; `ticketmaster` has
-/// one in it and is somebody's name.
+/// Whether the handle is reserved, or could be mistaken for one that is. `admin_7`, `the_support` and `cu1turepass`
+/// are; `ticketmaster` only contains such a name and is allowed.
 pub fn is_reserved(handle: &str) -> bool {
     let [speaking, exact] = &*RESERVED;
     let whole = skeleton(handle);
@@ -43,16 +44,16 @@ pub fn is_reserved(handle: &str) -> bool {
         || words.iter().any(|word| skeleton(word) == *PLATFORM)
 }
 
-/// Says nothing beside a name: a word or a number.
+/// Whether the word adds no meaning to a name beside it: a filler word or a number.
 fn is_filler(word: &str) -> bool {
     matches!(word, "the" | "real" | "official" | "team" | "desk" | "x")
         || word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The platform's own name is nobody's, whatever stands beside it.
+/// The platform's own name is reserved together with any other word.
 static PLATFORM: LazyLock<String> = LazyLock::new(|| skeleton("culturepass"));
 
-/// The same for names that look the same. Handles are ASCII, so these are all there are.
+/// Maps handles that look alike to the same text. Handles are ASCII, so there are no other look-alikes.
 fn skeleton(handle: &str) -> String {
     let plain = handle
         .replace('_', "")

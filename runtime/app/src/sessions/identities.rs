@@ -1,4 +1,4 @@
-//! A member's accounts at issuers: looking at them, unlinking them.
+//! A member's identities at external issuers: listing and unlinking them.
 
 use super::{
     Sessions,
@@ -23,8 +23,8 @@ impl Sessions {
         Ok(IdentityList { data, has_password })
     }
 
-    /// Without a password it would be the way in, so that comes first: it is chosen by a link to the address, as a
-    /// forgotten one is. With one, it has to have been given a short while ago.
+    /// Unlinks an identity. Refused for members without a password, who could not sign in any more; they can set one
+    /// by a link to their address, like a forgotten one. Members with a password must have proven it recently.
     pub async fn unlink(&self, caller: &Member, id: Uuid) -> Result<()> {
         let (user, session) = (caller.id(), caller.session());
         let mut cx = self.cx_of(caller).await?;

@@ -1,4 +1,4 @@
-//! Beginning a session: its row, its first refresh token, an access token.
+//! Begins a session: stores its row and its first refresh token, and issues an access token.
 
 use super::{Sessions, secret};
 use chrono::{DateTime, Utc};
@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// From where somebody signs in, for the list of sessions.
+/// Address and program from which a member signs in, for the list of sessions.
 #[derive(Clone, Debug, Default)]
 pub struct Device {
     pub ip: Option<IpAddr>,
@@ -44,7 +44,7 @@ impl std::fmt::Debug for Signed {
 }
 
 impl Sessions {
-    /// A new session for this member.
+    /// Begins a new session for this member.
     pub(super) async fn begin(&self, cx: &mut Cx, user: Uuid, device: &Device) -> Result<Signed> {
         let agent = device
             .user_agent
@@ -63,7 +63,7 @@ impl Sessions {
         .fetch_one(cx.conn())
         .await?;
         if is_new_device {
-            // Whoever has the old ones may want to know.
+            // Members are notified of a sign-in from a new device, which may be an intruder's.
             let about = ("session", session);
             jobs::tell(cx, "sessions.signed_in", about, json!({})).await?;
         }
@@ -72,7 +72,7 @@ impl Sessions {
         self.signed(user, session, token, refresh_expires_at)
     }
 
-    /// Remembers a refresh token of this session; when it expires.
+    /// Stores a refresh token of this session. Returns when it expires.
     pub(super) async fn keep_refresh(
         &self,
         cx: &mut Cx,
@@ -92,7 +92,7 @@ impl Sessions {
         Ok(kept.await?)
     }
 
-    /// The answer, with a fresh access token.
+    /// The answer to the client, with a new access token.
     pub(super) fn signed(
         &self,
         user: Uuid,
@@ -121,8 +121,8 @@ impl Sessions {
         })
     }
 
-    /// A session for a member whom the operator names, without a password. For development only: the server
-    /// offers no way to it.
+    /// Begins a session for the member with this address without a password. For development tools only: no route of
+    /// the server leads here.
     pub async fn impersonate(&self, email: &str) -> Result<Option<Signed>> {
         let request = Uuid::now_v7();
         let mut cx = self.cx(request).await?;

@@ -1,5 +1,5 @@
-//! Single-use links in mails. Each carries what it was issued for: the address, the password and the last ending of
-//! sign-ins at that time. Once one of them is another the link is void, whoever changed it and however.
+//! Single-use links in emails. Each stores a digest of what it was issued for: the address, the password hash and the
+//! time when sign-ins were last ended. If any of these changes, in whatever way, the link is void.
 
 use super::{
     Sessions,
@@ -27,17 +27,17 @@ impl Purpose {
     }
 }
 
-/// A link that was opened and is good.
+/// A link that was opened and is valid.
 pub(super) struct Opened {
     pub user: Uuid,
-    /// Where it was sent to.
+    /// The address that it was sent to.
     pub email: String,
-    /// Who asked for it.
+    /// The session that asked for it. None: it was asked for without signing in.
     pub session: Option<Uuid>,
     issued_for: String,
 }
 
-/// What a link depends on.
+/// The state of an account that a link depends on.
 struct State {
     email: String,
     password_hash: Option<String>,
@@ -55,8 +55,8 @@ impl State {
 }
 
 impl Sessions {
-    /// Remembers a token for a link in a mail. Another one for a new password leaves earlier ones good: a stranger
-    /// who asks for one makes nobody's link void.
+    /// Stores a token for a link. A new link for a password leaves earlier ones valid: otherwise a stranger could void
+    /// a member's link by asking for another one.
     pub(super) async fn keep_link(
         &self,
         cx: &mut Cx,
@@ -92,7 +92,7 @@ impl Sessions {
         Ok(token)
     }
 
-    /// Uses the link up, if it is good.
+    /// Uses up a link. Fails if it is not valid.
     pub(super) async fn open_link(
         &self,
         cx: &mut Cx,
@@ -130,7 +130,8 @@ impl Sessions {
         })
     }
 
-    /// For what happens a while after the link was used up.
+    /// Checks the link once more after it was used up, when its effect takes place later. Fails if the account has
+    /// changed since.
     pub(super) async fn is_still_good(&self, cx: &mut Cx, opened: &Opened) -> Result<()> {
         if self.issued_for_now(cx, opened.user).await? == opened.issued_for {
             Ok(())

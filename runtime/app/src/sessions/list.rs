@@ -1,4 +1,4 @@
-//! A member's sessions: looking at them, ending them.
+//! A member's sessions: listing and ending them.
 
 use super::{Sessions, bodies::Session, endings::Event};
 use chrono::{DateTime, Utc};
@@ -11,7 +11,7 @@ use uuid::Uuid;
 static LIST: List = List::new("my-sessions", 20, &[]);
 
 impl Sessions {
-    /// The one that was used last comes first.
+    /// Lists the caller's sessions, the one used last first.
     pub async fn sessions(&self, caller: &Member, query: Option<&str>) -> Result<Page<Session>> {
         let asked = LIST.read(query, &self.0.cursors, caller)?;
         let after: Option<(DateTime<Utc>, Uuid)> = asked.after()?;
@@ -43,7 +43,7 @@ impl Sessions {
         }))
     }
 
-    /// Ends one session of the caller. One that ended before is ended still.
+    /// Ends one session of the caller. Succeeds for a session that has ended before.
     pub async fn end(&self, caller: &Member, id: Uuid) -> Result<()> {
         let user = caller.id();
         let mut cx = self.cx_of(caller).await?;
@@ -64,7 +64,7 @@ impl Sessions {
     pub async fn sign_out(&self, caller: &Member) -> Result<()> {
         match caller.session() {
             Some(session) => self.end(caller, session).await,
-            // Every token that is accepted has one.
+            // Does not occur: every accepted token belongs to a session.
             None => Ok(()),
         }
     }

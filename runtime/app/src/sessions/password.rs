@@ -1,7 +1,7 @@
-//! Hashing and checking passwords with argon2id, off the async threads and only so many at once.
+//! Hashes and checks passwords with argon2id, on blocking threads and with a limit on concurrent hashes.
 //!
-//! Passwords are taken in Unicode's form NFKC, so that every keyboard types the same one. Knows no accounts: a check
-//! without a hash takes as long as one with.
+//! Passwords are converted to Unicode's form NFKC, so that different keyboards produce the same password. Knows no
+//! accounts: a check for an account without a hash takes as long as one with a hash.
 
 use argon2::{
     Algorithm, Argon2, Params, Version,
@@ -17,18 +17,18 @@ use std::{
 use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization;
 
-/// Longer queues answer 503 instead of piling up.
+/// How long a request waits for its turn. After that it is answered 503, so that queues stay short.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
 pub struct Hasher {
     argon: Arc<Argon2<'static>>,
     at_once: Arc<Semaphore>,
-    /// Of the places, how many one network may have or wait for.
+    /// How many of the `at_once` places one network may occupy or wait for.
     share: usize,
     patience: Duration,
     networks: Arc<Mutex<HashMap<String, Arc<Semaphore>>>>,
-    /// Checked for accounts that do not exist.
+    /// The hash that is checked for accounts that don't exist.
     dummy: Arc<str>,
 }
 
@@ -46,14 +46,15 @@ impl Hasher {
         }
     }
 
-    /// The hash as a PHC string.
+    /// Returns the hash as a PHC string.
     pub async fn hash(&self, network: &str, password: SecretString) -> Result<String> {
         let argon = self.argon.clone();
         self.run(network, move || hash_normal(&argon, &password))
             .await
     }
 
-    /// `None` for the hash of an account that does not exist or has no password: never right, never faster.
+    /// Checks a password. `hash` is None for an account that does not exist or has no password: the verdict is then
+    /// always `Wrong`, after the same time.
     pub async fn verify(
         &self,
         network: &str,
@@ -69,7 +70,7 @@ impl Hasher {
             let typed = password.expose_secret();
             let normal = normal(&password);
             let right = is(normal.expose_secret());
-            // Hashed before passwords were normalised.
+            // Hashes from before passwords were normalised are of the password as it was typed.
             let as_typed = !right && normal.expose_secret() != typed && is(typed);
             if !(right || as_typed) || hash.is_none() {
                 return Ok(Verdict::Wrong);
@@ -87,7 +88,8 @@ impl Hasher {
         .await
     }
 
-    /// A network waits for a place in its own share first: however often it asks, the places of others are free.
+    /// Runs the work once a place is free. A network first waits for its own share, so that however many requests it
+    /// sends, places for others remain.
     async fn run<T: Send + 'static>(
         &self,
         network: &str,
@@ -104,7 +106,8 @@ impl Hasher {
             .map_err(|_| Error::unavailable())?
             .map_err(Error::internal)?;
         tokio::task::spawn_blocking(move || {
-            // Held by the work, not by the request: one that is given up still occupies a core.
+            // The permits are held by the work, not by the request: work whose request was given up still occupies a
+            // core.
             let _permits = permits;
             work()
         })
@@ -120,7 +123,7 @@ impl Hasher {
             .clone()
     }
 
-    /// Networks that nobody waits in are forgotten.
+    /// Drops the shares of networks that no request uses, once there are many.
     fn tidy(&self) {
         let mut networks = self.networks.lock().expect("never poisoned");
         if networks.len() > 1000 {
@@ -129,17 +132,18 @@ impl Hasher {
     }
 }
 
-/// Whether a password was the right one.
+/// The result of checking a password.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
     Wrong,
     Right {
-        /// The hash was made by rules of former times; this one is to take its place.
+        /// The hash to store instead, if the old one was made with other rules or weaker settings.
         better_hash: Option<String>,
     },
 }
 
-/// Ligatures, full-width letters and accents in several forms: however it was typed, it is one password.
+/// Normalises a password: ligatures, full-width letters and accents have several encodings, which must count as the
+/// same password.
 pub(super) fn normal(password: &SecretString) -> SecretString {
     password.expose_secret().nfkc().collect::<String>().into()
 }
@@ -149,20 +153,20 @@ fn hash_normal(argon: &Argon2<'_>, password: &SecretString) -> Result<String> {
     Ok(hash.map_err(Error::internal)?.to_string())
 }
 
-/// A hash that takes as long to check as any new one, and that no password leads to: written down instead of
-/// computed, because computing it would take a tenth of a second of every start and all the memory of a sign-in.
+/// A hash that takes as long to check as a new one and that no password matches. It is written out rather than
+/// computed, because computing it would cost every start a tenth of a second and the memory of a sign-in.
 fn nobodys(params: &Params) -> String {
     let (memory, passes, lanes) = (params.m_cost(), params.t_cost(), params.p_cost());
     let (salt, output) = ("A".repeat(22), "A".repeat(43));
     format!("$argon2id$v=19$m={memory},t={passes},p={lanes}${salt}${output}")
 }
 
-/// A hash as new passwords get, for programs that load data.
+/// Hashes a password in the same way, for programs that load data.
 pub fn hash_once(password: &SecretString) -> Result<String> {
     hash_normal(&Argon2::default(), password)
 }
 
-/// What a new password may not be, beyond its length.
+/// Returns what is wrong with a new password, apart from its length. `personal` are names that it may not contain.
 pub fn weakness(password: &str, personal: &[&str]) -> Option<FieldError> {
     let lower = password.nfkc().collect::<String>().to_lowercase();
     let common = COMMON
@@ -183,7 +187,7 @@ pub fn weakness(password: &str, personal: &[&str]) -> Option<FieldError> {
     })
 }
 
-/// Lower case. With up to five characters around them they are still guessed at once.
+/// Common passwords in lower case. Even with up to five characters around them they are easy to guess.
 const COMMON: &[&str] = &[
     "password",
     "passw0rd",
@@ -261,7 +265,8 @@ mod tests {
             let verdict = hasher.verify("", typed.into(), Some(hash.clone())).await;
             assert_eq!(verdict.unwrap(), RIGHT, "{typed}");
         }
-        // From before: as it was typed then, and from now on in every form.
+        // A hash from before normalisation accepts only the form that was typed then; its replacement accepts every
+        // form.
         let old = hasher.argon.hash_password(decomposed.as_bytes()).unwrap();
         let old = Some(old.to_string());
         let verdict = hasher
@@ -294,7 +299,7 @@ mod tests {
         assert!(better.contains("m=128,t=2"), "{better}");
     }
 
-    /// With the only place of its own taken, a network waits, and others do not.
+    /// A network whose only place is taken waits, while other networks don't.
     #[tokio::test]
     async fn one_network_does_not_take_all_places() {
         let mut hasher = Hasher::new(64, 1, 2);
@@ -308,7 +313,7 @@ mod tests {
             .unwrap();
     }
 
-    /// As one that was computed: only then does checking it take the same time.
+    /// The dummy must have the form of a computed hash, since only then does checking it take the same time.
     #[test]
     fn the_hash_of_nobody_differs_from_others_in_salt_and_output_alone() {
         let params = Params::new(128, 3, 1, None).unwrap();

@@ -1,7 +1,7 @@
-//! What the module does after an answer: decides what is mailed, and mails it. One job each.
+//! The module's jobs: deciding whether an email is sent, and sending it. One job each.
 //!
-//! A request only enqueues, the same for addresses that are members and for those that are not: its time tells
-//! nothing. What is decided then, its rows and the mail are one transaction.
+//! A request only enqueues a job, for members' addresses and others alike, so that the time it takes reveals nothing.
+//! The decision, the rows that it stores and the job that sends the email are one transaction.
 
 use super::{Sessions, email::Change, recover::Reset, secret::Mailed, sign_up::Invitation};
 use crate::mail::Template;
@@ -20,13 +20,14 @@ pub(super) const RESET: &str = "sessions.reset";
 pub(super) const CHANGE: &str = "sessions.change_address";
 const MAIL: &str = "sessions.mail";
 
-/// A page of the web app, perhaps with a token.
+/// The link in an email: a page of the web app, with or without a token.
 pub(super) enum Link<'a> {
     Page(&'static str),
     Token(&'static str, &'a Mailed),
 }
 
-/// A mail to be. It waits in the clear, so it holds no token: only the number that one is made of.
+/// An email to be sent, as a job's payload. The payload is not encrypted, so it holds no token, only the number that
+/// the token is derived from.
 #[derive(Serialize, Deserialize)]
 struct Letter {
     template: Template,
@@ -36,7 +37,7 @@ struct Letter {
     token_of: Option<String>,
 }
 
-/// What is decided in a job; its payload says about whom.
+/// The decisions that jobs make; the payload says about whom.
 #[derive(Clone, Copy)]
 enum Decision {
     Invite,
@@ -66,13 +67,13 @@ impl Sessions {
             decides(INVITE, Decision::Invite),
             decides(RESET, Decision::Reset),
             decides(CHANGE, Decision::Change),
-            // After three hours most links are of no use any more.
+            // Twelve attempts take about three hours, after which most links are no longer of use.
             mail.attempts(12).shown(&["template", "page"]),
             purge,
         ]
     }
 
-    /// One transaction, with the mail that comes of it.
+    /// Decides in one transaction, together with the job that sends the email.
     async fn decide(&self, decision: Decision, run: &Run) -> Outcome {
         let mut cx = run.begin().await?;
         match decision {
@@ -83,7 +84,7 @@ impl Sessions {
         Ok(run.commit(cx).await?)
     }
 
-    /// In a transaction of its own: the request has nothing else to write.
+    /// Enqueues a job in a transaction of its own, since the request stores nothing else.
     pub(super) async fn enqueue(
         &self,
         name: &'static str,
@@ -104,7 +105,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// Mails in this transaction: once it is committed.
+    /// Enqueues an email in this transaction. It is sent once the transaction is committed.
     pub(super) async fn mail(
         &self,
         cx: &mut Cx,
@@ -136,14 +137,14 @@ impl Sessions {
         let base = self.0.config.link_base.trim_end_matches('/');
         let mut link = format!("{base}/{}", letter.page);
         if let Some(number) = &letter.token_of {
-            // After `#` it stays in the browser: no server on the way logs it.
+            // In the fragment, which browsers don't send to servers, so that no server logs it.
             link += "#token=";
             link += self.0.key.mailed(number).token().expose_secret();
         }
         letter.values.insert("link".to_owned(), link);
         let mail = letter.template.fill(&letter.to, &letter.values);
         let mut mail = mail.map_err(|error| Failure::last(Error::internal(error)))?;
-        // Sent again it is the same mail.
+        // A retried job sends the same message id.
         mail.id = run.id;
         match self.0.mailer.send(mail).await {
             Ok(_) => Ok(()),

@@ -1,4 +1,4 @@
-//! Throwing away what can't be used any more.
+//! Deletes what can't be used any more.
 
 use super::Sessions;
 use crate::clock;
@@ -6,11 +6,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use kernel::Result;
 use uuid::Uuid;
 
-/// Ended sessions are kept this long, to be able to look into a theft.
+/// The retention time of ended sessions, for investigations of stolen accounts.
 const KEPT: TimeDelta = TimeDelta::days(30);
 
 impl Sessions {
-    /// What is over by the clock of the database. How many rows went.
+    /// Deletes what has expired by the database's clock. Returns the number of deleted rows.
     pub(super) async fn purge_now(&self) -> Result<u64> {
         let mut cx = self.cx(Uuid::now_v7()).await?;
         let now = clock::of_database(&mut cx).await?;
@@ -18,10 +18,10 @@ impl Sessions {
         self.purge(now).await
     }
 
-    /// What is over at this time. How many rows went.
+    /// Deletes what has expired at `now`. Returns the number of deleted rows.
     pub async fn purge(&self, now: DateTime<Utc>) -> Result<u64> {
         let mut cx = self.cx(Uuid::now_v7()).await?;
-        // What hangs on a session ends with it, so one that nobody can use any more is ended.
+        // What depends on a session ends with it, so sessions that can't be used any more are ended first.
         sqlx::query(
             "update app.sessions s set revoked_at = $1, revoked_because = 'expired'
              where s.revoked_at is null and (s.expires_at <= $1 or (
@@ -54,7 +54,7 @@ impl Sessions {
                 now - KEPT,
             ),
         ] {
-            // Each by itself: what keeps one from going keeps no other.
+            // A transaction each, so that a failing statement does not prevent the others.
             let mut cx = self.cx(Uuid::now_v7()).await?;
             gone += sqlx::query(text)
                 .bind(before)

@@ -1,4 +1,4 @@
-//! Passwords: changing a known one, replacing a forgotten one.
+//! Passwords: changing a known one and replacing a forgotten one.
 
 use super::{
     Sessions,
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
-/// A wish for a new password as it waits to be looked at.
+/// The payload of the job that handles a request for a new password.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Reset {
     network: String,
@@ -24,7 +24,8 @@ pub(super) struct Reset {
 }
 
 impl Sessions {
-    /// Knowing the old password is what makes this recent. Other devices are signed out.
+    /// Changes the caller's password. It needs no recent sign-in, since the old password is checked. Other devices are
+    /// signed out.
     pub async fn change_password(&self, caller: &Member, input: ChangePassword) -> Result<()> {
         let (user, session) = (caller.id(), caller.session());
         let former = self
@@ -34,7 +35,7 @@ impl Sessions {
         let hash = hasher.hash(&network(caller.ip), input.password).await?;
         let mut cx = self.cx_of(caller).await?;
         self.lock_account(&mut cx, user).await?;
-        // Somebody may have set another one while this one was hashed; then the current one was not given.
+        // If the password was changed while this one was hashed, the caller has not given the current one.
         if self.password_hash(&mut cx, user).await? != former {
             return Err(wrong_credentials());
         }
@@ -45,7 +46,8 @@ impl Sessions {
         Ok(())
     }
 
-    /// Sends a link, if the address is a member's. The answer is the same, and waits for nothing.
+    /// Has a link sent if the address is a member's. The answer is the same for every address, and is given before
+    /// anything is sent.
     pub async fn forgot_password(&self, caller: &Visitor, input: Address) -> Result<()> {
         let reset = Reset {
             network: network(caller.ip),
@@ -78,13 +80,13 @@ impl Sessions {
             .await
     }
 
-    /// The link was opened. Every session of the member ends.
+    /// Sets the password after the link was opened. Every session of the member ends.
     pub async fn reset_password(&self, caller: &Visitor, input: ResetPassword) -> Result<()> {
         let mut cx = self.cx(caller.request_id).await?;
         let opened = self
             .open_link(&mut cx, Purpose::ResetPassword, &input.token)
             .await?;
-        // Committed at once: a link is good for one try, and no row stays locked while hashing.
+        // Committed at once, so that a link is good for one attempt and no row is locked while the password is hashed.
         cx.commit().await?;
 
         let user = opened.user;
@@ -95,7 +97,7 @@ impl Sessions {
         self.is_still_good(&mut cx, &opened).await?;
         self.set_password(&mut cx, user, None, Event::PasswordReset, &hash)
             .await?;
-        // Whoever has the mailbox is let in at once, however often strangers have guessed.
+        // The owner of the mailbox may sign in at once, however many attempts others have made.
         self.forget_failures(&mut cx, caller, &opened.email).await?;
         self.tell_of_new_password(&mut cx, user).await?;
         cx.commit().await?;
@@ -111,7 +113,7 @@ impl Sessions {
         Ok(hash.flatten())
     }
 
-    /// The only way to another password: with it ends what the event ends.
+    /// Sets a password, and ends what the event ends. No other function changes a password.
     async fn set_password(
         &self,
         cx: &mut Cx,

@@ -1,4 +1,5 @@
-//! A refresh token for the next pair. Each is good once; one that comes back late is a theft.
+//! Exchanges a refresh token for the next pair of tokens. Each can be used once; a token that comes back later counts
+//! as stolen.
 
 use super::{Sessions, Signed, bodies::RefreshToken, endings::Event, secret};
 use chrono::{DateTime, Utc};
@@ -7,12 +8,12 @@ use macros::Entity;
 use secrecy::ExposeSecret;
 use uuid::Uuid;
 
-/// A token with its session and member. Columns stand in this order where it is selected.
+/// A token with its session and member. The query selects the columns in this order.
 #[derive(Entity)]
 struct Found {
     id: Uuid,
-    /// By the clock of the database, which has written down when: with that of another server a request that is sent again
-    /// would look like a theft.
+    /// Whether token and session have not expired, by the database's clock, which has also set their times: by the
+    /// clock of another server a repeated request could look like a theft.
     is_in_time: bool,
     session: Uuid,
     session_expires_at: DateTime<Utc>,
@@ -46,7 +47,7 @@ impl Sessions {
             user,
             status,
         } = found.ok_or_else(refused)?;
-        // Ended together; this is the reason.
+        // A suspended account's sessions are ended as well; the suspension is the reason to report.
         if status != "active" {
             return Err(Error::new(&problems::ACCOUNT_SUSPENDED));
         }
@@ -57,7 +58,7 @@ impl Sessions {
             return Err(refused());
         }
 
-        // Of requests that race, one gets the row; the others wait here and then find it used.
+        // Of concurrent requests one updates the row; the others wait here, and then find the token used.
         let used: Option<Uuid> = sqlx::query_scalar(
             "update app.refresh_tokens set used_at = now() where id = $1 and used_at is null returning id",
         )
@@ -85,8 +86,8 @@ impl Sessions {
         self.signed(user, session, next, expires_at)
     }
 
-    /// Is this the same request again, whose answer may have been lost? Then its answer is the same: the next
-    /// token, as long as nobody has used that one.
+    /// Whether this is a repetition of the request that used the token, whose answer may have been lost. It then gets
+    /// the same answer: returns when the next token expires, as long as that one is unused. Otherwise None.
     async fn repeated(&self, cx: &mut Cx, id: Uuid, next: &str) -> Result<Option<DateTime<Utc>>> {
         Ok(sqlx::query_scalar(
             "select n.expires_at

@@ -1,4 +1,4 @@
-//! `/auth/…` and `/me/sessions`: HTTP around the module.
+//! The HTTP routes `/auth/…`, `/me/sessions` and others of this module.
 
 use super::{
     Device, Sessions, Signed,
@@ -328,7 +328,7 @@ async fn unlink(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// An answer that no cache may keep.
+/// An answer that no cache may store.
 fn secret(body: impl serde::Serialize) -> Response {
     (
         [(header::CACHE_CONTROL, "no-store, no-transform")],

@@ -1,25 +1,25 @@
-//! Random tokens, their digests, and what is derived with the module's key.
+//! Random tokens, their digests, and values derived with the module's key.
 //!
-//! Tables only ever hold digests. Knows no database.
+//! Only digests are stored in tables. Knows no database.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-/// A fresh secret of 256 bits, as 43 characters that need no escaping anywhere.
+/// A new secret of 256 bits, as 43 characters that never need escaping.
 pub fn random() -> SecretString {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).expect("the operating system has randomness");
     URL_SAFE_NO_PAD.encode(bytes).into()
 }
 
-/// What a table keeps of a token. Tokens are random, so a plain hash is enough.
+/// The digest of a token, which is what tables hold. Tokens are random, so a plain hash suffices.
 pub fn digest(token: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(token.as_bytes()))
 }
 
-/// A token for a link in a mail. The number that it is made of is worth nothing without the server's secret.
+/// A token for a link in an email. The number from which it is derived is of no use without the server's secret.
 pub struct Mailed {
     number: String,
     token: SecretString,
@@ -43,7 +43,7 @@ impl Mailed {
     }
 }
 
-/// Derives values that nobody can make without the server's secret.
+/// Derives values that can't be computed without the server's secret.
 #[derive(Clone)]
 pub struct Key(Hmac<Sha256>);
 
@@ -52,13 +52,14 @@ impl Key {
         Self(Hmac::new_from_slice(secret.expose_secret().as_bytes()).expect("any length will do"))
     }
 
-    /// The refresh token after this one. Being determined by it, requests that race with the same token
-    /// all get the same answer, and the chain cannot fork.
+    /// The refresh token that follows this one. Since it is derived from it, concurrent requests with the same token
+    /// all get the same answer, and the chain can't fork.
     pub fn next_refresh(&self, token: &str) -> SecretString {
         self.derive(&["refresh", token]).into()
     }
 
-    /// The token of a link in a mail, made of a number that may be known: the queue holds it until the mail is sent.
+    /// The token of a link in an email, derived from a number that need not be secret: the queue holds it until the
+    /// email is sent.
     pub fn mailed(&self, number: &str) -> Mailed {
         Mailed {
             number: number.to_owned(),
@@ -66,19 +67,20 @@ impl Key {
         }
     }
 
-    /// What a link in a mail depends on, as a digest.
+    /// The digest of what a link in an email depends on.
     pub fn issued_for(&self, parts: &[&str]) -> String {
         let mut all = vec!["issued for"];
         all.extend(parts);
         self.derive(&all)
     }
 
-    /// A few bits of a password: enough to see that one is tried again and again, too few to find out which.
+    /// A few bits of a password's digest: enough to notice that the same password is tried on many accounts, too few
+    /// to find it out.
     pub fn few_bits(&self, password: &str) -> String {
         self.derive(&["password", password])[..4].to_owned()
     }
 
-    /// Under which key attempts of this kind are counted.
+    /// The key under which attempts of this kind are counted.
     pub fn throttle(&self, kind: &str, parts: &[&str]) -> String {
         let mut all = vec!["throttle", kind];
         all.extend(parts);
@@ -88,7 +90,7 @@ impl Key {
     fn derive(&self, parts: &[&str]) -> String {
         let mut mac = self.0.clone();
         for part in parts {
-            // With their lengths, so that ("ab", "c") is not ("a", "bc").
+            // The lengths are included, so that ("ab", "c") and ("a", "bc") differ.
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part.as_bytes());
         }

@@ -1,4 +1,4 @@
-//! What can be set about sessions, and what follows from it.
+//! Settings of sessions, and the configuration that follows from them.
 
 use crate::module::Parts;
 use clap::builder::RangedU64ValueParser;
@@ -10,7 +10,7 @@ use url::Url;
 const HOUR: u64 = 60 * 60;
 const DAY: u64 = 24 * HOUR;
 
-/// Hashes cheaper than these are refused in production.
+/// The minimum cost of hashes in production.
 const HASH_MEMORY_KIB: u32 = 19 * 1024;
 const HASH_PASSES: u32 = 2;
 
@@ -72,47 +72,50 @@ pub struct Settings {
     pub purge_every_seconds: u64,
 }
 
-/// What the module works with.
+/// The module's configuration.
 #[derive(Clone, Debug)]
 pub struct SessionsConfig {
-    /// Keys the hashes of throttled addresses and the chain of refresh tokens.
+    /// The secret from which tokens and the keys of counters are derived.
     pub secret: SecretString,
-    /// A session ends after this time, however it is used.
+    /// A session ends after this time, even if it is used.
     pub session_lifetime: Duration,
-    /// A session ends when it was not used for this time.
+    /// A session ends if it is not used for this time.
     pub idle_lifetime: Duration,
-    /// A refresh token that comes twice within this time is a repeated request, not a thief.
+    /// A refresh token that is used twice within this time is a repeated request, not a theft.
     pub refresh_overlap: Duration,
-    /// How long after signing in sensitive changes need no password.
+    /// For how long after signing in sensitive changes need no password.
     pub recent: Duration,
     pub sign_up_lifetime: Duration,
     pub reset_lifetime: Duration,
-    /// Failures to sign in, per account and network.
+    /// The maximum number of failed sign-ins per account and network. This and the next four are counted within
+    /// `failure_window`.
     pub failures_per_address: i32,
-    /// Failures to sign in from one network, whatever the account.
+    /// The maximum number of failed sign-ins per network, over all accounts.
     pub failures_per_network: i32,
-    /// Failures to sign in, per account from networks that the member never signed in from.
+    /// The maximum number of failed sign-ins per account. Does not apply to networks from which the member has signed
+    /// in before.
     pub failures_per_account: i32,
-    /// Accounts that one password is tried on from one network.
+    /// The maximum number of accounts on which one password is tried from one network.
     pub accounts_per_password: i32,
-    /// Accounts that one password is tried on from networks that their members never signed in from.
+    /// The maximum number of accounts on which one password is tried from all networks. Does not apply to networks
+    /// from which the member has signed in before.
     pub accounts_per_password_anywhere: i32,
-    /// Mails of one kind to one address in an hour, asked for from one network.
+    /// The maximum number of emails of one kind to one address per hour, requested from one network.
     pub mails_per_hour: i32,
-    /// The same, from networks that the member never signed in from.
+    /// The same, requested from all networks. Does not apply to networks from which the member has signed in before.
     pub mails_per_hour_anywhere: i32,
-    /// Mails in an hour that one network asks for.
+    /// The maximum number of emails that one network may request per hour, over all addresses.
     pub mails_per_hour_from_network: i32,
-    /// For how long failures are counted.
+    /// For how long failed sign-ins are counted.
     pub failure_window: Duration,
-    /// Memory of one password hash.
+    /// The memory of one password hash, in KiB.
     pub hash_memory_kib: u32,
     pub hash_passes: u32,
-    /// Password hashes computed at the same time.
+    /// The maximum number of password hashes that are computed at the same time.
     pub hashes_at_once: usize,
-    /// Where links in mail lead: the web app, which posts the token back.
+    /// The address of the web app, which links in emails lead to. Its pages post the token back.
     pub link_base: String,
-    /// Subjects of external issuers who are nobody yet become members.
+    /// Whether unknown subjects of external issuers become members.
     pub external_sign_up: bool,
     pub purge_every: Duration,
 }

@@ -1,4 +1,4 @@
-//! From an address and a password to a session; and proving the password again.
+//! Signs a member in with an address and a password, and checks the password of a signed-in member.
 
 use super::{
     Device, Sessions, Signed,
@@ -58,7 +58,8 @@ impl Sessions {
         Ok(signed)
     }
 
-    /// Is it still so that this hash lets somebody in? It stays so until the session is there.
+    /// Checks that the account is active and its hash is still the one that was checked. The account stays locked
+    /// until the session is stored.
     async fn is_still_right(&self, cx: &mut Cx, user: Uuid, hash: Option<&str>) -> Result<()> {
         match self.hold_account(cx, user).await?.as_deref() {
             Some("active") => {}
@@ -79,7 +80,7 @@ impl Sessions {
         }
     }
 
-    /// Puts a better hash of the same password in the place of the one that was checked.
+    /// Replaces the hash that was checked by a better one of the same password.
     async fn improve_hash(
         &self,
         cx: &mut Cx,
@@ -101,7 +102,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// Makes the caller's session recent again, which sensitive changes ask for.
+    /// Makes the caller's session recent again, as sensitive changes require, after checking the password.
     pub async fn step_up(&self, caller: &Member, input: Password) -> Result<()> {
         let (user, session) = (caller.id(), caller.session());
         self.check_own_password(caller, user, session, input.password)
@@ -115,7 +116,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// The password of somebody who is signed in; its hash. Wrong ones are counted by the session.
+    /// Checks the password of a signed-in member, and returns its current hash. Failures are counted per session.
     pub(super) async fn check_own_password(
         &self,
         caller: &Member,

@@ -1,7 +1,7 @@
-//! From a wish to a member: the address is proven before there is an account, and whoever proves it sets the password.
+//! Sign-up: the address is proven before an account is created, and the person who proves it sets the password.
 //!
-//! A wish holds nothing that a stranger could use later. Of several wishes for one address any link will do: it makes
-//! the account of whoever has the mailbox, under the name that they confirm.
+//! A pending sign-up stores nothing that a stranger could use later. If there are several for one address, each of
+//! their links works: it creates the account for the owner of the mailbox, under the name that they confirm.
 
 use super::{
     Sessions,
@@ -20,7 +20,7 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// A wish as it waits to be looked at.
+/// The payload of the job that handles a sign-up.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Invitation {
     network: String,
@@ -32,8 +32,8 @@ pub(super) struct Invitation {
 }
 
 impl Sessions {
-    /// Says the same for addresses that are members and for those that are not. What is done about it
-    /// happens after the answer.
+    /// Accepts a sign-up. The answer is the same whether or not the address is a member's; everything else is done by
+    /// a job after the answer.
     pub async fn sign_up(&self, caller: &Visitor, input: SignUp) -> Result<()> {
         let mut cx = self.cx(caller.request_id).await?;
         let taken = self.is_taken(&mut cx, input.handle.as_str()).await?;
@@ -53,7 +53,7 @@ impl Sessions {
             .await
     }
 
-    /// Handles are public anyway.
+    /// May be revealed, because handles are public.
     async fn is_taken(&self, cx: &mut Cx, handle: &str) -> Result<bool> {
         Ok(sqlx::query_scalar(
             "select exists (select 1 from app.users where handle = $1 and status <> 'archived')",
@@ -102,7 +102,7 @@ impl Sessions {
             .await
     }
 
-    /// The link of the mail was opened: makes the member.
+    /// Creates the member after the link was opened.
     pub async fn verify_email(&self, caller: &Visitor, input: VerifyEmail) -> Result<()> {
         let mut cx = self.cx(caller.request_id).await?;
         let digest = secret::digest(input.token.expose_secret());
@@ -118,7 +118,7 @@ impl Sessions {
         let hash = hasher.hash(&network(caller.ip), password).await?;
 
         let mut cx = self.cx(caller.request_id).await?;
-        // Wishes for the address, whoever had them, are void now; this one must still be there.
+        // All pending sign-ups with the address become void. This one must still be among them.
         let used: Vec<String> =
             sqlx::query_scalar("delete from app.sign_ups where email = $1 returning token_hash")
                 .bind(&wish.email)
@@ -128,7 +128,7 @@ impl Sessions {
             return Err(bad_link());
         }
         let user = self.insert_member(&mut cx, &wish).await?;
-        // Nothing has ended yet: a token that an issuer gave out a minute ago is good.
+        // Nothing was ended yet, so tokens that an issuer has issued before are valid.
         sqlx::query(
             "insert into app.credentials (user_id, password_hash, changed_at, valid_from)
              values ($1, $2, now(), 'epoch')",
@@ -165,7 +165,7 @@ impl Sessions {
         .await;
         inserted.map_err(|error| match violated(&error) {
             Some(constraint::HANDLE_KEY) => handle_taken().because(error),
-            // Who opened the link owns the address, so this tells them nothing new.
+            // The opened link proves the address, so this reveals nothing to others.
             Some(constraint::EMAIL_KEY) => Error::new(&problems::CONFLICT)
                 .detail("This address is a member already. Sign in.")
                 .because(error),
@@ -183,7 +183,7 @@ impl Sessions {
     }
 }
 
-/// Columns stand in this order where it is selected.
+/// A pending sign-up. The query selects the columns in this order.
 #[derive(Entity)]
 struct Wish {
     email: String,

@@ -1,7 +1,7 @@
-//! Counting attempts, so that guessing is slow.
+//! Counts attempts, to slow down guessing.
 //!
-//! An attempt is counted before it is made: a hundred at the same time are a hundred, not one.
-//! Keys are keyed hashes of what is counted, the same for accounts that exist and that do not.
+//! An attempt is counted before it is made, so that concurrent attempts are all counted. The keys of counters are
+//! keyed hashes of what is counted; they are the same for accounts that exist and those that don't.
 
 use super::{Sessions, password::normal, too_many};
 use kernel::{Cx, Member, Result, Visitor, http::client};
@@ -11,23 +11,23 @@ use uuid::Uuid;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// One thing that is counted.
+/// A counter and its limit.
 struct Counter {
     key: String,
     limit: i32,
-    /// 0: only looks.
+    /// By how much to increase it. 0: it is only compared with the limit.
     add: i32,
 }
 
-/// An attempt to sign in that was counted, to take back what a success should not leave behind.
+/// A sign-in attempt that was counted, and how to undo the count if it succeeds.
 pub struct Attempt {
-    /// Of this account from this network: starts anew.
+    /// Keys of counters that only this account and network use: they are reset.
     forget: Vec<String>,
-    /// What others share: one less.
+    /// Keys of counters that are shared with other callers: they are decreased by one.
     uncount: Vec<String>,
 }
 
-/// What a mail is for. Each has its own budget: who asks for one kind uses up no other.
+/// The purpose of an email. Each has a limit of its own, so that requests of one kind don't use up another.
 #[derive(Clone, Copy)]
 pub enum Mailing {
     SignUp,
@@ -35,7 +35,8 @@ pub enum Mailing {
     ChangeEmail,
 }
 
-/// From where a request comes, as far as anything is counted by it: an IPv4 address, a /64 of IPv6.
+/// The network of a caller, by which attempts are counted: an IPv4 address, or a /64 of IPv6. Empty if the address is
+/// unknown.
 pub fn network(ip: Option<IpAddr>) -> String {
     ip.map(network_of).unwrap_or_default()
 }
@@ -59,9 +60,9 @@ impl Attempt {
 }
 
 impl Sessions {
-    /// Counts an attempt to sign in: for this account from this network, for the network, for the account from
-    /// anywhere, and for the password over many accounts. The last two do not stop whoever has signed in from this
-    /// network before: nobody else can keep the owner out of the account.
+    /// Counts a sign-in attempt: for the account from this network, for the network, for the account from anywhere,
+    /// and for the password over many accounts. The limits over all networks don't apply to a network from which the
+    /// member has signed in before, so that others can't lock the owner out of the account.
     pub(super) async fn count_sign_in(
         &self,
         caller: &Visitor,
@@ -70,7 +71,7 @@ impl Sessions {
     ) -> Result<Attempt> {
         let (config, key) = (&self.0.config, &self.0.key);
         let network = network(caller.ip);
-        // As it is checked: one password has many spellings.
+        // In the form in which it is checked, since one password has several encodings.
         let bits = key.few_bits(normal(password).expose_secret());
         let count = |kind, parts: &[&str], limit, add| Counter {
             key: key.throttle(kind, parts),
@@ -97,7 +98,7 @@ impl Sessions {
         let window = config.failure_window;
         let mut cx = self.cx(caller.request_id).await?;
         let first = self.count(&mut cx, &tried, window).await?.first_time;
-        // How many accounts it was tried on, not how often on one.
+        // Counts the accounts on which the password was tried, not the attempts on one account.
         let add = i32::from(first);
         let spread_here = [count(
             "password-spread-from",
@@ -111,7 +112,7 @@ impl Sessions {
             config.accounts_per_password_anywhere,
             add,
         )];
-        // The narrow counters first: who is stopped by them does not use up what others share.
+        // The narrow counters first: an attempt that they refuse must not use up the shared ones.
         let mut wait = None;
         for (counters, spares_owner) in [
             (&here[..], false),
@@ -144,8 +145,8 @@ impl Sessions {
         })
     }
 
-    /// After a password was set through the mailbox: its network is known for an hour, so that whoever goes on guessing
-    /// does not keep the owner from signing in there.
+    /// Resets the account's counters after a password was set by a link, and remembers the network for an hour, so
+    /// that continued guessing does not keep the owner from signing in there.
     pub(super) async fn forget_failures(
         &self,
         cx: &mut Cx,
@@ -164,8 +165,8 @@ impl Sessions {
         Ok(())
     }
 
-    /// Counts a password that somebody gives who is signed in. By the session: nobody else's failures keep the owner
-    /// from it.
+    /// Counts an attempt to prove the password of a signed-in member. Counted per session, so that others can't lock
+    /// the owner out.
     pub(super) async fn count_own_password(
         &self,
         caller: &Member,
@@ -193,9 +194,10 @@ impl Sessions {
         }
     }
 
-    /// May another mail go to this address? Counts it, for the network that asks and for all. Strangers use up their
-    /// own share first, then that of all strangers; whoever has signed in from this network before has a share of
-    /// their own. And each mail sent until then holds a link that is good.
+    /// Whether another email may be sent to this address. Counts it for the requesting network and for all networks
+    /// together. Strangers use up the limit of their own network first, then that of all networks; the latter does not
+    /// apply to networks from which the member has signed in before. Refusing does no harm, since the links in the
+    /// emails sent before are still valid.
     pub(super) async fn may_mail(
         &self,
         cx: &mut Cx,
@@ -217,7 +219,7 @@ impl Sessions {
         if self.count(cx, &[here], HOUR).await?.wait.is_some() {
             return Ok(false);
         }
-        // Whatever the address: nobody has the platform write to a whole town.
+        // Over all addresses, so that the platform can't be used to send emails to very many people.
         let of_network = Counter {
             key: key.throttle("mail-network", &[network]),
             limit: config.mails_per_hour_from_network,
@@ -235,7 +237,7 @@ impl Sessions {
             || self.is_known(cx, email, network).await?)
     }
 
-    /// The mailbox was proven from this network.
+    /// The counter that says that the mailbox was proven from this network.
     fn proven_from(&self, email: &str, network: &str) -> Counter {
         Counter {
             key: self.0.key.throttle("proven-from", &[email, network]),
@@ -244,8 +246,8 @@ impl Sessions {
         }
     }
 
-    /// Has the member with this address signed in from this network lately, and was nothing stolen there? Or have they
-    /// just set a password there through their mailbox?
+    /// Whether the member with this address has signed in from this network before, except in sessions whose token was
+    /// stolen, or has set a password by a link from it within the last hour.
     async fn is_known(&self, cx: &mut Cx, email: &str, network: &str) -> Result<bool> {
         let proven: bool = sqlx::query_scalar(
             "select exists (select from app.throttles where key_hash = $1 and counted_from > now() - interval '1 hour')",
@@ -269,14 +271,14 @@ impl Sessions {
         Ok(networks.map(network_of).any(|known| known == network))
     }
 
-    /// Counts; where one of them has become too many, says for how long.
+    /// Increases the counters. If a limit is exceeded, the result says how long to wait.
     async fn count(&self, cx: &mut Cx, counters: &[Counter], window: Duration) -> Result<Counted> {
         let keys: Vec<&str> = counters
             .iter()
             .map(|counter| counter.key.as_str())
             .collect();
         let add: Vec<i32> = counters.iter().map(|counter| counter.add).collect();
-        // In the order of keys, so that two who count the same do not wait for each other in a circle.
+        // In the order of their keys, so that concurrent requests can't deadlock.
         let rows: Vec<(String, i32, f64)> = sqlx::query_as(
             "insert into app.throttles as t (key_hash, attempts, counted_from)
              select k, a, now() from unnest($1::text[], $2::int[]) given(k, a) order by k
@@ -308,7 +310,7 @@ impl Sessions {
 }
 
 struct Counted {
-    /// Seconds until the next attempt.
+    /// Seconds until the next attempt is allowed. None: no limit is exceeded.
     wait: Option<u64>,
     first_time: bool,
 }
