@@ -61,8 +61,8 @@ impl Payments {
         Ok(self.shown(&command, payment, state))
     }
 
-    /// Stores the command, or returns the one that is there. If the thing is paid already, a repeated request, whose
-    /// answer may have been lost, gets the buyer's payment, and any other request is refused.
+    /// Stores the command, or returns the one that is there. If the order, promotion or fee is paid already, a
+    /// repeated request, whose answer may have been lost, gets the buyer's payment, and any other request is refused.
     async fn begin(
         &self,
         buyer: &Member,

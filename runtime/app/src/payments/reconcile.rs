@@ -1,6 +1,6 @@
 //! Finds what no event has reported: cancels payments of what can't be paid any more and subscriptions of archived
-//! businesses, and reads from the provider every object that has not been final for a while. The results are applied
-//! in the same way as those of events.
+//! businesses, and reads from the provider every object that has not been final for a while. What it reads is applied
+//! in the same way as the objects that events refer to.
 
 use super::{Payments, call, looks::in_turn, sync::answered};
 use chrono::{DateTime, TimeDelta, Utc};

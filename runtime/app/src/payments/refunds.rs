@@ -43,6 +43,7 @@ struct Owed {
     payment: String,
     card: i64,
     key: Key,
+    /// The provider's id of the refund. None until its creation is confirmed.
     known: Option<String>,
     created_at: DateTime<Utc>,
     loaded_at: DateTime<Utc>,

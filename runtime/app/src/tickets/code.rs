@@ -119,7 +119,7 @@ impl Keys {
 impl Claims {
     /// The content of a code for an event that ends at `ends_at`. Events may be postponed, so `not_after` is a year
     /// later, for scanners that know nothing else; the door checks the time against the event's current end. `now`
-    /// must be the database's time, by which the door goes.
+    /// must be the database's time, since the door compares it with that clock.
     pub fn new(
         ticket: Uuid,
         event: Uuid,

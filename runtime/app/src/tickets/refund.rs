@@ -22,7 +22,7 @@ use serde_json::json;
 use sqlx::Row;
 use uuid::Uuid;
 
-/// An order as refunds see it, its row locked.
+/// An order as refunds need it. Its row is locked.
 struct Order {
     id: Uuid,
     user: Uuid,
@@ -36,13 +36,14 @@ struct Order {
     parts: Parts,
 }
 
-/// Why money goes back.
+/// Why and how money is refunded.
 #[derive(Clone, Copy, Debug)]
 pub struct Why<'a> {
     /// A value of `refund.reason`.
     pub reason: &'static str,
     pub note: Option<&'a str>,
     pub to: Target,
+    /// The member who asked for it. None if no member did, as for a cancelled event.
     pub by: Option<Uuid>,
 }
 

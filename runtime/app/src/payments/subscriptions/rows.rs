@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::Row;
 use uuid::Uuid;
 
+/// The delay before a job checks a subscription that was begun.
 const LOOK_AFTER: TimeDelta = TimeDelta::seconds(60);
 
 /// A subscription as it was stored.
@@ -17,7 +18,9 @@ pub struct Command {
     pub id: Uuid,
     pub user: Option<Uuid>,
     pub key: String,
+    /// The provider's id of the subscription. None until its creation is confirmed.
     pub known: Option<String>,
+    /// The provider's id of the subscription's item, which has the price.
     pub item: Option<String>,
     pub created_at: DateTime<Utc>,
     pub loaded_at: DateTime<Utc>,
