@@ -1,4 +1,4 @@
-//! `#[derive(Entity)]`: one line per column, the work is in `kernel::value`.
+//! `#[derive(Entity)]`: generates a line for each column; `kernel::value` does the work.
 
 use super::Derive;
 use crate::ast::{Field, Struct};
