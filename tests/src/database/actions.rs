@@ -1,4 +1,4 @@
-//! Each action is held to its effect, to its rule and to its starting point.
+//! Each action is limited to its effect, by its rule and its starting state.
 
 use super::world::{World, attempt, event_values, rows, scalar, world};
 use sqlx::Row;
@@ -53,7 +53,8 @@ async fn an_action_changes_what_it_is_for() {
     );
 }
 
-/// The guard goes missing: no action becomes another one, since the policy knows what it leaves.
+/// Even without the guard trigger, no action can have the effect of another, since the policy checks the resulting
+/// row.
 #[tokio::test]
 async fn a_policy_holds_an_action_to_what_it_leaves() {
     let world = world().await;

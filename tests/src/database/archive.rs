@@ -1,4 +1,4 @@
-//! What archiving a row does to those that refer to it.
+//! The effects of archiving a row on the rows that refer to it.
 
 use super::world::{World, new, world};
 use uuid::Uuid;
@@ -17,7 +17,7 @@ async fn status(world: &World, table: &str, id: Uuid) -> String {
         .await
 }
 
-/// Who holds a role for what is archived holds it for bringing that back, and for nothing else.
+/// A role that was archived with its scope still allows restoring the scope, but nothing else.
 #[tokio::test]
 async fn a_role_that_went_with_its_scope_can_bring_it_back() {
     let world = world().await;
@@ -124,7 +124,7 @@ async fn cascade_takes_children_along_and_brings_them_back() {
             world.organization
         ))
         .await;
-    // Two levels down: organization → event → like.
+    // Two levels below: organization → event → like.
     archive(&world, "events", world.event).await.unwrap();
     world
         .admin(format!(
