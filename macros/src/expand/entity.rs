@@ -24,7 +24,7 @@ fn expand(node: &DeriveInput) -> Result<TokenStream> {
     });
     Ok(quote! {
         #[automatically_derived]
-        // A row that is only read is never written.
+        // For an entity that is never written as JSON, `encode` is unused.
         #[allow(dead_code)]
         impl #name {
             const COLUMNS: [::kernel::value::Column; #count] = [#(#columns),*];
