@@ -104,7 +104,10 @@ async fn abuse_29_bodies_and_heads_have_a_limit() {
         head(&format!("content-length: {}", body.len())) + &body,
     )
     .await;
-    assert!(answer.starts_with("HTTP/1.1 422"), "the limit: {answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 422"),
+        "a body just below the limit is read: {answer}"
+    );
 
     // The length is announced, so the request is refused before a byte of the body is sent.
     let told = talk(
@@ -183,7 +186,7 @@ async fn abuse_29_lengths_that_lie_are_not_believed() {
         );
         assert!(
             !answer.contains("202 Accepted"),
-            "{lie} was acted on: {answer}"
+            "the request with {lie} was carried out: {answer}"
         );
     }
     for encoding in ["gzip", "br", "deflate", "gzip, identity", "zstd"] {
@@ -194,7 +197,7 @@ async fn abuse_29_lengths_that_lie_are_not_believed() {
         let answer = talk(base, head(&headers) + body).await;
         assert!(
             answer.starts_with("HTTP/1.1 415"),
-            "{encoding}: a small body may be huge: {answer}"
+            "{encoding}: compressed bodies must be refused: {answer}"
         );
     }
     let honest = head(&format!("content-length: {}", body.len())) + body;

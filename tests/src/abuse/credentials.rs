@@ -453,7 +453,7 @@ async fn who_has_no_password_is_told_before_the_only_way_in_is_cut() {
     assert_eq!(
         me.json["handle"],
         json!("m_admin"),
-        "nobody becomes `admin` by the way"
+        "the reserved handle `admin` must not be given"
     );
     let listed = client.get("/me/identities").await.expect(200);
     assert_eq!(listed.json["has_password"], json!(false));

@@ -197,7 +197,7 @@ async fn kept(conn: &mut PgConnection, done: &[Done]) {
     assert_eq!(
         found as usize,
         ids.len(),
-        "what was answered with 201 is there"
+        "every row that was answered with 201 must exist"
     );
     let statuses: Vec<_> = done.iter().map(|done| done.status).collect();
     assert!(ids.len() > 10, "{statuses:?}");
@@ -294,7 +294,10 @@ async fn abuse_62_killed_it_leaves_nothing_half_done() {
         program.ended().await;
         let done = load.finish().await;
         let broken = done.iter().filter(|done| done.status.is_none()).count();
-        assert!(broken > 0, "somebody was waiting for an answer");
+        assert!(
+            broken > 0,
+            "at least one request must have been interrupted"
+        );
         answered.extend(done);
         sessions_end(&mut superuser).await;
         nothing_is_half_done(&mut superuser).await;

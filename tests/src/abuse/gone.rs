@@ -332,7 +332,7 @@ async fn abuse_11_nothing_is_attached_to_an_archived_row_nor_counted() {
     assert_eq!(
         all(&ana.client, "/me/likes").await.len(),
         0,
-        "the like went along"
+        "the like must be archived with the event"
     );
     ana.client.act(&format!("{path}/restore")).await.expect(403);
     server
@@ -350,6 +350,6 @@ async fn abuse_11_nothing_is_attached_to_an_archived_row_nor_counted() {
     assert_eq!(
         all(&ana.client, "/me/likes").await.len(),
         1,
-        "and came back with it"
+        "the like must be restored with the event"
     );
 }

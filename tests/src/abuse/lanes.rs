@@ -66,7 +66,7 @@ async fn wait_for_locks(conn: &mut PgConnection, kind: &str, waiting: i64) {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("never {waiting} of them");
+    panic!("there were never {waiting} waiting");
 }
 
 fn search(client: &Client) -> tokio::task::JoinHandle<u16> {
@@ -102,7 +102,7 @@ async fn abuse_39_slow_searches_of_one_caller_hold_nobody_else() {
     };
     tokio::time::timeout(Duration::from_secs(60), everything)
         .await
-        .expect("nobody waits for a search");
+        .expect("no other request waits for a search");
     // The other half of the search connections is reserved for other callers.
     let other: Vec<_> = (0..3).map(|_| search(&member.client)).collect();
     wait_for(&mut conn, 4).await;
@@ -181,7 +181,7 @@ async fn abuse_39_slow_figures_of_one_member_hold_nobody_else() {
     };
     tokio::time::timeout(Duration::from_secs(60), everything)
         .await
-        .expect("nobody waits for figures");
+        .expect("no other request waits for dashboards");
     let others: Vec<_> = (0..3).map(|_| look(&other.client)).collect();
     wait_for_locks(&mut conn, "relation", 4).await;
     run(&mut conn, "rollback").await;

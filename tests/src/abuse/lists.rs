@@ -37,7 +37,7 @@ async fn abuse_30_a_page_has_its_size_and_nothing_else_moves_it() {
     let lists = lists();
     assert!(
         lists.len() > resources().len(),
-        "nested ones too: {lists:?}"
+        "nested lists are missing: {lists:?}"
     );
     for path in &lists {
         let somebody = who_might(&people, path).await;

@@ -196,7 +196,10 @@ async fn abuse_72_the_worker_seals_and_verify_names_the_seal_that_does_not_fit()
             .fetch_one(&mut database.superuser().await)
             .await
             .expect("a seal");
-    assert_eq!(last["hash"], hash, "what the log says is what was sealed");
+    assert_eq!(
+        last["hash"], hash,
+        "the hash in the log must be that of the seal"
+    );
 
     let (code, said) = verify(&database, &[]);
     assert_eq!((code, said.as_str()), (Some(0), "every seal fits\n"));
@@ -218,7 +221,7 @@ async fn abuse_72_the_worker_seals_and_verify_names_the_seal_that_does_not_fit()
     )
     .await;
     let (code, _) = verify(&database, &[]);
-    assert_eq!(code, Some(0), "nothing inside tells");
+    assert_eq!(code, Some(0), "the database alone can't reveal it");
     let (code, said) = verify(&database, &expected);
     assert_eq!(code, Some(1));
     assert_eq!(

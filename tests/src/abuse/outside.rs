@@ -58,7 +58,7 @@ fn abuse_54_connections_are_opened_to_addresses_that_are_set_and_to_no_others() 
     assert_eq!(
         unknown,
         Vec::<&String>::new(),
-        "who may connect to whom is decided here"
+        "files that open connections must be listed in CALLERS"
     );
     assert!(callers.len() >= 6, "{callers:?}");
     // The crate of the modules has no dependency that can open connections.

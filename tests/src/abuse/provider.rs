@@ -146,7 +146,7 @@ async fn abuse_69_answers_of_bad_manners_are_bounded_and_never_taken_for_one() {
     assert_eq!(
         elsewhere.calls.load(SeqCst),
         0,
-        "whoever was pointed to has seen the secret key"
+        "a redirect was followed, with the secret key"
     );
     // The negative control: the same client accepts a valid answer.
     gateway(&other).balance(None).await.expect("a balance");

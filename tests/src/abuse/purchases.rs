@@ -189,7 +189,7 @@ async fn abuse_35_requests_that_move_money_are_counted_at_every_route() {
         .fetch_one(&mut stage.server.superuser().await)
         .await
         .expect("a count");
-    assert_eq!(kept, 0, "a key that was refused is free");
+    assert_eq!(kept, 0, "a key of a refused request must not be stored");
 }
 
 /// Sends a request with any bytes as a key; returns the status.
@@ -331,7 +331,7 @@ async fn abuse_49_balances_are_what_legs_add_up_to_and_nothing_is_edited() {
                         .iter()
                         .filter(|answer| answer.status == 201)
                         .count();
-                    assert!(done <= 1, "given back twice");
+                    assert!(done <= 1, "refunded twice");
                 }
             }
         });

@@ -38,7 +38,7 @@ async fn abuse_73_thousands_of_strangers_find_nothing_of_whoever_was_before() {
     let known = left(db, &caller(&olga), draft).await.1;
     assert!(
         known.drafts == 1 && !known.settings.is_empty(),
-        "Olga's own transaction would be noticed: {known:?}"
+        "the query must notice Olga's own transaction: {known:?}"
     );
     let nothing = Left {
         settings: String::new(),

@@ -180,7 +180,7 @@ async fn abuse_16_a_suspended_or_leaving_member_is_out_with_the_next_request() {
     assert_eq!(
         server.mailer.count(),
         before,
-        "a suspended account gets no way back in"
+        "a suspended account gets no mail with a link"
     );
 
     let last = device(&server, PASSWORD).await;
@@ -305,7 +305,7 @@ async fn abuse_19_an_old_sign_in_cannot_take_the_account_away() {
     assert_eq!(
         email().await,
         Some(address("ana")),
-        "not before the link was opened"
+        "the address must not change before the link is used"
     );
     server
         .client

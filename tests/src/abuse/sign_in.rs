@@ -158,7 +158,7 @@ async fn abuse_18_guessing_is_stopped_for_members_and_strangers_alike() {
             .fetch_one(&mut conn)
             .await
             .expect("counted");
-    assert_eq!(plain, 0, "counters do not name whom they count");
+    assert_eq!(plain, 0, "counters must not contain addresses");
     sqlx::query("update app.throttles set counted_from = counted_from - interval '16 minutes'")
         .execute(&mut conn)
         .await

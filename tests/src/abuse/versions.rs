@@ -137,7 +137,7 @@ async fn abuse_63_changes_of_any_version_at_the_same_moment_all_count() {
         assert_eq!(
             versions.len(),
             AT_ONCE,
-            "{path}: each made a version of its own"
+            "{path}: each change must create a version"
         );
         assert_eq!(
             versions.last(),

@@ -32,7 +32,7 @@ async fn an_action_changes_what_it_is_for() {
         assert_eq!(
             event(&world, "title = 'x'", action).await,
             Ok(0),
-            "no row is open to {action:?}"
+            "{action:?} may change no row"
         );
     }
     let row = &rows(
@@ -228,7 +228,7 @@ async fn a_row_is_attached_to_what_its_writer_may_read() {
     assert_eq!(
         world.act(world.host, "create", like(world.event)).await,
         refused,
-        "seen, but not active"
+        "visible, but not active"
     );
 }
 
@@ -282,7 +282,7 @@ async fn a_moved_reference_is_readable_and_in_the_same_city() {
     assert_eq!(
         event(&world, "title = 'x'", "update").await,
         Ok(1),
-        "a reference that is kept is not asked about"
+        "an unchanged reference is not checked"
     );
     assert_eq!(event(&world, "venue_id = null", "update").await, Ok(1));
 }
@@ -312,7 +312,7 @@ async fn private_columns_are_for_whom_they_are_for() {
     assert_eq!(
         world.act(world.ana, "update", phone).await,
         Ok(1),
-        "writing asks for no right to read"
+        "writing does not require the permission to read"
     );
 }
 
@@ -354,7 +354,7 @@ async fn the_maker_of_a_profile_holds_its_role() {
         format!("select exists (select from app.communities where id = '{community}')"),
     )
     .await;
-    assert!(seen, "in the same transaction");
+    assert!(seen, "the new row is visible in the same transaction");
     request.commit().await.unwrap();
     assert!(world.sees(Some(world.ana), "communities", community).await);
     assert!(!world.sees(Some(world.ben), "communities", community).await);

@@ -220,7 +220,7 @@ async fn abuse_75_a_ticket_is_not_sold_to_what_is_being_archived() {
     assert_eq!(
         world_one.act(world_one.host, "archive", event).await,
         Ok(0),
-        "its own rule"
+        "refused by the event's own rule"
     );
     // The organization is archived first.
     let world_two = world().await;

@@ -56,7 +56,7 @@ async fn a_change_is_written_down_once() {
     assert_eq!(
         after - before,
         2,
-        "neither what is rolled back nor a counter"
+        "neither rolled back changes nor counters are logged"
     );
 }
 
@@ -201,11 +201,11 @@ async fn open_transactions_are_sealed_later() {
     assert_eq!(
         seal(&world).await,
         1,
-        "nothing waits for the older transaction"
+        "sealing does not wait for the older transaction"
     );
     assert_eq!(verify(&world).await, None);
     open.commit().await.unwrap();
-    assert_eq!(verify(&world).await, None, "what comes late is no forgery");
+    assert_eq!(verify(&world).await, None, "a late entry is no forgery");
     assert_eq!(seal(&world).await, 1);
     assert_eq!(verify(&world).await, None);
 }
@@ -236,7 +236,7 @@ async fn seals_outlive_a_dump_and_restore() {
     let closed = "select max(closed_to) > 10 from audit.seals";
     assert!(
         world.look::<bool>(closed).await,
-        "what was before is closed"
+        "the range before is closed"
     );
     let forged = "insert into audit.audit_logs (id, entity_type, entity_id, action, performed_role, changed)
         overriding system value select 0, entity_type, entity_id, action, performed_role, changed from audit.audit_logs where id = 2";

@@ -36,7 +36,7 @@ async fn entering_reads_the_roles_that_are_live() {
     let known: String = scalar(&mut *request, facts).await;
     assert!(
         known.contains("\"orgAdmin\": []"),
-        "a role that was taken is gone with the next request: {known}"
+        "a removed role does not count in the next request: {known}"
     );
     drop(request);
     let mut request = world.request(Some(world.platform), "get").await;
@@ -304,7 +304,7 @@ async fn a_job_reaches_what_its_module_names() {
     assert_eq!(
         job("wallet", "update app.events set featured_until = now()").await,
         Ok(0),
-        "it reads events only"
+        "the module may only read events"
     );
     // Each module may only write what it declares, although all modules share one role.
     for (module, written, not_its) in [
@@ -343,7 +343,7 @@ async fn a_job_reaches_what_its_module_names() {
     assert_eq!(
         job("sessions", "delete from app.throttles").await,
         Ok(0),
-        "internal rows can go"
+        "internal rows can be deleted"
     );
     assert!(job("sessions", "delete from app.users").await.is_err());
 }

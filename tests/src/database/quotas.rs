@@ -76,7 +76,7 @@ async fn nobody_creates_more_than_their_quota_not_even_at_the_same_moment() {
     assert_eq!(
         like(&one.client, parts[1]).await,
         (0, AT_ONCE),
-        "and no more"
+        "the quota is used up"
     );
     assert_eq!(
         like(&other.client, parts[0]).await,

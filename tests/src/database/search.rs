@@ -89,7 +89,11 @@ async fn the_projection_shows_what_anyone_may_read() {
         scalar(&mut *request, "select count(*) from app.events_public").await,
         scalar(&mut *request, "select count(*) from app.events").await,
     );
-    assert_eq!((projected, seen), (0, 0), "an event goes with its host");
+    assert_eq!(
+        (projected, seen),
+        (0, 0),
+        "an event is hidden with its host"
+    );
     let (documents, found): (i64, i64) = (
         scalar(
             &world.database.superuser,
@@ -105,7 +109,7 @@ async fn the_projection_shows_what_anyone_may_read() {
     assert_eq!(
         (documents, found),
         (1, 0),
-        "the document waits for its host"
+        "the document remains until its host is restored"
     );
     for table in [
         "search.events",

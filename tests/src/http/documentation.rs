@@ -156,7 +156,7 @@ async fn no_number_is_called_like_its_schema() {
                 assert_ne!(
                     plain,
                     name.to_lowercase(),
-                    "{name} has a number of its own name"
+                    "{name} has an integer property of its own name"
                 );
             }
         }

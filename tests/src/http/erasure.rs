@@ -95,17 +95,24 @@ async fn what_was_personal_is_nowhere_after_an_erasure() {
     let mut conn = server.superuser().await;
     let member = told_all(&server, &mut conn).await;
     let told = found(&mut conn, MARK).await;
-    assert!(told.len() >= 8, "the look finds what there is: {told:?}");
+    assert!(
+        told.len() >= 8,
+        "the search must find the member's data: {told:?}"
+    );
     let privacy = &server.built.app.modules.privacy;
     assert_eq!(
         privacy.erase().await.expect("a run"),
         0,
-        "an account that is open"
+        "an open account must not be erased"
     );
 
     member.client.delete("/me").await.expect(204);
     server.settled().await;
-    assert_eq!(privacy.erase().await.expect("a run"), 0, "closed today");
+    assert_eq!(
+        privacy.erase().await.expect("a run"),
+        0,
+        "an account closed today must not be erased"
+    );
     let paula = server.member("paula_restores").await;
     server.grant(&paula, "platformAdmin", None).await;
     let restore = format!("/users/{}/restore", member.id);

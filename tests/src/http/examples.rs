@@ -127,7 +127,7 @@ fn query(document: &Value, operation: &Value) -> String {
             "q" => "music",
             "bbox" => "144.5,-38.2,145.5,-37.5",
             "token" => "none",
-            other => panic!("which value has `{other}`?"),
+            other => panic!("add a value for the parameter `{other}`"),
         };
         format!("{name}={value}")
     });
@@ -198,7 +198,10 @@ async fn what_the_document_shows_can_be_tried_out_as_it_stands() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     assert!(asked > 180, "only {asked} were asked");
     let found: Vec<&str> = of_others.keys().map(String::as_str).collect();
-    assert_eq!(found, OF_OTHERS, "not for Olga: {of_others:?}");
+    assert_eq!(
+        found, OF_OTHERS,
+        "the list of examples that Olga can't see is outdated: {of_others:?}"
+    );
 }
 
 /// There is an example for every entity that has rows in the demonstration data, and for no other.

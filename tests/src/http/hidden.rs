@@ -74,7 +74,10 @@ async fn abuse_01_what_is_hidden_and_what_never_was_look_the_same() {
         })
         .map(Operation::title)
         .collect();
-    assert!(missing.is_empty(), "never hidden from anyone: {missing:?}");
+    assert!(
+        missing.is_empty(),
+        "no hidden row was found for: {missing:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -96,7 +99,10 @@ async fn abuse_06_a_hidden_or_archived_parent_is_one_that_never_was() {
     }
     asking.finish();
     let missing: Vec<&String> = wanted.difference(&asking.tried).collect();
-    assert!(missing.is_empty(), "never refused as unusable: {missing:?}");
+    assert!(
+        missing.is_empty(),
+        "no unusable parent was found for: {missing:?}"
+    );
 }
 
 /// A reference from a body to the entity.

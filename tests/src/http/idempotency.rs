@@ -202,7 +202,10 @@ async fn a_claim_ends_with_its_transaction_and_answers_go_after_three_days() {
     for _ in 0..2 {
         let mut cx = db.begin_write(&caller, "create").await.unwrap();
         let claimed = request.claim(&mut cx, minute).await.unwrap();
-        assert!(matches!(claimed, Claim::Work(1)), "as if nobody had asked");
+        assert!(
+            matches!(claimed, Claim::Work(1)),
+            "the claim must be new again"
+        );
     }
     let mut cx = db.begin_write(&caller, "create").await.unwrap();
     request.claim(&mut cx, minute).await.unwrap();

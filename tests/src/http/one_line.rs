@@ -51,7 +51,7 @@ async fn texts_of_one_line_take_no_other() {
     assert!(lines > 50, "only {lines} lines were tried");
     assert!(
         paragraphs > 0,
-        "the negative control: what has paragraphs takes them"
+        "the negative control: texts with paragraphs accept line breaks"
     );
 }
 

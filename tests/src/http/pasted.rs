@@ -70,7 +70,7 @@ fn cases(ty: &Ty) -> Vec<(&'static str, Option<&'static str>)> {
                 ),
                 "whatsapp" => ("wa.me/+41446681800", Some("https://wa.me/41446681800")),
                 "telegram" => ("t.me/foo", Some("https://t.me/foo")),
-                other => panic!("what do people paste of {other}?"),
+                other => panic!("add examples for the format {other}"),
             },
             ("https://example.org/foo", None),
         ],

@@ -67,7 +67,7 @@ async fn an_event_comes_with_its_ticket_types() {
     assert_eq!(
         after,
         (before.0 + 1, before.1 + 3, before.2 + 4),
-        "all count for the quota"
+        "every created row must count for its quota"
     );
 
     // In the same form as on their own route, and in the order of the body.

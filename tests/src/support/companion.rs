@@ -25,7 +25,8 @@ impl Companion {
             .unwrap_or_else(|error| panic!("script/{script} does not start: {error}"));
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let port = lines.map_while(Result::ok).next();
-        let port = port.unwrap_or_else(|| panic!("no port: see what script/{script} said"));
+        let port =
+            port.unwrap_or_else(|| panic!("script/{script} printed no port: see its output"));
         let port = port.parse().expect("a port");
         Self { port, child }
     }

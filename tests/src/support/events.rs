@@ -67,7 +67,7 @@ impl Events {
     /// The data of the next event, which must have this name.
     pub async fn expect(&mut self, name: &'static str) -> Value {
         let event = self.next().await;
-        let event = event.unwrap_or_else(|| panic!("the end instead of {name}"));
+        let event = event.unwrap_or_else(|| panic!("the stream ended instead of {name}"));
         assert_eq!(event.name, name, "{event:?}");
         event.data
     }
@@ -76,7 +76,7 @@ impl Events {
     pub async fn batch(&mut self) -> (Vec<String>, i64) {
         let mut titles = Vec::new();
         loop {
-            let event = self.next().await.expect("a batch to its end");
+            let event = self.next().await.expect("the stream ended within a batch");
             match event.name.as_str() {
                 "notification" => {
                     titles.push(event.data["title"].as_str().expect("a title").to_owned())
