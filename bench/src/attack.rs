@@ -1,5 +1,5 @@
-//! What one caller who asks for much does to everybody else: reads by id, while somebody else keeps many connections busy
-//! with the dearest things that they may ask for.
+//! The effect of one demanding caller on all others: reads by id are timed while another caller keeps many connections
+//! busy with the most expensive requests that are allowed.
 
 use crate::{
     search::latencies,
@@ -16,10 +16,10 @@ use std::{
 
 const CONNECTIONS: usize = 24;
 
-/// A reader's p99 may be so many times what it is while nobody else asks.
+/// The limit for the ratio of a reader's p99 under attack to its p99 without other requests.
 const AT_MOST: f64 = 4.0;
 
-/// Lists with a word, a radius or a box in an order that no index has, counted.
+/// Counted lists with a word, a radius or a box, in an order that no index supports.
 const LISTS: [&str; 4] = [
     "/events?q=concert&sort=starts_at&count=exact",
     "/events?q=co&sort=-title&count=exact",
@@ -27,7 +27,7 @@ const LISTS: [&str; 4] = [
     "/events?bbox=-180,-90,180,90&count=exact",
 ];
 
-/// What hand-written modules search in.
+/// Requests to hand-written modules that search.
 const MODULES: [&str; 4] = [
     "/search?q=co",
     "/map?bbox=-180,-90,180,90&q=concert",
@@ -35,16 +35,16 @@ const MODULES: [&str; 4] = [
     "/events/trending?city_id=CITY&variant=scaled",
 ];
 
-/// Screens of figures, of a member.
+/// A member's requests for dashboards and the export.
 const SCREENS: [&str; 4] = ["/me/home", "/me/calendar", "/me/export", "/me/feed"];
 
 pub struct Attacked<'a> {
     pub base: &'a str,
     pub client: &'a reqwest::Client,
-    /// What the reader reads, as a whole URL.
+    /// The URL that the reader requests.
     pub read: String,
     pub reader: &'a str,
-    /// The token of the member who asks for screens.
+    /// The token of the member who requests [`SCREENS`].
     pub attacker: &'a str,
     pub requests: usize,
 }
@@ -62,7 +62,7 @@ impl Attacked<'_> {
         ];
         let mut lines = Vec::new();
         for (what, paths, token) in attacks {
-            // Each beside its own idle time: a database grows warm.
+            // The latency without an attack is measured for each attack anew, since the database's cache warms up.
             let idle = self.latencies().await?;
             let paths = paths.map(|path| format!("{}{}", self.base, path.replace("CITY", city)));
             let attack = Attack::start(paths, token);
@@ -84,7 +84,7 @@ impl Attacked<'_> {
     }
 }
 
-/// One caller on many connections, each asking again as soon as it is answered.
+/// One caller on many connections, each of which sends the next request as soon as it has an answer.
 struct Attack {
     stop: Arc<AtomicBool>,
     answers: Arc<AtomicU64>,

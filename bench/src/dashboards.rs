@@ -1,5 +1,5 @@
-//! The event that sells best: `bench dashboards`. Its screen, the file of who comes, its door and a checkpoint, with a hundred
-//! thousand tickets, over HTTP as its organiser.
+//! The event with the most tickets: `bench dashboards`. Its dashboard, the guest list as a file, and scans at the door
+//! and at a checkpoint, with a hundred thousand tickets, over HTTP as its organizer.
 
 use crate::{
     search::{latencies, percentiles},
@@ -24,24 +24,24 @@ pub struct Options {
     database_url: String,
     #[arg(long, default_value_t = 100_000)]
     tickets: usize,
-    /// Of the screen.
+    /// Requests of the dashboard.
     #[arg(long, default_value_t = 60)]
     requests: usize,
-    /// Scans a second.
+    /// Scans per second.
     #[arg(long, default_value_t = 100)]
     scans: u32,
     #[arg(long, default_value_t = 20)]
     seconds: u32,
 }
 
-/// Signs the codes.
+/// The key that signs the tickets' QR codes.
 const KEY: &str = "a key of the benchmark";
 
 const EVENT: &str = "b3000000-0000-7000-8000-000000000000";
 
 const CHECKPOINT: &str = "b4000000-0000-7000-8000-000000000000";
 
-/// Two tickets an order, sold in the last four weeks; a fifth of them has been scanned.
+/// Orders of two tickets each, sold in the last four weeks; a fifth of the tickets has been scanned.
 const SALES: &str = "
   set session_replication_role = replica;
   insert into app.organizations (id, city_id, name, slug, state)
@@ -102,7 +102,7 @@ pub async fn run(options: Options) -> Result<String> {
     let mut lines = dashboards.screen().await?;
     lines.extend(dashboards.file().await?);
     lines.extend(dashboards.scans("at the door", None).await?);
-    // The same tickets once more: there they come in by themselves.
+    // The same tickets again, since admission at a checkpoint is independent of the door.
     let checkpoint = Some(CHECKPOINT);
     lines.extend(dashboards.scans("at a checkpoint", checkpoint).await?);
     Ok(world::table(&lines))
@@ -116,7 +116,7 @@ struct Dashboards<'a> {
 }
 
 impl Dashboards<'_> {
-    /// A new one each time, so that the most that it took is of what was asked of it.
+    /// Starts a new server for each measurement, so that its peak memory is due to that measurement only.
     fn server(&self) -> Result<Server> {
         let settings = [("TICKET_KEYS", KEY.to_owned())];
         Server::start_with(
@@ -175,7 +175,7 @@ impl Dashboards<'_> {
         ])
     }
 
-    /// Scans come when they come, whether earlier ones have been answered or not.
+    /// Sends scans at a constant rate, whether earlier ones have been answered or not.
     async fn scans(&self, place: &str, checkpoint: Option<&str>) -> Result<Vec<Line>> {
         const WARM_UP: usize = 50;
         let server = self.server()?;
@@ -213,7 +213,7 @@ impl Dashboards<'_> {
         ])
     }
 
-    /// Of the first so many tickets, as the QR codes hold them.
+    /// The scans of the first `many` tickets, with the contents of their QR codes.
     fn codes(&self, many: usize, checkpoint: Option<&str>) -> Result<Vec<Value>> {
         let keys = Keys::new(&[KEY.to_owned().into()]);
         let keys = keys.ok_or_else(|| anyhow::anyhow!("a key"))?;

@@ -1,5 +1,6 @@
-//! Places, maps and combined questions: `bench discovery`. A million venues, half a million events with tickets, asked over
-//! HTTP one request after the other, each at another place; the nearest venues and the map of the database alone besides.
+//! Searches by place, maps and combined filters: `bench discovery`. With a million venues and half a million events
+//! with tickets, requests are sent over HTTP one after the other, each for another place. The nearest venues and the
+//! map are also measured in the database alone.
 
 mod questions;
 
@@ -23,15 +24,16 @@ pub struct Options {
     venues: usize,
     #[arg(long, default_value_t = 500_000)]
     events: i32,
-    /// Of each event's description. Words are cut when the database is filled, which takes most of the time.
+    /// Words in each event's description. Filling the database takes most of the time, because words are parsed for
+    /// the search.
     #[arg(long, default_value_t = 40)]
     words: i32,
-    /// Of each question.
+    /// Requests of each question.
     #[arg(long, default_value_t = 100)]
     requests: usize,
 }
 
-/// Six degrees wide, five high.
+/// The area with the venues in degrees: six wide, five high.
 const WEST: f64 = 6.0;
 const SOUTH: f64 = 45.0;
 const WIDTH: f64 = 6.0;
@@ -48,7 +50,7 @@ const VENUES: &str = "
   insert into counters.venues (id) select v.id from app.venues v on conflict do nothing;
   reset session_replication_role";
 
-/// One type each, for up to fifty, some of them sold out.
+/// One ticket type for each event, priced at up to 50 AUD; some are sold out.
 const TICKETS: &str = "
   set session_replication_role = replica;
   insert into app.ticket_types (event_id, name, price_cents, currency, capacity, sold)
@@ -97,7 +99,8 @@ pub async fn run(options: Options) -> Result<String> {
     Ok(about + &world::table(&lines))
 }
 
-/// As the lists and the map ask it, prepared, as the owner's login: without policies.
+/// The queries of lists and of the map, as prepared statements and with the owner's login, and therefore without
+/// row-level security policies.
 fn database(world: &World, options: &Options) -> Result<Vec<Line>> {
     const NEAREST: &str = "\\set x random(6100000, 11900000)\n\\set y random(45100000, 49900000)
 select p.id from app.venues_public p
@@ -148,12 +151,12 @@ struct Discovery<'a> {
     server: Server,
     client: reqwest::Client,
     cities: Vec<String>,
-    /// Each request asks for another place.
+    /// The number of the request; each request is for another place.
     turn: usize,
 }
 
 impl Discovery<'_> {
-    /// A part of one, another each time, the same in every run.
+    /// A number between 0 and 1, different for each request but the same in every run.
     fn chance(&self, salt: f64) -> f64 {
         (self.turn as f64 * 0.618_033_988_749 + salt).fract()
     }
@@ -167,7 +170,7 @@ impl Discovery<'_> {
         let west = WEST + x * (WIDTH - question.degrees);
         let south = SOUTH + y * (HEIGHT - question.degrees);
         let (east, north) = (west + question.degrees, south + question.degrees);
-        // Not at the border, where half of the circle is empty.
+        // Not close to the border, where half of the circle would be empty.
         let (lat, lng) = (
             SOUTH + 1.0 + y * (HEIGHT - 2.0),
             WEST + 1.0 + x * (WIDTH - 2.0),
@@ -192,7 +195,7 @@ impl Discovery<'_> {
             .replace("FROM", &from))
     }
 
-    /// A box where the events lie.
+    /// A box within the area with the events.
     fn northern(&self, degrees: f64) -> String {
         let west = 8.0 + self.chance(0.3) * (0.8 - degrees);
         let south = 47.0 + self.chance(0.7) * (0.8 - degrees);
@@ -200,7 +203,7 @@ impl Discovery<'_> {
         format!("{west:.5},{south:.5},{east:.5},{north:.5}")
     }
 
-    /// Milliseconds, and the answer.
+    /// The latency in milliseconds, and the answer.
     async fn get(&self, path: &str) -> Result<(f64, Value)> {
         let url = format!("http://127.0.0.1:{}{path}", self.server.port);
         let begun = Instant::now();
@@ -235,7 +238,7 @@ impl Discovery<'_> {
         ))
     }
 
-    /// From page to page by the cursor.
+    /// Follows the cursor from page to page.
     async fn pages(&self) -> Result<Line> {
         const PAGES: usize = 50;
         let first = format!(
@@ -259,7 +262,7 @@ impl Discovery<'_> {
     }
 }
 
-/// Of a list, or objects or clusters of a map.
+/// The number of rows of a list, or of objects or clusters of a map.
 fn rows(answer: &Value) -> usize {
     let count = |name: &str| answer[name].as_array().map_or(0, Vec::len);
     count("data") + count("objects") + count("clusters")

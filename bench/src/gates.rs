@@ -1,7 +1,7 @@
-//! The ratios that must not be missed, and what they came to.
+//! The ratios that must be reached, and the measured ones.
 //!
-//! A ratio is taken within each round and the median of the rounds counts: what the machine does beside the
-//! measurement changes from round to round, and less within one.
+//! A ratio is computed within each round, and the median of the rounds counts: other load on the machine differs from
+//! round to round, and less within a round.
 
 use crate::{
     load::OPERATIONS,
@@ -74,7 +74,7 @@ fn own(rounds: &[Round], median: &Median<'_>) -> Vec<Gate> {
         at_least(
             "generated secured / plain, get by a member without a role".into(),
             of_plain(GET_BY_NONE),
-            // Missed so far: ADR 30.
+            // Not reached yet: ADR 30.
             0.60,
         ),
         at_least(
@@ -135,7 +135,7 @@ fn own(rounds: &[Round], median: &Median<'_>) -> Vec<Gate> {
         at_most(
             "WAL of a like, bytes".into(),
             median(&|r| r.wal_bytes_per_like),
-            // Missed so far: ADR 30.
+            // Not reached yet: ADR 30.
             1500.0,
         ),
         at_most(

@@ -1,6 +1,6 @@
-//! The generated server without tokens, context, policies and audit: what the engine itself costs.
+//! The generated server without tokens, context, policies and audit, which shows the cost of the engine itself.
 //!
-//! The same journeys and the same generated texts; only the rules are replaced by "anyone".
+//! It runs the same generated code and statements; only the rules are replaced by "anyone".
 
 use anyhow::Result;
 use generated::institution::INSTITUTION;

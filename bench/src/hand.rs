@@ -1,7 +1,7 @@
-//! What a careful person would write by hand for one table with axum and sqlx: the measure of the generated server.
+//! What a careful developer would write for one table with axum and sqlx, for comparison with the generated server.
 //!
-//! `plain`: no token, no context, one statement a request. `secured`: the same with a verified token, the
-//! database's own policies through `sec.enter`, and audit, in as few round trips as the driver allows.
+//! `plain`: no token, no context, one statement per request. `secured`: the same with a verified token, the database's
+//! own policies through `sec.enter`, and audit, in as few round trips as the driver allows.
 
 use axum::{
     Json, Router,
@@ -30,7 +30,7 @@ const COLUMNS: &str = "t.id, t.status, t.avatar_url, t.banner_url, t.social_link
 #[derive(Clone)]
 pub struct Server {
     pool: PgPool,
-    /// Present: secured.
+    /// Some: the server is secured.
     guard: Option<Arc<Guard>>,
     texts: Arc<Texts>,
 }
@@ -38,7 +38,7 @@ pub struct Server {
 struct Guard {
     key: DecodingKey,
     validation: Validation,
-    /// Verified tokens, as a hand-written server would keep them.
+    /// Cache of verified tokens, as a hand-written server would have it.
     seen: RwLock<HashMap<String, Caller>>,
 }
 
@@ -118,7 +118,7 @@ struct Claims {
     sid: Option<Uuid>,
 }
 
-/// `token_key`: the Ed25519 public key in PEM; without it the server is plain.
+/// `token_key` is the Ed25519 public key in PEM. None: the server is plain.
 pub async fn router(
     database_url: &str,
     connections: u32,
@@ -160,7 +160,7 @@ pub async fn router(
 fn texts() -> Texts {
     Texts {
         get: format!("select {COLUMNS} from app.institutions t where t.id = $1"),
-        // In the order of the index that there is: of any other, PostgreSQL sorts the whole city.
+        // In the order of the existing index; for any other order, PostgreSQL would sort the whole city.
         list: format!(
             "select {COLUMNS} from app.institutions t where t.city_id = $1 order by t.name collate \"und-x-icu\", t.id limit $2"
         ),

@@ -1,4 +1,4 @@
-//! The queue of jobs: how fast a backlog is worked off, how soon a new job starts, and how long a worker takes to stop:
+//! The job queue: how fast a backlog is processed, how soon a new job starts, and how long a worker takes to stop:
 //! `bench jobs`.
 
 use crate::{prepare, search::percentiles};
@@ -17,13 +17,13 @@ use std::{
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
-/// New jobs, one after the other, whose start is waited for.
+/// The number of single jobs whose start is measured, one after the other.
 const SINGLE: u32 = 200;
 
-/// How long running jobs may go on once a worker is asked to stop.
+/// How long running jobs may continue after a worker was asked to stop.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// As a table in Markdown.
+/// Returns the results as a Markdown table.
 pub async fn run(admin: &str, backlog: i32, at_once: u32) -> Result<String> {
     let mut config = DbConfig::new(prepare::url(admin, "culturepass_app", prepare::SECURED).into());
     config.job_url = Some(prepare::url(admin, "culturepass_job", prepare::SECURED).into());
@@ -83,7 +83,7 @@ pub async fn run(admin: &str, backlog: i32, at_once: u32) -> Result<String> {
         let committed = Instant::now();
         let start = starts.recv().await.unwrap_or(committed);
         waits.push(start.saturating_duration_since(committed).as_secs_f64() * 1e3);
-        // So that each finds a worker with nothing to do.
+        // A pause, so that the next job finds an idle worker.
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let stopping = stopping(&db, &mut look, &mut starts, stop, worker).await?;
@@ -96,7 +96,7 @@ pub async fn run(admin: &str, backlog: i32, at_once: u32) -> Result<String> {
     ))
 }
 
-/// Asks a worker to stop whose jobs never end. In how many seconds it is gone, and nobody has them any more.
+/// Stops a worker whose jobs never end. Returns the seconds until it has ended; no job may be locked then.
 async fn stopping(
     db: &Db,
     look: &mut PgConnection,

@@ -1,8 +1,8 @@
-//! Counting likes: a million in one statement, the likes of a member who goes, and those of one event by many at once under
-//! three ways to count: `bench likes`.
+//! Counting likes: a million likes in one statement, the likes of a member who closes the account, and those of one
+//! event by many members at once, with three ways of counting: `bench likes`.
 //!
-//! The first way is the shipped one. The second is what it replaced, the third what the generator writes for `delta`; both are
-//! made here, beside the rest of what a like does.
+//! The first way is the shipped one. The second is what it replaced, the third what the generator produces for
+//! `delta`. The latter two are created here, in addition to the other triggers of a like.
 
 use crate::{
     limit::{self, Ran},
@@ -15,13 +15,14 @@ use anyhow::{Result, ensure};
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::{fs, time::Instant};
 
-/// At one event, at the same time.
+/// Concurrent clients that like the same event.
 const CLIENTS: u32 = 32;
 
-/// Members who may like it, each once in a run.
+/// Members who can like the event, each once in a run.
 const FANS: usize = 400_000;
 
-/// The counter in the event's own row, changed for each like; and changes that wait until somebody adds them up.
+/// The other two ways: a counter in the event's own row, changed for each like; and noted changes that are added up
+/// later.
 const WAYS: &str = "
   alter table app.events add column bench_likes bigint not null default 0;
   create function public.bench_count_naive() returns trigger language plpgsql security definer set search_path = '' as $$
@@ -72,7 +73,7 @@ const WAYS: &str = "
   end $$;
   create sequence public.bench_turn";
 
-/// Which triggers of `app.likes` count: the shipped one, the naive one, the one for `delta`.
+/// The counting triggers of `app.likes` for each way: the shipped one, the naive one, the one for `delta`.
 const COUNTERS: [(&str, &str); 3] = [
     (
         "counted at once in a narrow row (as shipped)",
@@ -85,12 +86,12 @@ const COUNTERS: [(&str, &str); 3] = [
     ("noted and added up later (`delta`)", "bench_delta"),
 ];
 
-/// Always another member.
+/// A like by the next member.
 const LIKE: &str = "insert into app.likes (user_id, event_id)
   select ('d1000000-0000-7000-8000-' || lpad(nextval('public.bench_turn')::text, 12, '0'))::uuid, e.id
   from public.bench_events e where e.n = 1;\n";
 
-/// Twenty thousand members, fifty events each.
+/// Likes by twenty thousand members, of fifty events each.
 const MILLION: &str = "insert into app.likes (user_id, event_id)
   select ('d1000000-0000-7000-8000-' || lpad(u::text, 12, '0'))::uuid, e.id
   from generate_series(1, 20000) u, generate_series(0, 49) k join public.bench_events e on true
@@ -99,7 +100,7 @@ const MILLION: &str = "insert into app.likes (user_id, event_id)
 const BEGIN: &str = "truncate app.likes, app.rank_notes; update counters.events set like_count = 0 where like_count <> 0;
   vacuum analyze app.likes, counters.events";
 
-/// Counters that are not what counting gives.
+/// The number of wrong counters.
 const WRONG: &str = "select count(*) from counters.events n
   left join (select event_id, count(*) as likes from app.likes where status = 'active' group by event_id) l on l.event_id = n.id
   where n.like_count is distinct from coalesce(l.likes, 0)";
@@ -237,7 +238,7 @@ async fn hot(
     Ok(lines)
 }
 
-/// As `kernel::counters` adds up.
+/// Adds up noted changes as `kernel::counters` does.
 async fn drained(conn: &mut PgConnection) -> Result<Line> {
     each(conn, BEGIN).await?;
     let noted = "truncate public.bench_delta; insert into public.bench_delta (parent_id, like_count)

@@ -1,6 +1,8 @@
-//! The limit: pgbench with the statements of the generated server, prepared, over TCP, as fast as PostgreSQL goes.
+//! The upper limit: pgbench with the prepared statements of the generated server, over TCP, as fast as PostgreSQL can
+//! run them.
 //!
-//! It connects as the owner's login, so policies do not apply; what audit costs is measured by itself.
+//! It connects with the owner's login, so row-level security policies do not apply; the cost of audit is measured
+//! separately.
 
 use crate::{prepare, process::children_cpu_seconds};
 use anyhow::{Context, Result, ensure};
@@ -15,7 +17,8 @@ use std::{
 pub struct Statement {
     pub name: &'static str,
     pub database: &'static str,
-    /// `SELECT` stands for the generated list's text. Names are in the order of the index that serves them.
+    /// The pgbench script. `SELECT` stands for the generated list's text. Names are sorted by the collation of the
+    /// index that serves them.
     script: &'static str,
 }
 
@@ -51,7 +54,7 @@ const UPDATE: &str = "\\set n random(1, ROWS)\nupdate app.institutions t set nam
 
 pub struct Limit {
     pub transactions_per_second: f64,
-    /// A transaction.
+    /// CPU microseconds of PostgreSQL per transaction.
     pub postgres_cpu_us: f64,
 }
 
@@ -79,10 +82,10 @@ pub struct Ran {
     transactions: f64,
 }
 
-/// What the connections of the shipped server are set to; it shows in functions, and in what reads many rows.
+/// The settings of the shipped server's connections, which matter for functions and for queries that read many rows.
 const AS_THE_SERVER: &str = "-c jit=off -c plan_cache_mode=force_generic_plan";
 
-/// Sixteen clients at once, statements prepared.
+/// Runs the script with sixteen concurrent clients and prepared statements.
 pub fn pgbench(script: &Path, url: &str, seconds: u32) -> Result<Ran> {
     ran(&said(
         script,
@@ -92,7 +95,7 @@ pub fn pgbench(script: &Path, url: &str, seconds: u32) -> Result<Ran> {
     )?)
 }
 
-/// With the settings of the server's connections.
+/// Runs the script with so many clients, and with the settings of the server's connections.
 pub fn pgbench_by(clients: u32, script: &Path, url: &str, seconds: u32) -> Result<Ran> {
     let (clients, seconds) = (clients.to_string(), seconds.to_string());
     ran(&said(
@@ -115,8 +118,8 @@ fn ran(text: &str) -> Result<Ran> {
     })
 }
 
-/// Milliseconds of each transaction of one client with nobody else at work, with the settings of the server's connections; the
-/// first ones warm up.
+/// The latency of each transaction in milliseconds, of a single client without other load, with the settings of the
+/// server's connections. The first transactions warm up and are left out.
 pub fn latencies(script: &Path, url: &str, transactions: usize) -> Result<Vec<f64>> {
     const WARM_UP: usize = 20;
     let folder = script.parent().context("a folder")?;
@@ -142,7 +145,7 @@ pub fn latencies(script: &Path, url: &str, transactions: usize) -> Result<Vec<f6
     let mut all = Vec::new();
     for log in logs(folder)? {
         for line in fs::read_to_string(log)?.lines().skip(WARM_UP) {
-            // Client, number, microseconds.
+            // The columns are the client, the transaction's number, and microseconds.
             let took = line.split_whitespace().nth(2).context("a latency")?;
             all.push(took.parse::<f64>()? / 1e3);
         }
@@ -175,7 +178,7 @@ fn said(script: &Path, url: &str, options: &str, arguments: &[&str]) -> Result<S
         .context("pgbench is missing: it comes with PostgreSQL")?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr);
-    // It goes on without the clients that had an error.
+    // pgbench continues without clients that had an error, but then its exit status is not 0.
     ensure!(output.status.success(), "pgbench: {text}{errors}");
     Ok(text)
 }

@@ -1,5 +1,5 @@
-//! Members who listen to their notifications: one connection each, the request written and the answer read by hand, so that
-//! thousands of them take little of the machine.
+//! Members who listen to their notifications: one connection each. Requests are written and answers parsed by hand, so
+//! that thousands of clients need few resources.
 
 use anyhow::{Result, ensure};
 use std::{
@@ -16,14 +16,14 @@ use tokio::{
     task::JoinSet,
 };
 
-/// Who connect at the same time.
+/// The number of clients that connect at the same time.
 const AT_ONCE: usize = 32;
 
-/// What stands before the number in a title, of [`DIGITS`] digits.
+/// The prefix of the number in a notification's title; the number has [`DIGITS`] digits.
 pub const MARK: &str = "news-";
 pub const DIGITS: usize = 8;
 
-/// A number that somebody heard of, and when.
+/// The number of a notification that a client received, and when.
 pub type Heard = (usize, Instant);
 
 pub struct Listeners {
@@ -33,7 +33,7 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// All of them have been told that they are heard when it returns.
+    /// Connects the clients. When it returns, the server has confirmed all of them.
     pub async fn connect(port: u16, tokens: &[&str]) -> Result<Self> {
         let (sender, heard) = mpsc::unbounded_channel();
         let ended = Arc::new(AtomicUsize::new(0));
@@ -60,7 +60,7 @@ impl Listeners {
         })
     }
 
-    /// How many connections the server has closed.
+    /// The number of connections that the server has closed.
     pub fn ended(&self) -> usize {
         self.ended.load(Relaxed)
     }
@@ -77,7 +77,7 @@ async fn begin(port: u16, token: &str) -> Result<(TcpStream, Vec<u8>)> {
     );
     stream.write_all(request.as_bytes()).await?;
     let mut text = Vec::new();
-    // `unread` ends what comes at first.
+    // `unread` is the last of the initial events.
     while !contains(&text, b"event: unread") {
         let read = stream.read_buf(&mut text).await?;
         let told = String::from_utf8_lossy(&text);
@@ -107,7 +107,7 @@ async fn listen(
     ended.fetch_add(1, Relaxed);
 }
 
-/// Takes out what is read; keeps what may be the beginning of a number.
+/// Removes and returns the numbers in the text; keeps what may be the beginning of another number.
 fn numbers(text: &mut Vec<u8>) -> Vec<usize> {
     let mut found = Vec::new();
     let mut from = 0;

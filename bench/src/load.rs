@@ -1,4 +1,4 @@
-//! One measured run: wrk against a server, with the CPU time that the server and PostgreSQL used for it.
+//! One measured run: wrk against a server, with the CPU time used by the server and PostgreSQL.
 
 use crate::process::{children_cpu_seconds, cpu_seconds};
 use anyhow::{Context, Result, ensure};
@@ -12,7 +12,7 @@ pub struct Figures {
     pub requests_per_second: f64,
     pub p50_ms: f64,
     pub p99_ms: f64,
-    /// CPU microseconds a request, of the server and of PostgreSQL.
+    /// CPU microseconds per request, of the server and of PostgreSQL.
     pub server_cpu_us: f64,
     pub postgres_cpu_us: f64,
 }
@@ -24,7 +24,7 @@ pub struct Load<'a> {
     pub postmaster: u32,
 }
 
-/// What goes before a measured run and counts for nothing.
+/// The length of the warm-up before a measured run.
 const WARM_UP_SECONDS: u32 = 2;
 
 impl Load<'_> {
@@ -42,8 +42,8 @@ impl Load<'_> {
         load.run(operation, port, server_pid, tokens).map(drop)
     }
 
-    /// Runs `operation` against `port`, by the callers of these tokens, separated by commas. Fails if any answer was
-    /// not 2xx: a fast error is no result.
+    /// Runs `operation` against `port` with these tokens, separated by commas. Fails if any answer was not 2xx, since
+    /// fast errors are no valid result.
     pub fn run(
         &self,
         operation: &str,
@@ -112,7 +112,7 @@ fn numbers<const N: usize>(line: &str) -> Result<[f64; N]> {
         .map_err(|got| anyhow::anyhow!("expected {N} numbers from wrk, got {got:?}"))
 }
 
-/// The run whose rate is the median of `runs`; of two in the middle the slower one.
+/// The run whose rate is the median of `runs`; of two in the middle, the slower one.
 pub fn median(mut runs: Vec<Figures>) -> Figures {
     runs.sort_by(|a, b| a.requests_per_second.total_cmp(&b.requests_per_second));
     runs.swap_remove((runs.len() - 1) / 2)

@@ -1,7 +1,8 @@
-//! Times the generated server against a hand-written one on the same rows in the same run, and pgbench as the limit.
+//! Compares the generated server with a hand-written one, on the same rows and in the same run, and with pgbench as
+//! the limit.
 //!
-//! `bench run` prepares, measures, prints and writes; all other commands measure and print;
-//! `bench server NAME` is one of the servers. See `docs/benchmarks.md`.
+//! `bench run` prepares, measures, and writes the report; the other commands only measure and print; `bench server
+//! NAME` runs one of the servers. See `docs/benchmarks.md`.
 
 mod attack;
 mod dashboards;
@@ -48,25 +49,25 @@ struct Cli {
 enum Command {
     /// Prepare, measure, report.
     Run(Options),
-    /// Search among many events, alone and under attack.
+    /// Search many events, without and with an attack.
     Search(Search),
-    /// Work off a backlog of jobs, and start new ones.
+    /// Process a backlog of jobs, and start new ones.
     Jobs(Jobs),
-    /// Order, transfer and buy, beside an update of one row.
+    /// Order, transfer and purchase, compared with an update of one row.
     Money(Money),
-    /// Read what trends and feeds, and like.
+    /// Read trending events and feeds, and like.
     Trending(Trending),
     /// Count likes in several ways.
     Likes(Trending),
-    /// Listen to notifications, and like meanwhile.
+    /// Listen to notifications while other members like.
     Realtime(realtime::Options),
-    /// Tell a hundred thousand members something.
+    /// Send a notification to a hundred thousand members.
     Notifications(notifications::Options),
-    /// Ask for places, maps and much at once.
+    /// Search by place, on maps, and with combined filters.
     Discovery(discovery::Options),
-    /// The screen, the file and the door of a large event.
+    /// The dashboard, guest list and check-in of a large event.
     Dashboards(dashboards::Options),
-    /// Be one of the servers.
+    /// Run one of the servers.
     Server { name: String },
 }
 
@@ -77,7 +78,8 @@ struct Options {
     database_url: String,
     #[arg(long, default_value_t = 100_000)]
     rows: i32,
-    /// Each server answers each operation this many times, in turn; the median counts. An even number is fair to all.
+    /// Each server is measured this many times for each operation, in turn; the median counts. With an even number,
+    /// each order of the servers is used equally often.
     #[arg(long, default_value_t = 4)]
     rounds: u32,
     #[arg(long, default_value_t = 5)]
@@ -88,7 +90,7 @@ struct Options {
     /// Connections of each server to PostgreSQL.
     #[arg(long, default_value_t = 10)]
     pool: u32,
-    /// Where the report is written: `benchmarks.md` between its marks, and the plot.
+    /// Folder for the report: `benchmarks.md`, between its marks, and the plot.
     #[arg(long, default_value = "docs")]
     output: PathBuf,
 }
@@ -122,7 +124,7 @@ struct Search {
     database_url: String,
     #[arg(long, default_value_t = 500_000)]
     events: i32,
-    /// Of each question.
+    /// Requests of each question.
     #[arg(long, default_value_t = 100)]
     requests: usize,
     /// Connections of the server to PostgreSQL, besides those for searches.
@@ -152,7 +154,7 @@ struct Jobs {
     /// Superuser's URL of the PostgreSQL to use, on this machine.
     #[arg(long, env = "BENCH_DATABASE_URL")]
     database_url: String,
-    /// Jobs that wait when the worker starts.
+    /// Jobs that are waiting when the worker starts.
     #[arg(long, default_value_t = 50_000)]
     backlog: i32,
     /// Jobs that run at the same time, each on a connection of its own.
@@ -172,10 +174,10 @@ struct Money {
     /// Superuser's URL of the PostgreSQL to use, on this machine.
     #[arg(long, env = "BENCH_DATABASE_URL")]
     database_url: String,
-    /// The median counts. An even number is fair to all.
+    /// Rounds, of which the median counts. With an even number, each order is used equally often.
     #[arg(long, default_value_t = 4)]
     rounds: u32,
-    /// Of each measurement.
+    /// Length of each measurement.
     #[arg(long, default_value_t = 10)]
     seconds: u32,
     /// Connections of the server to PostgreSQL for requests; orders use those for modules, of which it has eight.
@@ -203,10 +205,10 @@ struct Trending {
     /// Superuser's URL of the PostgreSQL to use, on this machine.
     #[arg(long, env = "BENCH_DATABASE_URL")]
     database_url: String,
-    /// The median counts. An even number is fair to all.
+    /// Rounds, of which the median counts. With an even number, each order is used equally often.
     #[arg(long, default_value_t = 4)]
     rounds: u32,
-    /// Of each measurement.
+    /// Length of each measurement.
     #[arg(long, default_value_t = 10)]
     seconds: u32,
 }
@@ -316,7 +318,7 @@ fn machine() -> String {
     format!("{model}, {cores} cores, shared by load generator, server and PostgreSQL 15 (fsync on)")
 }
 
-/// Replaces what stands between the marks; the prose around it is written by hand.
+/// Replaces the text between the marks; the text around it is written by hand.
 fn write_report(folder: &std::path::Path, text: &str, plot: &str) -> Result<()> {
     const START: &str = "<!-- measured: start -->";
     const END: &str = "<!-- measured: end -->";

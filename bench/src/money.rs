@@ -1,7 +1,8 @@
-//! Buying and paying: `bench money`. What one order and one transfer cost the database, beside an update of one row, which
-//! nothing that counts stock can beat; and a purchase over HTTP from the order to the ticket.
+//! Buying and paying: `bench money`. The cost of an order and of a transfer in the database, compared with an update
+//! of one row, which is the limit for everything that counts stock; and a purchase over HTTP from the order to the
+//! ticket.
 //!
-//! pgbench runs the same functions as the server does, as the owner's login, so policies do not apply.
+//! pgbench runs the same functions as the server, with the owner's login, so row-level security policies do not apply.
 
 use crate::{
     AUDIENCE, ISSUER, limit, prepare,
@@ -23,13 +24,13 @@ use std::{
 };
 use uuid::Uuid;
 
-/// Members who buy, each with credits.
+/// The number of buyers, each with credits.
 const BUYERS: usize = 2_000;
 
-/// Requests over HTTP at the same time.
+/// The number of concurrent HTTP requests.
 const AT_ONCE: usize = 32;
 
-/// An event whose tickets cost credits, a hundred types of them, and accounts that transfer to each other.
+/// An event with a hundred ticket types that are paid with credits, and accounts that transfer to each other.
 const WORLD: &str = "
   create table public.limit_rows (id int primary key, n int not null) with (fillfactor = 50);
   insert into public.limit_rows select n, 0 from generate_series(1, 1000) n;
@@ -73,7 +74,8 @@ const WORLD: &str = "
   insert into public.bench_buyers
     select row_number() over (order by u.id), u.id from app.users u where u.handle like 'bench_buyer_%'";
 
-/// What is timed, in the order of the report: a name, which limit it is compared with, pgbench's script.
+/// The measurements, in the order of the report: a name, the index of the measurement that is the limit, and pgbench's
+/// script.
 const SCRIPTS: [(&str, usize, &str); 6] = [
     (
         "update of one row by all",
@@ -107,7 +109,7 @@ const SCRIPTS: [(&str, usize, &str); 6] = [
     ),
 ];
 
-/// Order, item, and the hold on the stock as the last statement, in one transaction.
+/// An order, its item, and, as the last statement, reserving the stock, in one transaction.
 const ORDER: &str = "\\set buyer random(1, BUYERS)
 begin;
 insert into app.orders (user_id, event_id, subtotal_cents, amount_cents, card_cents, organizer_cents, currency, expires_at, idempotency_key)
@@ -134,7 +136,7 @@ pub struct Money<'a> {
     pub pool: u32,
 }
 
-/// Medians of the rounds, as a table in Markdown. Every other round goes the other way.
+/// Returns the medians of the rounds as a Markdown table. Every other round runs in the reverse order.
 pub async fn run(money: &Money<'_>, rounds: u32) -> Result<String> {
     let mut conn = PgConnection::connect(&prepare::on(money.admin, prepare::SECURED)).await?;
     let world = WORLD.replace("BUYERS", &BUYERS.to_string());
@@ -199,7 +201,7 @@ impl Money<'_> {
         issued.collect()
     }
 
-    /// Purchases a second, and the milliseconds that nineteen of twenty took less than.
+    /// Purchases per second, and the p95 of a purchase in milliseconds.
     async fn purchases(&self, tokens: &[String]) -> Result<(f64, f64)> {
         let server = Server::start(GENERATED_SECURED, self.admin, self.pool, self.keys)?;
         let url = format!("http://127.0.0.1:{}/orders", server.port);
@@ -223,7 +225,7 @@ impl Money<'_> {
         Ok((rate, all[(all.len() * 95 / 100).min(all.len() - 1)]))
     }
 
-    /// What was measured was right, or it was not worth measuring.
+    /// Fails if the invariants of money do not hold, since the measurements would be worthless.
     async fn sound(&self, conn: &mut PgConnection) -> Result<()> {
         let faults: Vec<String> =
             sqlx::query_scalar("select fault from app.money_invariants limit 5")
@@ -234,7 +236,7 @@ impl Money<'_> {
     }
 }
 
-/// One after the other, each for another member. Milliseconds of each.
+/// Buys one ticket after the other, each for the next member. Returns the latencies in milliseconds.
 async fn buy(
     url: String,
     tokens: Arc<[String]>,
@@ -256,7 +258,7 @@ async fn buy(
             .send()
             .await?;
         let (status, text) = (answer.status(), answer.text().await?);
-        // A member's hundredth ticket is their last.
+        // Every member may hold a hundred tickets.
         ensure!(status == 201, "a purchase: {status} {text}");
         ensure!(text.contains("\"paid\""), "not paid: {text}");
         took.push(begun.elapsed().as_secs_f64() * 1e3);
@@ -274,7 +276,7 @@ fn median(values: &[f64]) -> f64 {
     }
 }
 
-/// Ratios are taken round by round: what slows one round down slows both.
+/// The median of the ratios, which are computed in each round: a slow round slows both.
 fn ratio(rates: &[f64], limits: &[f64]) -> f64 {
     let each: Vec<f64> = rates
         .iter()

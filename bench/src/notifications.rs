@@ -1,7 +1,9 @@
-//! Telling many at once: `bench notifications`. An event that a hundred thousand members hear of in the app, by push and by
-//! mail; two hundred thousand reminders; a hundred thousand notifications that one member marks as read.
+//! Notifying many members at once: `bench notifications`. An event about which a hundred thousand members are notified
+//! in the app, by push and by mail; two hundred thousand reminders; and a hundred thousand notifications that one
+//! member marks as read.
 //!
-//! The shipped server publishes, the shipped worker tells and sends; what the services need for an answer is set.
+//! The shipped server publishes, and the shipped worker creates and sends notifications; the services' response time
+//! is fixed.
 
 mod reminders;
 
@@ -23,24 +25,24 @@ pub struct Options {
     /// Superuser's URL of the PostgreSQL to use, on this machine.
     #[arg(long, env = "BENCH_DATABASE_URL")]
     database_url: String,
-    /// Who hear of one event, each with a device and a mailbox.
+    /// Members who are notified about one event, each with a device and a mail address.
     #[arg(long, default_value_t = 100_000)]
     recipients: usize,
-    /// A member each, for two hundred events.
+    /// Reminders, each to another member, for two hundred events.
     #[arg(long, default_value_t = 200_000)]
     reminders: usize,
-    /// Messages that the worker hands to one service at the same time (`NOTIFICATIONS_SENDS_AT_ONCE`).
+    /// Concurrent requests of the worker to one service (`NOTIFICATIONS_SENDS_AT_ONCE`).
     #[arg(long, default_value_t = 128)]
     at_once: usize,
-    /// What the services need for an answer.
+    /// Response time of the services.
     #[arg(long, default_value_t = 50)]
     answer_ms: u64,
 }
 
-/// Events that are published one after the other while nobody works.
+/// The number of events that are published one after the other while no worker is running.
 const PUBLISHED: usize = 20;
 
-/// A host with followers, its administrator, and drafts.
+/// A host with followers, an administrator, and event drafts.
 const HOST: &str = "
   set session_replication_role = replica;
   insert into app.organizations (id, city_id, name, slug, state)
@@ -68,7 +70,7 @@ const PAUSE: &str = "insert into app.delivery_pauses (channel, until, reason)
   select c, now() + interval '1 hour', 'nothing leaves yet' from unnest(array['push', 'email']) c
   on conflict (channel) do update set until = excluded.until";
 
-/// What a worker writes of messages that a service has taken, as `notifications/dispatch.rs` has it.
+/// The statement by which a worker stores that messages were accepted, as in `notifications/dispatch.rs`.
 const MARK: &str = "
   with marks as (
     select * from unnest($1::uuid[], $2::text[]) m(id, name)
@@ -113,7 +115,7 @@ struct Notifications<'a> {
     db: Db,
     services: Services,
     client: reqwest::Client,
-    /// Of the member who administers the host.
+    /// The token of the host's administrator.
     token: String,
 }
 
@@ -133,7 +135,7 @@ impl Notifications<'_> {
         Ok(vec![Line::new(what, took / 1e3, "s", Aim::AtMost(2.0))])
     }
 
-    /// Milliseconds.
+    /// Sends a request and returns its latency in milliseconds.
     async fn post(&self, path: &str) -> Result<f64> {
         let url = format!("http://127.0.0.1:{}{path}", self.server.port);
         let begun = Instant::now();
@@ -161,7 +163,7 @@ impl Notifications<'_> {
             "NOTIFICATIONS_SENDS_AT_ONCE",
             self.options.at_once.to_string(),
         ));
-        // Otherwise mail waits for an hour, so that several become one.
+        // Otherwise mail would be collected for an hour, so that several messages become one mail.
         settings.push(("NOTIFICATIONS_DIGEST_MINUTES", "0".to_owned()));
         Worker::start(&self.world.admin, &self.world.keys, &settings)
     }
@@ -186,10 +188,10 @@ impl Notifications<'_> {
         Ok(lines)
     }
 
-    /// While nothing leaves.
+    /// Creating all notifications and deliveries of an event, while sending is paused.
     async fn planned(&self, conn: &mut PgConnection) -> Result<Line> {
         let many = self.options.recipients;
-        // What was published until now counts for nothing else.
+        // Removes the jobs of events that were published before.
         world::run(conn, "truncate jobs.events").await?;
         world::run(conn, PAUSE).await?;
 
@@ -220,7 +222,7 @@ impl Notifications<'_> {
         Ok(Line::new(what, took, "s", Aim::AtMost(10.0)))
     }
 
-    /// An event is published, and all that it leads to leaves.
+    /// From publishing an event until all its messages have been sent.
     async fn sent(&self, conn: &mut PgConnection, event: usize) -> Result<Vec<Line>> {
         const DONE: &str = "select not exists (select from app.notification_deliveries where state in ('pending', 'sending'))";
         const FAILED: &str =
@@ -269,7 +271,7 @@ impl Notifications<'_> {
         Ok(())
     }
 
-    /// As the worker does it, without handing anything over in between. How many.
+    /// Claims and marks all deliveries of a channel as the worker does, but without sending. Returns how many.
     async fn claim_and_mark(&self, channel: &str) -> Result<usize> {
         let most = i32::try_from(self.options.at_once * 2)?;
         let mut all = 0;
@@ -303,7 +305,7 @@ impl Notifications<'_> {
     }
 }
 
-/// Until the statement says yes, asked again after so many milliseconds. Not for longer than five minutes.
+/// Polls until the statement returns true, with so many milliseconds between polls, and for at most five minutes.
 async fn until(conn: &mut PgConnection, text: &str, pause_ms: u64) -> Result<()> {
     let begun = Instant::now();
     loop {

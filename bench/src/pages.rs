@@ -1,14 +1,14 @@
-//! Cursors of a deep page, got as a client gets them: by going there page by page.
+//! Cursors of a deep page, obtained as clients do: by reading page after page.
 
 use anyhow::{Context, Result};
 use std::{fs, path::Path};
 
-/// Pages before the one that is measured.
+/// The number of pages before the one that is measured.
 const BEFORE: usize = 89;
-/// Cities whose lists are walked.
+/// The number of cities whose lists are read.
 const CITIES: usize = 5;
 
-/// Writes `pages.txt`: the path and query of page 90 of some cities' lists, one a line.
+/// Writes `pages.txt`: the path and query of page 90 of some cities' lists, one per line.
 pub async fn write(port: u16, token: &str, files: &Path) -> Result<()> {
     let client = reqwest::Client::new();
     let cities = fs::read_to_string(files.join("cities.txt"))?;

@@ -1,4 +1,4 @@
-//! Figures → a bar plot. Knows no server.
+//! Draws figures as a bar plot. Independent of servers.
 
 use crate::{
     load::OPERATIONS,
@@ -7,7 +7,7 @@ use crate::{
 };
 use std::fmt::Write;
 
-/// Grouped bars: requests a second, one group an operation, one bar a server.
+/// Grouped bars of requests per second: a group for each operation, with a bar for each server.
 pub fn plot(rounds: &[Round]) -> String {
     let rows: Vec<(&str, Vec<f64>)> = servers::ALL
         .into_iter()

@@ -9,13 +9,13 @@ pub const SECURED: &str = "bench_secured";
 pub const PLAIN: &str = "bench_plain";
 const PASSWORD: &str = "bench";
 const CITIES: i32 = 50;
-/// Of each kind: as many as there are connections.
+/// Callers of each kind: as many as there are connections.
 const CALLERS: i32 = 32;
 
-/// The id of row `:n`: pgbench can count but not choose from a list.
+/// The id of row `:n`, computed because pgbench can count but not choose from a list.
 pub const ID: &str = "('01900000-0000-7000-8000-' || lpad(to_hex(:n::int), 12, '0'))::uuid";
 
-/// Who the secured servers are asked by.
+/// A caller of the secured servers.
 #[derive(Clone, Copy)]
 pub struct Caller {
     pub user: Uuid,
@@ -23,16 +23,16 @@ pub struct Caller {
 }
 
 pub struct Prepared {
-    /// Who administer all cities.
+    /// Administrators of all cities.
     pub of_all: Vec<Caller>,
-    /// Who administers one.
+    /// The administrator of a single city.
     pub of_one: Vec<Caller>,
     /// Members without a role.
     pub of_none: Vec<Caller>,
     pub postmaster: u32,
 }
 
-/// `admin` is a superuser's URL that ends with a database's name.
+/// `admin` is the URL of a superuser and must end with the name of a database.
 pub async fn prepare(admin: &str, rows: i32, files: &Path) -> Result<Prepared> {
     let mut conn = PgConnection::connect(admin)
         .await
@@ -88,7 +88,7 @@ pub async fn prepare(admin: &str, rows: i32, files: &Path) -> Result<Prepared> {
     })
 }
 
-/// A role's URL on one of the databases.
+/// The URL of a role on one of the databases.
 pub fn url(admin: &str, role: &str, database: &str) -> String {
     let host = admin
         .rsplit_once('@')
@@ -96,7 +96,7 @@ pub fn url(admin: &str, role: &str, database: &str) -> String {
     on(&format!("postgres://{role}:{PASSWORD}@{host}"), database)
 }
 
-/// As it was filled: what was created is gone, and what changes left behind weighs on nobody.
+/// Restores the initial state: deletes created rows, and cleans up what updates have left behind.
 pub async fn tidy(admin: &str, database: &str) -> Result<()> {
     let mut conn = PgConnection::connect(&on(admin, database)).await?;
     let created = "set session_replication_role = replica;
@@ -107,14 +107,15 @@ pub async fn tidy(admin: &str, database: &str) -> Result<()> {
     run(&mut conn, "checkpoint".into()).await
 }
 
-/// How much the log of all changes holds.
+/// The position of the write-ahead log in bytes.
 pub async fn wal_bytes(admin: &str) -> Result<f64> {
     let mut conn = PgConnection::connect(admin).await?;
     let text = "select (pg_current_wal_insert_lsn() - '0/0')::float8";
     Ok(sqlx::query_scalar(text).fetch_one(&mut conn).await?)
 }
 
-/// After a checkpoint the first change of a page writes the whole page, which says nothing about the change.
+/// Switches full page writes off or on: the first change of a page after a checkpoint logs the whole page, which would
+/// distort the cost of a change.
 pub async fn without_page_images(admin: &str, without: bool) -> Result<()> {
     let mut conn = PgConnection::connect(admin).await?;
     let text = match without {
@@ -125,7 +126,7 @@ pub async fn without_page_images(admin: &str, without: bool) -> Result<()> {
     run(&mut conn, "select pg_reload_conf()".into()).await
 }
 
-/// How many there are, at least one.
+/// The number of likes, at least one.
 pub async fn likes(admin: &str) -> Result<f64> {
     let mut conn = PgConnection::connect(&on(admin, SECURED)).await?;
     let text = "select greatest(count(*), 1)::float8 from app.likes";
@@ -144,7 +145,7 @@ pub async fn without_likes(admin: &str) -> Result<()> {
     .await
 }
 
-/// Every id once with its version, for updates.
+/// Writes a file with all ids and their versions, for updates.
 pub async fn write_versions(admin: &str, database: &str, files: &Path) -> Result<()> {
     let mut conn = PgConnection::connect(&on(admin, database)).await?;
     let rows = sqlx::query("select id || ' ' || version from app.institutions order by random()")
@@ -209,7 +210,7 @@ async fn callers(conn: &mut PgConnection, handles: &str) -> Result<Vec<Caller>> 
     Ok(callers.collect())
 }
 
-/// A few callers create for everybody: quotas are counted as ever, and never used up.
+/// Raises quotas, since a few callers create all rows here: quotas are still counted, but never exhausted.
 async fn widen_quotas(conn: &mut PgConnection) -> Result<()> {
     let text = r"do $$ declare t record; begin
           for t in
@@ -222,7 +223,7 @@ async fn widen_quotas(conn: &mut PgConnection) -> Result<()> {
     run(conn, text.into()).await
 }
 
-/// No policies, no guard, no audit: what a server without security works on.
+/// Removes policies, guards and audit, for the servers without security.
 async fn strip(conn: &mut PgConnection) -> Result<()> {
     let text = "do $$ declare o record; begin
           for o in select c.oid::regclass t from pg_class c where c.relnamespace = 'app'::regnamespace and c.relkind = 'r' loop
@@ -244,7 +245,7 @@ async fn write_files(conn: &mut PgConnection, files: &Path) -> Result<()> {
             .fetch_all(&mut *conn)
             .await?;
     fs::write(files.join("events.txt"), events.join("\n") + "\n")?;
-    // The first one has no institutions yet: what is created there changes no list.
+    // The first city has no institutions yet, so creating some there does not change the measured lists.
     let cities: Vec<String> =
         sqlx::query_scalar("select id::text from app.cities order by slug = 'city-0' desc")
             .fetch_all(conn)
@@ -276,7 +277,7 @@ async fn run(conn: &mut PgConnection, text: String) -> Result<()> {
     Ok(())
 }
 
-/// The same login on another database.
+/// The URL of the same login on another database.
 pub fn on(url: &str, database: &str) -> String {
     let base = url.rsplit_once('/').map_or(url, |(base, _)| base);
     format!("{base}/{database}")

@@ -1,8 +1,8 @@
-//! What the kernel says of a process: CPU time, memory. Linux only.
+//! CPU time and memory of processes, as reported by the kernel. Linux only.
 
 use std::fs;
 
-/// Clock ticks a second of `/proc/*/stat`; 100 on every Linux this runs on.
+/// Clock ticks per second in `/proc/*/stat`: 100 on all usual Linux systems.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// CPU seconds (user and system) that `pid` has used.

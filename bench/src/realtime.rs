@@ -1,5 +1,5 @@
-//! Streams of notifications: `bench realtime`. What listening costs those who like; how soon a notification is with its
-//! member; what ten thousand who listen and hear nothing take of the server.
+//! Streams of notifications: `bench realtime`. How much listening clients slow down likes; how soon a notification
+//! reaches its member; and how much memory and CPU time ten thousand idle listeners need.
 
 use crate::{
     listeners::{DIGITS, Listeners, MARK},
@@ -21,22 +21,23 @@ pub struct Options {
     /// Superuser's URL of the PostgreSQL to use, on this machine.
     #[arg(long, env = "BENCH_DATABASE_URL")]
     database_url: String,
-    /// Of likes with and without listeners; the median counts. An even number is fair to all.
+    /// Rounds of likes with and without listeners, of which the median counts. With an even number, each order is used
+    /// equally often.
     #[arg(long, default_value_t = 4)]
     rounds: u32,
-    /// Of each measurement of likes.
+    /// Length of each measurement of likes.
     #[arg(long, default_value_t = 6)]
     seconds: u32,
-    /// Who listen while others like, and while notifications are delivered.
+    /// Listeners while likes are measured, and while notifications are delivered.
     #[arg(long, default_value_t = 1_000)]
     listeners: usize,
-    /// Who listen and hear nothing.
+    /// Idle listeners, who get no notifications.
     #[arg(long, default_value_t = 10_000)]
     idle: usize,
-    /// For so long.
+    /// How long the idle listeners stay connected.
     #[arg(long, default_value_t = 60)]
     idle_seconds: u64,
-    /// Notifications a second, each to another member.
+    /// Notifications per second, each to another member.
     #[arg(long, default_value_t = 50)]
     rate: u32,
     /// Connections of the server to PostgreSQL.
@@ -44,7 +45,7 @@ pub struct Options {
     pool: u32,
 }
 
-/// Likes a second: with nobody listening, with listeners who hear nothing, with listeners who are told.
+/// The three measurements of likes: without listeners, with idle listeners, and with listeners who get notifications.
 const MODES: [&str; 3] = [
     "nobody listens",
     "MANY listen and hear nothing",
@@ -82,7 +83,7 @@ struct Realtime<'a> {
 impl Realtime<'_> {
     fn server(&self) -> Result<Server> {
         let most = (self.members.len() + 1_000).to_string();
-        // All listeners come from one address, which nobody may otherwise.
+        // Raises the limit for connections from one address, since all listeners connect from the same one.
         let settings = [
             ("MAX_CONNECTIONS", most.clone()),
             ("MAX_CONNECTIONS_PER_ADDRESS", most),
@@ -96,7 +97,7 @@ impl Realtime<'_> {
         members.map(|(_, token)| token.as_str()).collect()
     }
 
-    /// By wrk over HTTP, to the server that the others listen to.
+    /// Measures likes with wrk over HTTP, on the server to which the listeners are connected.
     async fn likes(&mut self) -> Result<Vec<Line>> {
         let server = self.server()?;
         let load = Load {
@@ -135,7 +136,7 @@ impl Realtime<'_> {
                 })?;
                 if let Some(listeners) = listeners {
                     listeners.leave().await;
-                    // The relay has seen that nobody is there any more.
+                    // The relay needs a moment to notice that all listeners have disconnected.
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
                 let rate = liked.requests_per_second;
@@ -167,7 +168,8 @@ impl Realtime<'_> {
         Listeners::connect(server.port, &self.tokens(many)).await
     }
 
-    /// At a steady rate, to members who listen in turn. When each statement was sent; its commit comes a little later.
+    /// Creates notifications at a constant rate, for the listening members in turn. Returns the number of each and the
+    /// time when its statement was sent; the commit is a little later.
     async fn tell(&mut self, seconds: u32) -> Result<Vec<(usize, Instant)>> {
         let mut clock = interval(Duration::from_secs(1) / self.options.rate);
         clock.set_missed_tick_behavior(MissedTickBehavior::Burst);
@@ -176,7 +178,7 @@ impl Realtime<'_> {
             clock.tick().await;
             let number = self.next;
             self.next += 1;
-            // Far apart from one to the next.
+            // Consecutive notifications are for distant members.
             let (member, _) = self.members[number * 7919 % self.options.listeners];
             told.push((number, Instant::now()));
             sqlx::query(

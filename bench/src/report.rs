@@ -1,4 +1,4 @@
-//! Figures → the generated part of `docs/benchmarks.md`. Knows no server.
+//! Formats figures as the generated part of `docs/benchmarks.md`. Independent of servers.
 
 use crate::{
     gates::Gate,

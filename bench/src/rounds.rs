@@ -1,6 +1,7 @@
-//! One round: every server answers every operation in turn, and pgbench runs every statement.
+//! One round: every server is measured with every operation in turn, and pgbench with every statement.
 //!
-//! Every other round goes the other way: who changes rows later finds indexes that others have let grow.
+//! Every other round runs in the reverse order, since indexes are larger for later servers because of the updates by
+//! earlier ones.
 
 use crate::{
     limit::{self, Limit},
@@ -11,15 +12,15 @@ use crate::{
 use anyhow::Result;
 use std::{collections::HashMap, path::Path};
 
-/// What the generated secured server is asked besides, right after the operation it is compared with.
+/// Additional measurements of the generated secured server, directly after the operation with which they are compared.
 pub const GET_BY_ONE: &str = "get, administers one city";
 pub const GET_BY_NONE: &str = "get, no role";
 pub const PAGE_90: &str = "list, page 90";
-/// Of a field that is not searched; `update` changes the name, which is.
+/// An update of a field that is not searched; `update` changes the name, which is.
 pub const UPDATE_ORDINARY: &str = "update, nothing searched";
 pub const LIKE: &str = "like";
 
-/// Of those who ask the secured servers; several are separated by commas.
+/// Tokens of the callers of the secured servers; several are separated by commas.
 pub struct Tokens {
     pub of_all: String,
     pub of_one: String,
@@ -44,13 +45,13 @@ pub struct Bench<'a> {
 
 #[derive(Default)]
 pub struct Round {
-    /// By server and operation.
+    /// Figures by server and operation.
     pub figures: HashMap<(&'static str, &'static str), Figures>,
     pub limits: HashMap<&'static str, Limit>,
-    /// Of a like, without the images of pages that follow a checkpoint.
+    /// Bytes of the write-ahead log per like, without full page images.
     pub wal_bytes_per_like: f64,
     pub peak_memory_mb: HashMap<&'static str, f64>,
-    /// Of each start.
+    /// The time of each start.
     pub cold_start_ms: HashMap<&'static str, Vec<f64>>,
 }
 
@@ -106,7 +107,8 @@ impl Bench<'_> {
         };
         let token = secured.then_some(self.tokens.of_all.as_str());
         let server = Server::start(name, self.database_url, self.pool, self.keys)?;
-        // Connections, catalogues and plans of a server that runs for days are there.
+        // After the warm-up, connections, catalogue caches and plans are as in a server that has been running for
+        // long.
         self.tidy(operation, database).await?;
         self.load
             .warm_up(operation, server.port, server.pid(), token)?;
@@ -156,7 +158,8 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// What others have changed is cleaned away, and is known where changes need it.
+    /// Before creates and updates: removes what earlier runs have changed, and writes the present versions of all
+    /// rows.
     async fn tidy(&self, operation: &str, database: &str) -> Result<()> {
         if matches!(operation, "create" | "update") {
             prepare::tidy(self.database_url, database).await?;
@@ -166,7 +169,7 @@ impl Bench<'_> {
     }
 }
 
-/// The highest of all rounds.
+/// The maximum of all rounds.
 pub fn peak_memory_mb(rounds: &[Round], server: &str) -> f64 {
     let peaks = rounds.iter().map(|r| r.peak_memory_mb[server]);
     peaks.fold(0.0, f64::max)

@@ -1,7 +1,7 @@
-//! Searches over many events, and what they do to everybody else: `bench search`.
+//! Searches among many events, and their effect on other requests: `bench search`.
 //!
-//! PostgreSQL does the work here, so latencies are taken one request at a time. What the searches of one do to the others is
-//! in `attack`.
+//! PostgreSQL does most of the work here, so latencies are measured one request at a time. The effect of one caller's
+//! searches on the others is measured in `attack`.
 
 use crate::{
     attack::Attacked,
@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::time::Instant;
 
-/// What is asked, and what it is.
+/// The questions: description and query.
 const QUESTIONS: [(&str, &str); 17] = [
     ("a word of every second event", "q=concert"),
     ("a word of every hundredth", "q=marimba"),
@@ -34,8 +34,8 @@ const QUESTIONS: [(&str, &str); 17] = [
     ("counted", "count=exact"),
 ];
 
-/// So many words each, of twenty thousand, some far more frequent than others. As if they were made in three years: ids begin
-/// with the time, and a search goes back in it.
+/// Events with a description of so many words out of twenty thousand, some far more frequent than others. The events
+/// seem to be created over three years: ids begin with the time, and searches start with the newest.
 const EVENTS: &str = "
     insert into app.organizations (city_id, name, slug, state)
       select c.id, 'Host in ' || c.slug, 'host-' || c.slug, 'approved' from app.cities c;
@@ -59,7 +59,7 @@ const EVENTS: &str = "
     insert into counters.events (id) select e.id from app.events e on conflict do nothing;
     reset session_replication_role";
 
-/// Filled while they are there, they would take most of the time.
+/// The index is dropped first, since filling the table with it would take most of the time.
 const WITHOUT_INDEXES: &str = "drop index search.events_document_idx; truncate search.events;
     set maintenance_work_mem = '256MB'";
 
@@ -106,7 +106,8 @@ pub async fn run(
     Ok(text)
 }
 
-/// The documents are written by the statement that the migration has for tables with rows.
+/// Fills the database with events. The search documents are written by the same statement as in the migration for
+/// tables with rows.
 pub async fn fill(conn: &mut PgConnection, rows: i32, words: i32) -> Result<()> {
     let text = EVENTS
         .replace("ROWS", &rows.to_string())
@@ -119,7 +120,7 @@ pub async fn fill(conn: &mut PgConnection, rows: i32, words: i32) -> Result<()> 
         .find("insert into search.events (")
         .context("documents of events")?;
     sqlx::raw_sql(WITHOUT_INDEXES).execute(&mut *conn).await?;
-    // The documents, then their index.
+    // First the documents, then their index.
     let mut statements = schema[start..].split_inclusive(';');
     for begins in ["insert into", "create index"] {
         let statement = statements.next().context("a statement")?.trim();
@@ -138,7 +139,7 @@ pub async fn fill(conn: &mut PgConnection, rows: i32, words: i32) -> Result<()> 
     Ok(())
 }
 
-/// p50, p95 and p99 in milliseconds, one request after the other; the first ones warm up.
+/// p50, p95 and p99 in milliseconds, with one request at a time; the first ones warm up and are left out.
 pub async fn latencies(
     client: &reqwest::Client,
     path: &str,

@@ -1,4 +1,4 @@
-//! The four servers: started, waited for, measured at the end, stopped.
+//! The four servers: starting them, waiting until they are ready, measuring their memory, stopping them.
 
 use crate::{prepare, process};
 use anyhow::{Result, bail};
@@ -31,7 +31,7 @@ impl Server {
         Self::start_with(name, admin, connections, keys, &[])
     }
 
-    /// With these settings besides.
+    /// Starts a server with additional settings.
     pub fn start_with(
         name: &'static str,
         admin: &str,

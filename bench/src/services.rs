@@ -1,5 +1,5 @@
-//! Services that messages are handed to, as far as a measurement needs them: they take everything, and so many milliseconds
-//! for each. `fakes/messengers` plays them faithfully, and would take time of its own.
+//! Minimal services for sending messages: they accept everything and answer after a fixed delay. `fakes/messengers` is
+//! more faithful, but would need CPU time of its own.
 
 use crate::world;
 use anyhow::Result;
@@ -41,12 +41,12 @@ impl Services {
         self.delay_ms.store(delay, Relaxed);
     }
 
-    /// Messages since the last time.
+    /// The number of messages accepted since the previous call.
     pub fn taken(&self) -> u64 {
         self.taken.swap(0, Relaxed)
     }
 
-    /// What a worker has to know to hand messages over here.
+    /// The settings with which a worker sends messages to these services.
     pub fn settings(&self) -> Result<Vec<(&'static str, String)>> {
         let key = world::openssl(&[
             "genpkey",
@@ -70,7 +70,7 @@ impl Services {
         ])
     }
 
-    /// Its number here.
+    /// Accepts a message after the delay and returns its number.
     async fn take(&self) -> String {
         let number = self.taken.fetch_add(1, Relaxed);
         let delay = self.delay_ms.load(Relaxed);

@@ -1,7 +1,7 @@
-//! Ranks and feeds: `bench trending`. A page of what trends read by its index beside the same order computed when it is read;
-//! feeds put together when they are asked for; what noting a like for the ranks costs it.
+//! Ranks and feeds: `bench trending`. A page of trending events by the index, compared with the same order computed at
+//! request time; feeds computed at request time; and the cost of recording a like for the ranks.
 //!
-//! pgbench runs the same functions as the server does, as the owner's login, so policies do not apply.
+//! pgbench runs the same functions as the server, with the owner's login, so row-level security policies do not apply.
 
 use crate::{
     limit,
@@ -16,7 +16,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Half a million events of fifty cities and five thousand hosts; one member follows two hundred of them, one all.
+/// Half a million events of fifty cities and five thousand hosts; one member follows two hundred of the hosts, another
+/// all.
 const WORLD: &str = "
   set session_replication_role = replica;
   create table public.bench_cities (n int primary key, id uuid not null);
@@ -58,7 +59,7 @@ insert into app.likes (user_id, event_id)
   select ('d0000000-0000-7000-8000-' || lpad((:u)::int::text, 12, '0'))::uuid, e.id from public.bench_events e where e.n = :e
   on conflict do nothing;\n";
 
-/// What is timed, in the order of the report: a name, what is done before, pgbench's script.
+/// The measurements, in the order of the report: a name, a statement to run before, and pgbench's script.
 const SCRIPTS: [(&str, &str, &str); 6] = [
     (
         "twenty of a city's 10,000, by their ranks",
@@ -88,7 +89,8 @@ order by power(n.like_count, 0.8) / power(extract(epoch from now() - e.created_a
     ),
 ];
 
-/// Which scripts are also timed one transaction after the other: the share of them that counts, and its aim in milliseconds.
+/// The scripts that are also measured with one transaction at a time: index, quantile, and its aim in milliseconds (0:
+/// no aim).
 const TIMED: [(usize, f64, f64); 4] = [
     (0, 0.99, 5.0),
     (1, 0.99, 0.0),
@@ -96,10 +98,10 @@ const TIMED: [(usize, f64, f64); 4] = [
     (3, 0.95, 100.0),
 ];
 
-/// Of one client. What is slow is timed less often.
+/// The number of transactions of each; fewer for slow ones.
 const TRANSACTIONS: [usize; 4] = [5_000, 20, 1_000, 300];
 
-/// Medians of the rounds, as a table in Markdown. Every other round goes the other way.
+/// Returns the medians of the rounds as a Markdown table. Every other round runs in the reverse order.
 pub async fn run(world: &World, rounds: u32, seconds: u32) -> Result<String> {
     let url = world.url();
     let mut conn = world.connect().await?;
@@ -143,7 +145,7 @@ pub async fn run(world: &World, rounds: u32, seconds: u32) -> Result<String> {
     Ok(world::table(&lines))
 }
 
-/// So many events, of which ten thousand have a number.
+/// Creates so many events; ten thousand of them are numbered, for likes.
 pub async fn fill(conn: &mut PgConnection, events: usize) -> Result<()> {
     world::run(conn, &WORLD.replace("EVENTS", &events.to_string())).await?;
     world::run(conn, "vacuum analyze").await

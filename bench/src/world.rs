@@ -1,4 +1,4 @@
-//! What several measurements begin with: two databases, keys, members with sessions, and a statement after the other.
+//! The common setup of several measurements: two databases, keys, members with sessions, and running statements.
 
 use crate::{
     AUDIENCE, ISSUER,
@@ -16,7 +16,7 @@ use std::{
 };
 use uuid::Uuid;
 
-/// Whether a table of results says that the aim was reached.
+/// The aim with which a figure in a table of results is compared.
 #[derive(Clone, Copy)]
 pub enum Aim {
     AtMost(f64),
@@ -24,7 +24,7 @@ pub enum Aim {
     None,
 }
 
-/// A line of a table: what, the figure, its unit, and the aim in that unit.
+/// A line of a table: description, figure, unit, and the aim in that unit.
 pub struct Line {
     what: String,
     figure: f64,
@@ -41,7 +41,7 @@ pub struct World {
 }
 
 impl World {
-    /// With so many institutions and events, as `bench run` has them.
+    /// Prepares the databases with so many institutions and events, as for `bench run`.
     pub async fn make(admin: &str, rows: i32) -> Result<Self> {
         let files = folder()?;
         let prepared = prepare::prepare(admin, rows, &files).await?;
@@ -61,7 +61,8 @@ impl World {
         })
     }
 
-    /// As a superuser, to the database of the shipped server, whose connections compile no plans either.
+    /// Connects as superuser to the database of the shipped server; like the server's connections, this one does not
+    /// compile plans (JIT).
     pub async fn connect(&self) -> Result<PgConnection> {
         let mut conn = PgConnection::connect(&self.url()).await?;
         run(&mut conn, "set jit = off").await?;
@@ -77,7 +78,7 @@ impl World {
         Ok(self.signer.issue(caller.user, caller.session, now)?.token)
     }
 
-    /// New members with a session each, and their tokens.
+    /// Creates members with a session each, and returns their tokens.
     pub async fn members(
         &self,
         conn: &mut PgConnection,
@@ -89,19 +90,19 @@ impl World {
             .collect()
     }
 
-    /// The same, without tokens.
+    /// Creates members with sessions, without tokens.
     pub async fn crowd(&self, conn: &mut PgConnection, many: usize) -> Result<()> {
         run(conn, &MEMBERS.replace("MANY", &many.to_string())).await
     }
 
-    /// From one on.
+    /// The token of the member with this number, counted from 1.
     pub fn token_of_member(&self, number: usize) -> Result<String> {
         let (user, session) = (member(number)?, session(number)?);
         self.token(Caller { user, session })
     }
 }
 
-/// Ids are told by the number.
+/// Members and sessions, whose ids contain their number.
 const MEMBERS: &str = "
   set session_replication_role = replica;
   insert into app.users (id, handle, display_name, email)
@@ -129,14 +130,14 @@ pub async fn run(conn: &mut PgConnection, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Where scripts and keys of a run are.
+/// The folder for the scripts and keys of a run.
 pub fn folder() -> Result<PathBuf> {
     let files = env::temp_dir().join("culturepass-bench");
     fs::create_dir_all(&files)?;
     Ok(files)
 }
 
-/// Scripts of wrk, beside the ids that they read.
+/// Copies wrk's scripts next to the files with ids that they read.
 pub fn copy_scripts(files: &Path) -> Result<()> {
     for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/wrk"))? {
         let path = entry?.path();
@@ -194,7 +195,7 @@ fn aim(sign: &str, bound: f64, unit: &str, held: bool) -> String {
     format!("{}{missed}", bound.trim_end())
 }
 
-/// With as many digits as say something.
+/// Formats a figure with a reasonable number of digits.
 fn number(figure: f64) -> String {
     match figure.abs() {
         small if small < 10.0 => format!("{figure:.2}"),

@@ -7,11 +7,11 @@ function common.ids()
   return ids
 end
 
--- Of the callers, separated by commas.
+-- The tokens of the callers; the variable separates them by commas.
 local tokens = {}
 for token in (os.getenv("BENCH_TOKENS") or ""):gmatch("[^,]+") do tokens[#tokens + 1] = "Bearer " .. token end
 
--- As the first caller.
+-- Headers with the token of the first caller.
 function common.headers(content_type)
   local headers = {}
   headers["Authorization"] = tokens[1]
@@ -20,7 +20,8 @@ function common.headers(content_type)
 end
 
 local turn = 0
--- As the next caller: what a member has created today is counted in one row, so that one alone waits for themselves.
+-- Sets the token of the next caller: the quota of a member is counted in a single row, so a single caller's requests
+-- would wait for each other.
 function common.next(headers)
   if #tokens > 0 then
     turn = turn % #tokens + 1
@@ -29,7 +30,7 @@ function common.next(headers)
   return headers
 end
 
--- RESULT requests duration_us p50_us p99_us errors
+-- Prints the line: RESULT requests duration_us p50_us p99_us errors
 function common.done(summary, latency)
   local e = summary.errors
   io.write(string.format("RESULT %d %d %d %d %d\n", summary.requests, summary.duration,

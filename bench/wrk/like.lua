@@ -1,6 +1,6 @@
 local common = require("common")
 local headers = common.headers("application/json")
--- Each event once, by whoever's turn it is: nobody likes one twice.
+-- Likes each event once, with alternating callers, so that no caller likes an event twice.
 local events, at = {}, 0
 for line in io.lines((os.getenv("BENCH_IDS"):gsub("ids.txt", "events.txt"))) do events[#events + 1] = line end
 request = function()

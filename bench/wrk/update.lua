@@ -1,6 +1,6 @@
 local common = require("common")
 local headers = common.headers("application/merge-patch+json")
--- Each row once, with its version; `bench` writes the file anew before every run.
+-- Updates each row once, with its version; `bench` writes the file before every run.
 local rows, at = {}, 0
 for line in io.lines((os.getenv("BENCH_IDS"):gsub("ids.txt", "versions.txt"))) do rows[#rows + 1] = line end
 request = function()

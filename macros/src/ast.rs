@@ -1,4 +1,4 @@
-//! The type under a derive, as far as we look at it: names, shapes of field types, attributes.
+//! The parsed type of a derive, as far as the derives need it: names, shapes of field types, and attributes.
 
 use crate::attr::{ChoiceAttr, EntityAttr, Rule, StructAttr};
 use proc_macro2::Ident;
@@ -32,7 +32,7 @@ pub struct Variant {
     pub attrs: Vec<ChoiceAttr>,
 }
 
-/// What stands around the type of the value.
+/// The wrapper around the type of a field's value.
 pub enum Shape {
     Plain(Type),
     Option(Type),
@@ -83,7 +83,7 @@ impl Field {
         })
     }
 
-    /// As it is called outside of Rust: `type` for `r#type`.
+    /// The name outside of Rust: `type` for `r#type`.
     pub fn name(&self) -> String {
         self.ident.unraw().to_string()
     }
@@ -128,7 +128,7 @@ impl Variant {
 }
 
 impl Shape {
-    /// By the last segment, as everyone writes it; a derive cannot resolve names.
+    /// Recognized by the last segment of the type's path, since a derive can't resolve names.
     fn of(ty: &Type) -> Shape {
         let inner = || {
             let Type::Path(path) = ty else { return None };
@@ -155,7 +155,7 @@ impl Shape {
     }
 }
 
-/// Every error of the items, not only the first.
+/// Collects the values, or the errors of all items and not only the first.
 pub fn all<T>(items: impl Iterator<Item = Result<T>>) -> Result<Vec<T>> {
     let mut values = Vec::new();
     let mut errors: Option<Error> = None;

@@ -1,4 +1,4 @@
-//! What may stand in `#[entity(…)]`, `#[input(…)]` and `#[choice(…)]`. Each item keeps the token to blame.
+//! The grammar of `#[entity(…)]`, `#[input(…)]` and `#[choice(…)]`. Each item keeps its span, for errors.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use syn::parse::{Parse, ParseStream};
@@ -15,9 +15,9 @@ pub struct StructAttr {
 
 pub enum StructWord {
     Kind(InputKind),
-    /// JSON for the API document.
+    /// An example as JSON, for the API document.
     Example(LitStr),
-    /// `fn(&Self, &mut Body)`: what no field shows by itself.
+    /// The path of a function `fn(&Self, &mut Body)` that checks rules about several fields.
     Check(Path),
 }
 
@@ -26,7 +26,7 @@ pub enum InputKind {
     Create,
     Update,
     Object,
-    /// Of a hand-written route: bound to no statement, described in the API document.
+    /// The body of a hand-written route: not bound to a statement, and described in the API document.
     Body,
 }
 
@@ -38,25 +38,25 @@ pub struct Rule {
 
 pub enum RuleKind {
     Length(u32, u32),
-    /// One line, also a longer one than names and titles are.
+    /// A single line, which may be longer than those of names and titles.
     Line(u32, u32),
-    /// A text that nobody reads.
+    /// A text that people do not read, such as a password: only its length is checked.
     Opaque(u32, u32),
     Range(Option<i64>, Option<i64>),
     Format(LitStr),
     List(u32, u32),
     Places(u32),
-    /// `default` alone: `Default::default()`
+    /// The default value. `None`, for `default` without a value, stands for `Default::default()`.
     Default(Option<Expr>),
     Required,
     Optional,
-    /// Absent stays as it is, on PUT too.
+    /// If the field is absent, its value stays unchanged, on PUT too.
     Keep,
-    /// The other half of a pair.
+    /// The name of the other field of a pair.
     With(LitStr),
-    /// `fn(&T) -> Option<Fault>`
+    /// The path of a function `fn(&T) -> Option<Fault>` that checks the value.
     Check(Path),
-    /// In lower case from here on.
+    /// The value is converted to lower case when it is read.
     Lower,
 }
 
@@ -193,7 +193,7 @@ fn unknown(ident: &Ident, found: &str, known: &str) -> Error {
     )
 }
 
-/// `(a, b)`; `None` when the parentheses or one of the two are missing.
+/// Parses `(a, b)`; returns `None` if the parentheses or one of the two are missing.
 fn pair<T>(input: ParseStream, parse: fn(ParseStream) -> Result<T>) -> Result<Option<(T, T)>> {
     if !input.peek(syn::token::Paren) {
         return Ok(None);
@@ -218,7 +218,7 @@ fn number(input: ParseStream) -> Result<u32> {
     input.parse::<LitInt>()?.base10_parse()
 }
 
-/// A whole number, or `_` for an open end.
+/// Parses an integer, or `_` for an open end.
 fn bound(input: ParseStream) -> Result<Option<i64>> {
     if input.parse::<Option<Token![_]>>()?.is_some() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Type → impls. One file per derive; here is what they share.
+//! Generates impls for types, with a file for each derive; here is what the derives share.
 
 pub mod choice;
 pub mod entity;
@@ -7,7 +7,7 @@ pub mod input;
 use proc_macro2::TokenStream;
 use syn::{DeriveInput, Result};
 
-/// A derive: what to say for a good type, and what to fall back to for a bad one.
+/// A derive: the function that generates the impls, and the one that generates placeholders if the type has errors.
 pub struct Derive {
     pub expand: fn(&DeriveInput) -> Result<TokenStream>,
     pub fallback: fn(&proc_macro2::Ident) -> TokenStream,
@@ -19,7 +19,7 @@ pub fn expand(item: TokenStream, derive: Derive) -> TokenStream {
         Err(error) => return error.into_compile_error(),
     };
     (derive.expand)(&node).unwrap_or_else(|error| {
-        // Impls for a generic type would themselves be wrong.
+        // For a generic type the placeholders would not compile either.
         let items = match node.generics.params.is_empty() {
             true => (derive.fallback)(&node.ident),
             false => TokenStream::new(),

@@ -1,10 +1,11 @@
-//! When the type is wrong, still something that type-checks: one mistake must not become ten errors.
+//! Placeholder impls for types with errors, so that one mistake does not cause further errors where the impls are
+//! used.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 use syn::Error;
 
-/// The error at the user's token, and the items that others name.
+/// The error at its place in the source, and the items that other code refers to.
 pub fn with(error: Error, items: TokenStream) -> TokenStream {
     let error = error.into_compile_error();
     quote!(#error #items)

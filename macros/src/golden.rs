@@ -1,5 +1,5 @@
-//! Expansions as committed text: `tests/expand/<case>.rs` beside `<case>.expanded`.
-//! `UPDATE_EXPECT=1 cargo test -p macros` writes them anew.
+//! Snapshot tests of expansions: `tests/expand/<case>.rs` is expanded and compared with `<case>.expanded`.
+//! `UPDATE_EXPECT=1 cargo test -p macros` updates the snapshots.
 
 use crate::expand::{self, Derive};
 use std::path::PathBuf;
@@ -51,7 +51,7 @@ fn choice() {
     check("choice", expand::choice::derive);
 }
 
-/// The fallback: the error and something that type-checks.
+/// The fallback: the error, and impls that type-check.
 #[test]
 fn wrong() {
     check("wrong", expand::input::derive);

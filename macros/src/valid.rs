@@ -1,4 +1,4 @@
-//! What parses but makes no sense: said at the token that is wrong, with what to write instead.
+//! Errors in attributes that parse but make no sense: reported at the token that is wrong, with the correction.
 
 use crate::ast::{Enum, Field, Shape, Struct, all};
 use crate::attr::{InputKind, Rule, RuleKind, StructWord};
@@ -17,7 +17,7 @@ pub const FORMATS: [(&str, &str); 22] = [
     ("timezone", "Timezone"),
     ("local_time", "LocalTime"),
     ("code", "Code"),
-    // Of `social(…)`: constants of `Format`.
+    // Formats of `social(…)`, which are constants of `Format`.
     ("instagram", "INSTAGRAM"),
     ("facebook", "FACEBOOK"),
     ("youtube", "YOUTUBE"),
@@ -31,7 +31,7 @@ pub const FORMATS: [(&str, &str); 22] = [
     ("telegram", "TELEGRAM"),
 ];
 
-/// The one kind of body that the struct says it is.
+/// The kind of body that the struct declares; exactly one is required.
 pub fn kind(item: &Struct) -> Result<InputKind> {
     let kinds = item.attrs.iter().filter_map(|attr| match attr.word {
         StructWord::Kind(kind) => Some((attr.span, kind)),
@@ -92,7 +92,7 @@ pub fn input(item: &Struct) -> Result<InputKind> {
     Ok(kind)
 }
 
-/// Create: the type says what is required.
+/// In a create body, the field's type says whether it is required.
 fn create_field(field: &Field) -> Result<()> {
     if let Shape::Patch(_) = field.shape {
         return Err(Error::new_spanned(
@@ -117,7 +117,7 @@ fn create_field(field: &Field) -> Result<()> {
     }
 }
 
-/// Update: everything may be absent, so it must be said what PUT and null do.
+/// In an update body every field may be absent, so the attribute must say what PUT and null do.
 fn update_field(field: &Field) -> Result<()> {
     let Shape::Patch(_) = field.shape else {
         return Err(Error::new_spanned(

@@ -1,4 +1,4 @@
-//! What somebody with bad intentions tries, by the number of the case.
+//! Attempts at abuse; the tests are named after the number of the case.
 
 mod administrators;
 mod archived;

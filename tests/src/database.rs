@@ -1,4 +1,4 @@
-//! What the database holds by itself, whatever speaks to it: rules, references, counters, the audit log.
+//! What the database enforces by itself, whatever client it has: rules, references, counters, the audit log.
 
 mod actions;
 mod along;

@@ -1,4 +1,4 @@
-//! The API as clients meet it: suites that the model drives over every entity, so that a new one is covered by itself.
+//! The API as clients see it: tests over every entity of the model, so that new entities are covered automatically.
 
 mod access;
 mod all_at_once;

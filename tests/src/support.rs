@@ -1,4 +1,5 @@
-//! What every system test stands on: a database of its own, the real server on a port of its own, people with tokens.
+//! The common basis of system tests: a database and a real server on a free port for each test, and members with
+//! tokens.
 
 pub mod catalogue;
 pub mod client;
@@ -31,14 +32,14 @@ use kernel::resource::Resource;
 use serde_json::Value;
 use std::{collections::HashMap, path::Path, sync::LazyLock};
 
-/// The workspace.
+/// The root folder of the workspace.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("a workspace")
 }
 
-/// CulturePass as its spec says.
+/// The model of CulturePass's spec.
 pub fn model() -> &'static Model {
     static MODEL: LazyLock<Model> = LazyLock::new(|| match codegen::load(root()) {
         Ok(model) => model,
@@ -47,7 +48,7 @@ pub fn model() -> &'static Model {
     &MODEL
 }
 
-/// The API document. It is long: read once.
+/// The API document, which is long and therefore parsed only once.
 pub fn document() -> &'static Value {
     static DOCUMENT: LazyLock<Value> =
         LazyLock::new(|| serde_json::from_str(app::api::document()).expect("JSON"));

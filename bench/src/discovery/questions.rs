@@ -1,15 +1,16 @@
-//! What `bench discovery` asks for, and how soon it should be answered.
+//! The questions of `bench discovery`, and how fast they should be answered.
 
 use crate::world::Aim;
 
-/// A question: what it is, the path, and the aim of nineteen of twenty answers. `WEST,SOUTH,EAST,NORTH` is a box of so many
-/// degrees somewhere, `NORTHERN` one where the events are, `LAT,LNG` a point; CITY one of the cities.
+/// A question: its description, its path, and the aim for the p95. In the path, `WEST,SOUTH,EAST,NORTH` stands for a
+/// box of `degrees` somewhere, `NORTHERN` for one in the area with the events, `LAT,LNG` for a point, and CITY for one
+/// of the cities.
 pub struct Question {
     pub what: &'static str,
     pub path: &'static str,
     pub degrees: f64,
     pub aim: Aim,
-    /// How many rows an answer has at least, so that it is known what was asked for.
+    /// The minimum number of rows in an answer, which shows that the question was answered.
     pub rows: usize,
 }
 
@@ -29,7 +30,7 @@ const fn question(
     }
 }
 
-/// Of venues. A box of so many degrees holds two hundred of a million, or twenty thousand.
+/// Questions about venues. Of a million venues, the boxes contain two hundred or twenty thousand.
 pub const PLACES: [Question; 6] = [
     question(
         "the 20 nearest of the venues within 5 km",
@@ -75,7 +76,7 @@ pub const PLACES: [Question; 6] = [
     ),
 ];
 
-/// Of events, which lie between 8 and 8.8 degrees east, 47 and 47.8 north.
+/// Questions about events, which are between 8 and 8.8 degrees east, 47 and 47.8 north.
 pub const EVENTS: [Question; 13] = [
     question(
         "events of a city with a word of every second",

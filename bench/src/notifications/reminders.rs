@@ -1,4 +1,4 @@
-//! Reminders: planned by the shipped worker, claimed by the function that it claims with.
+//! Reminders: created by the shipped worker, and claimed by the same function as in the worker.
 
 use super::{Notifications, PAUSE, VACUUM, until};
 use crate::world::{self, Aim, Line};
@@ -9,11 +9,11 @@ use sqlx::PgConnection;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// As the design has it.
+/// The batch size and the number of workers from the design.
 const CLAIMED_AT_ONCE: i32 = 500;
 const CLAIMERS: usize = 4;
 
-/// Two hundred events of tomorrow, each with as many guests; nobody has a device.
+/// Two hundred events of tomorrow, each with as many guests, who have no devices.
 const GUESTS: &str = "
   set session_replication_role = replica;
   update app.devices set status = 'archived';
@@ -84,7 +84,7 @@ impl Notifications<'_> {
     }
 }
 
-/// All at the same time, in this task: they wait for the database.
+/// Waits for all futures concurrently within this task; the database does the work.
 async fn join<T>(futures: Vec<impl Future<Output = Result<T>>>) -> Result<Vec<T>> {
     let four: [_; CLAIMERS] = futures.try_into().ok().context("four")?;
     let [a, b, c, d] = four;

@@ -1,4 +1,4 @@
-//! `GET /sent`, and `/_fake/…`: what a test does that no client of these services can.
+//! `GET /sent`, and `/_fake/…`: control of the fake by tests, which the real services do not offer.
 
 use crate::{
     fake::Fake,
@@ -15,7 +15,7 @@ enum Faults {
     One(Fault),
 }
 
-/// Answers what is neither a service's nor a page's.
+/// Answers requests that are neither for a service nor for a page.
 pub fn handle(fake: &Fake, request: &Request) -> Reply {
     match run(fake, request) {
         Ok(body) => Reply::json(200, &body),

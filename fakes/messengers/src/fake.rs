@@ -1,4 +1,4 @@
-//! The state: what was taken, the keys it was taken under, and what is still to be told.
+//! The fake's state: accepted messages, idempotency keys, and pending webhook events.
 
 use crate::{
     fault::{Fault, Script, Service},
@@ -17,16 +17,16 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
-/// More is forgotten, the oldest first.
+/// The maximum number of messages that are remembered; the oldest are removed.
 const REMEMBERED: usize = 2_000;
 
 pub struct Config {
-    /// Where it can be reached.
+    /// The base URL of the fake.
     pub base_url: String,
-    /// Keys that are taken, of Resend and of SendGrid alike.
+    /// The accepted API keys, for Resend and SendGrid alike.
     pub api_keys: Vec<String>,
     pub resend_webhook: Option<Webhook>,
-    /// Signed with [`Keys`]; its `secret` does not count.
+    /// The webhook of SendGrid, which is signed with [`Keys`]; its `secrets` are not used.
     pub sendgrid_webhook: Option<Webhook>,
 }
 
@@ -44,18 +44,19 @@ impl Default for Config {
 #[derive(Clone, Debug)]
 pub struct Webhook {
     pub url: String,
-    /// `whsec_…`; several during a rotation.
+    /// Signing secrets, `whsec_…`; several during a rotation.
     pub secrets: Vec<String>,
 }
 
-/// What was taken of one message.
+/// An accepted message.
 #[derive(Clone, Debug, Serialize)]
 pub struct Sent {
     pub service: &'static str,
-    /// What the service calls it.
+    /// The service's id of the message.
     pub id: String,
     pub at: DateTime<Utc>,
-    /// How often it was taken: under one collapse key the later takes the place of the earlier.
+    /// How many messages were accepted under the same collapse key: the last one replaces the others. 1 without such a
+    /// key.
     pub copies: u32,
     #[serde(flatten)]
     pub fields: Value,
@@ -67,10 +68,10 @@ pub(crate) struct World {
     pub access_tokens: BTreeSet<String>,
     pub idempotency: BTreeMap<String, resend::Kept>,
     pub script: Script,
-    /// Of every service, also those that failed.
+    /// The number of calls by service, failed ones included.
     pub calls: BTreeMap<String, u32>,
     events: VecDeque<Pending>,
-    /// How far the clock is ahead.
+    /// How far the fake's clock is ahead of the machine's.
     ahead: TimeDelta,
     counter: u64,
 }
@@ -124,13 +125,13 @@ impl Fake {
     }
 
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
-        // A test that panicked has said why already.
+        // The lock may be poisoned by a test that panicked, which has been reported already.
         self.world
             .lock()
             .unwrap_or_else(|broken| broken.into_inner())
     }
 
-    /// Answers a call of one of the services. Nothing: it is for none of them.
+    /// Answers a call of one of the services. None: the path is of none of them.
     pub fn handle(&self, request: &Request) -> Option<Outcome> {
         let path = request.path.split('?').next().unwrap_or_default();
         let service = match (request.method.as_str(), path) {
@@ -161,12 +162,12 @@ impl Fake {
         key.is_some_and(|key| self.config.api_keys.iter().any(|taken| taken == key))
     }
 
-    /// The JSON of the service account whose tokens this gives.
+    /// The JSON file of the service account to which this fake gives access tokens.
     pub fn service_account(&self) -> Result<Value> {
         self.keys.service_account(&self.config.base_url)
     }
 
-    /// Everything that was taken, oldest first.
+    /// All accepted messages, oldest first.
     pub fn sent(&self) -> Value {
         let world = self.world();
         json!({ "mail": world.mail, "push": world.push })
@@ -193,17 +194,17 @@ impl Fake {
         self.world().script.clear();
     }
 
-    /// No access token counts any more.
+    /// Invalidates all access tokens.
     pub fn revoke(&self) {
         self.world().access_tokens.clear();
     }
 
-    /// Moves the clock.
+    /// Moves the clock forward.
     pub fn advance(&self, seconds: u32) {
         self.world().ahead += TimeDelta::seconds(i64::from(seconds));
     }
 
-    /// Signed webhooks that are to be sent now. Each is given once, unless it is said to have failed.
+    /// The signed webhooks that are to be sent now. Each is returned once, unless [`Self::failed`] is called for it.
     pub fn due(&self) -> Result<Vec<feedback::Post>> {
         let mut world = self.world();
         let now = world.now();
@@ -216,7 +217,7 @@ impl Fake {
             .collect()
     }
 
-    /// Its endpoint did not take it: again, some time later.
+    /// The endpoint did not accept the webhook: it is sent again later.
     pub fn failed(&self, post: feedback::Post) {
         let mut world = self.world();
         let now = world.now();

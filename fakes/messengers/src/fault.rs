@@ -1,4 +1,4 @@
-//! The script of what goes wrong: with which service, how often, and in what way.
+//! The script of faults: at which service, how often, and of which kind.
 
 use crate::message::{Outcome, Reply, Request};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 #[serde(rename_all = "snake_case")]
 pub enum Service {
     Fcm,
-    /// Google's, which gives access tokens.
+    /// Google's token endpoint, which gives access tokens.
     Token,
     Resend,
     Sendgrid,
@@ -18,35 +18,36 @@ pub enum Service {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Kind {
-    /// Another answer than the right one.
+    /// This answer instead of the right one.
     Answer {
         status: u16,
         #[serde(default)]
         headers: BTreeMap<String, String>,
-        /// JSON as text, or a page.
+        /// JSON as text, or an HTML page.
         #[serde(default)]
         body: String,
     },
-    /// An error whose words are the request, headers and all.
+    /// An error whose texts contain the whole request, including its headers, so that tests can check what the product
+    /// logs.
     Echo { status: u16 },
-    /// The right answer, late.
+    /// The right answer, delayed.
     Hang { seconds: u32 },
     /// The connection closes without an answer.
     Drop,
 }
 
-/// One line of the script.
+/// An entry of the script.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     #[serde(flatten)]
     pub kind: Kind,
-    /// Of calls of this service; of all if missing.
+    /// The service whose calls fail. None: all services.
     #[serde(default)]
     pub service: Option<Service>,
-    /// So many calls.
+    /// The number of calls that fail.
     #[serde(default = "once")]
     pub times: u32,
-    /// The message is taken all the same.
+    /// Whether the message is accepted in spite of the fault.
     #[serde(default)]
     pub accepted: bool,
 }
@@ -77,7 +78,7 @@ impl Fault {
         Self::new(service, kind)
     }
 
-    /// Although the message is taken.
+    /// The same fault, but the message is accepted.
     pub fn after_accepting(self) -> Self {
         Self {
             accepted: true,
@@ -89,7 +90,7 @@ impl Fault {
         Self { times, ..self }
     }
 
-    /// What the caller sees instead of the right answer.
+    /// The outcome that the caller sees instead of the right answer.
     pub fn strike(&self, right: Reply, request: &Request) -> Outcome {
         match &self.kind {
             Kind::Echo { status } => Outcome::Reply(echo(*status, request)),
@@ -118,7 +119,7 @@ impl Fault {
     }
 }
 
-/// In the places where each of the services has its words.
+/// Puts the request into each field in which one of the services has its error texts.
 fn echo(status: u16, request: &Request) -> Reply {
     let body = String::from_utf8_lossy(&request.body);
     let words = format!("{:?} {body}", request.headers);
@@ -131,7 +132,7 @@ fn echo(status: u16, request: &Request) -> Reply {
     Reply::json(status, &body)
 }
 
-/// The first line that fits.
+/// The faults; the first entry that matches a call applies.
 #[derive(Debug, Default)]
 pub struct Script(Vec<Fault>);
 

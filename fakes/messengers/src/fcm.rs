@@ -1,7 +1,7 @@
 //! Google's token endpoint, and `messages:send` of FCM.
 //!
-//! What a device's token begins with says what is the matter with it: `gone` was once a device, `bad` never was one,
-//! `other` belongs to another project.
+//! The beginning of a device's token determines the answer: `gone` stands for a device that was unregistered, `bad`
+//! for an invalid token, `other` for a token of another project.
 
 use crate::{
     fake::{Fake, Sent, World},
@@ -22,7 +22,7 @@ const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
 const LARGEST_PAYLOAD: usize = 4096;
 
-/// Google takes assertions with padding and without.
+/// Google accepts assertions with and without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::URL_SAFE,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -146,7 +146,7 @@ pub(crate) fn send(world: &mut World, path: &str, request: &Request) -> Reply {
         "collapse_key": collapse,
         "message": message,
     });
-    // On the device the later takes the place of the earlier.
+    // On the device, the later message replaces the earlier one.
     let earlier = (world.push.iter_mut()).find(|sent| {
         collapse.is_string()
             && sent.fields["collapse_key"] == *collapse

@@ -1,7 +1,7 @@
-//! What services tell of mail afterwards: webhooks, signed as theirs are.
+//! Feedback of the services about accepted mail: webhooks, signed as the services sign them.
 //!
-//! What becomes of a message is in its address: `bounced@`, `blocked@`, `complained@` and `deferred@` are what they
-//! say, everything else is delivered.
+//! The local part of the recipient's address determines what happens to a message: `bounced@`, `blocked@`,
+//! `complained@` and `deferred@` have these results, everything else is delivered.
 
 use crate::fake::Fake;
 use anyhow::{Context, Result};
@@ -54,7 +54,7 @@ pub enum Event {
     },
 }
 
-/// An event that has still to be told. Told again it has the same id, and a signature of its own.
+/// A webhook event that has not been accepted yet. Retries have the same id and a new signature.
 #[derive(Clone, Debug)]
 pub struct Pending {
     id: String,
@@ -63,7 +63,7 @@ pub struct Pending {
     due: DateTime<Utc>,
 }
 
-/// Seconds until an endpoint that did not take a webhook is asked again.
+/// The delays in seconds before each retry of a webhook that was not accepted.
 const WAITS: [i64; 5] = [1, 5, 30, 120, 600];
 
 impl Pending {
@@ -80,7 +80,7 @@ impl Pending {
         self.due <= now
     }
 
-    /// None: it is given up.
+    /// Schedules the next retry. None: there were too many.
     pub(crate) fn later(mut self, now: DateTime<Utc>) -> Option<Self> {
         let wait = WAITS.get(usize::try_from(self.attempts).ok()?)?;
         self.due = now + chrono::TimeDelta::seconds(*wait);
@@ -98,7 +98,7 @@ pub struct Post {
     pub(crate) pending: Pending,
 }
 
-/// Nothing where nobody is told.
+/// The signed webhook for an event. None: no webhook is configured for the service.
 pub(crate) fn post(fake: &Fake, pending: &Pending) -> Option<Result<Post>> {
     let now = Utc::now().timestamp();
     let (webhook, body) = match &pending.event {
@@ -121,7 +121,8 @@ pub(crate) fn post(fake: &Fake, pending: &Pending) -> Option<Result<Post>> {
     }))
 }
 
-/// `svix-id`, `svix-timestamp` and `svix-signature`, one signature for each secret.
+/// Signs as Resend does: the headers `svix-id`, `svix-timestamp` and `svix-signature`, with one signature for each
+/// secret.
 pub fn svix(
     secrets: &[String],
     id: &str,
@@ -148,7 +149,7 @@ pub fn svix(
     ]))
 }
 
-/// `X-Twilio-Email-Event-Webhook-…`.
+/// Signs as SendGrid does: the headers `X-Twilio-Email-Event-Webhook-…`.
 pub fn twilio(fake: &Fake, timestamp: i64, body: &[u8]) -> Result<Vec<(String, String)>> {
     let signature = fake.keys.sign_for_sendgrid(timestamp, body)?;
     Ok(named(&[
@@ -201,7 +202,7 @@ fn of_resend(event: &Event) -> Value {
     json!({ "type": kind, "created_at": at, "data": data })
 }
 
-/// In one batch with what comes before.
+/// The body of SendGrid's webhook: a batch with the event and the event `processed` that precedes it.
 fn of_sendgrid(id: &str, event: &Event) -> Value {
     let Event::Sendgrid {
         fate,

@@ -1,4 +1,4 @@
-//! Keys that are made when the fake starts: of the service account, and of SendGrid's webhooks.
+//! Keys that are generated when the fake starts: that of the service account, and that of SendGrid's webhooks.
 
 use anyhow::{Context, Result, anyhow};
 use aws_lc_rs::{
@@ -17,7 +17,7 @@ pub const EMAIL: &str = "messages@fake-project.iam.gserviceaccount.com";
 pub const PROJECT: &str = "fake-project";
 
 pub struct Keys {
-    /// The account that may send push messages.
+    /// The key of the account that may send push messages.
     account: RsaKeyPair,
     sendgrid: EcdsaKeyPair,
 }
@@ -31,7 +31,7 @@ impl Keys {
         })
     }
 
-    /// What one downloads from Google, but for where its tokens come from.
+    /// The JSON file that one downloads from Google, except that its token endpoint is the fake's.
     pub fn service_account(&self, base_url: &str) -> Result<Value> {
         let der = AsDer::<Pkcs8V1Der<'_>>::as_der(&self.account);
         let der = der.ok().context("the key of the service account")?;
@@ -57,7 +57,7 @@ impl Keys {
         }))
     }
 
-    /// Whether the service account has signed it (RS256).
+    /// Whether the service account has signed these bytes (RS256).
     pub fn signed_by_the_account(&self, signed: &[u8], signature: &[u8]) -> bool {
         let public = self.account.public_key();
         UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public.as_ref())
@@ -65,14 +65,14 @@ impl Keys {
             .is_ok()
     }
 
-    /// As SendGrid shows it.
+    /// The public key in the format in which SendGrid shows it.
     pub fn sendgrid_public(&self) -> Result<String> {
         let der = AsDer::<PublicKeyX509Der<'_>>::as_der(self.sendgrid.public_key());
         let der = der.ok().context("the key of SendGrid's webhooks")?;
         Ok(STANDARD.encode(der.as_ref()))
     }
 
-    /// `X-Twilio-Email-Event-Webhook-Signature`.
+    /// The value of `X-Twilio-Email-Event-Webhook-Signature`.
     pub fn sign_for_sendgrid(&self, timestamp: i64, body: &[u8]) -> Result<String> {
         let signed = [timestamp.to_string().as_bytes(), body].concat();
         let signature = self.sendgrid.sign(&SystemRandom::new(), &signed);

@@ -1,8 +1,8 @@
-//! FCM, Resend and SendGrid of our own, for tests and for running without an account: one place that takes messages,
-//! shows them, and misbehaves when it is told to.
+//! A fake of FCM, Resend and SendGrid, for tests and for running without accounts: it accepts messages, shows them,
+//! and simulates faults on request.
 //!
-//! Plays the calls that send, Google's token endpoint, and the webhooks that tell of mail afterwards. Nothing leaves
-//! this machine. Whose messages these are it does not know.
+//! It implements the calls that send messages, Google's token endpoint, and the webhooks with feedback about mail.
+//! Nothing leaves this machine. The fake may not know anything about the product.
 
 pub mod control;
 mod fake;

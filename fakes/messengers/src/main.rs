@@ -10,25 +10,25 @@ use tokio::net::TcpListener;
 #[derive(Parser)]
 #[command(version)]
 struct Options {
-    /// On 127.0.0.1; 0 takes a free one.
+    /// Port on 127.0.0.1; 0 takes a free one.
     #[arg(long, default_value_t = 8422)]
     port: u16,
-    /// Keys that are taken, for Resend and for SendGrid.
+    /// Accepted API keys, for Resend and for SendGrid.
     #[arg(long, default_values = ["re_fake", "SG.fake"])]
     api_key: Vec<String>,
-    /// Where Resend's webhooks go, such as http://127.0.0.1:8080/webhooks/resend.
+    /// URL for Resend's webhooks, such as http://127.0.0.1:8080/webhooks/resend.
     #[arg(long)]
     resend_webhook_url: Option<String>,
-    /// Signs them, `whsec_…` in base64. Twice or more during a rotation.
+    /// Secret that signs Resend's webhooks, `whsec_…` in base64. May be repeated, as during a rotation.
     #[arg(long, default_value = "whsec_ZmFrZS1tZXNzZW5nZXJzLXNlY3JldA==")]
     resend_webhook_secret: Vec<String>,
-    /// Where SendGrid's webhooks go.
+    /// URL for SendGrid's webhooks.
     #[arg(long)]
     sendgrid_webhook_url: Option<String>,
-    /// The key that SendGrid's webhooks are verified with is written here.
+    /// File to write the public key of SendGrid's webhooks to.
     #[arg(long)]
     sendgrid_key_file: Option<PathBuf>,
-    /// The JSON of the service account that may send by FCM is written here.
+    /// File to write the JSON of the service account to, with which FCM can be used.
     #[arg(long)]
     service_account_file: Option<PathBuf>,
 }
@@ -60,7 +60,7 @@ async fn main() -> Result<()> {
     }
 }
 
-/// Whole, and for nobody else's eyes.
+/// Writes a file atomically, readable by its owner only.
 fn keep(file: &Path, text: &str) -> Result<()> {
     let beside = file.with_extension("new");
     let named = || format!("writing {}", file.display());
@@ -71,7 +71,7 @@ fn keep(file: &Path, text: &str) -> Result<()> {
     std::fs::rename(&beside, file).with_context(named)
 }
 
-/// By Ctrl-C, or by whoever started it.
+/// Waits for Ctrl-C or SIGTERM.
 async fn asked_to_stop() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {

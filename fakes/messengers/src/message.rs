@@ -1,4 +1,4 @@
-//! Requests and answers in plain types: nothing here has a socket.
+//! Requests and answers as plain types, independent of sockets.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 pub struct Request {
     pub method: String,
     pub path: String,
-    /// Names in lower case.
+    /// Header names are in lower case.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
@@ -21,7 +21,7 @@ impl Request {
         self.header("authorization")?.strip_prefix("Bearer ")
     }
 
-    /// Null where it is none.
+    /// The body, or null if it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
@@ -49,12 +49,12 @@ impl Reply {
     }
 }
 
-/// What comes of a request.
+/// The result of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Reply(Reply),
-    /// The same, so many seconds late.
+    /// The answer, delayed by this many seconds.
     Late(Reply, u32),
-    /// The connection closes.
+    /// The connection closes without an answer.
     Dropped,
 }

@@ -1,4 +1,4 @@
-//! `GET /`: what was taken, for people. Without a script.
+//! `GET /`: a page that shows accepted messages to people, without JavaScript.
 
 use crate::{
     fake::{Fake, Sent},
@@ -7,14 +7,14 @@ use crate::{
 use serde_json::Value;
 use std::fmt::Write;
 
-/// More are in `/sent`.
+/// The maximum number of messages on the page; `/sent` has all.
 const SHOWN: usize = 100;
 
 const STYLE: &str = "body{font:16px/1.5 sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem}\
     article{border:1px solid #ccc;border-radius:.4rem;padding:.5rem 1rem;margin:1rem 0}h3{margin:.2rem 0}\
     pre{white-space:pre-wrap;overflow-wrap:anywhere;font:inherit}small{color:#555}";
 
-/// Nothing if it is not for the page.
+/// Answers a request for the page. None: the path is another one.
 pub fn handle(fake: &Fake, request: &Request) -> Option<Reply> {
     let path = request.path.split('?').next();
     if request.method != "GET" || path != Some("/") {
@@ -43,7 +43,7 @@ pub fn handle(fake: &Fake, request: &Request) -> Option<Reply> {
     )
 }
 
-/// Newest first.
+/// The messages, newest first.
 fn all(sent: &[Sent], one: fn(&Value) -> String) -> String {
     if sent.is_empty() {
         return "<p>Nothing yet.</p>".to_owned();
@@ -100,7 +100,7 @@ fn text(value: &Value) -> String {
     escape(value.as_str().unwrap_or_default())
 }
 
-/// Addresses of the web can be followed.
+/// Turns web addresses into links.
 fn linked(text: &str) -> String {
     let link = |word: &str| {
         let url = word.trim_end();

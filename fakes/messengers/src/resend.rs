@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// How long a key is kept.
+/// How long an idempotency key is remembered.
 const KEPT: TimeDelta = TimeDelta::hours(24);
 
 #[derive(Clone)]

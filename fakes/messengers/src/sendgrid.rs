@@ -1,4 +1,4 @@
-//! `POST /v3/mail/send` of SendGrid, which knows no idempotency keys: what comes twice is taken twice.
+//! `POST /v3/mail/send` of SendGrid, which has no idempotency keys: a repeated message is accepted twice.
 
 use crate::{
     fake::{Fake, Sent, World},

@@ -1,6 +1,6 @@
-//! The front end on a loopback port.
+//! The HTTP server on a loopback port.
 //!
-//! Plain hyper, because a fault must be able to close a connection without an answer.
+//! Uses hyper directly, because a fault must be able to close a connection without an answer.
 
 mod post;
 
@@ -22,7 +22,7 @@ const LARGEST_BODY: usize = 4 * 1024 * 1024;
 const TICK: Duration = Duration::from_millis(50);
 const SENDERS: usize = 16;
 
-/// A fake on a free port, until it is dropped.
+/// A fake on a free port, which runs until this is dropped.
 pub struct Running {
     pub fake: Arc<Fake>,
     pub url: String,
@@ -63,7 +63,7 @@ async fn accept(fake: Arc<Fake>, listener: TcpListener) -> Result<()> {
         let fake = Arc::clone(&fake);
         tokio::spawn(async move {
             let service = service_fn(|request| answer(Arc::clone(&fake), request));
-            // An error is a client that went away, or a fault of the script.
+            // An error means that the client has disconnected, or is a scripted fault.
             let _ = http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
                 .await;

@@ -1,4 +1,4 @@
-//! What the fake is held to: that it refuses what the services refuse, and keeps what they would keep.
+//! Tests of the fake: it refuses what the services refuse, and keeps what they keep.
 
 use fake_messengers::{
     Config, Fake, Outcome, Reply, Request, Webhook,
@@ -70,7 +70,7 @@ fn resend_keeps_a_key_for_a_day() {
     fake.advance(24 * 60 * 60);
     assert_ne!(send("1", &mail("ana@example.org")), first);
     assert_eq!(fake.mail().len(), 2);
-    // Refused, so nothing is kept under the key.
+    // The request was refused, so nothing is stored under the key.
     assert_eq!(send("2", &mail("nobody")).status, 422);
     assert_eq!(send("2", &mail("ana@example.org")).status, 200);
 }

@@ -1,5 +1,5 @@
-// Drives the fake with Stripe's own library for Node.js: a second client, so that the fake is not only what one
-// library of ours takes it for. FAKE_STRIPE is the program.
+// Tests the fake with Stripe's own library for Node.js: a second client, so that the fake does not only satisfy the
+// library that the product uses. FAKE_STRIPE is the path of the program.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -201,7 +201,7 @@ test('events are signed for their endpoint and can be listed page by page', asyn
   const paid = await until('payment_intent.succeeded', () => received.find(({ path, body }) =>
     path === '/platform' && JSON.parse(body).type === 'payment_intent.succeeded'));
   for (const { body, signature } of [onboarded, paid]) {
-    // The clock was moved a month ahead meanwhile; the library is told when it was sent.
+    // The fake's clock has been moved a month ahead since, so the library gets the time of sending.
     const at = Number(signature.match(/t=(\d+)/)[1]);
     const event = stripe.webhooks.constructEvent(body, signature, secret, 300, undefined, at * 1000);
     assert.equal(event.livemode, false);

@@ -1,7 +1,7 @@
-// Writes ../vectors/signatures.json, or the file that is named, with Stripe's own library.
+// Writes ../vectors/signatures.json, or the file given as an argument, with Stripe's own library.
 //
-// Cases are what a receiver must accept or reject; `signed` is what a sender must make. `npm run vectors` writes them
-// again, byte for byte the same.
+// `cases` are signatures that a receiver must accept or reject; `signed` are those that a sender must create.
+// `npm run vectors` always writes the same bytes.
 
 import { writeFileSync } from 'node:fs';
 import Stripe from 'stripe';
@@ -38,7 +38,7 @@ add('299 s old', true, header({ timestamp: now - 299 }));
 add('300 s old', true, header({ timestamp: now - 300 }));
 add('301 s old', false, header({ timestamp: now - 301 }));
 add('299 s of the future', true, header({ timestamp: now + 299 }));
-// Stripe's own library takes these; nothing that is sent in earnest is so early.
+// Stripe's own library accepts these, but no real request has a time so far in the future.
 add('301 s of the future', false, header({ timestamp: now + 301 }));
 add('another time than was signed', false, good.replace(`t=${now}`, `t=${now - 1}`));
 add('rotated: the current one first', true, `${good},${v1(next)}`);
@@ -60,7 +60,7 @@ add('2 MiB', false, stripe.webhooks.generateTestHeaderString({
   payload: large.repeat(2048), secret, timestamp: now,
 }), { payload: large, repeat: 2048 });
 
-// The table is what Stripe's library does, but for what is said to differ.
+// Checks the cases with Stripe's library, except those that differ on purpose.
 const differs = new Set(['301 s of the future', '2 MiB']);
 for (const one of cases) {
   const body = one.payload.repeat(one.repeat ?? 1);
@@ -68,7 +68,7 @@ for (const one of cases) {
     try {
       return stripe.webhooks.signature.verifyHeader(body, one.header, secret, 300, undefined, now * 1000);
     } catch {
-      // Most say so; an empty signature makes the library itself stumble.
+      // Usually an error of verification; with an empty signature the library itself fails.
       return false;
     }
   });

@@ -1,4 +1,4 @@
-//! `/_fake/…`: what [`crate::control`] offers, as JSON for tests that are not in this process.
+//! `/_fake/…`: the functions of [`crate::control`] as JSON, for tests in other processes.
 
 use crate::{
     control::{Intent, Refused},
@@ -29,7 +29,7 @@ enum Faults {
     One(Fault),
 }
 
-/// Answers a request to `/_fake/…` that is not for a page.
+/// Answers requests to `/_fake/…` that are not for a page.
 pub fn handle(fake: &Fake, method: &str, path: &str, body: &[u8]) -> Reply {
     let (status, body) = match run(fake, method, path, body) {
         Ok(body) => (200, body),
@@ -121,7 +121,7 @@ fn webhooks(fake: &Fake, write: bool, given: Value) -> Result<Value, Refused> {
     }))
 }
 
-/// What buyers, their banks and the owners of accounts do.
+/// The actions of buyers, their banks and the owners of accounts.
 fn people(
     fake: &Fake,
     method: &str,

@@ -1,7 +1,7 @@
-//! Stripe's objects, one module each: what may be asked for, what becomes of it, and who is told.
+//! Stripe's objects, one module for each: their calls, their state changes, and the events about them.
 //!
-//! A call checks everything before it changes anything, so a refused one leaves no trace. The exception is Stripe's
-//! own: a declined card leaves its charge and its intent.
+//! A call checks everything before it changes anything, so a refused call leaves no trace. The exception is the same
+//! as Stripe's: a declined card leaves its charge and its intent.
 
 pub mod account;
 pub mod application_fee;
@@ -25,7 +25,7 @@ pub mod transfer;
 
 use crate::{timer::Timer, world::World};
 
-/// A timer's time has come.
+/// Runs a timer that is due.
 pub fn timer_ran(world: &mut World, timer: Timer) {
     match timer {
         Timer::RefundSettles(id) => refund::settles(world, &id),

@@ -1,4 +1,4 @@
-//! Two views of the same money, compared: the ledger's entries and the objects that Stripe's clients see.
+//! Compares two views of the same money: the ledger's entries, and the objects that clients see.
 
 use crate::{json::Fields, ledger::Books, world::World};
 use serde_json::Value;
@@ -110,7 +110,7 @@ fn each_charge(world: &World, wrong: &mut Vec<String>) {
     }
 }
 
-/// A payment intent takes money at most once, and says so exactly then.
+/// A payment intent captures money at most once, and has the status `succeeded` if and only if it did.
 fn each_intent(world: &World, wrong: &mut Vec<String>) {
     let mut paid: BTreeSet<&str> = BTreeSet::new();
     for charge in world

@@ -1,28 +1,28 @@
 //! Stripe's documented test cards, by their number and by their `pm_card_…` name.
 
-/// What a payment with the card does.
+/// The behaviour of a card when it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behaviour {
     Succeeds,
     /// Declines with the code and the decline code.
     Declines(&'static str, Option<&'static str>),
-    /// Declines already when it is attached to a customer.
+    /// Declines as soon as it is attached to a customer.
     DeclinesAttach(&'static str, Option<&'static str>),
-    /// Stripe's own fraud prevention stops it.
+    /// Blocked by Stripe's fraud prevention.
     Blocked,
-    /// Needs authentication each time.
+    /// Requires authentication each time.
     Authenticates,
-    /// Needs authentication unless it was set up with it.
+    /// Requires authentication unless it was set up with it.
     AuthenticatesUnlessSetUp,
-    /// Needs authentication, and declines after it.
+    /// Requires authentication, and declines after it.
     AuthenticatesThenDeclines(&'static str, Option<&'static str>),
-    /// Pays, and is disputed for the reason.
+    /// Succeeds, and is disputed for this reason right after the capture.
     Disputes(&'static str),
-    /// Pays, and the bank asks without taking the money back.
+    /// Succeeds, and the bank opens an inquiry right after the capture, which takes no money back.
     Inquires,
-    /// A refund succeeds and fails later.
+    /// Refunds succeed at first and fail later.
     RefundFails,
-    /// A refund is pending and succeeds later.
+    /// Refunds are pending at first and succeed later.
     RefundPends,
 }
 
@@ -208,7 +208,8 @@ pub const CARDS: &[Card] = &[
     ),
 ];
 
-/// By `pm_card_…`; Stripe has some of them also with the brand, `pm_card_visa_chargeDeclined`.
+/// The card with the name `pm_card_…`; some of Stripe's names contain the brand as well, as in
+/// `pm_card_visa_chargeDeclined`.
 pub fn by_name(id: &str) -> Option<&'static Card> {
     let name = id
         .strip_prefix("pm_card_")
@@ -223,7 +224,7 @@ pub fn by_number(number: &str) -> Option<&'static Card> {
     CARDS.iter().find(|card| card.number == digits)
 }
 
-/// What Stripe says to the cardholder.
+/// Stripe's message to the cardholder.
 pub fn message(code: &str, decline_code: Option<&str>) -> &'static str {
     match (code, decline_code) {
         ("expired_card", _) => "Your card has expired.",

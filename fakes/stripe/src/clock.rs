@@ -1,4 +1,4 @@
-//! The fake's time: either moved by hand, or the machine's with what was added by hand.
+//! The fake's clock: either moved manually, or the machine's clock with an offset.
 
 use serde::{Deserialize, Serialize};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub enum Clock {
     /// Stands still until it is advanced.
     Manual { now: i64 },
-    /// Runs, ahead of the machine's by so much.
+    /// Runs ahead of the machine's clock by so many seconds.
     Running { ahead: i64 },
 }
 

@@ -1,4 +1,5 @@
-//! What a test does to the fake that no client of Stripe can: time, faults, banks, buyers, owners.
+//! Control of the fake by tests, which Stripe does not offer: the time, faults, and the actions of banks, buyers and
+//! owners.
 
 use crate::{
     api::{account, balance, dispute, payment_flow, setup_intent},
@@ -13,14 +14,14 @@ use crate::{
 };
 use serde_json::Value;
 
-/// Which kind of intent a buyer deals with.
+/// The kind of intent that a buyer acts on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Intent {
     Payment,
     Setup,
 }
 
-/// A call was refused; the error as Stripe's JSON has it.
+/// A refused call, with the error in Stripe's JSON format.
 #[derive(Clone, Debug)]
 pub struct Refused {
     pub status: u16,
@@ -54,7 +55,7 @@ impl Fake {
         self.world().seed()
     }
 
-    /// Moves the clock; what was due meanwhile happens, each at its time.
+    /// Moves the clock forward; timers that become due run, each at its own time.
     pub fn advance(&self, seconds: u32) {
         let mut world = self.world();
         world.clock.advance(i64::from(seconds));
@@ -73,7 +74,7 @@ impl Fake {
         self.world().faults.faults().to_vec()
     }
 
-    /// An object by its id, as it is now.
+    /// The object with this id in its present state.
     pub fn object(&self, id: &str) -> Option<Value> {
         self.world().get(id).map(visible)
     }
@@ -83,7 +84,7 @@ impl Fake {
         self.world().all(list).map(visible).collect()
     }
 
-    /// The buyer's bank takes back what is left of a charge or a payment.
+    /// The buyer's bank takes the remaining amount of a charge or a payment back.
     pub fn dispute(&self, id: &str, reason: &str, inquiry: bool) -> Answer<Value> {
         let mut world = self.world();
         let object = world.object(id);
@@ -113,7 +114,7 @@ impl Fake {
         Ok(visible(world.object(id)))
     }
 
-    /// The owner tells Stripe everything.
+    /// The owner of an account completes the onboarding.
     pub fn onboard(&self, account: &str) -> Answer<Value> {
         let mut world = self.world();
         account::get(&world, account)?;
@@ -121,7 +122,7 @@ impl Fake {
         Ok(visible(world.object(account)))
     }
 
-    /// The link that an account's owner was given last, if this is its token.
+    /// The latest onboarding link of an account, if it has this token.
     pub fn account_link(&self, account: &str, token: &str) -> Option<AccountLink> {
         let world = self.world();
         let link = world.get(account)?.get("_link")?;
@@ -132,20 +133,20 @@ impl Fake {
         })
     }
 
-    /// A link opens once.
+    /// Invalidates the account's link, since a link can be opened only once.
     pub fn spend_account_link(&self, account: &str) {
         self.world().edit(account)["_link"] = Value::Null;
     }
 
-    /// `charges_enabled`, `payouts_enabled`, `details_submitted`, `currently_due`, `capabilities`,
-    /// `refused_currencies`.
+    /// Changes properties of an account: `charges_enabled`, `payouts_enabled`, `details_submitted`, `currently_due`,
+    /// `capabilities`, `refused_currencies`.
     pub fn change_account(&self, account: &str, change: &Value) -> Answer<Value> {
         let mut world = self.world();
         account::change(&mut world, account, change)?;
         Ok(visible(world.object(account)))
     }
 
-    /// From now on a refund that the balance does not cover is refused, or is not.
+    /// Sets whether refunds that the balance does not cover are refused.
     pub fn refunds_need_balance(&self, need: bool) {
         self.world().config.refunds_need_balance = need;
     }
@@ -154,7 +155,7 @@ impl Fake {
         Ok(account::deauthorize(&mut self.world(), account)?)
     }
 
-    /// Money from a bank to a balance, or from a balance to its bank if it is less than nothing.
+    /// Moves money from a bank to a balance, or, if the amount is negative, from the balance to its bank.
     pub fn move_money(&self, account: Option<&str>, currency: &str, amount: i64) -> Answer<()> {
         let mut world = self.world();
         let holder = account.unwrap_or(PLATFORM);
@@ -176,7 +177,7 @@ impl Fake {
         Ok(())
     }
 
-    /// The buyer gives a card, as the page in the browser does: by its number or its `pm_card_…` name.
+    /// The buyer enters a card on the payment page, given by its number or its `pm_card_…` name.
     pub fn pay_as_buyer(&self, kind: Intent, id: &str, card: &str) -> Answer<Value> {
         let mut world = self.world();
         let intent = intent(&world, kind, id)?;
@@ -199,7 +200,7 @@ impl Fake {
         Ok(visible(world.object(id)))
     }
 
-    /// The buyer passes 3-D Secure, or fails it.
+    /// The buyer passes 3-D Secure, or fails.
     pub fn authenticate(&self, kind: Intent, id: &str, success: bool) -> Answer<Value> {
         let mut world = self.world();
         intent(&world, kind, id)?;
@@ -210,7 +211,7 @@ impl Fake {
         Ok(visible(world.object(id)))
     }
 
-    /// Where events go. More than one secret while one is being rotated.
+    /// Sets the endpoint for events. Several secrets are possible, as during a rotation.
     pub fn set_endpoint(&self, target: Target, endpoint: Option<Endpoint>) {
         let mut world = self.world();
         match target {
@@ -231,7 +232,8 @@ impl Fake {
         self.world().webhooks.mischief.clone()
     }
 
-    /// What is to be sent now, signed now. Each is to be settled with [`Self::webhook_answered`].
+    /// The webhooks that are due, with new signatures. The result of each must be reported to
+    /// [`Self::webhook_answered`].
     pub fn due_webhooks(&self) -> Vec<Post> {
         let mut world = self.world();
         let now = world.now;
@@ -250,7 +252,7 @@ impl Fake {
         due.into_iter().filter_map(post).collect()
     }
 
-    /// The status that the endpoint answered; nothing if it did not.
+    /// Reports the status of the endpoint's answer to a webhook. None: there was no answer.
     pub fn webhook_answered(&self, delivery: u64, status: Option<u16>) {
         let mut world = self.world();
         let now = world.now;
@@ -275,17 +277,17 @@ impl Fake {
         self.world().webhooks.deliveries().cloned().collect()
     }
 
-    /// Every movement of money, in order.
+    /// All movements of money, oldest first.
     pub fn entries(&self) -> Vec<Entry> {
         self.world().ledger.entries().to_vec()
     }
 
-    /// Where the ledger and the objects disagree: nowhere.
+    /// The differences between the ledger and the objects. Must be empty.
     pub fn audit(&self) -> Vec<String> {
         crate::audit::run(&self.world())
     }
 
-    /// The platform's balance and the like, as Stripe answers it.
+    /// The balance of the platform, or of an account, as Stripe returns it.
     pub fn balance(&self, account: Option<&str>) -> Answer<Value> {
         let call = Call {
             path: "/v1/balance".to_owned(),

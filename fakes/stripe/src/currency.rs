@@ -1,4 +1,4 @@
-//! The currencies that Stripe takes, and the least amount of each.
+//! The currencies that Stripe accepts, and their minimum amounts.
 
 use crate::error::{ApiError, Result};
 use crate::form::Params;
@@ -9,7 +9,7 @@ const KNOWN: &str = "aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd
     mwk mxn myr mzn nad ngn nio nok npr nzd omr pab pen pgk php pkr pln pyg qar ron rsd rub rwf sar sbd scr sek sgd shp \
     sle sos srd std szl thb tjs tnd top try ttd twd tzs uah ugx usd uyu uzs vnd vuv wst xaf xcd xof xpf yer zar zmw";
 
-/// Three decimals: the last digit must be 0.
+/// Currencies with three decimals, in whose amounts the last digit must be 0.
 const THREE_DECIMALS: &[&str] = &["bhd", "jod", "kwd", "omr", "tnd"];
 
 const LEAST: &[(&str, i64)] = &[
@@ -39,12 +39,13 @@ const LEAST: &[(&str, i64)] = &[
     ("usd", 50),
 ];
 
-/// Of a currency without a published minimum. Stripe converts its minimum of 50 US cents; the fake has no rates.
+/// The minimum of currencies without a published minimum. Stripe converts its minimum of 50 US cents; the fake has no
+/// exchange rates.
 const LEAST_OF_OTHERS: i64 = 10;
 
 const MOST: i64 = 99_999_999;
 
-/// The parameter `currency`, in lower case.
+/// Parses the parameter `currency`; returns it in lower case.
 pub fn read(params: &Params) -> Result<String> {
     let given = params.required("currency")?;
     let lower = given.to_ascii_lowercase();
@@ -58,7 +59,7 @@ pub fn read(params: &Params) -> Result<String> {
     ))
 }
 
-/// An amount to charge.
+/// Checks whether the amount can be charged.
 pub fn chargeable(amount: i64, currency: &str) -> Result<()> {
     let least = LEAST.iter().find(|(known, _)| *known == currency);
     let least = least.map_or(LEAST_OF_OTHERS, |(_, least)| *least);

@@ -1,4 +1,4 @@
-//! An error as Stripe words it.
+//! Errors as Stripe returns them.
 
 use serde_json::{Map, Value, json};
 
@@ -7,7 +7,7 @@ pub type Result<T> = std::result::Result<T, Box<ApiError>>;
 #[derive(Clone, Debug)]
 pub struct ApiError {
     pub status: u16,
-    /// Whether the endpoint had begun. Answers from before it are not kept under an idempotency key.
+    /// Whether the endpoint had begun its work. Answers from before that are not stored under the idempotency key.
     pub began: bool,
     fields: Map<String, Value>,
 }
@@ -32,7 +32,7 @@ impl ApiError {
         })
     }
 
-    /// The parameters can't be read: nothing began.
+    /// An invalid parameter, found before the endpoint began.
     pub fn parameter(code: &str, param: &str, message: String) -> Box<Self> {
         let mut error = Self::new(400, "invalid_request_error", Some(code), message).param(param);
         error.began = false;
@@ -47,7 +47,7 @@ impl ApiError {
         )
     }
 
-    /// The request is well formed, and can't be done.
+    /// A well-formed request that can't be fulfilled.
     pub fn invalid(code: &str, message: impl Into<String>) -> Box<Self> {
         Self::new(400, "invalid_request_error", Some(code), message.into())
     }
@@ -63,7 +63,7 @@ impl ApiError {
         .param(param)
     }
 
-    /// The object in the path.
+    /// The object in the path does not exist.
     pub fn not_found(what: &str, id: &str) -> Box<Self> {
         let mut error = Self::no_such(what, id, "id");
         error.status = 404;
@@ -158,7 +158,7 @@ impl ApiError {
         self.fields.get(name)
     }
 
-    /// What a failed attempt leaves on its intent: the error without the intent itself.
+    /// The error that a failed attempt stores on its intent, without the intent itself.
     pub fn as_last_error(&self) -> Value {
         let mut fields = self.fields.clone();
         fields.remove("payment_intent");

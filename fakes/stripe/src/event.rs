@@ -1,4 +1,4 @@
-//! Events: a snapshot of an object at the moment at which something became of it.
+//! Events: snapshots of an object at the moment of a change.
 
 use crate::{
     API_VERSION,
@@ -7,14 +7,15 @@ use crate::{
 };
 use serde_json::{Value, json};
 
-/// The call that is being answered, for the events that it makes.
+/// The call that causes events.
 #[derive(Clone, Debug, Default)]
 pub struct Cause {
     pub request: Option<String>,
     pub key: Option<String>,
 }
 
-/// Tells of an object as it is now. Events of an object of a connected account go to the Connect endpoint.
+/// Emits an event with the object's present state. Events about objects of a connected account go to the Connect
+/// endpoint.
 pub fn emit(world: &mut World, kind: &str, id: &str) {
     let Some(object) = world.get(id).cloned() else {
         return;
@@ -24,7 +25,7 @@ pub fn emit(world: &mut World, kind: &str, id: &str) {
 
 pub fn emit_object(world: &mut World, kind: &str, object: &Value) {
     let account = match object.str("object") {
-        // An account's own events are its own, though the platform keeps the object.
+        // Events about an account belong to that account, although the object belongs to the platform.
         "account" => object.maybe("id"),
         _ => object.maybe("_account"),
     };

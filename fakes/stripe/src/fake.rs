@@ -1,4 +1,4 @@
-//! The front end in process, and the envelope that both front ends share: who asks, what goes wrong, which key.
+//! The in-process interface, and what it shares with the HTTP server: authentication, faults and idempotency keys.
 
 use crate::{
     API_VERSION,
@@ -20,22 +20,22 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// How the world begins.
+/// The initial configuration of the fake.
 #[derive(Clone, Debug)]
 pub struct Config {
     pub seed: u64,
     pub clock: Clock,
-    /// Where links to the fake's pages lead.
+    /// The base URL of links to the fake's pages.
     pub base_url: String,
-    /// Stripe's own fee on a payment: basis points and a fixed part in the smallest unit. None by default.
+    /// Stripe's own fee on a payment: basis points and a fixed part in the smallest unit. Zero by default.
     pub fee_bps: i64,
     pub fee_fixed: i64,
-    /// Of the platform's own account.
+    /// The country of the platform's own account.
     pub country: String,
-    /// How long a pending refund takes to settle, and a failing one to fail.
+    /// The time after which a pending refund settles, or a failing one fails.
     pub refund_seconds: i64,
-    /// Whether a refund that the balance does not cover is refused. Otherwise the balance goes below nothing, as it does
-    /// where Stripe takes the rest from the bank.
+    /// Whether a refund that the balance does not cover is refused. Otherwise the balance becomes negative, as if
+    /// Stripe debited the rest from the bank account.
     pub refunds_need_balance: bool,
 }
 
@@ -43,7 +43,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             seed: 0,
-            // 2026-01-01, so that two runs agree.
+            // 2026-01-01; fixed, so that two runs have the same times.
             clock: Clock::Manual { now: 1_767_225_600 },
             base_url: "http://127.0.0.1:8421".to_owned(),
             fee_bps: 0,
@@ -55,7 +55,7 @@ impl Default for Config {
     }
 }
 
-/// Stripe, as far as it is played.
+/// The simulated Stripe.
 #[derive(Debug)]
 pub struct Fake {
     world: Mutex<World>,
@@ -78,7 +78,7 @@ impl Fake {
         }
     }
 
-    /// Goes on from what [`Self::save`] gave.
+    /// Continues from a state that [`Self::save`] returned.
     pub fn load(saved: &[u8], config: Config) -> serde_json::Result<Self> {
         let mut world: World = serde_json::from_slice(saved)?;
         world.config = config;
@@ -99,16 +99,16 @@ impl Fake {
         self.world().ledger.books()
     }
 
-    /// The world, with everything done that was due.
+    /// Locks the world, after running all timers that are due.
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
-        // A panic in a test must not hide behind a poisoned lock in the next.
+        // A poisoned lock is ignored, so that the panic of a test does not make other tests fail.
         let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
         catch_up(&mut world);
         world
     }
 }
 
-/// Runs the timers up to now, each at its own time.
+/// Runs the timers that are due by now, each at its own time.
 pub fn catch_up(world: &mut World) {
     let now = world.clock.now();
     world.cause = Cause::default();
@@ -150,7 +150,7 @@ fn answer(world: &mut World, request: &Request) -> Outcome {
     }
 }
 
-/// Authenticates, looks the key up, and does the work if it is new.
+/// Authenticates the request, looks the idempotency key up, and runs the call if the key is new.
 fn begin(
     world: &mut World,
     request: &Request,
@@ -206,7 +206,7 @@ fn begin(
     Ok(settle(world, &request_id, key, claim, &call, result, fault))
 }
 
-/// Makes the answer, and keeps it under its key if the endpoint had begun.
+/// Creates the answer, and stores it under its key if the endpoint had begun.
 fn settle(
     world: &mut World,
     request_id: &str,
@@ -252,7 +252,7 @@ fn authenticate(request: &Request) -> Result<()> {
     if key.starts_with("sk_test_") || key.starts_with("rk_test_") {
         return Ok(());
     }
-    // A live key has no business here, and must not be printed either.
+    // A live key must not be used with the fake, and must not be printed either.
     Err(ApiError::unauthorized(
         "Invalid API Key provided. The fake takes any key that begins with sk_test_.",
     ))
@@ -272,7 +272,7 @@ fn reply(request_id: &str, status: u16, body: &Value) -> Reply {
             header("Request-Id", request_id),
             header("Stripe-Version", API_VERSION),
         ],
-        // Printing a `Value` can't fail.
+        // Serializing a `Value` can't fail.
         body: serde_json::to_vec_pretty(body)
             .unwrap_or_else(|_| json!({}).to_string().into_bytes()),
     }

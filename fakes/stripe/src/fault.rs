@@ -1,4 +1,4 @@
-//! The script of what goes wrong: which calls, how often, and in what way.
+//! The script of faults: which calls fail, how often, and how.
 
 use crate::random::Random;
 use serde::{Deserialize, Serialize};
@@ -6,23 +6,23 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Kind {
-    /// The connection closes and nothing is done.
+    /// The connection closes, and nothing was done.
     DropBefore,
-    /// Everything is done and the connection closes.
+    /// The connection closes after everything was done.
     DropAfter,
-    /// Everything is done and the answer is late; meanwhile the key is in use.
+    /// Everything is done, but the answer is delayed; meanwhile the key counts as in use.
     Stall { seconds: u32 },
-    /// 500 and nothing is done; kept under the key.
+    /// 500, and nothing was done; stored under the key.
     ErrorBefore,
-    /// 500 and everything is done; kept under the key.
+    /// 500, although everything was done; stored under the key.
     ErrorAfter,
-    /// 429; not kept.
+    /// 429; not stored under the key.
     RateLimited,
-    /// 409 as of a key in use; not kept.
+    /// 409, as for a key in use; not stored under the key.
     Conflict,
-    /// Everything is done, and half of the answer arrives.
+    /// Everything is done, but only half of the answer arrives.
     Malformed,
-    /// Every call fails to connect.
+    /// The service is unreachable: every call fails to connect.
     Away,
 }
 
@@ -40,27 +40,27 @@ impl Kind {
     ];
 }
 
-/// One line of the script.
+/// An entry of the script.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Fault {
     #[serde(flatten)]
     pub kind: Kind,
-    /// Of calls with this method; of all if missing.
+    /// The method of the calls that fail. None: all methods.
     #[serde(default)]
     pub method: Option<String>,
-    /// Of paths that begin so (`/v1/payment_intents`); of all if missing.
+    /// The beginning of the paths of the calls that fail, such as `/v1/payment_intents`. None: all paths.
     #[serde(default)]
     pub path: Option<String>,
-    /// So many fitting calls are left alone first.
+    /// The number of matching calls that succeed first.
     #[serde(default)]
     pub skip: u32,
-    /// So often; without end if missing.
+    /// How many calls fail. None: no limit.
     #[serde(default)]
     pub times: Option<u32>,
-    /// Of a thousand fitting calls, by the seed; of each if missing.
+    /// How many of a thousand matching calls fail, at random by the seed. None: every call.
     #[serde(default)]
     pub per_mille: Option<u32>,
-    /// Until this time of the fake's clock.
+    /// The time of the fake's clock at which the fault ends. None: never.
     #[serde(default)]
     pub until: Option<i64>,
 }
@@ -78,7 +78,7 @@ impl Fault {
         }
     }
 
-    /// Of the next fitting call only.
+    /// A fault of the next matching call only.
     pub fn once(kind: Kind) -> Self {
         Self {
             times: Some(1),
@@ -108,7 +108,7 @@ impl Fault {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Script {
     faults: Vec<Fault>,
-    /// Of its own, so that adding a fault changes no id.
+    /// A generator of its own, so that adding a fault does not change the ids of objects.
     random: Random,
 }
 
@@ -132,7 +132,7 @@ impl Script {
         &self.faults
     }
 
-    /// What goes wrong with this call, if anything: the first line that fits.
+    /// The fault that applies to this call, if any: the first entry that matches.
     pub fn strike(&mut self, method: &str, path: &str, now: i64) -> Option<Kind> {
         self.faults
             .retain(|fault| fault.times != Some(0) && fault.until.is_none_or(|until| now < until));

@@ -1,7 +1,7 @@
 //! The parameters of a call: a form whose names nest with brackets, checked strictly.
 //!
-//! Every endpoint names what it takes. Anything else is an error, because a fake that ignores a misspelt parameter
-//! hides the mistake until production.
+//! Every endpoint lists the parameters that it accepts. Any other parameter is an error, because a fake that ignored a
+//! misspelt parameter would hide the mistake until production.
 
 use crate::error::{ApiError, Result};
 use serde_json::{Map, Value};
@@ -27,7 +27,8 @@ impl Params {
         self.pairs.extend(other.pairs);
     }
 
-    /// Refuses every other name. `a[]` is a list, `a[][b]` one of maps, `a[*]` anything below `a`.
+    /// Refuses all parameters but these. `a[]` stands for a list, `a[][b]` for a list of maps, `a[*]` for anything
+    /// below `a`.
     pub fn allow(&self, names: &[&str]) -> Result<()> {
         for (name, _) in &self.pairs {
             let plain = without_indexes(name);
@@ -46,7 +47,7 @@ impl Params {
         Ok(())
     }
 
-    /// Present, though perhaps empty: Stripe unsets a field by the empty text.
+    /// The value of a parameter that is present, though perhaps empty: with Stripe, an empty text unsets a field.
     pub fn raw(&self, name: &str) -> Option<&str> {
         let mut found = self.pairs.iter().rev();
         let found = found.find(|(have, _)| have == name);
@@ -136,7 +137,7 @@ impl Params {
         found.into_iter().map(|(_, params)| params).collect()
     }
 
-    /// Below `name[…]`, by its own names.
+    /// The parameters below `name[…]`, without this prefix.
     pub fn below(&self, name: &str) -> Self {
         let prefix = format!("{name}[");
         let inner = self.pairs.iter().filter_map(|(have, value)| {
@@ -153,7 +154,7 @@ impl Params {
         self.pairs.iter().any(|(have, _)| have.starts_with(&prefix))
     }
 
-    /// Writes `metadata[…]` into an object: an empty value removes its name, an empty map all of them.
+    /// Writes `metadata[…]` into an object: an empty value removes one name, an empty map all names.
     pub fn metadata(&self, into: &mut Value) -> Result<()> {
         let empty = || Value::Object(Map::new());
         if self.raw("metadata") == Some("") {
@@ -230,7 +231,7 @@ fn decode(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The two bytes that come next, if they do.
+/// The next two bytes as text, if there are two.
 trait NextTwo {
     fn as_slice_of_two(&self) -> Option<String>;
 }

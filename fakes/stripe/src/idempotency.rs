@@ -1,8 +1,8 @@
-//! Idempotency keys as v1 of Stripe's API has them.
+//! Idempotency keys, with the rules of Stripe's API v1.
 //!
-//! The first status and body are kept once the endpoint began, whatever they are; a 500 too. They are forgotten 24
-//! hours later. Answers from before the endpoint began (parameters that can't be read, rate limits, conflicts) are
-//! not kept, so the same key may be tried again.
+//! The first status and body are stored once the endpoint has begun, whatever they are, even a 500. They are removed
+//! after 24 hours. Answers from before the endpoint began (invalid parameters, rate limits, conflicts) are not stored,
+//! so the same key can be used again.
 
 use crate::{
     error::{ApiError, Result},
@@ -18,12 +18,12 @@ const LONGEST: usize = 255;
 struct Kept {
     fingerprint: String,
     at: i64,
-    /// Until then the first request still runs, for everybody else.
+    /// The time until which the first request seems to be still running to others.
     busy_until: i64,
     reply: Reply,
 }
 
-/// By account and key: each connected account has keys of its own.
+/// Stored answers by account and key: each connected account has keys of its own.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Keys {
     kept: HashMap<String, Kept>,
@@ -37,7 +37,7 @@ pub struct Claim {
 }
 
 pub enum Found {
-    /// Nothing yet: the work is to be done.
+    /// The key is new: the call must be run.
     New(Claim),
     Replay(Reply),
 }
@@ -85,7 +85,7 @@ impl Keys {
     }
 
     fn prune(&mut self, now: i64) {
-        // Not at every call: it looks at all of them.
+        // Only once a minute, since all keys are scanned.
         if now - self.pruned_at >= 60 {
             self.kept.retain(|_, kept| now - kept.at < KEPT_SECONDS);
             self.pruned_at = now;

@@ -1,7 +1,8 @@
-//! Reading objects that are kept as JSON.
+//! Access to objects that are stored as JSON.
 //!
-//! The objects are kept in the shape in which they are answered, so that state and answer can't differ. Names that
-//! begin with `_` are the fake's own and never leave it, unless `expand` asks for one by the name without it.
+//! Objects are stored in the form in which they are returned, so that state and answers can't differ. Fields whose
+//! names begin with `_` are the fake's own and are not returned, unless `expand` asks for one by the name without the
+//! `_`.
 
 use serde_json::Value;
 
@@ -30,7 +31,7 @@ impl Fields for Value {
     }
 }
 
-/// Without the fake's own fields.
+/// The value without the fake's own fields.
 pub fn visible(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
@@ -46,7 +47,7 @@ pub fn visible(value: &Value) -> Value {
     }
 }
 
-/// An empty list object, as it stands within others.
+/// An empty list object, as nested in other objects.
 pub fn empty_list(url: &str) -> Value {
     serde_json::json!({ "object": "list", "data": [], "has_more": false, "url": url })
 }

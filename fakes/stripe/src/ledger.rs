@@ -1,8 +1,8 @@
-//! Where the money is: double entry, per currency.
+//! The ledger: double-entry bookkeeping by currency.
 //!
-//! Every movement goes from one account to another, so the sum over all accounts is zero whatever happens. The
-//! accounts are the outside (`cards`, `bank`), Stripe itself (`stripe_fees`), money in between (`refunds_pending`,
-//! `disputes_held`), the `platform` and each connected account by its id.
+//! Every movement goes from one account to another, so the sum over all accounts is always zero. The accounts are the
+//! outside world (`cards`, `bank`), Stripe itself (`stripe_fees`), money in transit (`refunds_pending`,
+//! `disputes_held`), the `platform`, and each connected account by its id.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -50,24 +50,24 @@ pub struct Ledger {
     balances: BTreeMap<String, BTreeMap<String, i64>>,
 }
 
-/// The books of one currency, to compare one's own with.
+/// The books of one currency, with which tests compare the product's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Books {
-    /// By account. Their sum is `sum`.
+    /// Balances by account. Their sum is `sum`.
     pub accounts: BTreeMap<String, i64>,
-    /// Zero, always.
+    /// Always zero.
     pub sum: i64,
     pub captured: i64,
-    /// Refunds that have not failed, settled or not.
+    /// Refunds that have not failed, whether settled or not.
     pub refunded: i64,
     pub refunds_pending: i64,
-    /// Withdrawn for disputes and not given back.
+    /// Withdrawn for disputes and not returned.
     pub disputed: i64,
     pub disputes_held: i64,
     pub disputes_lost: i64,
-    /// To connected accounts, without what was reversed.
+    /// Transferred to connected accounts, minus reversals.
     pub transferred: i64,
-    /// Without what was refunded.
+    /// Fees of the platform, minus refunded fees.
     pub application_fees: i64,
     pub stripe_fees: i64,
 }
@@ -87,7 +87,7 @@ impl Ledger {
         balance.copied().unwrap_or_default()
     }
 
-    /// By currency.
+    /// The account's balances by currency.
     pub fn balances_of(&self, account: &str) -> BTreeMap<&str, i64> {
         let all = self.balances.iter();
         all.filter_map(|(currency, accounts)| Some((currency.as_str(), *accounts.get(account)?)))
@@ -100,7 +100,7 @@ impl Ledger {
 
     pub fn books(&self) -> BTreeMap<String, Books> {
         let mut all: BTreeMap<String, Books> = BTreeMap::new();
-        // From the entries, not from the running balances: the two are compared by a test.
+        // Computed from the entries instead of the running balances, since the two are compared.
         for entry in &self.entries {
             let books = all.entry(entry.currency.clone()).or_default();
             *books.accounts.entry(entry.from.clone()).or_default() -= entry.amount;
@@ -129,7 +129,7 @@ impl Ledger {
         all
     }
 
-    /// The running balances agree with the entries.
+    /// Whether the running balances agree with the entries.
     pub fn is_consistent(&self) -> bool {
         let books = self.books();
         let kept = self.balances.iter();

@@ -1,8 +1,8 @@
-//! A Stripe of our own, for tests and for running without a key: one state machine, two front ends.
+//! A fake of Stripe, for tests and for running without a key: one state machine with two interfaces.
 //!
-//! [`Fake::handle`] answers a request in process, without a socket, deterministically by its seed and its clock;
-//! [`server`] is the same on a loopback port, with signed webhooks and the pages that a buyer's browser would see.
-//! It plays a part of the API and says so of the rest; whose tests these are it does not know.
+//! [`Fake::handle`] answers requests in process, deterministically by seed and clock; [`server`] does the same on a
+//! loopback port, with signed webhooks and the pages that a buyer's browser would show. The fake implements a part of
+//! Stripe's API and refuses all other calls. It may not know anything about the product.
 
 #![recursion_limit = "512"]
 
@@ -38,5 +38,5 @@ pub use fake::{Config, Fake};
 pub use ledger::{Books, Entry, Reason};
 pub use message::{Outcome, Reply, Request, Stalled};
 
-/// The version of Stripe's API whose objects these are; async-stripe is generated from the same.
+/// The version of Stripe's API whose objects are simulated; async-stripe is generated from the same version.
 pub const API_VERSION: &str = "2026-09-30.endive";

@@ -13,25 +13,25 @@ use tokio::{net::TcpListener, sync::oneshot};
 #[derive(Parser)]
 #[command(version)]
 struct Options {
-    /// On 127.0.0.1; 0 takes a free one.
+    /// Port on 127.0.0.1; 0 takes a free one.
     #[arg(long, default_value_t = 8421)]
     port: u16,
-    /// Where the platform's events go, such as http://127.0.0.1:8080/webhooks/stripe.
+    /// URL for the platform's events, such as http://127.0.0.1:8080/webhooks/stripe.
     #[arg(long)]
     webhook_url: Option<String>,
-    /// Where the events of connected accounts go.
+    /// URL for the events of connected accounts.
     #[arg(long)]
     connect_webhook_url: Option<String>,
-    /// Signs the platform's events. Twice or more during a rotation.
+    /// Secret that signs the platform's events. May be repeated, as during a rotation.
     #[arg(long, default_value = "whsec_fake")]
     webhook_secret: Vec<String>,
-    /// Signs the events of connected accounts; as the platform's if missing.
+    /// Secret that signs the events of connected accounts; by default the platform's.
     #[arg(long)]
     connect_webhook_secret: Vec<String>,
-    /// Kept here and found here again.
+    /// File in which the state is kept between runs.
     #[arg(long)]
     state_file: Option<PathBuf>,
-    /// Of ids, faults and mischief; of the clock if missing.
+    /// Seed of ids, faults and webhook disturbances; by default the time.
     #[arg(long)]
     seed: Option<u64>,
     /// Stripe's fee on each payment in basis points.
@@ -40,7 +40,7 @@ struct Options {
     /// Stripe's fee on each payment, in the smallest unit.
     #[arg(long, default_value_t = 0)]
     fee_fixed: i64,
-    /// Where the platform's own account is. Hosts in other regions are paid by payments on their behalf.
+    /// Country of the platform's own account. Hosts in other regions are paid by payments on their behalf.
     #[arg(long, default_value = "US")]
     country: String,
 }
@@ -116,7 +116,7 @@ fn open(options: &Options, base_url: String) -> Result<Fake> {
     Ok(fake)
 }
 
-/// By Ctrl-C, or by whoever started it.
+/// Waits for Ctrl-C or SIGTERM.
 async fn asked_to_stop() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {

@@ -1,8 +1,8 @@
-//! What goes in and what comes out, without a socket: plain types that any transport can be adapted to.
+//! Requests and answers as plain types, independent of sockets, to which any transport can be adapted.
 
 use serde::{Deserialize, Serialize};
 
-/// A request to `/v1/…`. The path has its query; the body is a form, as Stripe's v1 takes it.
+/// A request to `/v1/…`. The path includes the query; the body is a form, as in Stripe's API v1.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: String,
@@ -21,7 +21,7 @@ impl Request {
         }
     }
 
-    /// A form of names and values, such as `transfer_data[destination]`.
+    /// Sets the body to a form of these names and values, such as `transfer_data[destination]`.
     pub fn form(mut self, fields: &[(&str, &str)]) -> Self {
         self.body = crate::form::encode(fields).into_bytes();
         self
@@ -54,24 +54,25 @@ impl Reply {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// The body, if it is JSON. A fault may have damaged it.
+    /// The body as JSON. None: it is none, for example because of a fault.
     pub fn json(&self) -> Option<serde_json::Value> {
         serde_json::from_slice(&self.body).ok()
     }
 }
 
-/// What the caller gets to see of its request.
+/// The outcome of a request, as the caller sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Reply(Reply),
     /// The connection closed and nothing was done.
     DroppedBefore,
-    /// The connection closed after everything was done: the caller can't tell it from [`Self::DroppedBefore`].
+    /// The connection closed after everything was done. The caller can't distinguish this from
+    /// [`Self::DroppedBefore`].
     DroppedAfter,
     Stall(Stalled),
 }
 
-/// An answer that is late: who gives up before has none.
+/// A delayed answer: a caller that gives up before does not get it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stalled {
     pub seconds: u32,
@@ -79,7 +80,7 @@ pub struct Stalled {
 }
 
 impl Outcome {
-    /// What a caller with this much patience gets.
+    /// The answer that a caller gets who waits for so many seconds.
     pub fn within(self, seconds: u32) -> Option<Reply> {
         match self {
             Self::Reply(reply) => Some(reply),

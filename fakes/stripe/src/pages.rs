@@ -1,11 +1,11 @@
-//! The pages that a person sees: the buyer at a payment, or the owner of an account at its onboarding.
+//! Web pages for people: for buyers at a payment, and for owners of accounts at the onboarding.
 //!
-//! Plain forms without a script. A page of an intent opens only with the intent's client secret, as in a browser.
+//! Plain forms without JavaScript. The page of an intent requires the intent's client secret, as with Stripe.
 
 use crate::{card::CARDS, control::Intent, fake::Fake, form::Params, json::Fields, message::Reply};
 use serde_json::Value;
 
-/// Answers a request for a page; nothing if the path is of none.
+/// Answers a request for a page. None: the path is of no page.
 pub fn handle(fake: &Fake, method: &str, path: &str, body: &[u8]) -> Option<Reply> {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let parts: Vec<&str> = path.trim_matches('/').split('/').skip(1).collect();
@@ -96,7 +96,7 @@ fn chosen_card(params: &Params) -> String {
     typed.unwrap_or_else(|| params.text("card").unwrap_or("4242424242424242").to_owned())
 }
 
-/// In the currency's unit, without floats.
+/// The amount in the currency's main unit, computed in integers.
 fn amount(intent: &Value) -> String {
     let amount = intent.num("amount");
     match intent.str("currency") {
@@ -137,7 +137,7 @@ fn form(intent: &Value, what: &str) -> String {
     }
 }
 
-/// Only addresses of the web: a link must not run anything.
+/// Only web addresses are accepted: a link must not run a script.
 fn return_url(intent: &Value) -> Option<String> {
     let back = intent["next_action"]["redirect_to_url"].maybe("return_url")?;
     web(back).map(str::to_owned)

@@ -1,8 +1,8 @@
-//! Ids and chances from a seed: the same seed and the same calls give the same world.
+//! Random ids and chances from a seed: the same seed and the same calls result in the same world.
 
 use serde::{Deserialize, Serialize};
 
-/// SplitMix64. Not for secrets; nothing here is one.
+/// SplitMix64. Not suitable for secrets, of which there are none here.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Random {
     seed: u64,
@@ -26,7 +26,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// Below `limit`; 0 if that is 0.
+    /// A number below `limit`; 0 if `limit` is 0.
     pub fn below(&mut self, limit: u64) -> u64 {
         self.next().checked_rem(limit).unwrap_or_default()
     }
@@ -35,7 +35,7 @@ impl Random {
         self.below(1000) < u64::from(per_mille)
     }
 
-    /// Letters and digits.
+    /// A text of random letters and digits.
     pub fn token(&mut self, length: usize) -> String {
         const LETTERS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
         let mut letter = || {

@@ -1,6 +1,6 @@
-//! Which accounts are near enough to the platform that money settles there before it goes to them.
+//! Regions: transfers are only possible to accounts in the platform's region.
 
-/// One region, with all that belongs to it; any other country is one by itself.
+/// The countries of the European region; every other country is a region by itself.
 const EUROPE: &str = "AT BE BG CH CY CZ DE DK EE ES FI FR GB GI GR HR HU IE IS IT LI LT LU LV MT NL NO PL PT RO SE SI SK";
 
 pub fn of(country: &str) -> &str {

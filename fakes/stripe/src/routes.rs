@@ -1,4 +1,4 @@
-//! Which call a method and a path are.
+//! Maps methods and paths to calls.
 
 use crate::{
     api::{
@@ -73,7 +73,7 @@ fn payments(world: &mut World, method: &str, path: &[&str], call: &Call) -> Opti
 }
 
 fn connect(world: &mut World, method: &str, path: &[&str], call: &Call) -> Option<Result<Value>> {
-    // These are the platform's; on an account's behalf they would move somebody else's money.
+    // These calls are the platform's; on behalf of an account they would move other accounts' money.
     let platforms = ["accounts", "account_links", "transfers", "application_fees"];
     if call.account.is_some() && path.first().is_some_and(|first| platforms.contains(first)) {
         let message = "The fake plays this call for the platform only, without Stripe-Account.";

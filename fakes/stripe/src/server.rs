@@ -1,7 +1,7 @@
-//! The front end on a loopback port.
+//! The HTTP server on a loopback port.
 //!
-//! Plain hyper, because a fault must be able to close a connection without an answer: a service that fails does that,
-//! and a router that can't fail does not.
+//! Uses hyper directly, because a fault must be able to close a connection without an answer: hyper does so if the
+//! service returns an error, which axum's router can't.
 
 mod post;
 
@@ -37,7 +37,7 @@ async fn accept(fake: Arc<Fake>, listener: TcpListener) -> Result<()> {
         let fake = Arc::clone(&fake);
         tokio::spawn(async move {
             let service = service_fn(|request| answer(Arc::clone(&fake), request));
-            // An error is a client that went away, or a fault of the script.
+            // An error means that the client has disconnected, or is a scripted fault.
             let _ = http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
@@ -86,7 +86,7 @@ async fn answer(
             tokio::time::sleep(Duration::from_secs(u64::from(late.seconds))).await;
             response(&late.reply)
         }
-        // The connection closes.
+        // The error makes hyper close the connection.
         Outcome::DroppedBefore | Outcome::DroppedAfter => anyhow::bail!("dropped"),
     }
 }
@@ -117,7 +117,7 @@ async fn send_webhooks(fake: Arc<Fake>) {
     }
 }
 
-/// Writes the world to a file whenever it changed, and once more at the end.
+/// Writes the world to a file whenever it has changed, and once more at the end.
 pub async fn keep_in(
     fake: Arc<Fake>,
     file: PathBuf,
@@ -132,7 +132,8 @@ pub async fn keep_in(
         };
         let now = fake.save()?;
         if now != last {
-            // Beside it and then in its place: a crash leaves the old or the new one.
+            // Written to a second file, which then replaces the first: after a crash there is either the old or the
+            // new state.
             let beside = file.with_extension("new");
             tokio::fs::write(&beside, &now)
                 .await

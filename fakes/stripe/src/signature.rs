@@ -1,7 +1,7 @@
-//! `Stripe-Signature`: HMAC-SHA256 over time and body, one `v1` for each secret in use.
+//! `Stripe-Signature`: HMAC-SHA256 over time and body, with one `v1` for each secret in use.
 //!
-//! [`verify`] is what a receiver must do, written down once more so that the vectors made by Stripe's own library
-//! hold both sides. The product has its own.
+//! [`verify`] is what a receiver must do, implemented here so that signing and verifying are both tested with vectors
+//! made by Stripe's own library. The product has its own implementation.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -18,7 +18,7 @@ fn mac(secret: &str, at: &str, body: &[u8]) -> Option<Hmac<Sha256>> {
     Some(mac)
 }
 
-/// The header for a body sent at that time. During a rotation there are several secrets.
+/// The header for a body sent at this time. Several secrets are used during a rotation.
 pub fn sign(secrets: &[String], at: i64, body: &[u8]) -> String {
     let mut header = format!("t={at}");
     for secret in secrets {
@@ -32,7 +32,7 @@ pub fn sign(secrets: &[String], at: i64, body: &[u8]) -> String {
     header
 }
 
-/// Whether any of the signatures is by any of the secrets, and neither old nor of the future.
+/// Whether any of the signatures was made with any of the secrets, and its time is neither too old nor in the future.
 pub fn verify(secrets: &[String], header: &str, body: &[u8], now: i64) -> bool {
     if body.len() > LARGEST_BODY {
         return false;

@@ -1,4 +1,4 @@
-//! What happens by itself when time has passed.
+//! Timers: what happens by itself after some time.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -8,19 +8,19 @@ use std::collections::BTreeMap;
 pub enum Timer {
     RefundSettles(String),
     RefundFails(String),
-    /// An authorization that nobody captured.
+    /// An authorization that was not captured in time.
     AuthorizationExpires(String),
-    /// A period of a subscription ends. Its end is named so that an older timer is known as such.
+    /// The end of a subscription's period. Contains the time of the end, so that an outdated timer is recognized.
     PeriodEnds(String, i64),
     InvoiceRetries(String),
-    /// Nobody paid the first invoice.
+    /// The first invoice was not paid in time.
     SubscriptionExpires(String),
 }
 
-/// In order of time, then of setting.
+/// The timers in the order of their times, and then in the order in which they were set.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Timers {
-    // A list of pairs: JSON has no maps by number pairs.
+    // Stored as a list of pairs, since keys of JSON objects can't be pairs of numbers.
     #[serde(with = "pairs")]
     due: BTreeMap<(i64, u64), Timer>,
     count: u64,

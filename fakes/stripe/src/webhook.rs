@@ -1,7 +1,7 @@
-//! Deliveries of events: what is due, to which endpoint, and what the script does to them.
+//! Deliveries of events: which are due, to which endpoint, and how they are disturbed.
 //!
-//! At least once and unordered, as Stripe promises. Nothing here has a socket: who sends asks for what is due and
-//! says what was answered.
+//! Events are delivered at least once and in any order, as Stripe documents. This module has no socket: the sender
+//! asks for deliveries that are due and reports the results.
 
 use crate::random::Random;
 use serde::{Deserialize, Serialize};
@@ -17,22 +17,22 @@ pub enum Target {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
     pub url: String,
-    /// More than one while a secret is being rotated.
+    /// Several while a secret is being rotated.
     pub secrets: Vec<String>,
 }
 
-/// What is done to deliveries, by the seed. Nothing by default.
+/// Disturbances of deliveries, at random by the seed. None by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Mischief {
-    /// Each event is delivered 1 to so many times.
+    /// The maximum number of times that an event is delivered; the actual number is random.
     pub copies: u32,
     pub delay_seconds: u32,
-    /// Up to so much later than that, each on its own: they overtake one another.
+    /// The maximum additional delay, which is random for each delivery, so that events overtake one another.
     pub shuffle_seconds: u32,
-    /// Of a thousand, never delivered. They can still be listed as events.
+    /// How many of a thousand events are never delivered. They can still be listed.
     pub drop_per_mille: u32,
-    /// Nothing is delivered until it is released.
+    /// Whether deliveries are held back until this is set to false.
     pub hold: bool,
 }
 
@@ -42,9 +42,9 @@ pub enum State {
     Waiting,
     Sending,
     Delivered,
-    /// By the script.
+    /// Never delivered, because of [`Mischief`].
     Dropped,
-    /// Tried for three days.
+    /// Given up after three days of attempts.
     GivenUp,
 }
 
@@ -57,7 +57,7 @@ pub struct Delivery {
     pub due: i64,
     pub planned: i64,
     pub attempts: u32,
-    /// The status of the last answer; missing if there was none.
+    /// The status of the last answer. None: there was no answer.
     pub status: Option<u16>,
 }
 
@@ -74,7 +74,7 @@ pub struct Post {
 const GIVE_UP_SECONDS: i64 = 3 * 24 * 60 * 60;
 const WAITS: &[i64] = &[5, 30, 120, 600, 3600, 4 * 3600];
 
-/// Settled deliveries that are remembered for whoever looks.
+/// The number of finished deliveries that are remembered for inspection.
 const REMEMBERED: usize = 20_000;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -110,7 +110,7 @@ impl Webhooks {
         self.deliveries.iter()
     }
 
-    /// An event is to be delivered, if its endpoint exists. Says whether it does.
+    /// Plans the deliveries of an event, if there is an endpoint for it. Returns whether there is.
     pub fn plan(&mut self, event: &str, of_account: bool, now: i64) -> bool {
         let target = if of_account {
             Target::Connect
@@ -150,14 +150,15 @@ impl Webhooks {
         true
     }
 
-    /// Once more, by hand.
+    /// Delivers an event once more, without disturbances.
     pub fn resend(&mut self, event: &str, of_account: bool, now: i64) {
         let mischief = std::mem::take(&mut self.mischief);
         self.plan(event, of_account, now);
         self.mischief = mischief;
     }
 
-    /// Takes what is due. In the order of their times; at random within a second if they are shuffled.
+    /// Takes the deliveries that are due, in the order of their times; if they are shuffled, in random order within a
+    /// second.
     pub fn take_due(&mut self, now: i64) -> Vec<Delivery> {
         if self.mischief.hold {
             return Vec::new();
@@ -182,9 +183,10 @@ impl Webhooks {
         due.into_iter().map(take).collect()
     }
 
-    /// What the endpoint answered, or that it did not. Returns the event if that settles its delivery.
+    /// Records the status of the endpoint's answer. None: there was no answer. Returns the event if the delivery is
+    /// finished by this.
     pub fn answered(&mut self, id: u64, status: Option<u16>, now: i64) -> Option<String> {
-        // Their ids ascend.
+        // Deliveries are sorted by id.
         let at = self
             .deliveries
             .binary_search_by_key(&id, |delivery| delivery.id);
@@ -207,7 +209,7 @@ impl Webhooks {
         None
     }
 
-    /// After a restart, what was being sent is sent again.
+    /// After a restart, deliveries that were being sent are sent again.
     pub fn resume(&mut self) {
         let interrupted = self.deliveries.iter_mut();
         for delivery in interrupted.filter(|delivery| delivery.state == State::Sending) {

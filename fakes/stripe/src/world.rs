@@ -1,4 +1,4 @@
-//! Everything that the fake remembers, and how it looks things up.
+//! The whole state of the fake, and its lookups.
 
 use crate::{
     clock::Clock,
@@ -21,11 +21,11 @@ use std::collections::{BTreeMap, HashMap};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct World {
     pub clock: Clock,
-    /// The time of what happens now. Timers run at their own time, not at that of the clock.
+    /// The time of the current action. For timers this is their own time, which may be before that of the clock.
     pub now: i64,
     random: Random,
     objects: HashMap<String, Value>,
-    /// Ids in the order of their making, by the name of their list.
+    /// Ids in the order of creation, by the name of their list.
     lists: BTreeMap<String, Vec<String>>,
     pub ledger: Ledger,
     pub keys: Keys,
@@ -38,16 +38,16 @@ pub struct World {
     pub config: Config,
 }
 
-/// One call, after the envelope.
+/// A call whose authentication and idempotency key were handled.
 #[derive(Debug)]
 pub struct Call {
     pub path: String,
     pub params: Params,
-    /// The connected account on whose behalf.
+    /// The connected account on whose behalf the call is made. None: the platform.
     pub account: Option<String>,
 }
 
-/// A movement of money, before it is booked.
+/// A movement of money to be booked.
 pub struct Move<'a> {
     pub currency: &'a str,
     pub from: &'a str,
@@ -91,7 +91,7 @@ impl World {
         self.objects.get(id)
     }
 
-    /// An object that is known to exist.
+    /// The object with this id; null if there is none.
     pub fn object(&self, id: &str) -> &Value {
         self.objects.get(id).unwrap_or(&Value::Null)
     }
@@ -115,7 +115,7 @@ impl World {
         ids.iter().filter_map(|id| self.objects.get(id))
     }
 
-    /// The object of a path, if it is of this kind and of the account that asks.
+    /// The object that a path names, if it is of this kind and belongs to the calling account.
     pub fn find(&self, kind: &str, id: &str, call: &Call) -> Result<&Value> {
         let found = self.objects.get(id);
         let found = found.filter(|object| object.str("object") == kind && call.owns(object));
@@ -123,7 +123,7 @@ impl World {
         found.ok_or_else(|| ApiError::not_found(what, id))
     }
 
-    /// The object that a parameter names.
+    /// The object that a parameter names, with the same conditions; deleted objects don't count.
     pub fn named(&self, kind: &str, param: &str, id: &str, call: &Call) -> Result<&Value> {
         let found = self.find(kind, id, call);
         let found = found.ok().filter(|object| !object.is("deleted"));
@@ -145,7 +145,7 @@ impl World {
         });
     }
 
-    /// What stands behind an amount on a balance. Returns its id.
+    /// Creates the balance transaction of an amount on a balance. Returns its id.
     pub fn balance_transaction(
         &mut self,
         owner: &str,
@@ -187,7 +187,7 @@ impl World {
         self.insert("balance_transactions", transaction)
     }
 
-    /// A page of a list, newest first, of the objects of the account that asks.
+    /// A page of a list, newest first, of the calling account's objects.
     pub fn page(&self, list: &str, call: &Call, keep: impl Fn(&Value) -> bool) -> Result<Value> {
         let params = &call.params;
         let limit = params.integer("limit")?.unwrap_or(10);
@@ -222,7 +222,7 @@ impl World {
         Ok(json!({ "object": "list", "url": call.path, "has_more": more, "data": data }))
     }
 
-    /// An object as it is answered: without the fake's own fields, with what `expand` asks for.
+    /// The object as it is returned: without the fake's own fields, and with those that `expand` asks for.
     pub fn present(&self, object: &Value, expand: &[&str]) -> Value {
         let mut shown = object.clone();
         for path in expand {
@@ -256,7 +256,7 @@ impl World {
 }
 
 impl Call {
-    /// Whose balance and whose objects.
+    /// The account whose balance and objects the call uses.
     pub fn holder(&self) -> &str {
         self.account.as_deref().unwrap_or(PLATFORM)
     }
@@ -272,7 +272,7 @@ impl Call {
     }
 }
 
-/// What Stripe's messages call a kind of object.
+/// The name of a kind of object in Stripe's messages.
 fn name_of(kind: &str) -> &str {
     match kind {
         "payment_method" => "PaymentMethod",
@@ -280,7 +280,7 @@ fn name_of(kind: &str) -> &str {
     }
 }
 
-/// `created`, `created[gte]` and so on.
+/// The filters `created`, `created[gte]` and so on.
 fn created_filter(params: &Params) -> Result<impl Fn(i64) -> bool> {
     let exact = params.integer("created")?;
     let (gte, gt) = (

@@ -1,4 +1,4 @@
-//! Subscriptions over the months of the fake's clock.
+//! Subscriptions over several months of the fake's clock.
 
 use crate::support::*;
 use fake_stripe::{Fake, control::Intent};

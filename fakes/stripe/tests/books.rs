@@ -1,4 +1,4 @@
-//! Random lives: whatever is done in whatever order, the books sum to zero and agree with the objects.
+//! Random sequences of calls: whatever the order, the books sum to zero and agree with the objects.
 
 use crate::support::*;
 use fake_stripe::{
@@ -80,7 +80,7 @@ fn one_of(fake: &Fake, list: &str, at: usize) -> Option<String> {
     Some(id(&all[at]))
 }
 
-/// Does it; whether it is refused or lost does not matter.
+/// Makes a call and ignores whether it is refused or its answer is lost.
 fn ask(fake: &Fake, path: &str, fields: &[(&str, String)]) {
     let fields: Vec<(&str, &str)> = fields
         .iter()
@@ -206,14 +206,14 @@ proptest! {
             let wrong = fake.audit();
             prop_assert!(wrong.is_empty(), "after {step:?}: {wrong:?}");
         }
-        // And after a restart.
+        // The same after a restart.
         let again = Fake::load(&fake.save().unwrap(), Config::default()).unwrap();
         prop_assert_eq!(fake.books(), again.books());
         prop_assert!(again.audit().is_empty());
     }
 }
 
-/// The auditor notices what it is there for: a capture that the object does not tell of.
+/// The negative control of the audit: it notices a capture that the object does not show.
 #[test]
 fn a_wrong_book_is_noticed() {
     let fake = Fake::default();

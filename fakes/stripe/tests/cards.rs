@@ -1,4 +1,4 @@
-//! Stripe's test cards: what each does when it is charged, kept, or charged without the buyer.
+//! Stripe's test cards: the behaviour of each when it is charged, saved, or charged without the buyer.
 
 use crate::support::*;
 use fake_stripe::{Fake, control::Intent};
@@ -180,7 +180,7 @@ fn without_the_buyer_a_card_that_asks_declines() {
     );
 }
 
-/// Set up once with authentication, this card pays later without it.
+/// After it was set up with authentication once, this card pays without it.
 #[test]
 fn a_card_that_was_set_up_pays_alone() {
     let fake = Fake::default();

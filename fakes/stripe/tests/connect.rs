@@ -1,4 +1,4 @@
-//! Connected accounts: onboarding, destination charges, transfers, fees and what comes back.
+//! Connected accounts: onboarding, destination charges, transfers, fees, and their refunds.
 
 use crate::support::*;
 use fake_stripe::{Fake, Request};
@@ -46,7 +46,7 @@ fn an_account_must_be_onboarded() {
         ],
     );
     assert!(text(&link["url"]).contains(&account));
-    // The link alone changes nothing.
+    // Creating the link alone changes nothing.
     assert_eq!(
         get(&fake, &format!("/v1/accounts/{account}"))["charges_enabled"],
         false
@@ -112,10 +112,10 @@ fn a_destination_charge_and_its_refund() {
         .collect();
     let refund = post(&fake, "/v1/refunds", &back);
     assert!(text(&refund["transfer_reversal"]).starts_with("trr_"));
-    // 1000 × 333 / 1000 back from the account, 123 × 333 / 1000 = 40.959 of the fee to it.
+    // 1000 × 333 / 1000 is taken back from the account, and 123 × 333 / 1000 = 40.959 of the fee is returned to it.
     assert_eq!(balances(&fake), (123 - 41, 877 - 333 + 41));
     sound(&fake);
-    // Without reversal the platform bears it.
+    // Without a reversal, the platform bears the refund.
     post(
         &fake,
         "/v1/refunds",
@@ -168,7 +168,7 @@ fn transfers_need_money_and_can_be_reversed() {
     let path = format!("/v1/transfers/{transfer}/reversals");
     post(&fake, &path, &[("amount", "200")]);
     assert_eq!(refused(&fake, &path, &[("amount", "301")]).0, 400);
-    // The account has paid itself out: nothing is left to take back.
+    // After the account was paid out, nothing is left to take back.
     fake.move_money(Some(&account), "usd", -300).unwrap();
     assert_eq!(
         refused(&fake, &path, &[]),

@@ -1,4 +1,4 @@
-//! Each fault at each mutating call, with a client that keeps to one key; and the client that does not.
+//! Every fault at every mutating call, with a client that retries with the same key, and with one that does not.
 
 use crate::support::*;
 use fake_stripe::{
@@ -6,18 +6,18 @@ use fake_stripe::{
     fault::{Fault, Kind},
 };
 
-/// How long the client waits.
+/// How long the client waits for an answer, in seconds.
 const PATIENCE: u32 = 10;
 
-/// What a client can conclude from what it saw.
+/// What a client can conclude from an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
     Done,
-    /// Refused for good.
+    /// Refused for good; retries are useless.
     Definite,
-    /// Not begun: the same again.
+    /// The call did not begin; it can be retried.
     Retryable,
-    /// It may have happened.
+    /// Unknown whether the call was run.
     Ambiguous,
 }
 
@@ -40,7 +40,7 @@ struct Scene {
     requests: Vec<(&'static str, Request)>,
 }
 
-/// Every mutating call of a payment's life, each ready to be made.
+/// All mutating calls in the life of a payment, each ready to be made.
 fn scene() -> Scene {
     let fake = Fake::default();
     fake.move_money(None, "usd", 100_000).unwrap();
@@ -140,13 +140,14 @@ fn counts(fake: &Fake) -> [usize; 7] {
     WATCHED.map(|list| fake.all(list).len())
 }
 
-/// One key, again and again while the answer is unclear: at most one effect, and never a wrong conclusion.
+/// A client retries with the same key while the outcome is unclear: the call has at most one effect, and the client
+/// never draws a wrong conclusion.
 #[test]
 fn one_key_is_one_effect_under_every_fault() {
     let calls = scene().requests.len();
     for kind in Kind::ALL {
         for at in 0..calls {
-            // The world without the fault.
+            // First without the fault, for comparison.
             let Scene { fake, requests } = scene();
             let (name, request) = &requests[at];
             let plain = send(&fake, &request.clone().header("Idempotency-Key", "a-key"));
@@ -166,7 +167,7 @@ fn one_key_is_one_effect_under_every_fault() {
                 seen = class(fake.handle(&keyed));
             }
             match kind {
-                // A 500 that is kept never becomes clear by asking again: one must read.
+                // A stored 500 stays the answer of every retry: the client must read the object instead.
                 Kind::ErrorBefore | Kind::ErrorAfter => {
                     assert_eq!(seen.0, Class::Ambiguous, "{kind:?} {name}");
                     let replayed = seen
@@ -192,7 +193,7 @@ fn one_key_is_one_effect_under_every_fault() {
     }
 }
 
-/// The negative control: a new key for each attempt charges the buyer twice once an answer is lost.
+/// The negative control: with a new key for each attempt, the buyer is charged twice if an answer is lost.
 #[test]
 fn a_random_key_after_a_dropped_answer_makes_two_payments() {
     let pay_until_done = |key: &dyn Fn(u32) -> String| {

@@ -1,4 +1,4 @@
-//! The front end on a port: connections that break off, webhooks that arrive, pages that a buyer uses.
+//! The HTTP server: broken connections, webhooks, and the pages for buyers.
 
 use crate::support::{id, text};
 use fake_stripe::{
@@ -30,7 +30,7 @@ async fn start() -> Running {
     Running { fake, port }
 }
 
-/// The status, the head and the body; nothing if the connection closes without an answer.
+/// Returns the status, head and body. None: the connection was closed without an answer.
 async fn exchange(
     port: u16,
     method: &str,
@@ -117,7 +117,7 @@ async fn webhooks_arrive_signed_and_again_after_a_refusal() {
         ));
         let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
         stream.write_all(answer.as_bytes()).await.unwrap();
-        // The refused one is due again later; the clock brings it.
+        // The refused webhook is due again later, so the clock is advanced.
         tokio::time::sleep(Duration::from_millis(200)).await;
         fake.advance(60);
     }
@@ -145,7 +145,7 @@ async fn a_buyer_pays_on_the_page() {
     );
     assert_eq!(fake.object(&id(&intent)).unwrap()["status"], "succeeded");
 
-    // Nobody gets in without the secret.
+    // The page can't be opened without the secret.
     let path = format!("/_fake/pay/{}?client_secret=wrong", id(&intent));
     assert_eq!(exchange(port, "GET", &path, "").await.unwrap().0, 404);
 

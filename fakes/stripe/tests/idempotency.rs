@@ -1,4 +1,4 @@
-//! Keys: what is kept, for whom, how long.
+//! Idempotency keys: which answers are stored, for which account, and for how long.
 
 use crate::support::*;
 use fake_stripe::{
@@ -75,7 +75,7 @@ fn a_decline_is_kept() {
     assert_eq!(payments(&fake), 1);
 }
 
-/// What was answered before the endpoint began is not kept, so the key is free for the right request.
+/// Answers from before the endpoint began are not stored, so the key can be used for the corrected request.
 #[test]
 fn unreadable_parameters_are_not_kept() {
     let fake = Fake::default();

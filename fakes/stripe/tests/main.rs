@@ -1,4 +1,4 @@
-//! What the fake is held to: Stripe's rules as they are documented, and its books.
+//! Tests of the fake: Stripe's rules as documented, and the fake's books.
 
 mod billing;
 mod books;

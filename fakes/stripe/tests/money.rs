@@ -1,4 +1,4 @@
-//! Refunds, captures and disputes: what they do to the books.
+//! The effects of refunds, captures and disputes on the books.
 
 use crate::support::*;
 use fake_stripe::Fake;
@@ -179,7 +179,7 @@ fn stripe_takes_its_fee() {
     let fake = Fake::new(config);
     pay(&fake, "1999", "pm_card_visa");
     let books = &fake.books()["usd"];
-    // 57.971 and 30.
+    // 57.971 rounded, plus 30.
     assert_eq!((books.stripe_fees, books.accounts["platform"]), (88, 1911));
     let transactions = get(&fake, "/v1/balance_transactions");
     assert_eq!(

@@ -1,9 +1,9 @@
-//! Parameters are checked as Stripe's are, so that a mistake shows here and not in production.
+//! Parameters are checked as strictly as Stripe does, so that mistakes are found by tests and not in production.
 
 use crate::support::*;
 use fake_stripe::{Fake, Request};
 
-/// The parameters, the code and the parameter that is wrong.
+/// The parameters, the expected code, and the name of the wrong parameter.
 type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
 
 #[test]
@@ -187,7 +187,7 @@ fn states() {
             (status, body["error"]["code"].as_str()),
             (400, Some("payment_intent_unexpected_state"))
         );
-        // The caller learns from the error that it is paid.
+        // The error contains the intent, which shows that it has been paid.
         assert_eq!(body["error"]["payment_intent"]["status"], "succeeded");
     }
     let open = id(&post(

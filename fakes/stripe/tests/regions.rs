@@ -1,4 +1,5 @@
-//! Accounts in the platform's region are paid by transfers; those outside it by payments on their behalf, and not else.
+//! Accounts in the platform's region are paid by transfers; accounts in other regions only by payments on their
+//! behalf.
 
 use crate::support::*;
 use fake_stripe::{Config, Fake};
@@ -18,7 +19,7 @@ fn account_in(fake: &Fake, country: &str) -> String {
 
 #[test]
 fn a_destination_in_another_region_wants_a_payment_on_its_behalf() {
-    // Platform, account, whether it is in the same region.
+    // The platform's country, the account's country, and whether both are in the same region.
     for (ours, theirs, near) in [
         ("US", "US", true),
         ("US", "CA", false),
@@ -51,7 +52,7 @@ fn a_destination_in_another_region_wants_a_payment_on_its_behalf() {
         let paid = post(&fake, "/v1/payment_intents", &fields);
         assert_eq!(paid["status"], "succeeded");
         assert_eq!(paid["on_behalf_of"], *account);
-        // And nothing goes there without a payment.
+        // A transfer without a payment is refused.
         fake.move_money(None, "usd", 5_000).expect("a balance");
         let fields = [
             ("amount", "100"),

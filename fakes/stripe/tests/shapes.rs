@@ -1,7 +1,7 @@
-//! Every object has the fields that a typed client can't do without.
+//! Every object has the fields that a typed client requires.
 //!
-//! The table is what async-stripe 1.0.0-rc.10 takes as always present. One that is missing makes such a client fail
-//! to read the whole answer, after the money has moved.
+//! The table lists the fields that async-stripe 1.0.0-rc.10 expects to be always present. If one is missing, such a
+//! client fails to parse the whole answer, although the money has moved.
 
 use crate::support::*;
 use fake_stripe::{Fake, control::Intent};
@@ -72,7 +72,7 @@ const NEEDED: &[(&str, &str)] = &[
     ),
 ];
 
-/// A world with at least one of everything.
+/// A world with at least one object of every kind.
 fn world() -> Fake {
     let fake = Fake::default();
     let account = account(&fake);
@@ -143,7 +143,7 @@ fn nothing_is_missing() {
     }
 }
 
-/// The fake's own fields stay with it.
+/// Whether the value has none of the fake's own fields.
 fn no_private(value: &Value) -> bool {
     match value {
         Value::Object(map) => map

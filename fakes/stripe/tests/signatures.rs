@@ -1,6 +1,7 @@
-//! `Stripe-Signature` against vectors that Stripe's own library for Node.js made.
+//! `Stripe-Signature`, tested with vectors that Stripe's own library for Node.js created.
 //!
-//! `vectors/signatures.json` is written by `node/vectors.mjs`; the product's verifier can be held to the same file.
+//! `vectors/signatures.json` is written by `node/vectors.mjs`; the product's implementation is tested with the same
+//! file.
 
 use fake_stripe::signature::{self, LARGEST_BODY};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! A client in a few lines.
+//! A minimal client for tests.
 
 use fake_stripe::{Fake, Outcome, Reply, Request};
 use serde_json::Value;
@@ -29,7 +29,7 @@ pub fn get(fake: &Fake, path: &str) -> Value {
     body
 }
 
-/// The status and the code of a refusal.
+/// The status and the error code of a refused call.
 pub fn refused(fake: &Fake, path: &str, fields: &[(&str, &str)]) -> (u16, String) {
     let (status, body) = call(fake, "POST", path, fields);
     (status, text(&body["error"]["code"]))
@@ -51,7 +51,7 @@ pub fn customer(fake: &Fake) -> String {
     ))
 }
 
-/// A payment with a card.
+/// Pays with a card.
 pub fn pay(fake: &Fake, amount: &str, card: &str) -> Value {
     let fields = [
         ("amount", amount),
@@ -62,7 +62,7 @@ pub fn pay(fake: &Fake, amount: &str, card: &str) -> Value {
     post(fake, "/v1/payment_intents", &fields)
 }
 
-/// An account that can be paid.
+/// Creates an account that can receive payments.
 pub fn account(fake: &Fake) -> String {
     let fields = [
         ("type", "express"),
@@ -83,7 +83,7 @@ pub fn sound(fake: &Fake) {
     }
 }
 
-/// Types of the events so far.
+/// The types of the events so far.
 pub fn events(fake: &Fake) -> Vec<String> {
     fake.all("events")
         .iter()

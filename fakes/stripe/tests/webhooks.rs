@@ -1,4 +1,5 @@
-//! Deliveries: signed, to the right endpoint, again until they are taken, and out of order when asked.
+//! Deliveries: they are signed, go to the right endpoint, are repeated until they are accepted, and arrive out of
+//! order on request.
 
 use crate::support::*;
 use fake_stripe::{
@@ -159,7 +160,7 @@ fn repeated_shuffled_delayed_dropped_by_the_seed() {
         .filter(|event| times.contains_key(event.as_str()))
         .collect();
     assert_ne!(first, sorted, "none was overtaken");
-    // What was never delivered can be listed.
+    // Events that were never delivered can be listed.
     let missed = all
         .iter()
         .filter(|event| event["pending_webhooks"] != 0)

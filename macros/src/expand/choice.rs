@@ -1,4 +1,4 @@
-//! `#[derive(Choice)]`: the words; everything else is a macro of `kernel`.
+//! `#[derive(Choice)]`: generates the list of words; a macro of `kernel` does everything else.
 
 use super::Derive;
 use crate::ast::{Enum, Variant};
@@ -33,7 +33,7 @@ fn expand(node: &DeriveInput) -> Result<TokenStream> {
     })
 }
 
-/// `PartRefunded` → `part_refunded`
+/// The word of a variant: `PartRefunded` → `part_refunded`, unless it is renamed.
 pub fn word(variant: &Variant) -> String {
     if let Some(ChoiceAttr::Rename(word)) = variant.attrs.last() {
         return word.value();

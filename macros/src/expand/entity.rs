@@ -1,4 +1,4 @@
-//! `#[derive(Entity)]`: one line per column, the work is in `kernel::value`.
+//! `#[derive(Entity)]`: generates a line for each column; `kernel::value` does the work.
 
 use super::Derive;
 use crate::ast::{Field, Struct};
@@ -24,7 +24,7 @@ fn expand(node: &DeriveInput) -> Result<TokenStream> {
     });
     Ok(quote! {
         #[automatically_derived]
-        // A row that is only read is never written.
+        // For an entity that is never written as JSON, `encode` is unused.
         #[allow(dead_code)]
         impl #name {
             const COLUMNS: [::kernel::value::Column; #count] = [#(#columns),*];

@@ -1,4 +1,4 @@
-//! `#[derive(Input)]`: one statement per field in `read`, one in `bind`, one in `given`.
+//! `#[derive(Input)]`: generates a statement for each field in `read`, `bind` and `given`.
 
 use super::Derive;
 use crate::ast::{Field, Shape, Struct};
@@ -26,7 +26,7 @@ fn expand(node: &DeriveInput) -> Result<TokenStream> {
     Ok(quote!(#read #rest))
 }
 
-/// Takes every field before giving up, so that all faults are found.
+/// Reads all fields before returning an error, so that all errors are found.
 fn read(item: &Struct) -> TokenStream {
     let name = &item.ident;
     let pairs = item.fields.iter().filter_map(|field| {
@@ -37,7 +37,7 @@ fn read(item: &Struct) -> TokenStream {
         let this = field.name();
         Some(quote!(body.together(#other, #this);))
     });
-    // Not called like the fields: one of those may be called `body`.
+    // The local variables are not named like the fields, of which one may be called `body`.
     let locals: Vec<Ident> = (0..item.fields.len())
         .map(|n| Ident::new(&format!("value_{n}"), Span::mixed_site()))
         .collect();
@@ -45,7 +45,7 @@ fn read(item: &Struct) -> TokenStream {
         let (take, check) = (take(field), own_check(field, local));
         match check {
             None => quote!(let #local = #take;),
-            // Not what the check takes, which may be a slice of it.
+            // The type must be stated, since it can't be inferred from the check, which may take a slice of it.
             Some(check) => {
                 let ty = &field.ty;
                 quote!(let #local: ::core::option::Option<#ty> = #take; #check)
@@ -65,7 +65,7 @@ fn read(item: &Struct) -> TokenStream {
     }
 }
 
-/// A check that is a function, of the value as it was read.
+/// Calls the field's check function with the value that was read.
 fn own_check(field: &Field, local: &Ident) -> Option<TokenStream> {
     let name = field.name();
     let found = field.rules.iter().find_map(|rule| match &rule.kind {
@@ -162,7 +162,7 @@ fn bound(bound: &Option<i64>) -> TokenStream {
     }
 }
 
-/// `valid` has seen to it that the name is known.
+/// The format's variant. `valid` has checked that the name is known.
 fn format_variant(name: &LitStr) -> Ident {
     let variant = FORMATS
         .iter()
@@ -173,7 +173,7 @@ fn format_variant(name: &LitStr) -> Ident {
 
 fn default(value: Option<&syn::Expr>) -> TokenStream {
     match value {
-        // `into` lets a text literal stand for a `String` and a small number for an `i64`.
+        // `into` allows a string literal for a `String`, and an integer literal for an `i64`.
         Some(value) => quote!(::core::convert::Into::into(#value)),
         None => quote!(::core::default::Default::default()),
     }
@@ -231,7 +231,7 @@ fn body(item: &Struct, kind: InputKind) -> TokenStream {
     }
 }
 
-/// A body of a hand-written route, and what the API document says about it.
+/// Generates the impls of a hand-written route's body, with its part of the API document.
 fn posted(item: &Struct) -> TokenStream {
     let (name, doc) = (&item.ident, &item.doc);
     let text = name.to_string();
@@ -292,7 +292,8 @@ fn described(field: &Field) -> TokenStream {
     }
 }
 
-/// A field with a default counts as given when it is something else: the row would be the same without it.
+/// A field with a default counts as given only if its value differs from the default, since otherwise the row would be
+/// the same without it.
 fn given(field: &Field) -> TokenStream {
     let (ident, name) = (&field.ident, field.name());
     let default = field.rules.iter().find_map(|rule| match &rule.kind {
@@ -314,7 +315,8 @@ fn given(field: &Field) -> TokenStream {
     quote!((#test).then_some(#name))
 }
 
-/// A closed object inside of a body, stored as jsonb. PATCH changes single keys of it.
+/// Generates the impls of an object inside of a body, which is stored as jsonb and accepts no other keys. PATCH
+/// changes its keys individually.
 fn object(item: &Struct) -> TokenStream {
     let name = &item.ident;
     let parts = item.fields.iter().map(|field| {

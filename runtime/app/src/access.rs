@@ -1,44 +1,47 @@
-//! Who may use a hand-written operation, by kind of caller: `x-access` of the API document, as generated ones have it.
+//! Which kinds of callers may use a hand-written operation: the extension `x-access` of the API document, in the form
+//! that generated operations have.
 //!
-//! Modules declare it ([`Module::access`](crate::module::Module::access)); what holds is what the handler asks the rules.
-//! A test tries over HTTP that who is not named is refused.
+//! Modules declare it ([`Module::access`](crate::module::Module::access)). It only documents the permissions; the
+//! handlers check them. A test checks over HTTP that callers of kinds that are not listed are refused.
 
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{OpenApi, extensions::Extensions, path::Operation};
 
-/// `yes` for every object, or `depends`: then the object decides.
+/// Who may use an operation. A kind of caller is documented with `yes` if it may use the operation on every object,
+/// and with `depends` if that depends on the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Everybody, without a token too.
+    /// Everybody, even without a token.
     Anyone,
-    /// Everybody who may see what it is about.
+    /// Everybody who may see the object that the operation is about.
     Reader,
-    /// Whoever has what was signed for it: an address, a header, a link of a mail.
+    /// Everybody who has a signed URL, header or mail link for it.
     Signed,
-    /// Every member, about themselves.
+    /// Every member, for their own data.
     Member,
-    /// Members whom it concerns: they hold it, bought it, may see or change it.
+    /// Members who are concerned by the object: they own it, bought it, or may see or change it.
     Concerned,
-    /// Who administers the host.
+    /// Administrators of the host.
     HostAdmin,
-    /// Who administers the host, and administrators of the platform.
+    /// Administrators of the host and of the platform.
     HostAdminOrPlatform,
-    /// Who administers the host, those of its city, and of the platform.
+    /// Administrators of the host, of its city and of the platform.
     HostStaff,
-    /// Who administers the city, and administrators of the platform.
+    /// Administrators of the city and of the platform.
     CityAdmin,
     /// Administrators of the platform.
     PlatformAdmin,
 }
 
-/// Ids of operations and who may use them.
+/// Operation ids, and who may use each.
 pub type Table = &'static [(&'static str, Access)];
 
 const KEY: &str = "x-access";
 
 impl Access {
-    /// Kinds of caller, as the generated operations call them. Who is not named may what those may who need less: whoever is
-    /// signed in what a stranger may, and who holds a role what everybody who is signed in may.
+    /// The kinds of callers with their permission, named as in generated operations. A kind that is not listed has the
+    /// permission of the more general kind that is: signed-in callers have that of anonymous callers, and holders of a
+    /// role that of signed-in callers.
     fn callers(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Access::Anyone => &[("anonymous", "yes")],
@@ -57,7 +60,7 @@ impl Access {
         }
     }
 
-    /// `{"platformAdmin": "yes"}`
+    /// The value of `x-access`, such as `{"platformAdmin": "yes"}`.
     pub fn told(self) -> Value {
         let callers = self.callers().iter();
         callers
@@ -66,7 +69,7 @@ impl Access {
     }
 }
 
-/// For operations that derives describe.
+/// Adds `x-access` to operations that utoipa's derives describe.
 pub fn tell(document: &mut OpenApi, tables: &[Table]) {
     for item in document.paths.paths.values_mut() {
         let all = [
@@ -92,7 +95,7 @@ fn extend(operation: &mut Operation, access: Access) {
         .insert(KEY.to_owned(), access.told());
 }
 
-/// For operations that modules write as JSON.
+/// Adds `x-access` to operations that modules describe as JSON.
 pub fn tell_json(document: &mut Value, tables: &[Table]) {
     let paths = document.get_mut("paths").and_then(Value::as_object_mut);
     let items = paths.into_iter().flat_map(Map::values_mut);

@@ -6,7 +6,7 @@ use generated::hooks::{AppHooks, resources};
 use kernel::member::proven_by;
 use std::sync::{Arc, OnceLock};
 
-/// All routes, without the layers around them.
+/// All routes, without middleware layers.
 pub fn router(app: &App) -> Router {
     let hooks: Arc<dyn AppHooks> = Arc::new(app.clone());
     let generated = kernel::mount::router(app.db.clone(), resources(hooks), &app.cursor_key);
@@ -14,7 +14,7 @@ pub fn router(app: &App) -> Router {
     generated.merge(proven_by(&app.db, own))
 }
 
-/// The generated document with the routes that are made of generated ones.
+/// The API document: that of the generated routes, with the changes that modules and hooks make to it.
 pub fn document() -> &'static str {
     static DOCUMENT: OnceLock<String> = OnceLock::new();
     DOCUMENT.get_or_init(|| {
@@ -27,7 +27,7 @@ pub fn document() -> &'static str {
     })
 }
 
-/// What is said about the hand-written routes.
+/// The API document of the hand-written routes.
 pub fn hand_written() -> utoipa::openapi::OpenApi {
     modules::document()
 }

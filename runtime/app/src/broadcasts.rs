@@ -1,9 +1,10 @@
-//! What hosts write to the guests of an event: how many it would reach, how it fared, and handing it over when its time has
-//! come.
+//! Broadcasts, which hosts write to the guests of an event: the preview of the number of recipients, the report, and
+//! handing them over for sending when they are due.
 //!
-//! A broadcast is written, scheduled and called off by generated routes; who may, and how often, the database holds
-//! (`spec/sql/broadcasts.sql`, [ADR 73](../../../docs/adr/0073-broadcasts.md)). It is told by the module of notifications,
-//! which knows what members chose. Whoever writes learns how many got it, never who or where.
+//! Broadcasts are written, scheduled and cancelled through generated routes; the database enforces who may do so, and
+//! how often (`spec/sql/broadcasts.sql`, [ADR 73](../../../docs/adr/0073-broadcasts.md)). The module `notifications`,
+//! which knows members' preferences, tells the members. The sender learns how many members got a broadcast, but never
+//! who or through which device.
 
 use crate::access::{Access, Table};
 use crate::module::{Module, NoSettings, Parts, id};
@@ -27,10 +28,10 @@ use std::time::Duration;
 use utoipa::{OpenApi, ToSchema, openapi};
 use uuid::Uuid;
 
-/// Handed over in one transaction.
+/// The maximum number of broadcasts handed over in a transaction.
 const AT_ONCE: i32 = 50;
 
-/// Told when the time of a broadcast has come.
+/// The event that is emitted when a broadcast is due.
 pub const DUE: &str = "broadcasts.due";
 
 /// The module. Cheap to clone.
@@ -199,8 +200,9 @@ fn shown(figures: impl Serialize) -> Response {
 }
 
 impl Broadcasts {
-    /// Those whose time has come: `sending` from now on, and told in the same transaction that they are. What can't be sent
-    /// any more, because of the event or its host, is called off. How many are on their way.
+    /// Hands over broadcasts that are due: sets their state to `sending` and emits [`DUE`] in the same transaction.
+    /// Those that can't be sent any more, because of the event's or the host's state, are cancelled. Returns how many
+    /// were handed over.
     pub async fn hand_over(&self) -> Result<usize> {
         let mut all = 0;
         loop {

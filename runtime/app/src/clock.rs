@@ -1,13 +1,14 @@
-//! What time it is. What is stored, or compared with what is stored, goes by the clock of the database, which all servers
-//! share; what a server decides by itself, as whether a signature is too old, by one that tests can put wrong.
+//! The current time. Times that are stored, or compared with stored times, come from the database's clock, which all
+//! servers share. What a server decides by itself, such as whether a signature is too old, uses [`Clock`], which tests
+//! can set.
 //!
-//! Nobody else asks the machine: `tests/src/house.rs` has the exceptions, each with its reason.
+//! No other code may read the machine's clock: `tests/src/house.rs` lists the exceptions, each with its reason.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use kernel::{Cx, Result, failpoint};
 use std::sync::Arc;
 
-/// When the transaction began, by the clock of the database.
+/// The start time of the transaction, by the database's clock.
 pub async fn of_database(cx: &mut Cx) -> Result<DateTime<Utc>> {
     let now = sqlx::query_scalar("select now()").fetch_one(cx.conn());
     Ok(now.await?)

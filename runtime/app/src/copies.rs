@@ -1,9 +1,10 @@
-//! `POST /events/{id}/copy`: the same event at another time, as a draft, with its ticket types and checkpoints, and without
-//! what was sold.
+//! `POST /events/{id}/copy`: creates a draft of the same event at another time, with its ticket types and checkpoints,
+//! but without its sales.
 //!
-//! It is read and created through the generated routes, as the caller: who may, what is checked and what is audited is
-//! theirs. Whoever may create the copy runs its host, and so the original too: its checkpoints are copied by a statement of
-//! this module, which knows no other table.
+//! The original is read and the copy created through the generated routes with the caller's permissions, so their
+//! rules, checks and audit apply. Checkpoints are copied by a statement of this module: a caller who may create the
+//! copy is an administrator of its host, and therefore of the original's, which is the same. The module may not know
+//! any other table.
 
 use crate::{
     access::{Access, Table},
@@ -31,7 +32,7 @@ use serde_json::{Map, Value, json};
 use utoipa::{OpenApi, openapi};
 use uuid::Uuid;
 
-/// What a copy takes over as it is.
+/// Fields of the event that are copied unchanged.
 const KEPT: [&str; 12] = [
     "title",
     "description",
@@ -47,7 +48,7 @@ const KEPT: [&str; 12] = [
     "venue_id",
 ];
 
-/// What a ticket type of it takes over as it is.
+/// Fields of a ticket type that are copied unchanged.
 const KEPT_OF_TYPES: [&str; 7] = [
     "name",
     "description",
@@ -58,7 +59,7 @@ const KEPT_OF_TYPES: [&str; 7] = [
     "waitlist_minutes",
 ];
 
-/// Times of a ticket type, which move with the event.
+/// Times of a ticket type that are moved by as much as the start of the event.
 const MOVED: [&str; 3] = ["sales_start", "sales_end", "refundable_until"];
 
 /// The module. Has no tables of its own.
@@ -154,7 +155,7 @@ async fn copy(
     let types = match read(types).await? {
         Ok(mut page) => {
             let mut types = listed::rows(&mut page);
-            // Newest first, as lists are; the copy has them in the order of the original.
+            // Lists have the newest object first; the copy is created in the original's order.
             types.reverse();
             types.retain(|kind| kind["status"] == "active");
             types
@@ -162,7 +163,8 @@ async fn copy(
         Err(refusal) => return Ok(refusal),
     };
     let body = draft(&event, types, &wanted)?;
-    // The create is a transaction of its own: an attempt after one that ended without an answer finds what that has made.
+    // The draft is created in a transaction of its own. With this key, a retry after an attempt without an answer gets
+    // the draft which that attempt created.
     let key = claimed
         .as_ref()
         .map(|claimed| digest(&format!("copy {original} {}", claimed.key())));
@@ -183,7 +185,7 @@ async fn copy(
             )
                 .into_response()
         }
-        // The original has been changed since an attempt that had made the draft.
+        // An earlier attempt created the draft, and the original has been changed since.
         Err(refused)
             if claimed.is_some_and(|claimed| claimed.is_repeated())
                 && error::refusal(&refused)
@@ -196,8 +198,8 @@ async fn copy(
     })
 }
 
-/// Those of the original that are open, each for the ticket types of the same names. An attempt that comes after one that was
-/// cut off leaves them as they are.
+/// Copies the active checkpoints of the original, each for the ticket types of the same names. Does nothing if the
+/// copy has checkpoints already, because an earlier attempt created them.
 async fn copy_checkpoints(db: &Db, member: &Member, original: Uuid, copy: Uuid) -> Result<()> {
     let run = db.run(
         Copies::NAME,
@@ -233,7 +235,7 @@ async fn copy_checkpoints(db: &Db, member: &Member, original: Uuid, copy: Uuid) 
     run.await
 }
 
-/// The body that creates the copy.
+/// The request body that creates the copy.
 fn draft(event: &Map<String, Value>, types: Vec<Value>, wanted: &EventCopy) -> Result<Value> {
     let (starts_at, ends_at) = (time(&event["starts_at"])?, time(&event["ends_at"])?);
     let shift = wanted.starts_at - starts_at;
@@ -265,7 +267,7 @@ fn draft(event: &Map<String, Value>, types: Vec<Value>, wanted: &EventCopy) -> R
     Ok(Value::Object(copy))
 }
 
-/// What has no value is left out: it has none in the copy either.
+/// The object's fields of these names, without those that are null.
 fn kept(of: &Map<String, Value>, names: &[&str]) -> Map<String, Value> {
     let kept = names.iter().filter_map(|name| {
         let value = of.get(*name).filter(|value| !value.is_null())?;

@@ -1,8 +1,8 @@
-//! A handle as people type it: `@priya`, as pages and answers show it, is `priya`.
+//! Handles as people type them: `@priya`, as the app shows it, means the handle `priya`.
 
 use kernel::input::{Check, FromJson, Node, Place};
 
-/// What a body calls a member. In the form that is stored: without the `@`, in lower case.
+/// A member's handle in a request body, in the form that is stored: without the `@`, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handle(String);
 
@@ -18,7 +18,7 @@ impl Handle {
 
 impl FromJson for Handle {
     fn from_json(node: Node, checks: &[Check], place: &mut Place) -> Option<Self> {
-        // Before it is measured: the `@` is none of its characters.
+        // The `@` is removed before the length is checked, since it is not part of the handle.
         let node = match node {
             Node::Text(text) => Node::Text(bare(&text)),
             other => other,

@@ -1,4 +1,5 @@
-//! What generated routes ask before they write. Runs in the caller's transaction, under the caller's rules.
+//! Hooks: checks that generated routes call before they write, in the caller's transaction and with the caller's
+//! permissions.
 
 use crate::{App, problems as own, promotions};
 use generated::{hooks::AppHooks, promotion::CreatePromotion, review::CreateReview};
@@ -6,7 +7,7 @@ use kernel::{Cx, Error, Result, input::Choice, prelude::BoxFuture, problem::Item
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// What the hooks refuse, by operation. A test finds every hook here.
+/// What the hooks refuse, by path and method. A test checks that every hook is listed.
 const REFUSED: &[(&str, &str, &str)] = &[
     (
         "/promotions",
@@ -43,7 +44,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Says so in the API document.
+/// Adds these texts to the descriptions in the API document.
 pub fn amend(document: &mut Value) {
     for (path, method, text) in REFUSED {
         let item = document["paths"].get_mut(path);
@@ -56,7 +57,7 @@ pub fn amend(document: &mut Value) {
 }
 
 impl AppHooks for App {
-    /// People need to know where to go.
+    /// Refuses an event without any place, since guests need to know where to go.
     fn event_before_publish<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let nowhere: Option<bool> = sqlx::query_scalar(
@@ -70,20 +71,21 @@ impl AppHooks for App {
                 Some(true) => Err(Error::new(&problems::STATE)
                     .detail("An event is published once people know where it is: give a venue, a location or an online address.")
                     .item(Item::body("/venue_id", "required", "or `location`, or `online_url`"))),
-                // Not visible: the statement itself will say what to answer.
+                // The caller may not see the event; the update statement itself decides on the answer.
                 _ => Ok(()),
             }
         })
     }
 
-    /// Says why it can't be sent; the database holds it to the same.
+    /// Explains why a broadcast can't be sent; the database refuses it as well.
     fn broadcast_before_schedule<'a>(
         &'a self,
         cx: &'a mut Cx,
         id: Uuid,
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            // Whoever does not see it is told nothing, and waits for nobody.
+            // For a broadcast that the caller may not see, the function is not called, so nothing is revealed and no
+            // lock is taken.
             let found = sqlx::query_scalar(
                 "select app.broadcast_obstacle(t.id) from app.broadcasts t where t.id = $1 and t.state = 'draft'",
             );
@@ -97,7 +99,7 @@ impl AppHooks for App {
         })
     }
 
-    /// Says why a featured place can't be booked; the database holds it to the same.
+    /// Explains why a featured place can't be booked; the database refuses it as well.
     fn promotion_before_create<'a>(
         &'a self,
         cx: &'a mut Cx,
@@ -106,8 +108,8 @@ impl AppHooks for App {
         Box::pin(async move { promotions::refuse(cx, &(&*input).into()).await })
     }
 
-    /// Says that a review is for those who were there, where those alone are heard; a trigger holds to the same whoever writes
-    /// it. Of a target that the caller does not see the engine says so.
+    /// If only guests may review, refuses reviews by other members; a trigger enforces this for every writer. A target
+    /// that the caller may not see is refused by the engine instead.
     fn review_before_create<'a>(
         &'a self,
         cx: &'a mut Cx,
@@ -137,10 +139,11 @@ impl AppHooks for App {
         })
     }
 
-    /// One quote of a request at a time: of two that are accepted at once the second one sees what the first has decided.
+    /// Locks the quote's request: of two quotes accepted at the same time, the second waits and sees the result of the
+    /// first.
     fn quote_before_accept<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            // Whoever does not see it locks nothing.
+            // Nothing is locked for a quote that the caller may not see.
             sqlx::query("select app.wait_for_request(t.id) from app.quotes t where t.id = $1")
                 .bind(id)
                 .execute(cx.conn())
@@ -149,14 +152,14 @@ impl AppHooks for App {
         })
     }
 
-    /// Says which rule is in the way; the database lets no two of them hold at once.
+    /// Names the commission rule that conflicts with the proposal; the database refuses overlapping rules as well.
     fn commission_proposal_before_accept<'a>(
         &'a self,
         cx: &'a mut Cx,
         id: Uuid,
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            // Whoever does not see it locks nothing.
+            // Nothing is locked for a proposal that the caller may not see.
             let found = sqlx::query_scalar(
                 "select app.rule_in_the_way(t.id) from app.commission_proposals t where t.id = $1",
             );

@@ -1,7 +1,7 @@
-//! CulturePass by hand: what a spec cannot say.
+//! The hand-written part of CulturePass: everything that the spec language can't express.
 //!
-//! Signing in and sessions, a member's own view of things, the audit log, the hooks that generated routes call, and the
-//! worker. May use everything generated; reaches the database only through [`kernel::Cx`].
+//! Sign-in and sessions, the member's own view, the audit log, the hooks that generated routes call, the modules, and
+//! the worker. May use everything generated; accesses the database only through [`kernel::Cx`].
 
 mod access;
 pub mod api;
@@ -42,12 +42,12 @@ use modules::Modules;
 use secrecy::SecretString;
 use std::sync::{Arc, OnceLock};
 
-/// The application with everything it talks to.
+/// The application: the database, all modules, and their jobs.
 #[derive(Clone)]
 pub struct App {
     pub db: Db,
     pub modules: Modules,
-    /// Signs the cursors of lists.
+    /// The key that signs the cursors of lists.
     cursor_key: SecretString,
     work: Arc<OnceLock<Work>>,
 }
@@ -73,7 +73,7 @@ impl App {
         })
     }
 
-    /// What the worker does.
+    /// The jobs that the worker runs.
     pub fn work(&self) -> Work {
         self.work.get().cloned().unwrap_or_default()
     }

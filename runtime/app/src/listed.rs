@@ -1,6 +1,7 @@
-//! Objects as generated routes show them to this caller, in an order that a module has found.
+//! Objects as generated routes show them to the caller, in an order that a module determines.
 //!
-//! They are asked for by their ids, so rules, form and documentation are those of the generated list. Knows no entity.
+//! The generated list is asked for the ids, so its rules, format and documentation apply. This module may not know any
+//! entity.
 
 use axum::{
     Router,
@@ -14,31 +15,32 @@ use std::collections::HashMap;
 use tower::ServiceExt;
 use uuid::Uuid;
 
-/// More than a page of the largest objects.
+/// The maximum size of a generated answer in bytes: more than a page of the largest objects.
 const ANSWER_MAX: usize = 16 << 20;
 
-/// How often a page is filled up that became shorter, because the caller may not see what was found for it.
+/// How many queries may fill a page, if the caller may not see some of the objects that were found for it.
 pub const ROUNDS: usize = 5;
 
-/// Who asks, and the query string. Nobody is proven: whatever is asked for them, the database is told who they are, and
-/// refuses those whose account or session is not good.
+/// The caller and the URI of a request. The caller has not been verified yet: every query that follows makes the
+/// caller known to the database, which refuses callers whose account or session is not active.
 pub fn asked(request: Request<Body>) -> (Caller, Uri) {
     let (parts, _) = request.into_parts();
     (Caller::unproven(&parts), parts.uri)
 }
 
-/// What the generated API is asked.
+/// A request to the generated API.
 pub enum Asking {
     Read(String),
     Create(&'static str, Value),
-    /// By this `Idempotency-Key`.
+    /// With this `Idempotency-Key`.
     CreateOnce(&'static str, Value, String),
     Archive(String),
-    /// A verb without a body.
+    /// A transition, which has no body.
     Act(String),
 }
 
-/// An answer of the generated API as this caller gets it, or the refusal.
+/// Sends the request to the generated API on behalf of this caller. Returns the answer's object, or the error
+/// response.
 pub async fn ask(
     generated: &Router,
     caller: &Caller,
@@ -63,7 +65,7 @@ pub async fn ask(
     if let Some(key) = key {
         request.headers_mut().insert("idempotency-key", key);
     }
-    // Who asks, and under which id; nothing of the route that was asked.
+    // The caller with the request id, but no other extension of the original request, such as its route.
     request.extensions_mut().insert(*caller);
     let answer = match generated.clone().oneshot(request).await {
         Ok(answer) => answer,
@@ -75,7 +77,7 @@ pub async fn ask(
     let body = to_bytes(answer.into_body(), ANSWER_MAX)
         .await
         .map_err(Error::internal)?;
-    // What is archived answers nothing.
+    // The answer to an archive request is empty.
     match serde_json::from_slice(&body) {
         Ok(object) => Ok(Ok(object)),
         Err(_) if body.is_empty() => Ok(Ok(Map::new())),
@@ -83,7 +85,7 @@ pub async fn ask(
     }
 }
 
-/// Those of these objects that the caller may see, in this order. `path` is that of their list.
+/// Those of these objects that the caller may see, in the order of `ids`. `path` is the path of their list.
 pub async fn shown(
     generated: &Router,
     caller: &Caller,
@@ -106,7 +108,7 @@ pub async fn shown(
     Ok(Ok(list.iter().filter_map(|id| found.remove(id)).collect()))
 }
 
-/// What is in a list.
+/// The objects of a list's answer.
 pub fn rows(answer: &mut Map<String, Value>) -> Vec<Value> {
     match answer.get_mut("data").map(Value::take) {
         Some(Value::Array(rows)) => rows,

@@ -1,6 +1,7 @@
-//! What is mailed about accounts: templates in `mail/`.
+//! Mails about accounts, from templates in `mail/`.
 //!
-//! Knows texts, no tables. Texts of members are made harmless before they are put in. How mail leaves is `delivery`.
+//! This module knows texts and no tables. Texts written by members are sanitized before they are inserted. Sending is
+//! up to the crate `delivery`.
 
 mod templates;
 

@@ -75,7 +75,7 @@ struct Document;
 
 async fn forward(State(generated): State<Router>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
-    // The engine proves the caller, with the statement that answers.
+    // The engine verifies the caller, in the same statement that answers the request.
     match rewrite(&parts.uri, &Caller::unproven(&parts)) {
         Ok(uri) => parts.uri = uri,
         Err(error) => return error.into_response(),

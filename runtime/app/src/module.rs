@@ -1,6 +1,6 @@
-//! What a module is: a folder with a type that implements [`Module`], and a line in [`crate::modules`].
+//! The definition of a module: a folder with a type that implements [`Module`], and a line in [`crate::modules`].
 //!
-//! `docs/modules.md` builds one from beginning to end.
+//! `docs/modules.md` is a tutorial that builds one.
 
 use crate::{access::Table, clock::Clock, tickets::Tickets, trending::Trending};
 use axum::{Router, http::HeaderMap};
@@ -28,67 +28,69 @@ use url::Url;
 use utoipa::openapi::OpenApi;
 use uuid::Uuid;
 
-/// One part of the product that is written by hand.
+/// A hand-written part of the product.
 pub trait Module: Clone + Send + Sync + 'static {
-    /// As under `modules:` in `spec/app.yaml`: the name by which the database knows what it may touch.
+    /// The module's name under `modules:` in `spec/app.yaml`, by which the database knows its permissions.
     const NAME: &'static str;
 
-    /// Its settings, each declared once with its name, its doc and its default: that is what parses them, and what
-    /// `culturepass.env.example` and `docs/settings.md` are made of. `NoSettings` if it has none.
+    /// The module's settings, each declared once with name, documentation and default: they are parsed by this
+    /// declaration, and `culturepass.env.example` and `docs/settings.md` are generated from it. `NoSettings` if there
+    /// are none.
     type Settings: clap::Args + Clone + std::fmt::Debug + Send + Sync;
 
-    /// Refuses settings that cannot be used.
+    /// Creates the module. Refuses settings that can't be used.
     fn new(parts: &Parts, settings: Self::Settings) -> Result<Self, ConfigError>;
 
-    /// Its routes. `generated` are those of all entities, for routes that are made of them.
+    /// The module's routes. `generated` are the routes of all entities, on which the module's routes can be based.
     fn routes(&self, generated: &Router) -> Router {
         let _ = generated;
         Router::new()
     }
 
-    /// Routes whose bodies may be longer, or must be shorter, than `BODY_LIMIT_BYTES`.
+    /// Routes with a body limit of their own, above or below `BODY_LIMIT_BYTES`.
     fn body_limits(&self) -> Vec<BodyLimit> {
         Vec::new()
     }
 
-    /// Routes whose addresses hold a secret: the log has them as they stand here.
+    /// Paths of routes whose URLs contain a secret: they are logged with the placeholder in place of the secret.
     fn secret_paths(&self) -> Vec<&'static str> {
         Vec::new()
     }
 
-    /// What the API document says about its routes.
+    /// The API document of the module's routes.
     fn document() -> OpenApi {
         utoipa::openapi::OpenApiBuilder::new().build()
     }
 
-    /// Who may use its operations, by their ids. Those that take no token (`security: []`) are everybody's.
+    /// Who may use the module's operations, by operation id. Operations that take no token (`security: []`) are not
+    /// listed.
     fn access() -> Table {
         &[]
     }
 
-    /// Changes the generated document, for routes that are made of generated ones.
+    /// Changes the generated document, for routes that are built from generated ones.
     fn amend(document: &mut Value) {
         let _ = document;
     }
 
-    /// What it does after a transaction, each called `<NAME>.<job>`.
+    /// The module's jobs, each named `<NAME>.<job>`. They run after the transaction that enqueued them.
     fn jobs(&self) -> Vec<Job> {
         Vec::new()
     }
 
-    /// Which of its jobs come round again.
+    /// The schedules of those jobs that run periodically.
     fn periodic(&self) -> Vec<Periodic> {
         Vec::new()
     }
 
-    /// Which of its jobs are for what others tell.
+    /// Which jobs process which events.
     fn consumers(&self) -> Vec<Consumer> {
         Vec::new()
     }
 }
 
-/// What is wrong between a module and the spec: a job under another module's name would run with that one's rights,
-/// an event that nobody tells would never come.
+/// Checks a module against the spec and describes what is wrong: a job named after another module would run with that
+/// module's permissions, and an event that nothing emits would never arrive.
 pub fn check<M: Module>(module: &M) -> Result<(), String> {
     let own = |job: &str| {
         job.strip_prefix(M::NAME)
@@ -116,7 +118,7 @@ pub fn check<M: Module>(module: &M) -> Result<(), String> {
     }
     for Consumer { event, .. } in module.consumers() {
         let of = event.split('.').next().unwrap_or_default();
-        // Modules tell what they like.
+        // A module may emit any event under its own name.
         let is_told = generated::EVENTS.contains(&event) || is_module(of);
         if !is_told {
             return Err(format!(
@@ -127,7 +129,7 @@ pub fn check<M: Module>(module: &M) -> Result<(), String> {
     Ok(())
 }
 
-/// 403 for everybody but platform administrators.
+/// 403 for everybody except platform administrators.
 pub fn administrator(caller: &Member) -> Result<()> {
     match caller.holds("platformAdmin") {
         true => Ok(()),
@@ -135,26 +137,26 @@ pub fn administrator(caller: &Member) -> Result<()> {
     }
 }
 
-/// The id in a path, in the one spelling that answers use. 404 for what is none: nothing has it.
+/// Parses the id in a path, which must be spelled as in answers. 404 for an invalid id, since no object can have it.
 pub fn id(text: &str) -> Result<Uuid> {
     let id = Uuid::try_parse(text).ok().filter(|_| text.len() == 36);
     id.ok_or_else(Error::not_found)
 }
 
-/// The `Idempotency-Key` of a request on a route that demands one; the layer has refused those without.
+/// The `Idempotency-Key` of a request on a route that requires one; the middleware has refused requests without it.
 pub fn idempotency_key(headers: &HeaderMap) -> Result<&str> {
     idempotency::key(headers)?.ok_or_else(|| Error::new(&problems::BAD_REQUEST))
 }
 
-/// Sixteen bytes of SHA-256 in hexadecimal: a short text for a long one, the same for the same.
+/// The first sixteen bytes of the SHA-256 digest, in hexadecimal.
 pub fn digest(text: &str) -> String {
     let digest = Sha256::digest(text);
     let bytes = digest.iter().take(16);
     bytes.map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Does this with one after the other, in a transaction of its own: one that fails would fail at every run, and must keep none
-/// of the others from their turn. What it comes to, or one of the failures.
+/// Runs `work` on each item, which uses a transaction of its own. A failing item would fail in every run, so the
+/// others are processed nevertheless. Returns the sum of the results, or the last error.
 pub async fn each<T, S, F>(
     all: impl IntoIterator<Item = T>,
     mut work: impl FnMut(T) -> F,
@@ -173,38 +175,38 @@ where
     failed.map_or(Ok(sum), Err)
 }
 
-/// In the spec, or the engine's own: those touch no entity.
+/// Whether this is a module of the spec, or of the engine itself (these access no entity).
 fn is_module(name: &str) -> bool {
     ["audit", "jobs"].contains(&name) || generated::MODULES.contains(&name)
 }
 
-/// What modules are built from.
+/// The dependencies from which modules are built.
 #[derive(Clone)]
 pub struct Parts {
     pub db: Db,
-    /// For routes that move money: they demand an `Idempotency-Key`, and a member's requests are counted.
+    /// For routes that move money: requires an `Idempotency-Key`, and limits the number of requests of a member.
     pub keyed: Keyed,
     pub tokens: Arc<Tokens>,
     pub mailer: Arc<dyn Mailer>,
     pub pusher: Arc<dyn Pusher>,
-    /// What webhooks of mail services are checked with.
+    /// Keys for verifying the webhooks of mail services.
     pub mail_webhooks: webhooks::Keys,
     pub clock: Clock,
-    /// Jobs of all modules, once all are made.
+    /// Jobs of all modules; set once all modules have been created.
     pub work: Arc<OnceLock<Work>>,
-    /// Every other secret is derived from it: [`Parts::secret`].
+    /// The key from which all other secrets are derived, by [`Parts::secret`].
     pub key: SecretString,
-    /// Where the web app is, for links in mail. `None`: it is this server.
+    /// The base URL of the web app, for links in mail. `None`: this server's own.
     pub app_url: Option<Url>,
-    /// Where clients reach the API.
+    /// The base URL at which clients reach the API.
     pub public_url: Url,
-    /// Conveniences of development are refused.
+    /// Whether this is a production server, which refuses the conveniences of development.
     pub production: bool,
-    /// Who takes payments; without one nothing can be paid by card.
+    /// The payment provider. `None`: nothing can be paid by card.
     pub provider: Option<Provider>,
-    /// Set by the module itself, for modules that are listed after it.
+    /// Set by the module `tickets` itself, for modules that are created after it.
     pub tickets: Arc<OnceLock<Tickets>>,
-    /// The same of the lists of what trends and of those whom one follows.
+    /// Set by the module `trending` itself, for modules that are created after it.
     pub trending: Arc<OnceLock<Trending>>,
 }
 
@@ -212,12 +214,12 @@ pub struct Parts {
 #[derive(Clone)]
 pub struct Provider {
     pub gateway: Arc<dyn Gateway>,
-    /// Whether it moves real money. Events of the other kind are not believed.
+    /// Whether it moves real money. Webhook events with another value are ignored.
     pub livemode: bool,
 }
 
 impl Parts {
-    /// A secret for one purpose, so that no two share one and only one has to be kept.
+    /// Derives the secret for a purpose, so that purposes don't share secrets although only one key has to be kept.
     pub fn secret(&self, purpose: &str) -> SecretString {
         derive(&self.key, purpose)
     }
@@ -230,12 +232,12 @@ fn derive(key: &SecretString, purpose: &str) -> SecretString {
     STANDARD.encode(mac.finalize().into_bytes()).into()
 }
 
-/// Of modules that have none.
+/// For modules without settings.
 #[derive(clap::Args, Clone, Debug, Default)]
 #[group(skip)]
 pub struct NoSettings {}
 
-/// The settings of a module as they are when nobody sets any.
+/// The default settings of a module.
 pub fn defaults<S: clap::Args>() -> S {
     let command = S::augment_args(clap::Command::new("defaults"))
         .mut_args(|argument| argument.env(None::<&str>));
@@ -280,7 +282,7 @@ mod tests {
             ("sessions.rank", "event.publish", "the job `sessions."),
             ("trendingrank.x", "event.publish", "the job `trendingr"),
             ("trending.rank", "event.publsh", "nobody tells `even"),
-            // It is there and tells nothing.
+            // Entities that exist, but don't emit this event.
             ("trending.rank", "venue.create", "nobody tells `venu"),
             ("trending.rank", "payment.refunded", "nobody tells `paym"),
         ] {

@@ -1,4 +1,4 @@
-//! The list of modules: the one place outside of its folder where a module is named.
+//! The list of modules: the only place outside of a module's own folder that names it.
 
 use crate::{
     access::{self, Table},
@@ -42,19 +42,19 @@ modules! {
     broadcasts: Broadcasts,
     copies: Copies,
     media: Media,
-    // After tickets, which it tells of payments.
+    // After tickets, which has to exist first: payments reports to it.
     payments: Payments,
     trending: Trending,
     ratings: Ratings,
     fraud: Fraud,
     privacy: Privacy,
-    // After tickets and trending, whose figures and lists it shows.
+    // After tickets and trending, whose figures and lists it uses.
     dashboards: Dashboards,
     calendars: Calendars,
     discovery: Discovery,
 }
 
-/// Everything that is asked of all modules, from the list of them.
+/// Generates, from the list of modules, everything that concerns all of them.
 macro_rules! modules {
     ($($name:ident: $module:ty,)+) => {
         /// All modules, ready to work.
@@ -71,7 +71,7 @@ macro_rules! modules {
         }
 
         impl Settings {
-            /// As they are when nobody sets any.
+            /// All settings with their defaults.
             pub fn defaults() -> Self {
                 Self { $($name: defaults(),)+ }
             }
@@ -94,13 +94,13 @@ macro_rules! modules {
                 [$(self.$name.secret_paths(),)+].concat()
             }
 
-            /// What is wrong between one of them and the spec.
+            /// Checks every module against the spec and describes the first mistake.
             pub fn check(&self) -> Result<(), String> {
                 $(check(&self.$name)?;)+
                 Ok(())
             }
 
-            /// What the worker does.
+            /// The jobs, schedules and consumers of all modules.
             pub fn work(&self) -> Work {
                 Work {
                     jobs: [$(self.$name.jobs(),)+].concat(),
@@ -110,10 +110,10 @@ macro_rules! modules {
             }
         }
 
-        /// Folders of this crate, and the names in `spec/app.yaml`.
+        /// The modules' names: the folder in this crate, and the name in `spec/app.yaml`.
         pub const NAMES: &[(&str, &str)] = &[$((stringify!($name), <$module>::NAME),)+];
 
-        /// What the modules say about their routes.
+        /// The API document of the modules' routes.
         pub fn document() -> OpenApi {
             let mut whole = utoipa::openapi::OpenApiBuilder::new().build();
             for (_, document) in documents() {
@@ -123,18 +123,18 @@ macro_rules! modules {
             whole
         }
 
-        /// The same, each module by itself.
+        /// The API document of each module separately, with the name of its folder.
         fn documents() -> Vec<(&'static str, OpenApi)> {
             vec![$((stringify!($name), <$module>::document()),)+]
         }
 
-        /// What the modules change in the generated document.
+        /// Applies the changes that modules make to the generated document.
         pub fn amend(document: &mut Value) {
             $(<$module>::amend(document);)+
             access::tell_json(document, &access());
         }
 
-        /// Who may use their operations.
+        /// Who may use the operations of each module.
         fn access() -> Vec<Table> {
             vec![$(<$module>::access(),)+]
         }
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    /// Of two that call different things by one name, clients would be told of one alone.
+    /// When documents are merged, only one of several schemas with the same name is kept.
     #[test]
     fn no_two_modules_call_different_things_by_one_name() {
         let generated: Value =

@@ -1,6 +1,6 @@
-//! Problem types of the product: what can stand in the way of buying, paying and getting in.
+//! Problem types of the product: why buying, paying or getting in can fail.
 //!
-//! Knows texts only. The engine's own types are in `kernel::problems`.
+//! Contains texts only. The engine's own problem types are in `kernel::problems`.
 
 use kernel::problems::{self, Own};
 
@@ -64,7 +64,7 @@ static OWN: Own = Own {
     ],
 };
 
-/// Makes them part of the API's lists.
+/// Adds them to the engine's lists of problem types and error codes.
 pub fn declare() {
     problems::declare(&OWN);
 }

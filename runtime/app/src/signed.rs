@@ -1,7 +1,8 @@
-//! Links in mail that work without a session: what such a link is about is in its token, and signed.
+//! Links in mail that work without a session: the token in a link contains what the link is about, and a signature.
 //!
-//! Each purpose has a key of its own, so that a token is worth nothing for another one. A link is opened by mail programs
-//! and scanners by themselves: a GET shows a page that asks, and only a POST does something. Knows no table.
+//! Each purpose has a key of its own, so a token for one purpose is not valid for another. Mail programs and scanners
+//! open links by themselves: therefore a GET only shows a page that asks for confirmation, and a POST does the work.
+//! This module may not know any table.
 
 use crate::module::Parts;
 use axum::{
@@ -16,7 +17,7 @@ use sha2::Sha256;
 use std::sync::Arc;
 use url::Url;
 
-/// Of the signature, so much stands in the link.
+/// The length to which the signature in a link is truncated.
 const SIGNATURE_BYTES: usize = 16;
 
 /// The links of one purpose. Cheap to clone.
@@ -29,7 +30,7 @@ struct Inner {
 }
 
 impl Links {
-    /// `path` is that of the page they lead to.
+    /// `path` is the path of the page that the links open.
     pub fn new(parts: &Parts, purpose: &str, path: &str) -> Result<Self, ConfigError> {
         Self::with(parts.secret(purpose), &parts.public_url, path)
     }
@@ -43,7 +44,7 @@ impl Links {
         Ok(Self(Arc::new(Inner { key, page })))
     }
 
-    /// The same for the same.
+    /// The link with these contents; the same contents always give the same link.
     pub fn url(&self, said: &[u8]) -> Url {
         let mut bytes = said.to_vec();
         bytes.extend(&self.mac(said).finalize().into_bytes()[..SIGNATURE_BYTES]);
@@ -53,11 +54,11 @@ impl Links {
         url
     }
 
-    /// What was said; `None`: nobody here made this token, or for another purpose.
+    /// The contents of a token. `None`: it was not signed by us, or for another purpose.
     pub fn read(&self, token: &str) -> Option<Vec<u8>> {
         let mut bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
         let signature = bytes.split_off(bytes.len().checked_sub(SIGNATURE_BYTES)?);
-        // In constant time.
+        // The comparison takes constant time.
         self.mac(&bytes).verify_truncated_left(&signature).ok()?;
         Some(bytes)
     }
@@ -70,14 +71,14 @@ impl Links {
     }
 }
 
-/// A page with a button that posts to where it came from. What is from outside is escaped by the caller.
+/// A page with a button that posts to the page's own URL. The caller must escape texts of external origin.
 pub fn question(text: &str, button: &str) -> Response {
     page(&format!(
         "<p>{text}</p><form method=\"post\"><button>{button}</button></form>"
     ))
 }
 
-/// The same without a button.
+/// A page with a text and no button. The caller must escape texts of external origin.
 pub fn statement(text: &str) -> Response {
     page(&format!("<p>{text}</p>"))
 }
@@ -91,7 +92,7 @@ fn page(body: &str) -> Response {
     let headers = [
         (header::CONTENT_SECURITY_POLICY, policy),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        // The token is in the address.
+        // The URL contains the token, which must not be sent to other sites.
         (
             header::REFERRER_POLICY,
             HeaderValue::from_static("no-referrer"),
@@ -102,7 +103,7 @@ fn page(body: &str) -> Response {
 
 #[cfg(test)]
 impl Links {
-    /// Of this key.
+    /// Links signed with this key.
     pub fn tried(key: &str) -> Self {
         let url = "https://api.test".parse().expect("an address");
         Self::with(key.to_owned().into(), &url, "/page").expect("links")

@@ -1,9 +1,9 @@
-//! The first administrator comes from the command line, and the audit log says so.
+//! The first administrator is created from the command line, and the audit log records it.
 
 use crate::support::{Database, database::Content, program};
 use sqlx::Row;
 
-/// `culturepass admin grant`: whether it succeeded, and all it said.
+/// Runs `culturepass admin grant`. Returns whether it succeeded, and its output.
 fn grant(database: &Database, email: &str, arguments: &[&str]) -> (bool, String) {
     let url = std::env::var("TEST_DATABASE_URL").expect("TEST_DATABASE_URL");
     let (server, _) = url.rsplit_once('/').expect("a database in the URL");
@@ -50,11 +50,11 @@ async fn the_first_administrator_is_granted_on_the_command_line() {
         &["--reason", "founded the platform"],
     );
     assert!(done && said.contains("administrator now"), "{said}");
-    // Once more changes nothing.
+    // A repetition changes nothing.
     let (done, said) = grant(&database, "ana@example.org", &[]);
     assert!(done && said.contains("already"), "{said}");
 
-    // What was only offered is held from now on.
+    // A role that was only offered becomes accepted.
     let (done, said) = grant(&database, "ben@example.org", &[]);
     assert!(done && said.contains("administrator now"), "{said}");
 

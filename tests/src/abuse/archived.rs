@@ -1,4 +1,4 @@
-//! Archived rows: their names are free again, and nobody hangs something on them meanwhile.
+//! Archived rows: their unique values are free again, and nothing can be attached to them.
 
 use crate::support::{Answer, Member, TestServer};
 use serde_json::json;
@@ -28,8 +28,8 @@ async fn all_at_once<F: Future<Output = Answer> + Send + 'static>(
     answers
 }
 
-/// Archive, take the name again, try to bring the first back. Whoever brings a row back has archived it: what a
-/// person ended, only they bring back.
+/// Archives a row, takes its unique value for another row, and tries to restore the first. `restores` must be who
+/// archived it, since what a member archived can only be restored by that member.
 async fn round_trip(member: &Member, path: &str, body: serde_json::Value, restores: &Member) {
     let first = member.client.post(path, body.clone()).await.expect(201);
     let taken = member.client.post(path, body.clone()).await;
@@ -42,7 +42,7 @@ async fn round_trip(member: &Member, path: &str, body: serde_json::Value, restor
     let one = format!("{path}/{}", first.id());
     restores.client.delete(&one).await.expect(204);
 
-    // Many want it at once; one gets it.
+    // Of several concurrent attempts, one gets the value.
     let again = (0..6).map(|_| {
         let (client, path, body) = (member.client.clone(), path.to_owned(), body.clone());
         async move { client.post(&path, body).await }
@@ -61,7 +61,7 @@ async fn round_trip(member: &Member, path: &str, body: serde_json::Value, restor
 
     let restored = restores.client.act(&format!("{one}/restore")).await;
     if let Some(slug) = body["slug"].as_str() {
-        // A slug that can be made of a name gets another end.
+        // A slug that is derived from a name gets another ending.
         let restored = restored.expect(200);
         let again = restored.json["slug"].as_str().expect("a slug");
         assert!(again.starts_with(&format!("{slug}-")), "{path}: {again}");
@@ -74,7 +74,7 @@ async fn round_trip(member: &Member, path: &str, body: serde_json::Value, restor
         restored.text
     );
     member.client.get(&one).await.expect(404);
-    // Once the name is free, the first comes back, and is in the way of the second.
+    // Once the value is free, the first row can be restored, and then the second can't.
     restores.client.delete(&second).await.expect(204);
     restores
         .client
@@ -112,7 +112,7 @@ async fn abuse_74_a_name_is_free_again_and_taken_once() {
         .expect("follows nobody");
     round_trip(&mira, "/follows", follow, &mira).await;
 
-    // A membership, which staff brings back.
+    // A membership, which staff of the community can restore.
     let club = json!({"city_id": city, "name": "The one club"});
     let club = paula
         .client
@@ -124,7 +124,7 @@ async fn abuse_74_a_name_is_free_again_and_taken_once() {
     round_trip(&mira, "/community-members", membership, &paula).await;
 }
 
-/// For every table that archives: each unique index leaves archived rows out, or is about what is never archived.
+/// For all tables whose rows can be archived: each unique index excludes archived rows, or contains the id.
 #[tokio::test]
 async fn abuse_74_no_unique_index_counts_archived_rows() {
     let server = TestServer::start().await;
@@ -142,7 +142,8 @@ async fn abuse_74_no_unique_index_counts_archived_rows() {
         .await
         .expect("indexes");
         for index in counting {
-            // Over `id` (with more, for references that keep the city) a row never meets another.
+            // A unique index with `id` never conflicts (those with further columns serve references that include the
+            // city).
             let by_id = index.contains("(id");
             assert!(by_id || index.contains("<> 'archived'"), "{index}");
             seen += usize::from(!by_id);
@@ -151,7 +152,7 @@ async fn abuse_74_no_unique_index_counts_archived_rows() {
     assert!(seen > 15, "{seen}");
 }
 
-/// Live likes below an event that is gone.
+/// The number of active likes of an archived event.
 const ORPHANS: &str = "select count(*) from app.likes l join app.events e on e.id = l.event_id
     where l.status = 'active' and e.status = 'archived'";
 
@@ -191,7 +192,7 @@ async fn abuse_75_what_is_hung_on_a_vanishing_parent_vanishes_too() {
             }
         };
         let (likes, archived) = tokio::join!(all_at_once(likes), archive);
-        // Who has waited too long for the other is told to come again, and nothing has happened.
+        // A request that waited too long for the other is told to retry, and has changed nothing.
         let gone = archived.status == 204;
         assert!(gone || archived.status == 503, "{}", archived.text);
         for like in &likes {

@@ -1,4 +1,4 @@
-//! Bodies that are not what they should be: never stored, never a mistake of ours.
+//! Invalid bodies: they are never stored, and never cause an internal error.
 
 use super::fields::{checksum, everything};
 use crate::support::{Client, TestServer, document, documented::types};
@@ -11,7 +11,7 @@ pub(super) struct Route {
     pub fields: Map<String, Value>,
 }
 
-/// Every operation that takes the body of an entity, with its fields' schemas.
+/// All operations whose body is an entity's, with the schemas of its fields.
 pub(super) fn routes(document: &Value) -> Vec<Route> {
     let mut routes = Vec::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
@@ -48,7 +48,8 @@ pub(super) fn routes(document: &Value) -> Vec<Route> {
     routes
 }
 
-/// A body that gives all fields a wrong value, and which fields these are.
+/// A kind of wrong value: its name, and a function that returns one for a field with these JSON types (None: the value
+/// would be valid).
 type Wrong = (&'static str, fn(&[&str]) -> Option<Value>);
 
 const WRONG: [Wrong; 9] = [
@@ -173,7 +174,7 @@ async fn abuse_25_what_is_not_one_json_object_is_refused() {
             );
         }
         refused += texts.len();
-        // Not UTF-8: overlong, half a surrogate, a lone byte.
+        // Invalid UTF-8: an overlong encoding, half of a surrogate pair, a lone byte.
         for bytes in [
             &b"{\"a\":\"\xc0\xaf\"}"[..],
             b"{\"a\":\"\xed\xa0\x80\"}",

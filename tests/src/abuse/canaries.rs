@@ -1,4 +1,4 @@
-//! Secrets that a running server is given or hands out, looked for in everything that it writes down or says.
+//! Secrets that a running server is given or issues must not occur in anything that it logs, or returns in errors.
 
 use crate::support::{
     Answer, Client, Database,
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::{path::PathBuf, time::Duration};
 use uuid::Uuid;
 
-/// What is set or typed. What the server makes up itself is added while it runs.
+/// Secrets in settings and requests. Those that the server generates are added while it runs.
 const GIVEN: [&str; 8] = [
     "canary sets a good password",
     "canary guesses a password",
@@ -23,7 +23,7 @@ const GIVEN: [&str; 8] = [
     "BEGIN PRIVATE KEY",
 ];
 
-/// A server that says all it ever says, with its worker, mail in a folder, and a payment service that is away.
+/// A server with the most detailed log, with its worker, mail in a folder, and an unreachable payment service.
 struct Watched {
     program: Program,
     mails: PathBuf,
@@ -61,7 +61,8 @@ impl Watched {
         }
     }
 
-    /// What a refusal says is for anybody to see; what is granted may hold what was asked for.
+    /// Records the text of a refusal. Successful answers are left out, since they may contain secrets that were asked
+    /// for.
     fn hear(&mut self, answer: Answer) -> Answer {
         if !answer.status.is_success() {
             self.said.push_str(&answer.text);
@@ -76,7 +77,7 @@ impl Watched {
         }
     }
 
-    /// The token of the newest mail with these words in it.
+    /// The token in the newest mail that contains these words.
     async fn mailed(&mut self, words: &str) -> String {
         for _ in 0..400 {
             let files = std::fs::read_dir(&self.mails).into_iter().flatten();
@@ -93,7 +94,7 @@ impl Watched {
         panic!("no mail: {}", self.program.text());
     }
 
-    /// Somebody signs up, errs, signs in, goes on, and is served.
+    /// A member signs up, makes mistakes, signs in, and uses the API.
     async fn live(&mut self) {
         let client = self.program.client.clone();
         let body = json!({"email": address("kana"), "handle": "kana", "display_name": "Kana"});
@@ -121,7 +122,7 @@ impl Watched {
         self.err(&client, &member).await;
     }
 
-    /// Whatever is wrong with a request that holds a secret.
+    /// Sends requests with secrets that fail in various ways.
     async fn err(&mut self, client: &Client, member: &Client) {
         let torn = format!(
             r#"{{"email": "kana@example.org", "password": "{}"#,
@@ -147,7 +148,7 @@ impl Watched {
         let path = format!("/me?access_token={0}&token={0}", GIVEN[6]);
         let answer = member.get(&path).await;
         self.hear(answer);
-        // Stripe is away, and says nothing about the key that it was asked with.
+        // Stripe is unreachable; the error must not contain the API key.
         let key = Uuid::now_v7().to_string();
         let headers = [("idempotency-key", key.as_str())];
         let answer = member
@@ -177,7 +178,7 @@ async fn abuse_20_no_secret_is_in_the_log_or_in_a_refusal() {
     watched.program.ended().await;
     let log = watched.program.text();
     let _ = std::fs::remove_dir_all(&watched.mails);
-    // It did say what it does, in every detail.
+    // The negative control: the server did log everything in detail.
     let levels = |level: &str| log.lines().filter(|line| is_of(line, level)).count();
     assert!(levels("TRACE") + levels("DEBUG") > 50, "{log}");
     assert!(log.contains("/payment-methods/setups"), "{log}");

@@ -1,4 +1,4 @@
-//! P6: somebody sends the number of a card, in whatever field. It is refused before it is anywhere, and not told again.
+//! P6: card numbers in any field are refused before they are stored or logged, and are not repeated in the error.
 
 use super::{bodies::routes, fields::everything, purchases::demanding};
 use crate::{
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 const WRITTEN: [&str; 2] = ["4242424242424242", "4242 4242 4242 4242"];
 
-/// What a client is told: where it is, by its code, and not what it is.
+/// The error gives the field and the code, but not the number.
 fn assert_refused(place: &str, status: u16, text: &str) {
     assert_eq!(status, 422, "{place}: {text}");
     assert!(text.contains("\"card_number\""), "{place}: {text}");
@@ -52,7 +52,7 @@ async fn p6_the_number_of_a_card_is_refused_wherever_money_moves() {
         "/organizations/{id}/onboarding",
     ];
     paths.extend(more.map(str::to_owned));
-    // Hand-written routes are in the document that is served alone.
+    // Hand-written routes are only in the served document.
     let whole = stage.server.client.get("/openapi.json").await.expect(200);
     let whole = whole.json;
     let takes_body =

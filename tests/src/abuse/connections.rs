@@ -1,4 +1,4 @@
-//! Requests that cost more than they should: slow, long, compressed, contradicting themselves.
+//! Requests that try to use up resources: slow, long, compressed, or with contradicting headers.
 
 use crate::support::{
     TestServer,
@@ -19,7 +19,7 @@ async fn server() -> TestServer {
     .await
 }
 
-/// A POST that the server reads the body of.
+/// The head of a POST whose body the server reads.
 fn head(headers: &str) -> String {
     format!(
         "POST /auth/forgot-password HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\
@@ -36,7 +36,7 @@ async fn abuse_28_a_head_that_never_ends_is_cut_off() {
         let answer = until_closed(stream).await;
         assert!(!answer.contains("200 OK"), "{start}: {answer}");
     }
-    // One more byte now and then does not buy time.
+    // Sending a byte now and then does not extend the time limit.
     let mut stream = connect(server.client.base()).await;
     let dripping = async {
         loop {
@@ -48,7 +48,7 @@ async fn abuse_28_a_head_that_never_ends_is_cut_off() {
     };
     let cut = tokio::time::timeout(Duration::from_secs(10), dripping).await;
     assert!(cut.is_ok(), "still open");
-    // Nor does a first request that was in order.
+    // Nor does a valid first request.
     let answer = talk(
         server.client.base(),
         "GET /livez HTTP/1.1\r\nhost: test\r\n\r\nGET /livez",
@@ -75,7 +75,7 @@ async fn abuse_28_a_body_that_never_ends_is_cut_off() {
         answer.starts_with("HTTP/1.1 408") && answer.contains("/problems/request-timeout"),
         "{answer}"
     );
-    // A body that nobody asked for is not waited for either.
+    // The server does not wait for the body of a request that has none either.
     let answer = talk(
         server.client.base(),
         "GET /countries HTTP/1.1\r\nhost: test\r\ncontent-length: 900\r\nconnection: close\r\n\r\n",
@@ -87,7 +87,7 @@ async fn abuse_28_a_body_that_never_ends_is_cut_off() {
 async fn until_closed_half(reading: tokio::net::tcp::OwnedReadHalf) -> String {
     use tokio::io::AsyncReadExt;
     let (mut reading, mut answer) = (reading, Vec::new());
-    // The answer is what counts; the connection may be reset behind it, for the rest was not read.
+    // Only the answer matters: the connection may be reset after it, since the rest of the request was not read.
     let read = tokio::time::timeout(Duration::from_secs(10), reading.read_to_end(&mut answer));
     assert!(read.await.is_ok(), "still open");
     String::from_utf8_lossy(&answer).into_owned()
@@ -104,9 +104,12 @@ async fn abuse_29_bodies_and_heads_have_a_limit() {
         head(&format!("content-length: {}", body.len())) + &body,
     )
     .await;
-    assert!(answer.starts_with("HTTP/1.1 422"), "the limit: {answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 422"),
+        "a body just below the limit is read: {answer}"
+    );
 
-    // Told, not sent: the refusal comes before a byte of it.
+    // The length is announced, so the request is refused before a byte of the body is sent.
     let told = talk(
         base,
         head("content-length: 10000000\r\nexpect: 100-continue"),
@@ -116,7 +119,7 @@ async fn abuse_29_bodies_and_heads_have_a_limit() {
         told.starts_with("HTTP/1.1 413") && told.contains("/problems/content-too-large"),
         "{told}"
     );
-    // Not told: counted while it comes.
+    // The length is not announced, so bytes are counted while they arrive.
     let chunk = format!("64\r\n{}\r\n", "x".repeat(100));
     let chunked = head("transfer-encoding: chunked") + &chunk.repeat(11) + "0\r\n\r\n";
     let answer = talk(base, chunked).await;
@@ -156,7 +159,7 @@ async fn abuse_29_lengths_that_lie_are_not_believed() {
     let server = server().await;
     let base = server.client.base();
     let body = r#"{"email":"ana@example.org"}"#;
-    // Shorter than told, then the end.
+    // The body ends earlier than announced.
     let mut stream = connect(base).await;
     let text = head("content-length: 500") + body;
     stream.write_all(text.as_bytes()).await.expect("sent");
@@ -183,7 +186,7 @@ async fn abuse_29_lengths_that_lie_are_not_believed() {
         );
         assert!(
             !answer.contains("202 Accepted"),
-            "{lie} was acted on: {answer}"
+            "the request with {lie} was carried out: {answer}"
         );
     }
     for encoding in ["gzip", "br", "deflate", "gzip, identity", "zstd"] {
@@ -194,7 +197,7 @@ async fn abuse_29_lengths_that_lie_are_not_believed() {
         let answer = talk(base, head(&headers) + body).await;
         assert!(
             answer.starts_with("HTTP/1.1 415"),
-            "{encoding}: a small body may be huge: {answer}"
+            "{encoding}: compressed bodies must be refused: {answer}"
         );
     }
     let honest = head(&format!("content-length: {}", body.len())) + body;

@@ -1,4 +1,4 @@
-//! Rights and memberships that nobody agreed to, and accounts that something would hold on to.
+//! Roles and memberships that a member has not agreed to, and references that could prevent closing an account.
 
 use crate::support::{Database, Member, TestServer, database::Content, model};
 use codegen::model::{Entity, Expr, Lifecycle, OnArchive, Relation};
@@ -14,7 +14,7 @@ async fn organization(server: &TestServer, city: Uuid) -> Uuid {
         .expect("an organisation")
 }
 
-/// Offers `orgAdmin`; the path of the offer.
+/// Offers `orgAdmin` and returns the path of the offer.
 async fn offer(giver: &Member, to: &Member, organization: Uuid) -> String {
     let body = json!({"user_id": to.id, "role": "orgAdmin", "scope_type": "organization", "scope_id": organization});
     let answer = giver
@@ -46,7 +46,7 @@ async fn abuse_43_an_offered_role_gives_nothing_until_it_is_accepted() {
     };
     let offered = offer(&olga, &ben, mine).await;
     change(&ben).await.expect(403);
-    // It is in the list of what the member is asked, and only they answer.
+    // The offer is in the member's list, and only the member can answer it.
     let asked = format!("/role-assignments?user_id={}&state=offered", ben.id);
     let list = ben.client.get(&asked).await.expect(200);
     assert_eq!(list.json["data"].as_array().map(Vec::len), Some(1));
@@ -74,7 +74,7 @@ async fn abuse_43_an_offered_role_gives_nothing_until_it_is_accepted() {
         .act(&format!("{offered}/decline"))
         .await
         .expect(409);
-    // Given up is given up.
+    // A role that its holder has given up can't be restored.
     ben.client.delete(&offered).await.expect(204);
     change(&ben).await.expect(403);
     olga.client
@@ -82,7 +82,7 @@ async fn abuse_43_an_offered_role_gives_nothing_until_it_is_accepted() {
         .await
         .expect(404);
 
-    // Withdrawn, there is nothing to accept.
+    // An offer that was withdrawn can't be accepted.
     let withdrawn = offer(&olga, &ana, mine).await;
     olga.client.delete(&withdrawn).await.expect(204);
     ana.client
@@ -92,14 +92,14 @@ async fn abuse_43_an_offered_role_gives_nothing_until_it_is_accepted() {
     change(&ana).await.expect(403);
 }
 
-/// Time passes between an offer and its acceptance: what its giver has lost by then, they do not give.
+/// If the member who offered a role loses the right to give it before it is accepted, it can't be accepted any more.
 #[tokio::test]
 async fn abuse_43_an_offer_is_worth_what_its_giver_is() {
     let server = TestServer::start().await;
     let city = server.city("melbourne").await;
     let mine = organization(&server, city).await;
     let scope = Some(("organization", mine));
-    // It keeps an administrator whatever happens to those who offer.
+    // Another administrator, so that the last one is not at stake.
     let stays = server.member("stays").await;
     server.grant(&stays, "orgAdmin", scope).await;
     let mut conn = server.superuser().await;
@@ -142,7 +142,7 @@ async fn abuse_43_an_offer_is_worth_what_its_giver_is() {
             change.await.expect(403);
         }
     }
-    // And who accepts acts as themselves again: nothing of the giver's stays with the request.
+    // The acceptance is recorded under the accepting member: nothing of the giver's identity remains in the request.
     let held: i64 = sqlx::query_scalar(
         "select count(*) from audit.audit_logs where action = 'accept' and performed_by <> (
            select user_id from app.role_assignments r where r.id = entity_id)",
@@ -170,7 +170,7 @@ async fn abuse_43_nobody_is_held_to_a_post() {
     server
         .grant(&carlo, "cityAdmin", Some(("city", city)))
         .await;
-    // An offer is nobody to leave it to, and holds nobody.
+    // An offer that is not accepted makes nobody a successor, and does not prevent closing the account.
     offer(&olga, &ben, mine).await;
     let roles = olga.client.get(&format!("/users/{}/roles", olga.id)).await;
     let role = roles.json["data"][0]["id"]
@@ -182,14 +182,14 @@ async fn abuse_43_nobody_is_held_to_a_post() {
         .await
         .expect(409);
     ben.client.delete("/me").await.expect(204);
-    // The last administrator of a suspended profile may still close the account …
+    // The last administrator of a suspended profile can still close the account …
     carlo
         .client
         .act(&format!("{path}/suspend"))
         .await
         .expect(200);
     olga.client.delete("/me").await.expect(204);
-    // … and the city looks after the profile.
+    // … and the city administers the profile.
     carlo
         .client
         .act(&format!("{path}/unsuspend"))
@@ -237,19 +237,19 @@ async fn abuse_43_nobody_is_made_a_member_again() {
         let (client, path) = (ada.client.clone(), path.to_owned());
         async move { client.get(&path).await.expect(200).json["state"].clone() }
     };
-    // Who left is not brought back.
+    // A membership that was ended by the member can't be restored by others.
     let bobs = place(&bob, &bob).await;
     bob.client.act(&format!("{bobs}/join")).await.expect(200);
     bob.client.delete(&bobs).await.expect(204);
     ada.client.act(&format!("{bobs}/restore")).await.expect(403);
-    // Who was put out may be, by whoever did it.
+    // A membership that was ended by an administrator can be restored by an administrator.
     let bobs = place(&bob, &bob).await;
     bob.client.act(&format!("{bobs}/join")).await.expect(200);
     ada.client.delete(&bobs).await.expect(204);
     bob.client.act(&format!("{bobs}/restore")).await.expect(403);
     ada.client.act(&format!("{bobs}/restore")).await.expect(200);
     assert_eq!(state(&bobs).await, "active");
-    // A lifted ban asks again, and nobody else answers.
+    // After a ban was lifted, the member has to join again, and nobody else can do that.
     let eves = place(&ada, &eve).await;
     for path in [&bobs, &eves] {
         ada.client
@@ -268,7 +268,7 @@ async fn abuse_43_nobody_is_made_a_member_again() {
         assert_eq!(joined.status, 403, "{}", joined.text);
         assert_eq!(state(path).await, "unbanned");
     }
-    // Whose ban was lifted need not be invited again.
+    // A member whose ban was lifted needs no new invitation.
     let (path, closed) = (
         format!("/communities/{community}"),
         json!({"join_policy": "invite"}),
@@ -278,14 +278,14 @@ async fn abuse_43_nobody_is_made_a_member_again() {
     assert_eq!(state(&bobs).await, "active");
 }
 
-/// Whom a row is about: it can't be without them.
+/// The required relations of an entity to members: a row is about these.
 fn about(entity: &Entity) -> impl Iterator<Item = (usize, &Relation)> {
     let people = |r: &Relation| !r.polymorphic && r.targets == [model().identity];
     let relations = entity.belongs.iter().enumerate();
     relations.filter(move |(_, r)| people(r) && !r.optional && !r.system)
 }
 
-/// The rule holds for nobody but the person there.
+/// Whether the rule can only hold for the member to whom this relation refers.
 fn only_for(entity: &Entity, rule: &Expr, person: usize) -> bool {
     let part = |part: &Expr| only_for(entity, part, person);
     match rule {
@@ -318,7 +318,7 @@ fn abuse_43_no_rule_brings_back_what_a_person_ended() {
         }
     }
     assert_eq!(asked, ["community_member.user"]);
-    // A role that was taken away is offered anew, and asked for again.
+    // A role that was taken away is not restored: it must be offered and accepted anew.
     let roles = model()
         .entities
         .iter()
@@ -327,7 +327,7 @@ fn abuse_43_no_rule_brings_back_what_a_person_ended() {
     assert!(restore.is_none(), "{restore:?}");
 }
 
-/// As the request role, whatever the server would send: the person ends the row, and nobody but they brings it back.
+/// As the request role, with any statement: if a member ends a row, only that member can restore it.
 #[tokio::test]
 async fn abuse_43_the_database_remembers_who_ended_it() {
     let database = Database::new(Content::Demo).await;
@@ -359,7 +359,7 @@ async fn abuse_43_the_database_remembers_who_ended_it() {
                         0,
                         "{table}"
                     );
-                    // The control: as if somebody else had ended it.
+                    // The negative control: as if another member had ended it.
                     let flag = format!(
                         "update app.{table} set {} = false where id = '{id}'",
                         relation.ended_column()
@@ -388,7 +388,7 @@ async fn abuse_43_the_database_remembers_who_ended_it() {
     assert!(tried >= 4, "{tried}");
 }
 
-/// Rows changed by a statement of a request; none where the database refuses it.
+/// The number of rows changed by a statement of a request; 0 if the database refuses it.
 async fn act(conn: &mut PgConnection, user: Uuid, action: &str, statement: &str) -> u64 {
     let text = format!(
         "savepoint act; set local role culturepass_app;
@@ -411,7 +411,7 @@ async fn act(conn: &mut PgConnection, user: Uuid, action: &str, statement: &str)
     changed
 }
 
-/// Nothing that refers to an account keeps it from being closed.
+/// No reference to an account prevents closing it.
 #[test]
 fn abuse_43_nothing_holds_an_account() {
     for entity in &model().entities {

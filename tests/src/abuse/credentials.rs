@@ -1,5 +1,5 @@
-//! Events × credentials: what each event ends, tried through the door. `sessions/endings.rs` and `on end` in the specs
-//! say it; this table is what they come to.
+//! Events × credentials: which credentials each event invalidates, tested through the API. The rules are in
+//! `sessions/endings.rs` and in `on end` of the specs; this table is their result.
 
 use super::issuer;
 use crate::support::{
@@ -13,10 +13,10 @@ use sqlx::AssertSqlSafe;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// A and B: Ana's sessions; she acts in A, and in B her refresh token is stolen. `access`, `refresh`, `device` are of
-/// one of them. `issued`: a token of her account at an issuer, issued before the event; `issuer`: one of after it.
-/// `reset`, `change`: links in mails. `wish`: a sign-up that waits, for the address that she is changing to.
-/// `password`: signing in with the one that she has in the end. `calendar`: the secret address of her own calendar.
+/// A and B are sessions of Ana; she acts in A, and her refresh token of B is stolen. `access`, `refresh` and `device`
+/// belong to one of them. `issued`: a token of an external issuer for her account, issued before the event; `issuer`:
+/// one issued after it. `reset`, `change`: links in mails. `wish`: a pending sign-up for the address that she is
+/// changing to. `password`: signing in with her latest password. `calendar`: the secret URL of her calendar.
 const TABLE: &str = "
                   accessA refreshA deviceA accessB refreshB deviceB issued issuer reset change wish password calendar
 nothing              +       +        +       +       +        +      +      +      +     +     +      +        +
@@ -37,7 +37,7 @@ restored             -       -        -       -       -        -      -      +  
 const NEW_ADDRESS: &str = "ana@elsewhere.org";
 const NEW_PASSWORD: &str = "eight large giraffes";
 
-/// What the table says: event → credential → whether it is good.
+/// The parsed table: event → credential → whether it is valid.
 fn table() -> Vec<(&'static str, BTreeMap<&'static str, bool>)> {
     let mut lines = TABLE.lines().filter(|line| !line.trim().is_empty());
     let credentials: Vec<&str> = lines.next().expect("a head").split_whitespace().collect();
@@ -56,7 +56,7 @@ fn table() -> Vec<(&'static str, BTreeMap<&'static str, bool>)> {
 async fn every_event_ends_what_the_table_says() {
     let mut wrong = Vec::new();
     for (event, expected) in table() {
-        // The two links are tried in worlds of their own: what opens one may end the other.
+        // The two links are tested separately, since using one may invalidate the other.
         for link in ["reset", "change"] {
             let mut ana = Ana::new().await;
             ana.undergo(event).await;
@@ -70,7 +70,7 @@ async fn every_event_ends_what_the_table_says() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// One sign-in with a device that was registered in it.
+/// A session with a device that was registered in it.
 struct SignIn {
     client: Client,
     session: String,
@@ -78,7 +78,7 @@ struct SignIn {
     device: Uuid,
 }
 
-/// Ana with one of each.
+/// Ana with one credential of each kind.
 struct Ana {
     server: TestServer,
     id: Uuid,
@@ -87,7 +87,7 @@ struct Ana {
     b: SignIn,
     issued: String,
     reset: String,
-    /// Another one, for the event.
+    /// Another reset link, which the event uses.
     reset_too: String,
     change: String,
     wish: String,
@@ -193,7 +193,7 @@ impl Ana {
             "token_reused" => {
                 let client = &self.server.client;
                 let next = refresh(client, &self.b.refresh).await.expect(200);
-                // Not the same request again: that was a while ago.
+                // The first use was a while ago, so that the second is not taken for a retry.
                 sqlx::query(
                     "update app.refresh_tokens set used_at = used_at - interval '1 minute'",
                 )
@@ -232,7 +232,7 @@ impl Ana {
         }
     }
 
-    /// Tries everything, the link last.
+    /// Tests all credentials, the link last.
     async fn good(&self, link: &'static str) -> Vec<(&'static str, bool)> {
         let mut good = Vec::new();
         for (name, token) in [
@@ -268,7 +268,7 @@ impl Ana {
             calendar.text
         );
         good.push(("calendar", calendar.status == 200));
-        // The wish would take the address that the change of it leads to.
+        // With the other link this is left out, since the sign-up would take the address.
         if link == "reset" {
             let body = json!({"token": self.wish, "password": "nine lazy tortoises"});
             let answer = self.server.client.post("/auth/verify-email", body).await;
@@ -335,7 +335,8 @@ async fn put(client: &Client, path: &str, body: Value) -> Answer {
     client.send(Method::PUT, path, Some(body), &[]).await
 }
 
-/// Not by what our code remembers to do: a module of later that knows nothing of links changes what they go by.
+/// Links become invalid even if a future module, which knows nothing about links, changes the data that they depend
+/// on.
 #[tokio::test]
 async fn a_link_is_void_once_what_it_was_issued_for_is_another() {
     for change in [
@@ -344,7 +345,7 @@ async fn a_link_is_void_once_what_it_was_issued_for_is_another() {
         "update app.credentials set valid_from = now() where user_id = $1",
         "update app.users set status = 'suspended' where id = $1",
         "update app.users set status = 'archived' where id = $1",
-        // The control.
+        // The negative control.
         "update app.users set bio = 'moved' where id = $1",
     ] {
         let ana = Ana::new().await;
@@ -375,7 +376,7 @@ async fn a_link_is_void_once_what_it_was_issued_for_is_another() {
                 answer.text
             );
             if good {
-                // And using one ends the other.
+                // Using one link invalidates the other.
                 break;
             }
         }
@@ -400,7 +401,7 @@ async fn identities_are_listed_and_unlinked_by_their_owner_who_proved_the_passwo
     ana.server.client.get("/me/identities").await.expect(401);
     ana.server.client.delete(&path).await.expect(401);
     ana.platform.client.delete(&path).await.expect(404);
-    // Its tokens have a session like any other, which is no proof of the password.
+    // Tokens of an issuer have a session as well, but they do not prove knowledge of the password.
     let external = ana.server.client.with_token(&ana.issued);
     let sessions = external.get("/me/sessions").await.expect(200);
     let current = sessions.json["data"].as_array().expect("sessions");
@@ -431,7 +432,7 @@ async fn identities_are_listed_and_unlinked_by_their_owner_who_proved_the_passwo
     client.delete(&path).await.expect(404);
     let listed = client.get("/me/identities").await.expect(200);
     assert_eq!(listed.json["data"], json!([]));
-    // The old token does not link it again, one of later does.
+    // The old token does not link the identity again, but one that is issued later does.
     assert!(!ana.is_ana(&external).await);
     assert!(
         ana.is_ana(&ana.server.client.with_token(token_of_issuer(2)))
@@ -452,7 +453,7 @@ async fn who_has_no_password_is_told_before_the_only_way_in_is_cut() {
     assert_eq!(
         me.json["handle"],
         json!("m_admin"),
-        "nobody becomes `admin` by the way"
+        "the reserved handle `admin` must not be given"
     );
     let listed = client.get("/me/identities").await.expect(200);
     assert_eq!(listed.json["has_password"], json!(false));
@@ -463,7 +464,7 @@ async fn who_has_no_password_is_told_before_the_only_way_in_is_cut() {
     let answer = client.delete(&path).await.expect(409);
     assert!(answer.text.contains("forgot-password"), "{}", answer.text);
     client.get("/me").await.expect(200);
-    // Signing out ends this token, and leaves the way in.
+    // Signing out invalidates this token, but the identity can still sign in.
     client.act("/auth/sign-out").await.expect(204);
     assert_eq!(
         client.get("/me").await.expect(401).problem(),

@@ -1,4 +1,4 @@
-//! Making something look better than it is: reviews, likes and what trends.
+//! Manipulating popularity: reviews, likes and trending events.
 
 use crate::{
     support::Member,
@@ -61,7 +61,7 @@ async fn abuse_51_nobody_makes_an_event_trend_alone_suspended_or_in_the_dark() {
     let events = stage.events(stage.host, 3).await;
     let people = stage.people(3).await;
     let mira = stage.server.sign_in(people[0]).await;
-    // An older like of somebody else's.
+    // An older like by another member.
     stage
         .sql(format!(
             "insert into app.likes (user_id, event_id, created_at) values
@@ -71,7 +71,7 @@ async fn abuse_51_nobody_makes_an_event_trend_alone_suspended_or_in_the_dark() {
         .await;
     stage.rank().await;
     let before = stage.rank_of(events[0]).await.expect("a rank");
-    // Taken back and given again, it stays as old and as heavy as it was.
+    // Repeated liking and unliking changes neither the age nor the weight of the like.
     for _ in 0..10 {
         mira.client
             .delete(&format!("/events/{}/like", events[0]))
@@ -87,7 +87,7 @@ async fn abuse_51_nobody_makes_an_event_trend_alone_suspended_or_in_the_dark() {
     }
     assert_eq!(stage.rank_of(events[0]).await, Some(before));
     assert_eq!(stage.trending("").await, [events[1], events[0]]);
-    // A suspended account counts for nothing, and what is hidden is not listed whatever it has.
+    // Suspended accounts do not count, and hidden events are not listed whatever their rank.
     stage
         .sql(format!(
             "update app.users set status = 'suspended' where id = '{}'",

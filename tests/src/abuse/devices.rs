@@ -1,4 +1,4 @@
-//! Phones that are handed on: pushes go to whoever has them now, and nobody learns who had them before.
+//! Phones that change hands: pushes go to the present owner, and the previous owner is not revealed.
 
 use crate::support::{Answer, Member, TestServer};
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ async fn a_phone_belongs_to_whoever_registered_it_last() {
         .await
         .expect(201);
     let taken = register(&ben, TOKEN).await.expect(201);
-    // Nothing in the answer says that somebody had it.
+    // The answer does not reveal that another member had the token.
     let shape = |answer: &Answer| -> Vec<String> {
         let object = answer.json.as_object().expect("an object");
         object.keys().cloned().collect()
@@ -42,17 +42,17 @@ async fn a_phone_belongs_to_whoever_registered_it_last() {
         .get(&format!("/devices/{}", first.id()))
         .await
         .expect(404);
-    // Registering it again is no conflict either, and gives one row.
+    // Repeating the registration is no conflict, and results in one row.
     register(&ben, TOKEN).await.expect(201);
     assert_eq!(holders(&server).await, [ben.id]);
-    // An update moves it as well,
+    // An update also moves the token to the caller,
     let path = format!("/devices/{}", fresh.id());
     ana.client
         .patch(&path, "*", json!({"push_token": TOKEN}))
         .await
         .expect(200);
     assert_eq!(holders(&server).await, [ana.id]);
-    // and an old row does not come back and take it.
+    // but an old row can't be restored to take it over.
     let answer = ana
         .client
         .act(&format!("/devices/{}/restore", first.id()))
@@ -81,7 +81,8 @@ async fn of_those_who_register_a_phone_together_one_has_it() {
     assert_eq!(holders(&server).await.len(), 1);
 }
 
-/// A device lives as long as the session it was registered in; that of a session that is thrown away lets it go.
+/// A device ends with the session in which it was registered; when an expired session is deleted, the device is
+/// detached.
 #[tokio::test]
 async fn pushes_stop_with_the_session() {
     let server = TestServer::start().await;
@@ -101,7 +102,7 @@ async fn pushes_stop_with_the_session() {
         .map(|device| &device["id"])
         .collect();
     assert_eq!(ids, [&json!(other.id())]);
-    // One that nobody uses any more ends by itself, and is thrown away in the end.
+    // A session that is not used any more expires, and is deleted later.
     let mut conn = server.superuser().await;
     sqlx::query("update app.sessions set expires_at = now() - interval '1 minute' where id = $1")
         .bind(elsewhere.session)

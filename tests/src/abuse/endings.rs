@@ -1,4 +1,4 @@
-//! The program's end, asked for and not.
+//! Stopping the program, gracefully and by killing it.
 
 use crate::support::{Client, Database, Member, database::Content, program::Program, socket};
 use serde_json::json;
@@ -14,14 +14,14 @@ use std::{
 use tokio::{io::AsyncWriteExt, task::JoinHandle};
 use uuid::Uuid;
 
-/// Members who each found communities, like an event and take it back, until told to stop.
+/// Members who create communities, and like and unlike an event, until they are stopped.
 struct Load {
     stop: Arc<AtomicBool>,
     founded: Arc<AtomicU32>,
     clients: Vec<JoinHandle<Vec<Done>>>,
 }
 
-/// What was asked and how it ended; no status: the connection broke, or there was none.
+/// A request and its result. Without a status, the connection broke or could not be opened.
 struct Done {
     what: &'static str,
     status: Option<u16>,
@@ -64,7 +64,7 @@ impl Load {
         }
     }
 
-    /// Until the first, slow requests are over and it goes on as usual.
+    /// Waits until the first, slow requests are done.
     async fn is_under_way(&self) {
         for _ in 0..3000 {
             if self.founded.load(SeqCst) >= 20 {
@@ -87,7 +87,7 @@ impl Load {
 
 const REFUSED: &str = "refused";
 
-/// On a connection of its own, as from many clients.
+/// Sends a request on a new connection, as if there were many clients.
 async fn ask(
     member: &Member,
     method: &'static str,
@@ -109,7 +109,7 @@ async fn ask(
     let answer = async {
         let response = request.send().await?;
         let status = response.status().as_u16();
-        // A status without the whole answer is a broken one.
+        // If the body is incomplete, the answer counts as broken.
         let text = response.text().await?;
         let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
         let id = json["id"].as_str().map(str::to_owned);
@@ -117,7 +117,7 @@ async fn ask(
     };
     let (what, status, id) = match answer.await {
         Ok((status, id)) => (method, Some(status), id),
-        // Nobody listens any more: a balancer takes the next server, and nothing has begun.
+        // Nothing is listening any more: a load balancer would use another server, and nothing was done.
         Err(error) if error.is_connect() => (REFUSED, None, None),
         Err(_) => (method, None, None),
     };
@@ -145,7 +145,7 @@ async fn members(program: &Program, database: &Database, count: usize) -> Vec<Me
 }
 
 async fn city_and_event(conn: &mut PgConnection) -> (Uuid, Uuid) {
-    // Likes of before are out of the way.
+    // Removes earlier likes.
     sqlx::raw_sql(
         "update app.likes set status = 'archived' where event_id = (select id from app.events
            where state = 'published' and visibility = 'public' and status = 'active' and host_type = 'organization' order by id limit 1)",
@@ -162,7 +162,7 @@ async fn city_and_event(conn: &mut PgConnection) -> (Uuid, Uuid) {
     .expect("an event")
 }
 
-/// What would be half an operation: a community without founder or audit entry, a counter that does not count.
+/// Queries for incomplete operations: communities without founder or audit entry, and wrong counters.
 const HALF_DONE: [&str; 3] = [
     "select count(*) from app.communities c where c.name like 'Load %' and
        not exists (select from app.role_assignments r where r.scope_id = c.id and r.role = 'orgAdmin')",
@@ -197,7 +197,7 @@ async fn kept(conn: &mut PgConnection, done: &[Done]) {
     assert_eq!(
         found as usize,
         ids.len(),
-        "what was answered with 201 is there"
+        "every row that was answered with 201 must exist"
     );
     let statuses: Vec<_> = done.iter().map(|done| done.status).collect();
     assert!(ids.len() > 10, "{statuses:?}");
@@ -216,7 +216,7 @@ async fn abuse_62_asked_to_stop_it_finishes_what_it_began() {
     let load = Load::start(members(&program, &database, 6).await, city, event);
     load.is_under_way().await;
 
-    // One request whose body is still on its way when nothing new is let in any more.
+    // A request whose body is still being sent when no new connections are accepted any more.
     let paula = program.sign_in(&database, PEOPLE[0].id).await;
     let body = json!({"city_id": city, "name": "Load at the last moment"}).to_string();
     let (first, rest) = body.split_at(20);
@@ -230,7 +230,7 @@ async fn abuse_62_asked_to_stop_it_finishes_what_it_began() {
     slow.write_all(text.as_bytes()).await.expect("sent");
     tokio::time::sleep(Duration::from_millis(100)).await;
     program.signal("TERM");
-    // Readiness goes first; the balancer notices, and sends nobody any more.
+    // First `/readyz` fails, so that the load balancer sends no more requests.
     not_ready(&program).await;
     program.client.get("/livez").await.expect(200);
     let done = load.finish().await;
@@ -255,7 +255,7 @@ async fn abuse_62_asked_to_stop_it_finishes_what_it_began() {
     }
 }
 
-/// Says no while requests are still answered.
+/// Waits until `/readyz` fails, while requests are still answered.
 async fn not_ready(program: &Program) {
     for _ in 0..100 {
         if program.admin.get("/readyz").await.status == 503 {
@@ -266,7 +266,7 @@ async fn not_ready(program: &Program) {
     panic!("still ready");
 }
 
-/// After the drain delay.
+/// Waits until no connections are accepted any more, which is after the drain delay.
 async fn closed(client: &Client) {
     let address = client.base().strip_prefix("http://").expect("an address");
     for _ in 0..2000 {
@@ -294,18 +294,21 @@ async fn abuse_62_killed_it_leaves_nothing_half_done() {
         program.ended().await;
         let done = load.finish().await;
         let broken = done.iter().filter(|done| done.status.is_none()).count();
-        assert!(broken > 0, "somebody was waiting for an answer");
+        assert!(
+            broken > 0,
+            "at least one request must have been interrupted"
+        );
         answered.extend(done);
         sessions_end(&mut superuser).await;
         nothing_is_half_done(&mut superuser).await;
     }
     kept(&mut superuser, &answered).await;
-    // And the next one serves as if nothing had been.
+    // A new process serves as usual.
     let program = Program::serve(&database, |_| {}).await;
     program.client.get("/events").await.expect(200);
 }
 
-/// The database notices that nobody is there any more.
+/// Waits until the database has noticed that the process is gone.
 async fn sessions_end(conn: &mut PgConnection) {
     for _ in 0..200 {
         let open: i64 = sqlx::query_scalar(

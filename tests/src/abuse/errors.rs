@@ -1,4 +1,4 @@
-//! Answers to what goes wrong tell the client what to do, and nothing of what is inside.
+//! Error answers tell the client what to do, but nothing about the internals.
 
 use crate::support::{Answer, Client, TestServer, database::Content, resources, rows};
 use reqwest::Method;
@@ -7,7 +7,7 @@ use sqlx::AssertSqlSafe;
 use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
 
-/// What only somebody inside would say. Lower case.
+/// Words that would reveal internals, in lower case.
 const INSIDE: [&str; 25] = [
     "canary",
     "sqlstate",
@@ -36,7 +36,7 @@ const INSIDE: [&str; 25] = [
     "division by zero",
 ];
 
-/// A problem, and nothing but a problem.
+/// Checks that the answer is a problem without any of these words.
 #[track_caller]
 fn tells_nothing(what: &str, answer: &Answer) {
     let text = &answer.text;
@@ -72,7 +72,7 @@ async fn run(server: &TestServer, text: String) {
         .unwrap_or_else(|error| panic!("{text}: {error}"));
 }
 
-/// Requests that are wrong in themselves, to every entity.
+/// Invalid requests to every entity.
 #[tokio::test]
 async fn abuse_56_refusals_tell_nothing_of_the_inside() {
     let server = TestServer::demo().await;
@@ -127,12 +127,12 @@ async fn abuse_56_refusals_tell_nothing_of_the_inside() {
     assert!(!statuses.contains_key(&500), "{statuses:?}");
 }
 
-/// A change that the caller may make, per entity.
+/// For each entity, an update that the caller may make: name, path, client.
 async fn changes(server: &TestServer) -> Vec<(String, String, Client)> {
     let people = rows::people(&mut server.superuser().await).await;
     let mut changes = Vec::new();
     for resource in resources().values() {
-        // Where each field has a rule of its own, a body without any changes no row.
+        // If each field has a rule of its own, an update without fields changes no row.
         if resource.update.is_none() || !resource.sql.update.starts_with("update") {
             continue;
         }
@@ -146,7 +146,7 @@ async fn changes(server: &TestServer) -> Vec<(String, String, Client)> {
     changes
 }
 
-/// The database refuses with texts that nobody has foreseen.
+/// The database refuses with unexpected messages.
 #[tokio::test]
 async fn abuse_56_faults_of_the_database_stay_inside() {
     let server = TestServer::demo().await;
@@ -197,7 +197,7 @@ async fn abuse_56_faults_of_the_database_stay_inside() {
     );
 }
 
-/// Nothing is as it should be: tables, functions, the whole database.
+/// Tables, functions, or the whole database are missing.
 #[tokio::test]
 async fn abuse_56_a_database_in_ruins_stays_inside() {
     let server = TestServer::start_with(Content::Demo, |parts| {
@@ -256,7 +256,7 @@ async fn abuse_56_a_database_in_ruins_stays_inside() {
     }
 }
 
-/// A statement of ours that lacks a grant is our mistake: never "you may not", whoever asks and for whatever.
+/// A missing privilege is a bug of ours: the answer is never 403, whoever the caller is and whatever the request.
 #[tokio::test]
 async fn abuse_56_a_missing_grant_is_an_accident_and_an_alarm() {
     let server = TestServer::demo().await;
@@ -296,9 +296,9 @@ async fn abuse_56_a_missing_grant_is_an_accident_and_an_alarm() {
         let answer = client.get(&path).await;
         match usual.as_u16() {
             200 | 404 => assert_eq!(answer.status, 500, "{path}: {}", answer.text),
-            // Found out by asking a table for the roles, or before.
+            // Either a table had to be read for the caller's roles, or the request was refused before that.
             403 if answer.status == 500 => {}
-            // Refused before a table is asked.
+            // Refused without reading a table.
             _ => assert_eq!(answer.status, usual, "{path}: {}", answer.text),
         }
         failed += usize::from(answer.status == 500);

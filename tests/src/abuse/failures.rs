@@ -1,4 +1,4 @@
-//! Requests that end badly: what was begun is undone, and the next caller notices nothing.
+//! Failing requests: their changes are rolled back, and the next caller is not affected.
 
 use crate::support::{Client, Member, TestServer, database::Content, fragile, socket};
 use kernel::{Caller, http::metrics};
@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, time::Duration};
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
-/// Olga, and an event of hers that nobody else sees yet.
+/// Olga, and her event that others can't see.
 struct Draft {
     olga: Member,
     event: Uuid,
@@ -37,7 +37,7 @@ async fn title(server: &TestServer, event: Uuid) -> String {
         .expect("a title")
 }
 
-/// Transactions of this database that were begun and left.
+/// The number of transactions in this database that were begun and neither committed nor rolled back.
 async fn left_open(server: &TestServer) -> i64 {
     sqlx::query_scalar(
         "select count(*) from pg_stat_activity where datname = current_database() and state like 'idle in%'",
@@ -59,7 +59,7 @@ async fn abuse_38_a_panic_undoes_what_was_begun_and_frees_what_was_held() {
     let fragile = fragile.with_token(olga.token);
     let path = format!("/events/{event}");
     let before = metrics::PANICS.get();
-    // More often than there are connections and permits.
+    // More failures than there are connections and permits.
     for what in ["panic", "error", "broken"].repeat(5) {
         let answer = fragile.patch(&path, "*", json!({"title": what})).await;
         assert_eq!(
@@ -81,7 +81,7 @@ async fn abuse_38_a_panic_undoes_what_was_begun_and_frees_what_was_held() {
     assert_eq!(left_open(&server).await, 0);
 }
 
-/// Every community has its founder's role, its audit entry, and a member who founded it.
+/// The number of communities without the founder's role or without exactly one audit entry.
 const HALF_DONE: &str = "
     select count(*) from app.communities c where
       not exists (select from app.role_assignments r where r.scope_id = c.id and r.role = 'orgAdmin')
@@ -106,7 +106,7 @@ async fn abuse_39_clients_that_hang_up_leave_nothing_half_done() {
             mira.token
         )
     };
-    // The first tells how long one takes, so that the others end all along the way.
+    // The first request shows how long one takes, so that the others can be aborted at all stages.
     let started = std::time::Instant::now();
     let first = json!({"city_id": city, "name": "Choir"});
     mira.client.post("/communities", first).await.expect(201);
@@ -117,7 +117,7 @@ async fn abuse_39_clients_that_hang_up_leave_nothing_half_done() {
         tokio::time::sleep(whole.mul_f64(n as f64 / 100.0)).await;
         drop(stream);
     }
-    // Both connections of the pool are there again.
+    // Both connections of the pool are available again.
     let (one, two) = tokio::join!(
         mira.client.get("/communities?limit=100"),
         mira.client.get("/me")
@@ -127,7 +127,7 @@ async fn abuse_39_clients_that_hang_up_leave_nothing_half_done() {
         .as_array()
         .expect("a list")
         .len();
-    assert!(seen > 1, "some were in time");
+    assert!(seen > 1, "at least one request must have been finished");
     for _ in 0..100 {
         let state = server.built.db.state();
         if state.idle == state.open as usize && left_open(&server).await == 0 {
@@ -145,10 +145,10 @@ async fn abuse_39_clients_that_hang_up_leave_nothing_half_done() {
     assert_eq!(half, 0);
 }
 
-/// Each is three requests. Ten times as many, without HTTP around them, are in `reuse`.
+/// The number of rounds of three requests. `reuse` tests ten times as many, without HTTP.
 const ROUNDS: u64 = 300;
 
-/// One connection for everybody: whatever became of a member's request, the stranger after it is a stranger.
+/// With a single connection: whatever happens in a member's request, the anonymous caller after it stays anonymous.
 #[tokio::test]
 async fn abuse_73_nothing_of_a_caller_is_left_for_the_next() {
     let server = TestServer::start_with(Content::Demo, |parts| {
@@ -187,12 +187,12 @@ async fn abuse_73_nothing_of_a_caller_is_left_for_the_next() {
             .all(|status| answers.contains(status)),
         "{answers:?}"
     );
-    // They would have noticed: with Paula's context the same questions have answers.
+    // The negative control: in Paula's context the same queries return rows.
     let known = fragile.with_token(paula.token.clone()).get(&path).await;
     assert_eq!(known.status, 200);
 }
 
-/// One request, given up after a while in every fourth round.
+/// Sends one request, which is aborted after a while in every fourth round.
 async fn disturb(client: &Client, path: &str, title: &str, round: u64) -> Option<u16> {
     let request = async {
         match title {

@@ -1,4 +1,4 @@
-//! Fields that a caller must not set: in bodies, and by routes that are for others.
+//! Fields that a caller must not set, neither in bodies nor through routes for other callers.
 
 use crate::support::{self, Member, TestServer, model};
 use codegen::model::{Change, Entity};
@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
-/// Columns that bodies of an entity may hold, as the API document says.
+/// The columns that bodies of an entity may contain according to the API document.
 pub fn documented(kind: &str, entity: &str) -> BTreeSet<String> {
     let name: String = entity
         .split('_')
@@ -20,7 +20,7 @@ pub fn documented(kind: &str, entity: &str) -> BTreeSet<String> {
         .unwrap_or_default()
 }
 
-/// Columns of every table, from the database itself.
+/// The columns of every table, according to the database.
 pub async fn columns(conn: &mut PgConnection) -> BTreeMap<String, BTreeSet<String>> {
     let rows: Vec<(String, String)> = sqlx::query_as(
         "select table_name::text, column_name::text from information_schema.columns c
@@ -37,7 +37,7 @@ pub async fn columns(conn: &mut PgConnection) -> BTreeMap<String, BTreeSet<Strin
     tables
 }
 
-/// Of all rows of all entities that somebody may change: what refused requests must leave alone.
+/// Checksums of all rows of all entities, which refused requests must not change.
 pub async fn checksum(conn: &mut PgConnection) -> BTreeMap<String, String> {
     let mut sums = BTreeMap::new();
     for entity in &model().entities {
@@ -51,12 +51,12 @@ pub async fn checksum(conn: &mut PgConnection) -> BTreeMap<String, String> {
             .expect("a sum");
         sums.insert(entity.plural.clone(), sum);
     }
-    // Signing people in for the test moves this one.
+    // This table changes when the test signs members in.
     sums.remove("sessions");
     sums
 }
 
-/// Holds every role of something, so that no route says no before it has read the body.
+/// A member with every role in some scope, so that no request is refused before its body is read.
 pub async fn everything(server: &TestServer) -> Member {
     let member = server.sign_in(server::seed::demo::PEOPLE[0].id).await;
     let mut conn = server.superuser().await;
@@ -78,7 +78,7 @@ pub async fn everything(server: &TestServer) -> Member {
     member
 }
 
-/// One row of each table that is there, if there is one.
+/// The id of a row of the table, or a random one if the table is empty.
 async fn some_row(conn: &mut PgConnection, entity: &Entity) -> Uuid {
     let text = format!("select id from app.{} order by id limit 1", entity.plural);
     sqlx::query_scalar(AssertSqlSafe(text))
@@ -128,8 +128,8 @@ async fn abuse_21_fields_of_the_server_are_in_no_body() {
             tried += body.len();
             let is_update = method != "POST";
             let is_shown = admin.get(&path).await.status == 200;
-            // What an answer shows may be repeated unchanged, and is compared with a row that the caller sees. What moves
-            // by itself is not looked at.
+            // Values in an answer may be repeated unchanged, which is checked against a row that the caller sees.
+            // Values that change by themselves are ignored.
             let is_told = |column: &&String| {
                 let is = |names: &[&str]| is_update && names.contains(&column.as_str());
                 !is(resource.moving) && (is_shown || !is(resource.fixed))
@@ -143,7 +143,7 @@ async fn abuse_21_fields_of_the_server_are_in_no_body() {
             let answer = admin
                 .send(method, &path, Some(body.into()), &[("if-match", "*")])
                 .await;
-            // Where nothing else is left in the body, there is nothing to compare it with.
+            // If all fields of the body are ignored, the request is refused for other reasons.
             let nothing = wanted.is_empty() && [403, 404].contains(&answer.status.as_u16());
             assert!(answer.status == 422 || nothing, "{path}: {}", answer.text);
             if nothing {
@@ -183,7 +183,7 @@ async fn abuse_24_a_mark_of_the_city_is_given_by_the_city_alone() {
             if entity.relation("city").is_none() || transition.name.starts_with("un") {
                 continue;
             }
-            // The demonstration world is all marked.
+            // All rows of the demonstration have this mark.
             let text = format!(
                 "update app.{0} set {field} = false where id = (select id from app.{0} where status = 'active' limit 1)
                  returning id, city_id",

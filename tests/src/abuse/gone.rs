@@ -1,4 +1,4 @@
-//! Archived rows: gone for everything but restoring.
+//! Archived rows: they can't be used for anything except restoring.
 
 use crate::{
     http::{
@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 const OUTSIDER: &str = "outsider";
 
-/// Somebody with roles of every kind, a member without any, and nobody.
+/// A member with roles of every kind, a member without roles, and an anonymous caller.
 async fn askers(server: &TestServer) -> Vec<(Client, Actor, Option<Facts>)> {
     let admin = super::fields::everything(server).await;
     let member = server.member(OUTSIDER).await;
@@ -53,12 +53,12 @@ async fn askers(server: &TestServer) -> Vec<(Client, Actor, Option<Facts>)> {
     ]
 }
 
-/// A row that the lists of the platform show and that nothing keeps from being archived.
+/// A row in the administrator's list that can be archived.
 async fn archivable(conn: &mut PgConnection, admin: &Client, entity: &Entity) -> Option<Value> {
     let path = support::resources()[entity.name.as_str()].path;
     let list = admin.get(&format!("/{path}?limit=20")).await;
     let rows = list.json["data"].as_array()?;
-    // Whoever asks is left alone.
+    // The callers themselves must not be archived.
     let mine = PEOPLE[0].id.to_string();
     let others = |row: &&Value| !row.to_string().contains(&mine) && row["handle"] != OUTSIDER;
     for row in rows.iter().filter(others) {
@@ -143,7 +143,7 @@ async fn abuse_11_an_archived_row_is_gone_for_everything_but_restoring() {
     }
 }
 
-/// Every list that should show it, by the kind of list.
+/// Every list that should contain the row, with the kind of list.
 fn lists_with(entity: &Entity, resource: &Resource, shown: &Value) -> Vec<(&'static str, String)> {
     let base = format!("/{}", resource.path);
     let mut lists = vec![("list", base.clone())];
@@ -195,14 +195,15 @@ fn lists_with(entity: &Entity, resource: &Resource, shown: &Value) -> Vec<(&'sta
     lists
 }
 
-/// The letters and digits of a name, as a query wants them.
+/// The letters and digits of a name, for a query.
 fn plain(text: &str) -> String {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric());
     let words: Vec<&str> = words.filter(|word| word.len() > 2).take(3).collect();
     words.join("%20")
 }
 
-/// Whatever is asked of it is answered as of what never was: 404, unless the caller could never be allowed it.
+/// Every request for the row is answered as if it had never existed: 404, or 401 or 403 if the caller could not be
+/// allowed the operation on any row.
 async fn is_missing(
     asker: &(Client, Actor, Option<Facts>),
     resource: &'static Resource,
@@ -248,8 +249,8 @@ async fn is_missing(
     }
 }
 
-/// Nothing new is hung on it: each kind of child is refused as with a parent that never was. Says how many were
-/// refused for that alone.
+/// No children can be attached to the row: each kind of child is refused as with a parent that never existed. Returns
+/// how many kinds were refused because of the parent.
 async fn takes_no_children(
     conn: &mut PgConnection,
     admin: &Client,
@@ -289,7 +290,7 @@ async fn takes_no_children(
     refused
 }
 
-/// Nothing hangs on what is archived, searches find it no more, and counters forget it.
+/// Nothing can be attached to an archived row, search does not find it, and counters exclude it.
 #[tokio::test]
 async fn abuse_11_nothing_is_attached_to_an_archived_row_nor_counted() {
     let server = TestServer::demo().await;
@@ -331,7 +332,7 @@ async fn abuse_11_nothing_is_attached_to_an_archived_row_nor_counted() {
     assert_eq!(
         all(&ana.client, "/me/likes").await.len(),
         0,
-        "the like went along"
+        "the like must be archived with the event"
     );
     ana.client.act(&format!("{path}/restore")).await.expect(403);
     server
@@ -349,6 +350,6 @@ async fn abuse_11_nothing_is_attached_to_an_archived_row_nor_counted() {
     assert_eq!(
         all(&ana.client, "/me/likes").await.len(),
         1,
-        "and came back with it"
+        "the like must be restored with the event"
     );
 }

@@ -1,4 +1,4 @@
-//! The same fields past the API: statements of the request role that no server would send.
+//! The same fields without the API: statements of the request role that no server would send.
 
 use super::fields::{documented, writable};
 use crate::support::{Database, TestServer, database::Content, model};
@@ -51,7 +51,7 @@ async fn abuse_22_the_database_grants_no_column_that_no_body_holds() {
     }
 }
 
-/// The statements themselves, so that it is not only a matter of book-keeping.
+/// Runs the statements, instead of only comparing privileges.
 #[tokio::test]
 async fn abuse_22_what_a_body_may_not_hold_no_statement_can_write() {
     let database = Database::new(Content::Demo).await;
@@ -75,7 +75,7 @@ async fn abuse_22_what_a_body_may_not_hold_no_statement_can_write() {
     ] {
         let text = format!("update app.{table} set {column} = null where false");
         assert!(denied(&mut request, text.clone()).await, "{text}");
-        // The negative control: with the grant, the same statement runs.
+        // The negative control: with the privilege, the same statement runs.
         let grant = format!("grant update ({column}) on app.{table} to culturepass_app");
         sqlx::raw_sql(AssertSqlSafe(grant))
             .execute(&mut superuser)
@@ -97,7 +97,7 @@ async fn abuse_22_what_a_body_may_not_hold_no_statement_can_write() {
     }
 }
 
-/// Columns that not everybody may read: only a function gives them out.
+/// Columns that not everybody may read: they are only returned by a function.
 fn guarded(entity: &Entity) -> BTreeSet<String> {
     let fields = entity.fields.iter().filter(|field| field.read.is_some());
     let relations = entity
@@ -115,7 +115,7 @@ fn guarded(entity: &Entity) -> BTreeSet<String> {
         .collect()
 }
 
-/// What actions change, which the guard trigger holds to their effect.
+/// Columns that actions change; the guard trigger allows each action only its own effect.
 fn action_columns(entity: &Entity) -> BTreeSet<String> {
     let mut columns = BTreeSet::new();
     if !entity.writable() {
@@ -131,7 +131,7 @@ fn action_columns(entity: &Entity) -> BTreeSet<String> {
     columns
 }
 
-/// Granted for actions, but an update does not change them, whoever sends it.
+/// The privileges exist because of actions, but an update can't change these columns, whoever sends it.
 #[tokio::test]
 async fn abuse_22_an_update_in_sql_changes_neither_status_nor_state() {
     let server = TestServer::demo().await;
@@ -194,7 +194,7 @@ async fn abuse_22_an_update_in_sql_changes_neither_status_nor_state() {
     assert!(covered.len() >= 20, "{covered:?}");
 }
 
-/// Begins a request of this actor, who wants to update a row; none: they may update nothing here.
+/// Begins a request of this actor and returns a row that the actor may update. None: there is no such row.
 async fn enter_and_find(conn: &mut PgConnection, actor: Uuid, table: &str) -> Option<Uuid> {
     sqlx::raw_sql("begin")
         .execute(&mut *conn)
@@ -219,7 +219,7 @@ async fn enter_and_find(conn: &mut PgConnection, actor: Uuid, table: &str) -> Op
     found
 }
 
-/// Something else than there can be now, or at least for one of them.
+/// An expression for a value that differs from the present one in at least some rows.
 fn other_value(entity: &Entity, column: &str) -> String {
     let Some(field) = entity.field(column) else {
         // A relation that a transition sets.
@@ -239,7 +239,7 @@ fn other_value(entity: &Entity, column: &str) -> String {
     }
 }
 
-/// Does a missing grant keep the request role from this?
+/// Whether the request role lacks the privilege for this statement.
 async fn denied(conn: &mut PgConnection, text: String) -> bool {
     let result = sqlx::raw_sql(AssertSqlSafe(text)).execute(conn).await;
     let Err(error) = result else { return false };

@@ -1,4 +1,4 @@
-//! Rows that a caller must not see change nothing that is seen.
+//! Rows that a caller must not see have no influence on what the caller sees.
 
 use crate::support::{self, Client, TestServer};
 use kernel::{
@@ -16,7 +16,7 @@ fn resources() -> Vec<&'static Resource> {
     all
 }
 
-/// Every list there is, in some of the orders and with some of the filters it has.
+/// Every list, with some of its sorts and filters.
 fn lists() -> Vec<String> {
     let mut paths = Vec::new();
     for resource in resources() {
@@ -47,7 +47,7 @@ async fn snapshot(client: &Client, paths: &[String]) -> BTreeMap<String, String>
     for path in paths {
         let answer = client.get(path).await;
         let (_, mut json) = answer.told();
-        // A cursor is a signature of the place; whether there is one is what counts.
+        // Cursors are signed and therefore differ; only their presence is compared.
         let cursor = json["next_cursor"].is_string();
         if let Some(object) = json.as_object_mut() {
             object.insert("next_cursor".to_owned(), cursor.into());
@@ -64,7 +64,7 @@ async fn snapshot(client: &Client, paths: &[String]) -> BTreeMap<String, String>
     seen
 }
 
-/// Paths of some objects and of the lists below them.
+/// Paths of some objects, and of the lists below them.
 async fn objects(client: &Client) -> Vec<String> {
     let mut paths = Vec::new();
     for resource in resources() {
@@ -80,7 +80,7 @@ async fn objects(client: &Client) -> Vec<String> {
     paths
 }
 
-/// What the database shows to one person.
+/// The ids of rows that the database shows to a caller.
 async fn visible(db: &Db, actor: Actor, table: &str) -> BTreeSet<Uuid> {
     let caller = Caller {
         actor,
@@ -96,7 +96,7 @@ async fn visible(db: &Db, actor: Actor, table: &str) -> BTreeSet<Uuid> {
     ids.into_iter().collect()
 }
 
-/// The strongest form: a world without the hidden rows looks the same, down to counts and tags.
+/// The strongest form: after deleting all hidden rows, all answers are the same, including counts and ETags.
 #[tokio::test]
 async fn abuse_08_hidden_rows_change_nothing_that_is_seen() {
     let server = TestServer::sample().await;
@@ -114,7 +114,7 @@ async fn abuse_08_hidden_rows_change_nothing_that_is_seen() {
         snapshot(&ana.client, &paths).await,
     ];
 
-    // The negative control: a policy too wide is seen in the snapshot.
+    // The negative control: a policy that is too permissive changes the snapshot.
     sqlx::raw_sql("create policy wide on app.follows for select to culturepass_app using (true)")
         .execute(&mut conn)
         .await
@@ -135,7 +135,7 @@ async fn abuse_08_hidden_rows_change_nothing_that_is_seen() {
         );
     }
     let mut gone = 0;
-    // Without triggers: counters are what they are, only the rows go.
+    // Without triggers: only the rows are deleted, and counters stay unchanged.
     sqlx::raw_sql("set session_replication_role = replica")
         .execute(&mut conn)
         .await
@@ -162,7 +162,7 @@ async fn abuse_08_hidden_rows_change_nothing_that_is_seen() {
     }
 }
 
-/// What is private, and whose it is: an expression over the row `t`.
+/// Tables with private rows, and an expression over the row `t` for its owner.
 const PRIVATE: [(&str, &str); 11] = [
     ("tickets", "t.holder_id"),
     ("payment_methods", "t.user_id"),
@@ -178,10 +178,10 @@ const PRIVATE: [(&str, &str); 11] = [
 ];
 const OF_WALLET: &str = "(select w.user_id from app.wallet_accounts w where w.id = t.wallet_id)";
 
-/// Rows asked about, of different people where there are some.
+/// The number of owners whose rows are tested.
 const OWNERS: usize = 4;
 
-/// Of these not even the platform sees more than its own.
+/// Tables of which platform administrators see only their own rows, too.
 const NOT_FOR_THE_PLATFORM: [&str; 4] = [
     "devices",
     "notifications",
@@ -195,7 +195,7 @@ fn of_table(table: &str) -> &'static Resource {
         .expect("an entity")
 }
 
-/// Rows with their owners, who hold no role: some see more by one, which the matrix is about.
+/// Rows with their owners, who have no roles: what roles allow is tested by the matrix.
 async fn owned(conn: &mut PgConnection, table: &str, owner: &str) -> Vec<(Uuid, Uuid)> {
     let text = format!(
         "select distinct on (owner) t.id, owner from app.{table} t cross join lateral (select {owner} as owner) o
@@ -237,7 +237,7 @@ async fn abuse_10_what_is_private_is_there_for_its_owner_alone() {
     }
 }
 
-/// Missing, to the letter.
+/// The answer is exactly the same as for an object that does not exist.
 async fn is_hidden(client: &Client, resource: &Resource, path: &str) {
     let hidden = client.get(path).await;
     assert_eq!(hidden.status, 404, "{path}: {}", hidden.text);
@@ -246,7 +246,7 @@ async fn is_hidden(client: &Client, resource: &Resource, path: &str) {
     assert_eq!(hidden.told(), missing.told());
 }
 
-/// Neither in the list nor below its owner.
+/// The object is neither in the list nor in that below its owner.
 async fn has_none(client: &Client, resource: &Resource, owner: Uuid) {
     let path = format!("/{}?count=exact", resource.path);
     let list = client.get(&path).await.expect(200);
@@ -260,7 +260,7 @@ async fn has_none(client: &Client, resource: &Resource, owner: Uuid) {
     );
 }
 
-/// The demonstration has few of them before anybody buys.
+/// Adds movements of money, of which the demonstration data have few.
 async fn more_movements(conn: &mut PgConnection) {
     sqlx::raw_sql(
         "insert into app.wallet_holds (wallet_id, amount_cents, currency, reference, expires_at)
@@ -278,7 +278,7 @@ async fn more_movements(conn: &mut PgConnection) {
     .expect("holds, payments and cards");
 }
 
-/// How a message fares on its way is for the platform: not even for whom it is meant.
+/// The state of deliveries is internal: even the recipient can't see it.
 #[tokio::test]
 async fn abuse_10_deliveries_are_there_for_nobody() {
     let server = TestServer::demo().await;
@@ -288,7 +288,7 @@ async fn abuse_10_deliveries_are_there_for_nobody() {
         .fetch_one(&mut conn)
         .await
         .expect("a delivery");
-    // Addresses and devices of others: there is no way to them, whoever asks.
+    // There is no route to other members' addresses and devices, for any caller.
     for path in [
         "/notification-deliveries".to_owned(),
         format!("/notification-deliveries/{id}"),

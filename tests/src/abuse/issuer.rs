@@ -1,4 +1,4 @@
-//! Tokens of an OpenID Connect issuer: a real key set on a real socket, and everything that is wrong with a token.
+//! Tokens of an OpenID Connect issuer: a real key set served over HTTP, and all kinds of invalid tokens.
 
 use super::tokens::{STRANGER, public, sign};
 use crate::support::{TestServer, database::Content, server::TOKEN_KEY};
@@ -23,7 +23,7 @@ use uuid::Uuid;
 pub(super) const ISSUER: &str = "https://id.test";
 const SECRET: &[u8] = b"a symmetric key that somebody published";
 
-/// Serves the issuer's keys; counts how often they are asked for.
+/// Serves the issuer's keys and counts the requests for them.
 pub(super) async fn publish() -> (String, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let mut key = public(STRANGER);
@@ -188,11 +188,11 @@ async fn abuse_13_an_issuers_token_is_held_to_its_keys_and_claims() {
         ("iat", json!(now + 60)),
         ("iat", Value::Null),
         ("iat", json!("yesterday")),
-        // For thirty years, and for a day and a second.
+        // Lifetimes of thirty years, and of a day and a second.
         ("exp", json!(now + 30 * 365 * 24 * 3600)),
         ("exp", json!(now + 24 * 3600 + 1)),
         ("exp", json!(i64::MAX)),
-        // For us, but made for another client, or perhaps for another of its audiences.
+        // For our audience, but issued to another client, or possibly to another of its audiences.
         ("azp", json!("other-app")),
         ("azp", json!(["web-app"])),
         ("aud", json!(["web-app", "other-app"])),
@@ -210,7 +210,7 @@ async fn abuse_13_an_issuers_token_is_held_to_its_keys_and_claims() {
             );
         }
     }
-    // Made-up key ids do not make us ask the issuer again and again.
+    // Unknown key ids do not make the server fetch the keys again and again.
     for kid in 0..30 {
         let token = sign(
             &head("EdDSA", &format!("made-up-{kid}")),
@@ -244,7 +244,7 @@ async fn abuse_13_an_issuers_word_about_an_address_counts_only_if_it_was_verifie
             .expect(401);
     }
     assert_eq!(linked(&server).await, 0);
-    // Whose subject it is was settled when it was linked; a later address does not move it.
+    // A subject is linked to a member once; a later change of its mail address does not link it to another.
     let first = claims("ana", "ana@example.org", true);
     server
         .client
@@ -277,7 +277,7 @@ async fn abuse_13_an_issuers_word_about_an_address_counts_only_if_it_was_verifie
     assert_eq!(answer.problem(), "account-suspended");
 }
 
-/// For us, and issued to one of our clients.
+/// For our audience, and issued to one of our clients.
 #[tokio::test]
 async fn abuse_13_an_issuers_token_may_say_to_whom_it_was_issued() {
     let (server, _) = server().await;
@@ -295,7 +295,7 @@ async fn abuse_13_an_issuers_token_may_say_to_whom_it_was_issued() {
     }
 }
 
-/// Knows everybody.
+/// A resolver that accepts every identity.
 struct Everybody;
 
 impl Resolver for Everybody {
@@ -330,7 +330,7 @@ async fn abuse_13_keys_come_from_the_configured_place_and_are_few() {
     assert_eq!(asked.load(SeqCst), 1, "a redirect is not followed");
 }
 
-/// A member who has no password of ours: what ends the account ends tokens of before all the same.
+/// For a member without a password, too, a suspension invalidates tokens that were issued before it.
 #[tokio::test]
 async fn abuse_13_tokens_of_before_a_suspension_stay_ended_for_those_without_a_password() {
     let (server, _) = server().await;
@@ -350,14 +350,14 @@ async fn abuse_13_tokens_of_before_a_suspension_stay_ended_for_those_without_a_p
             .await
             .expect("changed");
     }
-    // Of a session at the issuer that was never seen here.
+    // Also tokens of a session at the issuer that has never been used here.
     for sid in ["one", "two"] {
         token(sid, -1).get("/me").await.expect(401);
     }
     token("three", 2).get("/me").await.expect(200);
 }
 
-/// A session that was swept up because nobody used it says nothing about a token that is good by itself.
+/// If the session of an earlier token has expired and was deleted, a later token is still valid by itself.
 #[tokio::test]
 async fn abuse_13_a_token_outlives_the_session_that_expired_before_it() {
     let (server, _) = server().await;
@@ -377,7 +377,7 @@ async fn abuse_13_a_token_outlives_the_session_that_expired_before_it() {
     let sessions = &server.built.app.modules.sessions;
     sessions.purge(chrono::Utc::now()).await.expect("purged");
     second.get("/me").await.expect(200);
-    // What was signed out stays so.
+    // After signing out it stays invalid.
     second.act("/auth/sign-out").await.expect(204);
     second.get("/me").await.expect(401);
 }

@@ -1,4 +1,4 @@
-//! Searches and figures that take long stand in the way of each other, not of those who read and write.
+//! Slow searches and dashboards delay each other, but not other reads and writes.
 
 use crate::support::{
     Client, TestServer,
@@ -8,10 +8,10 @@ use crate::support::{
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::time::Duration;
 
-/// Whoever searches events waits until this lock is free.
+/// The advisory lock for which every search of events waits.
 const LOCK: &str = "815";
 
-/// A server with two connections for everything and four for searches, which last as long as somebody wants.
+/// A server with two ordinary connections and four for searches, whose searches last until the lock is released.
 async fn server(timeout: Duration) -> (TestServer, PgConnection) {
     let server = TestServer::start_with(Content::Demo, |parts| {
         parts.db.connections = 2;
@@ -46,7 +46,7 @@ async fn run(conn: &mut PgConnection, text: &str) {
         .unwrap_or_else(|error| panic!("{text}: {error}"));
 }
 
-/// So many searches are on the way, and as many as there is room for have come to the database.
+/// Waits until so many searches have reached the database and are waiting for the lock.
 async fn wait_for(conn: &mut PgConnection, waiting: i64) {
     wait_for_locks(conn, "advisory", waiting).await;
 }
@@ -66,7 +66,7 @@ async fn wait_for_locks(conn: &mut PgConnection, kind: &str, waiting: i64) {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("never {waiting} of them");
+    panic!("there were never {waiting} waiting");
 }
 
 fn search(client: &Client) -> tokio::task::JoinHandle<u16> {
@@ -74,8 +74,8 @@ fn search(client: &Client) -> tokio::task::JoinHandle<u16> {
     tokio::spawn(async move { client.get("/events?q=jazz").await.status.as_u16() })
 }
 
-/// Claim: with as many slow searches as one caller can have on the way, everybody reads, writes and lists at once, and
-/// another caller searches.
+/// Claim: while as many slow searches of one caller are running as are allowed, everybody can still read, write and
+/// list, and another caller can search.
 #[tokio::test]
 async fn abuse_39_slow_searches_of_one_caller_hold_nobody_else() {
     let (server, mut conn) = server(Duration::from_secs(100)).await;
@@ -102,8 +102,8 @@ async fn abuse_39_slow_searches_of_one_caller_hold_nobody_else() {
     };
     tokio::time::timeout(Duration::from_secs(60), everything)
         .await
-        .expect("nobody waits for a search");
-    // The other half of the lane is there for others.
+        .expect("no other request waits for a search");
+    // The other half of the search connections is reserved for other callers.
     let other: Vec<_> = (0..3).map(|_| search(&member.client)).collect();
     wait_for(&mut conn, 4).await;
     assert!(
@@ -117,7 +117,7 @@ async fn abuse_39_slow_searches_of_one_caller_hold_nobody_else() {
     }
 }
 
-/// Claim: a search that takes too long ends, and who has too many on the way is told to come back.
+/// Claim: a slow search is cancelled, and a caller with too many concurrent searches is told to retry later.
 #[tokio::test]
 async fn abuse_39_a_slow_search_ends_and_a_long_queue_is_refused() {
     let (server, _conn) = server(Duration::from_millis(500)).await;
@@ -139,8 +139,8 @@ async fn abuse_39_a_slow_search_ends_and_a_long_queue_is_refused() {
     server.client.get("/events?limit=1").await.expect(200);
 }
 
-/// Claim: with as many slow dashboards as one member can have on the way, everybody signs in, refreshes and orders, and
-/// another member sees theirs.
+/// Claim: while as many slow dashboards of one member are running as are allowed, everybody can still sign in, refresh
+/// and order, and another member can see a dashboard.
 #[tokio::test]
 async fn abuse_39_slow_figures_of_one_member_hold_nobody_else() {
     let server = TestServer::start_with(Content::Demo, |parts| {
@@ -156,7 +156,7 @@ async fn abuse_39_slow_figures_of_one_member_hold_nobody_else() {
         server.member("other_one").await,
     ];
     let mut conn = server.superuser().await;
-    // The job role waits ten seconds for a lock, which a slow machine may need for what follows.
+    // By default the job role waits ten seconds for a lock, which may be too short on a slow machine.
     run(
         &mut conn,
         "do $$ begin execute format('alter role culturepass_job in database %I set lock_timeout = %L', current_database(), '100s'); end $$",
@@ -181,7 +181,7 @@ async fn abuse_39_slow_figures_of_one_member_hold_nobody_else() {
     };
     tokio::time::timeout(Duration::from_secs(60), everything)
         .await
-        .expect("nobody waits for figures");
+        .expect("no other request waits for dashboards");
     let others: Vec<_> = (0..3).map(|_| look(&other.client)).collect();
     wait_for_locks(&mut conn, "relation", 4).await;
     run(&mut conn, "rollback").await;

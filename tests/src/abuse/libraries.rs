@@ -1,11 +1,11 @@
-//! 59: where libraries come from and under which terms. Known flaws are looked up where there is a network:
-//! `cargo audit` reads an advisory database that no test can carry along.
+//! 59: the origin and licences of libraries. Known vulnerabilities are checked where there is a network: `cargo audit`
+//! needs an advisory database that a test can't contain.
 
 use crate::support::root;
 use serde_json::Value;
 use std::process::Command;
 
-/// Terms that ask for no more than to be mentioned.
+/// Licences that only require attribution.
 const PERMISSIVE: &[&str] = &[
     "MIT",
     "MIT-0",
@@ -22,7 +22,7 @@ const PERMISSIVE: &[&str] = &[
     "Zlib",
 ];
 
-/// What every build links, by the lock file.
+/// The packages that are linked, according to the lock file.
 fn packages() -> Vec<Value> {
     let asked = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--locked", "--offline"])
@@ -49,7 +49,7 @@ fn wrong(package: &Value) -> Option<String> {
     (!permits(licence)).then(|| format!("{name} is under {licence:?}"))
 }
 
-/// Some alternative of every part is permissive.
+/// Whether every part of the licence expression has a permissive alternative.
 fn permits(licence: &str) -> bool {
     let flat = licence.replace(['(', ')'], " ").replace('/', " OR ");
     let known = |term: &str| {

@@ -1,4 +1,4 @@
-//! Too often: per address, per member, and for what costs more than a request.
+//! Rate limits: per address, per member, and for expensive operations.
 
 use crate::support::{Answer, TestServer, database::Content};
 use kernel::config::{DbConfig, RateLimit};
@@ -35,7 +35,7 @@ fn quota_exceeded(answer: &Answer, name: &str) {
 async fn abuse_35_an_address_has_one_bucket_whatever_it_claims() {
     let server = TestServer::start_with(Content::Empty, |parts| {
         parts.http.ip_limit = limit();
-        // Somebody else's proxy.
+        // A proxy that is not the client's.
         parts.http.trusted_proxies = vec!["10.0.0.0/8".to_owned()];
     })
     .await;
@@ -48,7 +48,7 @@ async fn abuse_35_an_address_has_one_bucket_whatever_it_claims() {
             ("x-real-ip", address.as_str()),
             ("x-request-id", address.as_str()),
         ];
-        // With and without a token, known and unknown paths: all of it counts.
+        // All requests count: with and without a token, with known and unknown paths.
         match round % 3 {
             0 => {
                 server
@@ -84,10 +84,7 @@ async fn abuse_35_an_address_has_one_bucket_whatever_it_claims() {
         quota_exceeded(&spoofed(round).await, "ip");
     }
     let alive = server.client.get("/livez").await;
-    assert_eq!(
-        alive.status, 200,
-        "the platform asks without being a client"
-    );
+    assert_eq!(alive.status, 200, "health checks are not limited");
 }
 
 #[tokio::test]
@@ -113,7 +110,7 @@ async fn abuse_35_a_member_has_one_bucket_from_every_address() {
         from(&mira.client, n).await.expect(200);
     }
     quota_exceeded(&from(&mira.client, 100).await, "user");
-    // Another session of the same member shares it, another member does not.
+    // Other sessions of the same member share the limit, other members do not.
     let second = server.sign_in(mira.id).await;
     quota_exceeded(&from(&second.client, 101).await, "user");
     from(&ben.client, 100).await.expect(200);
@@ -160,7 +157,8 @@ async fn abuse_35_guessing_and_mailing_have_limits_of_their_own() {
     server.stop().await;
 }
 
-/// Links in mails that work without a session, as the document has them: what they are about is in a token.
+/// The operations for links in mails that work without a session, according to the document: those with a token
+/// parameter.
 fn links() -> Vec<(Method, String)> {
     let document = kernel::openapi::document(app::api::document(), app::api::hand_written);
     let document = document.expect("JSON");
@@ -181,11 +179,11 @@ fn links() -> Vec<(Method, String)> {
     links
 }
 
-/// Whoever guesses tokens of such links is one address with one bucket, and never gets as far as the database.
+/// Guesses of tokens in such links are limited by address, and do not reach the database.
 #[tokio::test]
 async fn abuse_35_links_in_mails_are_guessed_at_the_pace_of_an_address() {
     let links = links();
-    // To leave a waiting list, and to get no more mail: the page that asks, and what it does.
+    // Leaving a waiting list and unsubscribing from mail, each with GET for the page and POST for the action.
     assert_eq!(links.len(), 4, "{links:?}");
     let burst = u32::try_from(links.len()).expect("a few") + 1;
     let nowhere = "postgres://nobody@127.0.0.1:1/nothing";
@@ -199,7 +197,7 @@ async fn abuse_35_links_in_mails_are_guessed_at_the_pace_of_an_address() {
         parts.db.acquire_timeout = Duration::from_millis(10);
     })
     .await;
-    // The control: what asks the database cannot be answered.
+    // The negative control: requests that need the database fail.
     server.client.get("/countries").await.expect(503);
     let guess = async |(method, path): &(Method, String), token: &str| {
         let path = format!("{path}?token={token}");

@@ -1,4 +1,4 @@
-//! Links that want to be more than links.
+//! URLs that are not harmless links.
 
 use crate::support::{TestServer, model};
 use codegen::model::Ty;
@@ -33,7 +33,7 @@ const BAD_LINKS: [&str; 25] = [
     "https://example.org/a b",
 ];
 
-/// A person who may change one row of each entity that has links.
+/// Tests one row of each entity with links, as a member who may change it.
 #[tokio::test]
 async fn abuse_26_links_lead_to_the_web_and_nowhere_else() {
     let server = TestServer::demo().await;
@@ -78,7 +78,7 @@ async fn abuse_26_links_lead_to_the_web_and_nowhere_else() {
                 .patch(&path, "*", links(json!({ "website": bad })))
                 .await;
             assert_eq!(sent.status, 422, "{bad:?} was taken: {}", sent.text);
-            // Past the API the database says the same.
+            // The database refuses it without the API as well.
             if bad.contains('\0') {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! Lists asked for more than a page, and cursors from elsewhere. For every list there is.
+//! Excessive page sizes and foreign cursors, for every list.
 
 use crate::support::{Answer, Client, TestServer, resources, rows};
 use kernel::resource::Resource;
@@ -6,7 +6,7 @@ use server::seed::demo::PEOPLE;
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-/// Every path of the document that takes `limit`, with an id that nobody has.
+/// All paths of the document that accept `limit`, with a random id.
 fn lists() -> Vec<String> {
     let document: serde_json::Value =
         serde_json::from_str(app::api::document()).expect("the document");
@@ -37,11 +37,11 @@ async fn abuse_30_a_page_has_its_size_and_nothing_else_moves_it() {
     let lists = lists();
     assert!(
         lists.len() > resources().len(),
-        "nested ones too: {lists:?}"
+        "nested lists are missing: {lists:?}"
     );
     for path in &lists {
         let somebody = who_might(&people, path).await;
-        // Nested ones are read by the same code.
+        // Nested lists use the same code.
         let nested = path.matches('/').count() > 1;
         for bad in [
             "limit=0",
@@ -82,7 +82,7 @@ async fn abuse_30_a_page_has_its_size_and_nothing_else_moves_it() {
     server.stop().await;
 }
 
-/// Some of them might read it; the others hear that they may not, before anything else.
+/// A client that may read the list; others would get 403 before the query is checked.
 async fn who_might<'a>(people: &'a [Client], path: &str) -> &'a Client {
     for client in people {
         if client.get(&format!("{path}?limit=0")).await.status != 403 {
@@ -116,7 +116,7 @@ async fn abuse_31_a_cursor_opens_only_where_it_was_given() {
     );
 }
 
-/// Who sees more than one row of it, and the cursor behind the first.
+/// The index of a client who sees more than one row, and the cursor after the first row.
 async fn first_page(clients: &[Client], resource: &Resource) -> Option<(usize, String)> {
     for (who, client) in clients.iter().enumerate() {
         let page = client.get(&format!("/{}?limit=1", resource.path)).await;
@@ -133,7 +133,7 @@ fn expect(path: &str, answer: &Answer, status: u16, problem: &str) {
     assert_eq!(found, (status, problem), "{path}: {}", answer.text);
 }
 
-/// Says whether the stranger might have read the list.
+/// Returns whether the stranger may read the list.
 async fn misuse(clients: &[Client], who: usize, resource: &Resource, cursor: &str) -> bool {
     let own = &clients[who];
     let path = resource.path;
@@ -179,14 +179,14 @@ async fn misuse(clients: &[Client], who: usize, resource: &Resource, cursor: &st
     for answer in refused {
         expect(path, &answer, 400, "invalid-cursor");
     }
-    // Whoever may never read it hears that instead.
+    // A caller who may not read the list at all gets 403 instead.
     let (status, problem) = match stranger.get(&at("limit=1")).await.status.as_u16() {
         403 => (403, "forbidden"),
         _ => (400, "invalid-cursor"),
     };
     let answer = stranger.get(&at(&format!("cursor={cursor}"))).await;
     expect(path, &answer, status, problem);
-    // Longer than the document allows any value of it to be: that is told like every length.
+    // A cursor longer than the document allows is reported like other texts that are too long.
     for length in [1001, 5000] {
         let long = own
             .get(&at(&format!("cursor={}", "A".repeat(length))))

@@ -1,4 +1,4 @@
-//! The two records of what happened: the log of the process and the audit log.
+//! The two logs: the log of the process, and the audit log.
 
 use crate::support::{
     Database,
@@ -11,7 +11,7 @@ use server::seed::demo::PEOPLE;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
-/// Every way to end a line or to colour one.
+/// All ways to end a line, and escape sequences for terminals.
 const FORGED: [&str; 6] = [
     "a\n{\"level\":\"INFO\",\"message\":\"forged\"}",
     "a\r\n{\"level\":\"INFO\",\"message\":\"forged\"}",
@@ -52,7 +52,7 @@ async fn abuse_76_no_input_gets_out_of_its_line_of_the_log() {
         }
     }
     for header in ["x-request-id", "user-agent", "authorization", "if-match"] {
-        // What HTTP lets through: everything but line ends and NUL.
+        // The characters that HTTP allows in headers: all except line breaks and NUL.
         let values: [&[u8]; 3] = [
             b"\x1b[31mforged",
             b"\xff\xfeforged\x9b",
@@ -67,7 +67,7 @@ async fn abuse_76_no_input_gets_out_of_its_line_of_the_log() {
             request.extend_from_slice(b"\r\n\r\n");
             let mut stream = crate::support::socket::connect(program.client.base()).await;
             stream.write_all(&request).await.expect("sent");
-            // Some of it is no HTTP any more, and is refused before there is a line.
+            // Some requests are not valid HTTP, and are refused without a log entry.
             crate::support::socket::until_closed(stream).await;
         }
     }
@@ -86,7 +86,7 @@ async fn abuse_76_no_input_gets_out_of_its_line_of_the_log() {
     assert!(answered >= sent, "{answered} lines for {sent} requests");
 }
 
-/// Claim: a search without words makes no line of the log besides that of its request.
+/// Claim: a search without words causes no log entry except that of the request.
 #[tokio::test]
 async fn what_the_database_remarks_is_not_in_the_log() {
     let database = Database::new(Content::Demo).await;
@@ -109,7 +109,7 @@ async fn what_the_database_remarks_is_not_in_the_log() {
     assert_eq!(log.iter().filter(remarks).count(), 0, "{log:#?}");
     let answered = log.iter().filter(|line| line.contains("answered")).count();
     assert!(answered >= searches.len(), "{log:#?}");
-    // PostgreSQL would have remarked it.
+    // PostgreSQL would otherwise have sent a notice.
     let mut conn = database.superuser().await;
     let config: Vec<String> = sqlx::query_scalar(
         "select unnest(rolconfig) from pg_roles where rolname = 'culturepass_app'",
@@ -123,8 +123,8 @@ async fn what_the_database_remarks_is_not_in_the_log() {
     );
 }
 
-/// Waits until everything that happened is under a seal. What is written in any database of the cluster holds the
-/// border back, and other tests fill whole databases in one transaction.
+/// Waits until all audit log entries are sealed. Only entries older than all running transactions of the cluster can
+/// be sealed, and other tests fill whole databases in one transaction.
 async fn sealed(database: &Database) {
     let mut conn = database.superuser().await;
     for _ in 0..1800 {
@@ -196,14 +196,17 @@ async fn abuse_72_the_worker_seals_and_verify_names_the_seal_that_does_not_fit()
             .fetch_one(&mut database.superuser().await)
             .await
             .expect("a seal");
-    assert_eq!(last["hash"], hash, "what the log says is what was sealed");
+    assert_eq!(
+        last["hash"], hash,
+        "the hash in the log must be that of the seal"
+    );
 
     let (code, said) = verify(&database, &[]);
     assert_eq!((code, said.as_str()), (Some(0), "every seal fits\n"));
     let output = program::run(&database, &["audit", "seal"]);
     assert_eq!(String::from_utf8_lossy(&output.stdout), "nothing to seal\n");
 
-    // Who takes the newest entries and their seal away is found out by the hash that the log told.
+    // If the newest entries and their seal are deleted, the hash in the process's log reveals it.
     let expected = ["--expect", hash.as_str()];
     let (code, _) = verify(&database, &expected);
     assert_eq!(code, Some(0));
@@ -218,7 +221,7 @@ async fn abuse_72_the_worker_seals_and_verify_names_the_seal_that_does_not_fit()
     )
     .await;
     let (code, _) = verify(&database, &[]);
-    assert_eq!(code, Some(0), "nothing inside tells");
+    assert_eq!(code, Some(0), "the database alone can't reveal it");
     let (code, said) = verify(&database, &expected);
     assert_eq!(code, Some(1));
     assert_eq!(
@@ -226,7 +229,7 @@ async fn abuse_72_the_worker_seals_and_verify_names_the_seal_that_does_not_fit()
         format!("the audit log was changed: the seal {hash} is gone\n")
     );
 
-    // Who did it is changed afterwards.
+    // The member in an entry is changed afterwards.
     assert_eq!(
         run(
             &database,

@@ -1,4 +1,4 @@
-//! Mailboxes and names: whose account a link makes, whose mail is used up, which handles and passwords count.
+//! Mail addresses and names: whose account a link creates, limits of mails, and which handles and passwords are valid.
 
 use super::sign_in::{behind_proxy, from, wish};
 use crate::support::{
@@ -15,7 +15,7 @@ pub(super) async fn mail_from(client: &Client, ip: &str, path: &str, body: Value
         .expect(202);
 }
 
-/// How many mails there are once all that was asked for is dealt with.
+/// The number of mails to an address after all requests have been processed.
 async fn mails_to(server: &TestServer, address: &str) -> usize {
     server.settled().await;
     server.mailer.count_to(address)
@@ -43,22 +43,23 @@ async fn abuse_18_strangers_do_not_use_up_the_owners_mail() {
         .await;
     };
     let before = server.mailer.count_to(&ana);
-    // One network has its share and no more,
+    // A network can cause a limited number of mails,
     for _ in 0..6 {
         ask("192.0.2.1").await;
     }
     assert_eq!(mails_to(&server, &ana).await, before + 2);
-    // all strangers together have theirs,
+    // and so can all unknown networks together,
     for at in 0..20 {
         ask(&format!("203.0.113.{at}")).await;
     }
     assert_eq!(mails_to(&server, &ana).await, before + 6);
-    // and the owner gets a mail where she has been before. Every link of them is good until one was used.
+    // but the owner still gets a mail when asking from a known network. All of these links are valid until one is
+    // used.
     let count = server.mailer.count();
     ask("198.51.100.7").await;
     let token = people::mailed_token(&server, &ana, count).await;
     assert_eq!(server.mailer.count_to(&ana), before + 7);
-    // Signing up is another kind of mail, and a change of address another still.
+    // Mails for signing up and for changing the address are counted separately.
     mail_from(
         &server.client,
         "203.0.113.1",
@@ -75,12 +76,13 @@ async fn abuse_18_strangers_do_not_use_up_the_owners_mail() {
         .expect(204);
 }
 
-/// A stranger asks for five links with the owner's address; whichever link the owner opens, the account is theirs.
+/// A stranger requests five links with the owner's address: whichever link the owner uses, the account belongs to the
+/// owner.
 #[tokio::test]
 async fn abuse_18_whoever_has_the_mailbox_sets_the_password() {
     let server = behind_proxy(|_| {}).await;
     let (ana, thiefs) = (address("ana"), "twelve patient crows");
-    // There is nothing to plant.
+    // A sign-up can't contain a password.
     let planted =
         json!({"email": ana, "password": thiefs, "handle": "thief", "display_name": "Thief"});
     let answer = server
@@ -110,7 +112,7 @@ async fn abuse_18_whoever_has_the_mailbox_sets_the_password() {
         .await;
         links.push(people::mailed_token(&server, &ana, before).await);
     }
-    // The newest is the stranger's. Without a password it makes nobody, and stays good.
+    // The newest link is the stranger's. Without a password it creates no account, and stays valid.
     let newest = links.last().expect("links").clone();
     let open = async |body: Value| server.client.post("/auth/verify-email", body).await;
     let answer = open(json!({"token": newest})).await.expect(422);
@@ -136,8 +138,8 @@ async fn abuse_18_whoever_has_the_mailbox_sets_the_password() {
     );
 }
 
-/// A stranger asks for the owner's address for *their* account while the owner signs up: the page that the owner
-/// expects does nothing with that link.
+/// A stranger requests a change of the stranger's own address to the owner's, while the owner signs up: the page that
+/// the owner expects does nothing with that link.
 #[tokio::test]
 async fn abuse_18_a_link_for_another_account_makes_nobody() {
     let server = TestServer::start().await;
@@ -164,7 +166,7 @@ async fn abuse_18_a_link_for_another_account_makes_nobody() {
         .await
         .expect(202);
     let thiefs = people::mailed_token(&server, &ana, before).await;
-    // Whoever gets such a mail sees whose account it is about.
+    // The mail says which account it is about.
     assert!(
         server
             .mailer
@@ -181,7 +183,7 @@ async fn abuse_18_a_link_for_another_account_makes_nobody() {
     confirm(json!({ "token": own })).await.expect(410);
     verify(body(&own)).await.expect(204);
     sign_in(&server.client, "ana", PASSWORD).await.expect(200);
-    // By then the address is taken; and signing out gives the wish up.
+    // Now the address is taken; and signing out cancels the change.
     confirm(json!({ "token": thiefs })).await.expect(409);
     thief.act("/auth/sign-out").await.expect(204);
     confirm(json!({ "token": thiefs })).await.expect(410);
@@ -202,7 +204,7 @@ async fn abuse_18_one_network_does_not_write_to_a_whole_town() {
     assert_eq!(sign_up("192.0.2.2", 5).await, 1);
 }
 
-/// Two who open links for one address at the same time: one account.
+/// Of several links for the same address that are used at the same time, only one creates an account.
 #[tokio::test]
 async fn abuse_18_of_links_that_are_opened_together_one_counts() {
     let server = TestServer::start().await;
@@ -278,7 +280,7 @@ async fn abuse_18_a_handle_does_not_speak_for_the_platform() {
         .expect(202);
 }
 
-/// Two keyboards, one password; and one that was hashed before there was a form for all.
+/// The same password typed on different keyboards, and a password that was hashed before passwords were normalized.
 #[tokio::test]
 async fn abuse_18_a_password_is_the_same_from_every_keyboard() {
     let server = TestServer::start().await;
@@ -298,12 +300,12 @@ async fn abuse_18_a_password_is_the_same_from_every_keyboard() {
     for typed in [composed, decomposed] {
         sign_in(&server.client, "ana", typed).await.expect(200);
     }
-    // As it was typed, by the rules of before.
+    // The password was hashed as typed, as before normalization.
     let old = raw_hash(decomposed);
     set(&mut conn, old.clone()).await;
     sign_in(&server.client, "ana", composed).await.expect(401);
     sign_in(&server.client, "ana", decomposed).await.expect(200);
-    // From then on it is one for all.
+    // After a successful sign-in, the normalized password is stored.
     sign_in(&server.client, "ana", composed).await.expect(200);
     let now: String = sqlx::query_scalar("select password_hash from app.credentials")
         .fetch_one(&mut conn)
@@ -312,7 +314,7 @@ async fn abuse_18_a_password_is_the_same_from_every_keyboard() {
     assert_ne!(now, old);
 }
 
-/// As passwords were hashed before they were normalised.
+/// The hash of a password as it was stored before passwords were normalized.
 fn raw_hash(password: &str) -> String {
     use argon2::password_hash::PasswordHasher;
     let hash = argon2::Argon2::default().hash_password(password.as_bytes());

@@ -1,5 +1,5 @@
-//! What is suspended stays so whatever its owner archives and restores; what is archived takes along what may go,
-//! and comes back as far as it can.
+//! Suspended rows stay suspended whatever their owner archives and restores; archiving cascades as far as allowed, and
+//! restoring as far as possible.
 
 use crate::support::{
     Member, TestServer,
@@ -11,7 +11,7 @@ use server::seed::demo::PEOPLE;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// An organisation of their own, approved, in Melbourne.
+/// Creates an approved organization of this owner in Melbourne.
 pub async fn organization(server: &TestServer, owner: &Member, name: &str) -> Uuid {
     let city = server.city("melbourne").await;
     let body = json!({"city_id": city, "name": name});
@@ -84,10 +84,10 @@ async fn a_suspension_outlives_archiving() {
         }
     };
     are_suspended().await;
-    // By itself it can't be archived: whoever it was taken from does not decide that it is gone.
+    // A suspended row can't be archived by itself, since its owner must not remove it from moderation.
     let refused = owner.client.delete(&event).await.expect(409);
     assert_eq!(refused.problem(), "invalid-state");
-    // With the parent, once and again.
+    // It is archived with its parent, twice.
     for _ in 0..2 {
         owner.client.delete(&profile).await.expect(204);
         let back = owner
@@ -98,7 +98,7 @@ async fn a_suspension_outlives_archiving() {
         assert_eq!(back.json["still_archived"], json!([]));
         are_suspended().await;
     }
-    // With an account, which somebody brings back who can't suspend there.
+    // It is archived with an account, which is restored by an administrator who can't suspend there.
     critic
         .client
         .delete(&format!("/users/{}", critic.id))
@@ -110,14 +110,14 @@ async fn a_suspension_outlives_archiving() {
         .await
         .expect(200);
     are_suspended().await;
-    // What is suspended itself comes back suspended too: the profile, archived with a city that can be.
+    // Unsuspending works afterwards.
     carlo
         .client
         .act(&format!("{event}/unsuspend"))
         .await
         .expect(200);
     server.client.get(&event).await.expect(200);
-    // And the log says what archiving found.
+    // The audit log contains the status at the time of archiving.
     let mut conn = server.superuser().await;
     let found: Value = sqlx::query_scalar(
         "select jsonb_agg(distinct changed->'status') from audit.audit_logs
@@ -184,7 +184,7 @@ async fn an_event_with_tickets_keeps_its_host_and_is_named() {
     for path in [&profile, &sold, &free] {
         server.client.get(path).await.expect(200);
     }
-    // The city's administrator is told the same; who has tickets can leave.
+    // The city's administrator gets the same answer; members with tickets can close their accounts.
     let carlo = server.sign_in(PEOPLE[1].id).await;
     carlo.client.delete(&profile).await.expect(409);
     let mira = server.sign_in(PEOPLE[4].id).await;
@@ -192,7 +192,7 @@ async fn an_event_with_tickets_keeps_its_host_and_is_named() {
         .delete(&format!("/users/{}", mira.id))
         .await
         .expect(204);
-    // Given back, they keep nothing.
+    // Refunded tickets do not prevent archiving.
     run(
         &mut conn,
         format!("update app.tickets set state = 'refunded' where event_id = '{id}'"),
@@ -261,7 +261,7 @@ async fn what_stays_archived_is_told_to_those_who_may_restore_it() {
         .delete(&format!("/users/{}", fan.id))
         .await
         .expect(204);
-    // A stranger's draft takes the slug meanwhile.
+    // In the meantime, a draft of another member takes the slug.
     let stranger = server.member("stranger").await;
     let other = organization(&server, &stranger, "The other").await;
     let draft = json!({
@@ -270,7 +270,7 @@ async fn what_stays_archived_is_told_to_those_who_may_restore_it() {
     });
     stranger.client.post("/events", draft).await.expect(201);
 
-    // Those who may restore see what there is; others see nothing.
+    // Callers who may restore see the archived rows; others see none.
     for (path, id) in [
         ("/organizations/archived", host.to_string()),
         ("/leads/archived", lead.clone()),
@@ -289,7 +289,7 @@ async fn what_stays_archived_is_told_to_those_who_may_restore_it() {
         .act(&format!("{profile}/restore"))
         .await
         .expect(200);
-    // The like is its member's alone: nobody else is told of it.
+    // The like is private to its member, so it is not reported to others.
     let told = back.json["still_archived"].as_array().expect("a list");
     assert_eq!(told.len(), 1, "{}", back.text);
     assert_eq!(
@@ -312,7 +312,7 @@ async fn what_stays_archived_is_told_to_those_who_may_restore_it() {
         .await
         .expect(409);
     assert_eq!(alone.problem(), "conflict");
-    // The tag is that of the object: what was answered with it can be changed by it.
+    // The ETag of the answer can be used to change the object.
     let etag = back.header("etag").expect("a tag");
     owner
         .client
@@ -320,7 +320,7 @@ async fn what_stays_archived_is_told_to_those_who_may_restore_it() {
         .await
         .expect(200);
 
-    // With the other end it comes back.
+    // Once the other parent is restored, the row is restored as well.
     firm.client
         .act(&format!("{business}/restore"))
         .await
@@ -341,7 +341,7 @@ async fn what_stays_archived_is_told_to_those_who_may_restore_it() {
     assert!(!ids(&all(&owner.client, "/leads/archived").await).contains(&lead.as_str()));
 }
 
-/// Pages of what is archived neither skip nor repeat, and a cursor is good for its own list and caller alone.
+/// Pages of archived objects neither skip nor repeat any, and a cursor is only valid for its list and caller.
 #[tokio::test]
 async fn archived_objects_come_in_pages() {
     let server = TestServer::demo().await;

@@ -1,4 +1,4 @@
-//! Code of the application that forgets who is asking: it gets what everybody may see, and nothing else.
+//! Application code that forgets to check the caller only gets what everybody may see.
 
 use crate::support::{self, Member, TestServer, events::ENDLESS, model, pages::all};
 use kernel::{Caller, Db};
@@ -8,7 +8,7 @@ use sqlx::AssertSqlSafe;
 use std::{collections::BTreeSet, path::Path};
 use uuid::Uuid;
 
-/// Every hand-written operation that wants a token: method and path. `/me` is made of generated ones.
+/// Every hand-written operation that requires a token: method and path. Those of `/me` are based on generated ones.
 fn for_members() -> Vec<(Method, String)> {
     let own = serde_json::to_value(app::api::hand_written()).expect("JSON");
     let generated: Value = serde_json::from_str(app::api::document()).expect("JSON");
@@ -34,17 +34,17 @@ fn for_members() -> Vec<(Method, String)> {
     found
 }
 
-/// An object, where there may be one: the engine looks at the kind of a body before it asks who sent it.
+/// An empty object for methods with a body, since the engine checks the media type before the caller.
 fn body(method: &Method) -> Option<Value> {
     (*method != Method::GET && *method != Method::DELETE).then(|| json!({}))
 }
 
-/// Routes that want a key look at it before anything else.
+/// Routes that require an idempotency key check it first.
 fn keyed() -> [(&'static str, &'static str); 1] {
     [("idempotency-key", "a-key-of-this-test")]
 }
 
-/// A token outlives what it was made for: a route that does not ask the database serves it.
+/// A token can be valid longer than its session: a route that does not ask the database would still serve it.
 #[tokio::test]
 async fn hand_written_routes_serve_no_session_that_ended() {
     let server = TestServer::start().await;
@@ -84,7 +84,7 @@ async fn hand_written_routes_serve_no_session_that_ended() {
         }
     }
     assert!(served.is_empty(), "{}", served.join("\n"));
-    // Somebody whose session is good gets past that, whatever comes next.
+    // A member with a valid session is not refused for that reason, whatever the result is.
     for (at, (method, path)) in routes.iter().enumerate() {
         if path == ENDLESS {
             continue;
@@ -100,7 +100,7 @@ async fn hand_written_routes_serve_no_session_that_ended() {
             answer.text
         );
     }
-    // And strangers are told that they are strangers.
+    // Anonymous callers are told to authenticate.
     for (method, path) in &routes {
         let answer = server
             .client
@@ -152,7 +152,7 @@ async fn abuse_12_a_module_that_forgets_the_caller_sees_what_is_public() {
             .as_u16()
         {
             200 => all(&server.client, &format!("/{}", resource.path)).await,
-            // Nothing of it is for strangers.
+            // Anonymous callers see nothing of it.
             _ => Vec::new(),
         };
         let shown: BTreeSet<String> = support::pages::ids(&shown)
@@ -174,7 +174,7 @@ async fn abuse_12_a_module_that_forgets_the_caller_sees_what_is_public() {
     );
 }
 
-/// The pools are private to `kernel::cx`; whoever wanted to go around it would have to connect by themselves.
+/// The pools are private to `kernel::cx`, so other code would have to open connections itself.
 #[tokio::test]
 async fn abuse_12_no_code_of_the_application_opens_a_connection() {
     let mut files = Vec::new();

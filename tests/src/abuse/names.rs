@@ -1,4 +1,4 @@
-//! What names tell of rows that their reader may not see.
+//! Whether slugs and unique values reveal rows that the reader may not see.
 
 use crate::support::{Database, TestServer, database::Content, model};
 use codegen::{
@@ -9,7 +9,7 @@ use serde_json::json;
 use sqlx::AssertSqlSafe;
 use std::collections::BTreeSet;
 
-/// Slugs that the database makes: entity, slug, the field it is made of.
+/// Slugs that the database generates: entity, slug, and the field from which it is derived.
 fn made() -> impl Iterator<Item = (&'static Entity, &'static str, &'static str)> {
     model().entities.iter().flat_map(|entity| {
         entity
@@ -22,7 +22,8 @@ fn made() -> impl Iterator<Item = (&'static Entity, &'static str, &'static str)>
     })
 }
 
-/// It is made of the row alone: the same words and the end of the id, how many others there are or not.
+/// A slug depends on its row only: it consists of the same words and the end of the id, however many other rows there
+/// are.
 #[tokio::test]
 async fn abuse_08_a_slug_tells_nothing_of_other_rows() {
     let database = Database::new(Content::Demo).await;
@@ -35,7 +36,7 @@ async fn abuse_08_a_slug_tells_nothing_of_other_rows() {
             .filter(|c| c != slug)
             .collect();
         let columns = columns.join(", ");
-        // A copy has all else in common with its row: of other things that are unique, too.
+        // Copies of a row have the same values in all columns, so other unique indexes are dropped.
         let apart = format!(
             "do $$ declare other regclass; begin
                for other in select i.indexrelid::regclass from pg_index i
@@ -49,7 +50,7 @@ async fn abuse_08_a_slug_tells_nothing_of_other_rows() {
             .execute(&mut conn)
             .await
             .expect("no other unique index");
-        // The first is the only one of its words, the others are not.
+        // The first copy may be the only row with its words, the others are not.
         for _ in 0..3 {
             let text = format!(
                 "insert into app.{table} ({columns}) select {columns} from app.{table} where status = 'active' order by id limit 1
@@ -97,12 +98,12 @@ async fn abuse_08_a_strangers_slug_is_like_any_other_and_six_at_once_are_six() {
         slugs.insert(slug);
     }
     assert_eq!(slugs.len(), 6);
-    // What the owner calls it by hand is an address, and addresses are public: it is free.
+    // A slug chosen by the owner is a public address; if nobody has it, it is available.
     let body = json!({"city_id": city, "name": "Mine", "slug": "secret-choir"});
     stranger.client.post("/communities", body).await.expect(201);
 }
 
-/// What is left of a name as a slug; nothing, where most of it is lost and the rest would mislead.
+/// The slug of a name; empty if most of the name would be lost and the rest would be misleading.
 #[tokio::test]
 async fn slugs_keep_latin_letters_or_fall_back() {
     let database = Database::new(Content::Reference).await;
@@ -131,7 +132,7 @@ async fn slugs_keep_latin_letters_or_fall_back() {
             .expect("a slug");
         assert_eq!(made, slug, "{name}");
     }
-    // No letter of the Latin alphabets of Europe, Vietnam and Turkey is lost.
+    // All letters of the Latin alphabets of Europe, Vietnam and Turkey are converted.
     let lost: Vec<String> = sqlx::query_scalar(
         "select chr(n) from generate_series(192, 383) n
          where chr(n) ~ '[[:alpha:]]' and sec.slugify(chr(n) || 'a') !~ '^[a-z-]{2,}$'",
@@ -142,8 +143,8 @@ async fn slugs_keep_latin_letters_or_fall_back() {
     assert_eq!(lost, Vec::<String>::new());
 }
 
-/// Front ends link by slugs: every list of something that has one finds it, by an index.
-/// (That the filter finds the right rows: `lists::filters`, for every filter.)
+/// Front ends use slugs in URLs: every list of an entity with a slug can filter by it, and uses an index. (That the
+/// filter finds the right rows is tested in `lists::filters`, for every filter.)
 #[tokio::test]
 async fn every_list_finds_by_slug() {
     let database = Database::new(Content::Empty).await;
@@ -175,13 +176,13 @@ async fn every_list_finds_by_slug() {
     assert!(tried >= 7, "{tried}");
 }
 
-/// Every unique rule of which trying tells something, by name: whoever adds one decides whether that is meant.
+/// All unique values by which hidden rows can be detected; each was allowed deliberately.
 #[test]
 fn abuse_08_where_a_taken_value_shows_is_known() {
     let mut found = Vec::new();
     for (id, entity) in model().entities.iter().enumerate() {
         for set in unique_sets(entity) {
-            // A value that moves is taken from whoever had it, and nobody is told.
+            // A value with `moves` is taken over from its holder, who is not revealed.
             let moves = |name: &String| entity.field(name).is_some_and(|field| field.moves);
             let tried =
                 entity.writable() && implied::is_chosen(entity, &set) && !set.iter().any(moves);
@@ -201,7 +202,7 @@ fn abuse_08_where_a_taken_value_shows_is_known() {
     ];
     let mut known: Vec<String> = addresses.map(slugs).into();
     known.push("city: country_id, slug".into());
-    // Whoever may name one is of the staff of the checkpoint's event, and reads all that are named there.
+    // A caller who may set one is staff of the checkpoint's event, and may read all rows of that checkpoint.
     known.push("checkpoint_ticket_type: checkpoint_id, ticket_type_id".into());
     known.sort();
     found.sort();

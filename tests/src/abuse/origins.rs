@@ -1,4 +1,4 @@
-//! Other people's web pages, and caches on the way.
+//! Requests from other web sites, and caches.
 
 use crate::support::{Answer, TestServer, database::Content};
 use reqwest::Method;
@@ -130,7 +130,7 @@ async fn abuse_58_answers_protect_themselves_and_caches_keep_none_of_a_member() 
             assert!(!cache.contains("public") || !credential, "{path}: {cache}");
         }
     }
-    // Tokens are never kept, though nobody sent one.
+    // Answers about tokens are never cached, even if the request had no token.
     let body = serde_json::json!({"email": "mira@example.org", "password": "wrong wrong"});
     let answer = server.client.post("/auth/sign-in", body).await;
     assert_eq!(answer.header("cache-control"), Some("no-store"));

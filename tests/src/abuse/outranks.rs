@@ -1,4 +1,5 @@
-//! Taking away: nobody ends what is above them, nor themselves, and the last one who must be there stays.
+//! Suspending, archiving and removing roles: nobody can do this to members of a higher rank or to themselves, and a
+//! last required administrator remains.
 
 use crate::support::{Answer, Member, TestServer};
 use serde_json::json;
@@ -13,7 +14,7 @@ async fn organization(server: &TestServer, city: Uuid) -> Uuid {
         .expect("an organisation")
 }
 
-/// Everybody lives in the city whose administrators look after them.
+/// Sets the home city of all members to this city, whose administrators may then suspend them.
 async fn move_all_to(server: &TestServer, city: Uuid) {
     sqlx::query("update app.users set home_city_id = $1")
         .bind(city)
@@ -69,7 +70,7 @@ async fn abuse_43_nobody_suspends_above_themselves_nor_themselves() {
         let answer = suspend(who, whom).await;
         let case = format!("{} {}: {}", who.id, whom.id, answer.text);
         assert_eq!(answer.status.as_u16(), expected, "{case}");
-        // What is allowed is what the object says is allowed.
+        // `allowed_actions` of the object agrees with what is allowed.
         if answer.status == 200 {
             let back = format!("/users/{}/unsuspend", whom.id);
             let by = if who.id == carlo.id { carlo } else { paula };
@@ -87,7 +88,7 @@ async fn abuse_43_nobody_suspends_above_themselves_nor_themselves() {
             "{case}"
         );
     }
-    // Nor is a suspended one above them shown again by them.
+    // Nor can they unsuspend a member of a higher rank.
     suspend(paula, other).await.expect(200);
     let answer = server
         .sign_in(carlo.id)
@@ -166,7 +167,7 @@ async fn abuse_43_the_platform_keeps_an_administrator() {
         let told = detail.is_some_and(|text| text.contains("The platform would lose"));
         assert!(told, "{path}: {}", answer.text);
     }
-    // Past all rules it is the same.
+    // The database refuses it as well when no rules apply.
     for (table, status) in [
         ("users", "suspended"),
         ("users", "archived"),
@@ -189,7 +190,7 @@ async fn abuse_43_the_platform_keeps_an_administrator() {
             "{text}"
         );
     }
-    // Somebody whose account is suspended is nobody to leave it to.
+    // An administrator whose account is suspended does not count.
     server.grant(&petra, "platformAdmin", None).await;
     suspend(&paula, &petra).await.expect(200);
     paula.client.delete(&role).await.expect(409);
@@ -201,7 +202,7 @@ async fn abuse_43_the_platform_keeps_an_administrator() {
     paula.client.delete(&role).await.expect(204);
 }
 
-/// Two administrators of the platform at the same moment: they suspend each other, remove each other, or leave.
+/// Two platform administrators who suspend each other, remove each other, or resign at the same moment.
 #[tokio::test]
 async fn abuse_43_two_administrators_of_the_platform_do_not_end_each_other() {
     let server = TestServer::start().await;

@@ -1,5 +1,5 @@
-//! Case 54: nothing here fetches what somebody gives the address of, so there is no check of addresses to get around.
-//! That it stays so is what these tests are for.
+//! Case 54: the server never fetches URLs given by callers, so no check of such URLs can be circumvented. These tests
+//! ensure that it stays that way.
 
 use crate::support::{TestServer, model, root};
 use codegen::model::Ty;
@@ -8,18 +8,18 @@ use sqlx::AssertSqlSafe;
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Who opens connections to the world, and to whom. Each of these addresses is a setting.
+/// The files that open connections to the outside. Each of their addresses is a setting.
 const CALLERS: [&str; 12] = [
-    // FCM, Resend, SendGrid, Google's tokens.
+    // FCM, Resend, SendGrid, and Google's token endpoint.
     "runtime/delivery/src/exchange.rs",
     "runtime/delivery/src/fcm.rs",
     "runtime/delivery/src/fcm/account.rs",
     "runtime/delivery/src/resend.rs",
     "runtime/delivery/src/sendgrid.rs",
     "runtime/delivery/src/smtp.rs",
-    // Keys of the issuer of tokens.
+    // Key sets of token issuers.
     "runtime/kernel/src/auth/external.rs",
-    // For who develops: the fakes, and the server itself.
+    // For development: the fakes, and the server itself.
     "runtime/server/src/outbox.rs",
     "runtime/server/src/seed/pictures.rs",
     "runtime/server/src/seed/trade.rs",
@@ -28,7 +28,7 @@ const CALLERS: [&str; 12] = [
     "runtime/stripe/src/network.rs",
 ];
 
-/// How a program comes to a connection that it opens.
+/// Names whose use opens a connection.
 const WAYS: [&str; 10] = [
     "reqwest::Client",
     "reqwest::ClientBuilder",
@@ -58,10 +58,10 @@ fn abuse_54_connections_are_opened_to_addresses_that_are_set_and_to_no_others() 
     assert_eq!(
         unknown,
         Vec::<&String>::new(),
-        "who may connect to whom is decided here"
+        "files that open connections must be listed in CALLERS"
     );
     assert!(callers.len() >= 6, "{callers:?}");
-    // The modules have nothing that they could connect with.
+    // The crate of the modules has no dependency that can open connections.
     let manifest = fs::read_to_string(root().join("runtime/app/Cargo.toml")).expect("a manifest");
     let (_, dependencies) = manifest.split_once("[dependencies]").expect("dependencies");
     let dependencies = dependencies
@@ -95,7 +95,7 @@ fn sources(folder: &Path, each: &mut impl FnMut(&str, &str)) {
     }
 }
 
-/// Every address that anybody can give leads to this machine, and everything is read: nobody comes.
+/// All URLs in rows point to this test's port, and every object is read: no connection arrives.
 #[tokio::test]
 async fn abuse_54_no_address_of_a_row_is_ever_visited() {
     let server = TestServer::demo().await;
@@ -135,7 +135,7 @@ async fn abuse_54_no_address_of_a_row_is_ever_visited() {
     server.settled().await;
     let came = tokio::time::timeout(Duration::from_millis(300), listener.accept()).await;
     assert!(came.is_err(), "somebody came from {came:?}");
-    // It would have been noticed.
+    // The negative control: a connection is noticed.
     let visit = TcpStream::connect(("127.0.0.1", port));
     let (seen, visit) = tokio::join!(listener.accept(), visit);
     assert!(seen.is_ok() && visit.is_ok());

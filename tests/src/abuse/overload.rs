@@ -1,4 +1,4 @@
-//! A database that is slow, full or locked: requests are refused in time, and nothing has to be restarted.
+//! A slow, full or locked database: requests are refused in time, and no restart is needed.
 
 use crate::support::{Answer, Member, TestServer, database::Content};
 use kernel::http::health::Health;
@@ -8,7 +8,7 @@ use server::seed::demo::PEOPLE;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::time::{Duration, Instant};
 
-/// Far more than any limit that is set here, far less than the locks and sleeps that would be waited for.
+/// Much longer than all limits that are set here, and much shorter than the locks and sleeps.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn run(conn: &mut PgConnection, text: &str) {
@@ -18,7 +18,7 @@ async fn run(conn: &mut PgConnection, text: &str) {
         .unwrap_or_else(|error| panic!("{error}\n{text}"));
 }
 
-/// Sessions of the server begin anew, with what was set for them.
+/// Changes a setting of the request role and ends its sessions, so that new ones have the setting.
 async fn limited(server: &TestServer, setting: &str) -> PgConnection {
     let mut conn = server.superuser().await;
     run(
@@ -32,7 +32,7 @@ async fn limited(server: &TestServer, setting: &str) -> PgConnection {
     conn
 }
 
-/// Every new like waits as long as said.
+/// Delays every new like by so many seconds.
 async fn slow_likes(conn: &mut PgConnection, seconds: u32) {
     run(
         conn,
@@ -53,7 +53,7 @@ async fn like(member: &Member) -> Answer {
         .await
 }
 
-/// 503, with when to come again, and nothing of the database's own words.
+/// Checks that the answer is 503 with `Retry-After`, and contains nothing of the database's message.
 fn unavailable(answer: &Answer) {
     assert_eq!(
         (answer.status.as_u16(), answer.problem()),
@@ -77,7 +77,7 @@ async fn abuse_32_a_slow_statement_is_cut_and_its_connection_goes_on() {
     let begun = Instant::now();
     for _ in 0..3 {
         unavailable(&like(&mira).await);
-        // The only connection is good for the next one.
+        // The only connection can be used again.
         mira.client.get("/me").await.expect(200);
     }
     assert!(begun.elapsed() < PATIENCE);
@@ -98,7 +98,7 @@ async fn abuse_33_without_a_free_connection_requests_are_refused_and_probes_are_
     slow_likes(&mut conn, 3).await;
     let nora = server.member("nora_waits").await;
     let holding = tokio::spawn(async move { like(&nora).await });
-    // It holds the connection as soon as its statement runs.
+    // The request has the connection once its statement is running.
     let sleeping = "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'";
     let begun = Instant::now();
     while sqlx::query_scalar::<_, i64>(sleeping)
@@ -152,7 +152,7 @@ async fn abuse_34_a_row_that_is_locked_elsewhere_holds_nobody_up() {
         .execute(&mut *holding)
         .await
         .expect("locked");
-    // More of them than there are connections.
+    // More requests than there are connections.
     let begun = Instant::now();
     let waiting = (0..12).map(|_| change(locked.clone()));
     for answer in futures_util::future::join_all(waiting).await {
@@ -186,7 +186,7 @@ async fn abuse_37_what_is_searched_for_is_words_and_bounded() {
             )
             .await
     };
-    // Patterns and operators of PostgreSQL are nothing but characters here.
+    // Patterns and operators of PostgreSQL are treated as ordinary characters.
     for text in [
         "%", "_", "%%%", "q%", "____", "\\", "'", "!", "&", "|", "q & ", "(", ":*", "<->", "q:*x",
         ".*", "^", "[q-z]+", "\"", "-",
@@ -209,7 +209,7 @@ async fn abuse_37_what_is_searched_for_is_words_and_bounded() {
             refused.text
         );
     }
-    // As many words as fit.
+    // As many words as the parameter can contain.
     let many = "jazz ".repeat(40);
     search(many.trim()).await.expect(200);
 }

@@ -1,4 +1,4 @@
-//! Moderators who run something themselves.
+//! Moderators who administer a profile themselves.
 
 use super::moderated::{event, organization};
 use crate::support::{Member, TestServer, model, pictures, root};
@@ -7,8 +7,8 @@ use server::seed::demo::PEOPLE;
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-/// Who moderates a city and runs something in it: nobody lifts what others decided about what is theirs, nor judges
-/// what is said of it. Of every entity that can be suspended.
+/// A moderator of a city who also administers a profile in it can't undo other moderators' decisions about that
+/// profile, and can't moderate reviews of it. Tested for every entity that can be suspended.
 #[tokio::test]
 async fn nobody_moderates_what_is_their_own() {
     let server = TestServer::demo().await;
@@ -28,8 +28,8 @@ async fn nobody_moderates_what_is_their_own() {
         .filter(|entity| entity.access.suspend.is_some() && entity.writable())
         .map(|entity| entity.name.as_str())
         .collect();
-    // Countries, cities and what is broadcast are the platform's, members are above each other or not, and a business, a community and
-    // an institution have the rule of an organisation word by word.
+    // Countries, cities and announcements are moderated by the platform, for members there are ranks, and businesses,
+    // communities and institutions have literally the same rules as organizations.
     let elsewhere = [
         "broadcast",
         "business",
@@ -83,7 +83,7 @@ async fn nobody_moderates_what_is_their_own() {
             .await
             .expect(200);
     }
-    // The control: what is somebody else's.
+    // The negative control: another member's profile.
     let others = organization(&server, &other, "Run by somebody else").await;
     for (_, path) in everything_of(&server, &other, &critic, others).await {
         carlo
@@ -104,7 +104,7 @@ fn spec_of(entity: &str) -> String {
     std::fs::read_to_string(path).expect("a spec file")
 }
 
-/// One row of each kind around an organisation, with its path.
+/// Creates one row of each kind that belongs to an organization, and returns entities and paths.
 async fn everything_of(
     server: &TestServer,
     owner: &Member,

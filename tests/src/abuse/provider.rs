@@ -1,4 +1,4 @@
-//! Case 69: a payment service that answers with too much, with nonsense, never, or with the way to somebody else.
+//! Case 69: a payment service whose answers are too large, invalid, missing, or redirects.
 
 use crate::{money::stage::Stage, support::stripe::Stripe};
 use axum::{
@@ -20,12 +20,12 @@ use std::{
 use stripe_gateway::{Settings, StripeGateway};
 use tokio::net::TcpListener;
 
-/// More than any answer may be.
+/// More than the maximum size of an answer.
 const TOO_MUCH: usize = 10 << 20;
 
 const ATTEMPTS: u32 = 3;
 
-/// What a service of bad manners does.
+/// The kinds of misbehaviour.
 #[derive(Clone, Copy, Debug)]
 enum Manner {
     TooMuch,
@@ -35,7 +35,7 @@ enum Manner {
     Error,
     Silence,
     Redirect(u16),
-    /// As the control.
+    /// A valid answer, for the negative control.
     Good,
 }
 
@@ -76,7 +76,7 @@ async fn answer(State(service): State<Service>, headers: axum::http::HeaderMap) 
     }
 }
 
-/// Counts calls, and where it is.
+/// Starts such a service, which counts calls. Returns it with its base URL.
 async fn serve(manner: Manner, elsewhere: String) -> (Service, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let base = format!("http://{}", listener.local_addr().expect("an address"));
@@ -128,12 +128,12 @@ async fn abuse_69_answers_of_bad_manners_are_bounded_and_never_taken_for_one() {
             .create_payment(&key, &new)
             .await
             .expect_err("no payment");
-        // Whether it was made is not known; that it was refused is never concluded.
+        // It is unknown whether the payment was made; the gateway must not conclude that it was refused.
         assert!(
             !matches!(failure, Failure::Definite(_)),
             "{manner:?}: {failure:?}"
         );
-        // The bound of the settings; how fast it was is nobody's business here.
+        // A generous bound, which only notices hanging.
         assert!(
             begun.elapsed() < Duration::from_secs(60),
             "{manner:?} hangs"
@@ -146,13 +146,13 @@ async fn abuse_69_answers_of_bad_manners_are_bounded_and_never_taken_for_one() {
     assert_eq!(
         elsewhere.calls.load(SeqCst),
         0,
-        "whoever was pointed to has seen the secret key"
+        "a redirect was followed, with the secret key"
     );
-    // The control: the same client takes a good answer.
+    // The negative control: the same client accepts a valid answer.
     gateway(&other).balance(None).await.expect("a balance");
 }
 
-/// Buyers are told that it is not known, the order waits, and everything else goes on.
+/// Buyers are told that the result is unknown, the order stays pending, and everything else works.
 #[tokio::test]
 async fn abuse_69_a_service_of_bad_manners_holds_nobody_up() {
     let stage = Stage::new().await;
@@ -166,7 +166,7 @@ async fn abuse_69_a_service_of_bad_manners_holds_nobody_up() {
     for manner in [Kind::Malformed, Kind::Stall { seconds: 30 }, Kind::Away] {
         stage.stripe.fake.add_fault(Fault::new(manner));
         let body = json!({"payment_method_id": card});
-        // More at once than there are connections to the database.
+        // More concurrent requests than there are database connections.
         let all = (0..8).map(|_| stage.pay(&stage.mira, &order, body.clone()));
         let path = format!("/orders/{order}");
         let (answers, shown) = tokio::join!(
@@ -205,7 +205,7 @@ async fn abuse_69_a_service_of_bad_manners_holds_nobody_up() {
     stage.books_agree().await;
 }
 
-/// While the service is away whoever wants to pay is told so at once, and it is asked no more; all else goes on.
+/// While the service is unreachable, payments are refused at once without calling it; everything else works.
 #[tokio::test]
 async fn abuse_69_a_service_that_is_away_is_left_alone_for_a_while() {
     let stripe = Stripe::new(7);
@@ -217,7 +217,7 @@ async fn abuse_69_a_service_that_is_away_is_left_alone_for_a_while() {
     let kind = stage.tickets("Seat", 4_500, 10).await;
     let placed = stage.order(&stage.mira, &[(kind, 1)], false).await;
     let order = placed.expect(201).id();
-    // It would answer the seventh attempt.
+    // The service would answer the seventh attempt.
     let away = Fault {
         times: Some(6),
         ..Fault::new(Kind::Away)
@@ -233,7 +233,7 @@ async fn abuse_69_a_service_that_is_away_is_left_alone_for_a_while() {
         stage.mira.client.get(&path).await.expect(200);
     }
     assert!(stage.stripe.fake.all("payment_intents").is_empty());
-    // As long as calls are refused: more than the few seconds that are said of a single one.
+    // The `Retry-After` is as long as calls are refused: more than the few seconds after a single failure.
     let longest = waits
         .iter()
         .filter_map(|wait| wait.parse::<u64>().ok())

@@ -1,5 +1,5 @@
-//! Cases 45 to 49 and 52: buying more than there is or than one may, keys that are used again, accidents between a call and
-//! its record, and the books.
+//! Cases 45 to 49 and 52: buying more than is available or allowed, reused idempotency keys, failures between a call
+//! and storing its result, and the books.
 
 use crate::{
     money::stage::{Stage, keyed, keyed_by},
@@ -20,7 +20,7 @@ async fn people(stage: &Stage, name: &str, count: usize) -> Vec<Member> {
     people
 }
 
-/// As clients do: who is told to come again does so, with the same key.
+/// Retries with the same key while the answer says so, as clients do.
 async fn persistent(stage: &Stage, buyer: &Member, cart: &Value) -> Answer {
     let key = Uuid::now_v7().to_string();
     for _ in 0..60 {
@@ -71,7 +71,7 @@ async fn abuse_46_the_limit_of_a_person_holds_whatever_keys_they_use() {
         let answers = join_all((0..20).map(|_| persistent(&stage, &stage.mira, &cart))).await;
         assert_eq!((count(&answers, 201), count(&answers, 409)), (3, 17));
         assert_eq!(stage.stock(kind).await, (3, 0));
-        // What is not paid in time comes back, all of it and once.
+        // Orders that are not paid in time release all of their stock, exactly once.
         stage.run("update app.orders set expires_at = now() - interval '1 second' where state = 'pending'").await;
         let tickets = &stage.server.built.app.modules.tickets;
         let (first, second) = tokio::join!(tickets.expire(), tickets.expire());
@@ -81,7 +81,7 @@ async fn abuse_46_the_limit_of_a_person_holds_whatever_keys_they_use() {
     }
 }
 
-/// The routes that demand a key, as the document says.
+/// The routes that require an idempotency key, according to the document.
 pub async fn demanding(stage: &Stage) -> Vec<String> {
     let document = stage
         .server
@@ -125,7 +125,7 @@ async fn abuse_47_a_key_is_of_one_member_one_route_and_one_body() {
         .await
         .expect(422);
     assert_eq!(reused.problem(), "idempotency-key-reused");
-    // Somebody else's same key is another one, and so is the same on another route.
+    // The same key of another member, or on another route, is a different key.
     let of_olga = keyed_by(&stage.olga, "/orders", &key, cart.clone())
         .await
         .expect(201);
@@ -135,7 +135,7 @@ async fn abuse_47_a_key_is_of_one_member_one_route_and_one_body() {
     keyed_by(&stage.mira, &refunds, &key, json!({}))
         .await
         .expect(201);
-    // Another order of the same route is another request, not the first one's answer.
+    // The same key on the same route with another order in the path is a different request.
     let others = format!("/orders/{}/refunds", of_olga.id());
     keyed_by(&stage.mira, &others, &key, json!({}))
         .await
@@ -164,7 +164,8 @@ async fn abuse_47_a_key_is_of_one_member_one_route_and_one_body() {
     }
 }
 
-/// Whoever has none left is stopped at every route that moves money, before anything is looked at; staff at the door go on.
+/// A member who has used up the daily limit is refused at every route that moves money, before anything is checked;
+/// staff selling at the door are exempt.
 #[tokio::test]
 async fn abuse_35_requests_that_move_money_are_counted_at_every_route() {
     let stage = Stage::changed(false, |parts| parts.keyed_per_day = Some(0)).await;
@@ -188,10 +189,10 @@ async fn abuse_35_requests_that_move_money_are_counted_at_every_route() {
         .fetch_one(&mut stage.server.superuser().await)
         .await
         .expect("a count");
-    assert_eq!(kept, 0, "a key that was refused is free");
+    assert_eq!(kept, 0, "a key of a refused request must not be stored");
 }
 
-/// Any bytes as a key.
+/// Sends a request with any bytes as a key; returns the status.
 async fn with_key(member: &Member, path: &str, key: &str) -> u16 {
     let key = HeaderValue::from_bytes(key.as_bytes()).expect("a header");
     let request = reqwest::Client::new()
@@ -203,7 +204,7 @@ async fn with_key(member: &Member, path: &str, key: &str) -> u16 {
     request.send().await.expect("an answer").status().as_u16()
 }
 
-/// While the first is being worked on, the second is told to come again, and then gets the first one's answer.
+/// While the first request is being processed, the second is told to retry, and then gets the first one's answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn abuse_47_a_key_in_flight_is_told_so() {
     let stage = Stage::without_provider().await;
@@ -240,7 +241,7 @@ async fn abuse_47_a_key_in_flight_is_told_so() {
     assert_eq!(third.text, first.expect(201).text);
 }
 
-/// The service has charged the card, and nothing of it can be written down: not the answer, and not at all for a while.
+/// The service has charged the card, but the result can't be stored: the answer is lost, or storing fails for a while.
 #[tokio::test]
 async fn abuse_48_an_accident_after_the_charge_charges_and_books_once() {
     let stage = Stage::new().await;
@@ -252,7 +253,7 @@ async fn abuse_48_an_accident_after_the_charge_charges_and_books_once() {
          create trigger broken before update of state on app.orders for each row when (new.state = 'paid')
            execute function public.broken()";
     let mut script = Fault::new(Kind::DropAfter).on("POST", "/v1/payment_intents");
-    // The first call makes the payment, the second one charges.
+    // The first call creates the payment, the second one charges it.
     (script.skip, script.times) = (1, Some(8));
     for accident in ["the record fails", "the answer is lost"] {
         let order = stage
@@ -304,7 +305,7 @@ async fn abuse_48_an_accident_after_the_charge_charges_and_books_once() {
     }
 }
 
-/// Orders and refunds by credits, any way round and at the same time.
+/// Concurrent orders and refunds with credits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn abuse_49_balances_are_what_legs_add_up_to_and_nothing_is_edited() {
     let stage = Stage::without_provider().await;
@@ -330,7 +331,7 @@ async fn abuse_49_balances_are_what_legs_add_up_to_and_nothing_is_edited() {
                         .iter()
                         .filter(|answer| answer.status == 201)
                         .count();
-                    assert!(done <= 1, "given back twice");
+                    assert!(done <= 1, "refunded twice");
                 }
             }
         });
@@ -348,7 +349,7 @@ async fn abuse_49_balances_are_what_legs_add_up_to_and_nothing_is_edited() {
     let over = "select count(*) from app.orders where refunded_cents > amount_cents";
     assert_eq!(stage.number(over).await, 0);
     stage.sound().await;
-    // Whoever holds the login of the server or of the modules edits no entry.
+    // Even with the server's or the modules' database login, entries can't be edited.
     let mut roles = [
         stage.server.database.request_role().await,
         stage.server.database.job_role().await,
@@ -369,7 +370,7 @@ async fn abuse_49_balances_are_what_legs_add_up_to_and_nothing_is_edited() {
             }
         }
     }
-    // Given back once, and never more than was paid.
+    // An order is refunded once, and never more than was paid.
     let rich = &buyers[0];
     stage.credits(rich, 5_000).await;
     let order = persistent(&stage, rich, &stage.cart(&[(kind, 1)], true))
@@ -401,14 +402,14 @@ async fn abuse_52_a_promo_code_counts_once_for_a_person_and_comes_back_with_a_re
     cart["promo_code"] = json!("once50");
     let answers = join_all((0..20).map(|_| persistent(&stage, &people[0], &cart))).await;
     assert_eq!((count(&answers, 201), count(&answers, 409)), (1, 19));
-    // The last redemption goes to one of two.
+    // The last redemption goes to one of two buyers.
     let others = (0..12).map(|n| persistent(&stage, &people[1 + n % 2], &cart));
     let answers_of_others = join_all(others).await;
     assert_eq!(count(&answers_of_others, 201), 1);
     let redeemed =
         format!("select redemption_count::int8 from app.promo_codes where id = '{code}'");
     assert_eq!(stage.number(&redeemed).await, 2);
-    // Given back, it is as if it had not been used.
+    // After a refund, the code counts as not used.
     let order = answers
         .iter()
         .find(|answer| answer.status == 201)

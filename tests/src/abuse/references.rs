@@ -1,4 +1,4 @@
-//! References to things that are missing, hidden, archived, or of another kind: one answer to all of them.
+//! References to rows that are missing, hidden, archived, or of another entity all get the same answer.
 
 use crate::support::{self, Client, TestServer, model};
 use codegen::model::{Entity, Lifecycle, Relation};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
-/// The example of the API document, with every reference led to something that is there.
+/// The example of the API document, in which every reference is replaced by the id of an existing row.
 async fn body(conn: &mut PgConnection, entity: &Entity, name: &str) -> Value {
     let mut body = support::document()["components"]["schemas"][name]["example"].clone();
     for relation in &entity.belongs {
@@ -28,7 +28,7 @@ async fn body(conn: &mut PgConnection, entity: &Entity, name: &str) -> Value {
 }
 
 struct Targets {
-    /// One per target of the relation: its name, and ids of rows that nobody can attach anything to.
+    /// For each target of the relation: its name, the reason why a row can't be used, and the row's id.
     unusable: Vec<(String, &'static str, Uuid)>,
 }
 
@@ -55,7 +55,7 @@ impl Targets {
                     .expect("looked");
                 unusable.extend(found.map(|id| (entity.name.clone(), what, id)));
             }
-            // The id of something that is there, but is not one of these.
+            // The id of an existing row of another entity.
             let other = model()
                 .entities
                 .iter()
@@ -77,7 +77,7 @@ impl Targets {
     }
 }
 
-/// Some rows of every kind suspended and archived, without the rules that would forbid it.
+/// Suspends and archives some rows of every entity, bypassing the rules.
 async fn hide(conn: &mut PgConnection) {
     sqlx::raw_sql("set session_replication_role = replica")
         .execute(&mut *conn)
@@ -161,7 +161,8 @@ async fn abuse_09_what_cannot_be_referred_to_gives_one_answer() {
     );
 }
 
-/// How many of the answers were 422; all that differ only in why the target can't be used are equal.
+/// Checks that answers which differ only in the reason why the target can't be used are equal. Returns how many of
+/// them were 422.
 async fn same(
     client: &Client,
     path: &str,
@@ -198,7 +199,7 @@ async fn same(
     unprocessable
 }
 
-/// Hidden by the rules, not by a status: a draft, a private community, a private member.
+/// Rows hidden by rules instead of their status: a draft, a private community, a private member.
 #[tokio::test]
 async fn abuse_09_a_hidden_target_is_a_missing_one() {
     let server = TestServer::demo().await;

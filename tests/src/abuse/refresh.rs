@@ -1,4 +1,4 @@
-//! Refresh tokens that come twice, late, or all at once.
+//! Refresh tokens that are used twice, late, or concurrently.
 
 use crate::support::{
     Answer, Client, TestServer,
@@ -16,7 +16,7 @@ async fn server() -> TestServer {
     server
 }
 
-/// Sessions and their tokens go by the clock of the database: everything is so many seconds older.
+/// Lets time pass: makes sessions and tokens older by so many seconds, since they depend on the database's clock.
 async fn pass(server: &TestServer, seconds: i64) {
     let older = format!(
         "set session_replication_role = replica;
@@ -88,7 +88,7 @@ async fn abuse_14_a_refresh_token_that_comes_back_ends_the_session() {
     }
     pass(&server, 11).await;
     revoked(&refresh(client, &text(&first, "refresh_token")).await);
-    // The thief's tokens and the victim's are dead at once: nobody can tell which is which.
+    // The tokens of the thief and of the victim are all invalidated, since they can't be told apart.
     revoked(&refresh(client, &text(&second, "refresh_token")).await);
     for token in &access {
         revoked(&client.with_token(token).get("/me").await);
@@ -111,7 +111,7 @@ async fn abuse_14_the_token_before_the_last_is_stolen_even_within_the_overlap() 
     let second = refresh(client, &text(&first, "refresh_token"))
         .await
         .expect(200);
-    // The same request again, whose answer was lost: the same answer, no second chain.
+    // A retry of the same request, as if its answer had been lost: the same answer, and no second chain of tokens.
     let again = refresh(client, &text(&first, "refresh_token"))
         .await
         .expect(200);
@@ -148,7 +148,7 @@ async fn abuse_15_twenty_refreshes_at_once_leave_one_chain() {
         let answer = one.await.expect("an answer");
         match answer.status.as_u16() {
             200 => next.push(text(&answer, "refresh_token")),
-            // A crowd may have to wait; it must not be refused.
+            // Some of many concurrent requests may be told to retry, but none may be refused.
             status => assert_eq!(status, 503, "{}", answer.text),
         }
     }
@@ -179,7 +179,7 @@ async fn abuse_16_a_session_ends_after_its_time_and_when_it_lies_idle() {
         .expect(401);
     assert_eq!(answer.problem(), "invalid-token");
 
-    // Used all the time, and over all the same.
+    // A session that is used all the time expires nevertheless.
     let mut last = sign_in(client).await;
     for days in [13, 13, 13, 13, 13, 13, 11] {
         pass(&server, days * DAY).await;
@@ -194,7 +194,7 @@ async fn abuse_16_a_session_ends_after_its_time_and_when_it_lies_idle() {
         left <= TimeDelta::days(1),
         "the next token outlives the session: {left}"
     );
-    // The last access token ends with the session as well, not ten minutes later.
+    // The last access token expires with the session, not ten minutes later.
     pass(&server, DAY - 100).await;
     last = refresh(client, &text(&last, "refresh_token"))
         .await
@@ -208,7 +208,7 @@ async fn abuse_16_a_session_ends_after_its_time_and_when_it_lies_idle() {
     assert_eq!(answer.problem(), "invalid-token");
 }
 
-/// Of two servers the clocks differ: what one has written down the other does not take for a theft, or for over.
+/// Two servers with different clocks: a time stored by one is taken by the other neither for a theft nor for expired.
 #[tokio::test]
 async fn abuse_14_a_server_with_a_wrong_clock_ends_no_session() {
     for minutes in [-60, -2, 2, 60] {
@@ -221,7 +221,7 @@ async fn abuse_14_a_server_with_a_wrong_clock_ends_no_session() {
         let first = sign_in(client).await;
         let token = text(&first, "refresh_token");
         let second = refresh(client, &token).await.expect(200);
-        // As another server has written it down, whose answer was lost.
+        // Simulates another server, whose answer was lost.
         sqlx::raw_sql("update app.refresh_tokens set used_at = now() where used_at is not null")
             .execute(&mut server.superuser().await)
             .await

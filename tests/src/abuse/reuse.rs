@@ -1,6 +1,6 @@
-//! One connection for everybody, three thousand times: whatever became of a member's transaction, the stranger after
-//! it on the same connection is a stranger. Through the context alone, without HTTP, so that it can be so often;
-//! `failures` does the same through the whole server.
+//! Three thousand transactions on a single connection: whatever happens in a member's transaction, the anonymous
+//! caller after it stays anonymous. Tested with contexts instead of HTTP, which is faster; `failures` tests the same
+//! through the whole server.
 
 use crate::support::{Member, TestServer, database::Content};
 use kernel::{Actor, Caller, Db};
@@ -8,10 +8,10 @@ use server::seed::demo::PEOPLE;
 use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
 
-/// The case says ten thousand, which take a minute and a half beside other tests.
+/// The test case demands ten thousand, which would take a minute and a half beside other tests.
 const ROUNDS: u64 = 3_000;
 
-/// What is left of somebody: their settings, and what they alone see.
+/// Queries what could remain of a caller: settings, and rows that only that caller sees.
 const LEFT: &str = "
     select pg_backend_pid(), coalesce(sec.uid()::text, '') || coalesce(sec.action(), '') || coalesce(sec.session()::text, '')
       || case when sec.is_platform_admin() then 'platform' else '' end
@@ -38,7 +38,7 @@ async fn abuse_73_thousands_of_strangers_find_nothing_of_whoever_was_before() {
     let known = left(db, &caller(&olga), draft).await.1;
     assert!(
         known.drafts == 1 && !known.settings.is_empty(),
-        "Olga's own transaction would be noticed: {known:?}"
+        "the query must notice Olga's own transaction: {known:?}"
     );
     let nothing = Left {
         settings: String::new(),
@@ -61,7 +61,7 @@ async fn abuse_73_thousands_of_strangers_find_nothing_of_whoever_was_before() {
     );
 }
 
-/// An event of hers that nobody else sees.
+/// An event of Olga's that others can't see.
 async fn draft(server: &TestServer, olga: &Member) -> Uuid {
     sqlx::query_scalar(
         "insert into app.events (city_id, host_type, host_id, title, slug, starts_at, ends_at, timezone)
@@ -85,7 +85,7 @@ fn caller(member: &Member) -> Caller {
     }
 }
 
-/// Which process of the database answered, and what it knew.
+/// The id of the database process that answered, and what remained there of a caller.
 async fn left(db: &Db, caller: &Caller, draft: Uuid) -> (i32, Left) {
     let mut cx = db.begin_read(caller).await.expect("a connection");
     let (process, settings, drafts) = sqlx::query_as(LEFT)
@@ -97,7 +97,7 @@ async fn left(db: &Db, caller: &Caller, draft: Uuid) -> (i32, Left) {
     (process, left)
 }
 
-/// One transaction, and how it ended; the process that ran it, where that can be known.
+/// Runs one transaction. Returns how it ended, and the id of the database process, if known.
 async fn disturb(db: &Db, caller: Caller, draft: Uuid, round: u64) -> (&'static str, Option<i32>) {
     match round % 6 {
         0 => ("read", Some(left(db, &caller, draft).await.0)),
@@ -115,7 +115,7 @@ async fn disturb(db: &Db, caller: Caller, draft: Uuid, round: u64) -> (&'static 
             let panics = tokio::spawn(async move {
                 let mut cx = db.begin_write(&caller, "update").await.expect("begun");
                 change(&mut cx, draft).await;
-                // Without the message and the trace, which take longer than all the rest.
+                // Without a message and backtrace, which would take most of the time.
                 std::panic::resume_unwind(Box::new("a panic"));
             });
             assert!(panics.await.expect_err("a panic").is_panic());
@@ -132,7 +132,7 @@ async fn disturb(db: &Db, caller: Caller, draft: Uuid, round: u64) -> (&'static 
     }
 }
 
-/// Changes the event; commits, unless something else is asked for that fails.
+/// Changes the event and commits, unless `then` is a statement, which fails.
 async fn write(db: &Db, caller: &Caller, draft: Uuid, then: &'static str) -> i32 {
     let mut cx = db.begin_write(caller, "update").await.expect("begun");
     let process = change(&mut cx, draft).await;

@@ -1,4 +1,4 @@
-//! Giving roles away, and taking the last one.
+//! Giving roles, and removing the last one.
 
 use crate::support::{Answer, Member, TestServer};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ async fn give(giver: &Member, to: &Member, role: &str, scope: Option<(&str, Uuid
     giver.client.post("/role-assignments", body).await
 }
 
-/// Offered and accepted; the id of the role.
+/// Offers a role and accepts it; returns its id.
 async fn given(giver: &Member, to: &Member, role: &str, scope: Option<(&str, Uuid)>) -> String {
     let id = give(giver, to, role, scope).await.expect(201).id();
     to.client
@@ -28,7 +28,7 @@ async fn given(giver: &Member, to: &Member, role: &str, scope: Option<(&str, Uui
     id
 }
 
-/// Who holds `orgAdmin` of it.
+/// The roles `orgAdmin` in this scope, with their holders.
 async fn admins(server: &TestServer, scope: Uuid) -> Vec<(Uuid, Uuid)> {
     sqlx::query_as("select id, user_id from app.role_assignments where scope_id = $1 and role = 'orgAdmin' and status = 'active' and state = 'accepted' order by id")
         .bind(scope)
@@ -68,7 +68,7 @@ async fn abuse_43_nobody_gives_more_than_they_hold() {
         (&olga, "orgAdmin", organization(distant), 403),
         (&olga, "cityAdmin", Some(("city", city)), 403),
         (&olga, "platformAdmin", None, 403),
-        // A role of a kind of thing that it is not held of.
+        // Roles with a scope of a wrong kind.
         (&olga, "cityAdmin", organization(mine), 403),
         (&olga, "platformAdmin", organization(mine), 403),
         (&olga, "orgAdmin", Some(("city", city)), 403),
@@ -76,7 +76,7 @@ async fn abuse_43_nobody_gives_more_than_they_hold() {
         (&carlo, "cityAdmin", Some(("city", far)), 403),
         (&carlo, "orgAdmin", organization(distant), 403),
         (&carlo, "platformAdmin", None, 403),
-        // As if it were of another kind: the id of mine, named a community. That is for nobody to see.
+        // The id of the organization given as that of a community, which does not exist.
         (&olga, "orgAdmin", Some(("community", mine)), 422),
         (&olga, "orgAdmin", organization(mine), 201),
         (&carlo, "orgAdmin", organization(other), 201),
@@ -90,7 +90,7 @@ async fn abuse_43_nobody_gives_more_than_they_hold() {
             "{role} of {scope:?}: {}",
             answer.text
         );
-        // To oneself it is no easier; what one has is not given again.
+        // The same rules apply when giving a role to oneself; a role that one has can't be given again.
         let has_it = matches!((role, scope), ("orgAdmin", Some((_, id))) if id == mine)
             || (role, scope) == ("cityAdmin", Some(("city", city)));
         let expected = if expected == 201 && has_it {
@@ -132,7 +132,7 @@ async fn abuse_43_a_role_is_not_brought_back_by_whom_it_was_taken_from() {
     ben.client.act(&format!("{path}/restore")).await.expect(404);
     let answer = give(&ben, &ben, "orgAdmin", Some(("organization", mine))).await;
     assert_eq!(answer.status, 403, "{}", answer.text);
-    // Nor without being asked again: it is offered anew.
+    // The role can't be restored without asking: it must be offered again.
     olga.client
         .act(&format!("{path}/restore"))
         .await
@@ -161,7 +161,7 @@ async fn abuse_43_the_last_administrator_stays() {
         assert!(detail.is_some_and(|text| text.contains("its last administrator")));
     }
     assert_eq!(admins(&server, mine).await, last);
-    // Who may not take it at all is not told that it is the last.
+    // A caller who may not remove the role at all does not learn that it is the last one.
     server
         .member("ana")
         .await
@@ -170,13 +170,13 @@ async fn abuse_43_the_last_administrator_stays() {
         .await
         .expect(404);
     server.client.delete(&path).await.expect(401);
-    // Once there is somebody else, both are possible.
+    // Once there is another administrator, it can be removed.
     let ben = server.member("ben").await;
     let second = given(&olga, &ben, "orgAdmin", Some(("organization", mine))).await;
     olga.client.delete(&path).await.expect(204);
     let second = format!("/role-assignments/{second}");
     ben.client.delete(&second).await.expect(409);
-    // Archiving the profile itself takes its roles along.
+    // Archiving the profile archives its roles.
     ben.client
         .delete(&format!("/organizations/{mine}"))
         .await
@@ -184,7 +184,7 @@ async fn abuse_43_the_last_administrator_stays() {
     ben.client.delete(&second).await.expect(404);
 }
 
-/// Two administrators who remove each other, or give up, at the same moment.
+/// Two administrators who remove each other, or resign, at the same moment.
 #[tokio::test]
 async fn abuse_43_two_administrators_cannot_go_at_the_same_time() {
     let server = TestServer::start().await;
@@ -210,7 +210,7 @@ async fn abuse_43_two_administrators_cannot_go_at_the_same_time() {
                 .0
         };
         let paths = match round % 2 {
-            // Each removes the other; each gives up their own.
+            // In even rounds each removes the other, in odd rounds each resigns.
             0 => [
                 format!("/role-assignments/{}", role_of(&people[1])),
                 format!("/role-assignments/{}", role_of(&people[0])),
@@ -233,7 +233,7 @@ async fn abuse_43_two_administrators_cannot_go_at_the_same_time() {
             let answer = one.await.expect("an answer");
             match answer.status.as_u16() {
                 204 => gone += 1,
-                // 404: the other one's removal came first, and with it the right to see.
+                // 404: the other's removal came first, after which the role is not visible any more.
                 401 | 403 | 404 | 409 => refused += 1,
                 status => panic!("{status}: {}", answer.text),
             }
@@ -244,8 +244,8 @@ async fn abuse_43_two_administrators_cannot_go_at_the_same_time() {
     assert_eq!(refused, 24);
 }
 
-/// A role offered to somebody in the very moment in which they leave: the giver must not go in the belief that
-/// there is a successor.
+/// A role is offered to a member who is closing their account at the same moment: the giver can't resign, since there
+/// is no successor.
 #[tokio::test]
 async fn abuse_43_who_is_leaving_becomes_nobodys_successor() {
     let server = TestServer::start().await;

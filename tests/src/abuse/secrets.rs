@@ -1,8 +1,8 @@
-//! Secrets in settings, in documents and on the public listener. What the program says is in its own tests.
+//! Secrets in settings, in documents and on the public port. The program's own tests cover its output.
 
 use crate::support::{TestServer, database::Content, model, program::Program};
 
-/// What the operator looks at is not for clients, and holds no secrets either.
+/// Operators' endpoints are not on the public port, and contain no secrets.
 #[tokio::test]
 async fn abuse_59_figures_are_not_on_the_public_listener() {
     let database = crate::support::Database::new(Content::Empty).await;
@@ -44,15 +44,15 @@ async fn abuse_59_the_document_holds_no_secret() {
     }
 }
 
-/// Whatever is kept of a secret that opens something of a member's has a column in the table of `credentials.rs`: the database ends it with the
-/// account (`on end`), and here somebody has thought of the other events.
+/// Every stored secret of a member has a column in the table of `credentials.rs`: the database invalidates it with the
+/// account (`on end`), and the table ensures that the other events were considered.
 #[test]
 fn every_secret_of_a_member_stands_in_the_table() {
     let known = [
         "calendar_feed",
         "credential",
         "email_token",
-        // With its session.
+        // Ends with its session.
         "refresh_token",
     ];
     let mut found = Vec::new();

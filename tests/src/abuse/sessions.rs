@@ -1,4 +1,4 @@
-//! What must end a session, and what an old one must not do.
+//! Events that must end a session, and the limits of sessions without a recent sign-in.
 
 use crate::support::{
     Answer, Client, TestServer,
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 const NEW_PASSWORD: &str = "eight large giraffes";
 
-/// One sign-in of Ana.
+/// A session of Ana on a device.
 struct Device {
     client: Client,
     access: String,
@@ -35,7 +35,7 @@ impl Device {
         self.client.get("/me").await.expect(200);
     }
 
-    /// With the next request, on public routes too, and for good.
+    /// Checks that the session has ended for good, including on public routes.
     async fn is_dead(&self, server: &TestServer, problem: &str) {
         let next = refresh(&server.client, &self.refresh).await;
         for answer in [
@@ -74,7 +74,7 @@ async fn abuse_16_signing_out_ends_what_it_says() {
         .expect(204);
     three.is_dead(&server, "session-revoked").await;
     two.lives().await;
-    // Somebody else's session is nobody's.
+    // Other members' sessions can't be ended.
     let ben = server.member("ben").await;
     ben.client
         .delete(&format!("/me/sessions/{}", two.id))
@@ -154,7 +154,7 @@ async fn abuse_16_a_suspended_or_leaving_member_is_out_with_the_next_request() {
     for device in &devices {
         device.is_dead(&server, "account-suspended").await;
     }
-    // Also with the right password, which alone tells that there is such an account.
+    // Signing in with the right password is refused, too; only then does the answer reveal that the account exists.
     let answer = sign_in(&server.client, "ana", PASSWORD).await.expect(401);
     assert_eq!(answer.problem(), "account-suspended");
     let answer = sign_in(&server.client, "ana", "a wrong guess")
@@ -168,7 +168,7 @@ async fn abuse_16_a_suspended_or_leaving_member_is_out_with_the_next_request() {
         .post("/auth/forgot-password", body)
         .await
         .expect(202);
-    // It is decided behind the answer.
+    // The request is processed after the answer.
     while throttles(&server).await == counted {
         tokio::time::sleep(std::time::Duration::from_millis(25)).await;
     }
@@ -180,7 +180,7 @@ async fn abuse_16_a_suspended_or_leaving_member_is_out_with_the_next_request() {
     assert_eq!(
         server.mailer.count(),
         before,
-        "a suspended account gets no way back in"
+        "a suspended account gets no mail with a link"
     );
 
     let last = device(&server, PASSWORD).await;
@@ -233,7 +233,7 @@ async fn abuse_17_a_role_that_is_gone_is_gone_with_the_next_request() {
         .expect(204);
     let answer = rename("Melb").await.expect(403);
     assert_eq!(answer.problem(), "forbidden");
-    // And back, by another offer: the token never knew.
+    // A new role counts at once as well: tokens do not contain roles.
     let offer =
         json!({"user_id": carla.id, "role": "cityAdmin", "scope_type": "city", "scope_id": city});
     let offer = platform.client.post("/role-assignments", offer).await;
@@ -277,7 +277,7 @@ async fn abuse_19_an_old_sign_in_cannot_take_the_account_away() {
     };
     let answer = change().await.expect(401);
     assert_eq!(answer.problem(), "step-up-required");
-    // Refreshing keeps the session alive; it does not make it recent.
+    // Refreshing extends the session, but does not count as a recent sign-in.
     let next = refresh(&server.client, &stolen.refresh).await.expect(200);
     let token = next.json["access_token"].as_str().expect("a token");
     let client = server.client.with_token(token);
@@ -305,7 +305,7 @@ async fn abuse_19_an_old_sign_in_cannot_take_the_account_away() {
     assert_eq!(
         email().await,
         Some(address("ana")),
-        "not before the link was opened"
+        "the address must not change before the link is used"
     );
     server
         .client
@@ -313,7 +313,7 @@ async fn abuse_19_an_old_sign_in_cannot_take_the_account_away() {
         .await
         .expect(204);
     assert_eq!(email().await.as_deref(), Some("thief@example.org"));
-    // The old address is told.
+    // The old address is notified.
     for _ in 0..400 {
         if server
             .mailer

@@ -1,4 +1,4 @@
-//! Guessing: who is a member, and with which password.
+//! Guessing who is a member, and guessing passwords.
 
 use super::mailboxes::mail_from;
 use crate::support::{
@@ -8,7 +8,7 @@ use crate::support::{
 };
 use serde_json::{Value, json};
 
-/// Everything a stranger can compare.
+/// Everything that an attacker could compare: status, body, and headers.
 fn told(answer: &Answer) -> (u16, Value, Vec<(String, String)>) {
     let (status, body) = answer.told();
     let mut headers: Vec<_> = answer
@@ -34,7 +34,7 @@ pub(super) fn wish(handle: &str, email: &str) -> Value {
 async fn abuse_18_members_and_strangers_get_the_same_answers() {
     let server = TestServer::start().await;
     people::sign_up(&server, "ana").await;
-    // Without a password: came through an issuer.
+    // A member without a password, who uses an external issuer.
     server.member("ben").await;
     let client = &server.client;
     let known = sign_in(client, "ana", "a wrong guess").await.expect(401);
@@ -73,7 +73,8 @@ async fn abuse_18_members_and_strangers_get_the_same_answers() {
     assert_eq!(told(&taken), told(&change(address("erna")).await));
 }
 
-/// With no permit to hash there is no way past the hash: whoever skips it for strangers answers at once.
+/// With no permit for hashing every sign-in fails: if hashing were skipped for unknown accounts, these would be
+/// answered.
 #[tokio::test]
 async fn abuse_18_the_hash_is_computed_for_everybody() {
     let server = TestServer::start_with(Content::Reference, |parts| {
@@ -116,7 +117,7 @@ async fn abuse_18_guessing_is_stopped_for_members_and_strangers_alike() {
                 .await
                 .expect(401);
         }
-        // The right password does not help from there any more…
+        // From there, even the right password is refused …
         let answer = from(&server.client, "192.0.2.1", handle, PASSWORD)
             .await
             .expect(429);
@@ -126,14 +127,14 @@ async fn abuse_18_guessing_is_stopped_for_members_and_strangers_alike() {
             .expect("seconds");
         assert!((1..=15 * 60).contains(&wait), "{wait}");
     }
-    // …but the owner comes in from home, which does not free the guesser.
+    // … but the owner can sign in from a known network, which does not reset the attacker's limit.
     from(&server.client, "198.51.100.7", "ana", PASSWORD)
         .await
         .expect(200);
     from(&server.client, "192.0.2.1", "ana", PASSWORD)
         .await
         .expect(429);
-    // Many addresses: the account itself waits, a stranger's as well.
+    // Guesses from many addresses: the account itself is throttled, even if it does not exist.
     for handle in ["ana", "nobody"] {
         let mut stopped = 0;
         for at in 0..40 {
@@ -157,7 +158,7 @@ async fn abuse_18_guessing_is_stopped_for_members_and_strangers_alike() {
             .fetch_one(&mut conn)
             .await
             .expect("counted");
-    assert_eq!(plain, 0, "counters do not name whom they count");
+    assert_eq!(plain, 0, "counters must not contain addresses");
     sqlx::query("update app.throttles set counted_from = counted_from - interval '16 minutes'")
         .execute(&mut conn)
         .await
@@ -179,7 +180,7 @@ pub(super) async fn from(client: &Client, ip: &str, handle: &str, password: &str
         .await
 }
 
-/// Thirty guesses at once are thirty, not one.
+/// Thirty concurrent guesses are counted individually.
 #[tokio::test]
 async fn abuse_18_guesses_at_the_same_time_are_counted_each() {
     let server = TestServer::start().await;
@@ -221,7 +222,7 @@ async fn abuse_18_nobody_is_flooded_with_mail() {
         let body = wish(&format!("wish{at}"), &address("victim"));
         server.client.post("/auth/sign-up", body).await.expect(202);
     }
-    // Mail goes out behind the answer; what comes later than the last counted attempt would be too much.
+    // Mail is sent after the answer. Once the last attempt has been counted, no more mail is expected.
     for _ in 0..400 {
         let counted: i64 =
             sqlx::query_scalar("select count(*) from app.throttles where attempts >= 12")
@@ -237,7 +238,7 @@ async fn abuse_18_nobody_is_flooded_with_mail() {
     assert!((1..=10).contains(&sent), "{sent} mails to two addresses");
 }
 
-/// Whoever has a /64 has as many addresses as they like.
+/// All addresses of an IPv6 network (/64) count as one.
 #[tokio::test]
 async fn abuse_18_an_ipv6_network_is_one_guesser() {
     let server = behind_proxy(|_| {}).await;
@@ -254,7 +255,7 @@ async fn abuse_18_an_ipv6_network_is_one_guesser() {
     from(&server.client, "2001:db8:0:2::1", "ana", "a wrong guess")
         .await
         .expect(401);
-    // An IPv4 address is the same one in its IPv6 form.
+    // An IPv4 address and its IPv6 form are the same.
     for at in 0..10 {
         let ip = ["192.0.2.1", "::ffff:192.0.2.1"][at % 2];
         from(&server.client, ip, "ana", "a wrong guess")
@@ -287,16 +288,16 @@ async fn abuse_18_strangers_who_guess_do_not_lock_the_owner_out() {
         let ip = format!("203.0.113.{at}");
         from(&server.client, &ip, "ana", &format!("guess number {at}")).await;
     }
-    // The account waits for whoever comes from elsewhere,
+    // The account is throttled for callers from unknown networks,
     from(&server.client, "192.0.2.9", "ana", PASSWORD)
         .await
         .expect(429);
-    // but not for its owner: neither where they are signed in,
+    // but not for its owner: neither in existing sessions,
     live.get("/me").await.expect(200);
     live.post("/auth/step-up", json!({"password": PASSWORD}))
         .await
         .expect(204);
-    // nor where they have signed in before, though guessing from there is slow as well.
+    // nor in networks from which the owner has signed in before, although guesses from there are limited, too.
     from(&server.client, "198.51.100.7", "ana", PASSWORD)
         .await
         .expect(200);
@@ -309,7 +310,7 @@ async fn abuse_18_strangers_who_guess_do_not_lock_the_owner_out() {
     from(&server.client, "198.51.100.7", "ana", PASSWORD)
         .await
         .expect(429);
-    // And the mailbox opens the account anywhere.
+    // And a link sent to the mail address works from anywhere,
     let before = server.mailer.count();
     mail_from(
         &server.client,
@@ -331,7 +332,7 @@ async fn abuse_18_strangers_who_guess_do_not_lock_the_owner_out() {
         )
         .await
         .expect(204);
-    // However quickly others go on guessing.
+    // however fast others continue guessing.
     for at in 100..140 {
         let ip = format!("203.0.113.{at}");
         from(&server.client, &ip, "ana", &format!("guess number {at}")).await;
@@ -344,7 +345,7 @@ async fn abuse_18_strangers_who_guess_do_not_lock_the_owner_out() {
         .expect(200);
 }
 
-/// By the session: a thief who has one is stopped, and the owner in another is not.
+/// Limited by session: a thief with a stolen session is stopped, but the owner in another session is not.
 #[tokio::test]
 async fn abuse_18_guessing_in_a_session_is_stopped_for_that_session() {
     let server = TestServer::start().await;
@@ -383,7 +384,7 @@ async fn abuse_18_one_password_is_not_tried_on_everybody() {
     from(&server.client, "198.51.100.7", "ana", PASSWORD)
         .await
         .expect(200);
-    // From one network: five accounts, each as often as it may be.
+    // From one network: five accounts, each with the allowed number of attempts.
     for at in 0..5 {
         for _ in 0..2 {
             let handle = format!("victim{at}");
@@ -404,7 +405,7 @@ async fn abuse_18_one_password_is_not_tried_on_everybody() {
     from(&server.client, "192.0.2.1", "victim5", "another password")
         .await
         .expect(401);
-    // From many: the password waits for everybody who comes from elsewhere.
+    // From many networks: the password is throttled for all callers from unknown networks.
     for at in 0..20 {
         let (ip, handle) = (format!("203.0.113.{at}"), format!("prey{at}"));
         from(&server.client, &ip, &handle, PASSWORD).await;
@@ -415,7 +416,7 @@ async fn abuse_18_one_password_is_not_tried_on_everybody() {
     from(&server.client, "203.0.113.99", "prey99", "another password")
         .await
         .expect(401);
-    // Ana has that very password, and is at home.
+    // Ana has this password, and signs in from a known network.
     for _ in 0..3 {
         from(&server.client, "198.51.100.7", "ana", PASSWORD)
             .await
@@ -423,13 +424,14 @@ async fn abuse_18_one_password_is_not_tried_on_everybody() {
     }
 }
 
-/// One password has thousands of spellings, and is counted as it is checked.
+/// A password can be spelled in thousands of ways (Unicode), and is counted in the normalized form in which it is
+/// checked.
 #[tokio::test]
 async fn abuse_18_one_password_in_many_spellings_is_one() {
     let server = behind_proxy(|sessions| sessions.accounts_per_password = 5).await;
     let letters: Vec<char> = PASSWORD.chars().collect();
     for at in 0..8 {
-        // One letter more in full width each time.
+        // One more full-width letter each time.
         let spelled: String = (letters.iter().enumerate())
             .map(|(n, letter)| match n < at && letter.is_ascii_lowercase() {
                 true => char::from_u32(u32::from(*letter) + 0xfee0).expect("full width"),
@@ -448,7 +450,7 @@ async fn abuse_18_one_password_in_many_spellings_is_one() {
     }
 }
 
-/// Signing in leaves nothing behind, however many share a password and a network.
+/// Successful sign-ins do not count, however many members share a password and a network.
 #[tokio::test]
 async fn abuse_18_who_signs_in_is_no_guesser() {
     let server = behind_proxy(|sessions| {
@@ -468,7 +470,7 @@ async fn abuse_18_who_signs_in_is_no_guesser() {
                 .expect(200);
         }
     }
-    // The control: failures of one network are counted whatever the account.
+    // The negative control: failures from one network are counted for all accounts together.
     for handle in ["erna", "fred"] {
         from(
             &server.client,

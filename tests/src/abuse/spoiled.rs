@@ -1,6 +1,6 @@
-//! Case 77: queries and headers that are nearly right, spoiled at random. Always the same way; `ROUNDS=100000` looks longer,
-//! `SEED=…` elsewhere. What panics or fails in the server is an answer of 500. The spec's own parser has the same in
-//! `codegen/tests/never_panics.rs`.
+//! Case 77: queries and headers that are almost valid, mutated at random (fuzzing). The same in each run;
+//! `ROUNDS=100000` tests more, `SEED=…` other cases. A panic or failure in the server shows as a 500. The spec's
+//! parser has a similar test, `codegen/tests/never_panics.rs`.
 
 use crate::support::{Answer, Client, TestServer, document, events::ENDLESS};
 use fastrand::Rng;
@@ -11,7 +11,7 @@ use reqwest::{
 use serde_json::Value;
 use server::seed::demo::PEOPLE;
 
-/// What filters, orders, cursors and headers are made of, right and wrong.
+/// Parts of filters, sorts, cursors and headers, valid and invalid ones.
 const PIECES: [&str; 52] = [
     "",
     "0",
@@ -67,7 +67,7 @@ const PIECES: [&str; 52] = [
     "eyJhIjoxfQ",
 ];
 
-/// Headers that somebody here reads.
+/// Headers that the server reads.
 const HEADERS: [&str; 16] = [
     "accept",
     "accept-encoding",
@@ -114,7 +114,7 @@ const VALUES: [&str; 24] = [
     "\t",
 ];
 
-/// One thing that can be asked: a path, and the names of its parameters.
+/// An operation to request: a path, and the names of its parameters.
 struct Question {
     path: String,
     parameters: Vec<String>,
@@ -140,7 +140,7 @@ fn questions(ids: &[String]) -> Vec<Question> {
     .collect()
 }
 
-/// Every parameter of the path is this.
+/// The path with all parameters replaced by this id.
 fn filled(path: &str, id: &str) -> String {
     let parts = path.split('/').map(|part| match part.starts_with('{') {
         true => id,
@@ -149,7 +149,7 @@ fn filled(path: &str, id: &str) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
-/// A value with something torn out, put in, or doubled.
+/// Removes, inserts or repeats something in a value.
 fn spoil(text: &str, random: &mut Rng) -> String {
     let mut letters: Vec<char> = text.chars().collect();
     for _ in 0..random.usize(1..4) {
@@ -178,7 +178,7 @@ fn query(question: &Question, kept: &[String], random: &mut Rng) -> String {
     });
     let names: Vec<String> = names.collect();
     let pairs = names.into_iter().map(|name| {
-        // A cursor that was one, with a letter wrong, comes further than noise.
+        // A mutated real cursor gets further than random text.
         let value = match random.choice(kept) {
             Some(cursor) if name == "cursor" || random.u8(0..9) == 0 => cursor.clone(),
             _ => random.choice(PIECES).unwrap_or("").to_owned(),
@@ -201,7 +201,7 @@ async fn ask(client: &Client, path: &str, random: &mut Rng) -> Option<Answer> {
             false => spoil(random.choice(VALUES).unwrap_or(""), random),
         };
         let is_good = HeaderValue::from_str(&value).is_ok() && HeaderName::try_from(name).is_ok();
-        // The library of the client waits for the go-ahead itself.
+        // With `expect`, the client library would itself wait for the server to continue.
         if is_good && name != "expect" {
             headers.push((name, value));
         }
@@ -263,7 +263,7 @@ async fn abuse_77_spoiled_queries_and_headers_are_refused_and_break_nothing() {
         }
         answered[usize::from(status / 100)] += 1;
     }
-    // Neither everything is refused nor nothing: it comes as far as the database.
+    // Some requests are refused and others succeed, so the test reaches the database.
     assert!(answered[2] > 20 && answered[4] > 100, "{answered:?}");
     olga.client.get("/events").await.expect(200);
 }

@@ -1,4 +1,4 @@
-//! What the server refuses to start on: logins that no rule holds, schemas that hold nobody.
+//! Databases with which the server refuses to start: logins to which no rules apply, and schemas that enforce none.
 
 use crate::support::{Database, TestServer, database::Content, program};
 use kernel::config::DbConfig;
@@ -19,7 +19,7 @@ fn config(database: &Database) -> DbConfig {
     config
 }
 
-/// Empty: the server would start.
+/// The reason why the server would not start; empty if it would.
 async fn refusal(config: &DbConfig) -> String {
     match checks::database(config).await {
         Ok(()) => String::new(),
@@ -180,7 +180,7 @@ async fn abuse_57_a_schema_that_holds_nobody_is_refused() {
     assert!(said.contains("culturepass migrate up"), "{said}");
 }
 
-/// The same through the program: it ends, and does not listen in between.
+/// The same with the program: it ends without ever listening.
 #[tokio::test]
 async fn abuse_57_the_program_ends_when_the_database_is_not_what_it_should_be() {
     let database = prepared().await;
@@ -205,7 +205,7 @@ async fn abuse_57_the_program_ends_when_the_database_is_not_what_it_should_be() 
     }
 }
 
-/// Not ready as long as the program is newer than the database.
+/// The server is not ready as long as the program is newer than the database.
 #[tokio::test]
 async fn abuse_57_a_database_that_falls_behind_is_not_ready() {
     let server = TestServer::start_with(Content::Empty, |_| {}).await;
@@ -220,7 +220,7 @@ async fn abuse_57_a_database_that_falls_behind_is_not_ready() {
     assert!(ready().await.is_err());
 }
 
-/// Runs `culturepass` as the owner of a database. Whether it ended well, and what it said.
+/// Runs `culturepass` as the database's owner. Returns whether it succeeded, and its output.
 fn as_owner(database: &Database, environment: &str, arguments: &[&str]) -> (bool, String) {
     let output = program::command(database, arguments)
         .env("DATABASE_URL", database.owner_url())
@@ -247,7 +247,7 @@ async fn demonstration_accounts_stay_out_of_production() {
     let (done, said) = as_owner(&database, "development", &["seed", "demo"]);
     assert!(done, "{said}");
 
-    // Loaded all the same, the server does not open the door to them.
+    // If the demonstration data were loaded nevertheless, the server refuses to start with them.
     let db = kernel::Db::connect(&config(&database)).expect("urls");
     let said = checks::no_demonstration(&db)
         .await
@@ -295,7 +295,7 @@ async fn production_is_not_migrated_down_by_the_way() {
             .await
             .expect("count")
     };
-    assert!(count().await > 40, "nothing happened");
+    assert!(count().await > 40, "the tables must still exist");
     let confirmed = [&down[..], &["--confirm", &name]].concat();
     let (done, said) = as_owner(&database, "production", &confirmed);
     assert!(done, "{said}");

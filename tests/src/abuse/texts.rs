@@ -1,4 +1,4 @@
-//! Texts that want to be more than texts.
+//! Texts that try to be more than texts.
 
 use crate::support::{
     TestServer, model,
@@ -63,8 +63,8 @@ async fn abuse_27_texts_are_texts_wherever_they_come_out() {
     }
 }
 
-/// There is nothing but JSON, and calendars, which browsers do not open as pages: whoever adds another form of answer has
-/// to think of what opens it.
+/// Answers are only JSON, or calendars, which browsers do not open as pages: before adding another media type, one has
+/// to consider what programs do with it.
 #[tokio::test]
 async fn abuse_27_answers_are_json_and_nothing_that_is_shown_as_a_page() {
     let document = crate::support::document();
@@ -129,7 +129,7 @@ async fn abuse_27_a_name_cannot_add_headers_or_lines_to_a_mail() {
     ben.patch("/me", "*", json!({"display_name": name}))
         .await
         .expect(422);
-    // What looks like markup stays what it is, in one line.
+    // Markup in a name is not interpreted, and stays in one line.
     ben.patch(
         "/me",
         "*",
@@ -153,7 +153,7 @@ async fn abuse_27_a_name_cannot_add_headers_or_lines_to_a_mail() {
     );
 }
 
-/// Nothing is to be seen, or not what is there.
+/// Texts that show nothing, or something else than they contain.
 const UNSEEN: [&str; 8] = [
     " ",
     "\u{a0}\u{2003}",
@@ -169,7 +169,7 @@ const TURNED: [&str; 11] = [
     "\u{2800}", "\u{3164}", "\u{ffa0}",
 ];
 
-/// Every text that a body may hold, of every entity.
+/// Tested for every text in a body of every entity.
 #[tokio::test]
 async fn abuse_27_a_name_is_a_line_that_can_be_seen() {
     let server = TestServer::demo().await;
@@ -181,7 +181,7 @@ async fn abuse_27_a_name_is_a_line_that_can_be_seen() {
     for entity in model().entities.iter().filter(|entity| entity.writable()) {
         let resource = crate::support::resources()[entity.name.as_str()];
         let path = format!("/{}", resource.path);
-        // Somebody whose roles let them create such a row at all: others are refused before the body is looked at.
+        // A member whose roles allow creating such a row; others are refused before the body is checked.
         let mut who = &people[0];
         for person in people.iter().filter(|_| resource.create.is_some()) {
             if person.client.post(&path, json!({})).await.status != 403 {
@@ -200,7 +200,7 @@ async fn abuse_27_a_name_is_a_line_that_can_be_seen() {
             };
             let mut bad: Vec<String> = Vec::new();
             if min > 0 || max <= LINE_MAX {
-                // Blanks alone are the empty text, once they are trimmed.
+                // Only blanks count as an empty text, since blanks are trimmed.
                 let empty = |text: &&str| min == 0 && text.trim().is_empty();
                 let unseen = UNSEEN.into_iter().filter(|text| !empty(text));
                 bad.extend(unseen.map(|text| pad(text, ' ')));
@@ -216,7 +216,7 @@ async fn abuse_27_a_name_is_a_line_that_can_be_seen() {
                 .filter(|text| text.chars().count() <= max as usize)
             {
                 let body = json!({ &field.name: text });
-                // A new row, or one that need not be there: the body is looked at, and the answer names the field.
+                // The body is checked first, so the row need not exist; the error names the field.
                 let answer = match (resource.create.is_some(), resource.update.is_some()) {
                     (true, _) => who.client.post(&path, body).await,
                     (_, true) if entity.name == "user" => who.client.patch("/me", "*", body).await,
@@ -235,7 +235,7 @@ async fn abuse_27_a_name_is_a_line_that_can_be_seen() {
     assert!(lines >= 15 && seen >= 15, "{lines} lines, {seen} seen");
 }
 
-/// Blanks at the ends come with copying, and one keyboard composes letters that another does not.
+/// Blanks at the ends come from copying, and keyboards differ in how they compose accented letters.
 #[tokio::test]
 async fn abuse_27_lines_are_stored_in_one_form() {
     let server = TestServer::start().await;
@@ -250,15 +250,15 @@ async fn abuse_27_lines_are_stored_in_one_form() {
     let body = json!({"name": "E\u{301}cole\t"});
     let changed = owner.client.patch(&path, "*", body).await.expect(200);
     assert_eq!(changed.json["name"], "École");
-    // The length is counted afterwards.
+    // The length is counted after normalization.
     let long = |n: usize| json!({"name": format!("{} ", "e\u{301}".repeat(n))});
     owner.client.patch(&path, "*", long(80)).await.expect(200);
-    // Longer texts keep what somebody wrote.
+    // Longer texts are stored as they were written.
     let body = json!({"description": " two\n\nparagraphs "});
     let changed = owner.client.patch(&path, "*", body).await.expect(200);
     assert_eq!(changed.json["description"], " two\n\nparagraphs ");
 
-    // What looks the same is the same: unique, and found.
+    // Texts that look the same are the same for uniqueness and for search.
     let mut conn = server.superuser().await;
     for (code, taken) in [
         ("caf\u{e9}", false),
@@ -283,7 +283,7 @@ async fn abuse_27_lines_are_stored_in_one_form() {
     }
 }
 
-/// The same past the API, for every table: also those that no body leads to.
+/// The same without the API, for every table, including those that have no body.
 #[tokio::test]
 async fn abuse_27_the_database_takes_no_name_that_cannot_be_seen() {
     let server = TestServer::start().await;
@@ -314,7 +314,7 @@ async fn abuse_27_the_database_takes_no_name_that_cannot_be_seen() {
         }
     }
     assert!(texts > 50, "{texts}");
-    // One line as long as it is a name; what must not be empty shows something.
+    // Texts up to the length of a name must be one line; texts that must not be empty need a visible character.
     let line_max = i32::try_from(LINE_MAX).expect("a length");
     for (text, min, max, good) in [
         ("a\nb", 0, line_max, false),

@@ -1,14 +1,14 @@
-//! Access tokens that nobody issued, or not for this.
+//! Forged access tokens, and tokens for another purpose.
 
 use crate::support::{Answer, Client, TestServer, people, server::TOKEN_KEY};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use jsonwebtoken::{Algorithm, EncodingKey, crypto, decode_header, jwk::Jwk};
 use serde_json::{Value, json};
 
-/// A key of somebody else.
+/// A key that is not the server's.
 pub const STRANGER: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\n-----END PRIVATE KEY-----";
 
-/// Signs any header and claims, as no library would.
+/// Signs any header and claims, including ones that a library would refuse.
 pub fn sign(header: &Value, claims: &Value, key: &EncodingKey, algorithm: Algorithm) -> String {
     let part = |value: &Value| BASE64.encode(value.to_string());
     let message = format!("{}.{}", part(header), part(claims));
@@ -16,14 +16,14 @@ pub fn sign(header: &Value, claims: &Value, key: &EncodingKey, algorithm: Algori
     format!("{message}.{signature}")
 }
 
-/// The public half, as a key set would publish it.
+/// The public key, as in a key set.
 pub fn public(pem: &str) -> Value {
     let key = EncodingKey::from_ed_pem(pem.as_bytes()).expect("a key");
     let jwk = Jwk::from_encoding_key(&key, Algorithm::EdDSA).expect("its public half");
     serde_json::to_value(jwk).expect("JSON")
 }
 
-/// A good token taken apart.
+/// The parts of a valid token, from which others are forged.
 struct Forger {
     header: Value,
     claims: Value,
@@ -47,7 +47,7 @@ impl Forger {
         sign(header, claims, &self.key, Algorithm::EdDSA)
     }
 
-    /// `null` takes the claim away.
+    /// A token with another value of a claim; `null` removes the claim.
     fn claim(&self, name: &str, value: Value) -> String {
         self.sign(&self.header, &with(&self.claims, name, value))
     }
@@ -82,7 +82,7 @@ fn refused(answer: &Answer, what: &str) {
     );
 }
 
-/// Where nobody would do, a bad token is still refused.
+/// A public route and a private one: an invalid token is refused even where none is needed.
 async fn both(client: &Client) -> [Answer; 2] {
     [client.get("/cities?limit=1").await, client.get("/me").await]
 }
@@ -122,7 +122,7 @@ async fn abuse_13_tokens_that_were_not_issued_for_this_are_refused() {
             .await;
         refused(&answer, header);
     }
-    // Two at once: which one counts?
+    // Two tokens in one request are ambiguous.
     let answer = ana
         .client
         .send(
@@ -183,7 +183,7 @@ fn headers(forger: &Forger) -> Vec<(String, String)> {
         .into_iter()
         .map(|(name, value)| (format!("header {name} = {value}"), forger.head(name, value)))
         .collect();
-    // Signed by a stranger: with our key's id, and bringing the key along.
+    // Signed with another key, under our key's id, and with that key in the header.
     let stranger = EncodingKey::from_ed_pem(STRANGER.as_bytes()).expect("a key");
     for header in [forger.header.clone(), with(&forger.header, "jwk", jwk)] {
         let token = sign(&header, &forger.claims, &stranger, Algorithm::EdDSA);
@@ -200,7 +200,7 @@ fn algorithms(forger: &Forger) -> Vec<(String, String)> {
         attacks.push((format!("alg {none:?} unsigned"), format!("{unsigned}.")));
         attacks.push((format!("alg {none:?} signed"), token));
     }
-    // The public key as the secret of a symmetric algorithm, in every form it is known in.
+    // The public key used as the secret of a symmetric algorithm, in each of its formats.
     let x = public(TOKEN_KEY)["x"].as_str().expect("a point").to_owned();
     let raw = BASE64.decode(&x).expect("base64");
     let mut der = BASE64.decode("MCowBQYDK2VwAyEA").expect("base64");
@@ -253,12 +253,12 @@ async fn abuse_13_a_refresh_token_opens_nothing_but_the_next_pair() {
     for answer in both(&server.client.with_token(text(refresh))).await {
         refused(&answer, "refresh token");
     }
-    // Nor the other way round: too long to be one, and no id is one.
+    // Conversely, an access token is too long for a refresh token, and an id is none either.
     let answer = people::refresh(&server.client, &text(access)).await;
     assert_eq!(answer.expect(422).pointers(), ["/refresh_token"]);
     let session = text(&signed.json["session_id"]);
     people::refresh(&server.client, &session).await.expect(401);
-    // No roles travel in it, so that none can be forged or outlive their revocation.
+    // Tokens contain no roles, which could be forged or remain after they are revoked.
     let claims = Forger::new(&text(access)).claims;
     let names: Vec<_> = claims.as_object().expect("claims").keys().collect();
     assert_eq!(names, ["iss", "aud", "sub", "sid", "iat", "nbf", "exp"]);

@@ -1,4 +1,4 @@
-//! Versions: who changes what somebody else has changed meanwhile, and what tags tell. For every entity.
+//! Versions: concurrent changes of the same row, and what ETags reveal. Tested for every entity.
 
 use crate::support::{Answer, Client, TestServer, edits::Edit, resources, rows};
 use kernel::{
@@ -14,7 +14,7 @@ fn document() -> Value {
     serde_json::from_str(app::api::document()).expect("the document")
 }
 
-/// What PUT takes, filled with what GET gave.
+/// The body of a PUT with the values that GET returned.
 fn replacement(document: &Value, resource: &Resource, shown: &Value) -> Value {
     let path = format!("/{}/{{id}}", resource.path);
     let body = &document["paths"][path]["put"]["requestBody"]["content"]["application/json"];
@@ -51,7 +51,7 @@ async fn abuse_63_of_two_changes_of_one_version_one_wins() {
     let (mut covered, mut acted) = (BTreeSet::new(), BTreeSet::new());
     let mut edited = BTreeSet::new();
     for resource in resources().values() {
-        // Reviews and the like: what a second rule forbids afterwards is another matter.
+        // Entities such as reviews can't be updated.
         if resource.update.is_none() {
             continue;
         }
@@ -87,7 +87,7 @@ async fn abuse_63_of_two_changes_of_one_version_one_wins() {
     assert!(deleted > 10 && acted.len() > 30, "{acted:?}");
 }
 
-/// Both send back what they were given but for a value, at the same time.
+/// Two concurrent requests send back the same version, each with one value changed.
 async fn one_wins(client: &Client, path: &str, document: &Value, resource: &Resource, edit: &Edit) {
     let shown = client.get(path).await.expect(200);
     let (tag, body) = (shown.etag(), replacement(document, resource, &shown.json));
@@ -102,8 +102,8 @@ async fn one_wins(client: &Client, path: &str, document: &Value, resource: &Reso
     expect_problem(path, &lost, 412, "precondition-failed");
 }
 
-/// `If-Match: *` asks for no version, so nobody loses; and whatever else is done at the same moment gets an answer
-/// that says why, never one that nothing explains.
+/// With `If-Match: *` any version matches, so all concurrent changes succeed; and concurrent actions of other kinds
+/// always get an answer that gives a reason.
 #[tokio::test]
 async fn abuse_63_changes_of_any_version_at_the_same_moment_all_count() {
     let server = TestServer::demo().await;
@@ -137,7 +137,7 @@ async fn abuse_63_changes_of_any_version_at_the_same_moment_all_count() {
         assert_eq!(
             versions.len(),
             AT_ONCE,
-            "{path}: each made a version of its own"
+            "{path}: each change must create a version"
         );
         assert_eq!(
             versions.last(),
@@ -147,7 +147,7 @@ async fn abuse_63_changes_of_any_version_at_the_same_moment_all_count() {
         covered.insert(resource.name);
     }
     assert!(covered.len() > 12, "{covered:?}");
-    // Not those who are asked: what they may do ends with them.
+    // Not for members, since these are the callers, who could do nothing afterwards.
     for resource in resources()
         .values()
         .filter(|r| r.name != "user" && r.update.is_some())
@@ -167,7 +167,7 @@ async fn abuse_63_changes_of_any_version_at_the_same_moment_all_count() {
 
 const AT_ONCE: usize = 8;
 
-/// Every change that is open to the caller, several times at once, deleting last.
+/// Every action that the caller may do, several times concurrently, deleting last.
 async fn at_the_same_moment(client: &Client, path: &str, resource: &Resource) {
     let shown = client.get(path).await.expect(200);
     let mut actions: Vec<&str> = (shown.json["allowed_actions"].as_array().expect("actions"))
@@ -185,7 +185,7 @@ async fn at_the_same_moment(client: &Client, path: &str, resource: &Resource) {
         let send = || client.send(method.clone(), &path, reason.clone(), &[]);
         for answer in futures_util::future::join_all((0..AT_ONCE).map(|_| send())).await {
             let status = answer.status.as_u16();
-            // 401: the account itself. 403: a verb took away what allowed it.
+            // 401: the caller's own account. 403: another action ended what allowed it.
             assert!(
                 [200, 204, 401, 403, 404, 409].contains(&status),
                 "{method} {path}: {status} {}",
@@ -195,7 +195,7 @@ async fn at_the_same_moment(client: &Client, path: &str, resource: &Resource) {
     }
 }
 
-/// Tags that no version has.
+/// ETags of no existing version.
 fn stale(strong: &str) -> [String; 6] {
     [
         "0".to_owned(),
@@ -211,7 +211,7 @@ fn malformed() -> [&'static str; 5] {
     ["1\"", "\"1-1", ",", "\"1\" \"2\"", "one"]
 }
 
-/// The same version, as those write it who have no tag, lost its quotes, or got it from a proxy that compresses.
+/// The same version in other spellings: only the number, without quotes, or as changed by a compressing proxy.
 fn same(strong: &str) -> [String; 5] {
     let version = strong
         .trim_matches('"')
@@ -241,7 +241,7 @@ async fn conditions(
     for method in [Method::PATCH, Method::PUT] {
         let send = async |tag: Option<&str>| {
             let headers: Vec<(&str, &str)> = tag.map(|tag| ("if-match", tag)).into_iter().collect();
-            // Each time another change: the same again would be none.
+            // Another value each time, since the same value would be no change.
             number.set(number.get() + 1);
             let body = Some(match method == Method::PUT {
                 true => edit.within(&replacement, number.get()),
@@ -279,7 +279,7 @@ async fn conditions(
     }
 }
 
-/// Deleting and the verbs need no tag, but heed one. Says what was tried.
+/// Deleting and transitions need no ETag, but check one if it is given. Returns the actions that were tested.
 async fn verbs(client: &Client, path: &str, resource: &Resource) -> Vec<String> {
     let shown = client.get(path).await.expect(200);
     let tag = shown.etag();
@@ -322,7 +322,7 @@ async fn verbs(client: &Client, path: &str, resource: &Resource) -> Vec<String> 
     tried
 }
 
-/// Among several tags the right one counts for verbs as well.
+/// A matching ETag in a list of several counts for transitions as well.
 #[tokio::test]
 async fn abuse_63_a_verb_takes_a_list_of_tags() {
     let server = TestServer::demo().await;
@@ -348,7 +348,7 @@ async fn abuse_63_a_verb_takes_a_list_of_tags() {
     }
 }
 
-/// Who may not change it learns nothing about versions: neither 412 nor 428.
+/// A caller who may not change the row learns nothing about its version: neither 412 nor 428.
 async fn not_told(client: &Client, path: &str, resource: &Resource) {
     let shown = client.get(path).await;
     let may = shown.json["allowed_actions"].as_array();
@@ -369,7 +369,7 @@ async fn not_told(client: &Client, path: &str, resource: &Resource) {
     }
 }
 
-/// One tag, one body; and another body, another tag.
+/// Equal bodies have equal ETags, and different bodies different ones.
 #[tokio::test]
 async fn abuse_64_audiences_who_see_different_things_have_different_tags() {
     let server = TestServer::demo().await;
@@ -402,14 +402,14 @@ async fn abuse_64_audiences_who_see_different_things_have_different_tags() {
     assert!(compared > 100 && different > 30, "{compared} {different}");
 }
 
-/// A tag from before does not bring back what is hidden now.
+/// An old ETag does not reveal anything about a row that is hidden now.
 #[tokio::test]
 async fn abuse_64_a_tag_does_not_tell_that_a_hidden_row_is_unchanged() {
     let server = TestServer::demo().await;
     let mut conn = server.superuser().await;
     let people = rows::people(&mut conn).await;
     let mut covered = BTreeSet::new();
-    // People go last: without them nobody could look.
+    // Members last, since the callers are members.
     let model = crate::support::model();
     let identity = &model.entities[model.identity].name;
     let mut all: Vec<_> = resources().values().collect();
@@ -439,7 +439,7 @@ async fn abuse_64_a_tag_does_not_tell_that_a_hidden_row_is_unchanged() {
         }
         for tag in [tag.as_str(), "*", &format!("W/{tag}")] {
             let answer = again(tag).await;
-            // Somebody whose own account went with it is nobody any more.
+            // If the caller's own account was archived, the answer is 401.
             let gone = [404, 401].contains(&answer.status.as_u16());
             assert!(gone, "{path} {tag}: {}", answer.status);
             assert_eq!(answer.header("etag"), None, "{path}");
@@ -449,7 +449,7 @@ async fn abuse_64_a_tag_does_not_tell_that_a_hidden_row_is_unchanged() {
     assert!(covered.len() > 10, "{covered:?}");
 }
 
-/// False: something still refers to it.
+/// False: another row still refers to it.
 async fn archive(conn: &mut sqlx::PgConnection, resource: &Resource, id: Uuid) -> bool {
     let text = format!(
         "update app.{} set status = 'archived' where id = $1",

@@ -1,4 +1,4 @@
-//! Case 68: what somebody tells in the name of the payment service.
+//! Case 68: webhooks that only pretend to come from the payment service.
 
 use crate::{
     money::stage::Stage,
@@ -14,7 +14,7 @@ const URL: &str = "/webhooks/stripe";
 
 const STORED: &str = "select count(*) from app.stripe_events";
 
-/// An event as the service writes it.
+/// An event in the service's format.
 fn event(kind: &str, object: &Value) -> Value {
     json!({"id": format!("evt_{}", Uuid::now_v7().simple()), "object": "event", "type": kind, "created": Utc::now().timestamp(),
         "livemode": false, "api_version": "2026-09-30.endive", "data": {"object": object}})
@@ -39,7 +39,7 @@ async fn signed(stage: &Stage, event: &Value) -> u16 {
     told(stage, &body, &signature).await
 }
 
-/// The state and the error of an event that was stored.
+/// The state and the error of a stored event.
 async fn became(stage: &Stage, event: &Value) -> (String, String) {
     stage.server.settled().await;
     sqlx::query_as(
@@ -77,7 +77,7 @@ async fn abuse_68_what_nobody_has_signed_is_not_stored() {
         ("of a stranger", by("whsec_of_a_stranger", 0)),
         ("of the other endpoint", by(CONNECT_SECRET, 0)),
         ("of an empty secret", by("", 0)),
-        // A test takes some seconds of its own.
+        // With a margin of some seconds, which the test itself takes.
         ("too old", by(SECRET, -301)),
         ("of the future", by(SECRET, 330)),
     ] {
@@ -88,7 +88,7 @@ async fn abuse_68_what_nobody_has_signed_is_not_stored() {
         changed[at] ^= 1;
         assert_eq!(told(&stage, &changed, &good).await, 400, "byte {at}");
     }
-    // Signed, and no event; and more than an event can be.
+    // Signed bodies that are no events, and one that exceeds the maximum size.
     let signed_by_us = |body: &[u8]| gateway::sign(body, SECRET, Utc::now());
     for nonsense in [
         &b"{}"[..],
@@ -102,7 +102,7 @@ async fn abuse_68_what_nobody_has_signed_is_not_stored() {
     let large = vec![b' '; (1 << 20) + 1];
     assert_eq!(told(&stage, &large, &signed_by_us(&large)).await, 413);
     assert_eq!(stage.number(STORED).await, before);
-    // The control: the same body, signed in time; by any of several signatures.
+    // The negative control: the same body with a recent signature, as one of several.
     let rotated = format!("{},v1={}", by(SECRET, -250), "0".repeat(64));
     assert_eq!(told(&stage, body, &rotated).await, 200);
     assert_eq!(stage.number(STORED).await, before + 1);
@@ -122,7 +122,8 @@ async fn abuse_68_events_that_come_twice_or_mean_nothing_change_nothing() {
     let object = |id: &str, kind: &str| json!({"id": id, "object": kind});
     stage.stripe.deliver(&stage.server).await;
 
-    // It says that it was paid; what is looked at says otherwise. Ten times the same is one event.
+    // The event says that the payment succeeded, but the payment itself says otherwise. Ten deliveries count as one
+    // event.
     let mut lie = event(
         "payment_intent.succeeded",
         &object(&payment, "payment_intent"),
@@ -174,7 +175,7 @@ async fn abuse_68_events_that_come_twice_or_mean_nothing_change_nothing() {
     assert_eq!(stage.state(&order).await, "pending");
     assert_eq!(stage.stock(kind).await, (1, 0));
 
-    // Paid, and the news come last to first, twice each.
+    // The payment succeeds, and its events arrive in reverse order, twice each.
     stage
         .stripe
         .fake
@@ -192,7 +193,7 @@ async fn abuse_68_events_that_come_twice_or_mean_nothing_change_nothing() {
     stage.books_agree().await;
 }
 
-/// A payment that says it is for an order of ours, and is not what we have written down.
+/// A payment that claims to be for one of our orders, but does not match the stored transaction.
 #[tokio::test]
 async fn abuse_68_what_a_payment_says_of_itself_is_not_believed() {
     let stage = Stage::new().await;
@@ -211,7 +212,7 @@ async fn abuse_68_what_a_payment_says_of_itself_is_not_believed() {
             .await
             .expect("a transaction");
     stage.stripe.deliver(&stage.server).await;
-    // As before the service has answered: then a payment is known by our id in it.
+    // As before the service has answered, when a payment is only known by our id in its metadata.
     stage
         .run("update app.transactions set stripe_payment_intent_id = null")
         .await;

@@ -1,4 +1,4 @@
-//! Each action is held to its effect, to its rule and to its starting point.
+//! Each action is limited to its effect, by its rule and its starting state.
 
 use super::world::{World, attempt, event_values, rows, scalar, world};
 use sqlx::Row;
@@ -32,7 +32,7 @@ async fn an_action_changes_what_it_is_for() {
         assert_eq!(
             event(&world, "title = 'x'", action).await,
             Ok(0),
-            "no row is open to {action:?}"
+            "{action:?} may change no row"
         );
     }
     let row = &rows(
@@ -53,7 +53,8 @@ async fn an_action_changes_what_it_is_for() {
     );
 }
 
-/// The guard goes missing: no action becomes another one, since the policy knows what it leaves.
+/// Even without the guard trigger, no action can have the effect of another, since the policy checks the resulting
+/// row.
 #[tokio::test]
 async fn a_policy_holds_an_action_to_what_it_leaves() {
     let world = world().await;
@@ -227,7 +228,7 @@ async fn a_row_is_attached_to_what_its_writer_may_read() {
     assert_eq!(
         world.act(world.host, "create", like(world.event)).await,
         refused,
-        "seen, but not active"
+        "visible, but not active"
     );
 }
 
@@ -281,7 +282,7 @@ async fn a_moved_reference_is_readable_and_in_the_same_city() {
     assert_eq!(
         event(&world, "title = 'x'", "update").await,
         Ok(1),
-        "a reference that is kept is not asked about"
+        "an unchanged reference is not checked"
     );
     assert_eq!(event(&world, "venue_id = null", "update").await, Ok(1));
 }
@@ -311,7 +312,7 @@ async fn private_columns_are_for_whom_they_are_for() {
     assert_eq!(
         world.act(world.ana, "update", phone).await,
         Ok(1),
-        "writing asks for no right to read"
+        "writing does not require the permission to read"
     );
 }
 
@@ -353,7 +354,7 @@ async fn the_maker_of_a_profile_holds_its_role() {
         format!("select exists (select from app.communities where id = '{community}')"),
     )
     .await;
-    assert!(seen, "in the same transaction");
+    assert!(seen, "the new row is visible in the same transaction");
     request.commit().await.unwrap();
     assert!(world.sees(Some(world.ana), "communities", community).await);
     assert!(!world.sees(Some(world.ben), "communities", community).await);

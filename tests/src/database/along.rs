@@ -1,4 +1,4 @@
-//! What goes along when something is archived is asked by its own rules first, on every way there is.
+//! Rows that would be archived by cascade are checked by their own `delete` rule first, on every path of cascades.
 
 use super::{
     cascade::{self, Way, attempt, edges, entity, run, set_status, settle, soft, status, ways},
@@ -13,7 +13,7 @@ use codegen::{
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// Ways whose first edge asks something of the row.
+/// Paths whose first edge checks the state of the row.
 fn asking() -> impl Iterator<Item = Way> {
     let of = |id: EntityId| ways(id).into_iter();
     soft().flat_map(of).filter(|way| {
@@ -22,7 +22,7 @@ fn asking() -> impl Iterator<Item = Way> {
     })
 }
 
-/// Values that could be what the rule forbids: another state, something counted.
+/// Values that the rule may forbid: another state, another count.
 fn others(id: EntityId, column: &str) -> Vec<String> {
     match entity(id).field(column).map(|field: &Field| &field.ty) {
         Some(Ty::States { values } | Ty::Enum { values }) => {
@@ -69,7 +69,7 @@ async fn refused(conn: &mut PgConnection, way: &Way) -> Outcome {
                     status(conn, top, top_row).await,
                 );
                 run(conn, "rollback").await;
-                // Without that value it goes; with it nothing has happened.
+                // The value counts only if archiving succeeds without it and fails with it.
                 if !(lets && changed) || answer.is_ok() {
                     continue;
                 }
@@ -103,7 +103,7 @@ async fn no_way_archives_what_its_own_rule_keeps() {
     assert!(tried >= 7, "{tried} ways");
 }
 
-/// What a spec says goes along always does so in every state.
+/// With `cascade always`, rows are archived in every state.
 #[tokio::test]
 async fn what_goes_along_always_goes_in_every_state() {
     let database = Database::new(Content::Sample).await;
@@ -142,8 +142,8 @@ async fn what_goes_along_always_goes_in_every_state() {
     assert!(tried >= 4, "{tried}");
 }
 
-/// A person can always leave: nothing below an account asks for a state or forbids it. (The last administrator of a
-/// profile is kept by `keep`, which is about the profile.)
+/// Members can always close their accounts: no `delete` rule or relation below an account depends on a state or
+/// forbids it. (The last administrator of a profile is protected by `keep`, which is about the profile.)
 #[test]
 fn nothing_below_an_account_keeps_it() {
     let identity = model().identity;
@@ -177,7 +177,7 @@ async fn ticket_type(world: &World) -> Uuid {
     new(&world.database.superuser, &kind).await
 }
 
-/// A paid order with one ticket, in one statement, as the tickets module would write it.
+/// A paid order with one ticket, in one statement, as the module `tickets` would write it.
 fn sale(world: &World, kind: Uuid, key: &str) -> String {
     format!(
         "with bought as (
@@ -191,7 +191,7 @@ fn sale(world: &World, kind: Uuid, key: &str) -> String {
     )
 }
 
-/// A ticket sold and its organisation archived at the same moment: whoever comes second is refused.
+/// A ticket is sold and its organization archived at the same moment: the second transaction is refused.
 #[tokio::test]
 async fn abuse_75_a_ticket_is_not_sold_to_what_is_being_archived() {
     let archive = |world: &World| {
@@ -200,7 +200,7 @@ async fn abuse_75_a_ticket_is_not_sold_to_what_is_being_archived() {
             world.organization
         )
     };
-    // Sold first.
+    // The ticket is sold first.
     let world_one = world().await;
     let kind = ticket_type(&world_one).await;
     let (sold, archived) = race(
@@ -220,9 +220,9 @@ async fn abuse_75_a_ticket_is_not_sold_to_what_is_being_archived() {
     assert_eq!(
         world_one.act(world_one.host, "archive", event).await,
         Ok(0),
-        "its own rule"
+        "refused by the event's own rule"
     );
-    // Archived first.
+    // The organization is archived first.
     let world_two = world().await;
     let kind = ticket_type(&world_two).await;
     let (archived, sold) = race(
@@ -237,7 +237,7 @@ async fn abuse_75_a_ticket_is_not_sold_to_what_is_being_archived() {
     );
     let tickets: i64 = world_two.look("select count(*) from app.tickets").await;
     assert_eq!(tickets, 0);
-    // The same one level deeper, with a ticket that is only held back for an order.
+    // The same, but one level deeper, and the ticket is only reserved for an order.
     let hold =
         |kind: Uuid| format!("update app.ticket_types set held = held + 1 where id = '{kind}'");
     let world_three = world().await;
@@ -254,7 +254,7 @@ async fn abuse_75_a_ticket_is_not_sold_to_what_is_being_archived() {
         (archived, held),
         (Ok(()), Err("23001 ticket_types_archived_stays".to_owned()))
     );
-    // The control: without the trigger it is sold.
+    // The negative control: without the trigger the ticket is sold.
     world_four
         .admin("alter table app.ticket_types disable trigger ticket_types_stays")
         .await

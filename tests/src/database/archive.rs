@@ -1,4 +1,4 @@
-//! What archiving a row does to those that refer to it.
+//! The effects of archiving a row on the rows that refer to it.
 
 use super::world::{World, new, world};
 use uuid::Uuid;
@@ -17,7 +17,7 @@ async fn status(world: &World, table: &str, id: Uuid) -> String {
         .await
 }
 
-/// Who holds a role for what is archived holds it for bringing that back, and for nothing else.
+/// A role that was archived with its scope still allows restoring the scope, but nothing else.
 #[tokio::test]
 async fn a_role_that_went_with_its_scope_can_bring_it_back() {
     let world = world().await;
@@ -53,7 +53,7 @@ async fn a_role_that_went_with_its_scope_can_bring_it_back() {
     assert_eq!(
         world.act(world.ben, "restore", set("active")).await,
         Ok(0),
-        "a role that was taken away stays away"
+        "a role that was removed does not allow restoring"
     );
     assert_eq!(world.act(world.host, "restore", set("active")).await, Ok(0));
     assert_eq!(world.act(world.ana, "restore", set("active")).await, Ok(1));
@@ -86,7 +86,7 @@ async fn restrict_refuses_while_a_child_lives() {
     assert_eq!(
         archive(&world, "countries", other).await,
         Ok(1),
-        "an archived child holds nobody back"
+        "an archived child does not prevent archiving the parent"
     );
     let restore = format!(
         "update app.cities set status = 'active' where id = '{}'",
@@ -95,7 +95,7 @@ async fn restrict_refuses_while_a_child_lives() {
     assert_eq!(
         world.admin(restore).await,
         Err("23503 cities_live_country_id_fkey".into()),
-        "and cannot return below it"
+        "and can't be restored below an archived parent"
     );
 }
 
@@ -124,7 +124,7 @@ async fn cascade_takes_children_along_and_brings_them_back() {
             world.organization
         ))
         .await;
-    // Two levels down: organization → event → like.
+    // Two levels below: organization → event → like.
     archive(&world, "events", world.event).await.unwrap();
     world
         .admin(format!(
@@ -137,7 +137,7 @@ async fn cascade_takes_children_along_and_brings_them_back() {
     assert_eq!(
         status(&world, "likes", second).await,
         "archived",
-        "it was archived for itself"
+        "it was archived by itself"
     );
     archive(&world, "organizations", world.organization)
         .await

@@ -1,14 +1,14 @@
-//! Every way that archiving a row archives others, worked out from the model, with rows of the demonstration world.
+//! All paths by which archiving a row archives others, derived from the model, with rows of the demonstration data.
 
 use crate::support::model;
 use codegen::model::{Entity, EntityId, Lifecycle, OnArchive, Relation};
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
-/// Rows that are tried for one way before it is given up.
+/// The maximum number of rows that are tried for a path.
 const CANDIDATES: usize = 40;
 
-/// A relation along which archiving `parent` archives `child`.
+/// A relation by which archiving `parent` archives `child`.
 #[derive(Clone, Copy)]
 pub struct Edge {
     pub child: EntityId,
@@ -16,7 +16,7 @@ pub struct Edge {
     pub parent: EntityId,
 }
 
-/// From the row that goes along to the one that is archived.
+/// A path from the row that is archived by cascade up to the row that is archived itself.
 pub type Way = Vec<Edge>;
 
 pub fn entity(id: EntityId) -> &'static Entity {
@@ -27,7 +27,7 @@ pub fn soft() -> impl Iterator<Item = EntityId> {
     (0..model().entities.len()).filter(|id| entity(*id).lifecycle == Lifecycle::SoftDelete)
 }
 
-/// The edges that lead up from an entity.
+/// The edges from an entity to its parents.
 pub fn edges(child: EntityId) -> Vec<Edge> {
     let of = |relation: &'static Relation| {
         let targets = relation.targets.iter().copied();
@@ -45,7 +45,7 @@ pub fn edges(child: EntityId) -> Vec<Edge> {
         .collect()
 }
 
-/// All ways from an entity upwards, the shortest first.
+/// All paths from an entity upwards, the shortest first.
 pub fn ways(child: EntityId) -> Vec<Way> {
     let mut found: Vec<Way> = edges(child).into_iter().map(|edge| vec![edge]).collect();
     let mut at = 0;
@@ -64,7 +64,7 @@ pub fn ways(child: EntityId) -> Vec<Way> {
     found
 }
 
-/// `quote -lead-> lead -business-> business`
+/// The name of a path: `quote -lead-> lead -business-> business`.
 pub fn name(way: &[Edge]) -> String {
     let mut text = entity(way[0].child).name.clone();
     for edge in way {
@@ -77,7 +77,7 @@ pub fn name(way: &[Edge]) -> String {
     text
 }
 
-/// Rows along a way, from the child to the top, all of them active.
+/// Rows along a path, from the child to the top, all of them active.
 pub async fn rows(conn: &mut PgConnection, way: &[Edge]) -> Vec<Vec<Uuid>> {
     let mut from = format!("app.{} t0", entity(way[0].child).plural);
     let (mut ids, mut live) = (
@@ -109,8 +109,8 @@ pub async fn rows(conn: &mut PgConnection, way: &[Edge]) -> Vec<Vec<Uuid>> {
         .expect("rows along a way")
 }
 
-/// The same where the demonstration world has no such rows: others are copied, and refer to each other. In a
-/// transaction that is undone.
+/// Creates such rows if the demonstration data have none: copies others and makes them refer to each other. Must be
+/// called in a transaction that is rolled back.
 pub async fn made(conn: &mut PgConnection, way: &[Edge]) -> Option<Vec<Uuid>> {
     let edge = way[0];
     let above = match &way[1..] {
@@ -148,7 +148,7 @@ async fn some(conn: &mut PgConnection, id: EntityId) -> Vec<Uuid> {
     found.await.expect("some rows")
 }
 
-/// A row like `other` below `parent`.
+/// Copies the row `other` so that its parent is `parent`.
 async fn copy(conn: &mut PgConnection, edge: Edge, other: Uuid, parent: Uuid) -> Option<Uuid> {
     let (of, above) = (entity(edge.child), entity(edge.parent));
     let id = Uuid::now_v7();
@@ -190,7 +190,7 @@ pub async fn run(conn: &mut PgConnection, text: impl Into<String>) {
         .unwrap_or_else(|error| panic!("{text}: {error}"));
 }
 
-/// Past all rules, but not past triggers and constraints. What is refused is undone by itself.
+/// Sets a row's status, bypassing the rules, but not triggers and constraints. A refused change is rolled back.
 pub async fn set_status(
     conn: &mut PgConnection,
     id: EntityId,
@@ -233,14 +233,14 @@ pub async fn status(conn: &mut PgConnection, id: EntityId, row: Uuid) -> String 
 const UNSOLD: &str = "update app.events set ticket_count = 0 where ticket_count > 0;
     update app.ticket_types set held = 0, sold = 0 where held + sold > 0";
 
-/// Where most rows could not be archived, because something of them is sold: done once, it spares hundreds of ways the
-/// update that [`settle`] undoes with each.
+/// Removes all sales, because of which most rows could not be archived: done once, this saves [`settle`] an update for
+/// each of hundreds of paths.
 pub async fn unsold(conn: &mut PgConnection) {
     run(conn, UNSOLD).await;
     run(conn, "vacuum app.events, app.ticket_types").await;
 }
 
-/// Nothing that a `delete` rule says of rows stands in the way, and nothing that forbids archiving the top row.
+/// Changes rows so that no `delete` rule and no restriction prevents archiving the top row.
 pub async fn settle(conn: &mut PgConnection, way: &[Edge], row: Uuid) {
     run(conn, UNSOLD).await;
     let top = way.last().expect("an edge").parent;
@@ -261,10 +261,10 @@ pub async fn settle(conn: &mut PgConnection, way: &[Edge], row: Uuid) {
     run(conn, "set local session_replication_role = origin").await;
 }
 
-/// Every row of every table that can be archived, in its status; of the tables on the way also all it holds.
+/// The status of every row of every table that can be archived, and the whole contents of rows in tables on the path.
 pub async fn snapshot(conn: &mut PgConnection, way: &[Edge]) -> Vec<(String, String)> {
     let sums: Vec<String> = soft().map(|id| sum(id, way)).collect();
-    // In one message: there are hundreds of snapshots. In order, since parts may be computed in parallel.
+    // A single statement, since there are hundreds of snapshots. Sorted, since the parts may be computed in parallel.
     let text = sums.join(" union all ") + " order by 1";
     sqlx::query_as(AssertSqlSafe(text))
         .persistent(false)
@@ -276,7 +276,7 @@ pub async fn snapshot(conn: &mut PgConnection, way: &[Edge]) -> Vec<(String, Str
 fn sum(id: EntityId, way: &[Edge]) -> String {
     let of = entity(id);
     let here = way.iter().any(|edge| edge.child == id || edge.parent == id);
-    // A reference that is let go does not come back; a change is a version.
+    // A detached reference is not restored, and a change increases the version, so both are left out.
     let lost = of
         .belongs
         .iter()

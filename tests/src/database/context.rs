@@ -1,4 +1,4 @@
-//! Who is asking: entering, and what stays when a transaction ends.
+//! The caller's context: entering it, and what remains of it at the end of a transaction.
 
 use super::world::{self, attempt, enter, rows, scalar, world};
 use crate::support::{Database, database::Content};
@@ -16,7 +16,7 @@ async fn entering_reads_the_roles_that_are_live() {
         "{known}"
     );
     drop(request);
-    // The last one would stay.
+    // A second administrator, because the last one can't be removed.
     super::world::new(
         &world.database.superuser,
         &format!(
@@ -36,7 +36,7 @@ async fn entering_reads_the_roles_that_are_live() {
     let known: String = scalar(&mut *request, facts).await;
     assert!(
         known.contains("\"orgAdmin\": []"),
-        "a role that was taken is gone with the next request: {known}"
+        "a removed role does not count in the next request: {known}"
     );
     drop(request);
     let mut request = world.request(Some(world.platform), "get").await;
@@ -111,7 +111,7 @@ async fn the_context_ends_with_the_transaction() {
     assert!(left[0].get::<bool, _>(0));
 }
 
-/// Through the login of requests, as somebody would who has found a way to send SQL of their own.
+/// With the login of requests, as an attacker would who can inject SQL.
 #[tokio::test]
 async fn abuse_61_requests_can_do_nothing_around_the_policies() {
     let database = Database::new(Content::Demo).await;
@@ -181,7 +181,7 @@ async fn abuse_61_requests_can_do_nothing_around_the_policies() {
     }
 }
 
-/// Whoever may not ask in person gets nobody to ask for them.
+/// A job can't act on behalf of a member who may not make requests.
 #[tokio::test]
 async fn a_job_works_only_for_accounts_that_are_good() {
     let world = world().await;
@@ -241,7 +241,7 @@ async fn a_job_works_only_for_accounts_that_are_good() {
     }
 }
 
-/// What a module is told about conditions, for people whose part in an event differs.
+/// The conditions that hold for members with different relations to an event, as a module is told.
 #[tokio::test]
 async fn a_job_asks_the_rules() {
     let world = world().await;
@@ -272,7 +272,7 @@ async fn a_job_asks_the_rules() {
         holds(None, "stuff").await.is_err(),
         "there is no such condition"
     );
-    // What is not seen has no conditions.
+    // No condition holds for a row that is not visible.
     let hide = format!(
         "update app.events set status = 'archived' where id = '{}'",
         world.event
@@ -304,9 +304,9 @@ async fn a_job_reaches_what_its_module_names() {
     assert_eq!(
         job("wallet", "update app.events set featured_until = now()").await,
         Ok(0),
-        "it reads events only"
+        "the module may only read events"
     );
-    // Each of them only what it says it writes, although one role holds the privileges of all.
+    // Each module may only write what it declares, although all modules share one role.
     for (module, written, not_its) in [
         (
             "sessions",
@@ -343,7 +343,7 @@ async fn a_job_reaches_what_its_module_names() {
     assert_eq!(
         job("sessions", "delete from app.throttles").await,
         Ok(0),
-        "internal rows can go"
+        "internal rows can be deleted"
     );
     assert!(job("sessions", "delete from app.users").await.is_err());
 }

@@ -1,10 +1,10 @@
-//! Derived columns equal what counting anew gives, after whatever happened to the rows.
+//! Derived columns equal the result of counting, whatever happened to the rows.
 
 use super::world::{World, attempt, event_values, new, world};
 use crate::support;
 use uuid::Uuid;
 
-/// Column, table in the schema of counters, and the same by counting.
+/// Column, table in the schema `counters`, and the expression that counts.
 const TRUTHS: [(&str, &str, &str); 6] = [
     (
         "like_count",
@@ -38,7 +38,7 @@ const TRUTHS: [(&str, &str, &str); 6] = [
     ),
 ];
 
-/// A small generator of our own: the same numbers in every run.
+/// A simple random number generator with the same numbers in every run.
 struct Dice(u64);
 
 impl Dice {
@@ -109,7 +109,7 @@ async fn random_changes_leave_no_drift() {
     let mut dice = Dice(7);
     for step in 0..400 {
         let sql = change(&mut dice, &people, &events, &targets, &communities);
-        // Some break a unique rule or a reference; those change nothing.
+        // Some changes violate a unique rule or a reference and have no effect.
         let answer = attempt(pool, sql.clone()).await;
         assert!(
             answer
@@ -129,7 +129,7 @@ async fn random_changes_leave_no_drift() {
     assert_eq!(versions, 0, "counting makes no new version");
 }
 
-/// Tables of which a row has no counters: lists in their order would not show it.
+/// Tables with rows that have no counters: lists sorted by a counter would not contain them.
 async fn without_counters(world: &World) -> Vec<String> {
     let mut found = Vec::new();
     for entity in &support::model().entities {
@@ -229,7 +229,7 @@ async fn many_rows_in_one_statement_count_once_each() {
     assert_eq!(drift(&world).await, Vec::<String>::new());
 }
 
-/// Claim: members who follow each other at the same moment do not wait for each other in a circle.
+/// Claim: members who follow each other at the same moment do not deadlock.
 #[tokio::test]
 async fn who_follows_each_other_at_once_is_counted_once_each() {
     let world = world().await;
@@ -244,7 +244,7 @@ async fn who_follows_each_other_at_once_is_counted_once_each() {
                 let unfollow = format!("update app.follows set status = 'archived' where follower_id = '{one}' and entity_id = '{other}' and status = 'active'");
                 for sql in [follow, unfollow] {
                     let answer = attempt(&pool, sql).await;
-                    // Already followed by another task, or oneself.
+                    // Followed already by another task, or the member is the same.
                     assert!(answer.as_ref().map_or_else(|e| e.starts_with("23"), |_| true), "{answer:?}");
                 }
             }
@@ -256,7 +256,7 @@ async fn who_follows_each_other_at_once_is_counted_once_each() {
     assert_eq!(drift(&world).await, Vec::<String>::new());
 }
 
-/// Claim: liking touches neither the event's row nor any of its indexes.
+/// Claim: a like changes neither the event's row nor its indexes.
 #[tokio::test]
 async fn a_like_leaves_the_event_where_it_is() {
     let world = world().await;
@@ -276,7 +276,7 @@ async fn a_like_leaves_the_event_where_it_is() {
         world.event
     );
     assert_eq!(world.look::<i64>(count).await, 1);
-    // The negative control: what a rule reads is kept in the row.
+    // The negative control: a counter that a rule reads is kept in the row.
     let column = "select count(*) from information_schema.columns where table_schema = 'app' and table_name = 'events' and column_name = ";
     assert_eq!(
         world.look::<i64>(format!("{column}'ticket_count'")).await,

@@ -1,4 +1,4 @@
-//! `on end`: nothing begins on what has ended, whoever is first of two at the same moment.
+//! `on end`: no row can begin to refer to a row that has ended, whichever of two concurrent transactions is first.
 
 use super::{
     races::race,
@@ -10,11 +10,11 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 struct Case {
-    /// Child and relation, as in the spec.
+    /// Child and relation, with their names in the spec.
     name: &'static str,
     begin: String,
     end: String,
-    /// Rows that are good although what they hang on has ended.
+    /// A query for child rows that are still valid although their parent has ended.
     left: String,
     refused: &'static str,
 }
@@ -95,7 +95,7 @@ async fn cases(world: &World) -> Vec<Case> {
     ]
 }
 
-/// Every relation of the specs whose end is an end.
+/// All relations of the specs with `on end` that end the child for good.
 fn named() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for child in &model().entities {
@@ -125,13 +125,13 @@ async fn nothing_begins_on_what_has_ended() {
         .collect();
     assert_eq!(listed, named());
     for at in 0..listed.len() {
-        // Afterwards.
+        // One after the other, the end first.
         let world_after = world().await;
         let case = &cases(&world_after).await[at];
         world_after.admin(&case.end).await.expect("ended");
         let begun = world_after.admin(&case.begin).await;
         assert_eq!(begun, Err(case.refused.to_owned()), "{}", case.name);
-        // At once, the end first,
+        // At the same time, the end first.
         let world_second = world().await;
         let case = &cases(&world_second).await[at];
         let (ended, begun) = race(&world_second, &case.end, &case.begin).await;
@@ -141,7 +141,7 @@ async fn nothing_begins_on_what_has_ended() {
             "{}",
             case.name
         );
-        // and what began first.
+        // At the same time, the beginning first.
         let world_first = world().await;
         let case = &cases(&world_first).await[at];
         let (begun, ended) = race(&world_first, &case.begin, &case.end).await;
@@ -155,7 +155,7 @@ async fn nothing_begins_on_what_has_ended() {
     }
 }
 
-/// The control: without the trigger both happen, and what began is left.
+/// The negative control: without the trigger both succeed, and the child row remains valid.
 #[tokio::test]
 async fn without_the_lock_it_is_left() {
     let world = world().await;

@@ -1,4 +1,4 @@
-//! Formats that CHECK constraints hold.
+//! Formats that CHECK constraints enforce.
 
 use super::world::{rows, world};
 use crate::support::database;

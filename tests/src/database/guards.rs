@@ -1,5 +1,5 @@
-//! `when` over related rows: it holds while the transition is made, whoever changes the other row meanwhile, and does
-//! not depend on who sees that row.
+//! `when` over related rows: it holds during the transition even if the other row is changed concurrently, and does
+//! not depend on whether the caller may see that row.
 
 use super::world::{World, attempt, enter, new, reason, world};
 use crate::migrations::{
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 const REFUSED: &str = "23514 quotes_accept_when";
 
-/// A quote of `ben`'s business to the organization that `host` looks after.
+/// A quote of `ben`'s business to the organization that `host` administers.
 struct Offer {
     lead: Uuid,
     quote: Uuid,
@@ -62,7 +62,7 @@ impl Offer {
     }
 }
 
-/// What the second says, and whether it had to wait for the first.
+/// The result of the second transaction, and whether it had to wait for the first.
 async fn second(
     mut first: Transaction<'static, Postgres>,
     mut second: Transaction<'static, Postgres>,
@@ -94,13 +94,13 @@ async fn abuse_75_a_guard_sees_what_another_is_about_to_change() {
     assert_eq!(answer, (Err(REFUSED.to_owned()), true));
 }
 
-/// What the marketplace does about an accepted quote locks the lead as well.
+/// Removes the marketplace's trigger on accepted quotes, which locks the lead as well.
 async fn without_what_follows(world: &World) {
     let text = "drop trigger quotes_settle on app.quotes".to_owned();
     world.admin(text).await.expect("dropped");
 }
 
-/// The control: without its lock, the guard would let a declined lead's quote be accepted.
+/// The negative control: without its lock, the guard would allow accepting a declined lead's quote.
 #[tokio::test]
 async fn abuse_75_without_the_lock_the_guard_would_not_hold() {
     let world = world().await;
@@ -120,17 +120,17 @@ async fn what_a_guard_depends_on_stays_until_the_transition_is_done() {
     let accepting = world.request(Some(world.host), "accept").await;
     let declining = world.request(Some(world.ben), "decline").await;
     let answer = second(accepting, declining, [offer.accept(), offer.decline()]).await;
-    // The quote was accepted first, so its lead has won.
+    // The quote was accepted first, so its lead is in the state `won`.
     assert_eq!(answer, (Err("23514 leads_decline_from".to_owned()), true));
-    // Once the lead is declined nothing is accepted, one after the other.
+    // Once a lead has been declined, its quote can't be accepted.
     let late = Offer::new(&world).await;
     assert_eq!(world.act(world.ben, "decline", late.decline()).await, Ok(1));
     let refused = world.act(world.host, "accept", late.accept()).await;
     assert_eq!(refused, Err(REFUSED.to_owned()));
 }
 
-/// One lead has one accepted quote: of two accepted at the same moment, the second waits and is told. That what follows
-/// from the first has declined it is the marketplace's; without that the unique index holds.
+/// A lead has at most one accepted quote: of two accepted at the same moment, the second waits and is refused. With
+/// the marketplace's trigger, the first one has declined the second; without it, the unique index refuses the second.
 #[tokio::test]
 async fn abuse_75_two_quotes_of_one_lead_are_not_both_accepted() {
     for (follows, told) in [
@@ -173,7 +173,7 @@ access:
   create: signed_in
 ";
 
-/// A draft is hidden from the pass's owner; the guard is about the event, not about who sees it.
+/// The pass's owner may not see the draft, but the guard checks the event regardless of that.
 #[tokio::test]
 async fn a_guard_looks_at_rows_that_the_caller_does_not_see() {
     let database = Blank::new().await;

@@ -1,4 +1,4 @@
-//! `keep`: the last administrator of a profile stays, whoever tries and whatever way leads there.
+//! `keep`: the last administrator of a profile can't be removed, by no caller and in no way.
 
 use super::{
     races::race,
@@ -16,7 +16,7 @@ async fn make_admin(world: &World, user: Uuid) -> Uuid {
     new(&world.database.superuser, &values).await
 }
 
-/// The one that the world comes with.
+/// The role that the test world contains.
 async fn first_role(world: &World) -> Uuid {
     let sql = format!(
         "select id from app.role_assignments where user_id = '{}'",
@@ -43,11 +43,11 @@ async fn abuse_43_no_statement_takes_the_last_administrator() {
     let role = first_role(&world).await;
     let refused = Err(LAST.to_owned());
     let archive = end("role_assignments", role, "archived");
-    // As a request, by everybody who may take roles away.
+    // By requests of all kinds of callers who may remove roles.
     for user in [world.host, world.city_admin, world.platform] {
         assert_eq!(world.act(user, "archive", &archive).await, refused);
     }
-    // Past all rules: as whoever owns everything.
+    // As superuser, for whom no rules hold.
     let scope = format!("scope_type = 'venue', scope_id = '{}'", world.venue);
     for sql in [
         archive.clone(),
@@ -59,25 +59,25 @@ async fn abuse_43_no_statement_takes_the_last_administrator() {
     }
     assert_eq!(admins(&world).await, 1);
 
-    // Roles of other kinds have no last one.
+    // Roles of other kinds are not protected.
     let city = format!(
         "update app.role_assignments set status = 'archived' where user_id = '{}'",
         world.city_admin
     );
     assert_eq!(world.admin(city).await, Ok(1));
-    // With a second one the first may go, and then that one stays.
+    // When there is a second administrator, the first can be removed, and then the second can't.
     let second = make_admin(&world, world.ana).await;
     assert_eq!(world.act(world.host, "archive", &archive).await, Ok(1));
     let last = end("role_assignments", second, "archived");
     assert_eq!(world.act(world.ana, "archive", &last).await, refused);
-    // Who is not there any more does not count as somebody else.
+    // An administrator whose role is not active does not count.
     for status in ["active", "suspended"] {
         let back = end("role_assignments", role, status);
         assert_eq!(world.admin(back).await, Ok(1));
     }
     assert_eq!(world.admin(last).await, refused);
 
-    // The control: without the trigger it goes through.
+    // The negative control: without the trigger the last role can be removed.
     let off = "alter table app.role_assignments disable trigger role_assignments_keep";
     world.admin(off).await.expect("switched off");
     let last = end("role_assignments", second, "archived");
@@ -98,13 +98,14 @@ async fn a_profile_takes_its_administrators_along_and_brings_them_back() {
     let role = first_role(&world).await;
     let archive = end("role_assignments", role, "archived");
     assert_eq!(world.admin(archive).await, Err(LAST.to_owned()));
-    // A suspended profile will be looked after again.
+    // It can't be removed from a suspended profile, which may become active again.
     assert_eq!(world.admin(profile("suspended")).await, Ok(1));
     let archive = end("role_assignments", role, "archived");
     assert_eq!(world.admin(archive).await, Err(LAST.to_owned()));
 }
 
-/// Nobody is held to a post: the account may be closed, and moderators may suspend it. It does not count then.
+/// Accounts are not protected: they can be closed, and moderators can suspend them. Roles of such accounts do not
+/// count.
 #[tokio::test]
 async fn abuse_43_an_account_is_let_go_and_does_not_count() {
     let world = world().await;
@@ -115,7 +116,7 @@ async fn abuse_43_an_account_is_let_go_and_does_not_count() {
     let role = end("role_assignments", first, "archived");
     assert_eq!(world.admin(&role).await, Err(LAST.to_owned()));
     assert_eq!(world.admin(end("users", world.ana, "active")).await, Ok(1));
-    // An offer that nobody has accepted does not count either.
+    // A role that was offered but not accepted does not count either.
     let offered =
         format!("update app.role_assignments set state = 'offered' where id = '{second}'");
     assert_eq!(world.admin(offered).await, Ok(1));
@@ -128,7 +129,7 @@ async fn abuse_43_an_account_is_let_go_and_does_not_count() {
     )).await, 0);
 }
 
-/// Of those who look after everything one stays, whichever two ways are tried at once.
+/// At least one platform administrator remains, whichever two ways of removing one are tried at the same time.
 #[tokio::test]
 async fn abuse_75_the_last_two_of_the_platform_do_not_go_at_once() {
     const PLATFORM: &str = "23001 role_assignments_the_platform_keep";
@@ -168,7 +169,7 @@ async fn abuse_75_the_last_two_of_the_platform_do_not_go_at_once() {
         let back = "update app.role_assignments set status = 'active', archived_with = null where role = 'platformAdmin'";
         world.admin(back).await.expect("back");
     }
-    // The control: without the trigger on accounts they would.
+    // The negative control: without the trigger on accounts, both can be suspended.
     let off = "alter table app.users disable trigger users_keep_holders";
     world.admin(off).await.expect("switched off");
     for statement in &suspended {
@@ -176,7 +177,7 @@ async fn abuse_75_the_last_two_of_the_platform_do_not_go_at_once() {
     }
 }
 
-/// Two who remove each other: whoever comes second waits for the first, and stays.
+/// Two administrators remove each other: the second transaction waits for the first and is refused.
 #[tokio::test]
 async fn abuse_75_the_last_two_administrators_do_not_go_at_once() {
     let world = world().await;
@@ -187,7 +188,7 @@ async fn abuse_75_the_last_two_administrators_do_not_go_at_once() {
         let (committed, waited) = race(&world, one, other).await;
         assert_eq!((committed, waited), (Ok(()), Err(LAST.to_owned())));
         assert_eq!(admins(&world).await, 1, "{one} / {other}");
-        // As it was: both are there.
+        // Restores both roles.
         let back = format!(
             "update app.role_assignments set status = 'active', archived_with = null where scope_id = '{}'",
             world.organization
@@ -197,7 +198,8 @@ async fn abuse_75_the_last_two_administrators_do_not_go_at_once() {
     }
 }
 
-/// Archiving the profile has its row and waits for those below; nobody who has one of those waits for the profile.
+/// Archiving the profile locks its row and waits for the rows below; a transaction with the lock of one of these does
+/// not wait for the profile, so there is no deadlock.
 #[tokio::test]
 async fn abuse_75_a_profile_goes_while_an_administrator_goes() {
     let world = world().await;

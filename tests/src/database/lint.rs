@@ -1,4 +1,4 @@
-//! The catalogue holds no surprises, and the lint would see them.
+//! The catalogue satisfies the lint, and the lint would notice mistakes.
 
 use super::world::{attempt, rows};
 use crate::support::{database, model};
@@ -122,7 +122,7 @@ async fn abuse_60_a_migration_that_opens_a_door_is_seen() {
     }
 }
 
-/// Columns of entities of others that the job role may write, as the catalogue says: `update app.events.title`.
+/// The columns that the job role may write, according to the catalogue: `update app.events.title`.
 async fn granted(database: &crate::support::Pools) -> BTreeSet<String> {
     let text = "select p || ' ' || c.relname || '.' || a.attname from pg_class c
         join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
@@ -133,7 +133,7 @@ async fn granted(database: &crate::support::Pools) -> BTreeSet<String> {
     rows.iter().map(|row| row.get(0)).collect()
 }
 
-/// The same, as `app.yaml` says: of entities that no module writes whole.
+/// The columns of an entity that modules declare to write in `app.yaml`, if no module writes the whole entity.
 fn declared(model: &Model, id: usize) -> BTreeSet<String> {
     let entity = &model.entities[id];
     let mut lines = BTreeSet::new();
@@ -162,7 +162,7 @@ fn columns(entity: &Entity, name: &str) -> Vec<String> {
     }
 }
 
-/// Lines of one that are not in the other, for every entity that no module writes whole.
+/// The differences between the two, for every entity that no module writes as a whole.
 async fn undeclared(database: &crate::support::Pools) -> Vec<String> {
     let (model, granted) = (model(), granted(database).await);
     let mut wrong = Vec::new();
@@ -181,7 +181,7 @@ async fn undeclared(database: &crate::support::Pools) -> Vec<String> {
     wrong
 }
 
-/// What a module does not say it writes, the role of all modules has no privilege for.
+/// The job role, which all modules share, has no privilege to write what no module declares.
 #[tokio::test]
 async fn modules_write_what_they_say_they_write() {
     let database = database().await;

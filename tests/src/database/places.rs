@@ -1,5 +1,5 @@
-//! `unique … where` and `exclude … where`: what has left the condition frees its place, and nothing comes back into a
-//! place that is taken, whatever way leads there.
+//! `unique … where` and `exclude … where`: a row that does not fulfil the condition any more frees its value, and
+//! can't get it back by any way while another row has it.
 
 use super::{
     races::race,
@@ -37,7 +37,7 @@ async fn what_is_rejected_frees_its_slot_and_does_not_come_back_into_a_taken_one
     let reject = set("promotions", first, "state = 'rejected'");
     assert_eq!(world.admin(&reject).await, Ok(1));
     assert_eq!(world.admin(&second).await, Ok(1));
-    // Back into the condition by a state, and by restoring.
+    // Tries to fulfil the condition again, by a state and by restoring.
     let again = set("promotions", first, "state = 'approved'");
     assert_eq!(world.admin(&again).await, taken);
     let archive = set("promotions", first, "status = 'archived'");
@@ -49,7 +49,7 @@ async fn what_is_rejected_frees_its_slot_and_does_not_come_back_into_a_taken_one
     );
     let restore = set("promotions", first, "status = 'active'");
     assert_eq!(world.admin(&restore).await, taken);
-    // A suspended one keeps its place.
+    // A suspended row keeps its value.
     let others = format!("update app.promotions set status = 'suspended' where id <> '{first}'");
     assert_eq!(world.admin(&others).await, Ok(1));
     assert_eq!(world.admin(&restore).await, taken);
@@ -76,7 +76,8 @@ const ONE_CLUB: [Edit<'static>; 1] = [(
     "unique:\n  - user where state == active",
 )];
 
-/// A member of a club that was archived is active elsewhere by now: coming back with the club, they would be twice.
+/// A member of an archived club is active in another club by now, and would be active twice if the membership were
+/// restored with the club.
 #[tokio::test]
 async fn restored_along_with_a_parent_only_what_has_its_place() {
     let database = Blank::new().await;

@@ -1,4 +1,4 @@
-//! Quotas: how many rows one member may create in a day, counted by the database.
+//! Quotas: the number of rows that a member may create in a day, counted by the database.
 
 use crate::support::{Answer, Client, TestServer, model};
 use codegen::model::{Entity, Expr, Model, Relation};
@@ -16,7 +16,7 @@ async fn run(conn: &mut PgConnection, text: String) {
         .unwrap_or_else(|error| panic!("{text}: {error}"));
 }
 
-/// As if the member had created so many today.
+/// Sets the count of rows that the member has created today.
 async fn used(server: &TestServer, member: Uuid, entity: &str, used: u32) {
     let mut conn = server.superuser().await;
     let text = format!(
@@ -32,7 +32,8 @@ fn quota(entity: &str) -> u32 {
     entity.quota.expect("a quota")
 }
 
-/// Likes of different events at the same moment: how many were made, how many refused for the quota.
+/// Likes different events at the same time. Returns how many likes were created, and how many refused because of the
+/// quota.
 async fn like(client: &Client, events: &[Uuid]) -> (usize, usize) {
     let likes = events
         .iter()
@@ -75,7 +76,7 @@ async fn nobody_creates_more_than_their_quota_not_even_at_the_same_moment() {
     assert_eq!(
         like(&one.client, parts[1]).await,
         (0, AT_ONCE),
-        "and no more"
+        "the quota is used up"
     );
     assert_eq!(
         like(&other.client, parts[0]).await,
@@ -93,7 +94,7 @@ async fn nobody_creates_more_than_their_quota_not_even_at_the_same_moment() {
         "another day"
     );
 
-    // The trigger is what holds it.
+    // The negative control: without the trigger there is no quota.
     used(&server, one.id, "like", limit).await;
     run(
         &mut conn,
@@ -103,7 +104,7 @@ async fn nobody_creates_more_than_their_quota_not_even_at_the_same_moment() {
     assert_eq!(like(&one.client, parts[2]).await, (AT_ONCE, 0));
 }
 
-/// The counts are not written ahead: a crash of PostgreSQL empties their table, and a standby that takes over has none.
+/// The table of counts is unlogged: it is empty after a crash of PostgreSQL, and on a standby that takes over.
 #[tokio::test]
 async fn counts_that_a_crash_takes_are_made_again_from_the_log() {
     let server = TestServer::demo().await;
@@ -128,7 +129,7 @@ async fn counts_that_a_crash_takes_are_made_again_from_the_log() {
     assert_eq!(counted(&events[4..6]).await, 6);
     assert_eq!(counted(&events[6..7]).await, 7);
 
-    // Of days on which no crash was, the log is not asked.
+    // If the counts of the day before exist, there was no crash since, and the audit log is not read.
     let text = format!(
         "update requests.quotas set day = day - 1; delete from requests.quotas where principal = '{}'",
         member.id
@@ -170,7 +171,8 @@ async fn every_quota_of_the_spec_has_its_trigger() {
     assert!(expected.len() > 10, "{expected:?}");
 }
 
-/// What only somebody with a role may create that is given and that nobody gets by creating something themselves.
+/// Whether an entity can be created only by holders of a role that is granted by others, and not by creating
+/// something.
 fn only_by_roles(model: &Model, entity: &Entity, rule: &Expr) -> bool {
     let each = |part: &Expr| only_by_roles(model, entity, part);
     match rule {
@@ -183,13 +185,13 @@ fn only_by_roles(model: &Model, entity: &Entity, rule: &Expr) -> bool {
     }
 }
 
-/// One row for each member, for ever: it is theirs, unique, and they can't archive it.
+/// Whether a member can have only one row for ever: it belongs to the member, is unique, and can't be archived.
 fn is_one_each(entity: &Entity) -> bool {
     let theirs = |relation: &Relation| relation.set_me && relation.unique;
     entity.access.delete.is_none() && entity.belongs.iter().any(theirs)
 }
 
-/// What members may create without end.
+/// The entities of which members could create an unlimited number of rows.
 fn endless<'a>(model: &Model, entities: &'a [Entity]) -> Vec<&'a str> {
     let open = |entity: &&Entity| {
         let create = entity.access.create.as_ref().filter(|_| !entity.internal);
@@ -202,12 +204,13 @@ fn endless<'a>(model: &Model, entities: &'a [Entity]) -> Vec<&'a str> {
     endless.map(|entity| entity.name.as_str()).collect()
 }
 
-/// What modules write is bounded by them: orders by their requests, pictures by bytes and minute, offers by ticket.
+/// Rows that modules create are limited by the modules: orders by rate limits, pictures by bytes and per minute,
+/// offers by the number of tickets.
 #[test]
 fn whatever_any_member_may_create_has_a_quota_or_is_one_for_each() {
     let model = model();
     assert_eq!(endless(model, &model.entities), Vec::<&str>::new());
-    // One for each needs none, and is found if it is not that.
+    // An entity with one row per member needs no quota, and is found if that uniqueness is removed.
     let without = |change: fn(&mut Entity)| {
         let mut entities = model.entities.clone();
         entities.iter_mut().for_each(change);

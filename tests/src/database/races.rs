@@ -1,5 +1,5 @@
-//! Two sessions at once: one attaches a child, the other archives the parent. Whoever is second waits, and
-//! no live row ends up below an archived one.
+//! Two concurrent sessions: one attaches a child, the other archives the parent. The second waits, and no active row
+//! remains below an archived one.
 
 use super::world::{World, attempt, event_values, reason, world};
 use sqlx::{Postgres, Transaction};
@@ -9,11 +9,11 @@ struct Case {
     name: &'static str,
     attach: String,
     archive: String,
-    /// Live rows below an archived one.
+    /// A query for active rows below an archived one.
     broken: &'static str,
-    /// What archiving answers when it comes second.
+    /// The result of archiving if it comes second.
     second_archives: Result<u64, String>,
-    /// What attaching answers when it comes second.
+    /// The error of attaching if it comes second.
     refused: &'static str,
 }
 
@@ -78,7 +78,8 @@ async fn begin(world: &World) -> Transaction<'static, Postgres> {
         .expect("a transaction")
 }
 
-/// `first` is done but not committed when `second` begins; it commits while `second` waits.
+/// Runs `first` without committing, then `second`, which must wait; commits `first` while `second` is waiting. Returns
+/// both results.
 pub async fn race(
     world: &World,
     first: &str,

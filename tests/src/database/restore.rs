@@ -1,5 +1,5 @@
-//! Whatever is archived and restored is what it was before: moderation is not undone by the moderated, rows that
-//! went along come back, rows that did not stay, and one obstacle keeps one row.
+//! Everything that is archived and restored is as before: rows that moderators suspended stay suspended, rows that
+//! were archived by cascade are restored, others are not, and an obstacle concerns a single row only.
 
 use super::{
     cascade::{self, Edge, Way, entity, run, set_status, settle, snapshot, soft, status, ways},
@@ -10,16 +10,16 @@ use codegen::model::EntityId;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// What came of trying a way on some of its rows.
+/// The result of testing a path with some of its rows.
 enum Outcome {
     AsBefore,
-    /// No row could be tried.
+    /// No suitable rows were found.
     Untried,
     Wrong(String),
 }
 
-/// The child is suspended, the top is archived and restored: everything is as before. With more than one edge,
-/// once more with a row in between that was archived for itself.
+/// Suspends the child, then archives and restores the top row: everything must be as before. With more than one edge,
+/// this is repeated with a row in between that was archived by itself.
 async fn round_trip(conn: &mut PgConnection, way: &Way) -> Outcome {
     for rows in cascade::rows(conn, way).await {
         run(conn, "begin").await;
@@ -66,7 +66,8 @@ async fn around(conn: &mut PgConnection, way: &Way, rows: &[Uuid]) -> Outcome {
     if way.len() == 1 {
         return Outcome::AsBefore;
     }
-    // What was archived for itself stays when the top comes back, and takes along what went with it.
+    // A row that was archived by itself stays archived when the top row is restored, and so do the rows that were
+    // archived with it.
     let steps = [
         (way[0].parent, rows[1], "archived"),
         (top, top_row, "archived"),
@@ -99,7 +100,7 @@ fn difference(before: &[(String, String)], after: &[(String, String)]) -> String
         .join(", ")
 }
 
-/// Ways that come out wrong, and those that could not be tried.
+/// Tests all paths. Returns how many were tested, those with wrong results, and those that could not be tested.
 async fn all(
     conn: &mut PgConnection,
     of: impl Iterator<Item = EntityId>,
@@ -128,7 +129,7 @@ async fn whatever_way_it_is_archived_it_comes_back_as_it_was() {
         "{tried} tried, not:\n{}",
         untried.join("\n")
     );
-    // Each that can be suspended, without a way too.
+    // All entities that can be suspended, including those without a path.
     for id in soft().filter(|id| entity(*id).access.suspend.is_some()) {
         run(&mut conn, "begin").await;
         let row = cascade_free(&mut conn, id).await;
@@ -173,7 +174,7 @@ async fn cascade_free(conn: &mut PgConnection, id: EntityId) -> Uuid {
     panic!("no {} can be archived", entity(id).name);
 }
 
-/// Stands for a way that ends at this entity.
+/// A pseudo-edge that stands for a path which ends at this entity.
 fn top(id: EntityId) -> Edge {
     let relation = &entity(id).belongs;
     let any = crate::support::model()
@@ -188,7 +189,7 @@ fn top(id: EntityId) -> Edge {
     }
 }
 
-/// The control: where the status that was found is not kept, it shows.
+/// The negative control: if the previous status is not stored, the test notices it.
 #[tokio::test]
 async fn a_status_that_is_not_kept_shows() {
     let database = Database::new(Content::Sample).await;
@@ -204,7 +205,7 @@ async fn a_status_that_is_not_kept_shows() {
     assert!(wrong.len() >= 5, "{wrong:?}");
 }
 
-/// Rows with several parents wait for the last of them, in whatever order these come back.
+/// Rows with several archived parents are restored with the last of them, in whatever order the parents are restored.
 #[tokio::test]
 async fn what_was_archived_from_several_sides_comes_back_with_the_last() {
     let database = Database::new(Content::Sample).await;
@@ -225,7 +226,7 @@ async fn what_was_archived_from_several_sides_comes_back_with_the_last() {
     assert!(tried >= 16, "{tried} pairs of sides");
 }
 
-/// Of sides of which one goes along with the other, both come back together.
+/// Whether one parent is archived by cascade with the other, in which case both are restored together.
 fn is_below(one: Edge, other: Edge) -> bool {
     let edges = cascade::edges(one.parent);
     edges.iter().any(|edge| edge.parent == other.parent)
@@ -286,7 +287,7 @@ async fn both(
             return false;
         }
     }
-    // It went along with the first, and now waits for the second.
+    // The row was archived with the first parent, and now waits for the second.
     let name = format!("{} with {}", cascade::name(&[one]), cascade::name(&[other]));
     set_status(conn, first.0, first.1, "active")
         .await
@@ -311,7 +312,7 @@ async fn is(world: &World, table: &str, id: Uuid) -> String {
         .await
 }
 
-/// One row whose place is taken, by something hidden too, does not keep the others.
+/// A row whose unique value has been taken, even by a hidden row, does not prevent others from being restored.
 #[tokio::test]
 async fn a_taken_place_keeps_one_row_and_a_taken_slug_none() {
     let world = world().await;
@@ -334,7 +335,7 @@ async fn a_taken_place_keeps_one_row_and_a_taken_slug_none() {
     let like = new(pool, &like).await;
     let organization = |status| set("organizations", world.organization, status);
     world.admin(organization("archived")).await.unwrap();
-    // A stranger's hidden draft has the slug, and another one what that would become.
+    // A hidden draft of another member has the slug, and another one has the slug that the row would get instead.
     let foreseen = format!("zweites-{}", &second.to_string()[28..]);
     let other = format!(
         "organizations (city_id, name, state) values ('{}', 'Fremde', 'approved')",
@@ -370,7 +371,7 @@ async fn a_taken_place_keeps_one_row_and_a_taken_slug_none() {
     assert!(slug.starts_with("zweites-") && slug != foreseen, "{slug}");
 }
 
-/// Two that want the same place in one restore: one gets it, the other is told of, and comes by itself later.
+/// Of two rows that want the same value in one restore, one gets it; the other is reported, and can be restored later.
 #[tokio::test]
 async fn two_that_want_the_same_place_at_once_are_told_apart() {
     let world = world().await;
@@ -389,7 +390,7 @@ async fn two_that_want_the_same_place_at_once_are_told_apart() {
         .admin(set("events", world.event, "archived"))
         .await
         .unwrap();
-    // As if both had gone along.
+    // Simulates that both were archived with the event.
     let both = format!("update app.ticket_types set archived_with = event_id where id = '{first}'");
     world.admin(both).await.unwrap();
     let mut request = world.request(Some(world.host), "restore").await;
@@ -418,7 +419,8 @@ async fn two_that_want_the_same_place_at_once_are_told_apart() {
     assert_eq!(world.act(world.host, "restore", restore).await, Ok(1));
 }
 
-/// The account of one side, the event of the other: the link waits for both, and says for whom.
+/// A like belongs to an account and to an event: it is restored when both are, and the answer reports which one it
+/// waits for.
 #[tokio::test]
 async fn a_link_whose_other_end_is_gone_does_not_keep_the_account() {
     let world = world().await;
@@ -443,7 +445,7 @@ async fn a_link_whose_other_end_is_gone_does_not_keep_the_account() {
         "{told}"
     );
     assert_eq!(is(&world, "likes", like).await, "archived");
-    // Archived again while the event is gone, it waits for both once more.
+    // Archived again while the event is archived, it waits for both once more.
     world.admin(user("archived")).await.unwrap();
     world.admin(event("active")).await.unwrap();
     assert_eq!(is(&world, "likes", like).await, "archived");

@@ -1,4 +1,5 @@
-//! What a child's own `restore` rule says of its row keeps it archived when its parent comes back, and is told.
+//! A child whose own `restore` rule does not hold for its row stays archived when its parent is restored, and is
+//! reported.
 
 use super::cascade::{self, Edge, entity, run, set_status, settle, soft, status};
 use crate::support::{Database, database::Content, model};
@@ -6,11 +7,11 @@ use codegen::model::{Expr, NamedExpr, Value};
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::collections::BTreeSet;
 
-/// Entities whose `restore` rule says something of the row that `delete` does not: how the row becomes one that may not
-/// come back, and the column that is to blame.
+/// Entities whose `restore` rule checks something about the row that `delete` does not check: a change after which the
+/// row can't be restored, and the pointer of the column that is reported.
 const KEPT: [(&str, &str, &str); 1] = [("media", "purged_at = now()", "/purged_at")];
 
-/// Columns that a rule compares or looks at, and not who has archived the row for themselves.
+/// The columns that a rule compares or checks, except those that say whether the row was archived by its own member.
 fn columns(rule: &Expr, conditions: &[NamedExpr], found: &mut BTreeSet<String>) {
     let mut add = |value: &Value| {
         if let Value::Column(name) = value {
@@ -37,7 +38,7 @@ fn columns(rule: &Expr, conditions: &[NamedExpr], found: &mut BTreeSet<String>) 
     }
 }
 
-/// Those of the model, so that none is missing in [`KEPT`].
+/// These entities according to the model, so that none is missing in [`KEPT`].
 fn asked() -> BTreeSet<&'static str> {
     let asks = |id: &usize| {
         let of = entity(*id);
@@ -58,7 +59,8 @@ fn asked() -> BTreeSet<&'static str> {
         .collect()
 }
 
-/// The child after its parent was archived and restored, and what was told. `None` if it can't be tried.
+/// The child's status after its parent was archived and restored, and what was reported. `None` if there is no
+/// suitable row.
 async fn around(conn: &mut PgConnection, edge: Edge, change: &str) -> Option<(String, String)> {
     let way = [edge];
     for rows in cascade::rows(conn, &way).await {
@@ -110,7 +112,7 @@ async fn what_may_not_come_back_by_its_own_rule_stays_and_is_told() {
             for part in ["\"state\"", pointer] {
                 assert!(told.contains(part), "{way}: {told}");
             }
-            // What may come back does.
+            // Without the change, the row is restored.
             let same = around(&mut conn, edge, "version = version").await;
             let (status, told) = same.expect("it was tried");
             assert_eq!((status.as_str(), told.as_str()), ("active", "[]"), "{way}");
@@ -118,7 +120,7 @@ async fn what_may_not_come_back_by_its_own_rule_stays_and_is_told() {
         }
         assert!(!tried.is_empty(), "{name}");
 
-        // The control: where the function does not ask, it comes back.
+        // The negative control: without the check in the function, the row is restored.
         let text: String = sqlx::query_scalar("select pg_get_functiondef($1::regprocedure)")
             .bind(format!("sec.restore_{}(uuid[])", of.plural))
             .fetch_one(&mut conn)

@@ -1,5 +1,5 @@
-//! Searching uses its indexes and shows nothing that is not public; documents say what the rows say, and are written
-//! when that changes and at no other time.
+//! Search uses its indexes and shows only what is public; documents correspond to the rows, and are written only when
+//! they change.
 
 use super::world::{World, attempt, event_values, new, rows, scalar, world};
 use crate::support::{database, database::Content, model};
@@ -41,7 +41,7 @@ async fn text_and_place_come_from_an_index() {
             "{condition}\n{plan}"
         );
     }
-    // As the function asks.
+    // The conditions of the search function.
     for (condition, index) in [
         (
             "d.document @@ sec.searched_words('fest', false)",
@@ -89,7 +89,11 @@ async fn the_projection_shows_what_anyone_may_read() {
         scalar(&mut *request, "select count(*) from app.events_public").await,
         scalar(&mut *request, "select count(*) from app.events").await,
     );
-    assert_eq!((projected, seen), (0, 0), "an event goes with its host");
+    assert_eq!(
+        (projected, seen),
+        (0, 0),
+        "an event is hidden with its host"
+    );
     let (documents, found): (i64, i64) = (
         scalar(
             &world.database.superuser,
@@ -105,7 +109,7 @@ async fn the_projection_shows_what_anyone_may_read() {
     assert_eq!(
         (documents, found),
         (1, 0),
-        "the document waits for its host"
+        "the document remains until its host is restored"
     );
     for table in [
         "search.events",
@@ -135,7 +139,7 @@ fn searched() -> Vec<&'static Entity> {
     found
 }
 
-/// What the schema fills a table of documents with.
+/// The statement in the schema that fills a table of documents.
 fn filling(table: &str) -> String {
     let schema = std::fs::read_to_string(crate::support::root().join("generated/schema.sql"))
         .expect("schema.sql");
@@ -145,7 +149,7 @@ fn filling(table: &str) -> String {
     schema[at..at + end].to_owned()
 }
 
-/// Claim: whatever was done to rows, the documents are those that would be written now.
+/// Claim: whatever happened to the rows, the documents are the same as if they were written now.
 #[tokio::test]
 async fn documents_are_what_the_rows_say() {
     let database = crate::support::Database::new(Content::Sample).await;
@@ -153,7 +157,7 @@ async fn documents_are_what_the_rows_say() {
     let (mut documents, mut hidden) = (0, 0);
     for entity in searched() {
         let plural = &entity.plural;
-        // Some change, go and come back.
+        // Some rows are changed, suspended, or suspended and restored.
         let text = entity
             .fields
             .iter()
@@ -170,7 +174,7 @@ async fn documents_are_what_the_rows_say() {
             .await
             .unwrap_or_else(|e| panic!("{plural}: {e}"));
         if entity.lifecycle == codegen::model::Lifecycle::SoftDelete {
-            // A row that others refer to may have to stay.
+            // Archiving may be refused because of rows that refer to it.
             let gone =
                 format!("update app.{plural} set status = 'archived' where md5(id::text) ~ '^7'");
             if let Err(error) = attempt(&mut conn, &gone).await {
@@ -198,7 +202,7 @@ async fn documents_are_what_the_rows_say() {
     assert!(documents > 100 && hidden > 20, "{documents}, {hidden}");
 }
 
-/// Claim: a change that touches no searched text touches no document, and so no index over words.
+/// Claim: a change that concerns no searched text changes no document, and therefore no word index.
 #[tokio::test]
 async fn only_what_is_searched_touches_documents() {
     let world = world().await;
@@ -227,13 +231,13 @@ async fn only_what_is_searched_touches_documents() {
             let changed = attempt(admin, &format!("update app.{table} set {change}")).await;
             changed.unwrap_or_else(|e| panic!("{table} {change}: {e}"));
             let after: Vec<String> = scalar(admin, place.clone()).await;
-            // Some documents are written again for a state that they do not hold: not for what members change.
+            // A change of state may rewrite documents although they do not contain it; changes by members must not.
             if !change.starts_with("state") {
                 assert_eq!(before, after, "{table}: {change}");
             }
         }
     }
-    // A change would be seen.
+    // The negative control: a change of a searched text is noticed.
     let place = "select ctid::text || xmin::text from search.events";
     let before: String = scalar(admin, place).await;
     attempt(admin, "update app.events set title = 'Feier'")
@@ -247,7 +251,7 @@ async fn only_what_is_searched_touches_documents() {
     assert_eq!(found, [world.event]);
 }
 
-/// Claim: neither normal forms nor accents nor capitals make a difference, on either side.
+/// Claim: Unicode normal forms, accents and capital letters make no difference, neither in the text nor in the query.
 #[tokio::test]
 async fn folding_is_the_same_on_both_sides() {
     let database = database().await;
@@ -277,7 +281,7 @@ async fn folding_is_the_same_on_both_sides() {
     }
 }
 
-/// Claim: rows that nobody sees do not stand in the way of those that everybody sees, however many and new they are.
+/// Claim: rows that are hidden do not displace public ones from the results, however many and new they are.
 #[tokio::test]
 async fn hidden_rows_crowd_nothing_out() {
     let world = world().await;
@@ -316,7 +320,7 @@ async fn hidden_rows_crowd_nothing_out() {
                 "select coalesce(array_agg(f), '{{}}') from app.events_search('{text}', {half}, '{{}}', null, {wanted}) f"
             );
             let found: Vec<Uuid> = scalar(&mut *request, sql).await;
-            // Two letters begin no word here.
+            // Two letters are too few for the beginning of a word.
             let expected = if text == "es" {
                 vec![]
             } else {

@@ -1,12 +1,12 @@
-//! The newest rows that hold a word are found by looking back in time: as if all were looked through, and without reading
-//! all that hold it.
+//! The newest rows with a word are found by searching backwards in time: with the same result as if all rows were
+//! searched, but without reading all rows with the word.
 
 use super::world::{World, attempt, rows, scalar, world};
 use sqlx::Row;
 use std::collections::BTreeMap;
 
-/// Documents of so many events, one each ten minutes; three quarters of them, the older ones, hold words that the others
-/// don't. Only the newest of these are events that there are.
+/// Fills in documents of so many events, ten minutes apart. The older three quarters contain words that the others do
+/// not. Only the newest of the older ones have an event.
 fn older_words(world: &World, count: i32) -> String {
     format!(
         "set session_replication_role = replica;
@@ -26,7 +26,7 @@ fn older_words(world: &World, count: i32) -> String {
     )
 }
 
-/// Documents that a search of 21 reads.
+/// The number of documents read by a search for 21 events.
 async fn read(world: &World, text: &str, half: bool) -> i64 {
     let mut tx = world.database.superuser.begin().await.expect("begun");
     let found: i64 = scalar(
@@ -39,7 +39,7 @@ async fn read(world: &World, text: &str, half: bool) -> i64 {
     scalar(&mut *tx, counted).await
 }
 
-/// Words and a part of a name that old events hold and no new one does; of one, only its beginning is asked for.
+/// Words, and a part of a name, that only old events contain. With `true`, the beginning of a word suffices.
 const OLD: [(&str, bool); 6] = [
     ("bygone", false),
     ("bygone", true),
@@ -57,11 +57,12 @@ async fn reads(world: &World) -> BTreeMap<(&'static str, bool), i64> {
     reads
 }
 
-/// The most documents that a search reads here, of 24,000 of which 18,000 hold the word: some three hundred in each window
-/// that it tries, and how many windows those are depends on where they happen to begin.
+/// The maximum number of documents that a search may read, out of 24,000, of which 18,000 contain the word: about
+/// three hundred in each time window, and the number of windows depends on where they begin.
 const READ_MAX: i64 = 6_000;
 
-/// Claim: how many documents are read to find a word is bounded, however many hold it and wherever they are.
+/// Claim: the number of documents read to find a word is bounded, however many contain it and whenever they were
+/// created.
 #[tokio::test]
 async fn a_word_of_many_old_rows_is_found_without_reading_them_all() {
     let world = world().await;
@@ -69,7 +70,7 @@ async fn a_word_of_many_old_rows_is_found_without_reading_them_all() {
     for (asked, read) in reads(&world).await {
         assert!(read < READ_MAX, "{asked:?}: {read}");
     }
-    // Without looking back in time all of them are read, and that would be seen.
+    // The negative control: without searching backwards in time all of them are read, and the test notices it.
     let whole = "create or replace function sec.newest_events(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int)
         returns uuid[] language sql as $$
           select array(select d.id from search.events d where d.document @@ p_words and d.id < p_before order by d.id desc limit p_wanted)
@@ -79,8 +80,8 @@ async fn a_word_of_many_old_rows_is_found_without_reading_them_all() {
     assert!(all > READ_MAX, "{all}");
 }
 
-/// Documents of all times: made in five years, in one second, and with ids that tell no time. Nine of ten are of events that
-/// everybody sees.
+/// Fills in documents created over five years, within one second, and with ids that do not contain a time. Nine of ten
+/// belong to events that everybody may see.
 fn of_all_times(world: &World) -> String {
     format!(
         "set session_replication_role = replica;
@@ -109,7 +110,8 @@ fn of_all_times(world: &World) -> String {
     )
 }
 
-/// What is found, and what would be if all were looked through: questions of which the two differ, and how many there are.
+/// For each question: a description, whether the result is the same as when searching all rows, and the number of
+/// rows.
 const COMPARED: &str = "
     with seen as materialized (select id from app.events_public),
     asked as (
@@ -145,7 +147,7 @@ const COMPARED: &str = "
     )
     select format('%s %s before %s, %s of %s', text, half, before, wanted, within), found = expected, cardinality(expected) from answers";
 
-/// Claim: whatever is asked for, before whichever row, it is the newest rows that are found, and in that order.
+/// Claim: for any question and any position, the newest matching rows are found, in the right order.
 #[tokio::test]
 async fn the_newest_are_found_whenever_they_were_made() {
     let world = world().await;
@@ -159,7 +161,7 @@ async fn the_newest_are_found_whenever_they_were_made() {
     assert!(found > 300, "{found}");
 }
 
-/// Claim: spans that are asked for reach over the whole time, are not many, and hold each row of it.
+/// Claim: the time spans of a search cover the whole period, are few, and contain every row in it.
 #[tokio::test]
 async fn spans_cover_the_time_that_is_asked_for() {
     let world = world().await;
@@ -187,7 +189,7 @@ async fn spans_cover_the_time_that_is_asked_for() {
         let spelled = spelled.fetch_one(&world.database.superuser).await;
         assert_eq!(spelled.expect("a query"), expected);
     }
-    // Neither is for those who ask.
+    // Requests may not call the internal functions.
     let mut request = world.request(None, "list").await;
     let asked =
         "select sec.newest_events(null, '%', null, 'ffffffff-ffff-ffff-ffff-ffffffffffff', 1)";

@@ -1,11 +1,11 @@
-//! The data that everybody starts with: enough of it, and the same in every run.
+//! The initial data: there is enough of it, and it is the same in every run.
 
 use crate::support::{Database, database::Content, model};
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::collections::BTreeMap;
 
-/// Without rows on purpose: each is made by signing in or up, and would be a way in that everybody knows; or is there
-/// while somebody sends a file.
+/// Entities without initial rows on purpose: these are created by signing in or up, and would give everybody access;
+/// or they exist only during an upload.
 const MADE_ON_THE_WAY: [&str; 7] = [
     "calendar_feed",
     "credential",
@@ -16,7 +16,7 @@ const MADE_ON_THE_WAY: [&str; 7] = [
     "throttle",
 ];
 
-/// Written by triggers, under new ids each time.
+/// Rows written by triggers, with new ids in each run.
 const MADE_BY_TRIGGERS: [&str; 3] = ["event_local_time", "rank_note", "rating"];
 
 async fn count(conn: &mut PgConnection, text: &str) -> i64 {
@@ -65,7 +65,7 @@ async fn the_demonstration_shows_something_of_everything() {
             &format!("select count(*) from app.{}", entity.plural),
         )
         .await;
-        // Of the others without routes some have rows, and some have none until the worker has run.
+        // Of the other internal entities, some have rows, and some have none until the worker has run.
         let is_empty = MADE_ON_THE_WAY.contains(&entity.name.as_str());
         assert!(!is_empty || entity.internal, "{} has routes", entity.name);
         assert!(found == 0 || !is_empty, "{}: {found} rows", entity.name);
@@ -77,7 +77,7 @@ async fn the_demonstration_shows_something_of_everything() {
     assert!(rows >= 5_000, "only {rows} rows");
 }
 
-/// Times that lie around the moment of the run.
+/// Times relative to the time of the run.
 const AROUND_NOW: [&str; 28] = [
     "closes_at",
     "created_at",
@@ -109,8 +109,8 @@ const AROUND_NOW: [&str; 28] = [
     "valid_until",
 ];
 
-/// Two databases that have nothing in common but the program that filled them. Cities and countries get new ids
-/// each time; where others name them, the names are compared.
+/// Compares two databases that were filled independently. Cities and countries get new ids in each run; where other
+/// rows refer to them, their names are compared.
 #[tokio::test]
 async fn who_seeds_twice_gets_the_same_rows() {
     let (one, two) = (
@@ -123,7 +123,7 @@ async fn who_seeds_twice_gets_the_same_rows() {
     assert_eq!(before.len(), model().entities.len());
     assert_eq!(before, hashes(&mut second).await);
 
-    // What was different in one value of one row would be seen.
+    // The negative control: a difference in a single value is noticed.
     sqlx::raw_sql("update app.promo_codes set max_redemptions = max_redemptions + 1 where id = (select min(id::text)::uuid from app.promo_codes)")
         .execute(&mut second)
         .await
@@ -147,7 +147,7 @@ async fn seed(conn: &mut PgConnection) {
     );
 }
 
-/// Of the rows of every table, whatever their order.
+/// A hash of the rows of every table, independent of their order.
 async fn hashes(conn: &mut PgConnection) -> BTreeMap<String, String> {
     sqlx::raw_sql(
         "create temporary table if not exists names as
@@ -169,7 +169,7 @@ async fn hashes(conn: &mut PgConnection) -> BTreeMap<String, String> {
                group by t.id) lines"
         );
         let mut left_out = AROUND_NOW.map(str::to_owned).to_vec();
-        // The number of a transaction.
+        // The id of a transaction.
         left_out.push("changed_in".to_owned());
         if MADE_BY_TRIGGERS.contains(&entity.name.as_str()) {
             left_out.push("id".to_owned());
@@ -184,7 +184,7 @@ async fn hashes(conn: &mut PgConnection) -> BTreeMap<String, String> {
     hashes
 }
 
-/// Nothing but times is left out.
+/// Only times are left out of the comparison.
 #[tokio::test]
 async fn what_may_differ_between_two_seedings_are_times() {
     let database = Database::new(Content::Empty).await;
@@ -200,7 +200,8 @@ async fn what_may_differ_between_two_seedings_are_times() {
     assert_eq!(times, AROUND_NOW);
 }
 
-/// What stands in the examples of the API document, and the example ids are those that the generator makes.
+/// The values in the examples of the API document are those of rows, and the example ids are those that the generator
+/// uses.
 #[tokio::test]
 async fn the_examples_of_the_document_are_rows_of_the_demonstration() {
     let database = Database::new(Content::Demo).await;

@@ -1,4 +1,4 @@
-//! A small world, and short ways to act in it.
+//! A small world of rows, and helpers to act in it.
 
 use crate::support::{Pools, database};
 use sqlx::postgres::PgRow;
@@ -21,7 +21,7 @@ pub struct World {
     pub platform: Uuid,
     pub organization: Uuid,
     pub venue: Uuid,
-    /// Published, of `organization` at `venue`.
+    /// Published, hosted by `organization` at `venue`.
     pub event: Uuid,
 }
 
@@ -101,7 +101,7 @@ pub fn event_values(city: Uuid, organization: Uuid, venue: Option<Uuid>, title: 
     )
 }
 
-/// `insert into app.<values> returning id`
+/// Runs `insert into app.<values> returning id`.
 pub async fn new(executor: impl Executor<'_, Database = Postgres>, values: &str) -> Uuid {
     scalar(executor, format!("insert into app.{values} returning id")).await
 }
@@ -131,7 +131,7 @@ where
         .get(0)
 }
 
-/// How many rows it changed, or the SQLSTATE and the constraint or message of the refusal.
+/// The number of changed rows, or the SQLSTATE with the constraint or message of the error.
 pub async fn attempt(
     executor: impl Executor<'_, Database = Postgres>,
     sql: impl Into<String>,
@@ -154,7 +154,7 @@ pub fn reason(error: &sqlx::Error) -> String {
 }
 
 impl World {
-    /// The transaction of a request.
+    /// Begins the transaction of a request.
     pub async fn request(
         &self,
         user: Option<Uuid>,
@@ -165,7 +165,7 @@ impl World {
         transaction
     }
 
-    /// One statement in a request of its own, committed.
+    /// Runs a statement in a request of its own and commits it.
     pub async fn act(
         &self,
         user: Uuid,
@@ -178,7 +178,7 @@ impl World {
         Ok(changed)
     }
 
-    /// Whether a caller sees a row.
+    /// Whether a caller may see a row.
     pub async fn sees(&self, user: Option<Uuid>, table: &str, id: Uuid) -> bool {
         let mut transaction = self.request(user, "get").await;
         scalar(

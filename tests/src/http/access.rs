@@ -1,6 +1,6 @@
-//! Who may use an operation, as the document says by kind of caller (`x-access`): all operations say it, and of the
-//! hand-written ones it is tried in both directions. Whoever is not named is refused; of whoever is named, somebody is let
-//! through. The matrix does the same of the generated ones.
+//! The permissions that the document states by kind of caller (`x-access`): every operation has them, and those of
+//! hand-written operations are tested in both directions. A kind of caller that is not listed is refused, and for each
+//! kind that is listed some caller is admitted. The matrix tests generated operations in the same way.
 
 mod tries;
 
@@ -15,14 +15,14 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tries::{Hand, Sight, Stage};
 
-/// Kinds of callers of whom something else decides as well, with the test that tries it.
+/// Kinds of callers for which another condition must hold as well, with the test that covers it.
 const NOT_TRIED_AS: &[(&str, &str, &str)] = &[(
     "getBusinessReport",
     "orgAdmin",
     "the plan of the business decides: marketplace",
 )];
 
-/// As the generated operations call them.
+/// Kinds of callers, named as in generated operations.
 const CALLERS: [&str; 5] = [
     "anonymous",
     "signed in",
@@ -31,7 +31,7 @@ const CALLERS: [&str; 5] = [
     "platformAdmin",
 ];
 
-/// Operations that let nobody of those through whom they name as they are tried here, because something else decides.
+/// Operations that admit no caller in this test, because another condition must hold, and which one.
 const NOT_TRIED: &[(&str, &str)] = &[
     ("archiveMe", "whoever tries it is gone for the others"),
     ("changePassword", "a password decides: abuse::credentials"),
@@ -120,7 +120,7 @@ async fn every_operation_says_who_may() {
     assert!(seen > 500, "only {seen} operations");
 }
 
-/// Without a payment service nobody gets further than that there is none.
+/// A server with a payment service, without which payment operations fail for every caller.
 async fn server() -> TestServer {
     let stripe = Stripe::new(7);
     people::server_with(|parts| stripe.provide(parts)).await
@@ -150,7 +150,8 @@ async fn who_is_not_named_is_refused() {
     assert!(tried > 300, "only {tried} were tried");
 }
 
-/// The negative control of how it is read: who needs more may what those may who need less, unless the document says other.
+/// The negative control of parsing `x-access`: a kind that is not listed has the permission of the more general kind,
+/// unless the document says otherwise.
 #[test]
 fn callers_are_named_where_they_differ() {
     let said =
@@ -170,7 +171,7 @@ async fn of_whom_it_names_somebody_is_let_through() {
     let stage = Stage::new(&server, &document, &world, &people);
     let mut hand = Hand::of(&server).await;
     let mut all = hand_written(&document);
-    // What is made by one is found by another, and ended at last.
+    // Creating operations first, so that others find the rows, and deleting ones last.
     all.sort_by_key(|operation| operation.method == Method::DELETE);
     all.sort_by_key(|operation| operation.method != Method::POST);
     let (mut faults, mut tried) = (Vec::new(), 0);
@@ -211,7 +212,7 @@ async fn of_whom_it_names_somebody_is_let_through() {
     assert!(tried > 400, "only {tried} were tried");
 }
 
-/// The negative control: a document that names too few is found out, and one that names too many.
+/// The negative control: the test notices a document that lists too few kinds of callers, and one that lists too many.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whom_the_document_forgets_or_promises_too_much_is_found() {
     let server = people::server().await;
@@ -284,7 +285,7 @@ fn hand_written(document: &Value) -> Vec<Operation<'_>> {
     all
 }
 
-/// What an exception says can be held to it by trying.
+/// Whether an excepted operation can be tried without harm, to check that the exception is still needed.
 fn is_harmless(operation: &Operation<'_>) -> bool {
     !["archiveMe", "streamNotifications"].contains(&operation.id())
 }
@@ -293,7 +294,7 @@ fn is_refused(status: StatusCode) -> bool {
     matches!(status.as_u16(), 401 | 403 | 404)
 }
 
-/// A body that is wrong, or an accident, says nothing of who may.
+/// An invalid body or an internal error says nothing about permissions.
 fn is_let_through(status: StatusCode) -> bool {
     !is_refused(status) && !matches!(status.as_u16(), 400 | 422 | 429 | 500)
 }
@@ -313,8 +314,8 @@ async fn unnamed_fault(
     })
 }
 
-/// Somebody of this kind: as they are, and as whom the row is about or who looks after it. `all`: nobody of them may be told
-/// that it is not for them.
+/// Checks that some caller of this kind is admitted: as they are, or after the row was changed so that it is about
+/// them or administered by them. With `all`, none of them may get 401 or 403.
 async fn let_through(
     stage: &Stage<'_>,
     hand: &mut Hand,

@@ -1,5 +1,5 @@
-//! Everything that is wrong with a request is told at once, of whatever kind: values, rules between them, references,
-//! parameters, fields that only others may set, and the objects that were to be made along.
+//! All errors of a request are reported at once, of whatever kind: invalid values, rules between values, references,
+//! parameters, fields that the caller may not set, and errors in nested objects.
 
 use super::operations::{body_keys, documented};
 use crate::support::{
@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-/// `/title length`, `?zzz unknown`
+/// The errors of an answer: `/title length`, `?zzz unknown`.
 fn found(answer: &Answer) -> BTreeSet<String> {
     let errors = answer.json["errors"].as_array().expect("errors");
     let told = errors.iter().map(|error| {
@@ -61,7 +61,7 @@ impl Stage {
     }
 }
 
-/// Whoever forgets one parameter and misspells another hears of both, on routes written by hand too.
+/// If one parameter is missing and another unknown, both errors are reported, on hand-written routes as well.
 #[tokio::test]
 async fn of_parameters_that_a_route_cannot_do_without() {
     let server = TestServer::demo().await;
@@ -77,7 +77,7 @@ async fn of_parameters_that_a_route_cannot_do_without() {
             .filter(|parameter| parameter["in"] == "query" && parameter["required"] == true)
             .filter_map(|parameter| parameter["name"].as_str());
         let mut all: BTreeSet<String> = needed.map(|name| format!("?{name} required")).collect();
-        // Pages for people have no list of errors.
+        // HTML pages have no list of errors.
         if all.is_empty() || operation["responses"].get("422").is_none() {
             continue;
         }
@@ -119,7 +119,8 @@ async fn of_a_new_object() {
     ];
     assert_eq!(found(&answer), set(&all));
 
-    // Values that are right by themselves: the database finds the first rule that is broken, and the rest is told too.
+    // The values are valid by themselves: the database finds the first violated rule, and the others are reported,
+    // too.
     let mut changes = changes;
     changes["title"] = json!("A title");
     changes["ticket_types"][1]["name"] = json!("Standing");
@@ -134,7 +135,7 @@ async fn of_a_new_object() {
     ];
     assert_eq!(found(&answer), set(&all));
 
-    // Only references, and of several kinds only those that are wrong.
+    // Only references are wrong, and only these are reported.
     changes["ends_at"] = json!("2041-05-01T19:00:00Z");
     changes["visibility"] = json!("public");
     changes["ticket_types"] = json!([]);
@@ -146,7 +147,7 @@ async fn of_a_new_object() {
         set(&["/venue_id reference", "/city_id reference"])
     );
 
-    // A value that is taken is told with the rest.
+    // A value that is taken is reported together with the others.
     let slug = json!({"slug": "a-slug-of-one"});
     stage.post("/events", slug.clone()).await.expect(201);
     let taken = stage.post("/events", slug.clone()).await.expect(409);
@@ -176,7 +177,7 @@ async fn of_a_change() {
     let made = stage.post("/events", json!({})).await.expect(201);
     let path = format!("/events/{}", made.id());
     let nowhere = Uuid::now_v7();
-    // `ends_at` is before the `starts_at` that the body does not send.
+    // `ends_at` is before the stored `starts_at`, which the body does not contain.
     let body = json!({
         "title": "", "zzz": 1, "ends_at": "2041-05-01T17:00:00Z", "venue_id": nowhere, "id": nowhere,
     });
@@ -197,11 +198,11 @@ async fn of_a_change() {
         found(&answer),
         set(&["/ends_at invalid", "/venue_id reference"])
     );
-    // Of a value that is wrong itself, no rule is said to be broken.
+    // Rules about a value that is invalid itself are not reported.
     let body = json!({"starts_at": "soon", "ends_at": "2041-05-01T17:00:00Z"});
     let answer = (stage.olga.client.patch(&path, &made.etag(), body).await).expect(422);
     assert_eq!(found(&answer), set(&["/starts_at format"]));
-    // Who may not do it at all hears nothing of it.
+    // A caller without permission does not learn about these errors.
     let mira = stage.server.sign_in(PEOPLE[4].id).await;
     let body = json!({"venue_id": nowhere, "ends_at": "2041-05-01T17:00:00Z"});
     let refused = mira.client.patch(&path, &made.etag(), body).await;
@@ -227,7 +228,7 @@ async fn of_fields_that_only_others_set() {
     );
 }
 
-/// Each reference of each entity, with one value that is wrong anywhere beside it.
+/// Each reference of each entity, together with another invalid value.
 #[tokio::test]
 async fn every_reference_of_every_entity() {
     let stage = Stage::new().await;
@@ -261,8 +262,8 @@ async fn every_reference_of_every_entity() {
     assert!(tried > 15, "{tried}");
 }
 
-/// What is said of rules without trying is what the database says when it is tried: one or two columns of real rows
-/// with other values, for every rule that an answer may name.
+/// The function that predicts which rules are violated agrees with the database: tested with rows in which one or two
+/// columns have other values, for every rule that an answer can report.
 #[tokio::test]
 async fn rules_are_judged_as_the_database_does() {
     let server = TestServer::sample().await;
@@ -279,7 +280,7 @@ async fn rules_are_judged_as_the_database_does() {
                 let judged = judged(&mut conn, resource, &row, &changed, name).await;
                 let tried = tried(&mut conn, resource, &row, &changed).await;
                 match tried {
-                    // Something else is wrong with these values.
+                    // These values violate another rule.
                     Some(other) if other != *name => continue,
                     Some(_) => {
                         assert!(judged, "{name} breaks: {changed:?}");
@@ -295,7 +296,7 @@ async fn rules_are_judged_as_the_database_does() {
     assert!(broken.len() > 8, "{broken:?}");
 }
 
-/// Rows of the table with other values in the columns of a rule: empty, or those of another row, and two exchanged.
+/// Rows of the table with changes to the columns of a rule: null, the value of another row, or two columns exchanged.
 async fn changes(
     conn: &mut PgConnection,
     resource: &Resource,
@@ -357,7 +358,7 @@ async fn judged(
     !broken.is_empty()
 }
 
-/// The name of what refuses the change, triggers and foreign keys aside.
+/// The name of the constraint that refuses the change, without triggers and foreign keys.
 async fn tried(
     conn: &mut PgConnection,
     resource: &Resource,

@@ -1,4 +1,4 @@
-//! Answers as clients get them, whole: objects, pages, what creating answers, and every kind of problem.
+//! Whole answers as clients get them: objects, pages, created objects, and every kind of problem.
 
 use super::people;
 use crate::support::{Answer, Client, TestServer};
@@ -8,7 +8,7 @@ use server::seed::demo::PEOPLE;
 use std::fmt::Write;
 use uuid::Uuid;
 
-/// Those who ask, and ids to ask about.
+/// Clients, and ids to request.
 struct Scene {
     server: TestServer,
     anonymous: Client,
@@ -29,7 +29,7 @@ impl Scene {
         }
     }
 
-    /// The one value of a query, as text.
+    /// The single value of a query, as text.
     async fn find(&self, query: &'static str) -> String {
         let mut conn = self.server.superuser().await;
         sqlx::query_scalar(query)
@@ -200,7 +200,7 @@ async fn members_and_tickets_are_answered_like_this() {
     insta::assert_snapshot!("members", scene.out);
 }
 
-/// One of each kind that a client can bring about.
+/// One of each kind of problem that a client can cause.
 #[tokio::test]
 async fn problems_are_answered_like_this() {
     let mut scene = Scene::new().await;
@@ -248,7 +248,7 @@ async fn problems_are_answered_like_this() {
     insta::assert_snapshot!("problems", scene.out);
 }
 
-/// Status, headers and body without what changes from run to run.
+/// Status, headers and body, without values that differ from run to run.
 fn shown(answer: &Answer) -> String {
     let mut headers: Vec<String> = answer
         .headers
@@ -269,7 +269,7 @@ fn redact(value: &mut Value) {
             for (name, value) in object {
                 match value {
                     Value::String(_) if name == "next_cursor" => *value = json!("[cursor]"),
-                    // Made of the title and the end of the id.
+                    // Derived from the title and the end of the id.
                     Value::String(slug) if name == "slug" => *slug = without_end(slug),
                     value => redact(value),
                 }
@@ -290,7 +290,7 @@ fn without_end(slug: &str) -> String {
     }
 }
 
-/// Ids, times and tags by what they are.
+/// Replaces ids, times and ETags by placeholders.
 fn text(text: &str) -> String {
     if Uuid::try_parse(text).is_ok() {
         return "[id]".to_owned();

@@ -1,4 +1,4 @@
-//! Which fields of an object who gets, of every entity.
+//! Which callers get which fields of an object, for every entity.
 
 use super::{
     operations::entity,
@@ -15,7 +15,7 @@ use kernel::resource::Resource;
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Rows looked at where fields have readers of their own, and elsewhere.
+/// The number of rows of entities that have fields with `read` rules, and of others.
 const ROWS: [usize; 2] = [6, 2];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,7 +45,7 @@ async fn abuse_23_who_gets_which_fields() {
                     .filter(|key| !guarded.contains(*key))
                     .cloned()
                     .collect();
-                // What nobody in particular may read, everyone who sees the object gets.
+                // Fields without a `read` rule are shown to everyone who sees the object.
                 assert_eq!(
                     always.get_or_insert_with(|| plain.clone()),
                     &plain,
@@ -88,7 +88,7 @@ fn guarded(entity: &Entity) -> BTreeSet<String> {
     names
 }
 
-/// The keys of the answer, none where there is no object, and who got them.
+/// The callers by the keys in their answer; None if they do not get the object.
 async fn audiences(
     resource: &Resource,
     row: &Row,
@@ -107,7 +107,7 @@ async fn audiences(
     audiences
 }
 
-/// `+ email phone: platform, member; nothing more: org; hidden from: anonymous`
+/// A line such as `+ email phone: platform, member; nothing more: org; hidden from: anonymous`.
 fn line(
     audiences: &BTreeMap<Option<BTreeSet<String>>, Vec<&str>>,
     guarded: &BTreeSet<String>,
@@ -130,7 +130,7 @@ fn line(
     format!("  {}", parts.join("; "))
 }
 
-/// An empty field is left out like a secret one, so none stays empty.
+/// Sets null fields to a value, so that a field that is missing in an answer must be a hidden one.
 async fn fill(conn: &mut PgConnection, entity: &Entity, resource: &Resource, row: &Row, at: usize) {
     let empty = |name: &str| row.get(name).is_none_or(serde_json::Value::is_null);
     let mut sets = Vec::new();

@@ -1,4 +1,4 @@
-//! `GET /audit-logs`: platform administrators find who did what; nobody else finds anything.
+//! `GET /audit-logs`: platform administrators find who did what; others find nothing.
 
 use super::people::{personas, server};
 use crate::support::{Answer, Client};
@@ -13,7 +13,7 @@ fn ids(answer: &Answer) -> Vec<i64> {
         .collect()
 }
 
-/// Every page, two entries each.
+/// The ids on all pages of two entries each.
 async fn walk(client: &Client, path: &str) -> Vec<i64> {
     let mut found = Vec::new();
     let mut next = format!("{path}&limit=2");
@@ -64,7 +64,7 @@ async fn a_change_is_found_with_who_did_it_and_in_which_request() {
     assert!(!ids(&others).contains(&entry["id"].as_i64().expect("a number")));
 }
 
-/// The log keeps what a row was made with by itself; whoever asks is told what was before as of any change.
+/// For a creation, the log stores only the new values; the answer also has the previous values, which are null.
 #[tokio::test]
 async fn of_what_is_made_there_was_nothing_before() {
     let server = server().await;
@@ -141,11 +141,11 @@ async fn nobody_else_reads_it_or_learns_what_may_be_asked() {
             assert_eq!(wrong, ["nonsense", "limit", "entity_id"]);
         }
     }
-    // Who was an administrator until now is none in the next request.
+    // An administrator whose role is removed is refused in the next request.
     let people = personas(&server).await;
     let platform = people.iter().find(|p| p.name == "platform").expect("one");
     platform.client.get("/audit-logs").await.expect(200);
-    // The last one stays; so there is another.
+    // The last administrator can't be removed, so another is added.
     let another = server.member("another_platform").await;
     server.grant(&another, "platformAdmin", None).await;
     let mut conn = server.superuser().await;

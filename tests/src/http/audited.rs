@@ -1,4 +1,4 @@
-//! What is changed is written down once, by whom and for which request; what is refused leaves nothing behind.
+//! Every change is logged once, with its author and request; refused requests leave no entry.
 
 use super::{
     bodies,
@@ -17,10 +17,10 @@ use server::seed::demo::PEOPLE;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
-/// Who tries to make what cannot be made.
+/// The callers of requests that must fail.
 const TRYING: [&str; 4] = ["anonymous", "platform", "org", "member"];
 
-/// A line of the audit log.
+/// An entry of the audit log.
 #[derive(Debug, PartialEq)]
 struct Entry {
     entity_type: String,
@@ -28,7 +28,7 @@ struct Entry {
     action: String,
     performed_by: Option<Uuid>,
     reason: Option<String>,
-    /// The session is one of whoever performed it.
+    /// Whether the session belongs to the member who made the change.
     in_session: bool,
 }
 
@@ -70,7 +70,8 @@ async fn abuse_71_every_change_is_written_down_once_and_what_is_refused_never() 
     assert!(edits > 80, "{edits} changes");
 }
 
-/// The bodies of PUT and PATCH change nothing: puts a change into them, if one can be found. Says whether the deed is one.
+/// The prepared bodies of PUT and PATCH change nothing: this puts a change into them, if one can be found. Returns
+/// whether the deed now changes something.
 async fn edit(deed: &mut Deed, person: &Persona) -> bool {
     let kind = deed.operation.kind;
     if !matches!(kind, Kind::Replace | Kind::Merge) {
@@ -91,14 +92,14 @@ async fn edit(deed: &mut Deed, person: &Persona) -> bool {
     true
 }
 
-/// What changes nothing is not written down.
+/// The log entries after a request that changes nothing, which must have none.
 async fn unwritten(conn: &mut PgConnection, deed: &Deed, answer: &Answer) -> Option<String> {
     let request = answer.header("x-request-id").expect("a request id");
     let entries = entries(conn, request).await;
     (!entries.is_empty()).then(|| format!("{}: {entries:?}", deed.operation.title()))
 }
 
-/// The deed with an `If-Match` that no version has; of a new row, with a key that no body has.
+/// Sends the deed with an outdated `If-Match`, or, for a new row, with an unknown key.
 async fn outdated(deed: &Deed, person: &Persona) -> Answer {
     let mut body = deed.body.clone();
     if let (Kind::Create, Some(body)) = (deed.operation.kind, &mut body) {
@@ -137,13 +138,13 @@ async fn silent(conn: &mut PgConnection, operation: &Operation, answer: &Answer)
     (!clean).then(|| format!("{}: {} and {entries:?}", operation.title(), answer.status))
 }
 
-/// Transitions from which something follows for other objects, as `spec/sql/` says.
+/// Transitions that change other objects as well, by triggers in `spec/sql/`.
 const FOLLOWED: [&str; 2] = [
     "POST /commission-proposals/{id}/accept",
     "POST /quotes/{id}/accept",
 ];
 
-/// One entry about the object; others only where the change takes other objects along.
+/// Checks that there is one entry about the object, and entries about others only if the action changes others.
 async fn written(conn: &mut PgConnection, deed: &Deed, answer: &Answer) -> Option<String> {
     let operation = &deed.operation;
     let id = match answer.header("location") {
@@ -190,7 +191,7 @@ async fn abuse_71_sql_of_the_request_role_is_written_down_too() {
     for (who, end, entries_wanted, rows) in [
         (olga, "commit", 1, 1),
         (olga, "rollback", 0, 1),
-        // Another's profile is out of reach, so there is nothing to write down.
+        // Binh can't change this profile, so there is nothing to log.
         (binh, "commit", 0, 0),
     ] {
         let request = Uuid::now_v7();
@@ -228,7 +229,7 @@ async fn abuse_71_sql_of_the_request_role_is_written_down_too() {
                 .all(|entry| entry.performed_by == Some(olga) && entry.action == "update")
         );
     }
-    // Without entering, nobody is there to change anything.
+    // Without entering a context, nothing can be changed.
     let changed = sqlx::query("update app.organizations set description = 'by nobody'")
         .execute(&mut hand)
         .await
@@ -296,7 +297,7 @@ async fn abuse_78_what_could_not_be_made_leaves_nothing() {
     );
 }
 
-/// Bodies that are wrong in the ways there are.
+/// Bodies that are invalid in various ways.
 fn broken(operation: &Operation, row: &Row) -> Vec<(String, &'static str)> {
     let json = "application/json";
     let right = bodies::create(operation.resource, row);
@@ -325,24 +326,24 @@ fn broken(operation: &Operation, row: &Row) -> Vec<(String, &'static str)> {
     all
 }
 
-/// A row just like one that is there cannot be: the body gives all of something unique.
+/// Whether creating a copy of an existing row must fail, because the body contains all columns of something unique.
 fn clashes(operation: &Operation) -> bool {
     let entity = operations::entity(model(), operation.resource);
     let keys = operations::body_keys("Create", operation.resource.name);
     let given = |name: &String| keys.contains(&name.as_str());
-    // One that moves is taken from the row that had it.
+    // A unique value with `moves` is taken over from the existing row.
     let field =
         |field: &Field| field.unique && !field.moves && !field.optional && given(&field.name);
     entity
         .unique
         .iter()
-        // Where only some rows are meant, the one that is there need not be one of them.
+        // With a condition, the existing row may not be one of those that it applies to.
         .filter(|columns| entity.unique_where(columns).is_none())
         .any(|columns| columns.iter().all(given))
         || entity.fields.iter().any(field)
 }
 
-/// Rows of every table, the audit log's among them.
+/// The number of rows of every table, including the audit log.
 async fn counts(conn: &mut PgConnection) -> Vec<(String, i64)> {
     let model = model();
     let tables = model

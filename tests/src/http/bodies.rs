@@ -1,4 +1,4 @@
-//! Bodies made of rows: what somebody would send to make such a row, or to put it as it is.
+//! Bodies built from rows: those that would create such a row, or leave it unchanged.
 
 use super::operations::{Kind, Operation, body_keys, entity};
 use crate::{rules::world::Row, support::model};
@@ -7,19 +7,19 @@ use kernel::resource::Resource;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-/// A body with which the operation changes nothing of the row, if it has one at all.
+/// A body with which the operation does not change the row, if the operation has a body.
 pub fn body(operation: &Operation, row: &Row) -> Option<Value> {
     match operation.kind {
         Kind::Create => Some(create(operation.resource, row)),
         Kind::Replace => Some(of(operation.resource, "Replace", row)),
         Kind::Merge => Some(json!({})),
-        // Copied with the blanks around it.
+        // With blanks around it, as from copying.
         _ if operation.wants_reason() => Some(json!({"reason": " because\n"})),
         _ => None,
     }
 }
 
-/// The body of a row like this one.
+/// The body that creates a row like this one.
 pub fn create(resource: &Resource, row: &Row) -> Value {
     of(resource, "Create", row)
 }
@@ -29,7 +29,7 @@ fn of(resource: &Resource, kind: &str, row: &Row) -> Value {
     let mut body = Map::new();
     for key in body_keys(kind, resource.name) {
         let field = entity.field(key);
-        // What only some may set is left to its default, so that the rule of the row decides.
+        // Fields with a `set` rule are left at their default, so that only the row's rule decides.
         if field.is_some_and(may_be_left_out) {
             continue;
         }
@@ -50,7 +50,7 @@ fn may_be_left_out(field: &Field) -> bool {
     field.write.is_some() && (field.optional || field.default.is_some())
 }
 
-/// The row that such a body would make for this caller, as far as rules look at it.
+/// The row that such a body would create for this caller, as far as rules depend on it.
 pub fn made(entity: &Entity, row: &Row, me: Option<Uuid>) -> Row {
     let mut made = row.clone();
     made.insert("id".into(), json!(Uuid::now_v7()));
@@ -83,7 +83,8 @@ fn default(field: &Field) -> Value {
     }
 }
 
-/// Extended WKB in hexadecimal, little-endian, with the reference system: x and y are the last two doubles.
+/// Parses a point in extended WKB in hexadecimal, little-endian, with the reference system: x and y are the last two
+/// doubles.
 fn point(value: &Value) -> Value {
     let text = value.as_str().expect("a point in hexadecimal");
     let double = |at: usize| {

@@ -1,4 +1,4 @@
-//! `/jobs/dead`: for platform administrators, without what is secret, audited.
+//! `/jobs/dead`: only for platform administrators, without secrets, and audited.
 
 use crate::support::{Client, Member, TestServer};
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
-//! Finds for every mutating operation a row and somebody who may, and does it: for suites that need real changes.
+//! Finds for every mutating operation a row and a member who may do it, and does it: for tests that need real changes.
 //!
-//! Who may is worked out with the rules as data. Conditions of transitions and unique values are not: where one
-//! row does not do, the next is tried.
+//! Permissions are computed with the rules as data. Conditions of transitions and unique values are not: if the
+//! operation fails for one row, the next is tried.
 
 use super::{
     bodies,
@@ -23,10 +23,10 @@ use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
 
-/// Rows of one entity that are considered, and tried.
+/// The numbers of rows of an entity that are considered, and that are tried.
 const CONSIDERED: usize = 400;
 const TRIED: usize = 6;
-/// Rows around one, and people among them, that are enough to look at.
+/// The maximum numbers of rows around a row, and of members among them, that are considered.
 const MANY: usize = 40;
 const PEOPLE: usize = 16;
 
@@ -34,22 +34,22 @@ pub struct Deeds<'w> {
     server: &'w TestServer,
     world: &'w World,
     pub conn: PgConnection,
-    /// Their accounts and roles stay as they are.
+    /// Members whose accounts and roles must not change.
     spared: &'w [Persona],
     index: HashMap<&'w str, &'w Row>,
     people: BTreeMap<Uuid, (Persona, Oracle<'w>)>,
-    /// Rows that deeds have changed, as they are now.
+    /// Rows that deeds have changed, in their present state.
     changed: BTreeMap<(&'static str, String), Row>,
-    /// Of each entity its own: how many others there are, and what they need, changes no value.
+    /// A counter for each entity, from which unique values are made, so that they do not depend on other entities.
     serials: BTreeMap<&'static str, u32>,
 }
 
-/// Something that somebody may do.
+/// An operation that a member may do on a row.
 pub struct Deed {
     pub operation: Operation,
     pub row: Row,
     pub body: Option<Value>,
-    /// Key of [`Deeds::person`].
+    /// The member, as a key of [`Deeds::person`].
     pub by: Uuid,
 }
 
@@ -74,10 +74,10 @@ impl Deed {
     }
 }
 
-/// Every mutating operation, in an order in which one makes ready for the next.
+/// Every mutating operation, in an order in which earlier ones prepare for later ones.
 pub fn mutations() -> Vec<Operation> {
     let order = |operation: &Operation| match operation.kind {
-        // What is new hangs on nothing yet, so it can be archived.
+        // No row refers to a new row yet, so it can be archived.
         Kind::Create => 0,
         Kind::Merge => 1,
         Kind::Replace => 2,
@@ -100,7 +100,7 @@ pub fn mutations() -> Vec<Operation> {
 impl<'w> Deeds<'w> {
     pub async fn new(server: &'w TestServer, world: &'w World, spared: &'w [Persona]) -> Self {
         let mut conn = server.superuser().await;
-        // There is a row of every country; these can be made anew.
+        // All countries exist already; these are archived so that they can be created.
         sqlx::query("update app.countries set status = 'archived' where code = any($1)")
             .bind(&NEW_COUNTRIES[..])
             .execute(&mut conn)
@@ -123,13 +123,13 @@ impl<'w> Deeds<'w> {
         }
     }
 
-    /// Who does a planned deed.
+    /// The member who does a planned deed.
     pub fn person(&self, id: Uuid) -> &Persona {
         &self.people[&id].0
     }
 
-    /// A few deeds of this kind that the rules allow: on rows that are as the operation wants them, then on
-    /// rows that a superuser brings there.
+    /// Some deeds of this operation that the rules allow: on rows in the required state, then on rows that a superuser
+    /// brings into that state.
     pub async fn plan(&mut self, operation: Operation) -> Vec<Deed> {
         let (ready, others): (Vec<Row>, Vec<Row>) = self
             .at_hand(operation.resource)
@@ -168,9 +168,9 @@ impl<'w> Deeds<'w> {
         deeds
     }
 
-    /// Brings the row to where the deed starts. To be called before the deed is sent.
+    /// Brings the row into the required state. Must be called before the deed is sent.
     pub async fn prepare(&mut self, deed: &Deed) {
-        // What came of the deeds before is done.
+        // Waits for the effects of earlier deeds.
         settled(&mut self.conn).await;
         let resource = deed.operation.resource;
         let state =
@@ -190,7 +190,7 @@ impl<'w> Deeds<'w> {
         }
     }
 
-    /// Does it. A new row that clashes with the one it is like gets the place of that one.
+    /// Sends the deed. If a new row conflicts with the row of which it is a copy, that row is archived first.
     pub async fn carry_out(&mut self, deed: &Deed) -> Answer {
         let resource = deed.operation.resource;
         let mut answer = deed.send(&self.people[&deed.by].0).await;
@@ -207,7 +207,7 @@ impl<'w> Deeds<'w> {
         match (create, place) {
             (true, Some(id)) => {
                 self.remember(resource, id).await;
-                // It may have lost a value to the new one.
+                // A value with `moves` may have been taken from it.
                 self.remember(resource, text(&deed.row, "id").expect("an id"))
                     .await;
             }
@@ -245,8 +245,8 @@ impl<'w> Deeds<'w> {
         rows
     }
 
-    /// People near the row for whom only the version, or a value that is taken, could stand in the way: one, or
-    /// some where making ready may have cost the first their role.
+    /// Members related to the row who may do this, apart from the version and unique values: one, or several if the
+    /// preparation may have removed the first one's role.
     async fn allowed(&mut self, operation: &Operation, row: &Row) -> Vec<Uuid> {
         let costly = matches!(operation.kind, Kind::Restore | Kind::Create);
         let wanted = if costly { 3 } else { 1 };
@@ -269,7 +269,7 @@ impl<'w> Deeds<'w> {
         found
     }
 
-    /// Who is named by the row, or holds a role of what it names, directly or some steps further.
+    /// Members to whom the row refers, or who have a role of something that it refers to, directly or in a few steps.
     fn near(&self, row: &Row) -> Vec<Uuid> {
         let model = model();
         let mut names = ids(row);
@@ -313,7 +313,7 @@ impl<'w> Deeds<'w> {
     }
 }
 
-/// What else has to be so for a transition, where no row of the world is.
+/// Further conditions of transitions that no row of the demonstration fulfils.
 const CONDITIONS: [(&str, &str); 2] = [
     ("POST /promotions/{id}/approve", "paid_at = now()"),
     ("POST /quotes/{id}/expire", "valid_until = now()"),
@@ -341,7 +341,7 @@ fn starts_in(operation: &Operation, row: &Row) -> bool {
     }
 }
 
-/// The row as the operation wants it, if that is a matter of status and state.
+/// The row in the required status and state, if these are all that is missing.
 fn made_ready(operation: &Operation, row: &Row) -> Option<Row> {
     let soft = operation.resource.lifecycle == Lifecycle::SoftDelete;
     let mut row = row.clone();
@@ -367,7 +367,7 @@ fn ids(row: &Row) -> Vec<String> {
         .collect()
 }
 
-/// A body like the row, with other values where they must be unique.
+/// A body like the row, with new values where they must be unique.
 fn fresh(resource: &Resource, row: &Row, serial: u32) -> Value {
     let entity = operations::entity(model(), resource);
     let mut body = bodies::create(resource, row);
@@ -394,7 +394,7 @@ fn fresh(resource: &Resource, row: &Row, serial: u32) -> Value {
         }
     }
     for exclude in &entity.exclude {
-        // A month of its own, far from what the world holds.
+        // A month of its own, outside of the range of existing rows.
         let (year, month) = (2100 + serial / 12, 1 + serial % 12);
         body[&exclude.from] = format!("{year}-{month:02}-01T00:00:00Z").into();
         body[&exclude.to] = format!("{year}-{month:02}-28T00:00:00Z").into();
@@ -402,7 +402,7 @@ fn fresh(resource: &Resource, row: &Row, serial: u32) -> Value {
     body
 }
 
-/// Without cities in the reference data.
+/// Countries without cities in the reference data.
 const NEW_COUNTRIES: [&str; 8] = ["AQ", "BV", "HM", "IO", "MS", "PW", "TK", "UM"];
 
 fn other(ty: &codegen::model::Ty, serial: u32) -> Option<String> {

@@ -1,4 +1,5 @@
-//! The document as it is served, hand-written routes and all: whole, true to its schemas, and honest about errors.
+//! The document as served, including hand-written routes: complete, valid by its own schemas, and correct about
+//! errors.
 
 use super::once;
 use super::operations::{self, documented};
@@ -45,8 +46,7 @@ async fn abuse_65_the_document_is_whole() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// What `generated/openapi.json` does not show: a change of the hand-written routes is read in the diff of this.
-/// Whatever has an id and is answered says what it is, and a union says by what its members are told apart.
+/// Every schema with an id has a property `object` that names its kind, and every union has a discriminator.
 #[tokio::test]
 async fn objects_say_what_they_are() {
     let document = served().await;
@@ -101,7 +101,8 @@ async fn objects_say_what_they_are() {
     );
 }
 
-/// Linters and readers follow every reference; an object that is expanded leads to no further ones.
+/// Linters and clients follow every reference, so schemas must not be recursive: an expanded object has no further
+/// expansions.
 #[tokio::test]
 async fn nothing_recurses() {
     let document = served().await;
@@ -116,8 +117,8 @@ async fn nothing_recurses() {
     }
 }
 
-/// Generators write names in other ways: `Event.city_id` as `EventCityId`, `NewPassword(…)` as what makes a `Password`,
-/// files without capitals.
+/// Client generators change names: `Event.city_id` becomes `EventCityId`, `NewPassword(…)` constructs a `Password`,
+/// and file names have no capitals. Names must stay distinct.
 #[tokio::test]
 async fn names_stay_apart_in_every_language() {
     let document = served().await;
@@ -156,7 +157,7 @@ async fn names_stay_apart_in_every_language() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// What a hook refuses is no rule of the spec, so whoever writes one says it (`REFUSED` in `hooks.rs`).
+/// The author of a hook has to document what it refuses, since the spec does not contain it (`REFUSED` in `hooks.rs`).
 #[tokio::test]
 async fn what_hooks_refuse_is_told() {
     let document = served().await;
@@ -179,8 +180,8 @@ async fn what_hooks_refuse_is_told() {
     assert!(hooks > 0);
 }
 
-/// Nobody has to guess whether what is missing is null. Generated objects leave out what the caller may not see, so of
-/// them the spec decides; what a body may leave out, it may also lack when it is answered.
+/// In answers, properties are null instead of missing, except in generated objects, where hidden fields are missing,
+/// and in schemas that are also used in bodies.
 #[tokio::test]
 async fn what_is_only_answered_has_all_of_its_properties() {
     let document = served().await;
@@ -209,7 +210,7 @@ async fn what_is_only_answered_has_all_of_its_properties() {
 
 fn optional(schema: &Value, place: &str, faults: &mut Vec<String>) {
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-        // Whoever keeps old answers is not wrong.
+        // Not required, so that answers stored by clients stay valid.
         let is_kind = name == "object" && property["readOnly"] == true;
         if !is_kind && !list(&schema["required"]).any(|one| one == name) {
             faults.push(format!("{place}: {name} may be missing"));
@@ -220,6 +221,7 @@ fn optional(schema: &Value, place: &str, faults: &mut Vec<String>) {
     });
 }
 
+/// The snapshot shows what is not in `generated/openapi.json`: changes of hand-written routes are visible in its diff.
 #[tokio::test]
 async fn abuse_65_hand_written_routes_change_in_sight() {
     let mut document = served().await;
@@ -233,7 +235,7 @@ async fn abuse_65_hand_written_routes_change_in_sight() {
     };
     let is_new = |part: &str, name: &str, at: &Value| {
         let before = generated.pointer(part).and_then(|all| all.get(name));
-        // Both documents may say something about one path.
+        // Both documents may contain the same path.
         before != Some(at) && !(part == "/paths" && own_profile(name) && !name.contains("sessions"))
     };
     for part in ["/paths", "/components/schemas"] {
@@ -280,18 +282,18 @@ async fn abuse_65_every_example_is_true_to_its_schema() {
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     assert!(checked > 150, "only {checked} examples");
-    // The validator does find what is wrong.
+    // The negative control: the validator finds errors.
     let event = &document["components"]["schemas"]["CreateEvent"];
     assert!(validate(&document, event, &json!({"title": 1})).is_some());
 }
 
-/// Which errors an operation must speak of follows from what it takes.
+/// The errors that an operation must document follow from its parameters and body.
 #[tokio::test]
 async fn abuse_65_every_operation_names_its_errors() {
     let document = served().await;
     let mut faults = Vec::new();
     for (title, operation) in documented(&document) {
-        // Pages answer with HTML, and come before the layers.
+        // These answer with HTML, and are outside of the middleware.
         if [
             "GET /livez",
             "GET /openapi.json",
@@ -316,7 +318,7 @@ async fn abuse_65_every_operation_names_its_errors() {
             (true, &["default"]),
             (private && generated && method != "GET", &["403"]),
             (path.contains('{'), &["404"]),
-            // What is signed is believed or refused as a whole.
+            // Signed requests are accepted or refused as a whole.
             (body && !path.starts_with("/webhooks/"), &["422"]),
             (names("If-Match"), &["412"]),
             (generated && method != "GET" && path.contains('{'), &["409"]),
@@ -342,7 +344,7 @@ async fn abuse_65_every_operation_names_its_errors() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// Or made of a generated one, as `/me/likes` of `/users/{id}/likes`.
+/// Whether the operation is generated, or based on a generated one, as `/me/likes` on `/users/{id}/likes`.
 fn is_generated(method: &str, path: &str) -> bool {
     let paths = &operations::document()["paths"];
     let method = method.to_lowercase();
@@ -351,7 +353,7 @@ fn is_generated(method: &str, path: &str) -> bool {
     both.any(|path| paths[path].get(&method).is_some())
 }
 
-/// Those in the path are declared, required, and no others; all have a schema and a name of their own.
+/// Path parameters are declared and required, no others are in the path, and all have a schema and a unique name.
 fn parameters(document: &Value, title: &str, operation: &Value) -> Vec<String> {
     let mut faults = Vec::new();
     let (mut names, mut in_path) = (BTreeSet::new(), BTreeSet::new());
@@ -386,7 +388,7 @@ fn parameters(document: &Value, title: &str, operation: &Value) -> Vec<String> {
     faults
 }
 
-/// Every answer says what it is, and every body has a schema that is one.
+/// Every answer is described, and every body has a valid schema.
 fn bodies(document: &Value, title: &str, operation: &Value) -> Vec<String> {
     let mut faults = Vec::new();
     let answers = operation["responses"]
@@ -401,7 +403,7 @@ fn bodies(document: &Value, title: &str, operation: &Value) -> Vec<String> {
         let number = status
             .parse::<u16>()
             .is_ok_and(|status| (200..600).contains(&status));
-        // The text may be empty where a schema says what it is.
+        // The description may be empty if there is a schema.
         let is_told = match answer["description"].as_str() {
             Some("") => answer.get("content").is_some(),
             Some(_) => true,
@@ -445,7 +447,7 @@ fn references(document: &Value, at: &Value, place: &str, faults: &mut Vec<String
     });
 }
 
-/// `{"schema": …, "example": …}` of parameters, bodies and answers.
+/// Calls `with` for each `{"schema": …, "example": …}` of parameters, bodies and answers.
 fn examples(at: &Value, place: &str, with: &mut impl FnMut(&str, &Value, &Value)) {
     if let (Some(schema), Some(example)) = (at.get("schema"), at.get("example")) {
         with(place, schema, example);
@@ -482,7 +484,7 @@ fn validate(document: &Value, schema: &Value, example: &Value) -> Option<String>
     }
 }
 
-/// The schemas that a schema refers to: with all of them a validator takes long to build.
+/// The schemas that a schema refers to; with all schemas, building a validator would take long.
 fn collect(document: &Value, at: &Value, needed: &mut Map<String, Value>) {
     if let Some(target) = at.get("$ref").and_then(Value::as_str)
         && let Some(schema) = document.pointer(target.trim_start_matches('#'))

@@ -1,11 +1,12 @@
-//! The pages and documents that people and generators of clients read: complete, described, and in parts that stand alone.
+//! The pages and documents for readers and client generators: complete, described, and split into self-contained
+//! parts.
 
 use super::operations::documented;
 use crate::support::{TestServer, database::Content};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// Every `$ref` inside.
+/// All references (`$ref`) in a value.
 fn references<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
     match value {
         Value::Array(list) => list.iter().for_each(|one| references(one, found)),
@@ -59,8 +60,8 @@ async fn the_parts_of_the_document_stand_alone_and_are_the_whole_together() {
     assert_eq!(met, operations(&whole));
 }
 
-/// A client that is generated from the document asks the server that served it; in production by the address that everybody
-/// knows, whatever name a proxy asked it by.
+/// Clients generated from the document call the server that served it; in production they use the public URL, whatever
+/// host name the request had.
 #[tokio::test]
 async fn clients_find_the_server_in_the_document() {
     for (production, expected) in [
@@ -72,7 +73,7 @@ async fn clients_find_the_server_in_the_document() {
     ] {
         let server = TestServer::start_with(Content::Reference, |parts| {
             parts.production = production;
-            // What production demands.
+            // Production requires these settings.
             let sessions = &mut parts.modules.sessions;
             (sessions.hash_memory_kib, sessions.hash_passes) = (19_456, 2);
             parts.public_url = "https://api.example.org/".parse().expect("a URL");
@@ -101,7 +102,7 @@ async fn every_tag_has_a_description() {
     }
 }
 
-/// Hand-written operations say what several of them say by reference, as generated ones do.
+/// Hand-written operations use references for repeated parts, as generated ones do.
 #[tokio::test]
 async fn what_is_said_twice_has_a_name() {
     let server = TestServer::start().await;
@@ -123,7 +124,7 @@ async fn what_is_said_twice_has_a_name() {
                     parameter["name"]
                 ));
             }
-            // Of two that differ only the one that is met more often has the name.
+            // Of two different parameters with the same name, only the more frequent one has a shared definition.
             let name = match parameter["required"] == true {
                 true => format!("{}.required", parameter["name"].as_str().expect("a name")),
                 false => parameter["name"].as_str().expect("a name").to_owned(),
@@ -138,7 +139,7 @@ async fn what_is_said_twice_has_a_name() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// In Python a number that is called like its class takes the class's place in what is made of it.
+/// In Python clients, an integer property with the name of its class would shadow the class.
 #[tokio::test]
 async fn no_number_is_called_like_its_schema() {
     let server = TestServer::start().await;
@@ -155,7 +156,7 @@ async fn no_number_is_called_like_its_schema() {
                 assert_ne!(
                     plain,
                     name.to_lowercase(),
-                    "{name} has a number of its own name"
+                    "{name} has an integer property of its own name"
                 );
             }
         }

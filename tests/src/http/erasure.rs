@@ -1,4 +1,4 @@
-//! Closed accounts: opened again for a while, then nothing says who it was.
+//! Closed accounts: they can be reopened for a while; after that no personal data remain.
 
 use crate::support::{Member, TestServer, database::Content};
 use chrono::{DateTime, Utc};
@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-/// In everything that somebody can say of themselves.
+/// A text that occurs in everything that the member enters about themselves.
 const MARK: &str = "Quintessa";
 
 async fn run(conn: &mut PgConnection, text: &str) {
@@ -17,7 +17,7 @@ async fn run(conn: &mut PgConnection, text: &str) {
         .unwrap_or_else(|error| panic!("{error}\n{text}"));
 }
 
-/// Tables in which a text stands, of all there are.
+/// The tables that contain a text, of all tables.
 async fn found(conn: &mut PgConnection, text: &str) -> BTreeSet<String> {
     let tables = sqlx::query("select format('%I.%I', schemaname, tablename) from pg_tables where schemaname not in ('pg_catalog', 'information_schema')")
         .fetch_all(&mut *conn)
@@ -38,7 +38,7 @@ async fn found(conn: &mut PgConnection, text: &str) -> BTreeSet<String> {
     found
 }
 
-/// A member who has said everything that can be said, and what else is kept about them.
+/// A member with all possible personal data.
 async fn told_all(server: &TestServer, conn: &mut PgConnection) -> Member {
     let member = server.member("quintessa").await;
     let me = member.client.get("/me").await.expect(200);
@@ -59,7 +59,7 @@ async fn told_all(server: &TestServer, conn: &mut PgConnection) -> Member {
     member.client.post("/reviews", review).await.expect(201);
     let device = json!({"platform": "ios", "push_token": format!("token-of-{MARK}")});
     member.client.post("/devices", device).await.expect(201);
-    // Whom they follow is told so, by their name.
+    // The followed member gets a notification with the name.
     let followed = server.member("is_followed").await;
     let follow = json!({"entity_type": "user", "entity_id": followed.id});
     member.client.post("/follows", follow).await.expect(201);
@@ -95,17 +95,24 @@ async fn what_was_personal_is_nowhere_after_an_erasure() {
     let mut conn = server.superuser().await;
     let member = told_all(&server, &mut conn).await;
     let told = found(&mut conn, MARK).await;
-    assert!(told.len() >= 8, "the look finds what there is: {told:?}");
+    assert!(
+        told.len() >= 8,
+        "the search must find the member's data: {told:?}"
+    );
     let privacy = &server.built.app.modules.privacy;
     assert_eq!(
         privacy.erase().await.expect("a run"),
         0,
-        "an account that is open"
+        "an open account must not be erased"
     );
 
     member.client.delete("/me").await.expect(204);
     server.settled().await;
-    assert_eq!(privacy.erase().await.expect("a run"), 0, "closed today");
+    assert_eq!(
+        privacy.erase().await.expect("a run"),
+        0,
+        "an account closed today must not be erased"
+    );
     let paula = server.member("paula_restores").await;
     server.grant(&paula, "platformAdmin", None).await;
     let restore = format!("/users/{}/restore", member.id);
@@ -126,7 +133,7 @@ async fn what_was_personal_is_nowhere_after_an_erasure() {
     let mut conn = server.superuser().await;
     assert_eq!(privacy.erase().await.expect("a run"), 1);
     assert_eq!(privacy.erase().await.expect("a run"), 0, "once");
-    // What was done stays in the audit log, which nobody can change.
+    // The data remain in the audit log, which can't be changed.
     for text in [MARK, "203.0.113.99", "61399990000"] {
         let mut left = found(&mut conn, text).await;
         left.remove("audit.audit_logs");
@@ -142,7 +149,7 @@ async fn what_was_personal_is_nowhere_after_an_erasure() {
     paula.client.act(&restore).await.expect(403);
 }
 
-/// A part that fails leaves everything as it was, and keeps nobody else from being erased.
+/// If a part of an erasure fails, it is rolled back as a whole, and other members are erased nevertheless.
 #[tokio::test]
 async fn an_erasure_is_whole_or_not_at_all() {
     let server = TestServer::start_with(Content::Sample, |_| {}).await;
@@ -166,7 +173,7 @@ async fn an_erasure_is_whole_or_not_at_all() {
     let mut conn = server.superuser().await;
     let privacy = &server.built.app.modules.privacy;
     assert!(privacy.erase().await.is_err());
-    // Whoever comes after them.
+    // The member who comes after the failing one.
     assert!(member.id < later.id);
     let erased: bool =
         sqlx::query_scalar("select erased_at is not null from app.users where id = $1")

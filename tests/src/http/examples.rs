@@ -1,8 +1,8 @@
-//! What the API document shows can be tried out as it stands while the demonstration world is served: each GET has an answer
-//! for one of the people to sign in as, with the ids that stand in the examples.
+//! The examples of the API document work with the demonstration data: each GET with the example's ids has an answer
+//! for one of the demonstration's members.
 //!
-//! Some entities have no row that could stand in an example: new ones, and those that come by way of Stripe or of an upload
-//! (`seed trade`, `seed pictures`), which give them another id each time. They are asked for by rows that are drawn for tests.
+//! Some entities have no row that can be an example: new ones, and those that are created through Stripe or uploads
+//! (`seed trade`, `seed pictures`) with a new id in each run. For these, rows generated for tests are requested.
 
 use crate::support::{Database, Member, TestServer, database::Content, document, resources};
 use serde_json::Value;
@@ -13,7 +13,7 @@ use server::seed::{
 use sqlx::AssertSqlSafe;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Operations that have no answer as they stand.
+/// Operations whose example can't have an answer, and why.
 const EXCEPTIONS: &[(&str, &str)] = &[
     (
         "/calendar-feeds/{file}",
@@ -44,10 +44,10 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Whom the examples are for; what is not hers is for those who see it.
+/// The member for whom the examples are made. Examples that she may not see work for others.
 const OLGA: usize = 2;
 
-/// Entities whose example is not for Olga, because she has none, nor may she see those of others.
+/// Entities whose example is not visible to Olga, because she has no row and may not see others'.
 const OF_OTHERS: [&str; 15] = [
     "check_in",
     "checkpoint",
@@ -66,8 +66,8 @@ const OF_OTHERS: [&str; 15] = [
     "wallet_transaction",
 ];
 
-/// The path with the id of the example, or with one of the rows that there are: one of them has an answer. `None`: what it
-/// begins with is no entity.
+/// The path with the id of the example, or one path for each existing row, of which one must have an answer. `None`:
+/// the path does not begin with an entity.
 fn filled(path: &str, drawn: &BTreeMap<String, Vec<String>>) -> Option<Vec<String>> {
     if !path.contains("{id}") {
         return Some(vec![path.to_owned()]);
@@ -80,7 +80,7 @@ fn filled(path: &str, drawn: &BTreeMap<String, Vec<String>>) -> Option<Vec<Strin
     }
 }
 
-/// The ids of what no example shows.
+/// Ids of rows of entities without an example.
 async fn drawn(server: &TestServer) -> BTreeMap<String, Vec<String>> {
     let mut conn = server.superuser().await;
     let mut drawn = BTreeMap::new();
@@ -97,7 +97,7 @@ async fn drawn(server: &TestServer) -> BTreeMap<String, Vec<String>> {
     drawn
 }
 
-/// Whose id the path has, by the first word of it.
+/// The entity of the path's id, according to its first word.
 fn entity(path: &str) -> Option<String> {
     let first = path.split('/').nth(1)?;
     let mut all = resources().values();
@@ -110,7 +110,7 @@ fn example(entity: &str) -> Option<&'static str> {
     rows.find(|(name, _)| *name == entity).map(|(_, id)| *id)
 }
 
-/// A value for each parameter that must be there.
+/// A query string with a value for each required parameter.
 fn query(document: &Value, operation: &Value) -> String {
     let parameters = operation["parameters"].as_array().into_iter().flatten();
     let resolved = parameters.map(|one| match one["$ref"].as_str() {
@@ -127,14 +127,14 @@ fn query(document: &Value, operation: &Value) -> String {
             "q" => "music",
             "bbox" => "144.5,-38.2,145.5,-37.5",
             "token" => "none",
-            other => panic!("which value has `{other}`?"),
+            other => panic!("add a value for the parameter `{other}`"),
         };
         format!("{name}={value}")
     });
     values.collect::<Vec<_>>().join("&")
 }
 
-/// Who gets an answer, Olga first; or what each of them got.
+/// The index of the first member who gets an answer, beginning with Olga; otherwise the statuses that they got.
 async fn answered(people: &[Member], target: &str) -> Result<usize, Vec<u16>> {
     let mut order: Vec<usize> = (0..people.len()).collect();
     order.swap(0, OLGA);
@@ -163,7 +163,7 @@ async fn what_the_document_shows_can_be_tried_out_as_it_stands() {
     let mut of_others = BTreeMap::new();
     for (path, operations) in document["paths"].as_object().expect("paths") {
         let operation = &operations["get"];
-        // What has no end would never be read to it.
+        // This answer does not end.
         if operation.is_null() || path == "/notifications/stream" {
             continue;
         }
@@ -198,22 +198,25 @@ async fn what_the_document_shows_can_be_tried_out_as_it_stands() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     assert!(asked > 180, "only {asked} were asked");
     let found: Vec<&str> = of_others.keys().map(String::as_str).collect();
-    assert_eq!(found, OF_OTHERS, "not for Olga: {of_others:?}");
+    assert_eq!(
+        found, OF_OTHERS,
+        "the list of examples that Olga can't see is outdated: {of_others:?}"
+    );
 }
 
-/// What the demonstration has, the document shows, and nothing else.
+/// There is an example for every entity that has rows in the demonstration data, and for no other.
 #[tokio::test]
 async fn whatever_the_demonstration_has_stands_in_an_example() {
     let database = Database::new(Content::Demo).await;
     let filled = database.filled().await;
     let shown: BTreeSet<&str> = ROWS.iter().map(|(entity, _)| *entity).collect();
-    // Pictures of tests, whose files are nowhere.
+    // The rows of pictures are made by the tests, without files.
     let there = resources().keys().copied();
     let there = there.filter(|name| !filled.contains(*name) && *name != "media");
     assert_eq!(shown, there.collect::<BTreeSet<_>>());
 }
 
-/// What comes by way of Stripe or of an upload stands in the examples from when it is there.
+/// Entities whose rows are created later (through Stripe or uploads) have an example once there is a row.
 #[tokio::test]
 async fn what_is_made_later_stands_in_the_examples_once_it_is_there() {
     let with_examples =
@@ -246,7 +249,7 @@ async fn what_is_made_later_stands_in_the_examples_once_it_is_there() {
         .expect("ids");
         let shown = ids.iter().find(|id| document.text.contains(*id));
         assert!(shown.is_some(), "no row of {entity}");
-        // Cards are their members' alone.
+        // Only their members can see cards.
         if let Some(id) = shown.filter(|_| entity != "payment_method") {
             let path = format!("/{}/{id}", resource.path);
             platform.client.get(&path).await.expect(200);
@@ -254,7 +257,7 @@ async fn what_is_made_later_stands_in_the_examples_once_it_is_there() {
     }
 }
 
-/// An id that is nowhere is noticed.
+/// The negative control: a missing id is noticed.
 #[tokio::test]
 async fn an_example_that_leads_nowhere_is_noticed() {
     let server = TestServer::demo().await;
@@ -268,7 +271,7 @@ async fn an_example_that_leads_nowhere_is_noticed() {
     assert_eq!(filled("/nothing/{id}", &BTreeMap::new()), None);
 }
 
-/// Headers are read by people too.
+/// Headers are documented with examples, too.
 #[test]
 fn every_header_of_the_document_has_an_example() {
     let headers = document()["components"]["headers"].as_object();

@@ -1,4 +1,5 @@
-//! Which answer the rules as data lead to: the documented order of refusals, worked out without the database.
+//! The expected answer according to the rules as data, in the documented order of refusals, computed without the
+//! database.
 
 use super::{
     bodies,
@@ -21,8 +22,8 @@ use kernel::{
     },
 };
 
-/// The statuses that fit, for an operation on this row with an `If-Match` that no version has. Of a list and of
-/// a POST on a collection the row is what the body is made of.
+/// The possible statuses of an operation on this row with an outdated `If-Match`. For creating, the body is built from
+/// the row.
 pub fn expected(
     operation: &Operation,
     row: &Row,
@@ -53,19 +54,19 @@ pub fn expected(
         _ if !seen(operation, row, oracle) => &[404],
         Kind::Get => &[200],
         _ if !decide(operation.rule(), row, oracle) => denied,
-        // Only the version stands in the way.
+        // Only the version does not match.
         _ => &[412],
     }
 }
 
-/// Could it be allowed for any row at all?
+/// Whether the rule can't hold for any row.
 pub fn is_impossible(rule: &Rule, person: &Persona, oracle: &Oracle) -> bool {
     let facts = person.me.is_some().then_some(&oracle.facts);
     possible(rule, &person.actor(), facts) == Possible::Never
 }
 
-/// Archived rows are there for restoring alone. Who may restore a row and does not see it while it is suspended is told there
-/// that it is: it comes back suspended.
+/// Archived rows are only visible for restoring. A caller who may restore a row, but does not see it while it is
+/// suspended, can call `restore` on it, which leaves it suspended.
 fn seen(operation: &Operation, row: &Row, oracle: &Oracle) -> bool {
     let resource = operation.resource;
     if resource.lifecycle == Lifecycle::SoftDelete && status(row) == "archived" {
@@ -82,7 +83,7 @@ fn seen(operation: &Operation, row: &Row, oracle: &Oracle) -> bool {
     comes_back || oracle.visible(resource, row)
 }
 
-/// `None`: not allowed.
+/// The statuses of creating a copy of the row. `None`: not allowed.
 fn created(
     resource: &Resource,
     row: &Row,
@@ -108,6 +109,6 @@ fn created(
             return Some(&[422]);
         }
     }
-    // As the row is there already, whatever is unique is taken.
+    // The row exists already, so its unique values may be taken.
     decide(resource.rules.create, &made, oracle).then_some(&[201, 409])
 }

@@ -1,12 +1,13 @@
-//! `GET /me/export`: all that belongs to a member and nothing of anybody else, whole or not at all.
+//! `GET /me/export`: all data of a member and none of others, complete or visibly incomplete.
 
 use crate::support::{TestServer, document, model};
 use codegen::model::{OnArchive, Relation};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// Relations to members whose rows are not the member's own data, and why. Rows that only lose their reference when the member
-/// goes (`on archive detach`) are not either: what a member makes for others, and what names them besides.
+/// Relations to members whose rows are not the member's own data, and why. Rows that only lose their reference when
+/// the member is archived (`on archive detach`) are not the member's data either: they were made for others, or only
+/// mention the member.
 const NOT_THEIRS: &[(&str, &str, &str)] = &[
     ("calendar_feed", "user", "a hash of the feed's secret"),
     (
@@ -48,7 +49,7 @@ const NOT_THEIRS: &[(&str, &str, &str)] = &[
     ("ticket", "buyer", "the holder's; its order is listed"),
 ];
 
-/// Written out by hand, under these names.
+/// Relations whose rows are exported by hand-written code, and the name in the file.
 const BY_HAND: &[(&str, &str, &str)] = &[
     ("session", "user", "sessions"),
     ("external_identity", "user", "identities"),
@@ -57,12 +58,12 @@ const BY_HAND: &[(&str, &str, &str)] = &[
     ("visit", "user", "visits"),
 ];
 
-/// What becomes of the row when the member goes.
+/// Whether the row is archived with the member or prevents it.
 fn goes_along(relation: &Relation) -> bool {
     relation.on_archive != OnArchive::Detach
 }
 
-/// Relations to members that are neither exported nor said not to be.
+/// Relations to members that are neither exported nor listed as exceptions.
 fn unsaid(is_theirs: fn(&Relation) -> bool) -> Vec<String> {
     let (user, identity) = model().entity("user").expect("members");
     let listed: BTreeSet<(String, String)> = identity
@@ -89,7 +90,7 @@ fn unsaid(is_theirs: fn(&Relation) -> bool) -> Vec<String> {
     unsaid
 }
 
-/// What goes with a member is exported, or somebody says why not.
+/// Rows that are archived with a member are exported, or listed as exceptions with a reason.
 #[test]
 fn whatever_refers_to_members_is_exported_or_said_not_to_be() {
     let unsaid = unsaid(goes_along);
@@ -97,7 +98,7 @@ fn whatever_refers_to_members_is_exported_or_said_not_to_be() {
         unsaid.is_empty(),
         "{unsaid:?}: list them below the member, by `has` of spec/entities/user.yaml, or say in NOT_THEIRS why they are not the member's"
     );
-    // The control, and nobody says what nobody asks.
+    // The negative control; and there are no needless exceptions.
     assert!(self::unsaid(|_| true).contains(&"community.created_by".to_owned()));
     for (of, name, _) in NOT_THEIRS.iter().chain(BY_HAND) {
         let (_, entity) = model().entity(of).expect("an entity");
@@ -111,7 +112,7 @@ async fn a_member_takes_along_what_the_lists_show_them() {
     let server = TestServer::sample().await;
     server.client.get("/me/export").await.expect(401);
     let mut conn = server.superuser().await;
-    // Somebody with more than a page of something.
+    // A member with more than a page of likes.
     let busy: uuid::Uuid = sqlx::query_scalar("select user_id from app.likes where status = 'active' group by user_id order by count(*) desc, user_id limit 1")
         .fetch_one(&mut conn)
         .await
@@ -171,13 +172,13 @@ async fn a_member_takes_along_what_the_lists_show_them() {
             .as_array()
             .is_some_and(|sessions| !sessions.is_empty())
     );
-    // No secret of anybody: neither codes of devices nor hashes.
+    // The file contains no secrets: neither device tokens nor hashes.
     for secret in ["password", "token_hash", "stripe_customer_id\":\"cus"] {
         assert!(!answer.text.contains(secret), "{secret}");
     }
 }
 
-/// Who is signed out while the file is written gets no more of it, and can tell.
+/// If a member is signed out during the export, the file is cut off, which can be noticed.
 #[tokio::test]
 async fn a_member_is_sent_one_file_at_a_time_and_none_after_signing_out() {
     let server = TestServer::start().await;
@@ -187,7 +188,7 @@ async fn a_member_is_sent_one_file_at_a_time_and_none_after_signing_out() {
         member.client.open("/me/export", &[])
     );
     let statuses = BTreeSet::from([first.status().as_u16(), second.status().as_u16()]);
-    // Either the second came while the first was being written, or after it.
+    // The second request came either while the first file was being written, or after that.
     assert!(
         statuses == BTreeSet::from([200, 429]) || statuses == BTreeSet::from([200]),
         "{statuses:?}"

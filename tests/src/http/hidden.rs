@@ -1,4 +1,5 @@
-//! What somebody may not see is, for them, what never was: on every route, and as a parent of what they make.
+//! A row that the caller may not see is treated as if it had never existed: on every route, and as a parent of new
+//! rows.
 
 use super::{
     bodies,
@@ -23,7 +24,7 @@ use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
-/// Those to whom something is hidden, one of each kind.
+/// Callers from whom some rows are hidden, one of each kind.
 const CURIOUS: [&str; 4] = ["anonymous", "member", "city2", "org2"];
 
 struct Asking<'a> {
@@ -32,9 +33,9 @@ struct Asking<'a> {
     oracles: &'a [Oracle<'a>],
     conn: PgConnection,
     wrong: Vec<String>,
-    /// What has been compared at all.
+    /// The operations that have been compared.
     tried: BTreeSet<String>,
-    /// What was answered about ids that nobody has.
+    /// Answers for ids that do not exist.
     missing: BTreeMap<String, Vec<Answer>>,
 }
 
@@ -58,7 +59,7 @@ async fn abuse_01_what_is_hidden_and_what_never_was_look_the_same() {
         .iter()
         .filter_map(|title| title.split(" as ").next())
         .collect();
-    // Where nobody but the platform can do anything, others do not get as far as the row.
+    // If an operation is only possible for the platform, other callers are refused before the row is read.
     let curious = || {
         people
             .iter()
@@ -73,7 +74,10 @@ async fn abuse_01_what_is_hidden_and_what_never_was_look_the_same() {
         })
         .map(Operation::title)
         .collect();
-    assert!(missing.is_empty(), "never hidden from anyone: {missing:?}");
+    assert!(
+        missing.is_empty(),
+        "no hidden row was found for: {missing:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -95,10 +99,13 @@ async fn abuse_06_a_hidden_or_archived_parent_is_one_that_never_was() {
     }
     asking.finish();
     let missing: Vec<&String> = wanted.difference(&asking.tried).collect();
-    assert!(missing.is_empty(), "never refused as unusable: {missing:?}");
+    assert!(
+        missing.is_empty(),
+        "no unusable parent was found for: {missing:?}"
+    );
 }
 
-/// A reference that a body may hold to the entity at hand.
+/// A reference from a body to the entity.
 struct Reference {
     child: &'static Resource,
     relation: &'static Relation,
@@ -140,7 +147,7 @@ impl Reference {
         )
     }
 
-    /// The same body with the reference put in.
+    /// A body with the reference set to this id.
     fn body(&self, row: &Row, id: &str) -> Value {
         let mut body = match self.kind {
             Kind::Create => bodies::create(self.child, row),
@@ -181,7 +188,7 @@ impl<'a> Asking<'a> {
         );
     }
 
-    /// Rows that rules hide.
+    /// Compares rows that are hidden by rules.
     async fn active(&mut self, resource: &'static Resource) {
         for (person, oracle) in self.people.iter().zip(self.oracles) {
             let hidden = || {
@@ -199,7 +206,7 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// Rows that their status hides.
+    /// Compares rows that are hidden by their status.
     async fn suspended_and_archived(&mut self, resource: &'static Resource) {
         let (people, oracles) = (self.people, self.oracles);
         let mut rows = telling(self.world, resource, people, oracles, 4).into_iter();
@@ -216,9 +223,9 @@ impl<'a> Asking<'a> {
                 let known = is_known(resource, &row, person, oracle);
                 let all_lists = person.name == "member" && status == "archived";
                 self.compare(resource, &row, person, |kind| match kind {
-                    // An archived row is still there for those who may restore it, on that one route.
+                    // Callers who may restore an archived row can see it, but only on that route.
                     Kind::Restore => !known,
-                    // One list below it stands for all.
+                    // For most callers, one nested list is tested for all.
                     Kind::Nested(child) => {
                         curious && (all_lists || child.path == resource.children[0].path)
                     }
@@ -230,7 +237,7 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// Every route about the row, and about an id that nobody has.
+    /// Compares every route for the row with the same route for an id that does not exist.
     async fn compare(
         &mut self,
         resource: &'static Resource,
@@ -300,7 +307,7 @@ impl<'a> Asking<'a> {
         set_status(&mut self.conn, target, row, "active").await;
     }
 
-    /// Tries the reference to this row and to one that nobody has.
+    /// Compares a reference to this row with one to an id that does not exist.
     async fn refer(&mut self, child: &Reference, id: &str, person: &Persona, oracle: &Oracle<'a>) {
         let operation = Operation {
             resource: child.child,
@@ -338,7 +345,7 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// A row to make another like, or to change.
+    /// A row to copy or to change.
     fn subject(&self, child: &Reference, parent: &str, oracle: &Oracle<'a>) -> Option<&'a Row> {
         let rows = self.world.rows[rows::id(child.child)].iter().take(500);
         let mut fitting = rows.filter(|row| match child.kind {
@@ -352,7 +359,7 @@ impl<'a> Asking<'a> {
     }
 }
 
-/// To those who may restore it, or once archived it.
+/// Whether the caller may know the row because of the permission to restore it.
 fn is_known(resource: &'static Resource, row: &Row, person: &Persona, oracle: &Oracle) -> bool {
     let kind = Kind::Restore;
     let restore = Operation { resource, kind };
@@ -360,7 +367,7 @@ fn is_known(resource: &'static Resource, row: &Row, person: &Persona, oracle: &O
     !never && !expected(&restore, row, person, oracle).contains(&404)
 }
 
-/// With whatever version there is; and with a query that is wrong, on one route of each kind.
+/// Sends the request with `If-Match: *`; and, for some kinds of operations, also with an invalid query.
 async fn ask(operation: &Operation, id: &str, row: &Row, person: &Persona) -> Vec<Answer> {
     let path = operation.path(id);
     let body = bodies::body(operation, row);

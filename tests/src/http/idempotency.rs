@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: sent twice, done once, answered the same; whoever else uses the same key means something else.
+//! `Idempotency-Key`: a repeated request is done once and answered the same; another member's same key is independent.
 
 mod offered;
 mod required;
@@ -44,7 +44,7 @@ async fn the_same_request_again_gets_the_same_answer_and_makes_nothing() {
         .await
         .expect(201);
     assert_eq!(first.header("idempotent-replayed"), None);
-    // The members in another order are the same request.
+    // The order of JSON members makes no difference.
     let reordered = format!(
         "{{ \"city_id\": {},\n \"name\": \"Runners\" }}",
         body["city_id"]
@@ -66,7 +66,7 @@ async fn the_same_request_again_gets_the_same_answer_and_makes_nothing() {
         assert_eq!(again.header(name), first.header(name), "{name}");
     }
     assert_eq!(count(&server, COMMUNITIES).await, 1);
-    // It stays the first answer, whatever became of the object.
+    // The answer stays the first one, whatever happens to the object.
     ana.client
         .delete(first.header("location").expect("a place"))
         .await
@@ -94,7 +94,7 @@ async fn t9_another_request_or_another_member_is_not_answered_with_it() {
         .await
         .expect(201);
     assert_ne!(of_ben.id(), first.id());
-    // The same key on another route is another key.
+    // The same key on another route is independent.
     let like = json!({"entity_type": "community", "entity_id": first.id()});
     send(&ben.client, "/follows", KEY, like).await.expect(201);
     assert_eq!(count(&server, COMMUNITIES).await, 2);
@@ -168,7 +168,7 @@ async fn keys_that_are_none_and_keys_of_strangers_are_refused() {
     );
 }
 
-/// Every route that creates says so.
+/// Every creating route documents the header.
 #[test]
 fn every_create_is_documented_with_its_key() {
     let paths = document()["paths"].as_object().expect("paths");
@@ -202,7 +202,10 @@ async fn a_claim_ends_with_its_transaction_and_answers_go_after_three_days() {
     for _ in 0..2 {
         let mut cx = db.begin_write(&caller, "create").await.unwrap();
         let claimed = request.claim(&mut cx, minute).await.unwrap();
-        assert!(matches!(claimed, Claim::Work(1)), "as if nobody had asked");
+        assert!(
+            matches!(claimed, Claim::Work(1)),
+            "the claim must be new again"
+        );
     }
     let mut cx = db.begin_write(&caller, "create").await.unwrap();
     request.claim(&mut cx, minute).await.unwrap();

@@ -1,8 +1,9 @@
-//! Role, route, method: every operation of every entity, asked by everyone, about rows that tell most.
+//! Roles × routes × methods: every operation of every entity, requested by every kind of caller, for the rows on which
+//! callers differ most.
 //!
-//! What is permitted is asked with an `If-Match` that no version has, so that nothing changes; only new rows
-//! are made, and removed again. The answers are compared with the rules as data, with the role matrix of the
-//! document, and with the snapshot, which is what a reviewer reads.
+//! Permitted operations are sent with an outdated `If-Match`, so that nothing changes; only creating changes
+//! something, and new rows are removed again. The answers are compared with the rules as data, with the role matrix of
+//! the document, and with a snapshot for reviewers.
 
 use super::{
     bodies,
@@ -24,15 +25,15 @@ use kernel::resource::{Lifecycle, Resource};
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::{collections::BTreeMap, fmt::Write};
 
-/// Rows asked about per entity.
+/// The number of rows per entity.
 const ROWS: usize = 2;
-/// A version that no row has.
+/// An ETag that no row has.
 const STALE: &str = "\"999999-0000000000000000\"";
 
-/// What was answered to everyone.
+/// The statuses of an operation for all callers.
 struct Line {
     operation: Operation,
-    /// Which of the rows, and in which status.
+    /// The number of the row, and its status.
     row: String,
     answers: Vec<u16>,
 }
@@ -59,7 +60,8 @@ async fn abuse_02_the_matrix_of_roles_and_routes_is_as_the_rules_say() {
     };
     let mut lines = Vec::new();
     for resource in generated::hooks::RESOURCES {
-        // Those of the people who ask keep their status: one more shows what becomes of others.
+        // The status of the callers' own rows is not changed: at least one other row is needed to test suspended and
+        // archived rows.
         let mut more = (ROWS..ROWS + 4).map(|n| telling(&world, resource, &people, &oracles, n));
         let shown = |rows: &Vec<&Row>| rows.iter().any(|row| !people::is_askers(row, &people));
         let rows = more
@@ -81,7 +83,7 @@ async fn abuse_02_the_matrix_of_roles_and_routes_is_as_the_rules_say() {
     }
 }
 
-/// The negative control: a policy that lets everybody through shows in the matrix.
+/// The negative control: a policy that permits everything changes the matrix.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn abuse_02_a_widened_policy_shows_in_the_matrix() {
     let server = people::server().await;
@@ -137,7 +139,7 @@ fn abuse_02_every_documented_operation_is_in_the_matrix() {
 }
 
 impl Asking<'_> {
-    /// All operations of an entity about its rows, the first of them also while it is suspended and archived.
+    /// All operations of an entity on its rows, and on the first of them also while it is suspended and archived.
     async fn about(&mut self, resource: &'static Resource, rows: &[&Row]) -> Vec<Line> {
         let mut lines = Vec::new();
         let all = operations::of(resource);
@@ -226,7 +228,7 @@ impl Asking<'_> {
         }
     }
 
-    /// What one has made is gone before the next one asks.
+    /// Sends the request for one caller after the other, and removes what was created in between.
     async fn one_by_one(&mut self, operation: &Operation, row: &Row) -> Vec<Answer> {
         let mut answers = Vec::new();
         for person in self.people {
@@ -257,11 +259,11 @@ async fn send(operation: &Operation, row: &Row, person: &Persona) -> Answer {
         .await
 }
 
-/// What is worth asking of a row that is not active.
+/// Whether the operation is worth testing on a row that is not active.
 fn shows_status(operation: &Operation, status: &str) -> bool {
     match operation.kind {
         Kind::Get | Kind::Merge | Kind::Archive => true,
-        // One list below it stands for all.
+        // One nested list is tested for all.
         Kind::Nested(child) => child.path == operation.resource.children[0].path,
         Kind::Unsuspend => status == "suspended",
         Kind::Restore => status == "archived",
@@ -269,7 +271,7 @@ fn shows_status(operation: &Operation, status: &str) -> bool {
     }
 }
 
-/// Takes back what a POST has made, with the role its maker got.
+/// Removes a created row, with the role that its creator got.
 async fn remove(conn: &mut PgConnection, resource: &Resource, location: Option<&str>) {
     let id = location
         .and_then(|place| place.rsplit('/').next())
@@ -285,7 +287,7 @@ async fn remove(conn: &mut PgConnection, resource: &Resource, location: Option<&
         .expect("removed");
 }
 
-/// The row that a new one was like, where it lost a value to it (`moves`).
+/// Restores the row of which the new one was a copy, if that took a value over from it (`moves`).
 async fn put_back(conn: &mut PgConnection, resource: &Resource, row: &Row) {
     let entity = operations::entity(model(), resource);
     if !entity.fields.iter().any(|field| field.moves) {
@@ -299,7 +301,8 @@ async fn put_back(conn: &mut PgConnection, resource: &Resource, row: &Row) {
     rows::set(conn, resource, row, &back).await;
 }
 
-/// Whom the document refuses is never let through; `yes` means that nobody of that kind is refused.
+/// Callers who may not do something according to the document are never admitted; with `yes`, no caller of that kind
+/// is refused.
 fn against_the_document(lines: &[Line], people: &[Persona]) -> Vec<String> {
     let said: BTreeMap<String, _> = documented(document()).into_iter().collect();
     let mut faults = Vec::new();
@@ -326,7 +329,7 @@ fn against_the_document(lines: &[Line], people: &[Persona]) -> Vec<String> {
     faults
 }
 
-/// A table per entity.
+/// The results of an entity as a table.
 fn show(lines: &[Line], people: &[Persona]) -> String {
     let titles = lines.iter().map(|line| line.operation.title().len());
     let width = titles.max().unwrap_or(0);

@@ -1,20 +1,21 @@
-//! What the API document says once: its size, and what is told in the introduction instead of at each operation.
+//! The size of the API document, and what its introduction explains instead of each operation.
 
 use super::operations::documented;
 use crate::support::TestServer;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// For each operation: routes may come, words that say the same again may not.
+/// The maximum size per operation: more operations are fine, repeated texts are not.
 const BYTES_MAX: usize = 1_800;
 
-/// What all lists have.
+/// The parameters that all lists have.
 const COMMON: [&str; 5] = ["limit", "cursor", "count", "sort", "expand"];
 
-/// Comparisons of filters: `city_id.in`.
+/// The comparisons of filters, as in `city_id.in`.
 const COMPARISONS: [&str; 7] = ["ne", "in", "gte", "lte", "gt", "lt", "null"];
 
-/// Whether a parameter has no words of its own because the introduction has them, or its name: `/events/{id}`.
+/// Whether a parameter needs no description, because the introduction explains it or its name does, as in
+/// `/events/{id}`.
 pub fn is_told(document: &Value, name: &str) -> bool {
     let of_filter = name.rsplit_once('.').map(|(_, comparison)| comparison);
     match of_filter {
@@ -23,7 +24,7 @@ pub fn is_told(document: &Value, name: &str) -> bool {
     }
 }
 
-/// Whatever can be asked for can also be asked against.
+/// Whether the parameter is a filter: every filter also has a comparison `ne`.
 fn is_filter(document: &Value, name: &str) -> bool {
     let against = format!("{name}.ne");
     let all = document["components"]["parameters"].as_object();
@@ -32,7 +33,7 @@ fn is_filter(document: &Value, name: &str) -> bool {
         .any(|one| one["name"] == against)
 }
 
-/// Parameters without words of their own whose words are not in the text either.
+/// Parameters without a description that the text does not explain either.
 fn untold(document: &Value, text: &str) -> BTreeSet<String> {
     let parameters = document["components"]["parameters"]
         .as_object()
@@ -57,7 +58,7 @@ async fn served() -> Value {
     server.client.get("/openapi.json").await.expect(200).json
 }
 
-/// What any client has to load before it can show anything.
+/// Every client has to load the document before it can show anything.
 #[tokio::test]
 async fn the_document_stays_small() {
     let document = served().await;
@@ -75,7 +76,7 @@ async fn what_lists_have_in_common_is_told_once() {
     let told = document["info"]["description"].as_str().expect("a text");
     let faults = untold(&document, told);
     assert!(faults.is_empty(), "the introduction lacks {faults:?}");
-    // An introduction that says nothing lacks all of them.
+    // The negative control: an empty introduction explains none of them.
     let all = untold(&document, "");
     assert_eq!(all.len(), COMMON.len() + COMPARISONS.len() + 1, "{all:?}");
 }

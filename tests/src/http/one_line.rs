@@ -1,5 +1,5 @@
-//! Texts of one line in bodies of hand-written routes: no line break, and nothing that turns the direction of writing.
-//! The document marks those that are none (`x-text`); generated bodies have a test of their own.
+//! Single-line texts in bodies of hand-written routes accept neither line breaks nor characters that change the
+//! writing direction. The document marks other texts (`x-text`); generated bodies have a test of their own.
 
 use super::operations::{self, documented};
 use crate::support::{
@@ -10,9 +10,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// Where a text is, and what the document says of it.
+/// A text in a body, and its schema.
 struct Text<'d> {
-    /// `/scans/0/gate`
+    /// A JSON pointer such as `/scans/0/gate`.
     pointer: String,
     schema: &'d Value,
 }
@@ -31,7 +31,7 @@ async fn texts_of_one_line_take_no_other() {
             let is_line = match text.schema["x-text"].as_str() {
                 None => true,
                 Some("paragraphs") => false,
-                // Nobody reads it.
+                // An opaque text, which people do not read.
                 _ => continue,
             };
             for broken in BREAKS {
@@ -51,11 +51,11 @@ async fn texts_of_one_line_take_no_other() {
     assert!(lines > 50, "only {lines} lines were tried");
     assert!(
         paragraphs > 0,
-        "the negative control: what has paragraphs takes them"
+        "the negative control: texts with paragraphs accept line breaks"
     );
 }
 
-/// Bodies in JSON of hand-written operations.
+/// The JSON bodies of hand-written operations.
 fn bodies(document: &Value) -> Vec<(Method, &str, &Value)> {
     let generated: Vec<String> = documented(operations::document())
         .into_iter()
@@ -66,12 +66,12 @@ fn bodies(document: &Value) -> Vec<(Method, &str, &Value)> {
     for (path, item) in paths {
         for (method, said) in item.as_object().expect("operations") {
             let method = method.to_uppercase();
-            // Made of a generated one.
+            // Based on a generated operation.
             let of_users = path.replacen("/me", "/users/{id}", 1);
             let is_generated =
                 [path, &of_users].map(|path| generated.contains(&format!("{method} {path}")));
             let schema = &said["requestBody"]["content"]["application/json"]["schema"];
-            // What other services tell is theirs to write, and its signature is looked at first.
+            // Webhooks are written by other services, and their signature is checked first.
             let is_webhook = path.starts_with("/webhooks/");
             if schema.is_object() && !is_webhook && !is_generated.contains(&true) {
                 let method = method.parse().expect("a method");
@@ -102,14 +102,14 @@ fn texts<'d>(document: &'d Value, schema: &'d Value, pointer: &str) -> Vec<Text<
     found
 }
 
-/// As long as it has to be, so that its length is not what is wrong with it.
+/// A text with this character that is long enough, so that its length is valid.
 fn broken_by(broken: char, schema: &Value) -> String {
     let least = schema["minLength"].as_u64().unwrap_or(3).max(3);
     let rest = usize::try_from(least).expect("a length") - 2;
     format!("a{broken}{}", "a".repeat(rest))
 }
 
-/// `{"scans": [{"gate": …}]}`
+/// A body with the value at the pointer: `{"scans": [{"gate": …}]}`.
 fn at(pointer: &str, value: Value) -> Value {
     let steps: Vec<&str> = pointer.split('/').skip(1).collect();
     steps.iter().rev().fold(value, |inner, step| match *step {
@@ -118,7 +118,8 @@ fn at(pointer: &str, value: Value) -> Value {
     })
 }
 
-/// Whatever else is missing is told in the same answer.
+/// Whether the text is refused. Other errors, such as missing properties, are reported in the same answer and ignored
+/// here.
 async fn refuses(
     client: &Client,
     method: &Method,
@@ -135,7 +136,7 @@ async fn refuses(
         .await;
     let errors = answer.json["errors"].as_array().into_iter().flatten();
     let mut places = errors.filter_map(|one| one["pointer"].as_str());
-    // Of a list it may be the whole that is told.
+    // For lists, the error may be reported for the whole list.
     let is_there = |place: &str| {
         place == pointer || pointer.starts_with(&format!("{place}/")) && !place.is_empty()
     };

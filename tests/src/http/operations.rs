@@ -1,4 +1,4 @@
-//! What can be asked of an entity: its operations, worked out from the descriptor, and the document's list to compare.
+//! The operations of an entity, derived from its descriptor, and those of the document for comparison.
 
 use crate::support::{model, resources, root};
 use codegen::model::{Model, Relation};
@@ -33,7 +33,7 @@ pub struct Operation {
     pub kind: Kind,
 }
 
-/// In the order of the document.
+/// The operations of an entity, in the order of the document.
 pub fn of(resource: &'static Resource) -> Vec<Operation> {
     let rules = &resource.rules;
     let mut kinds = Vec::new();
@@ -68,7 +68,7 @@ pub fn of(resource: &'static Resource) -> Vec<Operation> {
         .collect()
 }
 
-/// Of all entities.
+/// The operations of all entities.
 pub fn all() -> Vec<Operation> {
     generated::hooks::RESOURCES
         .into_iter()
@@ -87,7 +87,7 @@ impl Operation {
         }
     }
 
-    /// `/events/{id}/publish`
+    /// The path with placeholders: `/events/{id}/publish`.
     pub fn template(&self) -> String {
         let base = format!("/{}", self.resource.path);
         match self.kind {
@@ -103,19 +103,19 @@ impl Operation {
         self.template().replace("{id}", id)
     }
 
-    /// `PATCH /events/{id}`
+    /// The method and the path with placeholders: `PATCH /events/{id}`.
     pub fn title(&self) -> String {
         format!("{} {}", self.method(), self.template())
     }
 
-    /// As the database's context and the audit log call it.
+    /// The action's name in the database's context and in the audit log.
     pub fn name(&self) -> &'static str {
         match self.kind {
             Kind::List | Kind::Get | Kind::Nested(_) => "read",
             Kind::Create => "create",
             Kind::Replace | Kind::Merge => "update",
             Kind::Archive => "archive",
-            // Who may restore is told what there is to restore.
+            // The list of archived rows is for callers who may restore.
             Kind::Archived | Kind::Restore => "restore",
             Kind::Suspend => "suspend",
             Kind::Unsuspend => "unsuspend",
@@ -136,7 +136,7 @@ impl Operation {
         }
     }
 
-    /// About one object that is there already.
+    /// Whether the operation is about an existing object.
     pub fn has_id(&self) -> bool {
         !matches!(self.kind, Kind::List | Kind::Archived | Kind::Create)
     }
@@ -148,7 +148,7 @@ impl Operation {
         )
     }
 
-    /// Of a nested list: the child, and its relation to the parent.
+    /// For a nested list: the child, and its relation to the parent.
     pub fn below(&self) -> Option<(&'static Resource, &'static Relation)> {
         let Kind::Nested(child) = self.kind else {
             return None;
@@ -175,7 +175,7 @@ fn is_nobody(rule: &Rule) -> bool {
     }
 }
 
-/// `generated/openapi.json`
+/// The parsed `generated/openapi.json`.
 pub fn document() -> &'static Value {
     static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
         let text = std::fs::read(root().join("generated/openapi.json")).expect("the document");
@@ -184,7 +184,7 @@ pub fn document() -> &'static Value {
     &DOCUMENT
 }
 
-/// `PATCH /events/{id}` and what is said of it, for every operation of a document.
+/// Title (`PATCH /events/{id}`) and description of every operation in a document.
 pub fn documented(document: &Value) -> Vec<(String, &Value)> {
     let paths = document["paths"].as_object().expect("paths");
     let operations = paths.iter().flat_map(|(path, item)| {
@@ -194,8 +194,8 @@ pub fn documented(document: &Value) -> Vec<(String, &Value)> {
     operations.collect()
 }
 
-/// What the document says of a kind of caller: `yes`, `depends`, or none who is refused. Whoever is not named may what those
-/// may who need less.
+/// The permission of a kind of caller according to the document: `yes` or `depends`; None: refused. A kind that is not
+/// listed has the permission of the more general kind that is.
 pub fn may<'d>(said: &'d Value, caller: &str) -> Option<&'d str> {
     let needs_less: &[&str] = match caller {
         "anonymous" => &[],
@@ -222,7 +222,7 @@ fn pascal(name: &str) -> String {
     name.split('_').map(capital).collect()
 }
 
-/// The model's entity behind a descriptor.
+/// The model's entity that belongs to a descriptor.
 pub fn entity<'m>(model: &'m Model, resource: &Resource) -> &'m codegen::model::Entity {
     model.entity(resource.name).expect("an entity").1
 }

@@ -1,4 +1,4 @@
-//! What people paste into a field with a format is stored in its one form, in every entity that somebody may change.
+//! Values pasted into fields with a format are stored in their normalized form, for every entity that can be changed.
 
 use super::operations::{body_keys, entity};
 use crate::support::{Answer, TestServer, model, resources, rows};
@@ -6,7 +6,7 @@ use codegen::model::{Field, Ty};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Sent, and stored. Nothing stored: refused.
+/// Values to send, with the stored value. None: the value is refused.
 fn cases(ty: &Ty) -> Vec<(&'static str, Option<&'static str>)> {
     match ty {
         Ty::Url => vec![
@@ -70,7 +70,7 @@ fn cases(ty: &Ty) -> Vec<(&'static str, Option<&'static str>)> {
                 ),
                 "whatsapp" => ("wa.me/+41446681800", Some("https://wa.me/41446681800")),
                 "telegram" => ("t.me/foo", Some("https://t.me/foo")),
-                other => panic!("what do people paste of {other}?"),
+                other => panic!("add examples for the format {other}"),
             },
             ("https://example.org/foo", None),
         ],
@@ -84,7 +84,7 @@ fn cases(ty: &Ty) -> Vec<(&'static str, Option<&'static str>)> {
     }
 }
 
-/// The field itself, or those of its object.
+/// The field itself, or the fields of its object.
 fn places(field: &Field) -> Vec<(Option<&str>, &Ty)> {
     match &field.ty {
         Ty::Object { object } => (model().objects[*object].fields.iter())
@@ -129,14 +129,14 @@ async fn what_is_pasted_is_stored_in_one_form() {
                     format!("/{}/{key}", field.name)
                 });
                 match stored {
-                    // Who may change the row may still not change this field of it.
+                    // A member who may change the row may nevertheless not change this field.
                     _ if answer.status == 403 => continue,
                     None => assert!(
                         answer.status == 422 && answer.pointers().contains(&pointer.as_str()),
                         "{path} {pointer} {sent:?}: {}",
                         answer.text
                     ),
-                    // An object that needs its other keys too; with this one nothing is wrong.
+                    // The object has other required keys; there is no error about this one.
                     Some(_) if key.is_some() && lacks_others(&answer, &pointer) => continue,
                     Some(stored) => {
                         assert_eq!(

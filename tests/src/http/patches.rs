@@ -1,4 +1,4 @@
-//! PATCH of objects inside of an object (RFC 7396): one key changes, the others stay. Of every entity that has some.
+//! PATCH of nested objects (RFC 7396): one key changes, the others stay. Tested for every entity with such objects.
 
 use super::operations::{body_keys, entity};
 use crate::support::{Answer, Client, TestServer, model, resources, rows};
@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
-/// A field that holds a closed object, on a row of somebody who may change it.
+/// A field with a nested object, on a row of a member who may change it.
 struct Case<'a> {
     client: &'a Client,
     path: String,
@@ -55,7 +55,7 @@ async fn one_key_of_an_object_changes_and_the_others_stay() {
 }
 
 impl Case<'_> {
-    /// Every key with a value that its field takes.
+    /// A valid value for every key.
     fn example(&self, number: usize) -> Map<String, Value> {
         (self.object.fields.iter())
             .map(|field| {
@@ -85,7 +85,7 @@ impl Case<'_> {
             .await
     }
 
-    /// The object without what is empty in it.
+    /// The object in the answer, without its null values.
     fn shown(&self, answer: &Answer) -> Map<String, Value> {
         assert_eq!(
             answer.status, 200,
@@ -121,7 +121,7 @@ impl Case<'_> {
         assert_eq!(self.shown(&nothing), expected, "{}", self.path);
     }
 
-    /// Nobody's key is lost: the merging is done where the row is.
+    /// Concurrent changes of different keys are all kept, since the database merges them.
     async fn keys_change_at_the_same_moment(&self) {
         let (before, after) = (self.example(3), self.example(4));
         self.shown(&self.patch(json!(before)).await);

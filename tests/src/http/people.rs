@@ -1,4 +1,5 @@
-//! Who asks: nobody, the people of the demonstration world, and administrators of another city and organisation.
+//! The callers of tests: an anonymous one, members of the demonstration, and administrators of another city and
+//! organization.
 
 use crate::rules::{
     oracle::{Oracle, text},
@@ -12,23 +13,24 @@ use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
 
 pub struct Persona {
-    /// `olga`; of people elsewhere what they are.
+    /// The member's name, such as `olga`; for members of another city their role.
     pub name: &'static str,
-    /// The line of the role matrix they belong to.
+    /// The kind of caller: the line of the role matrix to which the member belongs.
     pub class: &'static str,
     pub me: Option<Uuid>,
     pub client: Client,
 }
 
-/// With the demonstration world, and patient: everybody asks at once here, and a busy machine decides no answer.
+/// A server with demonstration data and long time limits, since many requests are sent concurrently, and answers must
+/// not depend on the load of the machine.
 pub async fn server() -> TestServer {
     server_with(|_| {}).await
 }
 
-/// With other parts.
+/// The same with changed parts.
 pub async fn server_with(change: impl FnOnce(&mut Parts)) -> TestServer {
     let server = TestServer::start_with(Content::Sample, |parts| {
-        // One for each core: statements are planned anew on every connection.
+        // A connection for each core, since every connection has to plan statements itself.
         parts.db.connections = 2;
         parts.db.acquire_timeout = Duration::from_secs(60);
         parts.http.handler_timeout = Duration::from_secs(60);
@@ -44,7 +46,7 @@ pub async fn server_with(change: impl FnOnce(&mut Parts)) -> TestServer {
         .execute(&mut conn)
         .await
         .expect("patience");
-    // What the sample tells of is done: nothing changes but by those who are tried.
+    // Waits for the jobs of the sample, so that later only the tested requests change something.
     server.settled().await;
     server
 }
@@ -83,7 +85,7 @@ pub async fn personas(server: &TestServer) -> Vec<Persona> {
     people
 }
 
-/// Anybody of the world.
+/// Any member of the demonstration.
 pub async fn somebody(server: &TestServer, id: Uuid) -> Persona {
     Persona {
         name: "somebody",
@@ -93,13 +95,13 @@ pub async fn somebody(server: &TestServer, id: Uuid) -> Persona {
     }
 }
 
-/// What the rules as data allow them.
+/// What the rules as data allow a caller.
 pub fn oracle<'w>(world: &'w World, person: &Persona) -> Oracle<'w> {
     let (facts, now) = (person.facts(world), chrono::Utc::now());
     Oracle::new(model(), resources(), world, person.me, facts, now)
 }
 
-/// An administrator of a city that is not Carlo's, and one of an organisation there.
+/// An administrator of a city that is not Carlo's, and one of an organization there.
 async fn elsewhere(server: &TestServer) -> (Uuid, Uuid) {
     let mut conn = server.superuser().await;
     sqlx::query_as(
@@ -117,7 +119,7 @@ async fn elsewhere(server: &TestServer) -> (Uuid, Uuid) {
     .expect("a second city with an organisation")
 }
 
-/// An account or a role of somebody who asks: without it they would be somebody else.
+/// Whether the row is an account or a role of a caller, which would be changed by changing the row.
 pub fn is_askers(row: &Row, people: &[Persona]) -> bool {
     let identity = &model().entities[model().identity].name;
     let [id, holder] = ["id".to_owned(), format!("{identity}_id")].map(|column| text(row, &column));
@@ -138,7 +140,7 @@ impl Persona {
         }
     }
 
-    /// What they hold their one role of.
+    /// The scope of the caller's single role.
     pub fn scope(&self, world: &World) -> String {
         let held = self.facts(world).roles.into_values();
         let scopes = held.filter_map(|held| match held {
@@ -148,7 +150,7 @@ impl Persona {
         scopes.map(|id| id.to_string()).next().expect("a scope")
     }
 
-    /// The roles, read off the rows and not asked of the database's own function.
+    /// The caller's roles, read from the rows instead of the database's function.
     pub fn facts(&self, world: &World) -> Facts {
         let Some(me) = self.me else {
             return Facts::default();

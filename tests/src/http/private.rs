@@ -1,4 +1,5 @@
-//! Empty and forbidden differ: what its reader may see is always there, null if empty; what they may not see is left out.
+//! Null and hidden are different: a property that the reader may see is always present, null if it has no value; a
+//! property that the reader may not see is left out.
 
 use crate::support::{Client, TestServer, model, resources, rows};
 use kernel::resource::Resource;
@@ -6,7 +7,7 @@ use serde_json::Value;
 use sqlx::AssertSqlSafe;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Of every row that somebody sees, in its list and by itself, which private properties are there.
+/// For every visible row, in its list and by itself: which private properties are present.
 type Seen = BTreeMap<(&'static str, usize, String, &'static str), BTreeSet<String>>;
 
 fn private(resource: &Resource) -> Vec<(String, bool)> {
@@ -42,7 +43,8 @@ fn keys(row: &Value, names: &[(String, bool)]) -> BTreeSet<String> {
         .collect()
 }
 
-/// Also within another object, as `expand` shows it: by the first relation that leads there.
+/// Looks at rows in lists, by themselves, and within another object with `expand`, by the first relation that leads
+/// there.
 async fn look(clients: &[Client], guarded: &[&'static Resource]) -> Seen {
     let mut seen = Seen::new();
     for resource in guarded {
@@ -95,8 +97,8 @@ async fn look(clients: &[Client], guarded: &[&'static Resource]) -> Seen {
     seen
 }
 
-/// Claim: whether a private property is there depends on the reader alone, not on whether it has a value. Emptied behind
-/// everybody's back, each is still there, as null, for the same readers as before.
+/// Claim: the presence of a private property depends on the reader only, not on its value. After all values were set
+/// to null in the database, each property is still present for the same readers.
 #[tokio::test]
 async fn what_may_be_seen_is_there_although_it_is_empty() {
     let server = TestServer::demo().await;
@@ -112,7 +114,7 @@ async fn what_may_be_seen_is_there_although_it_is_empty() {
         .collect();
     assert!(guarded.len() >= 8, "{}", guarded.len());
     let before = look(&clients, &guarded).await;
-    // No rule of the database is asked, and nothing is counted.
+    // Without triggers, so that no rules are checked and nothing is counted.
     sqlx::raw_sql("set session_replication_role = replica")
         .execute(&mut conn)
         .await
@@ -149,19 +151,19 @@ async fn what_may_be_seen_is_there_although_it_is_empty() {
         shown > 50 && left_out > 500,
         "{shown} shown, {left_out} left out"
     );
-    // Null is what the readers see there now.
+    // Readers see null there now.
     let user = &clients[1];
     let me = user.get("/users?limit=1").await.json["data"][0].clone();
     assert!(me.is_object());
 }
 
-/// Whether a rule of the entity depends on the column: then emptying it changes who sees what.
+/// Whether a rule of the entity depends on the column: then setting it to null changes who sees what.
 fn rules_read(entity: &codegen::model::Entity, column: &str) -> bool {
     let column = column.trim_end_matches("_id").trim_end_matches("_type");
     format!("{:?}", entity.access).contains(&format!("\"{column}"))
 }
 
-/// The same in the answers of writing, which are read again: a draft without the optional ones has them as null.
+/// The same in answers to writes: a draft without the optional properties has them as null.
 #[tokio::test]
 async fn answers_of_writing_show_what_their_writer_may_see() {
     let server = TestServer::demo().await;

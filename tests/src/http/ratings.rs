@@ -1,4 +1,4 @@
-//! "4.6 (128 reviews)": what every profile that can be reviewed shows of its reviews, and when.
+//! "4.6 (128 reviews)": the rating that every reviewable profile shows, and when it changes.
 
 use crate::support::{Client, Member, TestServer, model, resources};
 use codegen::model::Entity;
@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
-/// Those that show an average.
+/// The entities that show an average.
 fn rated() -> impl Iterator<Item = &'static Entity> {
     let shows = |entity: &&Entity| entity.derived.iter().any(|one| one.name == "rating_avg");
     model().entities.iter().filter(shows)
 }
 
-/// One that strangers see, without reviews.
+/// A public profile, whose reviews are removed.
 async fn unreviewed(conn: &mut PgConnection, client: &Client, entity: &Entity) -> Uuid {
     let path = resources()[entity.name.as_str()].path;
     let list = client.get(&format!("/{path}?limit=1")).await.expect(200);
@@ -58,7 +58,8 @@ async fn a_profile_shows_the_average_to_one_decimal_and_how_many_rated() {
                 entity.name
             );
         }
-        // 5 + 4 + 1 = 10 of three; then 9 of two; then all three again; then the first hidden.
+        // The sum is 5 + 4 + 1 = 10 of three; then 9 of two; then all three again; then without the first, which is
+        // suspended.
         let last = &people[2].client;
         last.patch(&reviews[2], "*", json!({"rating": 1}))
             .await
@@ -89,7 +90,7 @@ async fn set_status(conn: &mut PgConnection, review: &str, status: &str) {
         .expect("a status");
 }
 
-/// The sentence of the requirements itself; and that halves are rounded up.
+/// The example of the requirements; and halves are rounded up.
 #[tokio::test]
 async fn four_point_six_of_128_reviews() {
     let server = TestServer::demo().await;

@@ -1,4 +1,4 @@
-//! Who can never be allowed something is refused before anything is looked up.
+//! Callers who could not be allowed an operation on any row are refused before anything is looked up.
 
 use super::{
     operations::{self, Operation},
@@ -16,7 +16,7 @@ use server::seed::demo::PEOPLE;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// The server's database is not there: whoever is answered all the same was refused without it.
+/// The server's database does not exist: a caller who is refused nevertheless was refused without it.
 #[tokio::test]
 async fn abuse_40_refusals_of_strangers_need_no_database() {
     let nowhere = "postgres://nobody@127.0.0.1:1/nothing";
@@ -30,7 +30,7 @@ async fn abuse_40_refusals_of_strangers_need_no_database() {
     let (mut refused, mut asked) = (0, 0);
     for operation in operations::all() {
         let answer = send(&server.client, &operation, "{}", &Uuid::nil().to_string()).await;
-        // A nested list asks for the parent's rule and for the child's.
+        // A nested list checks the parent's rule and the child's.
         let rules = [
             Some(operation.rule()),
             operation.below().map(|(child, _)| child.rules.read),
@@ -47,7 +47,7 @@ async fn abuse_40_refusals_of_strangers_need_no_database() {
         );
         refused += usize::from(never);
         asked += usize::from(!never);
-        // Roles are rows: who is signed in may hold one.
+        // The roles of signed-in callers are in the database, so they can't be refused without it.
         if operation.has_id() {
             continue;
         }
@@ -60,7 +60,7 @@ async fn abuse_40_refusals_of_strangers_need_no_database() {
     );
 }
 
-/// With the roles read, and before the object and the body count.
+/// Once the roles have been read, such callers are refused before the object and the body are checked.
 #[tokio::test]
 async fn abuse_40_a_role_that_never_can_learns_nothing_of_objects_and_bodies() {
     let server = people::server().await;
@@ -102,7 +102,7 @@ async fn abuse_40_a_role_that_never_can_learns_nothing_of_objects_and_bodies() {
     assert!(refused > 50, "only {refused}");
 }
 
-/// A reason is read like every other body: one line that shows what it holds, and no key twice.
+/// A reason is checked like every other body: a single visible line, and no duplicate keys.
 #[tokio::test]
 async fn a_reason_is_one_line_that_can_be_seen() {
     let server = TestServer::demo().await;
@@ -122,7 +122,7 @@ async fn a_reason_is_one_line_that_can_be_seen() {
             let body = Some((text, "application/json"));
             client.send_text(Method::POST, &path, body, &[]).await
         };
-        // Somebody whose roles let them do it at all: others are refused before the body is looked at.
+        // A member whose roles allow it; others are refused before the body is checked.
         let mut who = None;
         for client in &people {
             if ask(client, "{}").await.status != 403 {

@@ -1,4 +1,5 @@
-//! What was answered is sent back, whole or as nothing: of every entity that can be changed.
+//! An answer that is sent back unchanged changes nothing, and so does an empty one: for every entity that can be
+//! changed.
 
 use crate::support::{Answer, Client, TestServer, model, resources, rows};
 use kernel::resource::Resource;
@@ -15,7 +16,7 @@ struct Case {
     client: Client,
 }
 
-/// Of every entity a row, and somebody who may change it.
+/// For every entity a row, and a member who may change it.
 async fn cases(server: &TestServer) -> Vec<Case> {
     let people = rows::people(&mut server.superuser().await).await;
     let mut cases = Vec::new();
@@ -28,7 +29,7 @@ async fn cases(server: &TestServer) -> Vec<Case> {
         };
         let path = format!("/{}/{}", resource.path, right.row);
         let client = server.sign_in(right.person).await.client;
-        // Some may change what they do not see.
+        // Some members may change rows that they can't see.
         if client.get(&path).await.status == 200 {
             let row = right.row;
             cases.push(Case {
@@ -44,7 +45,7 @@ async fn cases(server: &TestServer) -> Vec<Case> {
 }
 
 impl Case {
-    /// With every related object beside it.
+    /// The object with all of its related objects expanded.
     async fn shown(&self) -> Map<String, Value> {
         let names = self.resource.expands.iter().filter(|expand| !expand.hidden);
         let names: Vec<&str> = names.map(|expand| expand.name).collect();
@@ -68,7 +69,7 @@ impl Case {
             .await
     }
 
-    /// The row with all of its columns, and how many entries of the log are about it.
+    /// The stored row with all of its columns, and the number of log entries about it.
     async fn kept(&self, conn: &mut PgConnection) -> (String, i64) {
         let text = format!(
             "select t::text, (select count(*) from audit.audit_logs where entity_id = t.id) from app.{} t where id = $1",
@@ -82,7 +83,8 @@ impl Case {
     }
 }
 
-/// Claim: what sets nothing, or what is there already, makes no version, no later time and no entry in the log.
+/// Claim: a request that sets nothing, or only the present values, changes neither the version nor the time of the
+/// last change, and is not logged.
 #[tokio::test]
 async fn a_change_to_what_is_there_already_is_none() {
     let server = TestServer::demo().await;
@@ -104,7 +106,7 @@ async fn a_change_to_what_is_there_already_is_none() {
             let version = |tag: &str| tag.split('-').next().map(str::to_owned);
             assert_eq!(version(&answer.etag()), version(&tag), "{what}");
         }
-        // The control: a change is one.
+        // The negative control: a real change does.
         let field = model()
             .entities
             .iter()
@@ -126,8 +128,8 @@ async fn a_change_to_what_is_there_already_is_none() {
     }
 }
 
-/// Claim: a property that no body changes may be repeated, and is refused when it says something else; what moves by
-/// itself is not looked at.
+/// Claim: a property that can't be changed may be repeated with its value, and is refused with another value;
+/// properties that change by themselves are ignored.
 #[tokio::test]
 async fn what_cannot_be_changed_may_only_be_repeated() {
     let server = TestServer::demo().await;
@@ -196,7 +198,7 @@ async fn what_cannot_be_changed_may_only_be_repeated() {
     assert!(ignored.len() > 10, "{ignored:?}");
 }
 
-/// Of somebody who may not see it, nothing is said: neither of the object nor of what would be wrong.
+/// A caller who may not see the object learns nothing about it or about errors in the body.
 #[tokio::test]
 async fn what_a_stranger_repeats_tells_nothing() {
     let server = TestServer::demo().await;

@@ -1,4 +1,4 @@
-//! The routes of the running server and those of its document are the same, and no other spelling leads to them.
+//! The running server and its document have the same routes, and no other spelling of a path leads to them.
 
 use super::{
     operations::{self, documented},
@@ -18,14 +18,14 @@ use tokio::{
 };
 use uuid::Uuid;
 
-/// The pages that show the document; they are for people and not in it.
+/// The pages that show the document are for people and not part of it.
 const PAGES: [&str; 4] = [
     "/docs",
     "/docs/",
     "/docs/swagger-initializer.js",
     "/docs/{*file}",
 ];
-/// Answered beside the router, even while everything else is busy.
+/// Answered outside of the router, even under full load.
 const BESIDE: [&str; 1] = ["/livez"];
 
 type Paths = BTreeMap<String, BTreeSet<String>>;
@@ -75,14 +75,14 @@ async fn abuse_42_every_documented_operation_is_answered_by_a_handler() {
         let (method, path) = title.split_once(' ').expect("a title");
         let answer = send(&member.client, method, path).await;
         let fallback = ["no-such-route", "method-not-allowed"].contains(&answer.problem());
-        // The page of a problem that there is not is a path that there is not; so is a part of the document.
+        // The page of an unknown problem is answered like an unknown route, and so is an unknown part of the document.
         assert!(
             !fallback || ["/problems/{slug}", "/openapi/{file}"].contains(&path),
             "{title}: {}",
             answer.text
         );
     }
-    // The probe does tell the fallbacks apart.
+    // The negative control: the fallbacks can be recognized.
     assert_eq!(
         send(&member.client, "GET", "/nowhere").await.problem(),
         "no-such-route"
@@ -134,7 +134,7 @@ async fn abuse_41_head_is_get_without_the_body() {
             assert_eq!(head.text, "", "{path}");
             let headers = |answer: &Answer| {
                 let seen = seen(answer);
-                // How a body is sent belongs to the connection.
+                // The transfer encoding belongs to the connection.
                 let lines = seen.lines().filter(|line| {
                     !line.starts_with("ratelimit") && !line.starts_with("transfer-encoding")
                 });
@@ -146,7 +146,7 @@ async fn abuse_41_head_is_get_without_the_body() {
     }
 }
 
-/// Each is another path, so it is none.
+/// Another spelling is another path, which does not exist.
 #[tokio::test]
 async fn abuse_44_no_other_spelling_leads_to_an_operation() {
     let server = people::server().await;
@@ -181,7 +181,7 @@ async fn abuse_44_no_other_spelling_leads_to_an_operation() {
         ] {
             for method in ["GET", "DELETE"] {
                 let status = raw(&server, method, &target, &paula.token).await;
-                // What is no id does not get past the role either.
+                // With an invalid id, the caller may also be refused because of missing roles.
                 let garbled = target.starts_with(&format!("/{path}/{id}")) && status == 403;
                 assert!(
                     matches!(status, 404 | 405) || garbled,
@@ -194,7 +194,7 @@ async fn abuse_44_no_other_spelling_leads_to_an_operation() {
     }
 }
 
-/// Names by which some servers let a header or a parameter choose the method.
+/// Headers by which some servers allow overriding the method.
 const HEADERS: [(&str, &str); 3] = [
     ("x-http-method-override", "DELETE"),
     ("x-http-method", "PUT"),
@@ -202,7 +202,7 @@ const HEADERS: [(&str, &str); 3] = [
 ];
 const PARAMETERS: [&str; 3] = ["_method=DELETE", "method=delete", "_METHOD=PUT"];
 
-/// At every path of every entity: as if the header were not there, and the parameter is one that nobody knows.
+/// At every path of every entity, the header has no effect, and the parameter is unknown.
 #[tokio::test]
 async fn abuse_44_a_header_or_parameter_does_not_choose_the_method() {
     let server = people::server().await;
@@ -229,7 +229,7 @@ async fn abuse_44_a_header_or_parameter_does_not_choose_the_method() {
     assert_eq!(before, checksum(&mut conn).await);
 }
 
-/// Says whether there is something to see at the path.
+/// Returns whether GET answers 200 at the path.
 async fn chooses_nothing(client: &Client, path: &str) -> bool {
     let nonsense = || Some(json!({"_method": "DELETE"}));
     let get = client.get(path).await;
@@ -246,7 +246,7 @@ async fn chooses_nothing(client: &Client, path: &str) -> bool {
             "POST {path} with {name}: {method}"
         );
     }
-    // A path without GET stays so; whoever may never read it hears that first.
+    // A path without GET answers 405, and a caller who may not read it at all gets 403 first.
     let refused = match get.status.as_u16() {
         status @ (403 | 405) => status,
         _ => 422,
@@ -267,7 +267,7 @@ async fn served(server: &TestServer) -> Value {
     server.client.get("/openapi.json").await.expect(200).json
 }
 
-/// Path and methods, with HEAD wherever there is GET.
+/// Paths and methods of a document, with HEAD wherever there is GET.
 fn paths(document: &Value) -> Paths {
     let mut paths = Paths::new();
     for (title, _) in documented(document) {
@@ -281,8 +281,8 @@ fn paths(document: &Value) -> Paths {
     paths
 }
 
-/// What the router says of itself: `RouteId(7): MethodRouter(… allow_header: Bytes(b"GET,HEAD") …)` and
-/// `RouteId(7): "/events"`. There is no other way to ask it.
+/// Parses the router's debug output: `RouteId(7): MethodRouter(… allow_header: Bytes(b"GET,HEAD") …)` and `RouteId(7):
+/// "/events"`. Its routes can't be obtained in another way.
 fn registered(router: &str) -> Paths {
     let (mut names, mut methods) = (BTreeMap::new(), BTreeMap::new());
     for part in router.split("RouteId(").skip(1) {
@@ -290,7 +290,7 @@ fn registered(router: &str) -> Paths {
             continue;
         };
         if let Some(path) = rest.strip_prefix('"') {
-            // The fallback counts its own from 0 again; it comes last.
+            // The fallback's own routes are numbered from 0 again; they come last.
             let path = path.split('"').next().expect("a path");
             names.entry(id).or_insert(path);
         } else if let Some((_, allow)) = rest.split_once("allow_header: Bytes(b\"") {
@@ -304,7 +304,7 @@ fn registered(router: &str) -> Paths {
     methods.into_iter().filter_map(path).collect()
 }
 
-/// With ids that nobody has, and a body that is an object.
+/// Sends a request with ids that do not exist, and an object as the body.
 async fn send(client: &crate::support::Client, method: &str, path: &str) -> Answer {
     let never = Uuid::nil().to_string();
     let path = path
@@ -315,7 +315,7 @@ async fn send(client: &crate::support::Client, method: &str, path: &str) -> Answ
     client.send(method, &path, body, &[]).await
 }
 
-/// A request line exactly as written: clients would tidy it up.
+/// Sends a request line exactly as written, which clients would normalize. Returns the status.
 async fn raw(server: &TestServer, method: &str, target: &str, token: &str) -> u16 {
     let address = server.client.base().trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).await.expect("a connection");

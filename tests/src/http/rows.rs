@@ -1,4 +1,5 @@
-//! Rows to try operations on: which of them tell most, and the superuser's hand that changes and compares them.
+//! Rows on which operations are tested: choosing the most informative ones, and changing and comparing them as
+//! superuser.
 
 use super::people::{self, Persona};
 use crate::{
@@ -13,15 +14,15 @@ use kernel::resource::{Lifecycle, Resource};
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::collections::BTreeSet;
 
-/// Rows of one entity that are looked at before some are chosen.
+/// The number of rows of an entity from which some are chosen.
 const SAMPLE: usize = 150;
 
-/// Everything that is there, as a superuser sees it.
+/// All rows, as a superuser sees them.
 pub async fn world(conn: &mut PgConnection) -> World {
     world::read(conn, model()).await
 }
 
-/// What each persona is allowed, according to the rules as data.
+/// What each caller is allowed, according to the rules as data.
 pub fn oracles<'a>(world: &'a World, people: &[Persona]) -> Vec<Oracle<'a>> {
     people
         .iter()
@@ -29,7 +30,7 @@ pub fn oracles<'a>(world: &'a World, people: &[Persona]) -> Vec<Oracle<'a>> {
         .collect()
 }
 
-/// Up to `count` rows that together show the most answers; the same ones in every run.
+/// Up to `count` rows that together show the most different answers; the same ones in every run.
 pub fn telling<'w>(
     world: &'w World,
     resource: &Resource,
@@ -54,13 +55,13 @@ pub fn telling<'w>(
                 .copied()
                 .enumerate()
                 .filter(|one| !seen.contains(one));
-            // Of two that show as much, the one on which more is allowed.
+            // Of two rows with equally many new answers, the one on which more is allowed.
             (
                 fresh.count(),
                 answers.iter().filter(|answer| **answer == 2).count(),
             )
         };
-        // The first of the best.
+        // The first of the best rows.
         let best = left.iter().rev().max_by_key(|(answers, _)| news(answers));
         let Some((answers, row)) = best.cloned() else {
             break;
@@ -75,7 +76,7 @@ pub fn telling<'w>(
     chosen
 }
 
-/// Per persona and action: hidden, seen but not allowed, allowed.
+/// For each caller and action: 0 hidden, 1 visible but not allowed, 2 allowed.
 fn answers(resource: &Resource, row: &Row, oracles: &[Oracle]) -> Vec<u8> {
     let soft = resource.lifecycle == Lifecycle::SoftDelete;
     let mut actions = vec!["update", "archive", "suspend"];
@@ -97,7 +98,7 @@ fn answers(resource: &Resource, row: &Row, oracles: &[Oracle]) -> Vec<u8> {
     answers
 }
 
-/// Those that have to do with the people first.
+/// Rows to choose from, those that concern the callers first.
 fn sample<'w>(world: &'w World, resource: &Resource, people: &[Persona]) -> Vec<&'w Row> {
     let names: BTreeSet<String> = people
         .iter()
@@ -115,7 +116,7 @@ fn sample<'w>(world: &'w World, resource: &Resource, people: &[Persona]) -> Vec<
     first
 }
 
-/// Their own id, and what they hold roles of.
+/// The caller's own id, and the ids of the scopes of their roles.
 pub fn about(person: &Persona, world: &World) -> Vec<String> {
     let own = person.me.map(|id| id.to_string());
     let held = person.facts(world).roles.into_values();
@@ -130,7 +131,7 @@ pub fn id(resource: &Resource) -> EntityId {
     model().entity(resource.name).expect("an entity").0
 }
 
-/// The row as it stands, byte for byte.
+/// The stored row as JSON text.
 pub async fn stands(conn: &mut PgConnection, resource: &Resource, id: &str) -> String {
     let text = format!(
         "select to_jsonb(t)::text from app.{} t where t.id = $1::uuid",
@@ -143,7 +144,7 @@ pub async fn stands(conn: &mut PgConnection, resource: &Resource, id: &str) -> S
         .expect("the row")
 }
 
-/// Sets the status past all triggers, so that nothing else changes; the same row in memory.
+/// Sets the status without triggers, so that nothing else changes. Returns the changed row.
 pub async fn set_status(
     conn: &mut PgConnection,
     resource: &Resource,
@@ -161,7 +162,7 @@ pub async fn set_status(
     row
 }
 
-/// Past all triggers.
+/// Changes the row without triggers.
 pub async fn set(conn: &mut PgConnection, resource: &Resource, row: &Row, what: &str) {
     let statement = format!(
         "begin; set local session_replication_role = replica;

@@ -1,9 +1,9 @@
-//! Two answers that must not be told apart.
+//! Comparison of answers that must be indistinguishable.
 
 use crate::support::Answer;
 use std::fmt::Write;
 
-/// Everything a client can see of an answer, except what is new with every request.
+/// Everything that a client can see of an answer, except what differs in every request.
 pub fn seen(answer: &Answer) -> String {
     let mut out = format!("{}\n", answer.status);
     let mut headers: Vec<String> = answer

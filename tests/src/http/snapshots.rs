@@ -1,11 +1,11 @@
-//! Answers kept as text, a file for each entity, so that the diff of a change is short.
+//! Snapshots of answers, a file for each entity, so that the diff of a change is short.
 
 use crate::support::root;
 
 /// Compares with `snapshots/<of>/<entity>.snap`.
 ///
-/// `script/test` has it made where there is none yet (`INSTA_UPDATE=unseen`): a new entity shows in the diff without a
-/// failing test. Continuous integration makes none.
+/// `script/test` creates missing files (`INSTA_UPDATE=unseen`): a new entity shows in the diff without a failing test.
+/// Continuous integration creates none.
 pub fn check(of: &str, entity: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path(root().join("tests/src/http/snapshots").join(of));

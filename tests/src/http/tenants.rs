@@ -1,4 +1,4 @@
-//! One city or organisation never reaches another: what its administrators do is done again by those of another.
+//! A city or organization never reaches another: what its administrators do is repeated by administrators of another.
 
 use super::{
     bodies,
@@ -16,7 +16,7 @@ use kernel::resource::Resource;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-/// Those who administer something, of whom each is a stranger to most.
+/// Administrators of something; each has no permissions for most rows.
 const ADMINISTRATORS: [&str; 5] = ["city", "org", "business", "city2", "org2"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -76,7 +76,7 @@ fn strangers<'p>(deed: &Deed, people: &'p [Persona], oracles: &[Oracle]) -> Vec<
         .collect()
 }
 
-/// Sends the same, also with the stranger's own city in the query.
+/// Sends the same request as these administrators, also with their own city in the query.
 async fn replay(conn: &mut PgConnection, deed: &Deed, strangers: &[&Persona]) -> Vec<String> {
     let mut wrong = Vec::new();
     let before = snapshot(conn, deed.operation.resource).await;
@@ -155,7 +155,7 @@ async fn abuse_05_an_administrator_of_one_city_has_no_hand_in_another() {
     assert!(tried >= 16, "only {tried} entities of two cities");
 }
 
-/// Somebody who tries to get at what belongs to another city.
+/// An administrator who tries to access rows of another city.
 struct Reaching<'a> {
     resource: &'static Resource,
     person: &'a Persona,
@@ -165,7 +165,7 @@ struct Reaching<'a> {
 }
 
 impl Reaching<'_> {
-    /// With their own city in the query and in the body.
+    /// Tries all writes, also with the caller's own city in the query and in the body.
     async fn writes(&mut self, row: &Row, own: &str) {
         let id = text(row, "id").expect("an id");
         for operation in operations::of(self.resource) {
@@ -178,7 +178,7 @@ impl Reaching<'_> {
                 (String::new(), body.clone()),
                 (format!("?city_id={own}"), body.clone()),
             ];
-            // A new row may well be like one elsewhere, in their own city.
+            // Creating a copy of a foreign row in one's own city is allowed.
             if let (Some(mut moved), false) = (body, matches!(operation.kind, Kind::Create)) {
                 moved["city_id"] = json!(own);
                 tries.push((String::new(), Some(moved)));
@@ -201,7 +201,7 @@ impl Reaching<'_> {
         }
     }
 
-    /// Every list that can be held to the other city shows what may be seen of it and nothing else.
+    /// Every list that can be filtered by the other city shows exactly the rows that the caller may see.
     async fn lists(&mut self, city: &str) {
         let named = self
             .resource
@@ -255,7 +255,7 @@ async fn abuse_07_a_child_is_not_found_below_another_parent() {
     assert!(shown > 100, "only {shown} children");
 }
 
-/// Two that have children, if there are two.
+/// The ids of two parents with children, if there are two.
 fn parents(world: &World, operation: &Operation) -> Option<[String; 2]> {
     let (child, via) = operation.below()?;
     let name = operation.resource.name;
@@ -275,7 +275,7 @@ fn parents(world: &World, operation: &Operation) -> Option<[String; 2]> {
     None
 }
 
-/// How many children were seen below the first.
+/// Tests a nested list. Returns how many children of the first parent were visible.
 async fn below(
     operation: &Operation,
     [first, second]: &[String; 2],
@@ -296,7 +296,8 @@ async fn below(
             person.name
         ));
     }
-    // The parent decides: another one in the query is not heard, and a place in its list is no place here.
+    // The parent in the path decides: another parent in the query has no effect, and a cursor of its list is not
+    // accepted here.
     let other = person
         .client
         .get(&format!("{path}?{column}={second}"))
@@ -323,7 +324,7 @@ async fn below(
             ));
         }
     }
-    // A child that is there, but below the other parent; and the child itself for a parent.
+    // An existing child below the other parent, and the child's id used as that of a parent.
     for child in children {
         let id = child["id"].as_str().expect("an id");
         for path in [
@@ -339,7 +340,7 @@ async fn below(
     children.len()
 }
 
-/// All rows of the table, and how much has been written down about any.
+/// A hash of all rows of the table, and the number of audit log entries.
 async fn snapshot(conn: &mut PgConnection, resource: &Resource) -> (Option<String>, i64) {
     let text = format!(
         "select (select md5(string_agg(md5(t::text), '' order by t.id)) from app.{} t),

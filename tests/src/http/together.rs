@@ -1,4 +1,4 @@
-//! What is created in one request with what it belongs to: all of it or nothing, and as if it came one by one.
+//! Nested lists in a create request: everything is created or nothing, with the same effects as creating one by one.
 
 use crate::support::{Answer, Member, TestServer, database::Content, model, resources, rows};
 use axum::http::Method;
@@ -39,7 +39,7 @@ impl Stage {
         self.olga.client.post("/events", body).await
     }
 
-    /// Rows of both tables, and what their creators have used up.
+    /// The numbers of rows in both tables, and of quota used by all members.
     async fn counts(&self) -> (i64, i64, i64) {
         let mut conn = self.server.superuser().await;
         let text =
@@ -67,10 +67,10 @@ async fn an_event_comes_with_its_ticket_types() {
     assert_eq!(
         after,
         (before.0 + 1, before.1 + 3, before.2 + 4),
-        "all count for the quota"
+        "every created row must count for its quota"
     );
 
-    // As their own routes show them, in the order of the body.
+    // In the same form as on their own route, and in the order of the body.
     let shown = made.json["ticket_types"].as_array().expect("a list");
     assert_eq!(shown.len(), 3);
     for (shown, name) in shown.iter().zip(names) {
@@ -84,7 +84,7 @@ async fn an_event_comes_with_its_ticket_types() {
             .remove("allowed_actions");
         assert_eq!(*shown, alone);
     }
-    // The event itself is what GET answers, under the same tag.
+    // The event is the same as in the answer of GET, with the same ETag.
     let event = format!("/events/{}", made.id());
     let alone = stage.olga.client.get(&event).await.expect(200);
     assert_eq!(alone.etag(), made.etag());
@@ -92,7 +92,7 @@ async fn an_event_comes_with_its_ticket_types() {
     without.as_object_mut().expect("one").remove("ticket_types");
     assert_eq!(without, alone.json);
 
-    // Each leaves its own line in the audit log, and says who.
+    // Each row has its own entry in the audit log, with its author.
     let mut conn = stage.server.superuser().await;
     let lines: i64 = sqlx::query_scalar(
         "select count(*) from audit.audit_logs where action = 'create' and entity_type = 'ticket_type'
@@ -104,10 +104,10 @@ async fn an_event_comes_with_its_ticket_types() {
     .expect("lines");
     assert_eq!(lines, 3);
 
-    // Without any it is the event alone, as ever.
+    // Without a list only the event is created.
     let plain = stage.post(stage.event("Nothing sold", json!([]))).await;
     assert!(plain.expect(201).json.get("ticket_types").is_none());
-    // A list that may be left out is not null, like every property with a default.
+    // An optional list must not be null, like every property with a default.
     let null = stage.post(stage.event("Nothing", Value::Null)).await;
     assert_eq!(null.expect(422).pointers(), ["/ticket_types"]);
 }
@@ -158,7 +158,7 @@ async fn all_that_is_wrong_is_told_at_once_and_where() {
         let answer = stage.post(stage.event("A title", list)).await.expect(422);
         assert_eq!(answer.pointers(), [pointer], "{}", answer.text);
     }
-    // Who may not create events is not told what else is wrong.
+    // A caller who may not create events does not learn about other errors.
     let nobody = stage.server.member("nobody").await;
     let body = stage.event("A title", json!([{"name": 1}]));
     nobody
@@ -175,7 +175,7 @@ async fn all_that_is_wrong_is_told_at_once_and_where() {
 async fn what_the_database_refuses_leaves_nothing() {
     let stage = Stage::new().await;
     let before = stage.counts().await;
-    // Twice the same name, a range the wrong way round: only the statement finds out, and only one of several is it.
+    // A duplicate name, and a reversed range: errors that only the statement finds, in one of several nested objects.
     let twice = json!([ticket("Seat"), ticket("Standing"), ticket("Seat")]);
     let answer = stage.post(stage.event("Twice", twice)).await.expect(409);
     assert_eq!(answer.problem(), "conflict");
@@ -202,7 +202,7 @@ async fn what_the_database_refuses_leaves_nothing() {
     );
     assert_eq!(stage.counts().await, before);
 
-    // The quota of what is in the list.
+    // The quota of the nested entity.
     let (_, ticket_type) = model().entity("ticket_type").expect("an entity");
     let quota = ticket_type.quota.expect("a quota");
     let mut conn = stage.server.superuser().await;
@@ -248,7 +248,7 @@ async fn a_key_is_for_the_whole() {
     send(other).await.expect(422);
 }
 
-/// Every list that a spec names: the engine and the document have it.
+/// The engine and the document have every nested list that a spec declares.
 #[tokio::test]
 async fn every_list_of_a_body_is_in_the_document() {
     let document = kernel::openapi::document(app::api::document(), app::api::hand_written);

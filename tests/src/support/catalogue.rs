@@ -1,11 +1,12 @@
-//! What a database holds, as sorted lines: two databases are the same if these are.
+//! The contents of a database's catalogue as sorted lines: two databases have the same schema if these are the same.
 //!
-//! Leaves out what depends on the way there: numbers of objects, the order of columns, rights that are written
-//! down against rights that go without saying. Leaves out what extensions brought.
+//! Leaves out what depends on the history: numbers of objects, the order of columns, and whether default privileges
+//! are stored explicitly. Leaves out the objects of extensions.
 
 use sqlx::PgConnection;
 
-/// Sorted. Schemas `app`, `sec`, `audit`, `jobs`, `requests` and `search`, with owners and rights.
+/// The sorted lines for the schemas `app`, `sec`, `audit`, `jobs`, `requests` and `search`, with owners and
+/// privileges.
 pub async fn catalogue(conn: &mut PgConnection) -> Vec<String> {
     let mut lines: Vec<String> = sqlx::query_scalar(QUERY)
         .fetch_all(conn)
@@ -15,7 +16,7 @@ pub async fn catalogue(conn: &mut PgConnection) -> Vec<String> {
     lines
 }
 
-/// Lines of one catalogue that the other has not: `-` of the first, `+` of the second.
+/// The lines that only one of the catalogues has, with `-` for the first and `+` for the second.
 pub fn difference(first: &[String], second: &[String]) -> Vec<String> {
     let only = |a: &[String], b: &[String], sign: &str| -> Vec<String> {
         a.iter()

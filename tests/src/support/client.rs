@@ -1,4 +1,4 @@
-//! A client as a person would write one: a base address, perhaps a token, JSON in and out.
+//! A simple HTTP client: a base URL, optionally a token, JSON in and out.
 
 use super::documented;
 use reqwest::{Method, StatusCode, header::HeaderMap};
@@ -12,12 +12,12 @@ pub struct Client {
     is_documented: bool,
 }
 
-/// An answer read whole.
+/// An answer that has been read completely.
 #[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
-    /// `Null` when the body is empty or no JSON.
+    /// The body as JSON; `Null` if it is empty or no JSON.
     pub json: Value,
     pub text: String,
 }
@@ -37,7 +37,7 @@ impl Client {
         }
     }
 
-    /// Whoever is asked serves the API, and every answer must be one that its document tells of.
+    /// A client of the API, which fails if an answer is not one that the API document describes.
     pub fn of_the_api(base: String) -> Self {
         Self {
             is_documented: true,
@@ -64,7 +64,7 @@ impl Client {
         self.send(Method::POST, path, Some(body), &[]).await
     }
 
-    /// A verb without a body.
+    /// Makes a transition, by a POST without a body.
     pub async fn act(&self, path: &str) -> Answer {
         self.send(Method::POST, path, None, &[]).await
     }
@@ -105,7 +105,7 @@ impl Client {
         .await
     }
 
-    /// Any body at all, with its media type.
+    /// Sends any text as body, with its media type.
     pub async fn send_text(
         &self,
         method: Method,
@@ -119,7 +119,7 @@ impl Client {
         self.send_bytes(method, path, bytes, &all).await
     }
 
-    /// Any bytes at all; an empty body is none.
+    /// Sends any bytes as body; if they are empty, there is no body.
     pub async fn send_bytes(
         &self,
         method: Method,
@@ -131,7 +131,7 @@ impl Client {
         sent.expect("an answer")
     }
 
-    /// An answer whose body is read as it comes.
+    /// An answer whose body the caller reads while it arrives.
     pub async fn open(&self, path: &str, headers: &[(&str, &str)]) -> reqwest::Response {
         let mut request = self.http.get(format!("{}{path}", self.base));
         if let Some(token) = &self.token {
@@ -143,7 +143,7 @@ impl Client {
         request.send().await.expect("an answer")
     }
 
-    /// The same of a server that may be away, or go away meanwhile.
+    /// Sends a request to a server that may be unreachable, or stop before it answers.
     pub async fn try_send(
         &self,
         method: Method,
@@ -166,7 +166,7 @@ impl Client {
         let response = request.send().await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let text = response.text().await?;
-        // Production serves no document of itself, and says so.
+        // A production server does not serve the API document, and answers that the route does not exist.
         if self.is_documented
             && !text.contains("/problems/no-such-route")
             && let Some(untold) = documented::untold(&method, path, status.as_u16())
@@ -192,7 +192,7 @@ impl Client {
 }
 
 impl Answer {
-    /// Fails with the whole answer when the status is another.
+    /// Fails with the whole answer if the status is another.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);
@@ -213,7 +213,7 @@ impl Answer {
         self.json["id"].as_str().expect("an id").to_owned()
     }
 
-    /// What it tells: all of it but the id of the request.
+    /// The status and the body without the request's id, by which answers can be compared.
     pub fn told(&self) -> (u16, Value) {
         let mut json = self.json.clone();
         if let Some(object) = json.as_object_mut() {
@@ -222,7 +222,7 @@ impl Answer {
         (self.status.as_u16(), json)
     }
 
-    /// The slug of the problem's type: `not-found`.
+    /// The slug of the problem's type, such as `not-found`.
     pub fn problem(&self) -> &str {
         self.json["type"]
             .as_str()
@@ -230,7 +230,7 @@ impl Answer {
             .unwrap_or("")
     }
 
-    /// JSON pointers of the field errors.
+    /// The JSON pointers of the field errors.
     pub fn pointers(&self) -> Vec<&str> {
         let errors = self.json["errors"]
             .as_array()

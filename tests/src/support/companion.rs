@@ -1,4 +1,5 @@
-//! A real part that a script of `script/` puts beside a test: it says its port first, and ends with its input.
+//! A real service beside a test, started by a script of `script/`: it prints its port first, and ends when its input
+//! is closed.
 
 use super::root;
 use std::{
@@ -6,14 +7,14 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// Ends with the test, and takes along what it has stored.
+/// Ends with the test and deletes what it has stored.
 pub struct Companion {
     pub port: u16,
     child: Child,
 }
 
 impl Companion {
-    /// `script` by its name alone.
+    /// `script` is the name of the file in `script/`.
     pub fn start(script: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child = Command::new(root().join("script").join(script))
             .args(arguments)
@@ -24,7 +25,8 @@ impl Companion {
             .unwrap_or_else(|error| panic!("script/{script} does not start: {error}"));
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let port = lines.map_while(Result::ok).next();
-        let port = port.unwrap_or_else(|| panic!("no port: see what script/{script} said"));
+        let port =
+            port.unwrap_or_else(|| panic!("script/{script} printed no port: see its output"));
         let port = port.parse().expect("a port");
         Self { port, child }
     }

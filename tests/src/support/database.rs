@@ -1,11 +1,13 @@
-//! Databases to test on: a copy of a template for each test, made in a fraction of a second, dropped when another one
-//! is made.
+//! Databases for tests: each test gets a copy of a template, which is made in a fraction of a second. Databases of
+//! ended tests are dropped when the next one is made.
 //!
-//! Not at the end of the test: `drop database` waits until every session of the cluster has answered a signal, and one
-//! that is being opened answers none. A pool of the ending test may be opening one, in the very thread that would wait:
-//! it took PostgreSQL a minute to give that session up, in which no test could begin or end.
+//! They are not dropped at the end of the test, since `drop database` waits until every session of the cluster has
+//! answered a signal, which a session does not do while its connection is being opened. The pool of the ending test
+//! may be opening one in the very thread that would wait: it took PostgreSQL a minute to give such a session up,
+//! during which no test could begin or end.
 //!
-//! `TEST_DATABASE_URL` is a superuser's URL of a PostgreSQL that may be littered; `script/test` starts one.
+//! `TEST_DATABASE_URL` is the URL of a superuser of a PostgreSQL server on which databases may be left behind;
+//! `script/test` starts one.
 
 use super::sample;
 use crate::rules::world;
@@ -16,28 +18,28 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-/// Password of both roles in tests.
+/// The password of both roles in tests.
 const PASSWORD: &str = "test";
 
-/// Which entities have no row of the demonstration.
+/// A table of the entities of which the demonstration data have no rows.
 const FILLED: &str = "create schema tests; create table tests.filled (entity text primary key)";
 
-/// What a database starts with.
+/// The initial contents of a database.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Content {
     Empty,
     /// Countries and cities.
     Reference,
-    /// The demonstration world as well.
+    /// The demonstration data as well.
     Demo,
-    /// Of that fewer rows, where there are thousands.
+    /// The demonstration data with fewer rows in tables that have thousands.
     Sample,
 }
 
 pub struct Database {
     name: String,
     admin: PgConnectOptions,
-    /// Is called like the database: while it is open, the database is in use.
+    /// A connection whose application name is the database's name: as long as it is open, the database is not dropped.
     _owner: PgConnection,
 }
 
@@ -48,7 +50,7 @@ impl Database {
         let name = format!("t_{}", Uuid::new_v4().simple());
         let owner = connect(&admin.clone().application_name(&name)).await;
         let mut conn = connect(&admin).await;
-        // Two sessions cannot copy one template at the same time.
+        // Two sessions can't copy the same template at the same time.
         sqlx::query("select pg_advisory_lock(7262)")
             .execute(&mut conn)
             .await
@@ -67,7 +69,7 @@ impl Database {
         }
     }
 
-    /// A connection that no rule holds back.
+    /// A superuser's connection, to which no rules apply.
     pub async fn superuser(&self) -> PgConnection {
         connect(&self.admin.clone().database(&self.name)).await
     }
@@ -85,7 +87,7 @@ impl Database {
         .await
     }
 
-    /// The same of the job role, before it says for which module it works.
+    /// A connection of the job role, before it has entered a module.
     pub async fn job_role(&self) -> PgConnection {
         let options = self.admin.clone().database(&self.name);
         connect(&options.username("culturepass_job").password(PASSWORD)).await
@@ -100,7 +102,7 @@ impl Database {
         )
     }
 
-    /// For tests in which one member creates more than any would in a day.
+    /// Removes all quotas, for tests in which a member creates more rows than are allowed in a day.
     pub async fn lift_quotas(&self) {
         let mut conn = self.superuser().await;
         execute(
@@ -115,19 +117,19 @@ impl Database {
         .await;
     }
 
-    /// Of its owner, for subcommands that migrate and seed.
+    /// The URL of the database's owner, for subcommands that migrate and seed.
     pub fn owner_url(&self) -> String {
         let admin = std::env::var("TEST_DATABASE_URL").expect("TEST_DATABASE_URL");
         let (server, _) = admin.rsplit_once('/').expect("a URL with a database");
         format!("{server}/{}", self.name)
     }
 
-    /// For tools that connect by themselves.
+    /// Options of a superuser's connection, for tools that connect themselves.
     pub fn superuser_options(&self) -> PgConnectOptions {
         self.admin.clone().database(&self.name)
     }
 
-    /// Entities that the demonstration has no rows of: those that are there were drawn for tests.
+    /// The entities of which the demonstration data have no rows: their rows were generated for tests.
     pub async fn filled(&self) -> BTreeSet<String> {
         let names: Vec<String> = sqlx::query_scalar("select entity from tests.filled")
             .fetch_all(&mut self.superuser().await)
@@ -141,7 +143,7 @@ impl Database {
     }
 }
 
-/// Drops what ended tests have left.
+/// Drops the databases of ended tests.
 async fn sweep(conn: &mut PgConnection) {
     let left: Vec<String> = sqlx::query_scalar(
         "select d.datname::text from pg_database d
@@ -161,7 +163,8 @@ fn admin() -> PgConnectOptions {
     url.parse().expect("TEST_DATABASE_URL")
 }
 
-/// Made once per state of the migrations, by whichever test comes first.
+/// The name of the template with these contents. It is made once for each state of the migrations, by the first test
+/// that needs it.
 async fn template(admin: &PgConnectOptions, content: Content) -> String {
     let state = MIGRATIONS
         .last()
@@ -228,10 +231,10 @@ async fn fill(options: &PgConnectOptions, content: Content) {
             .expect("demonstration data");
     }
     if matches!(content, Content::Demo | Content::Sample) {
-        // Rows whose files are nowhere: the demonstration's own are sent while a server runs.
+        // Rows of pictures without files: the demonstration's own pictures are uploaded while a server runs.
         let pictures = include_str!("../../sql/pictures.sql");
         execute(&mut conn, pictures.to_owned()).await;
-        // Before there is more: what stays depends on the demonstration alone.
+        // Before other rows are added, so that the remaining rows depend on the demonstration data only.
         if content == Content::Sample {
             sample::thin(&mut conn).await;
         }

@@ -1,4 +1,4 @@
-//! What the API document says an operation may answer. Every answer that a test gets is held to it.
+//! The possible answers of an operation according to the API document. Every answer in a test is compared with them.
 
 use axum::http::Method;
 use serde_json::Value;
@@ -6,19 +6,19 @@ use std::sync::LazyLock;
 
 struct Operation {
     method: Method,
-    /// `None` for a parameter.
+    /// The segments of the path; `None` for a parameter.
     path: Vec<Option<String>>,
     statuses: Vec<u16>,
-    /// What any request may be answered with is told once.
+    /// Whether the operation has the answer `default`, which stands for the answers that any request may get.
     others: bool,
-    /// Schemas of the objects that are answered.
+    /// The statuses of answers with an object, and its schemas.
     objects: Vec<(u16, Value)>,
 }
 
 /// The statuses that `default` stands for.
 const OTHERS: [u16; 11] = [400, 401, 403, 408, 413, 415, 422, 429, 431, 500, 503];
 
-/// The whole document, hand-written routes included; a process reads it once.
+/// The whole document, including hand-written routes; parsed once per process.
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     let document = kernel::openapi::document(app::api::document(), app::api::hand_written);
     document.expect("JSON")
@@ -26,8 +26,8 @@ static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
 
 static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| operations(&DOCUMENT));
 
-/// What the document does not tell of this answer, or `None` if it does. A path or method without operation is
-/// nothing it could tell of.
+/// Describes an answer that the document does not contain; `None` if it does. Paths and methods without an operation
+/// are ignored, since the document says nothing about them.
 pub fn untold(method: &Method, target: &str, status: u16) -> Option<String> {
     let operation = operation(method, target)?;
     let told =
@@ -40,7 +40,7 @@ pub fn untold(method: &Method, target: &str, status: u16) -> Option<String> {
     })
 }
 
-/// A property that the document requires of this answer and that is not there.
+/// Describes a property that the document requires of this answer and that is missing.
 pub fn lacking(method: &Method, target: &str, status: u16, answer: &Value) -> Option<String> {
     let mut objects = operation(method, target)?.objects.iter();
     let (_, schema) = objects.find(|(of, _)| *of == status)?;
@@ -51,7 +51,7 @@ pub fn lacking(method: &Method, target: &str, status: u16, answer: &Value) -> Op
 fn operation(method: &Method, target: &str) -> Option<&'static Operation> {
     let path = target.split(['?', '#']).next().unwrap_or_default();
     let segments: Vec<&str> = path.split('/').collect();
-    // `/users/me` is meant before `/users/{id}`, as in the router: the path decides, then the method.
+    // As in the router, `/users/me` takes precedence over `/users/{id}`: first the path is matched, then the method.
     let words = |one: &Operation| one.path.iter().flatten().count();
     let fits = || {
         OPERATIONS
@@ -62,14 +62,14 @@ fn operation(method: &Method, target: &str) -> Option<&'static Operation> {
     fits().find(|one| words(one) == most && one.method == *method)
 }
 
-/// Where a required property is missing, anywhere inside.
+/// The place of a required property that is missing, at any depth.
 fn missing(schema: &Value, value: &Value, place: &str) -> Option<String> {
     let schema = resolved(&DOCUMENT, schema);
     let several = |key: &str| schema[key].as_array().into_iter().flatten();
     if let Some(found) = several("allOf").find_map(|part| missing(part, value, place)) {
         return Some(found);
     }
-    // Of several kinds it has to be one.
+    // One of the alternatives has to match.
     let kinds = several("oneOf").chain(several("anyOf"));
     let mut faults = kinds
         .filter(|kind| kind["type"] != "null")
@@ -98,7 +98,7 @@ fn missing(schema: &Value, value: &Value, place: &str) -> Option<String> {
     }
 }
 
-/// A code of an error that the document does not list.
+/// An error code in an answer that the document does not list.
 pub fn unlisted(text: &str) -> Option<String> {
     let answer: Value = match text.contains("\"/problems/") {
         true => serde_json::from_str(text).ok()?,
@@ -112,7 +112,7 @@ pub fn unlisted(text: &str) -> Option<String> {
     codes.find(|code| !listed(code)).map(str::to_owned)
 }
 
-/// The schema itself, or what it refers to.
+/// The schema itself, or the schema that it refers to.
 pub fn resolved<'d>(document: &'d Value, schema: &'d Value) -> &'d Value {
     match schema["$ref"].as_str() {
         Some(target) => document
@@ -122,7 +122,7 @@ pub fn resolved<'d>(document: &'d Value, schema: &'d Value) -> &'d Value {
     }
 }
 
-/// The schemas of which one has to hold.
+/// The alternatives of a schema, one of which has to match.
 pub fn alternatives<'d>(document: &'d Value, schema: &'d Value) -> Vec<&'d Value> {
     let schema = resolved(document, schema);
     match schema["anyOf"].as_array().or(schema["oneOf"].as_array()) {

@@ -1,18 +1,18 @@
-//! Changes of any object that can be changed, one after the other, each to something new.
+//! Repeated changes of an object of any kind, each to a new value.
 
 use super::Client;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// A property that takes one value after the other.
+/// A property that can be changed repeatedly.
 pub struct Edit {
     name: String,
     before: Value,
 }
 
 impl Edit {
-    /// Tries the properties of a body (as they are now) until a change of one is a change. None: of flags, closed sets
-    /// and references alone not everyone can be told what else they may be.
+    /// Tries the properties of the present body until one can be changed. None: there are only flags, closed sets and
+    /// references, for which other valid values can't be guessed.
     pub async fn find(client: &Client, path: &str, body: &Value) -> Option<Self> {
         for (name, before) in body.as_object()? {
             let edit = Self {
@@ -38,12 +38,12 @@ impl Edit {
         None
     }
 
-    /// A body of PATCH; for each number another value.
+    /// A body of PATCH, with another value for each number.
     pub fn body(&self, number: usize) -> Value {
         json!({&self.name: self.value(number)})
     }
 
-    /// A body of PUT with the change in it.
+    /// The body with this property changed, for PUT.
     pub fn within(&self, body: &Value, number: usize) -> Value {
         let mut body = body.clone();
         body[&self.name] = self.value(number);

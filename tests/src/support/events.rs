@@ -1,24 +1,25 @@
-//! Server-sent events as a client reads them, by the rules of the HTML standard (section 9.2.6).
+//! A client for server-sent events, by the rules of the HTML standard (section 9.2.6).
 
 use super::Client;
 use serde_json::Value;
 use std::time::Duration;
 
-/// Whose answer goes on for as long as somebody listens. Suites that read every answer to its end leave it out.
+/// The path whose answer does not end while a client is listening. Tests that read every answer to its end leave it
+/// out.
 pub const ENDLESS: &str = "/notifications/stream";
 
-/// Nothing takes so long but what does not come.
+/// The time after which an expected event is considered missing.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct Events {
     answer: reqwest::Response,
     text: String,
-    /// What a browser sends back as `Last-Event-ID`.
+    /// The id that a browser would send back as `Last-Event-ID`.
     pub last_id: Option<String>,
     pub retry_ms: Option<u64>,
 }
 
-/// One that has data.
+/// An event with data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     pub name: String,
@@ -26,11 +27,11 @@ pub struct Event {
 }
 
 impl Client {
-    /// Begins to listen; `last_id` as after a break.
+    /// Begins to listen; with `last_id` as after an interruption.
     pub async fn listen(&self, path: &str, last_id: Option<&str>) -> Events {
         let headers: Vec<_> = last_id.iter().map(|id| ("last-event-id", *id)).collect();
         let mut answer = self.open(path, &headers).await;
-        // As clients do while a server is busy.
+        // Retries while the server is busy, as clients do.
         for _ in 0..50 {
             if answer.status() != 503 {
                 break;
@@ -57,25 +58,25 @@ impl Client {
 }
 
 impl Events {
-    /// The next one; none: the server has ended it.
+    /// The next event. None: the server has ended the stream.
     pub async fn next(&mut self) -> Option<Event> {
         let next = tokio::time::timeout(PATIENCE, self.read()).await;
         next.expect("an event, or the end")
     }
 
-    /// The next one of this name, which must come.
+    /// The data of the next event, which must have this name.
     pub async fn expect(&mut self, name: &'static str) -> Value {
         let event = self.next().await;
-        let event = event.unwrap_or_else(|| panic!("the end instead of {name}"));
+        let event = event.unwrap_or_else(|| panic!("the stream ended instead of {name}"));
         assert_eq!(event.name, name, "{event:?}");
         event.data
     }
 
-    /// Titles of notifications until `unread` closes their batch.
+    /// The titles of notifications up to the event `unread`, which ends a batch, and the number in it.
     pub async fn batch(&mut self) -> (Vec<String>, i64) {
         let mut titles = Vec::new();
         loop {
-            let event = self.next().await.expect("a batch to its end");
+            let event = self.next().await.expect("the stream ended within a batch");
             match event.name.as_str() {
                 "notification" => {
                     titles.push(event.data["title"].as_str().expect("a title").to_owned())
@@ -86,7 +87,7 @@ impl Events {
         }
     }
 
-    /// Until the server ends it: how many events came.
+    /// The number of events until the server ends the stream.
     pub async fn left(&mut self) -> usize {
         let mut count = 0;
         while self.next().await.is_some() {
@@ -104,7 +105,7 @@ impl Events {
                     return Some(event);
                 }
             }
-            // A connection that breaks is an end as well.
+            // A broken connection counts as the end as well.
             let chunk = self.answer.chunk().await.ok().flatten()?;
             self.text
                 .push_str(std::str::from_utf8(&chunk).expect("UTF-8"));

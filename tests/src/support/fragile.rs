@@ -1,4 +1,4 @@
-//! The real engine with a hook that fails on demand, in the middle of a transaction that has written.
+//! The real engine with a hook that fails on demand, in the middle of a transaction that has already written.
 
 use super::{Client, TestServer};
 use generated::event::{EVENT, UpdateEvent};
@@ -17,7 +17,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-/// Goes by the title of an update: `panic`, `error`, `broken` (an error of the database), `slow`.
+/// The title in an update decides how the hook fails: `panic`, `error`, `broken` (an error of the database) or `slow`.
 struct Fragile;
 
 impl Hooks for Fragile {
@@ -56,7 +56,7 @@ impl Hooks for Fragile {
     }
 }
 
-/// The routes of events on a port of their own, over the pool of `server`.
+/// Serves the routes of events on a port of their own, with the pool of `server`.
 pub async fn serve_events(server: &TestServer, change: impl FnOnce(&mut HttpConfig)) -> Client {
     let event: &'static Resource = Box::leak(Box::new(Resource {
         hooks: &["update"],

@@ -1,10 +1,10 @@
-//! Waiting until others wait, so that two who meet in a test meet in the order that it wants.
+//! Waiting until other sessions wait for locks, so that concurrent transactions of a test meet in the intended order.
 
 use sqlx::PgConnection;
 use std::time::Duration;
 
-/// Until so many sessions that use this table wait for a lock. By a connection of its own: within a transaction
-/// PostgreSQL shows the sessions of its beginning.
+/// Waits until so many sessions that use this table are waiting for a lock. Needs a connection outside of a
+/// transaction, since within one PostgreSQL shows the sessions as of its beginning.
 pub async fn until_waiting(conn: &mut PgConnection, table: &str, sessions: i64) {
     let count = "select count(distinct l.pid) from pg_locks l join pg_stat_activity a on a.pid = l.pid
         where l.relation = $1::regclass and a.datname = current_database() and a.wait_event_type = 'Lock'";

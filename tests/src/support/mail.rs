@@ -1,4 +1,4 @@
-//! Mail and push messages that stay in memory, so that a test can follow the link in one.
+//! Mail and push messages kept in memory, so that tests can read them and follow links.
 
 use delivery::{
     mail::{Mail, Mailer, Undelivered},
@@ -11,12 +11,12 @@ use std::sync::Mutex;
 pub struct MemoryMailer(Mutex<Vec<Mail>>);
 
 impl MemoryMailer {
-    /// The text of the last message to this address.
+    /// The text of the latest mail to this address.
     pub fn last_to(&self, address: &str) -> Option<String> {
         self.all_to(address).pop().map(|mail| mail.text)
     }
 
-    /// Oldest first.
+    /// All mails to this address, oldest first.
     pub fn all_to(&self, address: &str) -> Vec<Mail> {
         let sent = self.0.lock().expect("mail");
         sent.iter()
@@ -46,7 +46,7 @@ impl Mailer for MemoryMailer {
 pub struct MemoryPusher(Mutex<Vec<Push>>);
 
 impl MemoryPusher {
-    /// Oldest first.
+    /// All push messages, oldest first.
     pub fn all(&self) -> Vec<Push> {
         self.0.lock().expect("push").clone()
     }

@@ -1,9 +1,9 @@
-//! A list read to its end.
+//! Reads lists to their end.
 
 use super::Client;
 use serde_json::Value;
 
-/// All objects of all pages. `path` may have a query.
+/// The objects of all pages. `path` may contain a query.
 pub async fn all(client: &Client, path: &str) -> Vec<Value> {
     let start = format!(
         "{path}{}limit=100",
@@ -27,7 +27,7 @@ pub async fn all(client: &Client, path: &str) -> Vec<Value> {
     }
 }
 
-/// Ids in their order.
+/// The ids of the rows, in their order.
 pub fn ids(rows: &[Value]) -> Vec<&str> {
     rows.iter()
         .map(|row| row["id"].as_str().expect("an id"))

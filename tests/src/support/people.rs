@@ -1,4 +1,4 @@
-//! People who came in through the front door: signed up, opened the mail, signed in.
+//! Members who were created through the API: by signing up, following the link in the mail, and signing in.
 
 use super::{Answer, Client, TestServer};
 use serde_json::json;
@@ -10,7 +10,7 @@ pub fn address(handle: &str) -> String {
     format!("{handle}@example.org")
 }
 
-/// A member with [`PASSWORD`], made as members are made.
+/// Creates a member with [`PASSWORD`] through the API.
 pub async fn sign_up(server: &TestServer, handle: &str) {
     let body = json!({"email": address(handle), "handle": handle, "display_name": handle});
     server.client.post("/auth/sign-up", body).await.expect(202);
@@ -34,7 +34,7 @@ pub async fn refresh(client: &Client, token: &str) -> Answer {
         .await
 }
 
-/// The token of the link in the last mail to an address, once there were more than `before` mails in all.
+/// The token of the link in the latest mail to an address, once there are more than `before` mails in total.
 pub async fn mailed_token(server: &TestServer, to: &str, before: usize) -> String {
     for _ in 0..400 {
         let text = server

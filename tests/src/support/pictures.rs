@@ -1,4 +1,4 @@
-//! Pictures as clients send them: announced, put where the answer says, completed.
+//! Uploads pictures as clients do: announces them, sends them to the URL in the answer, and completes them.
 
 use super::{Answer, Client, Member, TestServer};
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::io::Cursor;
 
-/// Of these colours.
+/// A JPEG file of this size, whose colours depend on the seed.
 pub fn jpeg(width: u32, height: u32, seed: u8) -> Vec<u8> {
     encoded(width, height, seed, ImageFormat::Jpeg)
 }
@@ -25,7 +25,7 @@ pub fn sha256(bytes: &[u8]) -> String {
     sum.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What is said before a file is sent.
+/// The body that announces a file.
 pub fn announcement(entity: &str, id: &str, content_type: &str, bytes: &[u8]) -> Value {
     json!({"entity_type": entity, "entity_id": id, "content_type": content_type, "bytes": bytes.len(),
         "sha256": sha256(bytes), "alt_text": "A picture"})
@@ -36,10 +36,10 @@ pub async fn announce(client: &Client, entity: &str, id: &str, bytes: &[u8]) -> 
     client.post("/media/uploads", body).await.expect(201).json
 }
 
-/// Where and how an upload is sent to a server with a disk: path with query, and headers.
+/// The request by which a file is sent to a server that stores files on disk: path with query, and headers.
 pub fn way(upload: &Value) -> (String, Vec<(String, String)>) {
     let url = upload["url"].as_str().expect("an address");
-    // As `PUBLIC_URL` is in tests; the server listens elsewhere.
+    // `PUBLIC_URL` in tests; the server itself listens on another port.
     let path = url.strip_prefix("http://127.0.0.1:8080").expect("ours");
     let headers = upload["headers"].as_object().expect("headers");
     let headers = headers
@@ -48,7 +48,7 @@ pub fn way(upload: &Value) -> (String, Vec<(String, String)>) {
     (path.to_owned(), headers.collect())
 }
 
-/// Without a token: the address is enough.
+/// Sends the file. No access token is needed, since the URL is signed.
 pub async fn send(server: &TestServer, upload: &Value, bytes: &[u8]) -> Answer {
     let (path, headers) = way(upload);
     let headers: Vec<(&str, &str)> = (headers.iter())
@@ -66,7 +66,7 @@ pub async fn complete(client: &Client, upload: &Value) -> Answer {
     client.act(&format!("/media/uploads/{id}/complete")).await
 }
 
-/// From the beginning to the end. What `GET /media/{id}` answers.
+/// Uploads a picture and returns the answer of `GET /media/{id}`.
 pub async fn uploaded(
     server: &TestServer,
     member: &Member,
@@ -79,13 +79,13 @@ pub async fn uploaded(
     complete(&member.client, &upload).await.expect(200).json
 }
 
-/// A picture's id.
+/// Uploads a picture and returns its id.
 pub async fn shown(server: &TestServer, member: &Member, entity: &str, id: &str) -> String {
     let picture = uploaded(server, member, entity, id, &jpeg(40, 30, 1)).await;
     picture["id"].as_str().expect("an id").to_owned()
 }
 
-/// The file that an address of the API leads to: status, headers, bytes.
+/// Requests the file at a URL of the API: status, headers, bytes.
 pub async fn file(server: &TestServer, url: &str) -> (u16, reqwest::header::HeaderMap, Vec<u8>) {
     let path = url.strip_prefix("http://127.0.0.1:8080").expect("ours");
     let asked = reqwest::Client::builder().no_proxy().build();

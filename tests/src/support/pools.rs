@@ -1,4 +1,4 @@
-//! An empty database with connections as each of the roles, for tests that speak SQL themselves.
+//! An empty database with connection pools for each of the roles, for tests that use SQL directly.
 
 use super::{Database, database::Content};
 use sqlx::{
@@ -7,11 +7,11 @@ use sqlx::{
 };
 
 pub struct Pools {
-    /// Sees and may do everything; for fixtures and for looking.
+    /// May see and do everything; for fixtures and for checking results.
     pub superuser: PgPool,
-    /// As requests connect.
+    /// The role with which requests connect.
     pub app: PgPool,
-    /// As modules connect.
+    /// The role with which modules connect.
     pub job: PgPool,
     _database: Database,
 }

@@ -1,4 +1,4 @@
-//! The program itself, `culturepass`, as a process with a log.
+//! The program `culturepass` itself, as a process with a log.
 
 use super::{Client, Database, Member};
 use kernel::{auth::Tokens, config::TokenConfig};
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 const ISSUER: &str = "http://127.0.0.1:8080";
 
-/// Where a program is found again after it was started anew: its ports, and the key of its tokens.
+/// What a restarted program keeps: its ports, and the key of its tokens.
 pub struct Place {
     port: u16,
     admin_port: u16,
@@ -51,7 +51,7 @@ pub struct Program {
     tokens: Tokens,
 }
 
-/// A subcommand that knows the logins of this database and nothing of the world around it.
+/// A subcommand with the logins of this database, and otherwise an empty environment.
 pub fn command(database: &Database, arguments: &[&str]) -> Command {
     let mut command = Command::new(executable());
     command
@@ -60,7 +60,7 @@ pub fn command(database: &Database, arguments: &[&str]) -> Command {
         .current_dir(std::env::temp_dir())
         .env("APP_DATABASE_URL", database.url("culturepass_app"))
         .env("JOB_DATABASE_URL", database.url("culturepass_job"))
-        // Nobody there: mail waits.
+        // No mail server is listening there, so mail waits.
         .env("SMTP_HOST", "127.0.0.1")
         .env("SMTP_PORT", "9")
         .env("SMTP_TLS", "none")
@@ -69,21 +69,21 @@ pub fn command(database: &Database, arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs it to its end.
+/// Runs the command until it ends.
 pub fn run(database: &Database, arguments: &[&str]) -> Output {
     let output = command(database, arguments).output();
     output.expect("the program runs")
 }
 
 impl Program {
-    /// Starts `serve` and waits until it is ready. No rate limits, unless `change` sets them.
+    /// Starts `serve` and waits until it is ready. There are no rate limits, unless `change` sets them.
     pub async fn serve(database: &Database, change: impl FnOnce(&mut Command)) -> Self {
         let mut program = Self::start(&Place::free().await, database, change).await;
         assert!(program.is_ready().await, "it ended:\n{}", program.text());
         program
     }
 
-    /// The same at a place of its own, without waiting.
+    /// Starts `serve` at this place, without waiting until it is ready.
     pub async fn start(
         place: &Place,
         database: &Database,
@@ -92,7 +92,7 @@ impl Program {
         Self::begin("serve", place, database, change).await
     }
 
-    /// Starts `worker`, which answers nobody.
+    /// Starts `worker`, which serves no requests.
     pub async fn work(database: &Database, change: impl FnOnce(&mut Command)) -> Self {
         Self::begin("worker", &Place::free().await, database, change).await
     }
@@ -131,7 +131,7 @@ impl Program {
         }
     }
 
-    /// A token for whoever is there already.
+    /// Signs an existing member in, with a session and a token.
     pub async fn sign_in(&self, database: &Database, id: Uuid) -> Member {
         let mut conn = database.superuser().await;
         let session = "insert into app.sessions (user_id, expires_at) values ($1, now() + interval '1 day') returning id";
@@ -150,7 +150,7 @@ impl Program {
         }
     }
 
-    /// `TERM`, `KILL`.
+    /// Sends a signal, such as `TERM` or `KILL`.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill")
             .arg(format!("-{name}"))
@@ -159,7 +159,7 @@ impl Program {
         assert!(sent.expect("kill").success());
     }
 
-    /// Waits for the end, which has to come.
+    /// Waits until the program ends; fails if it does not.
     pub async fn ended(&mut self) -> ExitStatus {
         let until = Instant::now() + Duration::from_secs(40);
         loop {
@@ -171,7 +171,7 @@ impl Program {
         }
     }
 
-    /// Lines of the log so far.
+    /// The lines of the log so far.
     pub fn log(&self) -> Vec<String> {
         self.log.lock().expect("log").clone()
     }
@@ -184,12 +184,12 @@ impl Program {
         self.child.id()
     }
 
-    /// None while it runs.
+    /// The exit status. None: the program is still running.
     pub fn status(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("a child")
     }
 
-    /// Waits until it is ready. False: it has ended instead.
+    /// Waits until the program is ready. False: it has ended instead.
     pub async fn is_ready(&mut self) -> bool {
         let http = reqwest::Client::builder()
             .no_proxy()
@@ -219,7 +219,7 @@ fn collect(child: &mut Child) -> Arc<Mutex<Vec<String>>> {
     let log = Arc::new(Mutex::new(Vec::new()));
     let (lines, stderr) = (log.clone(), child.stderr.take().expect("piped"));
     std::thread::spawn(move || {
-        // Split at line feeds only, as a log collector does.
+        // Lines are split at line feeds only, as log collectors do.
         for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line).into_owned();
             lines.lock().expect("log").push(line);
@@ -234,7 +234,8 @@ async fn free_port() -> u16 {
     address.expect("an address").port()
 }
 
-/// Built beside the tests, because the server's own tests need it. An old one would prove nothing.
+/// The path of the program, which is built together with the tests because the server's own tests need it. Fails if it
+/// is outdated, since testing it would prove nothing.
 fn executable() -> PathBuf {
     let own = std::env::current_exe().expect("the tests' own path");
     let folder = own.parent().and_then(Path::parent).expect("target/debug");

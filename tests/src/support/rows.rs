@@ -1,4 +1,4 @@
-//! Rows of the demonstration world and people who may do something with them, for suites over all entities.
+//! Rows of the demonstration data, and members who have a certain right on them, for tests over all entities.
 
 use super::{Database, TestServer};
 use kernel::resource::Resource;
@@ -6,14 +6,14 @@ use server::seed::demo::PEOPLE;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 use uuid::Uuid;
 
-/// A row, and who may do it.
+/// A row, and a member who has the right on it.
 #[derive(Clone, Copy, Debug)]
 pub struct Allowed {
     pub row: Uuid,
     pub person: Uuid,
 }
 
-/// The people to sign in as first, then some of those who hold roles, then some of the others.
+/// The members of the demonstration that one can sign in as first, then some members with roles, then some others.
 pub async fn people(conn: &mut PgConnection) -> Vec<Uuid> {
     let mut people: Vec<Uuid> = PEOPLE.iter().map(|person| person.id).collect();
     let others: Vec<Uuid> = sqlx::query_scalar(
@@ -28,7 +28,7 @@ pub async fn people(conn: &mut PgConnection) -> Vec<Uuid> {
     people
 }
 
-/// An organization of this city that the person looks after.
+/// An organization in this city that the person administers.
 pub async fn host_of(server: &TestServer, person: Uuid, city: Uuid) -> Uuid {
     let mut conn = server.superuser().await;
     sqlx::query_scalar(
@@ -43,14 +43,14 @@ pub async fn host_of(server: &TestServer, person: Uuid, city: Uuid) -> Uuid {
     .expect("an organization")
 }
 
-/// An active row on which somebody of the demonstration world has this right (`update`, `delete`, `read`).
+/// An active row on which a member of the demonstration has this right (`update`, `delete`, `read`).
 pub async fn who_may(
     database: &Database,
     people: &[Uuid],
     resource: &Resource,
     right: &str,
 ) -> Option<Allowed> {
-    // The probe of one row, asked of many.
+    // The statement that checks the rights on one row, changed to check many.
     let text = resource
         .sql
         .probe

@@ -1,18 +1,18 @@
-//! A smaller demonstration world: the same people and profiles with fewer of what they have by the thousand,
-//! so that suites that ask everything as everyone do not wait for long lists.
+//! A smaller version of the demonstration data: the same members and profiles, but fewer rows in tables with
+//! thousands, so that tests that request everything as every member do not wait for long lists.
 
 use super::model;
 use codegen::model::{EntityId, Model};
 use sqlx::{AssertSqlSafe, PgConnection};
 
-/// Tables with more rows than this are thinned to about so many.
+/// Tables with more than [`MANY`] rows are reduced to about [`KEPT`].
 const MANY: i64 = 700;
 const KEPT: i64 = 200;
-/// How the ids of the people of the demonstration begin: whatever names one of them stays.
+/// The common prefix of the ids of the demonstration's members: rows that refer to one of them are kept.
 const PEOPLE: &str = "0199c000-0000-7000-8000-";
 
-/// Children go before those they refer to, so nothing is left that leads nowhere. Past triggers: counters keep
-/// what they counted.
+/// Removes rows, children before their parents, so that no reference becomes invalid. Triggers are disabled, so
+/// counters keep their values.
 pub async fn thin(conn: &mut PgConnection) {
     let model = model();
     let mut order = crate::rules::world::order(model);
@@ -40,7 +40,7 @@ pub async fn thin(conn: &mut PgConnection) {
     execute(conn, "reset session_replication_role".to_owned()).await;
 }
 
-/// `and not exists (…)` for every reference that can lead here.
+/// `and not exists (…)` for every relation that can refer to this entity.
 fn unreferred(model: &Model, target: EntityId) -> String {
     let relations = model.entities.iter().flat_map(|entity| {
         entity

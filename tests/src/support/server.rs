@@ -1,4 +1,4 @@
-//! The real server, in this process, on a free port of the loopback interface.
+//! The real server in this process, on a free port of the loopback interface.
 
 use super::{
     Client, Database,
@@ -26,35 +26,35 @@ use tokio::{
 };
 use uuid::Uuid;
 
-/// Ed25519, made for tests; the server refuses it elsewhere.
+/// An Ed25519 key for tests, which the server refuses in production.
 pub const TOKEN_KEY: &str = include_str!("token-key.pem");
 
 pub struct TestServer {
     pub database: Database,
     pub built: Built,
-    /// Without a token.
+    /// A client without a token.
     pub client: Client,
     pub mailer: Arc<MemoryMailer>,
     pub pusher: Arc<MemoryPusher>,
     stop: Option<oneshot::Sender<()>>,
-    /// Does the jobs, over connections of its own, until it is dropped.
+    /// Stops the worker when it is dropped; the worker has connections of its own.
     _worker: watch::Sender<bool>,
     serving: Option<JoinHandle<()>>,
     _media: MediaFolder,
 }
 
 impl TestServer {
-    /// With reference data.
+    /// A server with reference data.
     pub async fn start() -> Self {
         Self::start_with(Content::Reference, |_| {}).await
     }
 
-    /// With the demonstration world.
+    /// A server with the demonstration data.
     pub async fn demo() -> Self {
         Self::start_with(Content::Demo, |_| {}).await
     }
 
-    /// With a smaller one, for tests that read every list to its end again and again.
+    /// A server with a sample of the demonstration data, for tests that read every list to its end repeatedly.
     pub async fn sample() -> Self {
         Self::start_with(Content::Sample, |_| {}).await
     }
@@ -65,7 +65,7 @@ impl TestServer {
         let pusher = Arc::new(MemoryPusher::default());
         let media = MediaFolder(media_folder(&database));
         let mut parts = parts(&database, mailer.clone(), pusher.clone());
-        // Past whatever a test puts between the server and its database.
+        // The worker connects directly, even if a test puts a proxy between the server and its database.
         let mut workers = parts.db.clone();
         (workers.connections, workers.job_connections) = (1, 2);
         change(&mut parts);
@@ -101,7 +101,7 @@ impl TestServer {
         self.database.superuser().await
     }
 
-    /// A new member without roles.
+    /// Creates a member without roles.
     pub async fn member(&self, handle: &str) -> Member {
         let mut conn = self.superuser().await;
         let id: Uuid = sqlx::query_scalar("insert into app.users (handle, display_name, email) values ($1, $1, $1 || '@example.org') returning id")
@@ -112,7 +112,7 @@ impl TestServer {
         self.sign_in(id).await
     }
 
-    /// A token for whoever is there already.
+    /// Signs an existing member in, with a session and a token.
     pub async fn sign_in(&self, id: Uuid) -> Member {
         let mut conn = self.superuser().await;
         let session: Uuid = sqlx::query_scalar("insert into app.sessions (user_id, expires_at) values ($1, now() + interval '1 day') returning id")
@@ -133,7 +133,7 @@ impl TestServer {
         }
     }
 
-    /// Grants a role past the rules: `scope` is an entity's name and an id.
+    /// Grants a role, bypassing the rules: `scope` is an entity's name and an id.
     pub async fn grant(&self, member: &Member, role: &str, scope: Option<(&str, Uuid)>) {
         let mut conn = self.superuser().await;
         sqlx::query("insert into app.role_assignments (user_id, role, scope_type, scope_id, state) values ($1, $2, $3, $4, 'accepted')")
@@ -146,7 +146,7 @@ impl TestServer {
             .expect("a role");
     }
 
-    /// A city by slug; Melbourne and Auckland are in the reference data.
+    /// The id of a city by its slug; Melbourne and Auckland are in the reference data.
     pub async fn city(&self, slug: &str) -> Uuid {
         let mut conn = self.superuser().await;
         sqlx::query_scalar(
@@ -158,17 +158,17 @@ impl TestServer {
         .expect("a city of the reference data")
     }
 
-    /// Waits until every job is done that was enqueued until now, and what came of it, such as mail.
+    /// Waits until all jobs that have been enqueued are done, and those that they enqueue, such as sending mail.
     pub async fn settled(&self) {
         settled(&mut self.superuser().await).await;
     }
 
-    /// Where its pictures lie.
+    /// The folder with the server's pictures.
     pub fn media_folder(&self) -> PathBuf {
         media_folder(&self.database)
     }
 
-    /// Stops as a signal would.
+    /// Stops the server as a signal would.
     pub async fn stop(&mut self) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
@@ -179,7 +179,7 @@ impl TestServer {
     }
 }
 
-/// Goes with the server. Of most tests it was never made.
+/// The folder with pictures, which is removed with the server. Most tests never create it.
 struct MediaFolder(PathBuf);
 
 impl Drop for MediaFolder {
@@ -194,7 +194,7 @@ fn media_folder(database: &Database) -> PathBuf {
         .join(database.name())
 }
 
-/// Waits until the worker has done what was told and enqueued until now.
+/// Waits until the worker has processed all events and jobs so far.
 pub async fn settled(conn: &mut PgConnection) {
     let waiting = "select (select count(*) from jobs.events where relayed_at is null)
         + (select count(*) from jobs.queue where state <> 'dead' and attempts <= 1 and run_at <= now() + interval '1 s')";
@@ -211,7 +211,7 @@ pub async fn settled(conn: &mut PgConnection) {
     panic!("jobs are waiting");
 }
 
-/// What comes round again stays away: tests say when.
+/// Starts a worker without periodic jobs, which tests run explicitly.
 fn worker(config: &DbConfig, work: Work) -> watch::Sender<bool> {
     let work = Work {
         periodic: Vec::new(),
@@ -243,7 +243,7 @@ fn parts(database: &Database, mailer: Arc<MemoryMailer>, pusher: Arc<MemoryPushe
     modules.media.media_dir = media_folder(database);
     let sessions = &mut modules.sessions;
     sessions.app_url = Some("http://app.test".parse().expect("a URL"));
-    // Hashing as cheap as the algorithm allows: tests sign in often.
+    // Hashing is as cheap as the algorithm allows, since tests sign in often.
     sessions.hash_memory_kib = 8;
     sessions.hash_passes = 1;
     Parts {

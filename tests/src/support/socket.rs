@@ -1,4 +1,4 @@
-//! A client that keeps to no rule of HTTP: bytes out, bytes back.
+//! A raw client that need not follow HTTP: it sends bytes and receives bytes.
 
 use std::time::Duration;
 use tokio::{
@@ -6,7 +6,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Longer than any limit that a test sets; a connection still open then is a failure.
+/// Longer than any limit that a test sets: if the connection is still open after this, the test fails.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub async fn connect(base: &str) -> TcpStream {
@@ -14,15 +14,15 @@ pub async fn connect(base: &str) -> TcpStream {
     TcpStream::connect(address).await.expect("a connection")
 }
 
-/// Sends and reads until the server closes the connection.
+/// Sends the bytes and reads until the server closes the connection.
 pub async fn talk(base: &str, bytes: impl AsRef<[u8]>) -> String {
     let mut stream = connect(base).await;
-    // The server may have refused and closed before everything was sent.
+    // Errors are ignored: the server may refuse and close the connection before everything was sent.
     let _ = stream.write_all(bytes.as_ref()).await;
     until_closed(stream).await
 }
 
-/// What comes until the server closes the connection, which it has to.
+/// Reads until the server closes the connection; fails if it does not.
 pub async fn until_closed(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
     let closed = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;

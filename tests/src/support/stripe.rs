@@ -1,4 +1,5 @@
-//! A payment service in this process: the fake, reached through the real gateway, and its events brought to a server.
+//! A payment service in this process: the fake of Stripe, called through the real gateway, and its webhooks delivered
+//! to a server.
 
 use super::TestServer;
 use app::module::Provider;
@@ -32,7 +33,7 @@ pub struct Stripe {
     late: Arc<Mutex<Option<Arc<Late>>>>,
 }
 
-/// An answer that is on its way until it is let go.
+/// An answer that the service has given, but that is held back until it is released.
 pub struct Late {
     path: String,
     given: Semaphore,
@@ -40,7 +41,7 @@ pub struct Late {
 }
 
 impl Late {
-    /// Until the service has answered; what it said stays as it is.
+    /// Waits until the service has answered; the answer does not change any more.
     pub async fn given(&self) {
         self.given.acquire().await.expect("open").forget();
     }
@@ -50,16 +51,16 @@ impl Late {
     }
 }
 
-/// Seconds that a client waits for an answer.
+/// How long a client waits for an answer, in seconds.
 const PATIENCE_SECONDS: u32 = 20;
 
 impl Stripe {
-    /// Of a platform in Australia, as most hosts of tests are.
+    /// A fake of a platform in Australia, where most hosts of tests are.
     pub fn new(seed: u64) -> Self {
         Self::of(seed, "AU")
     }
 
-    /// Of a platform in this country.
+    /// A fake of a platform in this country.
     pub fn of(seed: u64, country: &str) -> Self {
         let fake = Fake::new(Config {
             seed,
@@ -84,7 +85,7 @@ impl Stripe {
         }
     }
 
-    /// The next answer to a reading of what begins so (`/v1/payment_intents/pi_1`) is late.
+    /// Holds back the next answer to a GET whose path begins so (`/v1/payment_intents/pi_1`).
     pub fn delay_reading(&self, path: &str) -> Arc<Late> {
         let late = Arc::new(Late {
             path: path.to_owned(),
@@ -102,18 +103,19 @@ impl Stripe {
         })
     }
 
-    /// From now on every call goes out with a key of its own, as clients do that make keys when they call.
+    /// From now on every call has a new idempotency key, as with clients that generate keys when they call.
     pub fn forget_keys(&self) {
         self.forgets_keys.store(true, Ordering::Relaxed);
     }
 
-    /// The way to it that a server has.
+    /// A gateway to the fake, as a server has it.
     pub fn gateway(&self) -> Arc<dyn Gateway> {
-        // Tests of faults have more of them in a row than an operator would like to wait for.
+        // The circuit breaker is effectively off, since tests of faults have more failures in a row than an operator
+        // would accept.
         self.gateway_that_refuses_after(u32::MAX)
     }
 
-    /// So many attempts in a row without an answer.
+    /// A gateway that refuses calls after so many attempts in a row without an answer.
     pub fn gateway_that_refuses_after(&self, failures_in_a_row: u32) -> Arc<dyn Gateway> {
         let key = "sk_test_fake".to_owned().into();
         let url = "http://stripe.test".parse().expect("a URL");
@@ -126,7 +128,7 @@ impl Stripe {
         Arc::new(StripeGateway::over(settings, exchange))
     }
 
-    /// Has a server pay through it.
+    /// Makes a server use this payment service.
     pub fn provide(&self, parts: &mut Parts) {
         parts.provider = Some(Provider {
             gateway: self.gateway(),
@@ -139,7 +141,7 @@ impl Stripe {
         payments.card_page_url = Some("http://stripe.test/_fake/setup/{id}".to_owned());
     }
 
-    /// Delivers what is due, and waits until the server has worked on it.
+    /// Delivers the webhooks that are due, and waits until the server has processed them.
     pub async fn deliver(&self, server: &TestServer) {
         server.settled().await;
         loop {
@@ -151,10 +153,10 @@ impl Stripe {
         }
     }
 
-    /// Delivers these, and waits until the server has worked on them.
+    /// Delivers these webhooks, and waits until the server has processed them.
     pub async fn bring(&self, server: &TestServer, posts: Vec<Post>) {
         for mut post in posts {
-            // The fake's clock may be ahead by months; the server's is not.
+            // Signed anew, since the fake's clock may be months ahead of the server's.
             let secret = match post.target {
                 Target::Platform => SECRET,
                 Target::Connect => CONNECT_SECRET,
@@ -166,7 +168,7 @@ impl Stripe {
         server.settled().await;
     }
 
-    /// What is due, events of these types apart from the others.
+    /// The webhooks that are due: those whose type begins with `prefix`, and the others.
     pub fn due_apart(&self, prefix: &str) -> (Vec<Post>, Vec<Post>) {
         let due = self.fake.due_webhooks().into_iter();
         due.partition(|post| {
@@ -177,7 +179,7 @@ impl Stripe {
     }
 }
 
-/// Brings one event; the status of the answer.
+/// Delivers a webhook and returns the status of the answer.
 pub async fn send(server: &TestServer, post: &Post) -> u16 {
     let headers = [
         ("stripe-signature", post.signature.as_str()),

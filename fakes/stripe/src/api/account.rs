@@ -1,4 +1,4 @@
-//! Connected accounts and the links on which their owners tell Stripe who they are.
+//! Connected accounts, and the links by which their owners complete the onboarding.
 
 use crate::{
     error::{ApiError, Result},
@@ -202,7 +202,7 @@ pub fn get(world: &World, id: &str) -> Result<Value> {
     connected(world, id).cloned()
 }
 
-/// The account that asks: a connected one, or the platform.
+/// The account that makes the call: a connected one, or the platform.
 pub fn own(world: &World, call: &Call) -> Result<Value> {
     match &call.account {
         Some(id) => get(world, id),
@@ -234,7 +234,7 @@ pub fn delete(world: &mut World, id: &str) -> Result<Value> {
     Ok(json!({ "id": id, "object": "account", "deleted": true }))
 }
 
-/// Whether money can go to the account: it exists, may take transfers, and takes the currency.
+/// Checks whether money can go to the account: it exists, may take transfers, and accepts the currency.
 pub fn payable(world: &World, param: &str, id: &str, currency: &str) -> Result<()> {
     let Ok(account) = connected(world, id) else {
         return Err(ApiError::no_such("destination", id, param));
@@ -258,7 +258,7 @@ pub fn payable(world: &World, param: &str, id: &str, currency: &str) -> Result<(
     Ok(())
 }
 
-/// Who is the merchant of a payment takes cards.
+/// Checks whether the account can be the merchant of a payment: it must also be able to take cards.
 pub fn merchant(world: &World, id: &str, currency: &str) -> Result<()> {
     let param = "on_behalf_of";
     payable(world, param, id, currency)?;
@@ -307,7 +307,7 @@ pub fn create_link(world: &mut World, call: &Call) -> Result<Value> {
     Ok(json!({ "object": "account_link", "created": world.now, "expires_at": expires, "url": url }))
 }
 
-/// The owner has told everything, and it was found right.
+/// Completes the onboarding: the owner has given all information, and it was accepted.
 pub fn onboarded(world: &mut World, id: &str) {
     let account = world.edit(id);
     account["details_submitted"] = json!(true);
@@ -324,7 +324,7 @@ pub fn onboarded(world: &mut World, id: &str) {
     event::emit(world, "account.updated", id);
 }
 
-/// Stripe, or the owner, changes what the account can do.
+/// Changes what the account can do, as Stripe or the owner would.
 pub fn change(world: &mut World, id: &str, change: &Value) -> Result<()> {
     connected(world, id)?;
     let account = world.edit(id);
@@ -353,7 +353,7 @@ pub fn change(world: &mut World, id: &str, change: &Value) -> Result<()> {
     Ok(())
 }
 
-/// The owner takes the platform's access away.
+/// The owner revokes the platform's access.
 pub fn deauthorize(world: &mut World, id: &str) -> Result<()> {
     connected(world, id)?;
     let application = json!({

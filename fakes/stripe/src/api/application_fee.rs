@@ -9,7 +9,7 @@ use crate::{
 };
 use serde_json::{Value, json};
 
-/// The fee on a charge, from the account that the money went to.
+/// Creates the fee on a charge, taken from the account that received the money.
 pub fn make(world: &mut World, payer: &str, charge: &str, amount: i64) -> String {
     let id = world.new_id("fee");
     let currency = world.object(charge).str("currency").to_owned();

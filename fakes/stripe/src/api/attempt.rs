@@ -1,4 +1,4 @@
-//! What a card does when it is asked: what payment and setup intents have in common.
+//! The answer of a card to an attempt: the part that payment and setup intents have in common.
 
 use super::payment_method;
 use crate::{
@@ -9,20 +9,20 @@ use crate::{
 };
 use serde_json::{Value, json};
 
-/// How an intent is confirmed.
+/// The conditions of an attempt.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Terms {
     pub authenticated: bool,
-    /// The buyer is not there, so can't authenticate.
+    /// The buyer is absent and can't authenticate.
     pub off_session: bool,
     pub error_on_action: bool,
-    /// The card is to be kept, not charged.
+    /// The card is to be saved, not charged.
     pub set_up: bool,
 }
 
 pub enum Answer {
     Yes,
-    /// The buyer is asked to authenticate.
+    /// The buyer must authenticate.
     Action,
     No(Box<ApiError>),
 }
@@ -51,7 +51,7 @@ pub fn ask(method: &Value, terms: Terms) -> Answer {
     };
     match behaviour {
         Behaviour::DeclinesAttach(code, decline_code) => decline(code, decline_code),
-        // They can be kept, and decline when they are charged.
+        // These cards can be saved, and decline only when they are charged.
         _ if terms.set_up => Answer::Yes,
         Behaviour::Declines(code, decline_code)
         | Behaviour::AuthenticatesThenDeclines(code, decline_code) => decline(code, decline_code),
@@ -60,7 +60,7 @@ pub fn ask(method: &Value, terms: Terms) -> Answer {
     }
 }
 
-/// The error that is left when the buyer did not authenticate.
+/// The error on an intent whose buyer failed to authenticate.
 pub fn unauthenticated(of_setup: bool) -> Box<ApiError> {
     let (code, message) = match of_setup {
         true => (
@@ -76,7 +76,7 @@ pub fn unauthenticated(of_setup: bool) -> Box<ApiError> {
     ApiError::invalid(code, message)
 }
 
-/// Where the buyer authenticates: a page of the fake.
+/// The redirect to the page of the fake where the buyer authenticates.
 pub fn next_action(world: &World, intent: &Value, page: &str, return_url: Option<&str>) -> Value {
     let url = format!(
         "{}/_fake/{page}/{}?client_secret={}",
@@ -96,7 +96,7 @@ pub fn next_action(world: &World, intent: &Value, page: &str, return_url: Option
     }
 }
 
-/// The payment method that a call names, by id or by its data. Checks first that the intent may use it.
+/// The payment method that a call names by id, or creates from data. Checks first that the intent may use it.
 pub fn chosen(world: &mut World, call: &Call, customer: Option<&str>) -> Result<Option<String>> {
     let params = &call.params;
     if params.has_below("payment_method_data") {
@@ -114,7 +114,7 @@ pub fn chosen(world: &mut World, call: &Call, customer: Option<&str>) -> Result<
     payment_method::resolve(world, call, "payment_method", id).map(Some)
 }
 
-/// A card of a customer pays for that customer only; one of nobody's pays once.
+/// Checks that a customer's card is only used for that customer. A card without a customer can be used once.
 pub fn check_use(method: &Value, customer: Option<&str>) -> Result<()> {
     match method.maybe("customer") {
         Some(owner) if Some(owner) != customer => Err(ApiError::invalid(

@@ -1,4 +1,4 @@
-//! Balances, balance transactions and events: what can only be read.
+//! The read-only objects: balances, balance transactions and events.
 
 use crate::{
     error::{ApiError, Result},
@@ -17,7 +17,7 @@ pub fn get(world: &World, call: &Call) -> Result<Value> {
     if available.is_empty() {
         available.push(json!({ "amount": 0, "currency": "usd", "source_types": { "card": 0 } }));
     }
-    // Everything is available at once, as with Stripe's card of that kind.
+    // All money is available at once, as with Stripe's test card for immediately available funds.
     let pending: Vec<Value> = available
         .iter()
         .map(|one| json!({ "amount": 0, "currency": one["currency"], "source_types": { "card": 0 } }))
@@ -49,7 +49,7 @@ pub fn transactions(world: &World, call: &Call) -> Result<Value> {
     })
 }
 
-/// Stripe lists events for 30 days.
+/// How long Stripe lists an event: 30 days.
 const LISTED_SECONDS: i64 = 30 * 24 * 60 * 60;
 
 pub fn event(world: &World, call: &Call, id: &str) -> Result<Value> {
@@ -83,7 +83,7 @@ pub fn events(world: &World, call: &Call) -> Result<Value> {
     })
 }
 
-/// `charge.*` is every event whose type begins so.
+/// Whether the event's type matches; `charge.*` stands for all types that begin with `charge.`.
 fn matches(wanted: &str, kind: &str) -> bool {
     match wanted.strip_suffix('*') {
         Some(start) => kind.starts_with(start),

@@ -1,4 +1,4 @@
-//! Money is taken: what a payment moves, and between whom.
+//! Capturing a payment: the movements of money, and between whom.
 
 use super::{application_fee, dispute, payment_method, transfer};
 use crate::{
@@ -10,14 +10,14 @@ use crate::{
 };
 use serde_json::json;
 
-/// Half up, without floats.
+/// `whole * part / of`, rounded half up, in integers.
 pub fn share(whole: i64, part: i64, of: i64) -> i64 {
     let (whole, part, of) = (i128::from(whole), i128::from(part), i128::from(of));
     let share = (2 * whole * part + of) / (2 * of);
     i64::try_from(share).unwrap_or(i64::MAX)
 }
 
-/// Captures an authorized charge of an intent, in part perhaps; the rest is let go.
+/// Captures an authorized charge of an intent, possibly in part; the rest of the authorization is released.
 pub fn run(world: &mut World, intent_id: &str, charge_id: &str, amount: i64) {
     let charge = world.object(charge_id).clone();
     let currency = charge.str("currency").to_owned();
@@ -56,7 +56,7 @@ pub fn run(world: &mut World, intent_id: &str, charge_id: &str, amount: i64) {
     afterwards(world, charge_id);
 }
 
-/// The parts of others: a destination's transfer, the platform's fee.
+/// Moves the parts of other accounts: the destination's transfer, and the platform's fee.
 fn share_out(world: &mut World, intent_id: &str, charge_id: &str, amount: i64) {
     let intent = world.object(intent_id).clone();
     let charged_for = intent.maybe("_account").map(str::to_owned);
@@ -88,7 +88,7 @@ fn share_out(world: &mut World, intent_id: &str, charge_id: &str, amount: i64) {
     }
 }
 
-/// What some test cards do later.
+/// What follows a capture with some test cards: a dispute, or an inquiry.
 fn afterwards(world: &mut World, charge_id: &str) {
     let method = world.object(charge_id).str("payment_method").to_owned();
     match payment_method::card_of(world.object(&method)).behaviour {

@@ -1,4 +1,4 @@
-//! Charges: attempts to take money. They are made by payment intents only.
+//! Charges: attempts to take money. They are only created by payment intents.
 
 use super::payment_method;
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
 };
 use serde_json::{Value, json};
 
-/// An attempt of an intent, declined if there is an error. Not captured yet.
+/// Creates the charge of an attempt, not captured yet. With an error, the charge was declined.
 pub fn make(world: &mut World, intent: &Value, method: &Value, error: Option<&ApiError>) -> String {
     let id = world.new_id("ch");
     let blocked = payment_method::card_of(method).behaviour == Behaviour::Blocked;

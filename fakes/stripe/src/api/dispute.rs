@@ -1,4 +1,4 @@
-//! Disputes: the buyer's bank takes the money back and somebody decides later.
+//! Disputes: the buyer's bank takes the money back, and decides later.
 
 use crate::{
     error::{ApiError, Result},
@@ -41,7 +41,8 @@ const EVIDENCE: &[&str] = &[
 
 const ANSWER_SECONDS: i64 = 9 * 24 * 60 * 60;
 
-/// Of what is left of a charge. An inquiry takes no money back. Returns nothing if there is nothing to dispute.
+/// Opens a dispute about the remaining amount of a charge. An inquiry takes no money back. Returns None if nothing
+/// remains or the charge is disputed already.
 pub fn open(world: &mut World, charge_id: &str, reason: &str, inquiry: bool) -> Option<String> {
     let charge = world.object(charge_id).clone();
     let amount = charge.num("amount_captured") - charge.num("amount_refunded");
@@ -99,7 +100,7 @@ fn withdraw(world: &mut World, id: &str) {
     settle(world, id, Reason::Dispute);
 }
 
-/// Books a step of a dispute, with its balance transaction if the holder's balance changes.
+/// Books a step of a dispute, with a balance transaction if the account's balance changes.
 fn settle(world: &mut World, id: &str, reason: Reason) {
     let dispute = world.object(id).clone();
     let holder = dispute.maybe("_account").unwrap_or(PLATFORM).to_owned();
@@ -133,14 +134,14 @@ fn is_open(dispute: &Value) -> bool {
     )
 }
 
-/// Whether the last dispute about a charge was won.
+/// Whether the latest dispute about a charge was won.
 pub fn is_won(world: &World, charge: &str) -> bool {
     let mut all = world.all("disputes");
     all.rfind(|dispute| dispute.str("charge") == charge)
         .is_some_and(|dispute| dispute.str("status") == "won")
 }
 
-/// The bank has decided.
+/// Closes a dispute with the bank's decision.
 pub fn close(world: &mut World, id: &str, won: bool) -> Result<()> {
     let dispute = world.object(id).clone();
     if !is_open(&dispute) {
@@ -200,7 +201,7 @@ pub fn update(world: &mut World, call: &Call, id: &str) -> Result<Value> {
     let text = dispute["evidence"].str("uncategorized_text").to_owned();
     *world.edit(id) = dispute;
     event::emit(world, "charge.dispute.updated", id);
-    // Stripe's test mode decides by these words.
+    // In Stripe's test mode, these texts determine the decision.
     match text.as_str() {
         "winning_evidence" if sent => close(world, id, true)?,
         "losing_evidence" if sent => close(world, id, false)?,
@@ -209,7 +210,7 @@ pub fn update(world: &mut World, call: &Call, id: &str) -> Result<Value> {
     Ok(world.object(id).clone())
 }
 
-/// The merchant gives in.
+/// The merchant accepts the dispute as lost.
 pub fn give_in(world: &mut World, call: &Call, id: &str) -> Result<Value> {
     call.params.allow(&[])?;
     world.find("dispute", id, call)?;

@@ -1,4 +1,4 @@
-//! Invoices of subscriptions. Each has one payment intent, which the buyer may also pay by hand.
+//! Invoices of subscriptions. Each has a payment intent, which the buyer may also pay manually.
 
 use super::{
     attempt::{self, Answer, Terms},
@@ -17,17 +17,17 @@ use serde_json::{Value, json};
 
 const DAY: i64 = 24 * 60 * 60;
 
-/// How long after each failure the next attempt is.
+/// The delays between a failed attempt and the next one, in seconds.
 const RETRIES: [i64; 3] = [3 * DAY, 5 * DAY, 7 * DAY];
 
-/// One line of an invoice: what, how much (less than nothing for a credit), and whether it is a proration.
+/// A line of an invoice: description, amount (negative for a credit), and whether it is a proration.
 pub struct Line {
     pub description: String,
     pub amount: i64,
     pub proration: bool,
 }
 
-/// Makes an invoice of a subscription and finalizes it. Nothing is paid yet.
+/// Creates and finalizes an invoice of a subscription, without paying it.
 pub fn make(
     world: &mut World,
     sub: &str,
@@ -113,12 +113,12 @@ fn line(
     })
 }
 
-/// Makes the payment intent, or settles the invoice if there is nothing to take.
+/// Creates the payment intent, or settles the invoice if its total is too small to charge.
 pub fn begin_payment(world: &mut World, id: &str, method: Option<&str>) {
     let invoice = world.object(id).clone();
     let (total, currency) = (invoice.num("total"), invoice.str("currency"));
     if currency::chargeable(total, currency).is_err() {
-        // Too little to charge: Stripe puts it on the customer's balance.
+        // As Stripe does, the total is added to the customer's balance.
         let customer = world.edit(invoice.str("customer"));
         customer["balance"] = json!(customer.num("balance") + total);
         paid(world, id, 0);
@@ -143,7 +143,8 @@ pub fn begin_payment(world: &mut World, id: &str, method: Option<&str>) {
         params: Params::parse(&encode(&fields)),
         account: invoice.maybe("_account").map(str::to_owned),
     };
-    // What can be wrong was checked with the subscription; if a card has gone since, the intent waits for another.
+    // The parameters were checked with the subscription. If the card has been removed since, the intent waits for
+    // another card.
     let made = payment_intent::create(world, &call).or_else(|_| {
         let without: Vec<_> = fields
             .into_iter()
@@ -172,7 +173,7 @@ pub fn begin_payment(world: &mut World, id: &str, method: Option<&str>) {
         json!({ "client_secret": intent["client_secret"], "type": "payment_intent" });
 }
 
-/// Tries the card that the intent has. What becomes of it is told by the intent.
+/// Charges the intent's card. The intent reports the result to the invoice.
 pub fn try_payment(world: &mut World, id: &str, off_session: bool) -> Result<()> {
     let intent = world.object(id).str("_payment_intent").to_owned();
     if world.object(id).str("status") != "open" || intent.is_empty() {
@@ -189,7 +190,7 @@ pub fn try_payment(world: &mut World, id: &str, off_session: bool) -> Result<()>
     payment_flow::attempt_with(world, &intent, terms, None)
 }
 
-/// The intent of an invoice has taken the money.
+/// Called when an intent has succeeded: settles its invoice, if it has one.
 pub fn succeeded(world: &mut World, intent: &str) {
     let intent = world.object(intent).clone();
     if let Some(id) = intent.maybe("_invoice") {
@@ -221,7 +222,7 @@ fn paid(world: &mut World, id: &str, amount: i64) {
     renewal::invoice_paid(world, &sub);
 }
 
-/// The intent of an invoice was declined, or has no card.
+/// Called when an intent was declined or has no card: schedules the next attempt of its invoice, if it has one.
 pub fn failed(world: &mut World, intent: &str) {
     let Some(id) = world.object(intent).maybe("_invoice").map(str::to_owned) else {
         return;
@@ -231,7 +232,7 @@ pub fn failed(world: &mut World, intent: &str) {
     let attempts = invoice.num("attempt_count") + 1;
     invoice["attempt_count"] = json!(attempts);
     invoice["attempted"] = json!(true);
-    // The first invoice of a subscription waits for the buyer.
+    // The first invoice of a subscription is not retried: it waits for the buyer.
     let renews = invoice.str("billing_reason") != "subscription_create";
     let wait = usize::try_from(attempts - 1)
         .ok()
@@ -254,7 +255,7 @@ pub fn failed(world: &mut World, intent: &str) {
     }
 }
 
-/// The buyer is asked to authenticate.
+/// Called when the buyer of an intent must authenticate: emits the event of its invoice, if it has one.
 pub fn needs_action(world: &mut World, intent: &str) {
     if let Some(id) = world.object(intent).maybe("_invoice").map(str::to_owned) {
         event::emit(world, "invoice.payment_action_required", &id);
@@ -270,7 +271,7 @@ pub fn retries(world: &mut World, id: &str) {
     if let Some(method) = subscription::method_of(world, invoice.str("_subscription")) {
         world.edit(&intent)["payment_method"] = json!(method);
     }
-    // Its outcome is in the events.
+    // The result is reported by events.
     let _ = try_payment(world, id, true);
 }
 
@@ -324,7 +325,7 @@ fn close(world: &mut World, id: &str) {
     event::emit(world, "invoice.voided", id);
 }
 
-/// Whether a first payment would go through at once.
+/// Checks whether a first payment would succeed at once.
 pub fn would_pay(world: &World, method: Option<&str>, off_session: bool) -> Result<()> {
     let Some(method) = method else {
         let message = "This customer has no attached payment source or default payment method.";

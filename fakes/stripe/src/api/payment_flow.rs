@@ -1,4 +1,4 @@
-//! What becomes of a payment intent: confirmed, authenticated, declined, captured, canceled.
+//! The state changes of a payment intent: confirmation, authentication, decline, capture, cancellation.
 
 use super::{
     attempt, capture, charge, invoice,
@@ -91,7 +91,7 @@ pub fn attempt_now(world: &mut World, call: &Call, id: &str) -> Result<()> {
     attempt_with(world, id, terms, call.params.text("return_url"))
 }
 
-/// Asks the card.
+/// Attempts to charge the card.
 pub fn attempt_with(
     world: &mut World,
     id: &str,
@@ -150,12 +150,12 @@ fn authorized(world: &mut World, intent: &Value, method: &Value) {
     }
 }
 
-/// The card said no, or the buyer did not authenticate. The intent waits for another card.
+/// The card was declined, or the buyer failed to authenticate. The intent waits for another card.
 pub fn declined(world: &mut World, id: &str, error: Box<ApiError>) -> Box<ApiError> {
     let intent = world.object(id).clone();
     let method = world.object(intent.str("payment_method")).clone();
     let mut error = error.with("payment_method", method.clone());
-    // A buyer who did not authenticate was not charged at all.
+    // If the buyer failed to authenticate, there is no charge.
     let made = (error.status == 402).then(|| charge::make(world, &intent, &method, Some(&error)));
     if let Some(made) = &made {
         error = error.with("charge", json!(made));
@@ -174,7 +174,7 @@ pub fn declined(world: &mut World, id: &str, error: Box<ApiError>) -> Box<ApiErr
     error.with("payment_intent", world.object(id).clone())
 }
 
-/// The buyer authenticated, or failed to.
+/// The buyer has authenticated, or failed to.
 pub fn authenticate(world: &mut World, id: &str, success: bool) -> Result<()> {
     let intent = world.object(id).clone();
     if intent.str("status") != "requires_action" {
@@ -188,7 +188,7 @@ pub fn authenticate(world: &mut World, id: &str, success: bool) -> Result<()> {
         authenticated: true,
         ..Terms::default()
     };
-    // A card that declines after authentication leaves its error on the intent; the buyer's page shows it.
+    // If the card declines after the authentication, the error stays on the intent; the buyer's page shows it.
     attempt_with(world, id, terms, None).or_else(|error| match error.status {
         402 => Ok(()),
         _ => Err(error),
@@ -275,7 +275,7 @@ pub fn canceled(world: &mut World, id: &str, reason: Option<&str>) {
     intent["next_action"] = Value::Null;
     let held = intent.maybe("latest_charge").map(str::to_owned);
     if let Some(held) = held.filter(|held| world.object(held).is("paid")) {
-        // An authorization that is let go. Nothing was taken, so nothing counts as refunded.
+        // The authorization is released. Nothing was captured, so nothing counts as refunded.
         world.edit(&held)["refunded"] = json!(true);
         if reason == Some("automatic") {
             event::emit(world, "charge.expired", &held);

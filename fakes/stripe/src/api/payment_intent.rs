@@ -150,7 +150,7 @@ pub fn create(world: &mut World, call: &Call) -> Result<Value> {
     Ok(world.object(&id).clone())
 }
 
-/// What may be written at creation and later.
+/// Writes the parameters that are accepted at creation and at updates.
 fn write(world: &World, call: &Call, intent: &mut Value) -> Result<()> {
     let params = &call.params;
     if let Some(amount) = params.integer("amount")? {
@@ -196,7 +196,7 @@ fn write(world: &World, call: &Call, intent: &mut Value) -> Result<()> {
     params.metadata(intent)
 }
 
-/// Who gets what of it.
+/// Writes how the payment is split between accounts.
 pub fn write_split(world: &World, call: &Call, intent: &mut Value) -> Result<()> {
     let params = &call.params;
     let (amount, currency) = (intent.num("amount"), intent.str("currency").to_owned());
@@ -297,7 +297,8 @@ pub fn update(world: &mut World, call: &Call, id: &str) -> Result<Value> {
     Ok(world.object(id).clone())
 }
 
-/// The state does not allow it. Stripe sends the intent along, so that the caller sees where it stands.
+/// The error if the intent's state does not allow the call. Like Stripe's, it contains the intent, so that the caller
+/// sees its state.
 pub fn unexpected(intent: &Value, message: &str) -> Box<ApiError> {
     ApiError::invalid("payment_intent_unexpected_state", message)
         .with("payment_intent", intent.clone())
@@ -322,7 +323,8 @@ pub fn list(world: &World, call: &Call) -> Result<Value> {
     })
 }
 
-/// `metadata['order_id']:'…'`, `status:'…'`, joined by AND: as much of the search language as is of use here.
+/// Searches with the part of Stripe's search language that is needed here: `metadata['order_id']:'…'` and
+/// `status:'…'`, joined by AND.
 pub fn search(world: &World, call: &Call) -> Result<Value> {
     call.params.allow(&["query", "limit", "page"])?;
     let query = call.params.required("query")?;

@@ -1,4 +1,4 @@
-//! Payment methods: cards, and whose they are.
+//! Payment methods: cards, and the customers to whom they belong.
 
 use crate::{
     card::{self, Behaviour, Card},
@@ -28,7 +28,7 @@ pub fn create(world: &mut World, call: &Call) -> Result<Value> {
     Ok(world.object(&id).clone())
 }
 
-/// From parameters; `at` is where the card stands in the call, for errors.
+/// Creates a card from parameters; `at` is the name of the card's parameter, for errors.
 pub fn create_from(world: &mut World, call: &Call, params: &Params, at: &str) -> Result<String> {
     match params.required("type")? {
         "card" => {}
@@ -132,7 +132,7 @@ fn build(world: &mut World, card: &Card, month: i64, year: i64) -> Value {
     })
 }
 
-/// A parameter that names a payment method. Each mention of `pm_card_visa` is a new card.
+/// The payment method that a parameter names. Each use of a name such as `pm_card_visa` creates a new card.
 pub fn resolve(world: &mut World, call: &Call, param: &str, id: &str) -> Result<String> {
     if let Some(card) = card::by_name(id).filter(|_| id.starts_with("pm_card_")) {
         let year = default_year(world.now);
@@ -144,7 +144,7 @@ pub fn resolve(world: &mut World, call: &Call, param: &str, id: &str) -> Result<
     Ok(id.to_owned())
 }
 
-/// Whether a parameter names a payment method, before anything is made.
+/// Checks that a parameter names a payment method, without creating anything.
 pub fn check_named(world: &World, call: &Call, param: &str, id: &str) -> Result<()> {
     if id.starts_with("pm_card_") && card::by_name(id).is_some() {
         return Ok(());
@@ -156,7 +156,7 @@ pub fn card_of(method: &Value) -> &'static Card {
     card::by_number(method.str("_number")).unwrap_or(&card::CARDS[0])
 }
 
-/// The error with which a card can't even be kept.
+/// The error of a card that can't even be saved.
 pub fn refusal_to_keep(card: &Card) -> Option<Box<ApiError>> {
     match card.behaviour {
         Behaviour::DeclinesAttach(code, decline) => {

@@ -1,4 +1,4 @@
-//! Refunds, and what they take back from a destination and from the platform's fee.
+//! Refunds, and the parts of them that are taken from a destination and from the platform's fee.
 
 use super::{application_fee, capture::share, dispute, payment_method, transfer};
 use crate::{
@@ -90,14 +90,14 @@ fn charge_of(world: &World, call: &Call) -> Result<Value> {
     }
 }
 
-/// How much goes back, if it can.
+/// The amount to refund; an error if the charge can't be refunded.
 fn refundable(world: &World, charge: &Value, given: Option<i64>) -> Result<i64> {
     let id = charge.str("id");
     if !charge.is("captured") {
         let message = format!("Charge {id} is not captured; cancel its PaymentIntent instead.");
         return Err(ApiError::invalid("charge_not_refundable", message));
     }
-    // It stays `disputed` after the bank has decided; money that was won back can be refunded.
+    // A charge stays `disputed` after the decision; if the dispute was won, the money can be refunded.
     if charge.is("disputed") && !dispute::is_won(world, id) {
         let message = format!("Charge {id} has been charged back; cannot issue a refund.");
         return Err(ApiError::invalid("charge_disputed", message));
@@ -124,7 +124,8 @@ fn refundable(world: &World, charge: &Value, given: Option<i64>) -> Result<i64> 
     Ok(amount)
 }
 
-/// What a refund takes back from others, in proportion to the charge, half up, at most what is left.
+/// The parts of a refund that are taken from others: ids of the transfer and of the fee, and the amounts in proportion
+/// to the refund, rounded half up, and at most what is left.
 struct Parts {
     reversal: Option<(String, i64)>,
     fee: Option<(String, i64)>,
@@ -170,7 +171,7 @@ impl Parts {
             parts.fee = Some((id.to_owned(), part));
         }
         if let Some((id, part)) = &parts.reversal {
-            // The fee comes back first, so it counts.
+            // The account gets its part of the fee back first, so that counts towards its balance.
             let back = parts.fee.as_ref().map_or(0, |(_, part)| *part);
             transfer::reversible(world, id, part - back)?;
         }
@@ -243,7 +244,7 @@ pub fn settles(world: &mut World, id: &str) {
     event::emit(world, "charge.refund.updated", id);
 }
 
-/// The bank did not take it: the money is back where it came from. Reversals stay as they are.
+/// The bank rejects the refund: the money returns to where it came from. Reversals are not undone.
 pub fn fails(world: &mut World, id: &str) {
     let refund = world.object(id).clone();
     let from = match refund.str("status") {

@@ -1,4 +1,4 @@
-//! How subscriptions go on: periods that end, invoices that are paid or not.
+//! The renewal of subscriptions: the end of periods, and the effects of paid and unpaid invoices.
 
 use super::{
     invoice::{self, Line},
@@ -55,7 +55,7 @@ pub fn payment_failed(world: &mut World, id: &str) {
     }
 }
 
-/// All attempts at a renewal failed.
+/// Ends a subscription after all attempts at paying a renewal have failed.
 pub fn gave_up(world: &mut World, id: &str) {
     if !is_over(world.object(id)) {
         end(world, id, "canceled", "payment_failed");
@@ -91,7 +91,7 @@ pub fn period_ends(world: &mut World, id: &str, at: i64) {
     let mut lines = item::lines(world.object(id));
     let prorations = subscription.num("_prorations");
     let total: i64 = lines.iter().map(|line| line.amount).sum();
-    // A credit above the price is carried on.
+    // A credit that exceeds the price is carried over to the next invoice.
     let used = prorations.max(-total);
     if used != 0 {
         lines.push(Line {

@@ -1,4 +1,4 @@
-//! Setup intents: a card is kept for later, with authentication if it asks for it.
+//! Setup intents: save a card for later payments, with authentication if the card requires it.
 
 use super::{attempt, payment_method};
 use crate::{
@@ -154,7 +154,7 @@ pub fn confirm(world: &mut World, call: &Call, id: &str) -> Result<Value> {
     Ok(world.object(id).clone())
 }
 
-/// Asks the card.
+/// Attempts to save the card.
 pub fn attempt_with(
     world: &mut World,
     id: &str,
@@ -207,7 +207,7 @@ fn refused(world: &mut World, id: &str, error: Box<ApiError>) -> Box<ApiError> {
     error.with("setup_intent", world.object(id).clone())
 }
 
-/// The buyer authenticated, or failed to.
+/// The buyer has authenticated, or failed to.
 pub fn authenticate(world: &mut World, id: &str, success: bool) -> Result<()> {
     let intent = world.object(id);
     if intent.str("status") != "requires_action" {

@@ -1,4 +1,4 @@
-//! Subscriptions, driven by the clock: each period is invoiced when it begins.
+//! Subscriptions, driven by the fake's clock: each period is invoiced when it begins.
 
 use super::{
     capture::share,
@@ -102,7 +102,7 @@ pub fn create(world: &mut World, call: &Call) -> Result<Value> {
             .set(expires, Timer::SubscriptionExpires(id.clone()));
         invoice::begin_payment(world, &made, method.as_deref());
         if behaviour != "default_incomplete" {
-            // A declined card leaves the subscription incomplete; the call itself succeeds, as Stripe's does.
+            // A declined card leaves the subscription incomplete, but the call succeeds, as it does with Stripe.
             let _ = invoice::try_payment(world, &made, off_session);
         }
     }
@@ -142,10 +142,10 @@ fn default_of<'a>(world: &'a World, customer: &str) -> Option<&'a str> {
     world.object(customer)["invoice_settings"].maybe("default_payment_method")
 }
 
-/// The card that pays for it: its own, or its customer's.
+/// The card that pays for a subscription: its own default, or its customer's.
 pub fn method_of(world: &World, id: &str) -> Option<String> {
     let subscription = world.object(id);
-    // One that was detached is no default any more.
+    // A card that was detached from the customer does not count.
     let own = subscription
         .maybe("default_payment_method")
         .filter(|method| world.object(method)["customer"] == subscription["customer"]);
@@ -231,7 +231,7 @@ pub fn update(world: &mut World, call: &Call, id: &str) -> Result<Value> {
     Ok(world.object(id).clone())
 }
 
-/// The part of a change that the rest of the period bears.
+/// The part of a price change that is due for the rest of the period.
 fn prorated(now: i64, period: (i64, i64), change: i64) -> i64 {
     let (rest, whole) = (period.1 - now, period.1 - period.0);
     if whole <= 0 || rest <= 0 {
@@ -294,7 +294,7 @@ pub fn list(world: &World, call: &Call) -> Result<Value> {
             items.is_some_and(|items| items.iter().any(|item| item["price"].str("id") == price))
         };
         let fits = match status {
-            // Without a wish, those that have not ended.
+            // Without a filter, all that have not ended.
             None => subscription.str("status") != "canceled",
             Some("all") => true,
             Some("ended") => is_over(subscription),

@@ -1,4 +1,4 @@
-//! What a subscription is to, for how long, and what a period of it costs.
+//! The items of a subscription: their prices, periods, and amounts for a period.
 
 use super::invoice::Line;
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
 use chrono::{DateTime, Days, Months};
 use serde_json::{Value, json};
 
-/// The parameter `items`: recurring prices of one currency and one interval.
+/// Parses the parameter `items`: recurring prices with the same currency and interval.
 pub fn read(world: &World, call: &Call) -> Result<Vec<Value>> {
     let mut items: Vec<Value> = Vec::new();
     for (at, one) in call.params.maps("items").iter().enumerate() {
@@ -39,7 +39,7 @@ pub fn read(world: &World, call: &Call) -> Result<Vec<Value>> {
     Ok(items)
 }
 
-/// Replaces the items of a subscription; one that is named by its id keeps it.
+/// Replaces the items of a subscription; items given with an id keep it.
 pub fn put(world: &mut World, subscription: &mut Value, items: Vec<Value>, period: (i64, i64)) {
     let id = subscription.str("id").to_owned();
     let data: Vec<Value> = items
@@ -68,7 +68,7 @@ pub fn put(world: &mut World, subscription: &mut Value, items: Vec<Value>, perio
     });
 }
 
-/// The price as older clients know it.
+/// The price as an object `plan`, as older clients expect it.
 fn plan(price: &Value) -> Value {
     json!({
         "id": price["id"], "object": "plan", "active": price["active"], "amount": price["unit_amount"],
@@ -119,7 +119,8 @@ pub fn set_period(subscription: &mut Value, period: (i64, i64)) {
     }
 }
 
-/// The end of so many periods since the anchor. From the anchor each time, so that the 31st stays the 31st.
+/// The end of the given number of periods after the anchor. Always computed from the anchor, so that a subscription
+/// from the 31st returns to the 31st after shorter months.
 pub fn end_of_period(anchor: i64, price: &Value, periods: i64) -> i64 {
     let recurring = &price["recurring"];
     let count = recurring.num("interval_count").max(1) * periods;

@@ -14,7 +14,7 @@ pub struct New<'a> {
     pub amount: i64,
     pub currency: &'a str,
     pub destination: &'a str,
-    /// The charge whose money it is.
+    /// The charge from which the money comes.
     pub source: Option<&'a str>,
     pub group: Option<&'a str>,
     pub description: Option<&'a str>,
@@ -87,7 +87,7 @@ pub fn create(world: &mut World, call: &Call) -> Result<Value> {
     Ok(world.object(&id).clone())
 }
 
-/// Transfers of a charge's money can't exceed it.
+/// Checks that the transfers from a charge do not exceed its amount.
 fn from_charge(
     world: &World,
     call: &Call,
@@ -197,7 +197,7 @@ pub fn create_reversal(world: &mut World, call: &Call, id: &str) -> Result<Value
     Ok(world.object(&reversal).clone())
 }
 
-/// The destination still has the money.
+/// Checks that the destination still has the money.
 pub fn reversible(world: &World, id: &str, amount: i64) -> Result<()> {
     let transfer = world.object(id);
     enough(
@@ -232,7 +232,7 @@ pub fn reverse(world: &mut World, id: &str, amount: i64, refund: Option<&str>) -
         reason: Reason::TransferReversal,
         object: &reversal,
     });
-    // Stripe calls it a refund of the transfer.
+    // Stripe's name for the balance transaction of a reversal.
     let transaction = world.balance_transaction(PLATFORM, "transfer_refund", &reversal, amount, 0);
     world.edit(&reversal)["balance_transaction"] = json!(transaction);
     let shown = crate::json::visible(world.object(&reversal));

@@ -1,4 +1,4 @@
-//! Sends one webhook. Plain HTTP: the endpoint is on this machine.
+//! Sends a webhook, over plain HTTP because the endpoint is on this machine.
 
 use crate::webhook::Post;
 use anyhow::{Context, Result, ensure};
@@ -11,7 +11,7 @@ use tokio::{net::TcpStream, time::timeout};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The status of the answer.
+/// Sends the webhook and returns the status of the answer.
 pub async fn send(post: &Post) -> Result<u16> {
     timeout(PATIENCE, exchange(post))
         .await
@@ -38,7 +38,7 @@ async fn exchange(post: &Post) -> Result<u16> {
         .body(Full::new(Bytes::copy_from_slice(&post.body)))?;
     let response = sender.send_request(request).await?;
     let status = response.status().as_u16();
-    // Read to its end, or the other side sees a broken connection.
+    // The answer is read to its end, since the other side would otherwise see a broken connection.
     let _ = response.into_body().collect().await;
     driver.abort();
     Ok(status)

@@ -1,4 +1,4 @@
-//! The mails there are: files beside this one. First line `Subject: …`, an empty line, the text.
+//! The mail templates, which are files beside this one: first a line `Subject: …`, then an empty line and the text.
 
 use delivery::mail::Mail;
 use minijinja::{Environment, UndefinedBehavior, Value, value::Kwargs};
@@ -42,7 +42,7 @@ impl Template {
         format!("{self:?}")
     }
 
-    /// Fills the template in. An error if it names a value that is not there: better no mail than half a one.
+    /// Fills in the template. Returns an error if a value is missing, since an incomplete mail must not be sent.
     pub fn fill(
         self,
         to: &str,
@@ -81,8 +81,9 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment
 });
 
-/// Without line breaks and other control characters: a name cannot begin a header or a paragraph. Without the marks
-/// that turn the direction of reading: it cannot make the rest of a line look like another one.
+/// Replaces line breaks and other control characters with blanks, so that a name can't start a new header or
+/// paragraph; and so for characters that change the writing direction, which could make the rest of a line look
+/// different.
 fn harmless(value: &str) -> String {
     let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}');
     value
@@ -119,7 +120,7 @@ mod tests {
             let mail = mail.unwrap_or_else(|error| panic!("{template:?}: {error}"));
             assert!(!mail.to.contains('\n') && !mail.subject.contains('\n'));
             assert!(!mail.text.contains("\nBcc:") && !mail.text.contains('\u{202e}'));
-            // What is put in is not a template itself.
+            // An inserted value is not interpreted as a template.
             assert_eq!(mail.text.contains("{{ hours }}"), mail.text.contains("Ana"));
         }
     }

@@ -1,4 +1,4 @@
-//! What the API document says about `/me`: the same as about `/users/{id}`, without the id.
+//! The API document of `/me`: that of `/users/{id}` without the parameter `id`.
 
 use crate::access::Access;
 use generated::user::USER;
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 const METHODS: [&str; 4] = ["get", "put", "patch", "delete"];
 
-/// Adds the routes to the generated document that they are made of.
+/// Adds the routes to the generated document, from whose operations they are built.
 pub fn add(document: &mut Value) {
     let own = format!("/{}/{{id}}", USER.path);
     let children = USER.children.iter().map(|child| format!("/{}", child.path));
@@ -24,7 +24,7 @@ pub fn add(document: &mut Value) {
     }
 }
 
-/// What is said of `path`, of the caller.
+/// The operations of `path`, described as operations on the caller.
 fn mine(item: &Map<String, Value>, path: &str) -> Map<String, Value> {
     let mut item = item.clone();
     item.retain(|key, _| key == "parameters" || METHODS.contains(&key.as_str()));

@@ -1,9 +1,9 @@
-//! `GET /me/export`: everything that belongs to the caller, in one file, to keep or to take elsewhere.
+//! `GET /me/export`: all data that belong to the caller in one file.
 //!
-//! Each list is the generated one below `/users/{id}`, read to its end page by page as the caller, so that a new entity comes
-//! along without a line here. Besides, what has no list of that kind: sessions, identities, tickets that were handed on,
-//! and what was looked at.
-//! Somebody else's data that only mention the caller, such as who checked in whom, are not theirs.
+//! Each list is the generated one below `/users/{id}`, read page by page with the caller's permissions, so new
+//! entities are included without a change here. Data without such a list are added: sessions, identities, ticket
+//! transfers, and viewed or shared events. Data of other members that only mention the caller, such as who checked in
+//! whom, are not included.
 
 use super::Me;
 use crate::{
@@ -31,10 +31,11 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
-/// Exports that a process writes at the same time; each goes on with its next page when its reader has the last one.
+/// The maximum number of concurrent exports in a process. An export reads its next page when its client has received
+/// the last one.
 const AT_ONCE: usize = 4;
 
-/// Who is being served, so that each member has one at a time.
+/// The exports in progress, and their members: each member may have one at a time.
 #[derive(Clone)]
 pub(super) struct Exports {
     room: Arc<Semaphore>,
@@ -72,7 +73,7 @@ pub(super) async fn export(State(exporting): State<Exporting>, caller: Member) -
         begun: false,
         _place: place,
     };
-    // Refused as ever, if the very first piece is.
+    // If the first part fails, the request is still answered with an ordinary error.
     let (first, rest) = file.next().await?.ok_or_else(Error::not_found)?;
     let first = stream::iter([Ok(first)]);
     let rest = stream::try_unfold(rest, File::next);
@@ -88,11 +89,12 @@ pub(super) async fn export(State(exporting): State<Exporting>, caller: Member) -
     Ok((headers, body).into_response())
 }
 
-/// What stands in the file under a name.
+/// A part of the file, with its name there.
 enum Part {
-    /// An object of the generated API.
+    /// An object of the generated API: its name in the file, and its path.
     One(&'static str, String),
-    /// A list of it, from this cursor on.
+    /// A list of the generated API: its name in the file, its path, and the cursor to continue from. None: from the
+    /// beginning.
     List(&'static str, String, Option<String>),
     Sessions,
     Identities,
@@ -117,7 +119,7 @@ fn parts(me: Uuid) -> VecDeque<Part> {
     parts
 }
 
-/// The rest of a file.
+/// The rest of a file that is being written.
 struct File {
     parts: VecDeque<Part>,
     exporting: Exporting,
@@ -169,7 +171,7 @@ impl File {
         Ok(Some((text.into_bytes(), self)))
     }
 
-    /// The elements of one page. The list is opened before its first, and closed after its last.
+    /// Writes one page of a list: opens the array before the first page, closes it after the last.
     async fn page(
         &mut self,
         text: &mut String,
@@ -203,7 +205,7 @@ impl File {
     async fn read(&self, path: String) -> Result<serde_json::Map<String, Value>> {
         let Exporting { generated, .. } = &self.exporting;
         let answer = listed::ask(generated, self.caller.caller(), Asking::Read(path)).await?;
-        // Somebody who is signed out meanwhile gets no more.
+        // If the member is signed out during the export, it ends there.
         answer.map_err(|refusal| match refusal.status().as_u16() {
             401 => Error::unauthenticated(),
             status => Error::internal(format!("a list answers {status}")),
@@ -215,7 +217,7 @@ fn push(text: &mut String, name: &str, value: &Value) {
     text.push_str(&format!(",{name:?}:{value}"));
 }
 
-/// Given back when the file is written or its reader is gone.
+/// A member's place among the concurrent exports; freed when the export ends or its client disconnects.
 struct Place {
     exports: Exports,
     member: Uuid,

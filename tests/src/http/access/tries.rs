@@ -1,5 +1,5 @@
-//! With what hand-written operations are tried: rows near to who asks, bodies with nothing wrong, and the superuser's hand
-//! that makes a row somebody's.
+//! The requests with which hand-written operations are tried: rows related to the caller, valid bodies, and changes by
+//! a superuser that relate a row to the caller.
 
 use super::Operation;
 use crate::{
@@ -19,7 +19,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use std::{cmp::Reverse, collections::HashMap};
 use uuid::Uuid;
 
-/// Paths below `/me` and `/media` about rows of something else than their first word says.
+/// Paths below `/me` and `/media` whose id is that of another entity than the first word says.
 const OTHERS: [(&str, &str); 4] = [
     ("/media/uploads/{id}/complete", "media_upload"),
     ("/media/uploads/{id}/file", "media_upload"),
@@ -27,10 +27,10 @@ const OTHERS: [(&str, &str); 4] = [
     ("/me/sessions/{id}", "session"),
 ];
 
-/// Somebody, and how far everything is from them.
+/// A caller, and how closely each row is related to the caller.
 pub struct Sight<'a> {
     pub person: &'a Persona,
-    /// 0: their account, or what they hold a role of. Then what refers to that, and so on.
+    /// Distances by id. 0: the caller's account, or what the caller has a role of; 1: what refers to these; and so on.
     distances: HashMap<String, u8>,
 }
 
@@ -84,7 +84,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Whose rows a path is about.
+    /// The entity whose id the path contains.
     pub fn entity(&self, path: &str) -> Option<EntityId> {
         let first = path.split('/').nth(1)?;
         let other = OTHERS.iter().find(|(known, _)| *known == path);
@@ -95,7 +95,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// The nearest first, what is active before the rest, then the newest.
+    /// The rows of an entity: the most closely related first, active ones before others, then the newest.
     fn nearest(&self, entity: EntityId, sight: &Sight<'_>) -> Vec<&'a Row> {
         let mut rows: Vec<&Row> = self.world.rows[entity].iter().collect();
         rows.sort_by_cached_key(|row| {
@@ -111,7 +111,7 @@ impl<'a> Stage<'a> {
         self.nearest(entity, sight)
     }
 
-    /// One try without a row, where the path names none.
+    /// The rows to try, at most `most`. If the path contains no id, a single try without a row.
     pub fn rows(
         &self,
         operation: &Operation<'_>,
@@ -137,7 +137,7 @@ impl<'a> Stage<'a> {
         let body = self.body(operation, sight, row);
         let key = Uuid::now_v7().to_string();
         let headers = [("if-match", "*"), ("idempotency-key", key.as_str())];
-        // With a session of its own: some of them end it.
+        // In a new session, since some operations end it.
         let client: Client = match sight.person.me {
             Some(me) => self.server.sign_in(me).await.client,
             None => sight.person.client.clone(),
@@ -168,7 +168,7 @@ impl<'a> Stage<'a> {
                 "q" => "music",
                 "bbox" => "144.5,-38.2,145.5,-37.5",
                 "token" => "none",
-                other => panic!("which value has `{other}`?"),
+                other => panic!("add a value for the parameter `{other}`"),
             };
             format!("{name}={value}")
         });
@@ -179,7 +179,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// One with nothing wrong in it, about what is near to who sends it. An operation that is not here takes an empty one.
+    /// A valid body that refers to rows related to the caller. Operations that are not listed here get an empty one.
     fn body(
         &self,
         operation: &Operation<'_>,
@@ -247,7 +247,7 @@ impl<'a> Stage<'a> {
         rows.filter(|row| text(row, "status") == Some("active"))
     }
 
-    /// Of an event that everybody sees.
+    /// A ticket type of a public event.
     fn on_sale(&self) -> &'a Row {
         let is_open = |row: &&Row| {
             text(row, "state") == Some("published") && text(row, "visibility") == Some("public")
@@ -261,7 +261,7 @@ impl<'a> Stage<'a> {
             .expect("a ticket type")
     }
 
-    /// Of the event that is nearest.
+    /// A ticket type of the event that is most closely related to the caller.
     fn own_ticket_type(&self, sight: &Sight<'_>) -> &'a Row {
         let types = self.active("ticket_type");
         types
@@ -269,7 +269,7 @@ impl<'a> Stage<'a> {
             .expect("a ticket type")
     }
 
-    /// Whom everybody may name.
+    /// The id of another member with a public profile.
     fn somebody_else(&self, sight: &Sight<'_>) -> &'a Value {
         let me = sight.person.me.map(|me| me.to_string());
         let mut users = self.active("user");
@@ -278,7 +278,7 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// The superuser's, past all rules.
+/// A superuser's connection, for which no rules apply.
 pub struct Hand(PgConnection);
 
 impl Hand {
@@ -291,8 +291,8 @@ impl Hand {
         Self(conn)
     }
 
-    /// Statements that make the row somebody's: each of its references to a member in turn, then the role they are of over it
-    /// or over what it refers to.
+    /// Statements that relate the row to a caller: set each of its references to a member, then give the caller's role
+    /// for the row or for what it refers to.
     pub fn changes(&self, entity: EntityId, row: &Row, person: &Persona) -> Vec<String> {
         let Some(me) = person.me else {
             return Vec::new();
@@ -332,7 +332,7 @@ impl Hand {
         changes
     }
 
-    /// The row as it was, however it was ended meanwhile: others try it, too.
+    /// Restores the row's original state for the next try, whatever has happened to it.
     pub async fn put_back(&mut self, entity: EntityId, row: &Row) {
         let table = &model().entities[entity].plural;
         let columns: Vec<String> = sqlx::query_scalar(
@@ -359,7 +359,7 @@ impl Hand {
             .unwrap_or_else(|error| panic!("{table}: {error}"));
     }
 
-    /// What the table refuses changes nothing.
+    /// Runs such a statement; if the table refuses it, nothing changes.
     pub async fn make(&mut self, change: &str) {
         let _ = sqlx::raw_sql(AssertSqlSafe(change.to_owned()))
             .execute(&mut self.0)
@@ -367,7 +367,7 @@ impl Hand {
     }
 }
 
-/// The row itself and what it refers to, as far as somebody may hold a role of it.
+/// The row itself and what it refers to, if roles can be held of them: kind and id.
 fn scopes(entity: &Entity, row: &Row) -> Vec<(String, String)> {
     const SCOPES: [&str; 6] = [
         "business",

@@ -1,4 +1,4 @@
-//! Every route that creates takes an `Idempotency-Key`, or is named here with the reason why it does not.
+//! Every creating route accepts an `Idempotency-Key`, or is listed here with the reason why it does not.
 
 use crate::{
     money::stage::{Stage, keyed_by},
@@ -11,20 +11,20 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-/// Routes that create and take no key, and why.
+/// Creating routes without a key, and why.
 const WITHOUT: [(&str, &str); 1] = [(
     "/me/calendar-feed",
     "its answer is a secret that is kept nowhere, and there is one such address however often it is asked for",
 )];
 
-/// Hand-written routes that offer a key; the test below sends each of them twice.
+/// Hand-written routes with an optional key; the test below sends each request twice.
 const OFFERED: [&str; 3] = [
     "/events/{id}/copy",
     "/media/uploads",
     "/tickets/{id}/transfers",
 ];
 
-/// Operations that answer 201, with what the document says of their header.
+/// Operations that answer 201, with their documented parameters.
 fn creating() -> Vec<(String, String)> {
     let document = kernel::openapi::document(app::api::document(), app::api::hand_written);
     let document: Value = document.expect("JSON");
@@ -48,7 +48,8 @@ fn every_post_that_creates_takes_a_key_or_says_why_not() {
         .map(|(path, _)| path.as_str())
         .collect();
     assert_eq!(without, WITHOUT.map(|(path, _)| path).into());
-    // Those that offer one are those that are tried here; generated creates have one way, which is tried beside.
+    // The hand-written routes with an optional key are those that are tested here; generated creates share one
+    // implementation, which is tested separately.
     let generated = &document()["paths"];
     let offered: BTreeSet<&str> = (creating.iter())
         .filter(|(path, parameters)| {
@@ -67,7 +68,8 @@ async fn count(stage: &Stage, text: &'static str) -> i64 {
     count.await.expect("a count")
 }
 
-/// Sent twice it is done once and answered alike; another body with the key is refused. The key, for more.
+/// Sends a request twice: it is done once and answered the same; another body with the same key is refused. Returns
+/// the key, and the id.
 async fn once(
     stage: &Stage,
     by: &Member,
@@ -88,7 +90,7 @@ async fn once(
     (key, first.id())
 }
 
-/// As when a process ends between its work and its answer.
+/// Simulates a process that ended between its work and its answer.
 async fn lose(stage: &Stage, route: &str) {
     let lost = sqlx::query(
         "update requests.keys set status = null, headers = null, body = null, locked_until = now() where route = $1",
@@ -114,13 +116,13 @@ async fn what_hand_written_routes_create_is_created_once_by_a_key() {
     let (first, second) = (at("2041-06-01T18:30:00Z"), at("2041-06-02T18:30:00Z"));
     let bodies = (first.clone(), second);
     let (key, made) = once(&stage, &stage.olga, (&copy, EVENTS), bodies).await;
-    // The answer is lost after the draft was made: whoever asks again gets that draft.
+    // The answer is lost after the draft was created: a retry returns that draft.
     lose(&stage, "/events/{id}/copy").await;
     let before = count(&stage, EVENTS).await;
     let again = keyed_by(&stage.olga, &copy, &key, first.clone()).await;
     assert_eq!(again.expect(201).id(), made);
     assert_eq!(count(&stage, EVENTS).await, before);
-    // If somebody has changed the original meanwhile, the same request is not the client's mistake.
+    // If the original has been changed meanwhile, the retry gets a conflict that is not the client's mistake.
     lose(&stage, "/events/{id}/copy").await;
     let changed = format!(
         "update app.events set description = 'Changed meanwhile' where id = '{}'",
@@ -135,7 +137,7 @@ async fn what_hand_written_routes_create_is_created_once_by_a_key() {
     let picture = |seed| announcement("event", &event, "image/jpeg", &jpeg(40, 30, seed));
     let uploads = ("/media/uploads", "select count(*) from app.media_uploads");
     let (key, made) = once(&stage, &stage.olga, uploads, (picture(1), picture(2))).await;
-    // So does who has announced a picture and has not heard where to send it.
+    // The same for the announcement of a picture: a retry returns the same upload.
     lose(&stage, "/media/uploads").await;
     let before = count(&stage, uploads.1).await;
     let again = keyed_by(&stage.olga, uploads.0, &key, picture(1)).await;
@@ -147,7 +149,7 @@ async fn what_hand_written_routes_create_is_created_once_by_a_key() {
     let (to, other) = (json!({"to_id": friend.id}), json!({"to_id": stage.olga.id}));
     once(&stage, &stage.mira, transfers, (to.clone(), other)).await;
 
-    // Without a key each request is another one, and a key of nobody's is refused.
+    // Without a key each request creates an object, and an invalid key is refused.
     let before = count(&stage, EVENTS).await;
     for _ in 0..2 {
         let made = stage.olga.client.post(&copy, first.clone()).await;

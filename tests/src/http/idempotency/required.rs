@@ -1,4 +1,5 @@
-//! Hand-written routes that demand a key: their work may talk to others, so it is no single transaction.
+//! Hand-written routes that require a key, because they may call other services and are therefore not a single
+//! transaction.
 
 use super::{KEY, send};
 use crate::support::{Client, Member, TestServer};
@@ -26,7 +27,7 @@ use std::{
 use tokio::{net::TcpListener, sync::Semaphore};
 use uuid::Uuid;
 
-/// A hand-written route behind the layer. It goes by its path's last part and counts its runs.
+/// A hand-written route behind the middleware. It behaves according to the last part of its path, and counts its runs.
 #[derive(Clone)]
 struct Handler {
     runs: Arc<AtomicU32>,
@@ -41,7 +42,7 @@ async fn pay(
     let (run, attempt) = (handler.runs.fetch_add(1, SeqCst) + 1, claimed.attempt());
     match what.as_str() {
         "broken" => Err(Error::internal("no luck")),
-        // The card was charged, then the database was gone.
+        // Simulates a failure of the database after the card was charged.
         "charged" if attempt == 1 => Err(Error::internal("no luck")),
         "forbidden" => Err(Error::forbidden()),
         "declined" => Err(Error::new(&problems::STATE).detail("The card was declined.")),
@@ -125,7 +126,7 @@ async fn a_route_that_demands_a_key_does_its_work_once() {
         (again.text.as_str(), again.header("idempotent-replayed")),
         (first.text.as_str(), Some("true"))
     );
-    // Another path of the same template is another request.
+    // Another path with the same template is a different request.
     send(client, "/payments/other", KEY, json!({}))
         .await
         .expect(422);
@@ -164,7 +165,7 @@ async fn refusals_of_the_work_are_kept_and_those_of_the_caller_and_accidents_are
     assert_eq!(paid.handler.runs.load(SeqCst), 5);
 }
 
-/// What was begun is told to the next attempt, also when one in between was not let in.
+/// The next attempt is told that an earlier one has begun, even if an attempt in between was refused.
 #[tokio::test]
 async fn after_an_accident_the_next_attempt_knows_that_it_was_begun() {
     let paid = paid().await;
@@ -176,7 +177,7 @@ async fn after_an_accident_the_next_attempt_knows_that_it_was_begun() {
         .await
         .expect(201);
     assert_eq!(again.text, "run 2, attempt 2");
-    // Nothing is begun by whoever is not let in.
+    // An attempt that is refused for lack of permission does not count as begun.
     for _ in 0..2 {
         send(
             client,
@@ -227,7 +228,7 @@ async fn t9_who_is_gone_without_an_answer_is_followed_by_the_next_and_answers_no
     assert_eq!(last.text, second.text, "the later attempt's answer counts");
 }
 
-/// The negative control: a claim that holds for no time.
+/// The negative control: with a lease of zero length, two attempts run at the same time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t16_without_a_lease_two_work_at_the_same_time() {
     let paid = paid().await;
@@ -257,7 +258,7 @@ async fn t16_without_a_lease_two_work_at_the_same_time() {
     first.await.expect("answered").expect(201);
 }
 
-/// Eight at the same moment, where three are left in the day. Without a limit all eight are let through.
+/// Eight concurrent requests when three are left for the day. Without a limit all eight are admitted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_with_keys_are_counted_for_each_member_by_the_database() {
     for (per_day, expected) in [(Some(3), 3), (None, 8)] {
@@ -277,7 +278,7 @@ async fn requests_with_keys_are_counted_for_each_member_by_the_database() {
             let wait = answer.header("retry-after").expect("when to come back");
             assert!((1..=86_400).contains(&wait.parse::<u32>().expect("seconds")));
         }
-        // What was answered is answered again, however much is used up.
+        // A request that has been answered is answered again, even if the limit is used up.
         send(client, "/payments/good", made[0].0, json!({}))
             .await
             .expect(201);
@@ -286,7 +287,7 @@ async fn requests_with_keys_are_counted_for_each_member_by_the_database() {
         send(&ben, "/payments/good", KEY, json!({}))
             .await
             .expect(201);
-        // A day later the key that was refused is as good as a new one.
+        // A day later, the refused key can be used like a new one.
         sqlx::query("update requests.taken set day = day - 1")
             .execute(&mut paid.server.superuser().await)
             .await
