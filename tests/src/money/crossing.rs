@@ -251,6 +251,50 @@ async fn p7_what_the_bank_gives_the_buyer_is_not_credits_as_well() {
     }
 }
 
+/// A first refund that failed has become credits; then the bank takes what a second one, that fails as well, has left.
+/// The buyer gets back what was paid, whatever is known first.
+#[tokio::test]
+async fn p7_a_second_refund_that_fails_beside_a_dispute_of_the_rest_pays_once() {
+    let stage = Stage::new().await;
+    let kind = stage.tickets("Seat", 4_500, 50).await;
+    for (is_early, won) in [(false, false), (true, false), (true, true)] {
+        let had = stage.wallet(&stage.mira).await.0;
+        let order = stage.order(&stage.mira, &[(kind, 2)], false).await;
+        let order = order.expect(201).id();
+        stage.pay(&stage.mira, &order, json!({})).await.expect(200);
+        stage.confirm(&order, REFUND_FAILS).await;
+        let tickets = stage.tickets_of(&order).await;
+        stage.given_back(&order, &[&tickets[0]]).await;
+        let fake = &stage.stripe.fake;
+        fake.advance(60);
+        stage.stripe.deliver(&stage.server).await;
+        assert_eq!(stage.wallet(&stage.mira).await.0 - had, 4_500);
+
+        stage.given_back(&order, &[&tickets[1]]).await;
+        let payment = stage.payment_of(&order).await;
+        let dispute = fake.dispute(&payment, "fraudulent", false);
+        let dispute = dispute.expect("a dispute");
+        assert_eq!(dispute["amount"], 4_500);
+        let dispute = dispute["id"].as_str().expect("an id");
+        stage.stripe.deliver(&stage.server).await;
+        if is_early {
+            fake.advance(60);
+            stage.stripe.deliver(&stage.server).await;
+        }
+        fake.close_dispute(dispute, won).expect("decided");
+        stage.stripe.deliver(&stage.server).await;
+        if !is_early {
+            fake.advance(60);
+            stage.stripe.deliver(&stage.server).await;
+        }
+        stage.looked_at().await;
+        let credits = stage.wallet(&stage.mira).await.0 - had;
+        let by_the_bank = if won { 0 } else { 4_500 };
+        assert_eq!(credits + by_the_bank, 9_000, "{is_early} {won}");
+        stage.books_agree().await;
+    }
+}
+
 /// Nobody but the service knows whether a refund was made whose answer was lost: a dispute that is lost does not end it.
 #[tokio::test]
 async fn p7_a_refund_that_was_made_before_the_dispute_counts() {

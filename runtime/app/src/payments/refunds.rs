@@ -4,7 +4,7 @@
 //! The provider's own proportional reversals are not used: the host gives back exactly the part that the refund
 //! records, by a separate reversal.
 
-use super::{Payments, call, left};
+use super::{Payments, call, left, paid_twice};
 use crate::{module::Module, tickets::refund};
 use chrono::{DateTime, Utc};
 use gateway::{Failure, Gateway, Key, Metadata, NewRefund, Payment, Refund, RefundStatus, Refusal};
@@ -185,6 +185,7 @@ impl Payments {
                     }
                     RefundStatus::Pending | RefundStatus::RequiresAction => return Ok(true),
                 }
+                settle_credits(cx, refund).await?;
                 // When the refund began, there may have been less to take back from the host.
                 left::reverse_for_refund(cx, refund).await?;
                 Ok(true)
@@ -198,7 +199,8 @@ impl Payments {
             let code = code.clone();
             Box::pin(async move {
                 lock(cx, refund).await?;
-                in_tickets(cx, refund, Some(&code)).await
+                in_tickets(cx, refund, Some(&code)).await?;
+                settle_credits(cx, refund).await
             })
         });
         run.await
@@ -212,6 +214,7 @@ impl Payments {
                 let before = cx.work_as(crate::tickets::Tickets::NAME).await?;
                 let is_over = refund::disputed(cx, refund).await?;
                 cx.work_as(before).await?;
+                settle_credits(cx, refund).await?;
                 Ok(is_over)
             })
         });
@@ -295,6 +298,23 @@ async fn in_tickets(cx: &mut Cx, refund: Uuid, failed: Option<&str>) -> Result<(
     }
     cx.work_as(before).await?;
     Ok(())
+}
+
+/// Adjusts the buyer's credits to the disputes of the payment: what has become of this refund can change how much of
+/// what the bank has given was also refunded as credits.
+async fn settle_credits(cx: &mut Cx, refund: Uuid) -> Result<()> {
+    let payment: Option<Uuid> = sqlx::query_scalar(
+        "select t.id from app.transactions t
+         join app.refunds r on (t.order_id = r.order_id or t.promotion_id = r.promotion_id or t.quote_id = r.quote_id)
+         where r.id = $1 and t.status in ('succeeded', 'part_refunded', 'refunded')",
+    )
+    .bind(refund)
+    .fetch_optional(cx.conn())
+    .await?;
+    match payment {
+        Some(payment) => paid_twice::settle(cx, payment).await,
+        None => Ok(()),
+    }
 }
 
 async fn owed(cx: &mut Cx, refund: Uuid) -> Result<Option<Owed>> {

@@ -93,16 +93,17 @@ enum Bank {
 }
 
 impl Bank {
-    /// The disputed amount, the other refunds to the card and this refund together can't exceed what was paid. If they
-    /// do, the dispute and this refund are about the same money.
+    /// The disputed amount, the other refunds to the card and this refund together can't exceed what was paid by card,
+    /// nor all that goes back to the buyer what was paid in all: an earlier refund may have become credits for money of
+    /// the card. If they do, the dispute and this refund are about the same money. Other refunds whose money the bank
+    /// has given count as part of the dispute.
     async fn of(cx: &mut Cx, refund: Uuid) -> Result<Self> {
         let row = sqlx::query(
             "select
-               (t.amount_cents - r.card_cents - (
-                 select coalesce(sum(x.card_cents), 0) from app.refunds x
-                 where (x.order_id = r.order_id or x.promotion_id = r.promotion_id or x.quote_id = r.quote_id)
-                   and x.id <> r.id and x.state <> 'failed'
-               ))::int8 as rest,
+               least(
+                 t.amount_cents - r.card_cents - others.card,
+                 t.amount_cents + coalesce(o.wallet_cents, 0) - r.card_cents - r.wallet_cents - others.card - others.wallet
+               )::int8 as rest,
                (select coalesce(sum(d.amount_cents), 0)::int8 from app.disputes d
                  where d.transaction_id = t.id and d.state = 'lost') as lost,
                (select coalesce(sum(d.amount_cents), 0)::int8 from app.disputes d
@@ -110,6 +111,14 @@ impl Bank {
              from app.refunds r
              join app.transactions t on (t.order_id = r.order_id or t.promotion_id = r.promotion_id or t.quote_id = r.quote_id)
                and t.status in ('succeeded', 'part_refunded', 'refunded')
+             left join app.orders o on o.id = r.order_id
+             cross join lateral (
+               select coalesce(sum(x.card_cents) filter (where x.failure_code is distinct from 'dispute_lost'), 0) as card,
+                 coalesce(sum(x.wallet_cents), 0) as wallet
+               from app.refunds x
+               where (x.order_id = r.order_id or x.promotion_id = r.promotion_id or x.quote_id = r.quote_id)
+                 and x.id <> r.id and x.state <> 'failed'
+             ) others
              where r.id = $1",
         )
         .bind(refund)
