@@ -1,4 +1,4 @@
-//! The document as text: what is short stands on one line, so that a small entity changes few lines and a reader sees
+//! Writes the document as text, with short values on one line: a small entity then changes few lines, and readers see
 //! more at once.
 //!
 //! Knows JSON only.
