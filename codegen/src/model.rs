@@ -97,7 +97,7 @@ impl Module {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Narrowed {
     pub entity: EntityId,
-    /// `None`: it inserts no rows.
+    /// `None`: the module inserts no rows.
     pub create: Option<Vec<String>>,
     pub update: Vec<String>,
 }
