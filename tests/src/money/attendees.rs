@@ -1,4 +1,4 @@
-//! Who comes: lists and the CSV file, for those who run the event.
+//! Attendee lists and the CSV file, for those who run the event.
 
 use super::stage::Stage;
 use crate::support::Member;
@@ -75,7 +75,7 @@ async fn who_comes_is_told_to_those_who_run_the_event() {
             "{query}"
         );
     }
-    // A private member's ticket is listed, their name is not.
+    // The ticket of a private member is listed without the member's name.
     let hidden = all
         .iter()
         .find(|row| row["holder_id"] == serde_json::json!(eve.id))
@@ -120,7 +120,7 @@ async fn who_comes_is_told_to_those_who_run_the_event() {
     assert!(!file.text.contains("eve_hides"), "{}", file.text);
 }
 
-/// So many more orders of Mira's, each with 500 tickets, past all triggers.
+/// Inserts this many more orders of Mira's, with 500 tickets each, without running triggers.
 async fn fill(stage: &Stage, orders: i32) {
     let kind = stage.tickets("Seat", 0, 10_000).await;
     let order = stage.order(&stage.mira, &[(kind, 1)], false).await;
@@ -144,11 +144,11 @@ async fn fill(stage: &Stage, orders: i32) {
 #[tokio::test]
 async fn a_long_file_has_every_ticket_once() {
     let stage = Stage::without_provider().await;
-    // More than are read at once, and one more than a multiple of it.
+    // More rows than are read at once, and one more than a multiple of that.
     fill(&stage, 3).await;
     let path = format!("/events/{}/attendees.csv", stage.event);
     let file = stage.olga.client.get(&path).await.expect(200);
-    // Its length is not known when it begins.
+    // The response has no content length, since it isn't known at the beginning.
     assert_eq!(file.header("content-length"), None);
     let mut ids: Vec<&str> = file.text.lines().skip(1).map(|line| &line[..36]).collect();
     assert_eq!(ids.len(), 1501);

@@ -1,4 +1,4 @@
-//! T5: PostgreSQL ends the server's connections while people buy, or crashes itself; the server goes on by itself.
+//! T5: PostgreSQL terminates the server's connections while people buy, or crashes; the server recovers by itself.
 
 use super::{buyers::Crowd, shop::Shop};
 use std::{
@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// For what has to come back. Nothing waits for it to pass.
+/// The longest wait for a recovery. No test waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn times() -> usize {
@@ -15,7 +15,7 @@ fn times() -> usize {
     given.and_then(|text| text.parse().ok()).unwrap_or(4)
 }
 
-/// Of both roles, wherever they are in their work.
+/// Terminates the connections of both roles, whatever they are doing.
 async fn terminate(shop: &Shop) -> u64 {
     shop.run(
         "select pg_terminate_backend(pid) from pg_stat_activity
@@ -33,7 +33,7 @@ fn crash() -> bool {
     true
 }
 
-/// Somebody is served again.
+/// Waits until a request succeeds again.
 async fn recovered(shop: &Shop, crowd: &Crowd) -> Duration {
     let (since, before) = (Instant::now(), crowd.paid());
     while crowd.paid() == before {

@@ -18,15 +18,15 @@ use std::sync::{
 };
 use uuid::Uuid;
 
-/// Behind, and ahead.
+/// Minutes by which the clock is wrong: behind, and ahead.
 const WRONG: [i64; 2] = [-10, 10];
 
-/// A stage whose clock can be put wrong.
+/// A stage whose clock can be changed.
 async fn stage(has_provider: bool) -> (Stage, Arc<AtomicI64>) {
     let minutes = Arc::new(AtomicI64::new(0));
     let wrong = minutes.clone();
     let stage = Stage::changed(has_provider, |parts| {
-        // Whoever comes waits for a connection, however slow the machine is.
+        // Requests wait for a connection, however slow the machine is.
         parts.db.acquire_timeout = std::time::Duration::from_secs(120);
         parts.clock = Clock::new(move || Utc::now() + TimeDelta::minutes(wrong.load(Relaxed)));
     })
@@ -41,7 +41,7 @@ impl Stage {
         self.server.settled().await;
     }
 
-    /// What was written by a wrong clock: times that have not come yet, or should have been later.
+    /// Rows written with a wrong clock: times in the future, or times that should be later.
     async fn written_wrongly(&self) -> i64 {
         let text = "select (select count(*) from app.connected_accounts where synced_at not between now() - interval '5 minutes' and now())
           + (select count(*) from jobs.queue where name = 'payments.resume'
@@ -54,7 +54,7 @@ impl Stage {
     }
 }
 
-/// One order of each fate, by how it ends.
+/// One order for each possible outcome, in the order of these outcomes.
 async fn a_day(stage: &Stage, card: &str) -> Vec<String> {
     let kind = stage.tickets("Seat", 4_500, 3).await;
     for is_open in [false, true] {
@@ -132,7 +132,7 @@ async fn t11_notices_which_clock_a_server_has() {
     }
 }
 
-/// T2 in small.
+/// T2 with fewer buyers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t11_the_last_tickets_are_sold_once_by_any_clock() {
     let (stage, clock) = stage(true).await;
@@ -147,7 +147,7 @@ async fn t11_the_last_tickets_are_sold_once_by_any_clock() {
     stage.sound().await;
 }
 
-/// T3 in small.
+/// T3 with a shorter run.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t11_stock_is_right_at_every_moment_by_any_clock() {
     for minutes in WRONG {
