@@ -1,7 +1,7 @@
 //! Leaves of policies that the comparison does not notice when they are switched off, each by name. Whoever makes
 //! one of them superfluous, or the worlds richer, is told by the test.
 
-/// Without them the policies decide the same, and why.
+/// Leaves without which the policies decide the same, and the reason.
 pub const THE_SAME: [(&str, &str); 23] = [
     (
         "checkpoint_ticket_types_insert with check : sec.seen_event_staff(event_id) -> true",

@@ -16,7 +16,7 @@ use uuid::Uuid;
 pub type Row = Map<String, Value>;
 
 pub struct World {
-    /// By entity, in order of insertion; columns as `to_jsonb` gives them.
+    /// Rows by entity, in order of insertion; columns as `to_jsonb` returns them.
     pub rows: Vec<Vec<Row>>,
     by_id: HashMap<(EntityId, String), usize>,
 }
@@ -50,7 +50,7 @@ pub async fn make(conn: &mut PgConnection, model: &Model, seed: u64, size: usize
         is_rough,
     };
     for entity in order(model) {
-        // Roles decide most rules: many of them, so that every kind is held by somebody asked.
+        // Roles decide most rules, so there are many, and some actor has each kind.
         let size = if entity == model.assignments {
             size * 6
         } else {
@@ -66,7 +66,7 @@ pub async fn make(conn: &mut PgConnection, model: &Model, seed: u64, size: usize
     read(conn, model).await
 }
 
-/// Of the archived rows about people, every other one was archived by them.
+/// Every other archived row about a person was archived by that person.
 async fn some_ended_by_themselves(conn: &mut PgConnection, entity: &Entity) {
     let table = &entity.plural;
     for relation in entity.belongs.iter().filter(|r| r.consents) {
@@ -121,10 +121,10 @@ pub async fn fill_empty<'m>(
     filled
 }
 
-/// What new rows that refer to these have to agree with.
+/// Values that new rows which refer to these rows must have too.
 fn references(entity: &Entity, rows: &[Row]) -> Vec<(String, HashMap<String, String>)> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
-    // Others may have a field of that name that means something else.
+    // Other entities may have a field `status` with another meaning.
     let has_status = entity.lifecycle == Lifecycle::SoftDelete;
     let live = rows
         .iter()
@@ -165,7 +165,8 @@ pub async fn read(conn: &mut PgConnection, model: &Model) -> World {
     world
 }
 
-/// Entities after those they refer to. Where references form a circle, an optional one stays empty.
+/// Entities in an order in which each comes after those it refers to. In a circle of references, an optional one stays
+/// null.
 pub fn order(model: &Model) -> Vec<EntityId> {
     let mut done: Vec<EntityId> = Vec::new();
     while done.len() < model.entities.len() {
@@ -175,7 +176,7 @@ pub fn order(model: &Model) -> Vec<EntityId> {
             let mut belongs = model.entities[*id].belongs.iter();
             belongs.any(|relation| !is_there(relation) && (optional || !relation.optional))
         };
-        // With every kind of target there, so that each is referred to by some row.
+        // All targets exist before, so that some row refers to each of them.
         let complete = |id: &EntityId| {
             let mut belongs = model.entities[*id].belongs.iter();
             belongs.all(|relation| relation.targets.iter().all(|t| done.contains(t) || t == id))
@@ -191,23 +192,23 @@ pub fn order(model: &Model) -> Vec<EntityId> {
 struct Filler<'a> {
     model: &'a Model,
     seed: u64,
-    /// Of the entity at hand, since it was turned to.
+    /// The generator for the current entity.
     rng: Rng,
-    /// id and same-relation values of what was inserted: (id, columns)
+    /// Ids of inserted rows by entity, with the values that referring rows must share.
     ids: Vec<Vec<(String, HashMap<String, String>)>>,
-    /// How often each entity was turned to.
+    /// How many times each entity was current.
     turns: Vec<u64>,
-    /// How many values each entity has, so that none is given twice.
+    /// The number of values made for each entity, so that none is used twice.
     serials: Vec<u64>,
-    /// The entity at hand.
+    /// The current entity.
     at: EntityId,
-    /// The last time given to the row at hand, in hours from now.
+    /// The last time in the current row, in hours from now.
     hours: i32,
     is_rough: bool,
 }
 
 impl Filler<'_> {
-    /// What is drawn from here on depends on this entity, and on none that was filled before.
+    /// Makes an entity current. Later random values depend on it alone, and not on entities filled before.
     fn turn_to(&mut self, id: EntityId) {
         self.turns[id] += 1;
         self.at = id;
@@ -250,7 +251,7 @@ impl Filler<'_> {
             return Box::pin(self.fill(conn, id, size * 2)).await;
         }
         if self.ids[id].is_empty() {
-            // Triggers have made those there can be.
+            // Triggers have inserted all rows that are possible.
             let made = format!("select id::text from app.{} limit {size}", entity.plural);
             let made: Vec<String> = sqlx::query_scalar(AssertSqlSafe(made))
                 .fetch_all(&mut *conn)
@@ -265,7 +266,7 @@ impl Filler<'_> {
         );
     }
 
-    /// Suspends some rows and archives others, where constraints let it.
+    /// Suspends some rows and archives others, where constraints allow it.
     async fn shake(&mut self, conn: &mut PgConnection, id: EntityId) {
         let entity = &self.model.entities[id];
         if entity.lifecycle != Lifecycle::SoftDelete {
@@ -282,12 +283,12 @@ impl Filler<'_> {
                 "update app.{} set status = '{status}' where id = '{}' returning id::text",
                 entity.plural, self.ids[id][at].0
             );
-            // Refused where a relation restricts.
+            // Refused where a relation restricts archiving.
             let _ = attempt(conn, text).await;
         }
     }
 
-    /// What others refer to may never be archived: one that nothing refers to is.
+    /// Rows that others refer to may not be archived, so one without references is.
     async fn end_one(&mut self, conn: &mut PgConnection, id: EntityId) {
         let entity = &self.model.entities[id];
         if entity.lifecycle != Lifecycle::SoftDelete {
@@ -302,11 +303,11 @@ impl Filler<'_> {
         let _ = attempt(conn, text).await;
     }
 
-    /// Column names and SQL literals of a new row; `None` if a reference has nothing to point to.
+    /// Column names and SQL literals of a new row; `None` if there is no row to refer to.
     fn columns(&mut self, entity: &Entity) -> Option<Vec<(String, String)>> {
         let mut columns: Vec<(String, String)> = Vec::new();
         let mut belongs: Vec<&Relation> = entity.belongs.iter().collect();
-        // What others must agree with comes first.
+        // References that determine others come first.
         belongs.sort_by_key(|relation| !relation.same.is_empty());
         for relation in belongs {
             let chosen = if relation.optional && self.rng.u8(0..4) == 0 {
@@ -339,7 +340,7 @@ impl Filler<'_> {
         Some(columns)
     }
 
-    /// Most roles are held: an offer decides nothing.
+    /// Most role assignments are accepted, because an offer decides nothing.
     fn accepted(&mut self, entity: &Entity, field: &Field) -> Option<String> {
         let is_assignment = std::ptr::eq(
             entity,
@@ -357,7 +358,7 @@ impl Filler<'_> {
         }
     }
 
-    /// A row to refer to that has the same values in the relations named by `same`.
+    /// A row to refer to that has the same values in the relations of `same`.
     fn reference(
         &mut self,
         entity: &Entity,
@@ -403,7 +404,7 @@ impl Filler<'_> {
     }
 }
 
-/// The same in every run: FNV-1a.
+/// A seed that is the same in every run: FNV-1a.
 fn seed_of(seed: u64, turn: u64, name: &str) -> u64 {
     let bytes = seed.to_le_bytes().into_iter().chain(turn.to_le_bytes());
     bytes
@@ -413,7 +414,7 @@ fn seed_of(seed: u64, turn: u64, name: &str) -> u64 {
         })
 }
 
-/// Runs the statement in a savepoint; what constraints refuse is skipped.
+/// Runs the statement in a savepoint; a violated constraint undoes it.
 async fn attempt(conn: &mut PgConnection, text: String) -> Result<String, sqlx::Error> {
     sqlx::raw_sql("savepoint attempt")
         .execute(&mut *conn)

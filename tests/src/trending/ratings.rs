@@ -70,7 +70,7 @@ async fn rt2_what_is_shown_is_what_the_rows_say_after_a_storm() {
     let (average, count) = shown(&stage).await;
     let average = average.as_f64().unwrap_or(0.0);
     assert_eq!(format!("{average} {count}"), truth);
-    // And how they spread over the stars.
+    // The distribution over the stars.
     let path = format!("/organizations/{}/rating", stage.host);
     let rating = stage.server.client.get(&path).await.expect(200).json;
     let spread: Vec<i64> = stage
@@ -138,13 +138,13 @@ async fn rt4_what_is_hidden_counts_no_more_in_the_same_transaction() {
     assert_eq!(shown(&stage).await, (Value::Null, json!(0)));
 }
 
-/// Profiles of the city, best first, as everybody sees them.
+/// Profiles of the city, best first, as an anonymous caller sees them.
 async fn top(stage: &Stage, more: &str) -> Vec<Uuid> {
     let path = format!("/organizations/top-rated?city_id={}{more}", stage.city);
     ids(&stage.server.client.get(&path).await.expect(200).json)
 }
 
-/// So many reviews with five stars, and with four.
+/// Inserts this many reviews with five stars, and with four.
 async fn rate(stage: &Stage, host: Uuid, fives: usize, fours: usize) {
     let people = array(&stage.people(fives + fours).await);
     stage
@@ -155,7 +155,7 @@ async fn rate(stage: &Stage, host: Uuid, fives: usize, fours: usize) {
         .await;
 }
 
-/// A review that is committed while the scores are added up anew.
+/// A review is committed while the scores are recomputed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rt3_a_review_of_the_same_moment_is_not_lost() {
     let stage = Stage::new().await;
@@ -193,14 +193,14 @@ async fn rt3_one_review_of_five_stars_comes_after_two_hundred_of_four_point_seve
     rate(&stage, few, 1, 0).await;
     rate(&stage, many, 140, 60).await;
     assert_eq!(top(&stage, "").await, [many, few]);
-    // The negative control: by the plain average it would be the other way.
+    // The negative control: by the plain average the order would be reversed.
     let averages: Vec<f64> = stage
         .all(format!(
             "select rating_avg::float8 from counters.organizations where id in ('{few}', '{many}') order by id"
         ))
         .await;
     assert!(averages[0] > averages[1], "{averages:?}");
-    // The city's own average, of last night: what has few reviews moves.
+    // Scores use the city's average of last night; profiles with few reviews change most.
     let score = format!("select score::float8 from app.ratings where target_id = '{few}'");
     assert!((stage.one::<f64>(score.clone()).await - 35.0 / 11.0).abs() < 1e-6);
     let ratings = &stage.server.built.app.modules.ratings;
@@ -215,7 +215,7 @@ async fn rt3_one_review_of_five_stars_comes_after_two_hundred_of_four_point_seve
     assert!(!pages.contains(&none));
     let client = &stage.server.client;
     client.get("/organizations/top-rated").await.expect(422);
-    // What is not to be seen is not listed, nor is what is said of it.
+    // A profile that isn't visible is not listed, and neither are its reviews.
     stage
         .sql(format!(
             "update app.organizations set state = 'rejected' where id = '{many}'"

@@ -12,7 +12,7 @@ use uuid::Uuid;
 const EVENTS: usize = 40;
 const FANS: usize = 12;
 
-/// Whether the statement was the victim of a deadlock; every other failure is one of the test.
+/// Whether the statement was aborted by a deadlock; any other failure fails the test.
 async fn deadlocked(conn: &mut PgConnection, text: String) -> bool {
     let done = sqlx::raw_sql(AssertSqlSafe(text.clone()))
         .execute(conn)
@@ -24,7 +24,7 @@ async fn deadlocked(conn: &mut PgConnection, text: String) -> bool {
     }
 }
 
-/// What one of them does at one time: likes many events in any order, likes fewer, or likes nothing any more.
+/// One random action of a member: liking many events in any order, liking fewer, or taking all likes back.
 fn deed(fan: Uuid, all: &str) -> String {
     match fastrand::u8(0..4) {
         0 => format!(
@@ -54,7 +54,7 @@ async fn sg4_likes_that_meet_never_wait_in_a_circle() {
         let (stage, all, victims, deeds) = (&stage, &all, &victims, &deeds);
         async move {
             let mut conn = stage.server.superuser().await;
-            // A round each, however slow the machine is.
+            // At least one round each, however slow the machine is.
             loop {
                 let is_victim = deadlocked(&mut conn, deed(*fan, all)).await;
                 victims.fetch_add(u32::from(is_victim), Relaxed);
@@ -86,7 +86,7 @@ async fn sg4_likes_that_meet_never_wait_in_a_circle() {
     assert_eq!(stage.compare().await, 0);
 }
 
-/// Two who take the same counters in opposite orders do wait in a circle, and this is noticed.
+/// The control: two transactions that update the same counters in opposite orders do deadlock, and that is noticed.
 #[tokio::test]
 async fn sg4_a_circle_is_noticed() {
     let stage = Stage::new().await;

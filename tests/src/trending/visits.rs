@@ -1,4 +1,4 @@
-//! `PUT /events/{id}/view` and `…/share`: what a front end tells of counts, once, by the weights that are set.
+//! `PUT /events/{id}/view` and `…/share`: reports from front ends count once, with the configured weights.
 
 use super::stage::Stage;
 use reqwest::Method;
@@ -53,7 +53,7 @@ async fn tr7_views_and_shares_weigh_what_is_set() {
     assert_eq!(stage.trending("").await, [shared, viewed]);
     assert_eq!(stage.compare().await, 0, "ranks are what was done");
 
-    // Who looks is known by a name, and sees what others may see.
+    // Anonymous callers can't report views, and members only of events that they can see.
     tell(&stage.server.client, viewed, "view").await.expect(401);
     stage
         .sql(format!(
@@ -67,7 +67,7 @@ async fn tr7_views_and_shares_weigh_what_is_set() {
     let file = ana.client.get("/me/export").await.expect(200).json;
     let mine = file["visits"].as_array().expect("visits");
     assert_eq!(mine.len(), 2, "{mine:?}");
-    // Gone with the event's rank, a month after its end.
+    // Views are deleted together with the event's rank, a month after its end.
     stage
         .sql(format!(
             "set session_replication_role = replica; update app.events set starts_at = now() - interval '41 days', ends_at = now() - interval '40 days' where id = '{viewed}'"
