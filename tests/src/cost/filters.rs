@@ -10,25 +10,26 @@ use kernel::{
 use serde_json::Value;
 use sqlx::PgConnection;
 
-/// Of as many values each is near in the order of the list.
+/// With up to this many values, a page is full soon in the order of the list.
 const FEW: usize = 8;
 
-/// How a filter is to be answered.
+/// How a filter should be answered.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Way {
-    /// By an index of the column.
+    /// By an index on the column.
     Found,
-    /// By the order of the list, until the page is full.
+    /// By scanning in the order of the list until the page is full.
     Walked,
 }
 
-/// As the document says, and not the generator: strangers are among those who may ask for the list.
+/// Whether anonymous callers may request the list, according to the API document and not to the generator.
 fn is_public(resource: &Resource) -> bool {
     let list = &document()["paths"][format!("/{}", resource.path)]["get"];
     !list["x-access"]["anonymous"].is_null()
 }
 
-/// None for words and places, which have suites of their own, and for what is no column.
+/// How a filter should be answered; `None` for search and places, which have suites of their own, and for filters that
+/// use no column.
 fn way(resource: &Resource, filter: &Filter) -> Option<Way> {
     filter.sql.strip_prefix("t.")?;
     let (_, entity) = model().entity(resource.name).expect("an entity");
@@ -42,7 +43,7 @@ fn way(resource: &Resource, filter: &Filter) -> Option<Way> {
         Kind::Enum(words) => words.len() <= FEW,
         Kind::Bool => true,
         Kind::Formatted(format) => format == Format::Currency,
-        // From and until; of those who make plans without values each end leaves a third.
+        // Times are filtered by ranges; plans made without values assume that each bound leaves a third of the rows.
         Kind::Time => true,
         _ => match ty {
             Some(Ty::Int { min, max } | Ty::Bigint { min, max } | Ty::Money { min, max }) => {
@@ -54,7 +55,7 @@ fn way(resource: &Resource, filter: &Filter) -> Option<Way> {
     Some(if few { Way::Walked } else { Way::Found })
 }
 
-/// What may be asked with it: conditions, with how many parameters, and how each is to be answered.
+/// The conditions that a filter allows, each with its number of parameters and the way in which it should be answered.
 fn asked(filter: &Filter, way: Way) -> Vec<(String, usize, Way)> {
     let sql = filter.sql;
     let from = (format!("{sql} >= $1"), 1, Way::Walked);
@@ -67,9 +68,9 @@ fn asked(filter: &Filter, way: Way) -> Vec<(String, usize, Way)> {
     }
 }
 
-/// Nothing is empty, and every value is rare, or one of a few.
+/// Statistics without nulls, in which every value is rare, or one of a few.
 async fn pretend_values(conn: &mut PgConnection, resource: &Resource, filter: &Filter, way: Way) {
-    // A share of the rows is negative: ten have the same value.
+    // A negative number is a fraction of the rows: ten rows have the same value.
     let distinct = match way {
         Way::Found => "-0.1",
         Way::Walked => "4",
@@ -144,7 +145,7 @@ async fn f8_19_no_filter_of_a_public_list_reads_a_large_table() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(found > 30 && walked > 20, "{found} found, {walked} walked");
 
-    // The negative control: without the index of a column it is seen that there is none.
+    // The negative control: without the indexes of these columns, their absence is noticed.
     let drop = "drop index app.events_host_id_idx, app.venues_capacity_idx";
     run(&mut superuser, drop).await;
     for (name, column) in [("event", "t.host_id"), ("venue", "t.capacity")] {

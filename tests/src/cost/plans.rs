@@ -1,4 +1,4 @@
-//! Shapes of plans, as the request role gets them.
+//! Shapes of query plans of the request role.
 
 use crate::support::{Database, database::Content, model, resources};
 use kernel::resource::{Kind, Lifecycle, Resource};
@@ -20,7 +20,7 @@ const CONTEXT: [&str; 10] = [
     "sec.mine_",
 ];
 
-/// Plans are made as the server makes them: once per connection, without values.
+/// Explains a statement as the server plans it: once per connection, without values.
 pub(super) async fn explain(conn: &mut PgConnection, text: &str, parameters: usize) -> Value {
     run(conn, &format!("prepare s as {text}")).await;
     let nulls = vec!["null"; parameters].join(", ");
@@ -44,7 +44,7 @@ pub(super) async fn run(conn: &mut PgConnection, text: &str) {
         .unwrap_or_else(|error| panic!("{text}: {error}"));
 }
 
-/// A member's transaction.
+/// A connection in a member's transaction.
 pub(super) async fn request(database: &Database) -> PgConnection {
     let mut conn = database.request_role().await;
     run(
@@ -72,7 +72,7 @@ fn per_row(plan: &Value, output: bool, found: &mut Vec<String>) {
                 .join("\n"),
             _ => continue,
         };
-        // A condition on the whole node is looked at once.
+        // A condition on the whole node is evaluated once.
         let counts = key != "One-Time Filter" && (output || key != "Output");
         let text = of_active_rows(&text);
         if counts && CONTEXT.iter().any(|context| text.contains(context)) {
@@ -83,7 +83,7 @@ fn per_row(plan: &Value, output: bool, found: &mut Vec<String>) {
     for node in nodes {
         let once = match node["Parent Relationship"].as_str() {
             Some("InitPlan") => true,
-            // Hashed: run once, then looked up.
+            // A hashed sub-plan runs once and is then looked up.
             Some("SubPlan") => is_hashed(plan, name(node)),
             _ => false,
         };
@@ -97,7 +97,7 @@ fn is_hashed(plan: &Value, name: &str) -> bool {
     plan.to_string().contains(&format!("hashed {name})"))
 }
 
-/// Without what is asked about rows that are suspended or archived, which are few.
+/// Removes conditions on suspended and archived rows, which are few.
 fn of_active_rows(text: &str) -> String {
     let mut kept = String::new();
     let mut rest = text;
@@ -107,7 +107,7 @@ fn of_active_rows(text: &str) -> String {
         .min()
     {
         kept.push_str(&rest[..at]);
-        // To the end of the conjunction, which has brackets around it.
+        // Up to the end of the conjunction, which is in parentheses.
         let (mut open, mut end) = (1, rest.len());
         for (i, c) in rest[at..].char_indices() {
             match c {
@@ -115,7 +115,7 @@ fn of_active_rows(text: &str) -> String {
                 ')' => open -= 1,
                 _ => {}
             }
-            // The comparison itself stands in brackets too.
+            // The comparison itself is in parentheses too.
             if open < 0 {
                 end = at + i;
                 break;
@@ -159,7 +159,7 @@ async fn no_plan_asks_for_the_caller_once_per_row() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 
-    // The search would see one.
+    // The control: the check notices such a policy.
     run(
         &mut database.superuser().await,
         "drop policy likes_select on app.likes; create policy likes_select on app.likes \
@@ -186,7 +186,7 @@ pub async fn nothing_is_read_before_the_caller_is_known(database: &Database, tex
     for text in &telling {
         assert_eq!(early(&mut conn, text).await, Vec::<String>::new(), "{text}");
     }
-    // The search would see one.
+    // The control: the check notices such a statement.
     let read = (telling.iter()).find(|text| text.starts_with("select"));
     let open = read.map(|text| text.replace(" is not null)", " is null or answer.id is not null)"));
     let change = telling.iter().find(changes);
@@ -217,7 +217,7 @@ async fn early(conn: &mut PgConnection, text: &str) -> Vec<String> {
     found
 }
 
-/// Of a change: what gives it its rows. Whatever else it has is asked of those.
+/// In an update: the node that provides its rows. All other nodes work on those.
 fn changed_rows(plan: &Value) -> Option<&Value> {
     let rows = |node: &&Value| node["Parent Relationship"] == "Outer";
     let parts = plan["Plans"]
@@ -236,7 +236,7 @@ fn unguarded(plan: &Value, told: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Every node of a plan.
+/// All nodes of a plan.
 pub(super) fn nodes(plan: &Value) -> Vec<&Value> {
     let mut all = vec![plan];
     for node in plan["Plans"].as_array().into_iter().flatten() {
@@ -245,7 +245,7 @@ pub(super) fn nodes(plan: &Value) -> Vec<&Value> {
     all
 }
 
-/// Without the way out of sorting, is the order still one that has to be made?
+/// Whether the plan sorts even though sorting is disabled.
 pub(super) fn sorts(plan: &Value) -> bool {
     let is_sort = |node: &&Value| {
         node["Node Type"]
@@ -255,7 +255,7 @@ pub(super) fn sorts(plan: &Value) -> bool {
     nodes(plan).iter().any(is_sort)
 }
 
-/// The first page and the one after it, in this order, as the engine writes them.
+/// The first page and the next one in this order, as the engine writes them.
 fn pages(resource: &Resource, column: Option<(&str, &str)>) -> [(String, usize); 2] {
     let list = |rest: &str| {
         let order =
@@ -282,7 +282,7 @@ fn pages(resource: &Resource, column: Option<(&str, &str)>) -> [(String, usize);
     }
 }
 
-/// A table as it is planned for when it has 200,000 rows on the pages it has now.
+/// Makes the planner believe that tables have 200,000 rows on their current pages.
 pub(super) async fn pretend_to_be_large(database: &Database) {
     let text = "analyze;
         update pg_class set reltuples = 200000, relpages = greatest(pg_relation_size(oid) / 8192, 1)
@@ -290,7 +290,7 @@ pub(super) async fn pretend_to_be_large(database: &Database) {
     run(&mut database.superuser().await, text).await;
 }
 
-/// Is the list's own table read from one end to the other?
+/// Whether the list's own table is read completely.
 pub(super) fn reads_all(plan: &Value, table: &str) -> bool {
     nodes(plan).into_iter().any(|node| {
         node["Node Type"] == "Seq Scan" && node["Relation Name"] == table && node["Alias"] == "t"
@@ -322,7 +322,7 @@ async fn no_order_and_no_filter_reads_a_large_table() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    // The check would see one.
+    // The control: the check notices such a plan.
     let [(text, _), _] = pages(resources()["event"], Some(("t.updated_at", "t.id")));
     let plan = explain(&mut conn, &text, 0).await;
     assert!(reads_all(&plan, "events"), "{plan:#}");
@@ -343,7 +343,7 @@ async fn no_order_and_no_filter_reads_a_large_table() {
                 filter.sql
             ));
             let unique = entity.field(filter.param).is_some_and(|f| f.unique);
-            // One row needs no order.
+            // A single row needs no order.
             let sort = if unique { "on" } else { "off" };
             run(&mut conn, &format!("set enable_sort = {sort}")).await;
             let plan = explain(&mut conn, &text, 1).await;
@@ -360,14 +360,14 @@ async fn no_order_and_no_filter_reads_a_large_table() {
     assert!(asked > 300, "{asked}");
 }
 
-/// Claim: what only some may read is asked for the rows of the page, not for all that are sorted.
+/// Claim: columns with a read rule are evaluated for the rows of the page only, not for all that are sorted.
 #[tokio::test]
 async fn a_page_is_cut_before_private_columns_are_asked_for() {
     let database = Database::new(Content::Sample).await;
     let mut conn = database.superuser().await;
     let mut guarded = 0;
     for resource in resources().values().filter(|r| r.guarded) {
-        // An order that no index knows.
+        // An order that no index has.
         let (rest, order) = (
             " order by t.version + 1, t.id limit 3",
             " order by t.version + 1, t.id",
@@ -477,7 +477,7 @@ async fn a_deep_page_costs_what_the_first_one_does() {
             uuid::Uuid::nil()
         ))
     };
-    // Caches of the catalogue first.
+    // The first run fills the caches of the catalogue.
     blocks(&mut conn, &after(1)).await;
     let near = blocks(&mut conn, &after(1)).await;
     let far = blocks(&mut conn, &after(5_900)).await;

@@ -1,4 +1,4 @@
-//! How often a search is made for one list.
+//! The number of searches that one list request runs.
 
 use crate::support::{Client, TestServer, resources, rows};
 use kernel::resource::Kind;
@@ -28,7 +28,7 @@ async fn a_list_searches_once() {
         &format!("alter database {database} set track_functions = 'all'"),
     )
     .await;
-    // As it joins where it believes that one of the two is a single row.
+    // Forces each join method, including those chosen if one side is believed to be a single row.
     for way in ["material", "hashjoin", "mergejoin", "hashagg", "sort"] {
         run(
             &mut conn,
@@ -69,10 +69,10 @@ async fn a_list_searches_once() {
     }
 }
 
-/// 1 if it was answered: who may not ask for the list searches nothing.
+/// 1 if the request was answered; callers who may not request the list cause no search.
 async fn asked(client: &Client, path: &str) -> i64 {
     let mut answer = client.get(path).await;
-    // The first one after the connections ended.
+    // The first request after the connections were terminated.
     if answer.status == 503 {
         answer = client.get(path).await;
     }

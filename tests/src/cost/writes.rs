@@ -1,4 +1,4 @@
-//! What a write touches.
+//! The indexes that a write touches.
 
 use crate::support::{self, Database, database::Content};
 use codegen::model::Lifecycle;
@@ -11,7 +11,7 @@ async fn run(conn: &mut PgConnection, text: &str) {
         .unwrap_or_else(|error| panic!("{text}: {error}"));
 }
 
-/// Whether a change of what every update changes left all indexes alone. `None`: there is no row.
+/// Whether an update of what every update changes touched no index. `None`: the table has no row.
 async fn leaves_indexes_alone(conn: &mut PgConnection, table: &str) -> Option<bool> {
     run(conn, "begin").await;
     let change = format!(

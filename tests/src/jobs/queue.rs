@@ -1,4 +1,4 @@
-//! Enqueueing: with the transaction, once per key, by whom.
+//! Enqueueing: with the transaction, once per key, and by which callers.
 
 use super::world::{says, what, world};
 use chrono::{TimeDelta, Utc};
@@ -115,7 +115,7 @@ async fn a_key_is_free_again_while_its_job_runs() {
     assert_eq!(left, [what("second")]);
 }
 
-/// By a trigger of a table, whoever writes to it.
+/// A trigger of a table enqueues, whoever writes to the table.
 #[tokio::test]
 async fn sql_enqueues_too() {
     let mut world = world().await;

@@ -1,4 +1,4 @@
-//! `q=` by members: what they may read and others may not is found too, and nothing else.
+//! `q=` by members: rows that they may read and others may not are found too, and nothing else.
 
 use super::search::{holding, searched};
 use crate::support::{
@@ -77,7 +77,7 @@ async fn run(conn: &mut PgConnection, text: String) {
     done.unwrap_or_else(|e| panic!("{text}: {e}"));
 }
 
-/// Hides rows in all the ways that there are, and so that each host, city and community has some.
+/// Hides rows in all possible ways, such that each host, city and community has some.
 async fn hide(conn: &mut PgConnection) {
     let one_of_each = |table: &str, column: &str| {
         format!(
@@ -137,7 +137,7 @@ async fn a_member_finds_what_a_member_may_read() {
             words.extend(parts(&public).into_iter().take(2));
             for part in words {
                 let mut expected = holding(&public, &part);
-                // Fewer than twenty at a time: parts of names count.
+                // Fewer than twenty at a time, so that parts of names are searched.
                 let mine: BTreeSet<String> = (own.chunks(10))
                     .flat_map(|own| holding(own, &part))
                     .collect();
@@ -149,7 +149,7 @@ async fn a_member_finds_what_a_member_may_read() {
             }
         }
     }
-    // Each kind of caller had something of their own to find.
+    // Each kind of caller had some rows of their own to find.
     for found in [
         ("member", "user"),
         ("of communities", "event"),
@@ -244,7 +244,7 @@ async fn foreign_rows_crowd_nothing_out() {
         }
         assert_eq!(met.len(), 30, "{q}");
     }
-    // The role is all that shows them: with the next request they are gone.
+    // Only the role shows them: with the next request they are no longer found.
     run(
         &mut conn,
         format!(
