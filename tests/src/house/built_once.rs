@@ -28,7 +28,7 @@ fn tests_and_programs_are_built_on_the_same_libraries() {
     let tests = chosen(&["--workspace"], "normal,build,dev");
     let mut programs = chosen(&["--workspace"], "normal,build");
     assert!(programs.len() > 300, "{programs:?}");
-    // `cargo gen` builds it by itself.
+    // `cargo gen` builds the generator alone.
     programs.extend(chosen(&["--package", "codegen"], "normal,build"));
     let others: Vec<_> = programs.difference(&tests).collect();
     assert!(
@@ -36,7 +36,7 @@ fn tests_and_programs_are_built_on_the_same_libraries() {
         "built twice: ask for the same features in tests/Cargo.toml or codegen/Cargo.toml; {others:#?}"
     );
 
-    // The control: one program by itself is built on others.
+    // The control: a program built alone has other features.
     let alone = chosen(&["--package", "server"], "normal,build");
     assert!(alone.difference(&tests).count() > 0);
 }

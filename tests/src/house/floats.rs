@@ -5,7 +5,7 @@ use super::sources;
 use crate::support::root;
 use std::collections::BTreeSet;
 
-/// Where money is handled, below the project.
+/// Folders that handle money, below the project's root.
 const MONEY: [&str; 11] = [
     "runtime/money/src",
     "runtime/gateway/src",
@@ -20,7 +20,7 @@ const MONEY: [&str; 11] = [
     "spec/sql/wallet",
 ];
 
-/// Files that have such numbers all the same, and what they count.
+/// Files that may use such numbers, and for what.
 const MAY: [(&str, &str); 1] = [(
     "runtime/app/src/marketplace/report.rs",
     "the average of ratings",
@@ -40,7 +40,7 @@ fn with_floats<'a>(all: impl Iterator<Item = (String, &'a str)>) -> BTreeSet<Str
     all.filter(|(path, _)| MONEY.iter().any(|below| path.starts_with(below)))
         .filter(|(_, text)| {
             let lines = text.lines().map(str::trim_start);
-            // The lint that refuses them has one in its name.
+            // The lint that refuses them contains the word.
             let says_something = |line: &&str| {
                 !["//", "--", "#!["]
                     .iter()
@@ -77,7 +77,7 @@ fn m1_money_is_counted_in_whole_units() {
         "count minor units, with `money::Money` in Rust and bigint or numeric in SQL"
     );
 
-    // The test notices what it is there for.
+    // The control: such code is noticed.
     for (path, text) in [
         ("runtime/app/src/wallet/keep.rs", "let share = 0.3_f64;"),
         ("runtime/app/src/payments.rs", "fn fee(of: f64) -> i64"),

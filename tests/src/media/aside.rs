@@ -1,4 +1,4 @@
-//! MD6: pictures are looked at apart from the threads that answer requests, and so many at once at most.
+//! MD6: pictures are decoded on threads apart from those that answer requests, with a limit on how many at once.
 
 use super::Stage;
 use crate::support::{
@@ -57,7 +57,7 @@ async fn md6_pictures_keep_nobody_waiting_and_few_are_looked_at_at_once() {
     let (most, answered) = looked_at(2).await;
     assert_eq!(most, 2);
     assert!(answered > 0, "nobody was answered meanwhile");
-    // It is the setting that bounds them.
+    // The control: the setting is what limits them.
     let (most, _) = looked_at(4).await;
     assert!((3..=4).contains(&most), "{most}");
 }

@@ -7,7 +7,7 @@ use super::repository::{Edit, Repository, world};
 use super::rows::ROWS;
 use kernel::migrate::up;
 
-/// Where up fails with this, and goes through once the rows are mended.
+/// The migration fails with this error, and succeeds once the rows are corrected.
 async fn only_when_mended(to: &[Edit<'_>], rows: &str, why: &str, mend: &str) {
     let mut repository = Repository::default();
     repository.generate(&world(&[])).expect("the foundation");
