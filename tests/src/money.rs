@@ -1,4 +1,4 @@
-//! Money: what must hold of credits, orders and payments whatever happens, by the number of the requirement or fault.
+//! Money: the guarantees about credits, orders and payments, tested by the number of the requirement or fault.
 
 mod abroad;
 mod attendees;

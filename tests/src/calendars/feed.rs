@@ -110,7 +110,8 @@ async fn se5_a_members_calendar_is_read_without_a_token() {
         )
         .await;
     known.expect(304);
-    // Whoever sends a token along gets the same, and a wrong one does not matter: programs send what they have.
+    // A request with a token gets the same, and an invalid token doesn't matter, since programs send whatever they
+    // have.
     assert_eq!(other.client.get(&path).await.expect(200).text, answer.text);
 
     // The secret is shown once, and not stored anywhere.

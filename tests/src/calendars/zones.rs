@@ -97,7 +97,7 @@ async fn se6_an_event_begins_by_its_clocks_after_the_rules_of_a_zone_have_change
     );
     assert_eq!(local(&stage, first).await, local(&stage, second).await);
 
-    // As if summer time had been abolished since: what was six in the evening is told as five by today's rules.
+    // As if summer time had been abolished since: six in the evening would be shown as five by today's rules.
     stage
         .sql(format!(
             "set session_replication_role = replica;

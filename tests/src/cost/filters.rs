@@ -1,4 +1,4 @@
-//! What lists that anybody may read are filtered by: each by itself, on tables of 200,000 rows of which few match.
+//! The filters of lists that anybody may read: each by itself, on tables of 200,000 rows of which few match.
 
 use super::plans::{explain, nodes, pretend_to_be_large, reads_all, request, run, sorts};
 use crate::support::{Database, database::Content, document, model, resources};
@@ -103,9 +103,9 @@ fn is_found(plan: &Value, sql: &str) -> bool {
     })
 }
 
-/// Claim: a value that few rows have is found by an index, also of a column that refers to one of several; what only has a
-/// few values, or is asked for by its bounds, is read in the order of the list until the page is full. Nothing reads the
-/// table from one end to the other.
+/// Claim: a value that few rows have is found through an index, also for a `one of` relation. A column with few
+/// values, and a range, are answered by scanning in the order of the list until the page is full. No table is read
+/// completely.
 #[tokio::test]
 async fn f8_19_no_filter_of_a_public_list_reads_a_large_table() {
     let database = Database::new(Content::Sample).await;

@@ -5,8 +5,8 @@ use kernel::resource::{Kind, Lifecycle, Resource};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
-/// Functions of the context, and what they become once they are inlined. `sec.seen_…` is none of them: it is
-/// asked about another row, which this one refers to, where what the caller holds says nothing about it.
+/// Functions of the context, and their form once they are inlined. Not `sec.seen_…`, which is called for another row
+/// that this one refers to, where the caller's roles don't decide.
 const CONTEXT: [&str; 10] = [
     "current_setting(",
     "sec.uid(",
@@ -173,8 +173,8 @@ async fn no_plan_asks_for_the_caller_once_per_row() {
     assert!(!found.is_empty(), "{plan:#}");
 }
 
-/// Claim: statements that tell the database who asks, and read or change, do it in this order, whatever the planner
-/// thinks of the table: it lies behind a filter that waits for what `sec.enter` returns, and so does the change.
+/// Claim: statements that set the caller's identity and read or change rows do so in this order, whatever the planner
+/// believes: the tables are behind a filter that waits for the result of `sec.enter`.
 pub async fn nothing_is_read_before_the_caller_is_known(database: &Database, texts: &[String]) {
     let mut conn = request(database).await;
     let telling: Vec<&String> = (texts.iter())
@@ -297,9 +297,9 @@ pub(super) fn reads_all(plan: &Value, table: &str) -> bool {
     })
 }
 
-/// Claim: on 200,000 rows the planner by itself answers every order of every entity from an index and stops when the
-/// page is full, or sorts the few rows that are the caller's; every filter can be answered in the order of the list, row
-/// by row; and what is unique is looked up.
+/// Claim: on 200,000 rows the planner answers every order of every entity from an index and stops when the page is
+/// full, or sorts the caller's few rows; every filter can be answered in the order of the list; and unique values are
+/// looked up.
 #[tokio::test]
 async fn no_order_and_no_filter_reads_a_large_table() {
     let database = Database::new(Content::Sample).await;

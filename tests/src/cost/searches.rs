@@ -12,11 +12,12 @@ async fn run(conn: &mut PgConnection, text: &str) {
         .unwrap_or_else(|error| panic!("{text}: {error}"));
 }
 
-/// Connections that end, so that new ones have other settings; these ones tell at their end what they have counted.
+/// Ends connections, so that new ones have other settings; at their end, connections report what they have counted.
 const END: &str = "select pg_terminate_backend(pid, 5000) from pg_stat_activity
     where datname = current_database() and usename = 'culturepass_app'";
 
-/// Claim: whatever PostgreSQL believes of how many rows a policy leaves, words are looked for once and not once per row.
+/// Claim: however many rows PostgreSQL believes that a policy leaves, a list runs its search once and not once per
+/// row.
 #[tokio::test]
 async fn a_list_searches_once() {
     let server = TestServer::demo().await;

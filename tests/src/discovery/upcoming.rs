@@ -249,7 +249,7 @@ async fn se4_pages_go_on_where_they_ended_and_hold_what_the_reader_may_see() {
     stage.server.client.get(&theirs).await.expect(400);
 }
 
-/// Of a box with more events than are sorted at once, the next ones come first all the same, and none is left out.
+/// In a box with more events than are sorted at once, the next ones come first all the same, and none is missing.
 #[tokio::test]
 async fn se4_a_crowded_box_is_walked_in_order_of_time() {
     let stage = Stage::new().await;

@@ -82,7 +82,8 @@ async fn what_a_body_may_hold_the_table_takes() {
     }
 }
 
-/// What a network's page is, both say of mutants of good ones; what people paste is stored as something both take.
+/// Both sides agree about addresses of networks' pages, tested with variants of valid ones; what people paste is
+/// stored in a form that both accept.
 #[tokio::test]
 async fn pages_of_networks_are_the_same_on_both_sides() {
     use codegen::{emit::openapi::example, model::NETWORKS};

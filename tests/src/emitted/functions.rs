@@ -1,7 +1,8 @@
 //! Finds the database role that runs a hand-written statement: that of the transaction in which its function works.
 //!
-//! A function that begins a transaction of a request (`begin_read` and its like), and every hook, works as the request role,
-//! and so does what is given its `cx`. What `run` and jobs begin is the job role's. A function may be given both.
+//! A function that begins a transaction of a request (`begin_read` and the like), every hook, and every function that
+//! gets its `cx` run as the request role. What `run` and jobs begin runs as the job role. A function may be called
+//! with both.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use std::{

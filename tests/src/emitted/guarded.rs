@@ -1,6 +1,6 @@
-//! A field or relation with a `read` rule, of every kind, in every place where a spec may name it: the generator
-//! refuses it and says how to mend it, or everything that is generated runs for who may read it and for who may
-//! not, and only the first are shown it.
+//! Uses a field or relation with a `read` rule, of every kind, in every place that a spec allows. The generator either
+//! refuses the use and says how to correct it, or everything generated works for callers who may read it and for
+//! others, and only the former get its value.
 
 use super::texts::statements;
 use crate::migrations::{blank::Blank, repository, rows::ROWS};
@@ -38,7 +38,8 @@ const KINDS: [Kind; 8] = [
 /// Texts by which the secrets above are recognized in a row.
 const MARKS: [&str; 3] = ["97319731", "1973-01-09", "00000000c003"];
 
-/// What stands in the entity beside its secret: `{holds}`, `{value}` and `{modifier}`, which goes to the secret.
+/// The parts of the entity beside its secret: `{holds}` and `{value}` are filled in, and `modifier` is added to the
+/// secret's line.
 struct Use {
     name: &'static str,
     modifier: &'static str,

@@ -1,5 +1,4 @@
-//! Every statement that is written by hand is understood by the database, and may be run by the role that runs it, in
-//! the name of the module that runs it.
+//! The database accepts every hand-written statement, and the role that runs it may run it in the name of its module.
 //!
 //! The texts are found in the source code: every literal that begins like a statement. So none has to be put on a
 //! list, and none can be forgotten.
@@ -120,8 +119,9 @@ async fn every_hand_written_statement_runs_with_the_rights_of_its_role() {
     assert_eq!(undeclared(model(), &unseen), ["venues"]);
 }
 
-/// Prepares without being told the types and explains with nulls: privileges are looked at, nothing is done. The plan is
-/// for any parameters: one for nulls is without what they rule out, and the functions in that would not be looked at.
+/// Prepares a statement without types and explains it with nulls: privileges are checked, nothing is changed. The plan
+/// is a generic one, because one for nulls would omit what they rule out, and the functions in that part would not be
+/// checked.
 async fn explain(conn: &mut PgConnection, runner: Runner, sql: &str) -> Result<(), sqlx::Error> {
     sqlx::raw_sql("deallocate all").execute(&mut *conn).await?;
     let mut transaction = conn.begin().await?;

@@ -1,8 +1,8 @@
-//! Libraries are built once: the tests ask of them no other features than the programs do.
+//! Libraries are built once: the tests use no other features of them than the programs.
 //!
-//! Cargo chooses features for what it is asked to build. `script/run` builds `--workspace --bins`, the tests
-//! `--workspace`, `cargo gen` the generator alone; one feature more of a library far down, and all that is built on it
-//! is built a second time.
+//! Cargo chooses features for what it builds: `script/run` builds `--workspace --bins`, the tests `--workspace`, and
+//! `cargo gen` the generator alone. If one of them uses one more feature of a library, that library and all its
+//! dependents are built a second time.
 
 use crate::support::root;
 use std::{collections::BTreeSet, process::Command};

@@ -1,12 +1,12 @@
-//! M5: what time it is, one clock says. What is stored, or compared with what is stored, goes by the clock of the database;
-//! what a server decides by itself, by `app::clock`, which tests put wrong.
+//! M5: one clock decides what time it is. Stored times, and comparisons with them, use the database's clock; decisions
+//! of a server alone use `app::clock`, which tests can change.
 
 use super::{code, sources};
 use crate::support::root;
 use std::collections::BTreeSet;
 
-/// How a program asks its machine for the date. `Instant` is not among them: it measures a span within one process, and
-/// can neither be stored nor compared with what is.
+/// How a program reads the date from its machine. `Instant` isn't included: it measures a span within one process, and
+/// can neither be stored nor compared with stored times.
 const ASKS: &[&str] = &["Utc::now", "Local::now", "SystemTime::now", "::now_utc"];
 
 /// Files that may do so, and the reason.

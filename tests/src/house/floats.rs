@@ -1,5 +1,5 @@
-//! M1: money is counted in whole minor units: no module that handles it knows a number with a fraction. The crates that do
-//! nothing else deny the arithmetic (`clippy::float_arithmetic`).
+//! M1: money is counted in whole minor units, and no module that handles it uses floating-point numbers. The crates
+//! that do nothing else also deny the arithmetic (`clippy::float_arithmetic`).
 
 use super::sources;
 use crate::support::root;

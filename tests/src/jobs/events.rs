@@ -93,8 +93,8 @@ async fn what_is_rolled_back_did_not_happen() {
     assert_eq!(world.done().await.len(), 1);
 }
 
-/// Twelve objects, four workers that are killed again and again, a consumer that fails now and then: each event is
-/// heard once, those of one object in their order.
+/// Twelve objects, four workers that are killed again and again, and a consumer that fails at times: each event is
+/// processed once, and those of one object in their order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_of_one_object_are_heard_in_order_by_workers_that_fail_and_die() {
     let mut world = world().await;

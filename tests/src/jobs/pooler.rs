@@ -1,4 +1,4 @@
-//! JB8: server and worker behind a real pooler of sessions: `script/pooler`, which refuses parameters of connections as
+//! JB8: server and worker with a real session pooler: `script/pooler`, which refuses connection parameters like
 //! PgBouncer does.
 
 use super::world::{says, what, world};

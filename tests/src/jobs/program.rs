@@ -1,4 +1,4 @@
-//! JB4, JB5: the program that does the jobs, `culturepass worker`, killed in the middle of them and asked to stop.
+//! JB4, JB5: the program that runs jobs, `culturepass worker`, is killed while it runs them, and asked to stop.
 //!
 //! Its job sends a message to one member, and waits for the row of an event's schedule while a test locks that row.
 

@@ -83,8 +83,8 @@ async fn jb2_a_waiting_job_is_replaced_or_cancelled_by_its_key() {
     assert_eq!(world.jobs().await, []);
 }
 
-/// The one that runs may have looked already: a second is enqueued. If the first fails then, the second stands for
-/// both.
+/// The running job may already have read its data, so a second one is enqueued. If the first fails then, the second
+/// replaces it.
 #[tokio::test]
 async fn a_key_is_free_again_while_its_job_runs() {
     let mut world = world().await;

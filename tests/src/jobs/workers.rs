@@ -159,7 +159,8 @@ async fn a_worker_that_lost_a_job_stops_it() {
         .expect("it let the job go");
 }
 
-/// Of one order key the next is not begun before the one before has ended, also while that waits for another attempt.
+/// A job with an order key doesn't begin before the previous one of that key has ended, even while that waits for a
+/// retry.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn jobs_of_one_order_key_keep_their_order_whoever_fails() {
     let mut world = world().await;
@@ -210,8 +211,8 @@ async fn a_dead_job_lets_those_after_it_go_on() {
     worker.stop().await;
 }
 
-/// Starting and stopping again and again loses nothing, does nothing twice, leaves nothing locked. `JB9_ROUNDS=1000` does
-/// it for longer.
+/// Starting and stopping workers repeatedly loses no job, runs none twice, and leaves none locked. `JB9_ROUNDS` makes
+/// the test longer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn jb9_workers_that_come_and_go_lose_nothing() {
     let rounds = std::env::var("JB9_ROUNDS").ok();

@@ -4,8 +4,8 @@ use super::world::Library;
 use serde_json::json;
 use uuid::Uuid;
 
-/// What the spec lets requests ask for is asked for in their transaction, on behalf of their caller; what it tells of is
-/// told by what happens.
+/// A request enqueues the jobs that the spec allows in its own transaction, on behalf of its caller; events are
+/// emitted by changes of rows.
 #[tokio::test]
 async fn lending_asks_for_one_reminder_and_is_told_of() {
     let library = Library::open().await;
@@ -124,7 +124,8 @@ async fn who_has_claimed_lets_go_and_nobody_puts_another_there() {
     mona.client.act(&claim).await.expect(200);
     mona.client.act(&format!("{path}/answer")).await.expect(200);
 
-    // Past the engine, as its own role: the state may change, but the claimant is who asks, and the time is now.
+    // Bypassing the engine, as the request role: the state may change, but the claimant is the caller, and the time is
+    // now.
     let mut conn = library.database.connect().await;
     let text = "update app.enquiries set state = 'open', claimed_by_id = null, claimed_at = null where id = $1";
     sqlx::query(text)

@@ -77,7 +77,7 @@ impl AppHooks for Desk {
 impl Library {
     pub async fn open() -> Self {
         let database = Blank::new().await;
-        // Roles are the cluster's: the first of several tests that begin at once makes them, and the others wait for it.
+        // Roles belong to the cluster: the first of several concurrent tests creates them, and the others wait.
         let patient = Limits {
             attempts: 10,
             ..limits()

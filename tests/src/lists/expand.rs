@@ -1,5 +1,5 @@
-//! Related objects come along: the right ones, only those the caller may see, and however many rows there are with
-//! the same number of statements.
+//! Expanded objects: the right ones, only those that the caller may see, and with the same number of statements
+//! however many rows there are.
 
 use crate::support::{self, Client, TestServer, database::Content, pages::all};
 use secrecy::ExposeSecret;

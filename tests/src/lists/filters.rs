@@ -251,7 +251,7 @@ async fn every_list_can_be_cut_to_ids() {
     );
 }
 
-/// The same in the lists below an object; what hangs on another one is not found by its id. False: there are none.
+/// The same in nested lists; objects of another parent are not found by their id. False: the entity has none.
 async fn below(client: &Client, resource: &Resource, rows: &[Value]) -> bool {
     let mut found = false;
     for child in resource.children {

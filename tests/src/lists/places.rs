@@ -120,7 +120,8 @@ async fn se1_near_is_a_circle() {
     );
 }
 
-/// Claim: the nearest come first, on all pages together each once, wherever one stands; another order stays one's own.
+/// Claim: with `near`, the nearest rows come first and each appears once on all pages together, for any point; a
+/// requested sort order still applies.
 #[tokio::test]
 async fn se1_the_nearest_come_first() {
     let server = sample().await;
@@ -215,8 +216,8 @@ async fn a_box_has_four_edges_also_over_the_date_line() {
     assert!(inside > 500, "{inside}");
 }
 
-/// The straight way between two points of one latitude is not along it: at ninety degrees east, half way between
-/// two corners of what the index is asked for, it lies ten metres from the edge of the box.
+/// The shortest line between two points of one latitude doesn't follow the parallel: half way, at ninety degrees east,
+/// it is ten metres from the edge of the box.
 #[tokio::test]
 async fn what_lies_on_the_edge_of_a_box_is_in_it() {
     let server = sample().await;
@@ -277,8 +278,8 @@ async fn what_is_no_place_is_refused() {
         .expect(422);
 }
 
-/// Claim: an event without a place of its own is on the map where its venue is, as long as everybody may see the venue;
-/// its own place comes first; and the answer shows its own place and no other.
+/// Claim: an event without a place of its own is on the map at its venue, as long as everybody may see that; its own
+/// place takes precedence; and the answer contains only its own place.
 #[tokio::test]
 async fn an_event_is_where_its_venue_is() {
     let server = TestServer::sample().await;

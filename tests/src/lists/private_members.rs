@@ -1,5 +1,5 @@
-//! The page of a member, and that a private one shows nowhere: not in lists, searches, nested lists, expansions,
-//! filters or counts, nor through what they did.
+//! The page of a member; and a private member appears nowhere: not in lists, searches, nested lists, expansions,
+//! filters or counts, nor through their actions.
 
 use crate::support::{
     self, Client, TestServer,

@@ -11,7 +11,8 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-/// One caller of each kind: without roles, in many communities, with tickets, admins of a host, of a city, of all.
+/// One caller of each kind: without roles, in many communities, with tickets, and administrators of a host, of a city
+/// and of the platform.
 const CALLERS: [(&str, &str); 6] = [
     (
         "member",
@@ -89,7 +90,7 @@ async fn hide(conn: &mut PgConnection) {
         "update app.events set visibility = 'unlisted' where md5(id::text) ~ '^[23]'".to_owned(),
         "update app.communities set visibility = 'private' where md5(id::text) ~ '^[0-9]'".to_owned(),
         "update app.users set is_public = false where md5(id::text) ~ '^[0-5]'".to_owned(),
-        // Nobody has a ticket for these yet, so they may go.
+        // These can be archived, because nobody has a ticket for them yet.
         "insert into app.events (city_id, host_type, host_id, title, slug, starts_at, ends_at, timezone, state)
          select city_id, host_type, host_id, title, 'gone-' || left(md5(id::text), 12), starts_at, ends_at, timezone, 'published'
          from app.events where status = 'active' and md5(id::text) ~ '^7'"
@@ -177,8 +178,8 @@ async fn check(client: &Client, path: &str, expected: &BTreeSet<String>, caller:
     );
 }
 
-/// Claim: foreign rows that hold the word neither show nor stand in the way, however many and new they are; and who
-/// pages through them meets each of their own once.
+/// Claim: matching rows of others neither appear nor displace the caller's own, however many and new they are; on all
+/// pages together, each of the caller's rows appears once.
 #[tokio::test]
 async fn foreign_rows_crowd_nothing_out() {
     let server = TestServer::sample().await;

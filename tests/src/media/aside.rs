@@ -10,8 +10,8 @@ use futures_util::future::join_all;
 
 const PICTURES: usize = 6;
 
-/// How many were looked at at most at one time, and how many other requests were answered from beginning to end while as
-/// many were looked at as may be.
+/// The greatest number of pictures decoded at the same time, and the number of other requests that were answered
+/// completely while that limit was reached.
 async fn looked_at(at_once: u16) -> (usize, usize) {
     let server = TestServer::start_with(Content::Demo, |parts| {
         parts.modules.media.media_checks_at_once = at_once;
@@ -51,7 +51,8 @@ async fn looked_at(at_once: u16) -> (usize, usize) {
     (media.load().1, answered)
 }
 
-/// The server of this test has one thread: were a picture looked at there, nothing else would be answered meanwhile.
+/// The server of this test has one thread: if pictures were decoded on it, no other request would be answered
+/// meanwhile.
 #[tokio::test]
 async fn md6_pictures_keep_nobody_waiting_and_few_are_looked_at_at_once() {
     let (most, answered) = looked_at(2).await;

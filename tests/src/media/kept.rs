@@ -119,7 +119,8 @@ async fn md8_what_is_archived_or_suspended_is_not_served() {
     );
 }
 
-/// Whoever takes an event, or its host, out of sight takes their pictures along, also for those who have noted the address.
+/// Suspending or archiving an event or its host makes their pictures unavailable too, even for those who know the
+/// address.
 #[tokio::test]
 async fn md8_pictures_of_what_is_suspended_are_not_served() {
     let (stage, _) = Days::stage().await;
@@ -188,8 +189,8 @@ async fn md8_pictures_of_what_is_suspended_are_not_served() {
     assert_eq!(found, all);
 }
 
-/// What nobody else may see any more, but nobody has suspended: its rows are gone for others, and the address, which only
-/// those had who saw the row, is as good as before (ADR 68).
+/// Pictures of an object that others can't see any more without being suspended: others don't see the rows, and the
+/// address, which only those know who saw the row, still works (ADR 68).
 #[tokio::test]
 async fn md7_an_address_is_known_to_those_who_could_see_the_row() {
     let (stage, _) = Days::stage().await;

@@ -69,7 +69,8 @@ async fn md1_a_picture_is_announced_sent_and_completed() {
     assert_eq!((audit.files, audit.orphans.len()), (3, 0), "{audit:?}");
 }
 
-/// An address is good for a quarter of an hour, an upload may be over after a second: nothing that comes in between stays.
+/// An address is valid for a quarter of an hour, but an upload may end after a second: no other file is accepted in
+/// between.
 #[tokio::test]
 async fn md1_an_upload_that_is_over_takes_no_other_file() {
     let stage = Stage::new().await;
@@ -107,8 +108,8 @@ async fn md1_an_upload_that_is_over_takes_no_other_file() {
     }
 }
 
-/// Somebody completes it between the moment at which another one finds it pending and the one at which they look at its file,
-/// which is gone or empty by then.
+/// Another request completes the upload after this one has found it pending and before it reads the file, which has
+/// been deleted or emptied by then.
 #[tokio::test]
 async fn md8_who_comes_too_late_to_complete_gets_the_picture() {
     let stage = Stage::new().await;

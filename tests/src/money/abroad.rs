@@ -1,5 +1,5 @@
-//! C8: hosts outside the region of the platform's own account are paid by payments that are made on their behalf, and by
-//! nothing else: whatever would have to be sent there by itself isn't begun.
+//! C8: hosts outside the region of the platform's own account are paid only by payments made on their behalf; separate
+//! transfers to them are never begun.
 
 use super::stage::{Stage, keyed};
 use fake_stripe::fault::{Fault, Kind};

@@ -157,8 +157,8 @@ async fn a_long_file_has_every_ticket_once() {
     assert_eq!(ids.len(), 1501);
 }
 
-/// The file is longer than what the network holds back for a client that does not read: what was not read yet is not read
-/// from the database either, so it is no longer given to somebody who may not have it any more.
+/// The file is larger than the network buffers for a client that doesn't read. Rows that the client hasn't fetched are
+/// not read from the database yet, so they are not sent to a caller who loses access meanwhile.
 #[tokio::test]
 async fn a_file_is_read_as_it_is_fetched_and_ends_with_the_right_to_it() {
     const ORDERS: i32 = 160;

@@ -1,5 +1,5 @@
-//! The payment service on bad days: answers that are lost, late, broken or refused, events that come twice, in any order
-//! or never. Whatever happens nobody is charged twice, nothing that was paid is lost, and the books agree in the end.
+//! The payment service on bad days: answers that are lost, late, broken or refused, and events that come twice, in any
+//! order or never. In all cases nobody is charged twice, no payment is lost, and the books agree in the end.
 
 use super::stage::{Stage, keyed, keyed_by};
 use axum::http::Method;

@@ -1,5 +1,5 @@
-//! T6 and T7 in large: many orders while three calls in ten go wrong, and events that come up to five times, in any order,
-//! days later or never. What is so in the end, the payment service's own objects say.
+//! T6 and T7 on a large scale: many orders while three in ten calls fail, and events that come up to five times, in
+//! any order, days later or never. In the end, our books must agree with the payment service's own objects.
 
 use super::stage::{Stage, keyed_by};
 use crate::support::Member;
@@ -47,7 +47,8 @@ struct Shown {
     has_failed: bool,
 }
 
-/// Orders, and pays by a saved card; where there is no answer that stands, with the same key once more, as clients do.
+/// Orders a ticket and pays with a saved card. Without a final answer, the request is repeated with the same key, as
+/// clients do.
 async fn buy(stage: &Stage, buyer: &Member, card: &str, kind: Uuid) -> Shown {
     let order = stage.order(buyer, &[(kind, 1)], false).await;
     let order = order.expect(201).id();

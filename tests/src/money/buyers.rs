@@ -1,6 +1,6 @@
-//! A crowd that buys over HTTP, pays, disputes, changes its mind and gives back, also of events that are cancelled meanwhile,
-//! and does not go away when the server does: what
-//! had no answer is sent again with the same key, as clients are told to.
+//! Buyers who order over HTTP, pay, dispute, change their mind and request refunds, also for events that are cancelled
+//! meanwhile. They continue while the server is down: a request without an answer is sent again with the same key, as
+//! the API tells clients to do.
 
 use super::shop::{BUYERS, PROMO_CODES, Person, Shop};
 use crate::support::Answer;
@@ -303,8 +303,8 @@ impl Buyer {
         }
     }
 
-    /// Asks until there is an answer that stands, always with the same key. A payment that nobody knows the outcome of is
-    /// asked for a few times and then left to the server.
+    /// Repeats a request with the same key until there is a final answer. A payment whose outcome is unknown is
+    /// requested a few times and then left to the server.
     async fn keyed(&self, by: &Person, path: &str, body: Value) -> Answer {
         let key = Uuid::now_v7().to_string();
         let body = body.to_string().into_bytes();

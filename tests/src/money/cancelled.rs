@@ -1,4 +1,4 @@
-//! O6: an event that is cancelled gives everything back, whatever state its orders are in, and sells nothing any more.
+//! O6: cancelling an event refunds all orders, whatever their state, and ends its sales.
 
 mod kills;
 mod meanwhile;

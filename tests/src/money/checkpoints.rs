@@ -132,8 +132,8 @@ async fn od3_fifty_scanners_let_a_ticket_in_once_at_each_checkpoint() {
     stage.sound().await;
 }
 
-/// The negative control: without the lock on the ticket only the unique index stands between, and without both, two are
-/// inside.
+/// The negative control: without the lock on the ticket, only the unique index prevents a second entry, and without
+/// both, two are inside.
 #[tokio::test]
 async fn od3_the_database_holds_one_ticket_inside_at_a_time() {
     let stage = Stage::without_provider().await;
@@ -401,7 +401,7 @@ async fn od3_scans_of_scanners_without_a_connection_count_once() {
     .expect("an entry");
     assert_eq!(times, ("18:10".to_owned(), "18:30".to_owned()));
 
-    // The type is not let in any more. Whom the scanner has let in all the same is counted; whoever is inside is, once.
+    // The type is no longer admitted. A forced entry is still counted, and only once while inside.
     let path = format!("/checkpoint-ticket-types/{named}");
     stage.olga.client.delete(&path).await.expect(204);
     let force = json!({"force": true});

@@ -1,4 +1,4 @@
-//! T13: one ticket lets one person in, whoever scans it, however often; and nothing else lets anybody in.
+//! T13: each ticket admits one person, once, whoever scans it and however often, and nothing else admits anybody.
 
 use super::stage::Stage;
 use crate::support::Member;
@@ -73,7 +73,8 @@ async fn t13_a_hundred_scanners_let_one_person_in() {
     stage.mira.client.post("/check-ins", body).await.expect(403);
 }
 
-/// The negative control: without the lock on the ticket only the unique index stands between, and without both, two go in.
+/// The negative control: without the lock on the ticket only the unique index prevents it, and without both, two are
+/// admitted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t13_the_database_holds_one_entry_per_ticket() {
     let stage = Stage::new().await;

@@ -1,5 +1,5 @@
-//! The platform's fee for having brought two sides together: by the nearest rule, decided when the quote is accepted, told
-//! to the side that pays it, and paid once.
+//! The platform's fee for a service that it arranged: determined by the most specific rule when the quote is accepted,
+//! shown to the side that pays it, and paid once.
 
 mod back;
 

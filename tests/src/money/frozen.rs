@@ -102,7 +102,8 @@ async fn w6_a_wallet_that_is_frozen_ends_late_payments_and_saved_cards_alike() {
     stage.books_agree().await;
 }
 
-/// The negative control: where nobody asks whether the credits can be taken, the payment has come and the order waits.
+/// The negative control: without the check whether the credits can be used, the payment has arrived and the order
+/// stays pending.
 #[tokio::test]
 async fn w6_notices_an_order_whose_frozen_wallet_nobody_asks_about() {
     let stage = Stage::new().await;

@@ -1,4 +1,5 @@
-//! T3: buying, paying, paying twice, paying late, letting go and giving back at the same time, with somebody adding up.
+//! T3: ordering, paying, paying twice, paying late, cancelling and refunding at the same time, while the invariants
+//! are checked.
 
 use super::{
     all_faults,

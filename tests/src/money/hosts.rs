@@ -162,8 +162,8 @@ async fn c7_a_citys_share_is_that_of_its_orders_less_its_refunds() {
     assert_eq!(accrue().await, before + 7 * rows);
 }
 
-/// One account is made, also where the answer to that is lost; each link is another one; and what the account can do is
-/// believed once the service says so, and not because somebody comes back from its pages.
+/// Only one account is created, even if the answer is lost; each link is a new one; and the account's abilities are
+/// taken from the service, not from the fact that somebody returns from its pages.
 #[tokio::test]
 async fn c9_an_account_is_made_once_and_each_link_is_new() {
     for has_keys in [true, false] {

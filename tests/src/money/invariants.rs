@@ -8,8 +8,8 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::{collections::BTreeSet, fs};
 use uuid::Uuid;
 
-/// What is wrong, and how it comes about. `PAID` has paid by card and credits, `BACK` has been given back, `PENDING` has
-/// not paid; `KIND` is their ticket type. Triggers and foreign keys do not hold here.
+/// Each fault, and the SQL that causes it. The order `PAID` was paid by card and credits, `BACK` was refunded,
+/// `PENDING` is unpaid; `KIND` is their ticket type. Triggers and foreign keys are disabled here.
 const FAULTS: &[(&str, &str)] = &[
     (
         "unbalanced journal",

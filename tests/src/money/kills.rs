@@ -1,5 +1,5 @@
-//! T4: the server is killed while people buy, at any moment and at the worst ones, and in the end every cent and every
-//! ticket is where it belongs.
+//! T4: the server is killed while people buy, at random moments and at the most critical ones. In the end, every cent
+//! and every ticket must be where it belongs.
 
 use super::{
     buyers::{Crowd, Told},
@@ -10,8 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Places between two steps that belong together, see `kernel::failpoint`: after the command is written down, before the
-/// call, after it and before its answer is kept, after that and before the buyer is answered, in jobs, in sweepers.
+/// Places between two steps that belong together, see `kernel::failpoint`: after a command is stored, before and after
+/// its call, before the answer is stored, before the buyer is answered, in jobs and in sweepers.
 const PLACES: [&str; 12] = [
     "payment.begun",
     "payment.calling",
@@ -113,7 +113,8 @@ pub async fn killed(shop: Arc<Shop>, kills: usize) {
     drop(program);
 }
 
-/// The negative control: somebody takes a ticket, gives the host a cent, forgets what was promised, charges twice.
+/// The negative control: each of these changes must be noticed: a ticket removed, a cent added to the host, a promise
+/// forgotten, a double charge.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t4_the_auditor_notices_what_is_wrong_in_either_book() {
     let shop = Arc::new(Shop::new().await);

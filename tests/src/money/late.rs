@@ -1,5 +1,5 @@
-//! O3, O4, I-O2: a payment that comes late buys what could be ordered now, and goes back where that is not so, whichever
-//! bound is in the way: the tickets, the promo code, what one person may have.
+//! O3, O4, I-O2: a late payment buys what could be ordered now, and is refunded otherwise, whichever limit prevents
+//! it: the stock, the promo code, or the limit per person.
 
 use super::stage::{Stage, keyed};
 use crate::support::Member;

@@ -1,5 +1,5 @@
-//! The answer to a request that moves money is lost after its work was done: the same request again is told what the first one
-//! would have been, and has no second effect. At every route that demands an `Idempotency-Key`.
+//! The answer to a request about money is lost after its work was done: the same request again gets the answer that
+//! was lost, and has no second effect. Tested for every route that requires an `Idempotency-Key`.
 
 use super::{
     fees::Deal,

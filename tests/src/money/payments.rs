@@ -42,8 +42,8 @@ impl Stage {
             .unwrap_or_default()
     }
 
-    /// Our books and those of the service, to the cent, while no bank is looking at a payment. What came too late, or lacked its
-    /// credits, never was the host's.
+    /// Asserts that our books agree with those of the service to the cent, while no dispute is open. Payments that
+    /// came too late, or lacked their credits, don't count for the host.
     pub async fn books_agree(&self) {
         self.sound().await;
         let mut conn = self.server.superuser().await;

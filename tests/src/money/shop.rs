@@ -183,8 +183,8 @@ impl Shop {
         self.try_faults().await.expect("the view")
     }
 
-    /// Requests that were claimed so long ago and have no answer: whoever worked on them has been given up, as it would be
-    /// after a minute.
+    /// Expires the claims of unanswered requests that are this many seconds old: the process that worked on them is
+    /// given up, as it would be after a minute.
     pub async fn claims_end(&self, seconds: u8) {
         let text = "update requests.keys set locked_until = now() where status is null and locked_until > now()
            and locked_until <= now() + make_interval(secs => 60 - $1)";
@@ -203,7 +203,8 @@ impl Shop {
         done.expect("a statement").rows_affected()
     }
 
-    /// The same while the program works on those rows: whoever is in its way gives way, and is to try again later.
+    /// Runs a statement while the program works on the same rows: a deadlock with it is no error, since the caller
+    /// tries again later.
     pub async fn passes(&self, text: &'static str) {
         let done = sqlx::raw_sql(text).execute(&self.pool).await;
         if let Err(error) = done {

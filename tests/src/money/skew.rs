@@ -1,5 +1,5 @@
-//! T11: a server whose clock is ten minutes wrong, ahead or behind, does what others do. What has a time limit is held to
-//! the clock of the database; only events signed "in the future" or "long ago" are refused, and are looked for later.
+//! T11: a server whose clock is ten minutes behind or ahead works like others. Time limits depend on the database's
+//! clock; only events signed "in the future" or "long ago" are refused, and found later by the reconciler.
 
 use super::{
     controls, holds, kills,
@@ -80,7 +80,7 @@ async fn a_day(stage: &Stage, card: &str) -> Vec<String> {
     stage.pay(&stage.mira, &late, json!({})).await.expect(200);
     stage.confirm(&page, "4242424242424242").await;
     stage.run_out(&late).await;
-    // Somebody else takes the last ticket; by the database's clock it is free.
+    // Another buyer takes the last ticket, which is free according to the database's clock.
     let last = stage.order(&stage.olga, &[(kind, 1)], false).await;
     assert_eq!(
         last.status, 409,
@@ -119,8 +119,8 @@ async fn t11_a_clock_that_is_wrong_changes_nothing() {
     }
 }
 
-/// The control: the clock of the server is really wrong. What was signed just now is too old or too new for it, and for
-/// nobody else.
+/// The control: the server's clock is really wrong. An event signed just now is too old or too new for this server
+/// only.
 #[tokio::test]
 async fn t11_notices_which_clock_a_server_has() {
     let (stage, clock) = stage(true).await;
@@ -157,7 +157,8 @@ async fn t11_stock_is_right_at_every_moment_by_any_clock() {
     }
 }
 
-/// T4 in small: of events a server with a wrong clock takes none, and finds by itself what they would have told.
+/// T4 with fewer kills: a server with a wrong clock accepts no events, and finds by itself what they would have
+/// reported.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t11_a_server_that_is_killed_loses_nothing_by_any_clock() {
     for minutes in WRONG {

@@ -1,5 +1,5 @@
-//! T18: a long day with one call in a hundred going wrong and events that come twice, late or never. What must be empty is
-//! looked at all the time, the server's memory is watched, and the books are compared in the end.
+//! T18: a long run in which one in a hundred calls fails and events come twice, late or never. The invariants are
+//! checked all the time, the server's memory is watched, and the books are compared in the end.
 
 use super::{buyers::Crowd, shop::Shop};
 use fake_stripe::{

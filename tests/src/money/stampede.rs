@@ -57,8 +57,8 @@ pub async fn rush(stage: &Stage, buyers: &[Member], kind: Uuid, seed: u64) -> Ru
     Rush(join_all(all).await)
 }
 
-/// A stage whose few connections are waited for by whoever comes: on a machine with two processors two hundred would
-/// otherwise be told to come again.
+/// A stage on which requests wait for its few connections: on a machine with two processors, two hundred buyers would
+/// otherwise be told to retry.
 async fn stage() -> Stage {
     Stage::changed(true, |parts| {
         parts.db.acquire_timeout = Duration::from_secs(120);
@@ -101,7 +101,8 @@ async fn t2_the_last_tickets_are_sold_once() {
     stage.sound().await;
 }
 
-/// The negative control: without the condition of the update and the table's own check, more are sold than there are.
+/// The negative control: without the condition in the update and the table's own check, more tickets are sold than
+/// exist.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t2_notices_a_sale_without_its_condition() {
     let stage = stage().await;

@@ -1,4 +1,4 @@
-//! T9: the same keys again and again, at the same moment, with other bodies, by clients that hang up.
+//! T9: repeated use of the same keys, concurrently, with other bodies, by clients that hang up.
 
 use super::stage::{Stage, keyed_by};
 use crate::support::Answer;
@@ -102,7 +102,8 @@ async fn t9_a_storm_of_one_key_has_one_effect() {
     stage.sound().await;
 }
 
-/// What was asked with a key is forgotten after some days; the order knows its key for ever, and answers no other request.
+/// Answers to keys are deleted after some days, but the order keeps its key for ever, and accepts no other request
+/// with it.
 #[tokio::test]
 async fn t9_a_key_that_has_bought_something_buys_nothing_else_later() {
     let stage = Stage::without_provider().await;
@@ -120,7 +121,7 @@ async fn t9_a_key_that_has_bought_something_buys_nothing_else_later() {
     assert_eq!(orders(&stage).await, 1);
 }
 
-/// The negative control: with keys that are forgotten at once and orders that don't know theirs, each request buys.
+/// The negative control: if keys are deleted at once and orders don't store theirs, each request buys again.
 #[tokio::test]
 async fn t9_notices_keys_that_are_forgotten() {
     let stage = Stage::without_provider().await;

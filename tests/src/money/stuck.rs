@@ -1,5 +1,5 @@
-//! P2: the service keeps its own errors under the key of a call for a day. Whatever has a key that is always the same is
-//! done all the same when it is asked for again, and done once where twice would do harm.
+//! P2: the service stores its own errors under the key of a call for a day. An operation whose key is always the same
+//! must still succeed when it is requested again, and only once where twice would do harm.
 
 use super::{
     stage::{Stage, keyed},

@@ -1,4 +1,4 @@
-//! Plans of businesses: subscribed once, with the state that the provider reports, and ended without loss.
+//! Subscriptions of businesses: created once, with the state that the provider reports, and ended without loss.
 
 mod shares;
 
@@ -356,7 +356,8 @@ async fn s4_the_plan_of_a_business_that_is_archived_is_cancelled() {
     assert_eq!(shop.movements().await, before);
 }
 
-/// Who looks after it a minute later does not know the card: what was made is found, not made once more with other words.
+/// The job that runs a minute later doesn't know the card: the subscription that was created is found, not created
+/// again with other parameters.
 #[tokio::test]
 async fn s4_a_subscription_that_was_made_is_found_before_anybody_tells() {
     let shop = Shop::new().await;

@@ -204,7 +204,7 @@ async fn o8_what_ends_a_ticket_ends_its_offer() {
         let refused = act(&vera, transfer, "accept").await.expect(409);
         assert_eq!(refused.problem(), "invalid-state");
     }
-    // Offers that somebody is deciding about are left to them, and a request that was refused ends a moment after its answer.
+    // Offers that another transaction has locked are skipped, and a refused request ends a moment after its answer.
     let tickets_module = &stage.server.built.app.modules.tickets;
     let mut swept = 0;
     for _ in 0..100 {

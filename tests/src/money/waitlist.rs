@@ -249,7 +249,7 @@ async fn o7_room_of_the_event_is_for_who_waits_for_another_type() {
     stage.sound().await;
 }
 
-/// Places, those who wait for one, and those who come by. `O7_FULL=1` has as many as OD4 asks for, as `script/soak` does.
+/// Numbers of places, waiting members and other buyers. `O7_FULL=1` uses those of OD4, as `script/soak` does.
 fn sizes() -> (i32, usize, usize) {
     match std::env::var_os("O7_FULL") {
         Some(_) => (10, 100, 32),
@@ -257,8 +257,8 @@ fn sizes() -> (i32, usize, usize) {
     }
 }
 
-/// Everybody at once: members join, tickets are given back one by one, others try to buy. Who was offered a place, by
-/// position, and how many others bought.
+/// Concurrently, members join, tickets are refunded one by one, and others try to buy. Returns the positions of those
+/// who got an offer, and the number of other buyers.
 async fn crowd(stage: &Arc<Stage>) -> (Vec<i64>, usize) {
     let (places, waiting, others) = sizes();
     let kind = stage.tickets("Seat", 0, places).await;
@@ -335,7 +335,7 @@ async fn o7_in_a_crowd_the_first_are_served_and_nobody_slips_in() {
     stage.sound().await;
 }
 
-/// The negative control: where nothing is offered in the transactions that free and take stock, who comes by is served
+/// The negative control: if nothing is offered in the transactions that free and take stock, other buyers are served
 /// before those who wait.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn o7_notices_stock_that_is_freed_for_everybody() {

@@ -1,4 +1,5 @@
-//! OD4: whom the host puts first is offered a place first, of equal ones who came first; nobody puts themselves there.
+//! OD4: members with priority are offered a place first, and equal ones in the order of joining; members can't set
+//! their own priority.
 
 use super::{
     seed,

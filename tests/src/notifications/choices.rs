@@ -12,7 +12,8 @@ use uuid::Uuid;
 /// The four possible preferences of a member; `None`: the member has no such preference.
 type Choices = [Option<bool>; 4];
 
-/// In the order in which they count: this type on this channel, every type on it, this type on every channel, everything.
+/// In order of precedence: this type on this channel, every type on this channel, this type on every channel, every
+/// type on every channel.
 const KEYS: [(&str, &str); 4] = [
     ("push", "lead"),
     ("push", "all"),
@@ -210,7 +211,8 @@ async fn no3_nothing_goes_to_an_address_that_mail_comes_back_from() {
     );
 }
 
-/// NO4: what is in the mail turns off this type by a POST without a session, however often; a GET turns off nothing.
+/// NO4: the link in a mail turns off this type by a POST without a session, any number of times; a GET turns off
+/// nothing.
 #[tokio::test]
 async fn no4_one_click_in_a_mail_stops_its_type_and_nothing_else() {
     let guests = Guests::new().await;
@@ -282,7 +284,8 @@ async fn no4_one_click_in_a_mail_stops_its_type_and_nothing_else() {
     );
 }
 
-/// NO3, NO11: what the mail service says of an address counts once it is signed, however often and late it is said.
+/// NO3, NO11: an event of the mail service about an address counts if it is signed, however often and late it arrives;
+/// a forged one doesn't.
 #[tokio::test]
 async fn no11_a_signed_bounce_stops_mail_to_an_address_and_a_forged_one_does_not() {
     let guests = Guests::with(|parts| {

@@ -81,7 +81,8 @@ async fn no1_a_service_that_hangs_keeps_nobody_from_the_database() {
     hanging.abort();
 }
 
-/// NO1, RM3: of two who claim at once each delivery is one's; whoever dies leaves it, with the same id, to the next.
+/// NO1, RM3: each delivery is claimed by one of two concurrent senders; if that one dies, another sends it with the
+/// same id.
 #[tokio::test]
 async fn no1_a_delivery_is_claimed_once_and_again_when_its_sender_is_dead() {
     let mailer = Arc::new(Moody::default());

@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 const NEWS: usize = 3;
 
-/// Resend takes a mail, its answer is lost, and before it is sent again one of its messages is dropped: in other words it is
-/// refused, and has left all the same.
+/// Resend accepts a mail, but its answer is lost. Before it is sent again, one of its messages is dropped; Resend
+/// refuses the changed text, but the first mail was sent all the same.
 #[tokio::test]
 async fn no6_a_mail_that_was_taken_is_sent_whatever_it_would_say_by_now() {
     let fake = Running::start(Config::default()).await.expect("a fake");

@@ -1,4 +1,4 @@
-//! RM3, NO6: the program is killed at each step of telling and of handing over, and nothing is lost or comes twice.
+//! RM3, NO6: the program is killed at each step of notifying and sending, and nothing is lost or sent twice.
 
 use super::stage::Guests;
 use crate::{
@@ -49,7 +49,8 @@ async fn rm3_who_is_killed_at_any_step_has_every_reminder_sent_once() {
         assert!(next.is_ready().await, "it ended:\n{}", next.text());
         world.until_sent("event_reminder").await;
         drop(next);
-        // The program's own clock may tell others something meanwhile, such as that a promotion begins without approval.
+        // The program's own periodic jobs may notify others meanwhile, such as that a promotion has ended, so only
+        // these mails count.
         let (mut mail, push) = (world.fake.fake.mail(), world.fake.fake.push());
         mail.retain(|one| one.fields["to"].to_string().contains("rm3_"));
         for (sent, what) in [(&mail, "mail"), (&push, "push")] {
@@ -70,7 +71,7 @@ async fn rm3_who_is_killed_at_any_step_has_every_reminder_sent_once() {
 const READERS: i64 = 3;
 const NEWS: i64 = 3;
 
-/// Each reader is told each news, all within one window. A window opens with the first of them.
+/// Jobs that notify each reader of each piece of news, all within one window, which the first of them opens.
 fn news() -> String {
     let jobs = (0..NEWS).map(|n| {
         let told = json!({"message": "event_published", "key": format!("no6:{n}"), "data": {}, "event": null, "revision": null,
@@ -85,7 +86,7 @@ fn news() -> String {
     clean.to_owned() + &jobs.collect::<String>()
 }
 
-/// Whoever is killed while a window fills or at any step of sending what it holds loses none of it, and sends none twice.
+/// Killing the program while a window fills, or at any step of sending it, loses no message and sends none twice.
 #[tokio::test]
 async fn no6_who_is_killed_at_any_step_has_every_window_sent_once() {
     let guests = Guests::new().await;

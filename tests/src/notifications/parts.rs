@@ -40,7 +40,8 @@ impl Guests {
     }
 }
 
-/// One transaction for all of them would be too long for a job at some number of followers, and then nobody is told.
+/// With many followers, a single transaction for all of them would exceed the time limit of a job, and nobody would be
+/// notified.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no13_a_crowd_is_told_part_by_part_and_each_once() {
     let guests = Guests::new().await;

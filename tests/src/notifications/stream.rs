@@ -416,7 +416,8 @@ async fn re_a_look_reads_what_is_new() {
     );
 }
 
-/// By this connection, of which nothing is handed on within a transaction. What others read meanwhile does not count.
+/// Rows read by this connection, whose statistics are not reported within a transaction, so reads of other connections
+/// don't count.
 async fn read(tx: &mut sqlx::PgConnection) -> i64 {
     sqlx::query_scalar("select (idx_tup_fetch + seq_tup_read)::int8 from pg_stat_xact_user_tables where schemaname = 'app' and relname = 'notifications'")
         .fetch_one(tx)

@@ -91,7 +91,8 @@ async fn no7_a_device_and_a_mail_say_it_in_their_own_words() {
     assert!(mails.last().expect("a mail").text.contains(&text));
 }
 
-/// A refund fails only where a bank has given the buyer the same money in a dispute: nobody is promised another way.
+/// A refund fails only if a bank has given the buyer the same money in a dispute, so the message promises no other
+/// payment.
 #[tokio::test]
 async fn no7_who_has_the_money_from_a_bank_is_told_so() {
     let guests = Guests::new().await;

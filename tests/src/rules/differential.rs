@@ -56,8 +56,8 @@ struct Tally {
 }
 
 impl Tally {
-    /// Doing it is slow, and asks nothing of the actor that reaching it has not asked: a few of them are enough.
-    /// Blindly is for the broken policies.
+    /// Performing actions is slow, and hardly tests more of the rules than reaching the rows, so a few are enough.
+    /// `Blind` is only for the broken policies.
     fn wants(&mut self, question: &Question) -> bool {
         if question.how == How::Blind {
             return false;

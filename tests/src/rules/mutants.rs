@@ -236,7 +236,7 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// Leaves without which a policy decides the same, or the same as far as rows of a finished transaction go.
+    /// Leaves without which a policy decides the same, at least for rows of finished transactions.
     fn says_the_same(&self) -> bool {
         let inserts = self.command == "INSERT" && self.off == "true";
         let bare = self.words.trim_start_matches('(');
@@ -248,9 +248,8 @@ impl Place<'_> {
         // The constraint `role_fits_scope` requires the same.
         let role_of_scope = self.off == "true"
             && ["(role = 'cityAdmin'::text)", "(role = 'orgAdmin'::text)"].contains(&self.words);
-        // Who makes something, and in which session, is in columns that no body holds: the default is the caller, or
-        // null for strangers,
-        // whom the comparison with nobody refuses.
+        // The creator and the session of a row are in columns that no body contains: the default is the caller, or
+        // null for anonymous callers, whom the comparison with null refuses.
         let maker = inserts
             && (self.words.ends_with("= sec.uid())")
                 || self.words.contains("IS DISTINCT FROM sec.session()"));

@@ -1,5 +1,5 @@
-//! What both sides are asked: for an actor, an entity and an action, which rows. The rule as data answers once per
-//! world; the database answers as often as somebody has changed its policies.
+//! The questions to both sides: for an actor, an entity and an action, which rows are allowed. The Rust form answers
+//! once per world; the database answers again after each change of its policies.
 
 use super::{
     answers::facts,
@@ -279,7 +279,7 @@ fn id(row: &Row) -> String {
     text(row, "id").expect("an id").to_owned()
 }
 
-/// What the server sends for the action; a change that changes nothing, for fields.
+/// The statement that the server sends for the action; for fields, an update that changes nothing.
 fn statement(resource: &Resource, action: &str) -> Option<String> {
     let sql = &resource.sql;
     let text = match action {

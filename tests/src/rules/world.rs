@@ -1,8 +1,8 @@
-//! A random world: every table filled from the model, with rows of every status, so that rules can be
-//! asked about cases nobody thought of. Deterministic for a seed, and for each entity by itself: its rows are drawn by
-//! its name, so that another entity in the spec moves none of them.
+//! A random world: every table filled from the model, with rows of every status, so that rules are tested with cases
+//! that nobody thought of. Deterministic for a seed, and separately for each entity: the random numbers depend on the
+//! entity's name, so another entity in the spec doesn't change its rows.
 //!
-//! Written as a superuser, so that constraints hold and rules do not.
+//! Written as a superuser, so that constraints apply and access rules don't.
 
 mod values;
 
@@ -29,8 +29,8 @@ impl World {
     }
 }
 
-/// Fills every table with about `size` rows and reads them back. Worlds of even seeds are rough ones, where what is
-/// under something suspended is common; every other one of these is large.
+/// Fills every table with about `size` rows and reads them back. In worlds of even seeds, rows below suspended ones
+/// are common; every other one of these is large.
 pub async fn make(conn: &mut PgConnection, model: &Model, seed: u64, size: usize) -> World {
     let is_rough = seed.is_multiple_of(2);
     let size = if seed.is_multiple_of(4) {
@@ -83,8 +83,8 @@ async fn some_ended_by_themselves(conn: &mut PgConnection, entity: &Entity) {
     }
 }
 
-/// Rows for the tables that have none, by and about these people: so suites over all entities find something of an
-/// entity that nobody has written demonstration data for. Their names.
+/// Inserts rows into empty tables, by and about these people, so that suites over all entities find rows even of an
+/// entity without sample data. Returns the entities' names.
 pub async fn fill_empty<'m>(
     conn: &mut PgConnection,
     model: &'m Model,

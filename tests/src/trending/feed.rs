@@ -130,7 +130,8 @@ async fn sg6_what_may_not_be_seen_is_in_nobodys_feed() {
     assert!(feed().await.is_empty());
 }
 
-/// Who follows many is served by a walk along the newest events of all: the same pages, wherever the walk ends.
+/// For members who follow many, the feed scans the newest events of all: the pages are the same, wherever the scan
+/// ends.
 #[tokio::test]
 async fn sg6_who_follows_many_is_shown_the_same() {
     let stage = Stage::new().await;

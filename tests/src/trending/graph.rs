@@ -149,8 +149,8 @@ async fn sg2_the_counter_is_what_is_there_after_a_storm() {
     assert_ne!(counted, there);
 }
 
-/// The strategy of each counter is a word of the spec: here `exact` ones, in the town library one with `delta`
-/// (`library::catalogue`). How much faster is in docs/benchmarks.md.
+/// Each counter's strategy is stated in the spec: here `exact` ones, and one with `delta` in the town library
+/// (`library::catalogue`). docs/benchmarks.md has the difference in speed.
 #[tokio::test]
 async fn sg3_liking_writes_no_row_that_others_wait_for_beside_the_counter() {
     let stage = Stage::new().await;

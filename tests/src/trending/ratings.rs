@@ -1,4 +1,5 @@
-//! Ratings: one of each member, and what is shown of them. More of it is in `http::ratings` and `database::counters`.
+//! Ratings: one review of each member, and what is shown of them. More tests are in `http::ratings` and
+//! `database::counters`.
 
 use super::stage::{Stage, array, ids, run, walk};
 use crate::support::locks::until_waiting;

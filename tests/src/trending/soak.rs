@@ -1,5 +1,5 @@
-//! SG4: likes that come and go in many statements at once, while members leave and events are ranked, never wait for each
-//! other in a circle. `SG4_SECONDS=300` goes on for five minutes, as `script/soak` has it.
+//! SG4: many concurrent statements that like and unlike, while members leave and events are ranked, never deadlock.
+//! `SG4_SECONDS=300` runs for five minutes, as `script/soak` does.
 
 use super::stage::{Stage, array};
 use sqlx::{AssertSqlSafe, PgConnection};

@@ -36,7 +36,8 @@ impl World {
         self.stage.rank_of(self.event).await
     }
 
-    /// What these statements change is changed back by those, to the same rank; meanwhile it is lower, or the same.
+    /// Asserts that `back` undoes what `there` changes, with the same rank as before; in between the rank is lower, or
+    /// the same.
     async fn there_and_back(&self, what: &str, there: &str, back: &str, lower: bool) {
         let before = self.rank().await.expect("a rank");
         self.stage.sql(there).await;

@@ -1,4 +1,5 @@
-//! P7: what banks have taken stands in the ledger: owed while they decide, back when it is won, written off when it is lost.
+//! P7: the ledger contains the money that banks take: owed while they decide, returned when it is won, written off
+//! when it is lost.
 
 use super::super::{
     all_faults,

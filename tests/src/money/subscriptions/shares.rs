@@ -274,8 +274,8 @@ async fn h5_c4_subscription_a_dispute_that_is_told_before_the_payment_waits_for_
     assert_eq!(shop.earned().await, before);
     shop.stage.books_agree().await;
 
-    // One that was put aside at the very moment in which the invoice was booked is found by the reconciler; what waits for a
-    // person is not.
+    // A dispute that was put aside at the moment when the invoice was booked is found by the reconciler; one that
+    // waits for a person isn't.
     shop.stage
         .run(format!(
             "update app.stripe_events set state = 'parked', error = '{why}' where object_type = 'dispute';

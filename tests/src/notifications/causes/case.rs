@@ -1,5 +1,5 @@
-//! What a case of the table is: something happens as it does in life, and what came of it is held to what the case says.
-//! Knows no cause.
+//! A case of the table: causes a message as in real use, and compares the result with what the case expects. Knows no
+//! particular cause.
 
 use super::world::World;
 use crate::support::resources;

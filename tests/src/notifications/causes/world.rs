@@ -1,5 +1,5 @@
-//! A city with somebody for each part: Berta has a business, Pia prints, Olga has events, Carlo decides, and a bystander
-//! has nothing to do with any of it.
+//! A city with a member for each part: Berta has a business, Pia prints, Olga organises events, Carlo decides for the
+//! city, and a bystander isn't involved in anything.
 
 use crate::{
     money::{market::Market, stage::keyed},
