@@ -87,7 +87,7 @@ pub struct Module {
 }
 
 impl Module {
-    /// What it may write of another entity; `None`: everything that can be written.
+    /// What the module may write of another entity; `None`: all of its writable columns.
     pub fn narrowed(&self, entity: EntityId) -> Option<&Narrowed> {
         self.narrowed.iter().find(|n| n.entity == entity)
     }

@@ -128,7 +128,7 @@ pub fn hints(old: &Model, new: &Model) -> Hints {
     hints
 }
 
-/// The entity of the old model that this one was, under its own or its stated former name.
+/// The entity of the old model that became this one, found by its name or its stated former name.
 pub fn former<'a>(entity: &Entity, old: &'a Model, new: &Model) -> Option<&'a Entity> {
     if let Some((_, same)) = old.entity(&entity.name) {
         return Some(same);

@@ -2,7 +2,7 @@
 
 use crate::model::{DerivedKind, Entity, EntityId, Lifecycle, Model, Ty};
 
-/// What a value is for comparisons.
+/// The kind of a value, which decides what it can be compared with.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Class {
     Number,

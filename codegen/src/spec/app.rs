@@ -1,4 +1,4 @@
-//! `app.yaml` as written.
+//! The parsed form of `app.yaml`.
 
 use super::entity::{Body, MIXIN_KEYS, body};
 use super::keys::{Keys, entries, list, name, name_of, phrases, scalar, words};

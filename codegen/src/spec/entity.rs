@@ -1,4 +1,4 @@
-//! One entity file as written.
+//! The parsed form of one entity file.
 
 use super::keys::{Keys, entries, list, name, name_of, scalar, words};
 use super::yaml::{Node, Text};

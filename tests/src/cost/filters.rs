@@ -93,7 +93,8 @@ fn list(resource: &Resource, condition: &str) -> String {
     ))
 }
 
-/// Whether the table is entered by this column. A text that is compared in a collation may be shown as `(t.title)::text`.
+/// Whether the plan finds the table's rows through an index on this column. A text with a collation may appear as
+/// `(t.title)::text`.
 fn is_found(plan: &Value, sql: &str) -> bool {
     let column = sql.split(' ').next().unwrap_or(sql);
     let of_column = [format!("{column} ="), format!("({column})::text =")];

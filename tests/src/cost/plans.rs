@@ -59,8 +59,8 @@ fn name(subplan: &Value) -> &str {
     subplan["Subplan Name"].as_str().unwrap_or_default()
 }
 
-/// Every mention of the context outside of what is computed once per statement. `output`: what is put out counts
-/// too; of one object it doesn't, there it is named once by nature.
+/// Every use of the context that isn't computed once per statement. `output` includes the output of nodes; for a
+/// single object it is left out, since the context is used there only once anyway.
 fn per_row(plan: &Value, output: bool, found: &mut Vec<String>) {
     for (key, value) in plan.as_object().expect("a node") {
         let text = match value {
@@ -126,9 +126,8 @@ fn of_active_rows(text: &str) -> String {
     kept + rest
 }
 
-/// Claim: policies, lists and reads ask for the caller once per statement: as an InitPlan, or as a SubPlan that
-/// is hashed. No function of the context runs, and no setting is read, once per row, unless the row is suspended or
-/// archived.
+/// Claim: policies, lists and reads get the caller once per statement: as an InitPlan, or as a hashed SubPlan. No
+/// function of the context is called and no setting is read once per row, unless the row is suspended or archived.
 #[tokio::test]
 async fn no_plan_asks_for_the_caller_once_per_row() {
     let database = Database::new(Content::Demo).await;
@@ -403,8 +402,8 @@ async fn a_page_is_cut_before_private_columns_are_asked_for() {
     assert!(guarded >= 2, "{guarded}");
 }
 
-/// Claim: every order that a client may ask for, and the usual one, is that of an index, on the first page as
-/// on every later one. (Sorting is made so dear here that it only remains where nothing else is possible.)
+/// Claim: every order that a client may request, and the default one, is that of an index, on the first page as on
+/// later ones. (Sorting is made so expensive here that it only remains where nothing else is possible.)
 #[tokio::test]
 async fn every_order_is_that_of_an_index() {
     let database = Database::new(Content::Demo).await;
@@ -438,8 +437,8 @@ async fn every_order_is_that_of_an_index() {
     );
 }
 
-/// Claim: on a table with many rows the planner takes that index by itself, and a page far down reads as little
-/// as the first one.
+/// Claim: on a table with many rows the planner chooses that index by itself, and a late page reads as little as the
+/// first one.
 #[tokio::test]
 async fn a_deep_page_costs_what_the_first_one_does() {
     let database = Database::new(Content::Demo).await;

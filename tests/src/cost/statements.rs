@@ -33,8 +33,8 @@ fn usual(resource: &Resource) -> usize {
     texts.len() + again + sql.update_private.len() + resource.transitions.len() + exists + lists
 }
 
-/// Claim: what clients usually ask for, of all entities together, fits into the cache of one connection, with
-/// room for a thousand rarer lists (orders, ranges).
+/// Claim: the usual statements of clients for all entities together fit into the cache of one connection, with room
+/// for a thousand rarer lists (orders, ranges).
 #[test]
 fn the_usual_statements_of_all_entities_fit_into_one_connection() {
     let count: usize = resources().values().map(|resource| usual(resource)).sum();

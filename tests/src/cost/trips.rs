@@ -42,8 +42,8 @@ pub async fn settled(proxy: &Proxy) -> u32 {
     }
 }
 
-/// For every entity: one trip for a read, with the context of a member as for strangers, and one for a change. Four
-/// (context, statement, the answer, commit) where the answer is read again because not everybody sees all of it.
+/// For every entity: one round trip for a read, as a member and anonymously, and one for a change. Four (context,
+/// statement, the answer, commit) if the answer is read again because the entity has columns with a read rule.
 #[tokio::test]
 async fn trips_of_every_entity_are_as_few_as_they_can_be() {
     let (server, proxy) = server().await;

@@ -29,8 +29,8 @@ async fn leaves_indexes_alone(conn: &mut PgConnection, table: &str) -> Option<bo
     (updated > 0).then_some(in_place == updated)
 }
 
-/// Claim: a change of a column that is in no index touches no index: there is room on the row's page, and no index
-/// holds what every update changes.
+/// Claim: a change of a column without an index touches no index: the row's page has room, and no index contains the
+/// columns that every update changes.
 #[tokio::test]
 async fn an_update_of_an_ordinary_field_touches_no_index() {
     let database = Database::new(Content::Demo).await;

@@ -166,7 +166,7 @@ async fn no12_without_the_filter_it_would_be_there() {
     assert!(captured.text().contains("assertion"), "{}", captured.text());
 }
 
-/// The program itself: a member signs up while the service misbehaves, with everything in its log that there can be.
+/// The program itself: a member signs up while the service fails, with the most detailed log.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no12_the_program_tells_nothing_of_mail_in_its_log() {
     let fake = Running::start(Config {

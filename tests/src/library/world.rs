@@ -177,9 +177,10 @@ impl Library {
     }
 }
 
-/// The URL of the request role. Tests run side by side, and a role belongs to the whole cluster.
+/// The URL of the request role. Tests run concurrently, and a role belongs to the whole cluster.
 async fn login(database: &Blank) -> String {
-    // Roles belong to the whole cluster, and other tests are migrating: two changes of one role at once are an error.
+    // Roles belong to the whole cluster, and other tests run migrations: two concurrent changes of one role are an
+    // error.
     let set = "do $$ begin
         for attempt in 1..50 loop
           begin

@@ -233,8 +233,8 @@ async fn accents_and_normal_forms_do_not_matter() {
     }
 }
 
-/// Claim: a common word is found page by page to its end, beside filters, in nested lists and in other orders, each row
-/// once; and so are words that only names hold parts of.
+/// Claim: a common word is found completely over all pages, with filters, in nested lists and in other orders, each
+/// row once; so are words that occur only as parts of names.
 #[tokio::test]
 async fn a_common_word_goes_on_over_pages() {
     let server = TestServer::sample().await;

@@ -109,8 +109,8 @@ async fn hide(conn: &mut PgConnection) {
     }
 }
 
-/// Claim: for each kind of caller and each entity, a search finds those rows of the list that hold the word, the
-/// newest first, page by page, and counts them; of what not everybody sees, also by parts of names.
+/// Claim: for each kind of caller and each entity, a search finds the rows of the list that contain the word, the
+/// newest first, page by page, and counts them; rows that not everybody sees are also found by parts of names.
 #[tokio::test]
 async fn a_member_finds_what_a_member_may_read() {
     let server = TestServer::sample().await;

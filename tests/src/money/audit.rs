@@ -7,8 +7,8 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 /// The entities whose log entries are examined.
 const MONEY: &str = "'order', 'order_item', 'ticket', 'refund', 'wallet_account', 'wallet_journal', 'wallet_transaction', 'wallet_hold'";
 
-/// Rows that are tampered with, in each of three ways: a few in `script/test`, since each try reads the whole log;
-/// `T15_TRIES=334` for a thousand.
+/// The number of rows to tamper with, in each of three ways: few in `script/test`, since each try reads the whole log;
+/// `T15_TRIES=334` makes a thousand.
 fn tries() -> usize {
     let tries = std::env::var("T15_TRIES").ok();
     tries.and_then(|text| text.parse().ok()).unwrap_or(3)

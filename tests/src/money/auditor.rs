@@ -215,7 +215,7 @@ struct Order {
     state: String,
     card: i64,
     refunded_card: i64,
-    /// The host's part, less what it has given back, and less its part of what the bank has taken back from a card.
+    /// The host's part, less what the host has given back, and less its part of what banks have taken back from cards.
     organizer: i64,
     wanted: i64,
     made: i64,

@@ -24,7 +24,7 @@ async fn terminate(shop: &Shop) -> u64 {
     .await
 }
 
-/// A program that crashes PostgreSQL and starts it again (`pg_ctl -m immediate`), if the soak has named one.
+/// Runs a program that crashes PostgreSQL and restarts it (`pg_ctl -m immediate`), if the soak names one.
 fn crash() -> bool {
     let Ok(program) = std::env::var("SOAK_CRASH") else {
         return false;

@@ -1,5 +1,5 @@
-//! T16: guards of payments, each switched off, and what they keep away then happens. A test of a guard that passes without
-//! it proves nothing. Controls of other guards stand beside their tests; `docs/money.md` lists them.
+//! T16: guards of payments, each switched off to show that the fault then happens. A test that passes without its
+//! guard proves nothing. Controls of other guards are beside their tests; `docs/money.md` lists them.
 
 use super::stage::Stage;
 use crate::support::stripe;

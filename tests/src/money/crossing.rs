@@ -1,5 +1,5 @@
-//! C5, C6, C7, O6, P7: what hosts and buyers are owed where a refund crosses with something else: the part that credits
-//! have paid and that was not sent yet, a bank that decides, a balance that is too low.
+//! C5, C6, C7, O6, P7: what hosts and buyers are owed when a refund coincides with something else: a top-up that has
+//! not been sent yet, a dispute, a balance that is too low.
 
 use super::stage::{Stage, keyed};
 use fake_stripe::webhook::Mischief;

@@ -1,5 +1,5 @@
-//! W6: a wallet that is frozen between an order and its payment. The order ends, with the card's money back; it is neither
-//! paid without its credits nor left as it is.
+//! W6: a wallet that is frozen between an order and its payment. The order ends, and the card payment is refunded; it
+//! is neither paid without its credits nor left pending.
 
 use super::stage::Stage;
 use serde_json::{Value, json};

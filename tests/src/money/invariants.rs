@@ -1,5 +1,5 @@
-//! Each fault of `app.money_invariants` is noticed: the guard that keeps it away is taken off, what it keeps away is done,
-//! and the view names it. A view that shows nothing because it looks at nothing would pass every other test.
+//! Each fault of `app.money_invariants` is noticed: its guard is switched off, the fault is caused, and the view must
+//! name it. A view that shows nothing because it queries nothing would pass all other tests.
 
 use super::stage::{Stage, keyed};
 use crate::support::root;

@@ -1,4 +1,5 @@
-//! Featured places: never more than fit in, shown once they are paid and approved, and what was not shown goes back.
+//! Featured places: never more than fit, shown once they are paid and approved, and refunded as far as they were not
+//! shown.
 
 use super::{
     market::{DAY_PRICE, Market},

@@ -24,7 +24,8 @@ const MANY: i32 = 100_000;
 /// The number of events that will be cancelled.
 const DOOMED: usize = 3;
 
-/// Codes of the shop's event, and how many orders may use each: of the second too few, so that late payments lack it.
+/// Promo codes of the shop's event, with the number of orders that may use each: too few for the second, so that late
+/// payments lack it.
 pub const PROMO_CODES: [(&str, u32); 2] = [("CROWD", 1_000_000), ("FEWONLY", 12)];
 
 pub struct Person {

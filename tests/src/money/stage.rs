@@ -300,8 +300,8 @@ pub async fn keyed(member: &Member, path: &str, body: Value) -> Answer {
     keyed_by(member, path, &key, body).await
 }
 
-/// A server closes a connection that was idle for too long, and a request may be on its way then: with the same key it
-/// is sent again, as clients do.
+/// Sends a request. The server closes idle connections, possibly just when a request is sent; it is then repeated with
+/// the same key, as clients do.
 pub async fn keyed_by(member: &Member, path: &str, key: &str, body: Value) -> Answer {
     let headers = [
         ("idempotency-key", key),

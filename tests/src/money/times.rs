@@ -1,5 +1,5 @@
-//! O9: a code lets in in its time. Until when that is, the event says as it is today, and not the code, which may have been
-//! printed before the event was moved.
+//! O9: a code is admitted within the event's times. They are taken from the event as it is now and not from the code,
+//! which may have been printed before the event was moved.
 
 use super::stage::Stage;
 use serde_json::{Value, json};

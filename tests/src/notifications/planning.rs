@@ -1,8 +1,9 @@
-//! RM: whatever happens to events, tickets, choices, clocks and workers, in any order, those are reminded who a model says are.
+//! RM: whatever happens to events, tickets, preferences, clocks and workers, in any order, exactly those are reminded
+//! whom a model names.
 //!
-//! The model is a page of rules over numbers; beside it the same happens to an event in a database, and the module looks and
-//! sends. After every step both must have planned and sent the same. Time passes by moving all that is in the database into
-//! the past, in whole hours, half an hour away from what is decided by the clock.
+//! The model consists of simple rules over numbers. The same steps are applied to an event in a database, where the
+//! module plans and sends. After every step both must have planned and sent the same. Time passes by moving everything
+//! in the database into the past, in whole hours, half an hour away from any time that the clock decides about.
 
 use super::stage::Guests;
 use crate::support::Member;

@@ -153,8 +153,8 @@ async fn re3_a_position_that_says_nothing_reloads_the_list() {
     events.expect("refresh").await;
 }
 
-/// Transactions end in another order than they begin: by the highest number, or the time, that a client has seen, what
-/// a slow one commits would be lost.
+/// Transactions end in another order than they begin: with the highest number or time that a client has seen as its
+/// position, what a slow transaction commits would be lost.
 #[tokio::test]
 async fn re3_what_a_slow_transaction_commits_is_told_as_well() {
     let guests = Guests::listening().await;
@@ -371,8 +371,8 @@ async fn re_a_look_reads_what_is_new() {
         ))
         .await;
     let mut conn = guests.server.superuser().await;
-    // Transactions in other databases of the cluster count in snapshots, too: as long as one is older than the rows, they may be
-    // news by what they say of themselves.
+    // Snapshots also contain transactions in other databases of the cluster: as long as one of them is older than the
+    // rows, these may count as new.
     let settled = "select pg_snapshot_xmin(pg_current_snapshot())::text::int8 - max(changed_in) from app.notifications";
     for _ in 0..6000 {
         if guests.count(settled).await > 0 {

@@ -164,7 +164,7 @@ async fn mutants(conn: &mut PgConnection) -> Vec<Mutant> {
                     others: text,
                 };
                 let action = action(&text[..leaf.from]).to_owned();
-                // The guard holds those to their effect as well: `database::actions` shows it without the guard.
+                // The guard limits these actions to their effect too: `database::actions` shows it without the guard.
                 if clause == "with check" && command == "UPDATE" && action != "update" {
                     continue;
                 }

@@ -235,7 +235,7 @@ impl Asker<'_> {
         question
     }
 
-    /// One of the rows once more for every kind of object that they can refer to, referring to a suspended one.
+    /// Copies of one row, one for every kind of object that it can refer to, each referring to a suspended object.
     fn below_suspended(&self, like: &[Row]) -> Vec<Row> {
         let mut rows = Vec::new();
         for relation in &self.entity.belongs {

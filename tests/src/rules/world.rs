@@ -241,7 +241,8 @@ impl Filler<'_> {
                 Err(error) => refused = Some(error),
             }
         }
-        // References that have to agree, to rows of one event say, may find none that do: then there have to be more rows.
+        // References that must agree, such as to rows of the same event, may find none that do; then more rows are
+        // needed.
         let agreeing = entity.belongs.iter().filter(|r| !r.same.is_empty());
         let targets: Vec<EntityId> = agreeing.flat_map(|r| r.targets.clone()).collect();
         if self.ids[id].is_empty() && targets.len() > 1 && size < 200 {
@@ -388,7 +389,8 @@ impl Filler<'_> {
         Some((target, id))
     }
 
-    /// For each reference that has to agree with this one, with what its rows do: of few events there are checkpoints.
+    /// For each reference that must agree with this one, the values that its rows have: only few events have
+    /// checkpoints, for example.
     fn followers(&self, entity: &Entity, relation: &Relation) -> Vec<HashSet<&String>> {
         let column = relation.id_column();
         let agreeing = entity

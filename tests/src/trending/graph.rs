@@ -106,7 +106,8 @@ async fn sg1_liking_and_following_may_be_said_twice_and_so_may_ending_it() {
     assert_eq!(statuses, [200, 200, 200, 200, 200, 200, 200, 201]);
 }
 
-/// Thirty-two clients that like and unlike one event at once. `SG2_ROUNDS` are more of them, as `script/soak` has it.
+/// Thirty-two clients like and unlike one event at once. `SG2_ROUNDS` sets a greater number of rounds, as
+/// `script/soak` does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sg2_the_counter_is_what_is_there_after_a_storm() {
     let rounds = std::env::var("SG2_ROUNDS").ok();

@@ -64,7 +64,7 @@ async fn tr1_a_rank_stands_beside_the_event_and_a_like_leaves_the_event_alone() 
     stage.like(person, event).await;
     stage.rank().await;
     assert_eq!(stage.one::<String>(place).await, before);
-    // ln w + ln 2 / h (t - landmark)
+    // The formula: ln w + ln 2 / h (t - landmark)
     let formula: f64 = stage
         .one(format!(
             "select ln(1.0::float8) + ln(2::float8) / 24 * extract(epoch from created_at - timestamptz '2026-01-01 00:00Z')::float8 / 3600
@@ -126,7 +126,8 @@ async fn tr2_ranks_order_events_as_exact_sums_do_now_and_later() {
     }
 }
 
-/// `TR3_ROUNDS` are more of them, as `script/soak` has it: each takes back or brings again about half of 160 likes.
+/// `TR3_ROUNDS` sets a greater number of rounds, as `script/soak` does; each takes back or restores about half of 160
+/// likes.
 #[tokio::test]
 async fn tr3_what_is_done_and_undone_many_times_is_added_up_exactly() {
     let rounds = std::env::var("TR3_ROUNDS").ok();

@@ -37,7 +37,8 @@ async fn rt1_one_review_of_each_member_that_edits_change_and_never_add_to() {
     assert_eq!(shown(&stage).await, (json!(2.0), json!(1)));
 }
 
-/// `RT2_ROUNDS` are more of them, for each of thirty-two clients: `script/soak` has it at 3,125, which is 100,000 changes.
+/// `RT2_ROUNDS` sets a greater number of rounds for each of thirty-two clients: `script/soak` uses 3,125, which makes
+/// 100,000 changes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rt2_what_is_shown_is_what_the_rows_say_after_a_storm() {
     let rounds = std::env::var("RT2_ROUNDS").ok();
@@ -209,7 +210,8 @@ async fn rt3_one_review_of_five_stars_comes_after_two_hundred_of_four_point_seve
     assert_eq!(ratings.refresh().await.expect("refreshed"), 0);
     let mean = 945.0 / 201.0;
     assert!((stage.one::<f64>(score).await - (10.0 * mean + 5.0) / 11.0).abs() < 1e-6);
-    // By now everybody here is good: five stars are a little better than 4.7 of two hundred, but in pages as well.
+    // Since all averages here are high by now, five stars from few members rank a little above 4.7 from two hundred.
+    // The pages must agree.
     let path = format!("/organizations/top-rated?city_id={}&limit=1", stage.city);
     let pages = walk(&stage.server.client, &path, async || {}).await;
     assert_eq!(pages, top(&stage, "").await);

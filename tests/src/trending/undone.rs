@@ -209,7 +209,7 @@ async fn tr3_six_thousand_likes_in_one_statement_count_as_one_by_one() {
     assert_eq!(stage.compare().await, 0);
 }
 
-/// Notes are not written ahead: a crash of PostgreSQL empties their table, and a standby that takes over has none.
+/// Notes are not written to the write-ahead log: a crash of PostgreSQL empties their table, and a standby has none.
 #[tokio::test]
 async fn tr3_what_a_crash_takes_of_the_notes_is_looked_at_again() {
     let stage = Stage::new().await;

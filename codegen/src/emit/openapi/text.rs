@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-/// Longest value that stands on one line, without its key.
+/// The greatest length of a value that is written on one line, without its key.
 const WIDTH: usize = 80;
 
 pub fn render(value: &Value) -> String {

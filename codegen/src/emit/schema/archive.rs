@@ -1,4 +1,4 @@
-//! What happens to the children when a row is archived: they are archived with it, or lose their reference.
+//! What happens to the children when a row is archived: they are archived together with it, or lose their reference.
 //!
 //! A child is archived along if its own `delete` rule allows that in its state ([`states`]); otherwise nothing is
 //! archived at all. It remembers the parent with which it was archived. When a parent is restored, the rows that were

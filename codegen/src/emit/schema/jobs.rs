@@ -1,4 +1,4 @@
-//! Modules: what their jobs may read and write past the rules for members.
+//! Modules: what their jobs may read and write, independently of the access rules for members.
 
 use super::{
     cases,

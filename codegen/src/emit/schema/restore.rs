@@ -1,4 +1,4 @@
-//! `sec.restore_<plural>(ids)`: brings back what went along with a parent, as far as it can come back.
+//! `sec.restore_<plural>(ids)`: restores rows that were archived together with a parent, as far as that is possible.
 //!
 //! Each row is restored independently of the others. A row with another archived parent waits for that parent. A row
 //! whose unique value is taken by now stays as if it had been archived on its own, and so does a row whose state does

@@ -186,8 +186,8 @@ async fn t14_a_cancelled_event_refunds_each_order_once_however_often_it_is_ended
     stage.books_agree().await;
 }
 
-/// The negative control: where what was done is forgotten, the database still refuses a second refund, and without that
-/// guard the check above fails.
+/// The negative control: if progress is not stored, the database still refuses a second refund; without that guard,
+/// the check above fails.
 #[tokio::test]
 async fn t14_notices_an_order_that_is_refunded_twice() {
     let stage = Stage::without_provider().await;
