@@ -265,5 +265,8 @@ async fn se5_the_log_has_no_secret_of_an_address() {
     program.ended().await;
     let log = program.text();
     assert!(!log.contains(secret.trim_end_matches(".ics")), "{log}");
-    assert!(log.contains("/calendar-feeds/{file}"), "it is there");
+    assert!(
+        log.contains("/calendar-feeds/{file}"),
+        "the request itself is logged"
+    );
 }

@@ -433,7 +433,7 @@ async fn every_order_is_that_of_an_index() {
     let [(text, _), _] = pages(event, Some(("t.description", "t.id")));
     assert!(
         sorts(&explain(&mut conn, &text, 0).await),
-        "the check would see one"
+        "the check notices a plan that sorts"
     );
 }
 
@@ -485,6 +485,6 @@ async fn a_deep_page_costs_what_the_first_one_does() {
     let by_offset = blocks(&mut conn, &by_offset).await;
     assert!(
         by_offset > 2 * near + 20,
-        "as an offset would: {by_offset} blocks, {near}"
+        "the control: an offset reads only {by_offset} blocks, not far more than {near}"
     );
 }

@@ -168,7 +168,7 @@ async fn a_set_says_what_the_function_for_one_row_says() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(held > 100, "{held} rows say little");
+    assert!(held > 100, "only {held} rows in all sets");
 }
 
 /// The number of rows in the set, and the number for which the function disagrees.

@@ -52,6 +52,6 @@ async fn an_update_of_an_ordinary_field_touches_no_index() {
     assert_eq!(
         leaves_indexes_alone(&mut conn, "events").await,
         Some(false),
-        "the check would see one"
+        "the check notices a touched index"
     );
 }

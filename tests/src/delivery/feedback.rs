@@ -231,5 +231,5 @@ async fn due(running: &Running) -> Vec<feedback::Post> {
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
-    panic!("nothing is told");
+    panic!("the fake sends no event");
 }

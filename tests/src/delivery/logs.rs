@@ -136,7 +136,10 @@ async fn no12_neither_log_nor_error_tells_whom_or_what() {
         misfortunes().await
     };
     let log = captured.text();
-    assert!(log.contains("mail is not configured"), "it is captured");
+    assert!(
+        log.contains("mail is not configured"),
+        "the log is captured"
+    );
     assert!(said.len() > 30, "{said:?}");
     for canary in CANARIES {
         let lines: Vec<&str> = log.lines().filter(|line| line.contains(canary)).collect();
@@ -147,7 +150,7 @@ async fn no12_neither_log_nor_error_tells_whom_or_what() {
     for text in &said {
         assert!(
             !text.contains(['<', '{', '\n']),
-            "no words of others: {text}"
+            "an error contains text of the service: {text}"
         );
     }
 }

@@ -212,7 +212,7 @@ fn refused_well(what: &str, said: &codegen::diag::Diagnostics) {
     for diagnostic in &said.list {
         assert!(
             diagnostic.span.is_some() && diagnostic.help.is_some(),
-            "{what}: without a place or a mend:\n{said}"
+            "{what}: an error without a place or a help:\n{said}"
         );
     }
 }

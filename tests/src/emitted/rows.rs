@@ -44,7 +44,7 @@ async fn every_row_is_written_as_documented() {
                         String::from_utf8_lossy(&text)
                     )
                 });
-            assert_eq!(object["object"], resource.name, "it says what it is");
+            assert_eq!(object["object"], resource.name, "`object` names the entity");
             hold(&document, resource.name, &object, schema);
             written += 1;
         }

@@ -67,7 +67,7 @@ fn m1_money_is_counted_in_whole_units() {
     }
     for below in MONEY {
         let is_there = all.iter().any(|(path, _)| path.starts_with(below));
-        assert!(is_there, "{below} is looked at");
+        assert!(is_there, "{below} has files to check");
     }
     let all = || all.iter().map(|(path, text)| (path.clone(), text.as_str()));
     let may: BTreeSet<String> = MAY.iter().map(|(path, _)| (*path).to_owned()).collect();

@@ -218,7 +218,7 @@ async fn a_module_tells_of_its_own_only_and_told_events_go_after_a_while() {
     assert_eq!(
         purge_events(&world.db, kept, 10).await.unwrap(),
         0,
-        "it was not told yet"
+        "an event that was not delivered is kept"
     );
     let worker = world.start_with(work(false), quick());
     while waiting(&mut world).await > 0 {

@@ -225,7 +225,11 @@ async fn jb5_stopping_waits_for_what_runs_and_gives_back_what_takes_too_long() {
     let worker = world.start(jobs());
     world.until("state = 'running'", 1).await;
     worker.stop().await;
-    assert_eq!(world.done().await, ["slow"], "it was waited for");
+    assert_eq!(
+        world.done().await,
+        ["slow"],
+        "the worker waits for the running job"
+    );
 
     world.enqueue("tests.hang", json!({})).await;
     let config = WorkerConfig {
@@ -245,6 +249,6 @@ async fn jb5_stopping_waits_for_what_runs_and_gives_back_what_takes_too_long() {
     assert_eq!(
         (jobs[0].1.as_str(), jobs[0].2),
         ("queued", 0),
-        "given back, and it was no attempt"
+        "given back without counting as an attempt"
     );
 }

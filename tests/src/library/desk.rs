@@ -65,7 +65,7 @@ async fn of_two_who_claim_an_enquiry_one_gets_it() {
             let enquiry = library.visitor.post("/enquiries", body).await.expect(201);
             assert!(
                 enquiry.text.is_empty(),
-                "a visitor does not see what they ask"
+                "a visitor can't read the created enquiry"
             );
             let path = enquiry.header("location").expect("a place").to_owned();
             let act = format!("{path}/{verb}");

@@ -162,7 +162,7 @@ async fn more_rows_take_no_more_statements() {
             "{path}: {for_few} for 10 rows, {for_many} for {many}"
         );
         let (_, plain) = statements(&format!("{path}?limit=100")).await;
-        assert!(plain < for_many, "what is counted are statements");
+        assert!(plain < for_many, "an expansion runs further statements");
     }
     assert!(!all(&server.client, "/events?expand=city").await.is_empty());
 }

@@ -126,7 +126,7 @@ async fn a_cursor_holds_its_place_while_others_write() {
         assert_eq!(seen, stayed, "{path}");
         assert!(
             pages.len() > stayed.len() || order == "-id",
-            "{path}: nobody came in between"
+            "{path}: no new row appeared"
         );
     }
 }
@@ -154,7 +154,7 @@ async fn a_count_is_of_all_pages_and_of_what_the_caller_sees() {
             let page = client.get(&format!("{path}&limit=1")).await.expect(200);
             assert!(
                 page.json.get("count").is_none(),
-                "a count has to be asked for"
+                "a count is only sent on request"
             );
         }
     }

@@ -94,7 +94,7 @@ async fn md2_a_bucket_holds_an_address_to_what_was_announced() {
     assert_eq!(put(&upload, None, Some(other), &bytes).await, 403);
     let public = url.replace("incoming", "pictures");
     assert_eq!(put(&upload, None, Some(public), &bytes).await, 403);
-    assert_eq!(get(&url).await.0, 403, "another method");
+    assert_eq!(get(&url).await.0, 403, "signed for another method");
     let mut wrong = bytes.clone();
     wrong[100] ^= 1;
     assert_eq!(put(&upload, None, None, &wrong).await, 400);

@@ -241,7 +241,11 @@ async fn md8_files_of_what_was_archived_long_ago_are_deleted() {
     days.pass(&stage, 29).await;
     media.sweep().await.expect("swept");
     stage.server.settled().await;
-    assert_eq!(audit(&stage).await.files, 6, "it could be restored still");
+    assert_eq!(
+        audit(&stage).await.files,
+        6,
+        "files are kept while the picture can be restored"
+    );
     days.pass(&stage, 2).await;
     media.sweep().await.expect("swept");
     stage.server.settled().await;
@@ -298,7 +302,11 @@ async fn md1_what_nobody_completes_is_deleted_after_a_day() {
     let late = announce(owner, "event", &stage.event, &bytes).await;
     send(&stage.server, &late, &bytes).await.expect(204);
     media.sweep().await.expect("swept");
-    assert_eq!(audit(&stage).await.files, 1, "there is time yet");
+    assert_eq!(
+        audit(&stage).await.files,
+        1,
+        "the upload has not expired yet"
+    );
     days.pass(&stage, 2).await;
     media.sweep().await.expect("swept");
     assert_eq!(audit(&stage).await.files, 0);

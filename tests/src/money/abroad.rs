@@ -143,7 +143,11 @@ async fn c8_credits_pay_no_part_of_a_host_abroad() {
         "select platform_fee_cents + city_share_cents - wallet_cents + top_up_cents + application_fee_cents
          from app.orders where id = '{order}'"
     );
-    assert_eq!(stage.number(&text).await, 0, "all that the platform keeps");
+    assert_eq!(
+        stage.number(&text).await,
+        0,
+        "the platform keeps no more and no less than its part"
+    );
     stage.pay(&stage.mira, &order, json!({})).await.expect(200);
     stage.confirm(&order, GOOD_CARD).await;
     assert_eq!(stage.state(&order).await, "paid");

@@ -54,7 +54,7 @@ async fn t15_who_changes_the_history_of_money_is_noticed() {
     assert_eq!(
         number(&mut conn, &unwritten).await,
         0,
-        "every kind of row is written down"
+        "every entity has entries in the log"
     );
     // Changes that bypass the product are logged too.
     let before = ids(&mut conn).await.len();

@@ -37,12 +37,12 @@ fn crash() -> bool {
 async fn recovered(shop: &Shop, crowd: &Crowd) -> Duration {
     let (since, before) = (Instant::now(), crowd.paid());
     while crowd.paid() == before {
-        assert!(since.elapsed() < PATIENCE, "nobody was served any more");
+        assert!(since.elapsed() < PATIENCE, "no request succeeds any more");
         shop.claims_end(5).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     while shop.try_faults().await.is_none() {
-        assert!(since.elapsed() < PATIENCE, "PostgreSQL stays away");
+        assert!(since.elapsed() < PATIENCE, "PostgreSQL stays down");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     since.elapsed()

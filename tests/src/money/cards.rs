@@ -32,7 +32,11 @@ async fn p6_the_service_forgets_the_cards_of_who_is_erased() {
     vera.client.delete("/me").await.expect(204);
     stage.server.settled().await;
     stage.service_is_asked().await;
-    assert_eq!(stage.cards_there(), 2, "the account may be opened again");
+    assert_eq!(
+        stage.cards_there(),
+        2,
+        "cards are kept while the account may be restored"
+    );
 
     stage
         .run(format!(

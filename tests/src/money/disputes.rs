@@ -185,7 +185,7 @@ async fn h5_p7_a_dispute_that_is_told_before_the_payment_counts() {
             assert_eq!(sold, i32::from(!is_lost));
         }
         stage.stripe.deliver(&stage.server).await;
-        assert_eq!(stage.host_has(), 0, "its part was taken back");
+        assert_eq!(stage.host_has(), 0, "the host's part was taken back");
         // While a dispute is open, the host has less than the order says.
         if is_lost {
             stage.books_agree().await;

@@ -23,7 +23,7 @@ async fn h7_events_that_are_done_go_after_their_time_and_what_waits_stays() {
         .await;
     let told = stage.number(all).await;
     assert!(told > 3, "{told}");
-    assert_eq!(purge().await, 0, "they are new");
+    assert_eq!(purge().await, 0, "new events are kept");
 
     // Three of the old ones are unfinished, each in another way.
     stage.run(AGE).await;
@@ -42,7 +42,7 @@ async fn h7_events_that_are_done_go_after_their_time_and_what_waits_stays() {
     let known = "select count(*) from audit.audit_logs where entity_type = 'stripe_event'";
     assert!(
         stage.number(known).await >= told,
-        "that they were told is known"
+        "the log keeps that they were received"
     );
 
     // Delivered again after that, they change nothing.

@@ -373,7 +373,7 @@ async fn t16_every_invariant_names_what_breaks_it() {
     assert_eq!(
         tried,
         named(),
-        "those that are tried, and those that there are"
+        "the faults tested here are those of the views"
     );
     stage.sound().await;
 }

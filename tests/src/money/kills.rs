@@ -51,7 +51,10 @@ async fn die(shop: &Shop, failpoint: Option<&str>, random: &mut fastrand::Rng) {
         if failpoint == Some("orders.expiring") || failpoint == Some("payment.cancelled") {
             shop.sweep().await;
         }
-        assert!(Instant::now() < until, "nobody came by {armed}");
+        assert!(
+            Instant::now() < until,
+            "the failpoint {armed} was not reached"
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
@@ -107,7 +110,7 @@ pub async fn killed(shop: Arc<Shop>, kills: usize) {
     assert_eq!(shop.audit(&told).await, Vec::<String>::new());
     assert!(
         told.paid.len() > 3,
-        "{} were told that they have paid",
+        "only {} buyers were told that they have paid",
         told.paid.len()
     );
     drop(program);

@@ -54,7 +54,7 @@ async fn f1_no_more_stand_in_a_place_than_fit_in() {
     });
     assert!(
         taken(&join_all(unguarded).await) > 3,
-        "the guard is not what holds it"
+        "without the guard, more are booked"
     );
 }
 

@@ -67,10 +67,18 @@ async fn p4_what_was_read_before_a_refund_does_not_undo_it() {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert_eq!(stage.booked(&order).await, refunded, "before it goes on");
+    assert_eq!(
+        stage.booked(&order).await,
+        refunded,
+        "before the late reader writes"
+    );
     late.let_go();
     stage.server.settled().await;
-    assert_eq!(stage.booked(&order).await, refunded, "and afterwards");
+    assert_eq!(
+        stage.booked(&order).await,
+        refunded,
+        "after the late reader has written"
+    );
     stage.books_agree().await;
 }
 

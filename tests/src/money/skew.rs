@@ -84,7 +84,7 @@ async fn a_day(stage: &Stage, card: &str) -> Vec<String> {
     let last = stage.order(&stage.olga, &[(kind, 1)], false).await;
     assert_eq!(
         last.status, 409,
-        "held until the sweeper comes: {}",
+        "the ticket is held until the sweeper runs: {}",
         last.text
     );
     let tickets = &stage.server.built.app.modules.tickets;

@@ -80,7 +80,7 @@ async fn t9_a_storm_of_one_key_has_one_effect() {
             .iter()
             .filter(|a| a.status == 201 && a.header("idempotent-replayed").is_none())
             .count();
-        assert!(first <= 1, "{first} were answered as the first");
+        assert!(first <= 1, "{first} answers are not replayed");
         assert_eq!(orders(&stage).await, round as i64 + 1);
         // The same an hour later.
         stage

@@ -234,11 +234,7 @@ async fn the_account_tells_of_a_new_sign_in_and_a_new_password() {
         .expect(200);
     guests.server.settled().await;
     let told = "select count(*) from app.notifications where type = 'security'";
-    assert_eq!(
-        guests.count(told).await,
-        0,
-        "there is nobody who could be told"
-    );
+    assert_eq!(guests.count(told).await, 0, "nobody can be notified");
     sign_in(&guests.server.client, "sid_signs", PASSWORD)
         .await
         .expect(200);

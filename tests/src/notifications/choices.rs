@@ -226,7 +226,7 @@ async fn no4_one_click_in_a_mail_stops_its_type_and_nothing_else() {
         .iter()
         .find(|mail| mail.subject.starts_with("Your tickets"))
         .expect("a receipt");
-    assert_eq!(receipt.unsubscribe, None, "nobody can do without receipts");
+    assert_eq!(receipt.unsubscribe, None, "receipts can't be turned off");
     let moved = mails
         .iter()
         .find(|mail| mail.subject.starts_with("New time"))

@@ -157,11 +157,7 @@ async fn no9_what_a_service_says_decides_what_becomes_of_a_message() {
     );
     guests.run("delete from app.delivery_pauses").await;
     say(Err(Undelivered::Never("no such address".to_owned())));
-    assert_eq!(
-        guests.dispatch().await,
-        1,
-        "the one fails, the other leaves"
-    );
+    assert_eq!(guests.dispatch().await, 1, "one fails, the other is sent");
     let failed = "select count(*) from app.notification_deliveries where state = 'failed' and error = 'no such address' and settled_at is not null";
     assert_eq!(guests.count(failed).await, 1);
     // A message is tried ten times.

@@ -233,7 +233,7 @@ impl<'a> World<'a> {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        panic!("{} are told", self.count(told).await);
+        panic!("{} notifications", self.count(told).await);
     }
 
     async fn run(&self, text: &str) {

@@ -138,7 +138,7 @@ async fn sg2_the_counter_is_what_is_there_after_a_storm() {
             "select coalesce(max(actions), 0) from app.event_ranks where event_id = '{event}'"
         ))
         .await;
-    assert_eq!(actions, there, "and so does the rank");
+    assert_eq!(actions, there, "the rank counts the same likes");
     assert_eq!(stage.compare().await, 0);
     // The negative control.
     stage
@@ -244,7 +244,10 @@ async fn sg5_counters_are_kept_by_statements_with_transition_tables() {
         );
     }
     assert!(found > 20, "{found}");
-    assert!(!schema.contains("pg_notify("), "nothing notifies");
+    assert!(
+        !schema.contains("pg_notify("),
+        "no function calls pg_notify"
+    );
 }
 
 #[tokio::test]

@@ -141,7 +141,7 @@ async fn tr9_one_host_has_so_many_of_the_first_twenty() {
     assert_eq!(of_busy(&stage.trending("").await), 20);
     let page = stage.trending("&variant=scaled").await;
     assert_eq!((page.len(), of_busy(&page)), (20, 3));
-    assert_eq!(page[..3], busy[..3], "its best come first");
+    assert_eq!(page[..3], busy[..3], "the host's best events come first");
     // No event is missing, and none appears twice.
     let all = walk(
         &stage.server.client,
@@ -192,7 +192,7 @@ async fn tr11_pages_are_of_one_moment_while_likes_come() {
         assert_ne!(
             walk(&stage.server.client, &path, async || {}).await,
             before,
-            "it has changed meanwhile"
+            "the list has changed meanwhile"
         );
     }
     // The negative control: without the stored past ranks, some events appear twice or not at all.

@@ -158,7 +158,7 @@ async fn tr3_what_is_done_and_undone_many_times_is_added_up_exactly() {
             .await;
         stage.rank().await;
     }
-    assert_eq!(off(&stage).await, 0.0, "to the last of its digits");
+    assert_eq!(off(&stage).await, 0.0, "the rank is exact");
     assert_eq!(stage.compare().await, 0);
     // With all likes restored, ranks are as before; with none, there are no ranks.
     stage.sql("update app.likes set status = 'active'").await;
@@ -182,8 +182,12 @@ async fn tr3_what_is_done_and_undone_many_times_is_added_up_exactly() {
         .await;
     stage.unlike(people[0], events[0]).await;
     stage.rank().await;
-    assert_eq!(off(&stage).await, 0.0, "the books agree with each other");
-    assert_eq!(stage.compare().await, 1, "and not with what is liked");
+    assert_eq!(
+        off(&stage).await,
+        0.0,
+        "the rank agrees with the stored actions"
+    );
+    assert_eq!(stage.compare().await, 1, "but not with the likes");
     assert_eq!(stage.compare().await, 0);
 }
 
@@ -243,7 +247,7 @@ async fn tr4_a_page_is_read_from_the_index_and_few_pages_of_it() {
         // The first query of a session also reads the catalogue.
         if buffers.iter().sum::<i64>() <= 100 {
             let reads = scans(&mut conn, &question("")).await;
-            assert_eq!(reads.0, 0, "no look at the whole table");
+            assert_eq!(reads.0, 0, "the table is not read completely");
             assert!(reads.1 > 0, "{reads:?}");
             // The negative control: without its index the query reads far more.
             run(

@@ -121,11 +121,14 @@ async fn rt4_what_is_hidden_counts_no_more_in_the_same_transaction() {
             .fetch_one(&mut conn)
             .await
             .expect("a score");
-    assert!((score - 35.0 / 11.0).abs() < 1e-6, "what is sorted by, too");
+    assert!(
+        (score - 35.0 / 11.0).abs() < 1e-6,
+        "the sort key is updated too"
+    );
     assert_eq!(
         shown(&stage).await,
         (json!(3.0), json!(2)),
-        "not before it is committed"
+        "an uncommitted review is not shown"
     );
     run(&mut conn, "commit".to_owned()).await;
     assert_eq!(shown(&stage).await, (json!(5.0), json!(1)));

@@ -81,7 +81,7 @@ async fn sg4_likes_that_meet_never_wait_in_a_circle() {
                <> (select count(*) from app.likes l where l.event_id = e and l.status = 'active')"
         ))
         .await;
-    assert_eq!(wrong, 0, "events whose counter is not what is there");
+    assert_eq!(wrong, 0, "events whose counter differs from their likes");
     stage.rank().await;
     assert_eq!(stage.compare().await, 0);
 }
@@ -118,5 +118,5 @@ async fn sg4_a_circle_is_noticed() {
         },
     );
     let (one, other) = met.await;
-    assert!(one != other, "one of them is the victim");
+    assert!(one != other, "one of them is aborted");
 }

@@ -32,7 +32,7 @@ async fn world() -> World {
 impl World {
     async fn rank(&self) -> Option<f64> {
         self.stage.rank().await;
-        assert_eq!(self.stage.compare().await, 0, "the books agree");
+        assert_eq!(self.stage.compare().await, 0, "ranks agree with the likes");
         self.stage.rank_of(self.event).await
     }
 

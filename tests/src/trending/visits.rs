@@ -51,7 +51,7 @@ async fn tr7_views_and_shares_weigh_what_is_set() {
         [1.0, 3.0, 0.0]
     );
     assert_eq!(stage.trending("").await, [shared, viewed]);
-    assert_eq!(stage.compare().await, 0, "ranks are what was done");
+    assert_eq!(stage.compare().await, 0, "ranks agree with the actions");
 
     // Anonymous callers can't report views, and members only of events that they can see.
     tell(&stage.server.client, viewed, "view").await.expect(401);
@@ -101,7 +101,7 @@ async fn tr8_so_many_visits_a_day_are_counted_and_repeats_are_free() {
     assert_eq!(
         visits(&stage, events[1]).await,
         0,
-        "what is refused is not kept"
+        "a refused report is not stored"
     );
     stage.sql("update requests.taken set day = day - 1").await;
     tell(events[1]).await.expect(204);

@@ -258,7 +258,7 @@ async fn h5_c4_subscription_a_dispute_that_is_told_before_the_payment_waits_for_
     let waiting =
         "select count(*) from app.stripe_events where state = 'parked' and object_type = 'dispute'";
     let told = shop.stage.number(waiting).await;
-    assert!(told > 0, "nobody knows the payment yet");
+    assert!(told > 0, "the payment is not known yet");
     let why: String = sqlx::query_scalar(
         "select error from app.stripe_events where state = 'parked' and object_type = 'dispute' limit 1",
     )
@@ -337,7 +337,7 @@ async fn p7_c4_subscription_a_lost_dispute_takes_what_is_left_of_the_share() {
             .dispute(&payment, "fraudulent", false)
             .expect("a dispute");
         shop.deliver().await;
-        assert_eq!(shop.earned().await, left, "a bank decides");
+        assert_eq!(shop.earned().await, left, "while the bank decides");
         shop.stage.books_agree().await;
         let dispute = dispute["id"].as_str().expect("an id");
         fake.close_dispute(dispute, won).expect("a dispute");

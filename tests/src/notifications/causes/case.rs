@@ -54,13 +54,13 @@ impl Case {
         let mut to = told.to.clone();
         who.sort();
         to.sort();
-        assert_eq!(who, to, "{}: who is told", message.name);
-        assert!(!to.is_empty(), "{}: nobody", message.name);
+        assert_eq!(who, to, "{}: the notified members", message.name);
+        assert!(!to.is_empty(), "{}: no recipient is expected", message.name);
         let mut others = vec![world.bystander.id, told.by];
         others.retain(|other| !to.contains(other));
         for other in others {
             let heard = count(world, message, &before, other).await;
-            assert_eq!(heard, 0, "{}: told to {other}", message.name);
+            assert_eq!(heard, 0, "{}: {other} is notified", message.name);
         }
         for row in &rows {
             self.reads(world, row, &told).await;
