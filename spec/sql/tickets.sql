@@ -68,8 +68,8 @@ revoke execute on function app.offer_places(uuid) from public;
 grant execute on function app.offer_places(uuid) to <app>_job;
 
 -- How many more tickets an event with a capacity of its own has. Locks the event's capacity until the end of the
--- transaction. If another transaction holds that lock, returns 0 without waiting; a caller that has nobody waiting
--- should ask again later.
+-- transaction. If another transaction holds that lock, returns 0 without waiting; places that stay free are offered
+-- later by the job.
 create function app.room_of_event(p_event uuid) returns bigint
   language plpgsql set search_path = '' set app.job = 'tickets' as $$
 declare
@@ -114,8 +114,8 @@ alter function app.wait_for_buyer(uuid) owner to <app>_owner;
 revoke execute on function app.wait_for_buyer(uuid) from public;
 grant execute on function app.wait_for_buyer(uuid) to <app>_job;
 
--- Refuses an order that would exceed the limit per person of a ticket type or promo code. Called for an order that has
--- given its tickets back; when an order is placed, the cart checks these limits.
+-- Refuses an order that would exceed the limit per person of a ticket type or promo code. Called for a late payment,
+-- whose order has released its tickets; when an order is placed, the cart checks these limits.
 create function app.keep_limits(p_order uuid) returns void
   language plpgsql set search_path = '' set app.job = 'tickets' as $$
 declare
