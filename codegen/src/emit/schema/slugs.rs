@@ -1,7 +1,8 @@
 //! `slug from title`: makes a slug for rows whose body has none.
 //!
-//! The last characters of the id are always added, whether or not another row has the same words. A counter would
-//! reveal rows that the reader may not see, and two transactions at once would choose the same number.
+//! If the slug must be unique, the last characters of the id are always added, whether or not another row has the same
+//! words. A counter would reveal rows that the reader may not see, and two transactions at once would choose the same
+//! number.
 
 use super::{
     names::{self, Roles},
